@@ -1,0 +1,448 @@
+"""What the benchmarks have in common: a contender is started in a session of its own, its output is
+read and timed line by line, its whole process tree is measured and, whatever happens, killed.
+
+Linux only: /proc, PSS and the adoption of orphans are Linux's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+
+import psutil
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE / "project"
+SOURCE = HERE.parent / "src"
+PACKAGES = (
+    "django",
+    "gunicorn",
+    "uvicorn",
+    "waitress",
+    "celery",
+    "django-tasks",
+    "django-tasks-db",
+    "psutil",
+)
+
+#: contender -> figure -> one value a round
+Results = Mapping[str, Mapping[str, Sequence[float]]]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Somebody who can run the same processes. `package` is its distribution, for the report."""
+
+    name: str
+    command: tuple[str, ...]
+    settings: str
+    package: str
+
+
+@dataclass(frozen=True)
+class Figure:
+    key: str
+    title: str
+    digits: int = 2
+
+
+class BenchmarkError(Exception):
+    """The benchmark cannot say a number; the message says why, with the contender's last words."""
+
+
+# What runs
+
+
+def honcho(procfile: str) -> Contender:
+    return Contender("honcho", ("honcho", "-f", procfile, "start"), "project.settings", "honcho")
+
+
+def prodserver(settings: str) -> Contender:
+    command = ("python", "manage.py", "prodserver", "--all")
+    return Contender("prodserver", command, settings, "django-prodserver")
+
+
+def take_turns(
+    contenders: Sequence[Contender],
+    rounds: int,
+    measure: Callable[[Contender], Mapping[str, float]],
+    show: Sequence[Figure],
+    warm_up: bool = True,
+) -> Results:
+    """Every contender once a round, after a warm-up each that does not count (round 0). The order
+    is reversed every other round, so that coming first is nobody's advantage."""
+    results: dict[str, dict[str, list[float]]] = {
+        contender.name: defaultdict(list) for contender in contenders
+    }
+    for number in range(0 if warm_up else 1, rounds + 1):
+        for contender in contenders if number % 2 == 0 else reversed(contenders):
+            values = measure(contender)
+            progress(
+                f"{f'round {number}' if number else 'warm-up'}: {contender.name}: "
+                + ", ".join(f"{figure.title}: {values[figure.key]:.2f}" for figure in show)
+            )
+            if number:
+                for key, value in values.items():
+                    results[contender.name][key].append(value)
+    return results
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """A temporary folder with a migrated database, as a template for the runs."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        template = Path(name) / "template"
+        for folder in ("queue", "control"):
+            (template / folder).mkdir(parents=True)
+        subprocess.run(
+            ("python", "manage.py", "migrate", "--verbosity", "0"),
+            cwd=PROJECT,
+            env=environment(template, "project.settings"),
+            check=True,
+        )
+        yield Path(name)
+
+
+@contextmanager
+def fresh_folder(place: Path) -> Iterator[Path]:
+    """A copy of the template, so that no run finds what another one left."""
+    with tempfile.TemporaryDirectory(dir=place) as name:
+        yield Path(shutil.copytree(place / "template", name, dirs_exist_ok=True))
+
+
+def environment(
+    folder: Path, settings: str, extra: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The same for every contender, but for the settings module."""
+    interpreter = os.path.dirname(sys.executable)
+    return {
+        "PATH": os.pathsep.join((interpreter, os.environ.get("PATH", os.defpath))),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH")))),
+        "DJANGO_SETTINGS_MODULE": settings,
+        "BENCH_FOLDER": str(folder),
+        # gunicorn puts its control socket there.
+        "HOME": str(folder),
+        "LANG": "C.UTF-8",
+        **(extra or {}),
+    }
+
+
+class Run:
+    """One contender, running. Leaving the `with` block kills what is left of its process tree."""
+
+    def __init__(self, contender: Contender, env: Mapping[str, str]) -> None:
+        self.contender = contender
+        self.lines: list[tuple[float, str]] = []
+        self._news = threading.Condition()
+        self._all_read = False
+        self.started = time.monotonic()
+        try:
+            self._popen = subprocess.Popen(
+                contender.command,
+                executable=shutil.which(contender.command[0], path=env["PATH"]),
+                cwd=PROJECT,
+                env=dict(env),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise BenchmarkError(f"{contender.name} is not installed ({error})") from None
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        kill_descendants(self._popen)
+        self._reader.join(5)
+        assert self._popen.stdout is not None
+        self._popen.stdout.close()
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def wait_for_lines(
+        self, patterns: Collection[re.Pattern[str]], timeout: float
+    ) -> dict[re.Pattern[str], tuple[float, re.Match[str]]]:
+        """When the first line that matches came, and the match, for each pattern."""
+        deadline = time.monotonic() + timeout
+        found: dict[re.Pattern[str], tuple[float, re.Match[str]]] = {}
+        seen = 0
+        with self._news:
+            while True:
+                for moment, line in self.lines[seen:]:
+                    for pattern in patterns:
+                        match = pattern.search(line)
+                        if match and pattern not in found:
+                            found[pattern] = (moment, match)
+                seen = len(self.lines)
+                if len(found) == len(patterns):
+                    return found
+                missing = [pattern.pattern for pattern in patterns if pattern not in found]
+                if self._popen.poll() is not None:
+                    raise self.error(f"ended with {self._popen.returncode} before {missing}")
+                if time.monotonic() > deadline:
+                    raise self.error(f"printed nothing like {missing} within {timeout:g} s")
+                self._news.wait(0.1)
+
+    def stop(self, timeout: float = 40) -> float:
+        """SIGTERM to the supervisor alone; seconds until it has ended."""
+        begin = time.monotonic()
+        self._popen.send_signal(signal.SIGTERM)
+        self.wait(timeout)
+        return time.monotonic() - begin
+
+    def wait(self, timeout: float) -> None:
+        try:
+            self._popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise self.error(f"did not end within {timeout:g} s") from None
+
+    def error(self, problem: str) -> BenchmarkError:
+        if self._popen.poll() is not None:
+            with self._news:
+                self._news.wait_for(lambda: self._all_read, 1)
+        last = "\n".join(f"    {line}" for _, line in self.lines[-25:])
+        return BenchmarkError(
+            f"{self.contender.name} {problem}. Its last lines:\n{last or '    (none)'}"
+        )
+
+    def _read(self) -> None:
+        assert self._popen.stdout is not None
+        fd = self._popen.stdout.fileno()
+        rest = b""
+        while True:
+            chunk = os.read(fd, 65536)
+            moment = time.monotonic()
+            *whole, rest = (rest + chunk).split(b"\n")
+            with self._news:
+                self.lines += [(moment, line.decode(errors="replace")) for line in whole]
+                self._all_read = not chunk
+                self._news.notify_all()
+            if not chunk:
+                return
+
+
+# What is measured
+
+
+def http_ok_at(port: int, deadline: float) -> float | None:
+    """When a GET of / on 127.0.0.1 was first answered with 200, asking every 5 ms."""
+    while time.monotonic() < deadline:
+        with suppress(OSError):
+            if b" 200 " in http_status(port, deadline - time.monotonic()):
+                return time.monotonic()
+        time.sleep(0.005)
+    return None
+
+
+def http_status(port: int, timeout: float = 10) -> bytes:
+    """The status line of a GET of / on 127.0.0.1."""
+    with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        answer = b""
+        while b"\r\n" not in answer:
+            chunk = connection.recv(4096)
+            if not chunk:
+                break
+            answer += chunk
+        return answer.split(b"\r\n", 1)[0]
+
+
+def free_ports(first: int, count: int) -> list[int]:
+    """The next `count` ports from `first` on that nobody listens on."""
+    ports: list[int] = []
+    for port in range(first, first + 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise BenchmarkError(f"fewer than {count} ports are free from {first} to {first + 99}")
+
+
+def adopt_orphans() -> None:
+    """Orphans become our children instead of init's: the descendants of this process are then the
+    whole tree of the contender, also when it loses some or dies before them."""
+    pr_set_child_subreaper = 36
+    if ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def descendants() -> list[psutil.Process]:
+    found: list[psutil.Process] = psutil.Process().children(recursive=True)
+    return found
+
+
+def cpu_seconds() -> float:
+    """User and system time of the whole tree. A living process (or zombie) counts its own time and
+    that of the children it has reaped; each process is reaped by one parent, so nothing counts
+    twice."""
+    total = 0.0
+    for process in descendants():
+        with suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def pss_bytes() -> int:
+    """Proportional set size of the whole tree: a page that n processes share counts 1/n in each."""
+    total = 0
+    for process in descendants():
+        with suppress(psutil.NoSuchProcess):  # ZombieProcess is one; it has no memory
+            total += process.memory_full_info().pss
+    return total
+
+
+def kill_descendants(popen: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to every process of the tree, by pid, until none is left."""
+    for _ in range(100):
+        popen.poll()
+        left = descendants()
+        if not left:
+            return
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(left, timeout=0.2)
+        for process in left:
+            # An adopted orphan; not popen, which the next poll() takes note of.
+            if process.pid != popen.pid:
+                with suppress(ChildProcessError):
+                    os.waitpid(process.pid, os.WNOHANG)
+    raise BenchmarkError(f"processes that cannot be killed: {descendants()}")
+
+
+# What is printed
+
+
+def arguments(description: str, rounds: int) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--rounds", type=_positive, default=rounds, help="(default: %(default)s)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every value there, too")
+    return parser
+
+
+def machine(contenders: Sequence[Contender]) -> str:
+    """What the numbers depend on, in one line."""
+    versions = []
+    for package in (*PACKAGES, *(contender.package for contender in contenders)):
+        with suppress(metadata.PackageNotFoundError):
+            versions.append(f"{package} {metadata.version(package)}")
+    return (
+        f"{len(os.sched_getaffinity(0))} cores, {_cpu_model()}, "
+        f"{psutil.virtual_memory().total / 2**30:.0f} GiB, Linux {platform.release()}, "
+        f"Python {platform.python_version()}, {', '.join(versions)}, "
+        f"load {os.getloadavg()[0]:.2f} at the start"
+    )
+
+
+def table(figures: Sequence[Figure], results: Results, peers: Sequence[str], ours: str) -> str:
+    """Markdown: per figure the median (min-max) of everybody, then ours in ratio to each peer: of
+    the medians, and the median of the rounds' own ratios, which a slow minute does not disturb."""
+    head = ["figure", *(f"{name} median (min-max)" for name in (*peers, ours))]
+    for peer in peers:
+        head += [f"ratio to {peer}: of medians", "median of paired"]
+    rows = [head, ["---", *("---:" for _ in head[1:])]]
+    for figure in figures:
+        row = [figure.title]
+        row += [_spread(results[name][figure.key], figure.digits) for name in (*peers, ours)]
+        mine = results[ours][figure.key]
+        for peer in peers:
+            theirs = results[peer][figure.key]
+            row.append(_ratio(statistics.median(mine), statistics.median(theirs)))
+            paired = [m / t for m, t in zip(mine, theirs) if t]
+            row.append(f"{statistics.median(paired):.2f}" if paired else "-")
+        rows.append(row)
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def report(
+    benchmark: str,
+    figures: Sequence[Figure],
+    results: Results,
+    contenders: Sequence[Contender],
+    where: str,
+    file: Path | None,
+) -> None:
+    """Print the table and the machine; write every value into `file`. The last
+    contender is ours."""
+    *peers, ours = (contender.name for contender in contenders)
+    rounds = len(results[ours][figures[0].key])
+    date = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    print(f"\n{table(figures, results, peers, ours)}\n\nRounds: {rounds}. {where}. {date}.")
+    if file:
+        data = {"benchmark": benchmark, "date": date, "machine": where, "results": results}
+        file.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+
+
+def progress(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def benchmark() -> Iterator[None]:
+    """Around a benchmark: SIGTERM cleans up as Ctrl-C does, and a failure is a message."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    adopt_orphans()
+    try:
+        yield
+    except BenchmarkError as error:
+        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("at least 1, please")
+    return number
+
+
+def _spread(values: Sequence[float], digits: int) -> str:
+    middle, low, high = statistics.median(values), min(values), max(values)
+    return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+
+
+def _ratio(mine: float, theirs: float) -> str:
+    return f"{mine / theirs:.2f}" if theirs else "-"
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()

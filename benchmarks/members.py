@@ -1,0 +1,16 @@
+"""The ten members of project/member.py, as crash.py and idle.py start them."""
+
+from __future__ import annotations
+
+import re
+
+from harness import Run
+
+NAMES = [f"m{number}" for number in range(1, 11)]
+
+
+def wait_for_members(run: Run) -> dict[str, int]:
+    """Name -> pid, once all ten sleep."""
+    patterns = {name: re.compile(rf"waiting {name} (\d+)$") for name in NAMES}
+    found = run.wait_for_lines(list(patterns.values()), timeout=30)
+    return {name: int(found[pattern][1][1]) for name, pattern in patterns.items()}

@@ -1,0 +1,17 @@
+from django.apps import AppConfig
+from django.db.backends.signals import connection_created
+
+
+def let_readers_and_a_writer_work_at_once(connection, **kwargs):
+    """Switch SQLite to its write-ahead log; the init_command option does it from Django 5.1 on."""
+    if connection.vendor == "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA journal_mode = WAL")
+            cursor.execute("PRAGMA synchronous = NORMAL")
+
+
+class DemoConfig(AppConfig):
+    name = "demo"
+
+    def ready(self):
+        connection_created.connect(let_readers_and_a_writer_work_at_once)

@@ -1,0 +1,48 @@
+"""uvicorn's configuration object with our hooks; imports uvicorn."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any, Iterator
+
+import uvicorn
+
+from ..posix import kernel, notify
+
+# `uvicorn.main` is the function as soon as the package is imported.
+command_line: Any = import_module("uvicorn.main")
+
+
+class Config(uvicorn.Config):
+    """uvicorn's Config, which travels into each worker process that uvicorn spawns."""
+
+    def load(self) -> None:
+        """Called last thing before the server starts, in the process that will serve."""
+        super().load()
+        if multiprocessing.parent_process() is not None:
+            kernel.die_with_parent(os.getppid())
+        _announce(uvicorn.Server)
+
+
+def _announce(server: Any) -> None:
+    startup = server.startup
+
+    async def startup_and_notify(self: Any, *args: Any, **kwargs: Any) -> None:
+        await startup(self, *args, **kwargs)
+        if self.started:
+            notify.notify()
+
+    server.startup = startup_and_notify
+
+
+@contextmanager
+def hooked() -> Iterator[None]:
+    """Let the command line use our Config."""
+    command_line.Config = Config
+    try:
+        yield
+    finally:
+        command_line.Config = uvicorn.Config

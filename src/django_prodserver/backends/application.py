@@ -1,0 +1,53 @@
+"""Which WSGI or ASGI application a server is to serve, as `module:attribute`."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Iterator
+
+from django.conf import settings
+
+from .base import Problem
+
+
+def wsgi() -> str:
+    """WSGI_APPLICATION; without it, `application` of `wsgi.py` beside the root URLconf."""
+    return _named("WSGI_APPLICATION") or _beside_the_urls("wsgi")
+
+
+def asgi() -> str:
+    """ASGI_APPLICATION; without it, `application` of `asgi.py` beside the WSGI one or the URLs."""
+    named = _named("ASGI_APPLICATION")
+    if not named and _named("WSGI_APPLICATION"):
+        package = _named("WSGI_APPLICATION").partition(":")[0].rpartition(".")[0]
+        return f"{package}.asgi:application" if package else "asgi:application"
+    return named or _beside_the_urls("asgi")
+
+
+def load(application: str) -> None:
+    """Import an application, as a server would."""
+    module, _, attribute = application.partition(":")
+    getattr(import_module(module), attribute)
+
+
+def problems(application: str) -> Iterator[Problem]:
+    try:
+        load(application)
+    except Exception as error:
+        message = f"cannot import its application {application!r}: {describe(error)}."
+        yield Problem("", message, "Set WSGI_APPLICATION or ASGI_APPLICATION to the right one.")
+
+
+def describe(error: BaseException) -> str:
+    """The error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+def _named(setting: str) -> str:
+    dotted = getattr(settings, setting, None) or ""
+    return ":".join(dotted.rsplit(".", 1))
+
+
+def _beside_the_urls(module: str) -> str:
+    package = settings.ROOT_URLCONF.rpartition(".")[0]
+    return f"{package}.{module}:application" if package else f"{module}:application"

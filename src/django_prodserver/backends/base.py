@@ -1,0 +1,115 @@
+"""What a backend is: how to start one kind of software, and what a supervisor must know about it."""
+
+from __future__ import annotations
+
+import io
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any, ClassVar, FrozenSet, Iterator, Mapping, NamedTuple, Optional, Sequence, Union
+
+
+class Problem(NamedTuple):
+    """Something in a process's settings that this software cannot work with."""
+
+    key: str
+    message: str
+    hint: str = ""
+
+
+class Address(NamedTuple):
+    """Where a server will listen: a host and a port, or the path of a Unix socket."""
+
+    at: Union[tuple[str, int], str]
+    # Several processes may listen there at once (SO_REUSEPORT).
+    shared: bool = False
+
+    def __str__(self) -> str:
+        return self.at if isinstance(self.at, str) else f"{self.at[0]}:{self.at[1]}"
+
+
+class BaseServerBackend:
+    """Base class of all backends. A subclass has to define `start_server`, and nothing else.
+
+    It is created with its entry of PRODUCTION_PROCESSES as keyword arguments (`ARGS`, `APP`, ...;
+    STOP_TIMEOUT and REPLICAS always among them), and started by
+    `backend.start_server(*backend.prep_server_args())`, in a process of its own.
+    """
+
+    # Modules that must be importable -> what to `pip install` for it.
+    requires: ClassVar[Mapping[str, str]] = {}
+    # The signal that asks the software to finish what it has in hand and end.
+    stop_signal: str = "SIGTERM"
+    # That signal goes to the whole process group, not to the leader alone.
+    stop_group: bool = False
+    # It tells by itself when it is ready (`READY=1` to NOTIFY_SOCKET); if not, it is once started.
+    notifies: bool = False
+    # Exit statuses that mean success after the stop signal, beside 0 and death by that signal.
+    success: ClassVar[FrozenSet[int]] = frozenset()
+    # Signals to the supervisor that the software gives a meaning to: SIGUSR1, SIGUSR2.
+    forwards: ClassVar[FrozenSet[str]] = frozenset()
+    # Environment variables that the software reads when it is imported.
+    environment: ClassVar[FrozenSet[str]] = frozenset()
+    # Two of it at once would do everything twice.
+    singleton: ClassVar[bool] = False
+
+    # `web.1` where a supervisor runs it; None where it is the manage.py process itself.
+    instance: Optional[str] = None
+
+    def __init__(self, **config: Any) -> None:
+        self.config = config
+        self.args = arguments(config.get("ARGS", {}))
+
+    def prep_server_args(self) -> Sequence[str]:
+        """The arguments for `start_server`, as its own command line has them."""
+        return self.args
+
+    def start_server(self, *args: str) -> None:
+        """Run the software until it ends, as its own command line would with these arguments."""
+        raise NotImplementedError
+
+    def preload(self) -> None:
+        """Import what `start_server` will need, so that forked processes share it."""
+
+    def problems(self) -> Iterator[Problem]:
+        """Find what would keep it from starting; may import the project, must not change anything."""
+        yield from ()
+
+    def addresses(self) -> Sequence[Address]:
+        """Where it will listen. Raises ValueError with the software's own words on wrong ARGS."""
+        return ()
+
+
+@contextmanager
+def quietly(program: str) -> Iterator[None]:
+    """Turn a command-line parser that prints its complaint and exits into a ValueError with it."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said), redirect_stdout(said):
+            yield
+    except SystemExit as end:
+        lines = [line for line in said.getvalue().splitlines() if line.strip()]
+        raise ValueError(lines[-1].strip() if lines else f"{program} exits with {end.code}") from None
+
+
+def arguments(args: Union[str, Sequence[str], Mapping[str, Any]]) -> list[str]:
+    """ARGS as a command line.
+
+    A string is one argument, a list is taken as it is. In a mapping `{"bind": "x"}` becomes
+    `--bind=x`, a one-letter key `-b x`; True and None give the bare flag, False leaves it out, a
+    list repeats the option.
+    """
+    if isinstance(args, str):
+        return [args]
+    if not isinstance(args, Mapping):
+        return [str(arg) for arg in args]
+    return [word for key, value in args.items() for word in _option(key, value)]
+
+
+def _option(key: str, value: Any) -> list[str]:
+    if isinstance(value, (list, tuple)):
+        return [word for item in value for word in _option(key, item)]
+    if value is False:
+        return []
+    flag = f"-{key}" if len(key) == 1 else f"--{key}"
+    if value is True or value is None:
+        return [flag]
+    return [flag, str(value)] if len(key) == 1 else [f"{flag}={value}"]

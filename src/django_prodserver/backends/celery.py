@@ -1,0 +1,110 @@
+"""Celery's worker and beat: https://docs.celeryq.dev/"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, ClassVar, Iterator, Sequence
+
+from ..posix import notify
+from .application import describe
+from .base import BaseServerBackend, Problem
+
+
+class CeleryBackend(BaseServerBackend):
+    """What Celery's commands have in common. ARGS are those of the command, APP is the `-A`."""
+
+    requires = {"celery": "celery"}
+    notifies = True
+    environment = frozenset({"REMAP_SIGTERM"})
+    command: ClassVar[str]
+    # What the command imports only when it runs.
+    modules: ClassVar[Sequence[str]] = ()
+
+    def prep_server_args(self) -> Sequence[str]:
+        return ["-A", self.config["APP"], self.command, *self.args]
+
+    def start_server(self, *args: str) -> None:
+        from celery import maybe_patch_concurrency
+
+        _read_environment_again()
+        maybe_patch_concurrency(["celery", *args])
+        from celery.bin.celery import celery
+
+        self.announce_ready()
+        celery.main(args=list(args), prog_name="celery", auto_envvar_prefix="CELERY")
+
+    def announce_ready(self) -> None:
+        """Connect to the signal by which this command tells that it is ready."""
+        raise NotImplementedError
+
+    def preload(self) -> None:
+        for module in ("celery.bin.celery", *self.modules):
+            importlib.import_module(module)
+        _find_app(self.config["APP"]).loader.import_default_modules()
+
+    def problems(self) -> Iterator[Problem]:
+        if "APP" not in self.config:
+            hint = "Name the Celery app, such as 'myproject.celery.app'."
+            yield Problem("", "has no 'APP'.", hint)
+            return
+        try:
+            _find_app(self.config["APP"])
+        except Exception as error:
+            message = f"is {self.config['APP']!r}, which cannot be imported: {describe(error)}."
+            yield Problem("APP", message, "Name the Celery app, such as 'myproject.celery.app'.")
+
+
+class CeleryWorker(CeleryBackend):
+    """`celery worker`; each instance has a node name of its own, `worker.1@host`."""
+
+    command = "worker"
+    modules = ("celery.bin.worker", "celery.apps.worker", "celery.concurrency.prefork")
+    success = frozenset({1})  # After SIGINT.
+    forwards = frozenset({"SIGUSR1"})  # Print the stacks of all threads.
+
+    def prep_server_args(self) -> Sequence[str]:
+        args = super().prep_server_args()
+        if self.instance is None or _has_option(self.args, "-n", "--hostname"):
+            return args
+        return [*args, f"--hostname={self.instance}@%h"]
+
+    def announce_ready(self) -> None:
+        from celery.signals import worker_ready
+
+        worker_ready.connect(_notify, weak=False)
+
+
+class CeleryBeat(CeleryBackend):
+    """`celery beat`; one of it, because each sends every task."""
+
+    command = "beat"
+    modules = ("celery.bin.beat", "celery.apps.beat")
+    singleton = True
+
+    def announce_ready(self) -> None:
+        from celery.signals import beat_init
+
+        beat_init.connect(_notify, weak=False)
+
+
+def _notify(**kwargs: Any) -> None:
+    notify.notify()
+
+
+def _find_app(app: str) -> Any:
+    from celery.app.utils import find_app
+
+    return find_app(app)
+
+
+def _has_option(args: Sequence[str], short: str, long: str) -> bool:
+    return any(arg.startswith(short) or arg.partition("=")[0] == long for arg in args)
+
+
+def _read_environment_again() -> None:
+    """billiard reads REMAP_SIGTERM when it is imported, which the project does with Celery."""
+    common = sys.modules.get("billiard.common")
+    if common is not None and common.REMAP_SIGTERM != os.environ.get("REMAP_SIGTERM"):
+        importlib.reload(common)

@@ -1,0 +1,86 @@
+"""Any management command of the project, and any command of the operating system."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import sys
+from typing import Any, Iterator, Sequence
+
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
+
+from ..conf import did_you_mean
+from .base import BaseServerBackend, Problem
+
+# As shells have it: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html
+NOT_FOUND = 127
+NOT_EXECUTABLE = 126
+
+
+class ManagementCommand(BaseServerBackend):
+    """ARGS is a list: the name of the command, and what follows it on the command line."""
+
+    def start_server(self, *args: str) -> None:
+        run_command(load_command(args[0]), *args)
+
+    def preload(self) -> None:
+        load_command(self.args[0])
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.args or not isinstance(self.config.get("ARGS"), (list, tuple, str)):
+            hint = "Write it as a list, such as ['clearsessions', '--verbosity=2']."
+            yield Problem("ARGS", "has to begin with the name of a management command.", hint)
+        elif self.args[0] not in get_commands():
+            message = f"names {self.args[0]!r}, which is no management command."
+            yield Problem("ARGS", message, did_you_mean(self.args[0], get_commands()).strip())
+
+
+class ShellCommand(BaseServerBackend):
+    """ARGS is a list, run without a shell, or a string, run by `sh -c`.
+
+    A shell does not pass a signal on to what it runs, so with a string the whole process group
+    gets the stop signal.
+    """
+
+    def __init__(self, **config: Any) -> None:
+        super().__init__(**config)
+        self.stop_group = isinstance(config.get("ARGS"), str)
+
+    def prep_server_args(self) -> Sequence[str]:
+        return ["sh", "-c", *self.args] if self.stop_group else self.args
+
+    def start_server(self, *args: str) -> None:
+        # Python ignores these; a program it turns into would inherit that (signal(7)).
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        try:
+            os.execvp(args[0], args)
+        except OSError as error:
+            print(f"{shlex.join(args)}: {error.strerror}", file=sys.stderr)
+            sys.exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.args or not isinstance(self.config.get("ARGS"), (list, tuple, str)):
+            hint = "Write it as a list of words, or as one string for the shell."
+            yield Problem("ARGS", "has to be a command.", hint)
+        elif not self.stop_group and shutil.which(self.args[0], path=self._path()) is None:
+            message = f"names {self.args[0]!r}, which is no program on the PATH."
+            yield Problem("ARGS", message, "Install it, or give its whole path.")
+
+    def _path(self) -> str:
+        env = self.config.get("ENV", {})
+        return str(env.get("PATH", os.environ.get("PATH", os.defpath)))
+
+
+def load_command(name: str) -> BaseCommand:
+    """The management command of that name. Raises KeyError for an unknown one."""
+    app = get_commands()[name]
+    return app if isinstance(app, BaseCommand) else load_command_class(app, name)
+
+
+def run_command(command: BaseCommand, *args: str) -> None:
+    """Run it as `manage.py` does, with its system checks; `args` begins with its name."""
+    command.run_from_argv([sys.argv[0], *args])

@@ -1,0 +1,64 @@
+"""gunicorn, serving the project's WSGI application: https://docs.gunicorn.org/"""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any, Iterator, Sequence
+
+from ..posix import kernel, notify
+from . import application
+from .base import Address, BaseServerBackend, Problem, quietly
+
+
+class GunicornServer(BaseServerBackend):
+    """ARGS are those of `gunicorn`; `gunicorn.conf.py` and GUNICORN_CMD_ARGS count as usual."""
+
+    requires = {"gunicorn": "gunicorn"}
+    notifies = True
+    forwards = frozenset({"SIGUSR1"})  # Reopen the log files.
+    environment = frozenset({"PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "XDG_RUNTIME_DIR"})
+
+    def prep_server_args(self) -> Sequence[str]:
+        return [*self.args, application.wsgi()]
+
+    def start_server(self, *args: str) -> None:
+        self._application(args, **self._hooks()).run()
+
+    def preload(self) -> None:
+        # The worker class named in the configuration is imported as a side effect of asking.
+        app = self._application(self.prep_server_args())
+        import_module(app.cfg.worker_class.__module__)
+        import_module("gunicorn.arbiter")
+        application.load(app.app_uri)
+
+    def problems(self) -> Iterator[Problem]:
+        yield from application.problems(application.wsgi())
+
+    def addresses(self) -> Sequence[Address]:
+        if {"GUNICORN_FD", "LISTEN_FDS"} & set(os.environ):
+            return ()  # It takes over sockets that are bound already.
+        with quietly("gunicorn"):
+            cfg = self._application(self.prep_server_args()).cfg
+        return [
+            Address(at, shared=cfg.reuse_port) for at in cfg.address if not isinstance(at, int)
+        ]
+
+    def _application(self, args: Sequence[str], **hooks: Any) -> Any:
+        from ._gunicorn import Application
+
+        # Its own limit for requests in hand, 30 s, is to end before the supervisor's does.
+        limit = max(1, min(30, int(self.config["STOP_TIMEOUT"]) - 2))
+        return Application(args, defaults={"graceful_timeout": limit}, **hooks)
+
+    def _hooks(self) -> dict[str, Any]:
+        if self.instance is None:
+            return {}
+        # gunicorn says READY=1 before it has loaded the application: take the socket from it, and
+        # speak for it once a worker has.
+        address = os.environ.pop(notify.VARIABLE, "")
+        arbiter = os.getpid()
+        return {
+            "on_ready": lambda: notify.notify(address=address),
+            "on_fork": lambda: kernel.die_with_parent(arbiter),
+        }

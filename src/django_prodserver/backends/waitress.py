@@ -1,0 +1,64 @@
+"""waitress, serving the project's WSGI application: https://docs.pylonsproject.org/projects/waitress/"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Iterator, Sequence
+
+from ..posix import notify
+from . import application
+from .base import Address, BaseServerBackend, Problem
+
+
+class WaitressServer(BaseServerBackend):
+    """ARGS are those of `waitress-serve`."""
+
+    requires = {"waitress": "waitress"}
+    # It ends at once by SIGTERM, in the middle of a response; by SIGINT it finishes.
+    stop_signal = "SIGINT"
+    notifies = True
+
+    def prep_server_args(self) -> Sequence[str]:
+        return [*self.args, application.wsgi()]
+
+    def start_server(self, *args: str) -> None:
+        from waitress import runner
+
+        sys.exit(runner.run(["waitress-serve", *args], _serve=_serve))
+
+    def preload(self) -> None:
+        from waitress import runner  # noqa: F401
+
+        application.load(application.wsgi())
+
+    def problems(self) -> Iterator[Problem]:
+        yield from application.problems(application.wsgi())
+
+    def addresses(self) -> Sequence[Address]:
+        from getopt import GetoptError
+
+        from waitress.adjustments import Adjustments
+
+        try:
+            options, _ = Adjustments.parse_args(list(self.prep_server_args()))
+            del options["help"], options["call"]
+            adjustments = Adjustments(**options)
+        except (GetoptError, ValueError) as error:
+            raise ValueError(f"waitress-serve: {error}") from None
+        if adjustments.unix_socket is not None:
+            return [Address(adjustments.unix_socket)]
+        return [Address(info[3][:2]) for info in adjustments.listen]
+
+
+def _serve(app: Any, **options: Any) -> None:
+    import waitress
+
+    waitress.serve(app, _server=_create_and_notify, **options)
+
+
+def _create_and_notify(app: Any, **options: Any) -> Any:
+    from waitress.server import create_server
+
+    server = create_server(app, **options)
+    notify.notify()  # It listens from here on; what connects now is served in a moment.
+    return server

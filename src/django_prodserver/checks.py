@@ -1,0 +1,26 @@
+"""The findings about our settings as Django system checks, for `manage.py check`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core import checks
+
+from . import conf
+from .processes import resolve
+
+
+def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
+    """All that can be said without looking at the machine: see the reference page on checks."""
+    try:
+        configuration = conf.load()
+        resolve(configuration, configuration.processes)
+    except conf.ConfigurationError as error:
+        return [_message(finding) for finding in error.findings]
+    return []
+
+
+def _message(finding: conf.Finding) -> checks.CheckMessage:
+    # A machine for development may lack the servers, and the settings of production.
+    kind = checks.Warning if finding.warning else checks.Error
+    return kind(finding.message, hint=finding.hint or None, id=f"prodserver.{finding.id}")

@@ -1,0 +1,215 @@
+"""`manage.py prodserver`: parse, wire, start."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from argparse import ArgumentTypeError, BooleanOptionalAction, Namespace
+from typing import Any, Iterable, Optional, Sequence
+
+import msgspec
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
+
+from ... import conf, procfile
+from ...processes import Process, addresses_in_use, resolve
+
+
+class Command(BaseCommand):
+    help = "Run the processes of PRODUCTION_PROCESSES: one of them here, or several supervised."
+    # They run in `_resolve`, once our own settings are known to be right.
+    requires_system_checks: list[str] = []
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.__class__ = _Parser  # Django leaves no other way to choose it.
+        return parser
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.epilog = "What follows -- goes to the software: prodserver web -- --workers 4"
+        parser.add_argument(
+            "names",
+            nargs="*",
+            metavar="NAME[=N]",
+            help="what to run: one name becomes this very process, several are supervised, as is "
+            "NAME=N with N instances; without any the first that is configured",
+        )
+        parser.add_argument("--all", action="store_true", help="run all of them, supervised")
+        parser.add_argument(
+            "--except",
+            nargs="+",
+            action="extend",
+            default=[],
+            metavar="NAME",
+            dest="excluded",
+            help="with --all: but not these",
+        )
+        instead = parser.add_argument_group("instead of running them")
+        instead.add_argument("--list", action="store_true", help="print what is configured")
+        instead.add_argument("--json", action="store_true", help="with --list: for machines")
+        instead.add_argument("--procfile", action="store_true", help="print a Procfile")
+        instead.add_argument("--check", action="store_true", help="find what would go wrong")
+        instead.add_argument("--dry-run", action="store_true", help="print what would be started")
+        override = parser.add_argument_group("overriding PRODUCTION_SUPERVISOR")
+        override.add_argument("--stop-timeout", type=_seconds, metavar="SECONDS")
+        override.add_argument("--timestamps", action=BooleanOptionalAction, default=None)
+        override.add_argument("--color", choices=("auto", "always", "never"))
+
+    def handle(self, *args: str, **options: Any) -> None:
+        try:
+            self._handle(Namespace(**options))
+        except conf.ConfigurationError as error:
+            raise CommandError(str(error)) from None
+
+    def _handle(self, options: Namespace) -> None:
+        configuration = conf.load()
+        counts = _counts(options, configuration)
+        configuration = configuration.overridden(
+            {name: count for name, count in counts.items() if count is not None},
+            stop_timeout=options.stop_timeout,
+            timestamps=options.timestamps,
+            color=options.color,
+        )
+        if options.list or options.json:
+            self._list(configuration, options.json)
+        elif options.procfile:
+            self.stdout.write(procfile.render(configuration.processes), ending="")
+        elif options.check:
+            self._check(configuration, list(counts))
+        elif options.dry_run:
+            self._dry_run(resolve(configuration, counts, options.extra))
+        elif options.all or len(counts) > 1 or any(counts.values()):
+            self._supervise(configuration, list(counts))
+        else:
+            self._run_alone(configuration, next(iter(counts)), options.extra)
+
+    def _list(self, configuration: conf.Configuration, as_json: bool) -> None:
+        rows = [
+            {"name": name, "type": p.type, "backend": p.backend, "replicas": p.replicas}
+            for name, p in configuration.processes.items()
+        ]
+        if as_json:
+            self.stdout.write(msgspec.json.format(msgspec.json.encode(rows)).decode())
+        else:
+            for line in _table(["NAME", "TYPE", "BACKEND", "REPLICAS"], rows):
+                self.stdout.write(line)
+
+    def _check(self, configuration: conf.Configuration, names: Sequence[str]) -> None:
+        from ...supervise import preload
+
+        processes = self._resolve(configuration, names)
+        preload(processes, configuration.supervisor.preload)
+        self.stdout.write(f"Nothing wrong with {', '.join(names)}.")
+
+    def _dry_run(self, processes: Sequence[Process]) -> None:
+        for process in processes:
+            for instance in process.instances:
+                command = shlex.join(process.backend(instance).prep_server_args())
+                self.stdout.write(f"{instance}: {process.backend_class.__name__} {command}")
+
+    def _supervise(self, configuration: conf.Configuration, names: Sequence[str]) -> None:
+        if not hasattr(os, "fork"):
+            raise CommandError(
+                "Supervising several processes needs fork, which this platform does not have. "
+                f"Start each with `prodserver NAME`: {', '.join(names)}."
+            )
+        from ...supervise import supervise
+
+        status = supervise(self._resolve(configuration, names), configuration.supervisor)
+        if status:
+            sys.exit(status)
+
+    def _run_alone(
+        self, configuration: conf.Configuration, name: str, extra: Sequence[str]
+    ) -> None:
+        os.environ.update(configuration.processes[name].env)
+        (process,) = self._resolve(configuration, [name], extra)
+        # Software that re-executes itself comes back here with the name that it was given.
+        instance = os.environ.get("PRODSERVER_INSTANCE", "")
+        backend = process.backend(instance if instance.startswith(f"{name}.") else None)
+        connections.close_all()
+        backend.start_server(*backend.prep_server_args())
+
+    def _resolve(
+        self, configuration: conf.Configuration, names: Sequence[str], extra: Sequence[str] = ()
+    ) -> list[Process]:
+        processes = resolve(configuration, names, extra)
+        self.check()
+        in_use = addresses_in_use(processes)
+        if in_use:
+            raise conf.ConfigurationError(in_use)
+        return processes
+
+
+class _Parser(CommandParser):
+    """Keeps what follows `--` from argparse, whose ways with it differ from version to version."""
+
+    def parse_args(  # type: ignore[override]
+        self, args: Optional[Sequence[str]] = None, namespace: Optional[Namespace] = None
+    ) -> Namespace:
+        words = list(sys.argv[1:] if args is None else args)
+        end = words.index("--") if "--" in words else len(words)
+        parsed = super().parse_args(words[:end], namespace)
+        parsed.extra = words[end + 1 :]
+        return parsed
+
+
+def _counts(
+    options: Namespace, configuration: conf.Configuration
+) -> dict[str, Optional[int]]:
+    """The chosen processes, each with the number of instances that was asked for, if any."""
+    configured = configuration.processes
+    if options.all and options.names:
+        raise CommandError("--all means every process: give it, or names, but not both.")
+    if options.excluded and not options.all:
+        raise CommandError("--except goes with --all.")
+    counts: dict[str, Optional[int]] = {}
+    for word in options.names:
+        name, equals, count = word.partition("=")
+        _known(name, configured)
+        if name in counts:
+            raise CommandError(f"{name} is named twice; {name}=2 runs two instances of it.")
+        counts[name] = _count(word, count) if equals else None
+    for name in options.excluded:
+        _known(name, configured)
+    if options.all or options.check or options.dry_run:
+        counts = counts or {name: None for name in configured if name not in options.excluded}
+    if not counts and options.all:
+        raise CommandError("--except leaves no process to run.")
+    counts = counts or {next(iter(configured)): None}
+    if options.extra and (options.all or len(counts) > 1):
+        raise CommandError("Arguments after -- go to one process: name it.")
+    return counts
+
+
+def _known(name: str, configured: Iterable[str]) -> None:
+    if name not in configured:
+        raise CommandError(
+            f"No process named {name!r} in {conf.PROCESSES}. "
+            f"{conf.did_you_mean(name, configured)}Configured: {', '.join(configured)}."
+        )
+
+
+def _count(word: str, count: str) -> int:
+    if not count.isdecimal() or int(count) < 1:
+        raise CommandError(f"{word!r}: the number of instances is a whole number from 1 on.")
+    return int(count)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds < float("inf"):
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return seconds
+
+
+def _table(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[str]:
+    cells = [list(columns), *([str(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in cells
+    ]

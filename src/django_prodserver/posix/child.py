@@ -1,0 +1,134 @@
+"""What happens between fork and the backend's start routine, and how the child ends.
+
+The child has a copy of everything that the supervisor has: its frames, its signal handlers, its
+file descriptors. It gives all of that back first, and never returns into it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from dataclasses import dataclass, field
+from typing import Callable, Mapping, NoReturn, Optional, Sequence
+
+from . import kernel, notify
+
+try:
+    from setproctitle import setproctitle
+except ImportError:  # An extra: without it the child is called as its parent is.
+
+    def setproctitle(title: str) -> None: ...
+
+
+# Addressed by systemd to the supervisor alone: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3).
+NOT_INHERITED = (
+    notify.VARIABLE,
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+)
+
+
+@dataclass(frozen=True)
+class Program:
+    """How to run one instance: `start` in an environment of its own, as if it were the main program.
+
+    What `start` raises or leaves running ends as it would in an interpreter of its own.
+    """
+
+    name: str
+    start: Callable[[], object]
+    argv: Sequence[str]
+    environ: Mapping[str, str] = field(default_factory=dict)
+    notifies: bool = False
+
+
+def become(
+    program: Program,
+    parent: int,
+    output: int,
+    notify_address: Optional[str],
+    release: Callable[[], None],
+) -> NoReturn:
+    """Turn a freshly forked process into the program; never returns.
+
+    `output` becomes its stdout and stderr; `release` gives back what the parent holds.
+    """
+
+    def start() -> None:
+        release()
+        kernel.die_with_parent(parent)
+        os.setsid()
+        _connect(output)
+        _set_environment(program, notify_address)
+        sys.argv = list(program.argv)
+        setproctitle(f"prodserver: {program.name}")
+        program.start()
+
+    status = 1
+    try:
+        status = run_to_the_end(start)
+    finally:
+        os._exit(status)
+
+
+def run_to_the_end(start: Callable[[], object]) -> int:
+    """Call `start` and finish as an interpreter does; return the exit status.
+
+    The order is Py_FinalizeEx's: non-daemon threads are joined, atexit handlers run, stdio is
+    flushed. The two private names are those that multiprocessing uses for the same purpose in its
+    forked children; there is no public way.
+    """
+    status = _status_of(start)
+    for step in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined]
+        _status_of(step)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            _status_of(stream.flush)
+    return status
+
+
+def _status_of(call: Callable[[], object]) -> int:
+    try:
+        call()
+    except SystemExit as end:
+        if end.code is None or isinstance(end.code, int):
+            return (end.code or 0) & 0xFF
+        print(end.code, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        # An interpreter dies by the signal, so that its parent can tell; no traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+        return 128 + signal.SIGINT
+    except BaseException:
+        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        return 1
+    return 0
+
+
+def _set_environment(program: Program, notify_address: Optional[str]) -> None:
+    for name in NOT_INHERITED:
+        os.environ.pop(name, None)
+    # Python programs that this one starts are to write whole lines at once, too.
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    os.environ.update(program.environ)
+    if notify_address is not None:
+        os.environ[notify.VARIABLE] = notify_address
+
+
+def _connect(output: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd, target in ((null, 0), (output, 1), (output, 2)):
+        os.dup2(fd, target)
+    for fd in {null, output} - {0, 1, 2}:
+        os.close(fd)
+    for stream in (sys.stdout, sys.stderr):
+        # Whole lines at once, as on a terminal: otherwise what a process says last may be lost.
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)

@@ -1,0 +1,74 @@
+"""Signals as bytes in a pipe: a handler does nothing, the wakeup fd carries the message.
+
+https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from signal import Signals
+from types import FrameType
+from typing import Any, Iterable, Optional
+
+
+class SignalPipe:
+    """Receives the handled signals, SIGCHLD among them, through a file descriptor to poll.
+
+    Only one can be open, and only in the main thread: Python has one wakeup fd.
+    """
+
+    def __init__(self, handled: Iterable[Signals]) -> None:
+        self._handled = frozenset({*handled, Signals.SIGCHLD})
+        # A pipe holds 65,536 one-byte messages, a socketpair a few hundred: a storm of SIGCHLD
+        # must not push out the one SIGTERM.
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+        self._old_wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        self._old_handlers: dict[Signals, Any] = {
+            number: signal.signal(number, _do_nothing) for number in self._handled
+        }
+
+    def fileno(self) -> int:
+        return self._read
+
+    def drain(self) -> list[Signals]:
+        """Return the signals that arrived, in order; never blocks."""
+        try:
+            return [Signals(number) for number in os.read(self._read, 65536)]
+        except BlockingIOError:
+            return []
+
+    def block(self) -> None:
+        """Hold the handled signals back. For the moment of a fork: one that arrives stays pending."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
+
+    def unblock(self) -> None:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._handled)
+
+    def reset_in_child(self) -> None:
+        """Give a forked child the dispositions of a fresh interpreter and an empty mask.
+
+        The wakeup fd goes first: it is the parent's, and a signal to the child would ring there.
+        """
+        signal.set_wakeup_fd(-1)
+        for number in self._handled:
+            default = signal.SIG_DFL if number != Signals.SIGINT else signal.default_int_handler
+            signal.signal(number, default)
+        os.close(self._read)
+        os.close(self._write)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+    def close(self) -> None:
+        """Put the old handlers back."""
+        for number, handler in self._old_handlers.items():
+            # None: it was not installed from Python, and cannot be put back from there.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        signal.set_wakeup_fd(self._old_wakeup)
+        os.close(self._read)
+        os.close(self._write)
+
+
+def _do_nothing(number: int, frame: Optional[FrameType]) -> None:
+    """Exist, so that Python's own C handler writes the signal into the wakeup fd."""

@@ -1,0 +1,177 @@
+"""From settings to processes that can be started: classes imported, packages and apps found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from signal import Signals
+from typing import Any, Iterable, Iterator, Optional, Sequence
+
+from django.utils.module_loading import import_string
+
+from .backends import BUILT_IN
+from .backends.application import describe
+from .backends.base import Address, BaseServerBackend
+from .conf import Configuration, ConfigurationError, Finding, ProcessSettings, did_you_mean, path
+from .posix import address
+
+
+@dataclass(frozen=True)
+class Process:
+    """One entry of PRODUCTION_PROCESSES with its backend's class and its values decided."""
+
+    name: str
+    settings: ProcessSettings
+    backend_class: type[BaseServerBackend]
+    stop_timeout: float
+    extra: Sequence[str] = ()
+
+    @property
+    def instances(self) -> list[str]:
+        return [f"{self.name}.{number + 1}" for number in range(self.settings.replicas)]
+
+    def backend(self, instance: Optional[str] = None) -> BaseServerBackend:
+        """Create the backend, for an instance of a supervisor or for this process alone."""
+        given = self.settings
+        config: dict[str, Any] = {
+            "ARGS": given.args,
+            "ENV": given.env,
+            "STOP_TIMEOUT": self.stop_timeout,
+            "REPLICAS": self.settings.replicas,
+        }
+        if given.app is not None:
+            config["APP"] = given.app
+        backend = self.backend_class(**config)
+        backend.instance = instance
+        if self.extra:
+            backend.args = [*backend.args, *self.extra]
+        return backend
+
+    def stop_signal(self, backend: BaseServerBackend) -> Signals:
+        return Signals[self.settings.stop_signal or backend.stop_signal]
+
+    def forwards(self, backend: BaseServerBackend) -> frozenset[Signals]:
+        return frozenset(Signals[name] for name in backend.forwards)
+
+
+def resolve(
+    configuration: Configuration, names: Iterable[str], extra: Sequence[str] = ()
+) -> list[Process]:
+    """Import the backends of the named processes; `extra` are further arguments for their software.
+
+    Raises ConfigurationError with everything that would keep them from starting, except for what
+    only the moment of the start can tell: `addresses_in_use`.
+    """
+    findings: list[Finding] = []
+    processes = []
+    for name in names:
+        settings = configuration.processes[name]
+        backend_class = _import_backend(name, settings, findings)
+        if backend_class is not None:
+            timeout = settings.stop_timeout or configuration.supervisor.stop_timeout
+            processes.append(Process(name, settings, backend_class, timeout, extra))
+    for process in processes:
+        findings += _problems(process)
+    if not findings:
+        findings += _conflicts(listening(processes, findings))
+    if findings:
+        raise ConfigurationError(findings)
+    return processes
+
+
+def importable_here(processes: Iterable[Process]) -> list[Process]:
+    """Those whose software may be imported in this process, for others to be forked from.
+
+    Software that reads the environment when it is imported must not be, if the ENV of any process
+    sets what it reads: it would keep the values of this process.
+    """
+    processes = list(processes)
+    set_by_env = {name for process in processes for name in process.settings.env}
+    return [p for p in processes if not p.backend_class.environment & set_by_env]
+
+
+def addresses_in_use(processes: Iterable[Process]) -> list[Finding]:
+    """What else listens, at this moment, where these processes will."""
+    findings: list[Finding] = []
+    for process, where in listening(processes, findings):
+        reason = address.why_not_free(where.at)
+        if reason is not None:
+            message = f"{path(process.name)} cannot listen at {where}: {reason}."
+            hint = "Stop what uses it (`ss -ltnp` tells), or choose another address in its ARGS."
+            findings.append(Finding("E010", message, hint))
+    return findings
+
+
+def listening(
+    processes: Iterable[Process], findings: list[Finding]
+) -> list[tuple[Process, Address]]:
+    """Where the processes will listen, as far as can be told without importing too early."""
+    found = []
+    for process in importable_here(processes):
+        try:
+            found += [(process, where) for where in process.backend().addresses()]
+        except ValueError as error:
+            findings.append(Finding("E009", f"{path(process.name, 'ARGS')}: {error}"))
+    return found
+
+
+def _import_backend(
+    name: str, settings: ProcessSettings, findings: list[Finding]
+) -> Optional[type[BaseServerBackend]]:
+    where = f"{path(name, 'BACKEND')} is {settings.backend!r}, which"
+    hint = did_you_mean(settings.backend, BUILT_IN).strip()
+    try:
+        found = import_string(settings.backend)
+    except Exception as error:
+        findings.append(Finding("E006", f"{where} cannot be imported: {describe(error)}.", hint))
+        return None
+    base = f"{BaseServerBackend.__module__}.{BaseServerBackend.__name__}"
+    if not (isinstance(found, type) and issubclass(found, BaseServerBackend)):
+        hint = hint or f"Let it inherit from {base}."
+        findings.append(Finding("E007", f"{where} is not a backend.", hint))
+        return None
+    if found.start_server is BaseServerBackend.start_server:
+        findings.append(Finding("E007", f"{where} does not define start_server.", f"See {base}."))
+        return None
+    missing = [package for module, package in found.requires.items() if not find_spec(module)]
+    if missing:
+        message = f"{where} needs {' and '.join(missing)}, not installed here."
+        hint = f"Run: pip install {' '.join(missing)}"
+        findings.append(Finding("W002", message, hint, warning=True))
+        return None
+    return found
+
+
+def _problems(process: Process) -> Iterator[Finding]:
+    """What the backend finds wrong with its settings, and what it cannot be asked to do."""
+    name = process.name
+    try:
+        backend = process.backend()
+        problems = list(backend.problems())
+    except Exception as error:
+        yield Finding("E009", f"{path(name)} cannot be used: {describe(error)}.")
+        return
+    for problem in problems:
+        key_id = "E008" if problem.key == "APP" or "'APP'" in problem.message else "E009"
+        yield Finding(key_id, f"{path(name, problem.key)} {problem.message}", problem.hint)
+    if backend.singleton and process.settings.replicas > 1:
+        message = f"{path(name, 'REPLICAS')} is {process.settings.replicas}."
+        yield Finding("E009", message, "Use 1: each one would do all the work of the others again.")
+
+
+def _conflicts(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:
+    """Addresses that two processes, or two instances of one, cannot both have."""
+    taken: dict[object, str] = {}
+    for process, where in found:
+        name = process.name
+        if isinstance(where.at, tuple) and where.at[1] == 0:
+            continue
+        if where.at in taken:
+            message = f"{path(name)} and {path(taken[where.at])} both listen at {where}."
+            yield Finding("E009", message, "Choose another address in the ARGS of one of them.")
+        taken[where.at] = name
+        if process.settings.replicas > 1 and not where.shared:
+            message = f"{path(name, 'REPLICAS')} is {process.settings.replicas}, but only one "
+            message += f"instance can listen at {where}."
+            hint = "Let the server have more workers instead, in its ARGS."
+            yield Finding("E009", message, hint)

@@ -1,0 +1,121 @@
+"""The supervisor for a project: preload it, then fork its processes from here."""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+import sys
+import threading
+import time
+from importlib import import_module
+from typing import Sequence
+
+import django
+import psutil
+from django.core.cache import close_caches
+from django.db import connections
+
+from .backends.application import describe
+from .backends.base import BaseServerBackend
+from .conf import SUPERVISOR, ConfigurationError, Finding, SupervisorSettings, path
+from .posix.child import Program
+from .posix.system import PosixSystem
+from .processes import Process, importable_here
+from .supervisor import report
+from .supervisor.lines import TextFormat
+from .supervisor.model import Spec
+from .supervisor.run import run
+from .supervisor.supervisor import HANDLED, Supervisor
+
+
+def preload(processes: Sequence[Process], modules: Sequence[str]) -> None:
+    """Import once what every process needs. Raises ConfigurationError if that is impossible."""
+    findings = []
+    for module in modules:
+        try:
+            import_module(module)
+        except Exception as error:
+            message = f"{SUPERVISOR}['PRELOAD'] names {module!r}, which cannot be imported: "
+            findings.append(Finding("E011", f"{message}{describe(error)}."))
+    for process in importable_here(processes):
+        try:
+            process.backend().preload()
+        except Exception as error:
+            message = f"{path(process.name)} cannot be loaded: {describe(error)}."
+            findings.append(Finding("E011", message))
+    if findings:
+        raise ConfigurationError(findings)
+
+
+def supervise(processes: Sequence[Process], settings: SupervisorSettings) -> int:
+    """Run every instance of these processes until all have ended; returns the exit status."""
+    preload(processes, settings.preload)
+    instances = [
+        (process, process.backend(name), name)
+        for process in processes
+        for name in process.instances
+    ]
+    specs = [_spec(*instance) for instance in instances]
+    programs = [_program(*instance) for instance in instances]
+    names = [spec.name for spec in specs]
+    lines = TextFormat(names, timestamps=settings.timestamps, color=_color(settings.color))
+    _settle()
+    with PosixSystem(programs, lines, HANDLED, settings.max_line) as system:
+        age = time.time() - psutil.Process().create_time()
+        supervisor = Supervisor(specs, began=system.now() - age)
+        system.say(
+            f"supervising {', '.join(names)} (python {platform.python_version()}, "
+            f"django {django.get_version()}, preloaded in {report.seconds(age)})"
+        )
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread():
+                system.say(
+                    f"the preload left the thread {thread.name!r} running, which no process will "
+                    "have: start it in the processes instead"
+                )
+        return run(supervisor, system)
+
+
+def _spec(process: Process, backend: BaseServerBackend, name: str) -> Spec:
+    return Spec(
+        name=name,
+        stop_signal=process.stop_signal(backend),
+        stop_timeout=process.stop_timeout,
+        stop_group=backend.stop_group,
+        notifies=backend.notifies,
+        success=backend.success,
+        forwards=process.forwards(backend),
+    )
+
+
+def _program(process: Process, backend: BaseServerBackend, name: str) -> Program:
+    return Program(
+        name=name,
+        start=lambda: backend.start_server(*backend.prep_server_args()),
+        # What software that re-executes itself will run: itself, and not a second supervisor.
+        argv=[sys.argv[0], "prodserver", process.name],
+        environ={
+            "PRODSERVER_PROCESS": process.name,
+            "PRODSERVER_INSTANCE": name,
+            **process.settings.env,
+        },
+        notifies=backend.notifies,
+    )
+
+
+def _settle() -> None:
+    """Leave nothing open that forked processes would share, nor garbage that they would collect."""
+    connections.close_all()
+    close_caches()
+    gc.collect()
+    gc.freeze()
+
+
+def _color(when: str) -> bool:
+    """https://no-color.org/ and https://force-color.org/, then whether a terminal reads it."""
+    if when != "auto":
+        return when == "always"
+    if os.environ.get("NO_COLOR"):
+        return False
+    return bool(os.environ.get("FORCE_COLOR")) or os.isatty(1)
