@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from django.core import checks
+from django.core.signals import setting_changed
 
 from . import conf
 from .processes import resolve
@@ -12,12 +14,25 @@ from .processes import resolve
 
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     """All that can be said without looking at the machine: see the reference page on checks."""
+    return [_message(finding) for finding in _findings()]
+
+
+@lru_cache(maxsize=None)
+def _findings() -> list[conf.Finding]:
+    # Remembered, because Celery runs the system checks again in each of its processes.
     try:
         configuration = conf.load()
         resolve(configuration, configuration.processes)
     except conf.ConfigurationError as error:
-        return [_message(finding) for finding in error.findings]
+        return error.findings
     return []
+
+
+def _forget(**kwargs: Any) -> None:
+    _findings.cache_clear()
+
+
+setting_changed.connect(_forget)
 
 
 def _message(finding: conf.Finding) -> checks.CheckMessage:

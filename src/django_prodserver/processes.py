@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from signal import Signals
 from typing import Any, Iterable, Iterator, Optional, Sequence
@@ -29,6 +30,11 @@ class Process:
     @property
     def instances(self) -> list[str]:
         return [f"{self.name}.{number + 1}" for number in range(self.settings.replicas)]
+
+    @cached_property
+    def probe(self) -> BaseServerBackend:
+        """A backend to ask, not to start."""
+        return self.backend()
 
     def backend(self, instance: Optional[str] = None) -> BaseServerBackend:
         """Create the backend, for an instance of a supervisor or for this process alone."""
@@ -109,7 +115,7 @@ def listening(
     found = []
     for process in importable_here(processes):
         try:
-            found += [(process, where) for where in process.backend().addresses()]
+            found += [(process, where) for where in process.probe.addresses()]
         except ValueError as error:
             findings.append(Finding("E009", f"{path(process.name, 'ARGS')}: {error}"))
     return found
@@ -119,16 +125,16 @@ def _import_backend(
     name: str, settings: ProcessSettings, findings: list[Finding]
 ) -> Optional[type[BaseServerBackend]]:
     where = f"{path(name, 'BACKEND')} is {settings.backend!r}, which"
-    hint = did_you_mean(settings.backend, BUILT_IN).strip()
     try:
         found = import_string(settings.backend)
     except Exception as error:
+        hint = did_you_mean(settings.backend, BUILT_IN).strip()
         findings.append(Finding("E006", f"{where} cannot be imported: {describe(error)}.", hint))
         return None
     base = f"{BaseServerBackend.__module__}.{BaseServerBackend.__name__}"
     if not (isinstance(found, type) and issubclass(found, BaseServerBackend)):
-        hint = hint or f"Let it inherit from {base}."
-        findings.append(Finding("E007", f"{where} is not a backend.", hint))
+        hint = did_you_mean(settings.backend, BUILT_IN) or f"Let it inherit from {base}."
+        findings.append(Finding("E007", f"{where} is not a backend.", hint.strip()))
         return None
     if found.start_server is BaseServerBackend.start_server:
         findings.append(Finding("E007", f"{where} does not define start_server.", f"See {base}."))
@@ -146,7 +152,7 @@ def _problems(process: Process) -> Iterator[Finding]:
     """What the backend finds wrong with its settings, and what it cannot be asked to do."""
     name = process.name
     try:
-        backend = process.backend()
+        backend = process.probe
         problems = list(backend.problems())
     except Exception as error:
         yield Finding("E009", f"{path(name)} cannot be used: {describe(error)}.")

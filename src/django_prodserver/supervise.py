@@ -40,7 +40,7 @@ def preload(processes: Sequence[Process], modules: Sequence[str]) -> None:
             findings.append(Finding("E011", f"{message}{describe(error)}."))
     for process in importable_here(processes):
         try:
-            process.backend().preload()
+            process.probe.preload()
         except Exception as error:
             message = f"{path(process.name)} cannot be loaded: {describe(error)}."
             findings.append(Finding("E011", message))

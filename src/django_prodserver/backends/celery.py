@@ -5,7 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from contextlib import contextmanager
+from types import ModuleType
 from typing import Any, ClassVar, Iterator, Sequence
+
+from django.utils.module_loading import autodiscover_modules
 
 from ..posix import notify
 from .application import describe
@@ -30,7 +34,8 @@ class CeleryBackend(BaseServerBackend):
 
         _read_environment_again()
         maybe_patch_concurrency(["celery", *args])
-        from celery.bin.celery import celery
+        with _without_terminal_toolkit():
+            from celery.bin.celery import celery
 
         self.announce_ready()
         celery.main(args=list(args), prog_name="celery", auto_envvar_prefix="CELERY")
@@ -40,9 +45,11 @@ class CeleryBackend(BaseServerBackend):
         raise NotImplementedError
 
     def preload(self) -> None:
-        for module in ("celery.bin.celery", *self.modules):
-            importlib.import_module(module)
-        _find_app(self.config["APP"]).loader.import_default_modules()
+        with _without_terminal_toolkit():
+            for module in ("celery.bin.celery", *self.modules):
+                importlib.import_module(module)
+        autodiscover_modules("tasks")
+        _find_app(self.config["APP"]).finalize()
 
     def problems(self) -> Iterator[Problem]:
         if "APP" not in self.config:
@@ -97,6 +104,25 @@ def _find_app(app: str) -> Any:
     from celery.app.utils import find_app
 
     return find_app(app)
+
+
+@contextmanager
+def _without_terminal_toolkit() -> Iterator[None]:
+    """Spare every process 65 ms and 5 MB: `celery amqp`, imported with all, is an interactive shell.
+
+    Measured with Python 3.13, Celery 5.7 and click_repl 0.3 (`-X importtime`).
+    """
+    name = "click_repl"
+    if name in sys.modules or "celery.bin.amqp" in sys.modules:
+        yield
+        return
+    stand_in = ModuleType(name)
+    stand_in.register_repl = lambda group: None  # type: ignore[attr-defined]
+    sys.modules[name] = stand_in
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def _has_option(args: Sequence[str], short: str, long: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from importlib import import_module
 from typing import Any, Iterator, Sequence
 
@@ -26,11 +27,9 @@ class GunicornServer(BaseServerBackend):
         self._application(args, **self._hooks()).run()
 
     def preload(self) -> None:
-        # The worker class named in the configuration is imported as a side effect of asking.
-        app = self._application(self.prep_server_args())
-        import_module(app.cfg.worker_class.__module__)
         import_module("gunicorn.arbiter")
-        application.load(app.app_uri)
+        import_module(self._configured.cfg.worker_class.__module__)
+        application.load(application.wsgi())
 
     def problems(self) -> Iterator[Problem]:
         yield from application.problems(application.wsgi())
@@ -39,10 +38,14 @@ class GunicornServer(BaseServerBackend):
         if {"GUNICORN_FD", "LISTEN_FDS"} & set(os.environ):
             return ()  # It takes over sockets that are bound already.
         with quietly("gunicorn"):
-            cfg = self._application(self.prep_server_args()).cfg
+            cfg = self._configured.cfg
         return [
             Address(at, shared=cfg.reuse_port) for at in cfg.address if not isinstance(at, int)
         ]
+
+    @cached_property
+    def _configured(self) -> Any:
+        return self._application(self.prep_server_args())
 
     def _application(self, args: Sequence[str], **hooks: Any) -> Any:
         from ._gunicorn import Application

@@ -1,0 +1,142 @@
+# What there is to do here. Each target works in a fresh clone, with python3 (3.9 or newer) and make:
+# it makes the virtual environment it needs, once, and says so.
+#
+#   ARGS    more arguments, for example: make test ARGS="-k lines -x"
+#   PYTHON  the interpreter to use; otherwise the newest on PATH or under pyenv
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+.SUFFIXES:
+.PHONY: help demo test lint format types docs matrix matrix-oldest matrix-newest coverage bench clean \
+	run-oldest run-newest
+
+ARGS =
+PYTHON =
+COVERAGE =
+OLDEST_PYTHON = 3.9
+MINIMUM = 95
+
+venv = .venv
+oldest = .venv-oldest
+newest = .venv-newest
+pip = bin/python -m pip --quiet --disable-pip-version-check
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
+		while IFS='|' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
+
+# exec: the process make waits for is the supervisor itself, so Ctrl-C is its business and make reports its exit status.
+demo: $(venv)/.stamp-package ## run examples/quickstart: gunicorn, Celery worker and beat, db_worker; Ctrl-C stops it
+	@cd examples/quickstart && python=../../$(venv)/bin/python && \
+		$$python manage.py migrate --verbosity 0 && exec $$python manage.py prodserver --all $(ARGS)
+
+test: $(venv)/.stamp-test ## run all tests
+	@$(venv)/bin/python -m pytest $(ARGS)
+
+lint: $(venv)/.stamp-lint ## ruff: rules and formatting
+	@$(venv)/bin/ruff check .
+	@$(venv)/bin/ruff format --check .
+
+format: $(venv)/.stamp-lint ## let ruff repair what lint finds
+	@$(venv)/bin/ruff check --fix-only .
+	@$(venv)/bin/ruff format .
+
+types: $(venv)/.stamp-lint ## mypy, strict
+	@$(venv)/bin/mypy $(ARGS)
+
+docs: $(venv)/.stamp-docs ## build docs/_build/html; a warning is an error
+	@$(venv)/bin/sphinx-build -W --keep-going --quiet -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+# The two ends of what is supported. A missing interpreter is named and left out.
+matrix: matrix-oldest matrix-newest ## run all tests with the oldest and with the newest of everything
+
+matrix-oldest: ## run all tests with Python 3.9, Django 4.2, the oldest backends, and the built wheel
+	@if python=$$(tools/find-python $(OLDEST_PYTHON)); then \
+		$(MAKE) --no-print-directory run-oldest PYTHON="$$python"; \
+	else \
+		echo "== oldest end: Python $(OLDEST_PYTHON) is missing, LEFT OUT =="; \
+	fi
+
+matrix-newest: ## run all tests with the newest Python, Django and backends; with COVERAGE=1 as `make coverage`
+	@if python=$$(tools/find-python); then \
+		$(MAKE) --no-print-directory run-newest PYTHON="$$python"; \
+	else \
+		echo "== newest end: no Python, LEFT OUT =="; \
+	fi
+
+run-oldest: $(oldest)/.stamp-wheel
+	@$(call say_versions,oldest,$(oldest))
+	@$(oldest)/bin/python -m pytest $(ARGS)
+
+run-newest: $(newest)/.stamp-test
+	@$(call say_versions,newest,$(newest))
+	@$(if $(COVERAGE),$(call run_coverage,$(newest)),$(newest)/bin/python -m pytest $(ARGS))
+
+coverage: $(venv)/.stamp-test ## run all tests, children included, and demand 95 % of the branches
+	@$(call run_coverage,$(venv))
+
+bench: $(venv)/.stamp-test ## measure the start against honcho
+	@$(venv)/bin/python benchmarks/startup.py $(ARGS)
+
+clean: ## remove everything that was made here
+	rm -rf $(venv) $(oldest) $(newest) build dist htmlcov .coverage .coverage.* docs/_build
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- how ---------------------------------------------------------------------------------------
+
+# A failed run is reported as such before anybody looks at its coverage.
+run_coverage = $(1)/bin/coverage erase && $(1)/bin/coverage run -m pytest $(ARGS) && \
+	$(1)/bin/coverage combine --quiet && $(1)/bin/coverage report --fail-under=$(MINIMUM)
+
+say_versions = $(2)/bin/python -c 'import platform; from importlib.metadata import distributions; \
+	names = "django gunicorn uvicorn waitress celery django-tasks django-tasks-db msgspec psutil".split(); \
+	found = {d.metadata["Name"].lower().replace("_", "-"): d.version for d in distributions()}; \
+	print("== $(1) end: python", platform.python_version(), *(f"· {n} {found[n]}" for n in names if n in found), "==", flush=True)'
+
+# --clear: what an interrupted attempt has left is no virtual environment.
+# pip is brought up to date because --group came with pip 25.1.
+define make_venv
+@python="$(PYTHON)"; [ -n "$$python" ] || python=$$(tools/find-python) || exit 1; \
+	echo "making $(1) with $$("$$python" --version)"; \
+	"$$python" -m venv --clear $(1) || { \
+		echo "If ensurepip is what is missing: apt install python3-venv (Debian, Ubuntu)." >&2; exit 1; }
+@$(1)/$(pip) install --upgrade 'pip>=25.1'
+@touch $@
+endef
+
+$(venv)/.stamp-venv:
+	$(call make_venv,$(venv))
+
+$(oldest)/.stamp-venv:
+	$(call make_venv,$(oldest))
+
+$(newest)/.stamp-venv:
+	$(call make_venv,$(newest))
+
+$(venv)/.stamp-package: $(venv)/.stamp-venv pyproject.toml
+	@echo "installing django-prodserver[all] into $(venv)"
+	@$(venv)/$(pip) install --editable '.[all]'
+	@touch $@
+
+$(venv)/.stamp-%: $(venv)/.stamp-package
+	@echo "installing the group $* into $(venv)"
+	@$(venv)/$(pip) install --group $*
+	@touch $@
+
+$(newest)/.stamp-test: $(newest)/.stamp-venv pyproject.toml
+	@echo "installing the newest of everything into $(newest)"
+	@$(newest)/$(pip) install --upgrade --upgrade-strategy eager --editable '.[all]' --group test
+	@touch $@
+
+$(oldest)/.stamp-test: $(oldest)/.stamp-venv pyproject.toml tests/oldest.txt
+	@echo "installing the oldest of everything into $(oldest)"
+	@$(oldest)/$(pip) install --constraint tests/oldest.txt '.[all]' --group test
+	@touch $@
+
+# Not editable: one of the two ends tests what is shipped.
+$(oldest)/.stamp-wheel: $(oldest)/.stamp-test README.md $(shell find src -type f ! -name '*.pyc')
+	@$(oldest)/$(pip) install --no-deps --force-reinstall .
+	@touch $@
