@@ -7,18 +7,17 @@ import os
 import platform
 import sys
 import threading
-import time
 from importlib import import_module
-from typing import Sequence
+from typing import Callable, Sequence
 
 import django
-import psutil
 from django.core.cache import close_caches
 from django.db import connections
 
 from .backends.application import describe
 from .backends.base import BaseServerBackend
 from .conf import SUPERVISOR, ConfigurationError, Finding, SupervisorSettings, path
+from .posix import kernel
 from .posix.child import Program
 from .posix.system import PosixSystem
 from .processes import Process, importable_here
@@ -48,9 +47,18 @@ def preload(processes: Sequence[Process], modules: Sequence[str]) -> None:
         raise ConfigurationError(findings)
 
 
-def supervise(processes: Sequence[Process], settings: SupervisorSettings) -> int:
-    """Run every instance of these processes until all have ended; returns the exit status."""
-    preload(processes, settings.preload)
+def supervise(find: Callable[[], Sequence[Process]], settings: SupervisorSettings) -> int:
+    """Run every instance of the processes found until all have ended; returns the exit status."""
+    # A collection would cost time now, and later: what it frees are holes between the objects
+    # that forked processes share, and the first to fill one copies a page.
+    gc.disable()
+    try:
+        processes = find()
+        preload(processes, settings.preload)
+        _leave_nothing_open()
+        gc.freeze()
+    finally:
+        gc.enable()
     instances = [
         (process, process.backend(name), name)
         for process in processes
@@ -60,9 +68,8 @@ def supervise(processes: Sequence[Process], settings: SupervisorSettings) -> int
     programs = [_program(*instance) for instance in instances]
     names = [spec.name for spec in specs]
     lines = TextFormat(names, timestamps=settings.timestamps, color=_color(settings.color))
-    _settle()
     with PosixSystem(programs, lines, HANDLED, settings.max_line) as system:
-        age = time.time() - psutil.Process().create_time()
+        age = kernel.age()
         supervisor = Supervisor(specs, began=system.now() - age)
         system.say(
             f"supervising {', '.join(names)} (python {platform.python_version()}, "
@@ -104,12 +111,10 @@ def _program(process: Process, backend: BaseServerBackend, name: str) -> Program
     )
 
 
-def _settle() -> None:
-    """Leave nothing open that forked processes would share, nor garbage that they would collect."""
+def _leave_nothing_open() -> None:
+    """Close what the preload may have connected: forked processes would share the connection."""
     connections.close_all()
     close_caches()
-    gc.collect()
-    gc.freeze()
 
 
 def _color(when: str) -> bool:

@@ -25,7 +25,9 @@ class DjangoTasksWorker(BaseServerBackend):
 
     def prep_server_args(self) -> Sequence[str]:
         # It reloads itself under DEBUG by re-executing sys.argv; the last one counts.
-        return [COMMAND, "--no-reload", *self.args]
+        # The supervisor has run the system checks; they are for every process the same.
+        checked = [] if self.instance is None else ["--skip-checks"]
+        return [COMMAND, "--no-reload", *checked, *self.args]
 
     def start_server(self, *args: str) -> None:
         command = load_command(args[0])

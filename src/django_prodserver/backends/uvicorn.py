@@ -32,7 +32,12 @@ class UvicornServer(BaseServerBackend):
 
     def preload(self) -> None:
         import_module("._uvicorn", __package__)
-        for module in ("lifespan.on", "loops.auto", "protocols.http.auto", "protocols.websockets.auto"):
+        for module in (
+            "lifespan.on",
+            "loops.asyncio",
+            "protocols.http.auto",
+            "protocols.websockets.auto",
+        ):
             import_module(f"uvicorn.{module}")
         application.load(self._application())
 

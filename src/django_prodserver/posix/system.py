@@ -21,8 +21,6 @@ from signal import Signals
 from types import TracebackType
 from typing import Iterable, Iterator, Mapping, Optional
 
-import psutil
-
 from ..supervisor.lines import MAX_LINE, Lines, TextFormat
 from ..supervisor.model import (
     Exited,
@@ -355,6 +353,8 @@ def _kill_descendants() -> list[str]:
     """SIGKILL and reap whatever descends from this process; return what it was."""
     killed: dict[int, str] = {}
     while _has_children():
+        import psutil  # Seldom needed, and 10 ms of every start if imported before.
+
         for process in psutil.Process().children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 killed.setdefault(process.pid, f"{process.name()} (pid {process.pid})")

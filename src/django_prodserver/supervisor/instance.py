@@ -52,10 +52,12 @@ class Instance:
         return [self._move(now, State.STARTING), Spawn(self.spec.name)]
 
     def spawned(self, now: float, pid: int) -> list[Effect]:
+        assert self.state is State.STARTING and self.pid is None
         self.pid = pid
         return [] if self.spec.notifies else self.ready(now)
 
     def spawn_failed(self, now: float, why: str) -> list[Effect]:
+        assert self.pid is None
         return [self._move(now, State.FATAL, detail=why)]
 
     def ready(self, now: float) -> list[Effect]:

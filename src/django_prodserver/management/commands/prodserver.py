@@ -116,7 +116,7 @@ class Command(BaseCommand):
             )
         from ...supervise import supervise
 
-        status = supervise(self._resolve(configuration, names), configuration.supervisor)
+        status = supervise(lambda: self._resolve(configuration, names), configuration.supervisor)
         if status:
             sys.exit(status)
 
