@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from django.core import checks
@@ -17,7 +17,7 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
     return [_message(finding) for finding in _findings()]
 
 
-@lru_cache(maxsize=None)
+@cache
 def _findings() -> list[conf.Finding]:
     # Remembered, because Celery runs the system checks again in each of its processes.
     try:

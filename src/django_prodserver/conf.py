@@ -5,16 +5,12 @@ from __future__ import annotations
 import difflib
 import os
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import (
     Annotated,
     Any,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
     Literal,
-    Mapping,
     Optional,
     TypeVar,
     Union,
@@ -38,19 +34,19 @@ EXAMPLE_BACKEND = BUILT_IN[0]
 
 # msgspec reads these at run time, on Python 3.9 too: hence no `X | Y` here.
 Scalar = Union[str, int, float, bool, None]
-Arguments = Union[str, List[str], Dict[str, Union[Scalar, List[Union[str, int, float]]]]]
+Arguments = Union[str, list[str], dict[str, Union[Scalar, list[Union[str, int, float]]]]]
 Signal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
-    """One entry of PRODUCTION_PROCESSES; the settings' names are those of the fields in capitals."""
+    """One entry of PRODUCTION_PROCESSES; its keys are the names of the fields in capitals."""
 
     backend: str
     args: Arguments = msgspec.field(default_factory=dict)
     app: Optional[str] = None
-    env: Dict[str, str] = msgspec.field(default_factory=dict)
+    env: dict[str, str] = msgspec.field(default_factory=dict)
     replicas: Count = 1
     type: Literal["service"] = "service"
     stop_signal: Optional[Signal] = None
@@ -65,7 +61,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True, rename="uppe
     timestamps: bool = True
     color: Literal["auto", "always", "never"] = "auto"
     max_line: Count = 65536
-    preload: List[str] = msgspec.field(default_factory=list)
+    preload: list[str] = msgspec.field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -113,7 +109,9 @@ def load() -> Configuration:
     """Read both settings. Raises ConfigurationError with every mistake in them."""
     findings: list[Finding] = []
     processes = _processes(findings)
-    supervisor = _struct(SUPERVISOR, getattr(settings, SUPERVISOR, {}), SupervisorSettings, findings)
+    supervisor = _struct(
+        SUPERVISOR, getattr(settings, SUPERVISOR, {}), SupervisorSettings, findings
+    )
     if findings:
         raise ConfigurationError(findings)
     assert supervisor is not None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from signal import Signals
-from typing import Any, Iterable, Iterator, Optional, Sequence
+from typing import Any, Optional
 
 from django.utils.module_loading import import_string
 

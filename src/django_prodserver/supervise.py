@@ -7,8 +7,9 @@ import os
 import platform
 import sys
 import threading
+from collections.abc import Sequence
 from importlib import import_module
-from typing import Callable, Sequence
+from typing import Callable
 
 import django
 from django.core.cache import close_caches

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from django_prodserver.backends.base import BaseServerBackend
-
 from project import member
 
 

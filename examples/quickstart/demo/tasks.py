@@ -9,9 +9,9 @@ from math import isqrt
 from celery import shared_task
 from django.utils import timezone
 from django.utils.module_loading import import_string
+from quickstart import compat
 
 from demo.models import Result
-from quickstart import compat
 
 task = import_string(compat.TASK_DECORATOR)
 

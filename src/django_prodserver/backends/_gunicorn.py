@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Callable, Iterator, Mapping, Optional, Sequence
+from typing import Any, Callable, Optional
 
 from gunicorn.app.wsgiapp import WSGIApplication
 
 
-class Application(WSGIApplication):  # type: ignore[misc]
+class Application(WSGIApplication):
     """gunicorn as its command line makes it, except for where the arguments come from.
 
     gunicorn reads sys.argv, again at every reload; ours says how to start this process anew,

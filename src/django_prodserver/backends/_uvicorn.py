@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Iterator
+from typing import Any
 
 import uvicorn
 
-from ..posix import kernel, notify
+from django_prodserver.posix import kernel, notify
 
 # `uvicorn.main` is the function as soon as the package is imported.
 command_line: Any = import_module("uvicorn.main")

@@ -1,10 +1,11 @@
-"""What a backend is: how to start one kind of software, and what a supervisor must know about it."""
+"""What a backend is: how to start one kind of software, and what a supervisor must know of it."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
-from typing import Any, ClassVar, FrozenSet, Iterator, Mapping, NamedTuple, Optional, Sequence, Union
+from typing import Any, ClassVar, NamedTuple, Optional, Union
 
 
 class Problem(NamedTuple):
@@ -43,11 +44,11 @@ class BaseServerBackend:
     # It tells by itself when it is ready (`READY=1` to NOTIFY_SOCKET); if not, it is once started.
     notifies: bool = False
     # Exit statuses that mean success after the stop signal, beside 0 and death by that signal.
-    success: ClassVar[FrozenSet[int]] = frozenset()
+    success: ClassVar[frozenset[int]] = frozenset()
     # Signals to the supervisor that the software gives a meaning to: SIGUSR1, SIGUSR2.
-    forwards: ClassVar[FrozenSet[str]] = frozenset()
+    forwards: ClassVar[frozenset[str]] = frozenset()
     # Environment variables that the software reads when it is imported.
-    environment: ClassVar[FrozenSet[str]] = frozenset()
+    environment: ClassVar[frozenset[str]] = frozenset()
     # Two of it at once would do everything twice.
     singleton: ClassVar[bool] = False
 
@@ -70,7 +71,7 @@ class BaseServerBackend:
         """Import what `start_server` will need, so that forked processes share it."""
 
     def problems(self) -> Iterator[Problem]:
-        """Find what would keep it from starting; may import the project, must not change anything."""
+        """Find what would keep it from starting. May import the project, must change nothing."""
         yield from ()
 
     def addresses(self) -> Sequence[Address]:
@@ -87,7 +88,9 @@ def quietly(program: str) -> Iterator[None]:
             yield
     except SystemExit as end:
         lines = [line for line in said.getvalue().splitlines() if line.strip()]
-        raise ValueError(lines[-1].strip() if lines else f"{program} exits with {end.code}") from None
+        raise ValueError(
+            lines[-1].strip() if lines else f"{program} exits with {end.code}"
+        ) from None
 
 
 def arguments(args: Union[str, Sequence[str], Mapping[str, Any]]) -> list[str]:

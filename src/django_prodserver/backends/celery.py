@@ -5,13 +5,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any, ClassVar, Iterator, Sequence
+from typing import Any, ClassVar
 
 from django.utils.module_loading import autodiscover_modules
 
-from ..posix import notify
+from django_prodserver.posix import notify
+
 from .application import describe
 from .base import BaseServerBackend, Problem
 
@@ -19,7 +21,7 @@ from .base import BaseServerBackend, Problem
 class CeleryBackend(BaseServerBackend):
     """What Celery's commands have in common. ARGS are those of the command, APP is the `-A`."""
 
-    requires = {"celery": "celery"}
+    requires: ClassVar[Mapping[str, str]] = {"celery": "celery"}
     notifies = True
     environment = frozenset({"REMAP_SIGTERM"})
     command: ClassVar[str]
@@ -121,7 +123,7 @@ def _find_app(app: str) -> Any:
 
 @contextmanager
 def _without_terminal_toolkits() -> Iterator[None]:
-    """Spare every process 100 ms and 10 MB that only `celery amqp` and `celery inspect` have use for.
+    """Spare every process 100 ms and 10 MB of use to `celery amqp` and `celery inspect` alone.
 
     All commands are imported with any of them: the one brings an interactive shell, the other
     compiles the grammar of a syntax highlighter, where one is installed. Measured with Python
@@ -147,5 +149,5 @@ def _has_option(args: Sequence[str], short: str, long: str) -> bool:
 def _read_environment_again() -> None:
     """billiard reads REMAP_SIGTERM when it is imported, which the project does with Celery."""
     common = sys.modules.get("billiard.common")
-    if common is not None and common.REMAP_SIGTERM != os.environ.get("REMAP_SIGTERM"):
+    if common is not None and os.environ.get("REMAP_SIGTERM") != common.REMAP_SIGTERM:
         importlib.reload(common)

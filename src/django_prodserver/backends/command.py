@@ -7,12 +7,14 @@ import shlex
 import shutil
 import signal
 import sys
-from typing import Any, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
-from ..conf import did_you_mean
+from django_prodserver.conf import did_you_mean
+
 from .base import BaseServerBackend, Problem
 
 # As shells have it: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html
@@ -59,7 +61,7 @@ class ShellCommand(BaseServerBackend):
         try:
             os.execvp(args[0], args)
         except OSError as error:
-            print(f"{shlex.join(args)}: {error.strerror}", file=sys.stderr)
+            sys.stderr.write(f"{shlex.join(args)}: {error.strerror}\n")
             sys.exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
 
     def problems(self) -> Iterator[Problem]:

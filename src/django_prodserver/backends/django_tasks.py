@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django.core.management import get_commands
 
-from ..posix import notify
+from django_prodserver.posix import notify
+
 from .base import BaseServerBackend, Problem
 from .command import load_command, run_command
 
@@ -48,7 +50,7 @@ class DjangoTasksWorker(BaseServerBackend):
 
 
 def _announce(module: Any) -> None:
-    """Let the worker say that it is ready when it begins to look for tasks; it has no hook for it."""
+    """Let the worker say that it is ready when it begins to look for tasks: it has no hook."""
 
     class Worker(module.Worker):  # type: ignore[misc]
         def run(self) -> None:

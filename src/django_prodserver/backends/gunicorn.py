@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
-from typing import Any, Iterator, Sequence
+from typing import Any, ClassVar
 
-from ..posix import kernel, notify
+from django_prodserver.posix import kernel, notify
+
 from . import application
 from .base import Address, BaseServerBackend, Problem, quietly
 
@@ -15,7 +17,7 @@ from .base import Address, BaseServerBackend, Problem, quietly
 class GunicornServer(BaseServerBackend):
     """ARGS are those of `gunicorn`; `gunicorn.conf.py` and GUNICORN_CMD_ARGS count as usual."""
 
-    requires = {"gunicorn": "gunicorn"}
+    requires: ClassVar[Mapping[str, str]] = {"gunicorn": "gunicorn"}
     notifies = True
     forwards = frozenset({"SIGUSR1"})  # Reopen the log files.
     environment = frozenset({"PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "XDG_RUNTIME_DIR"})
@@ -39,9 +41,7 @@ class GunicornServer(BaseServerBackend):
             return ()  # It takes over sockets that are bound already.
         with quietly("gunicorn"):
             cfg = self._configured.cfg
-        return [
-            Address(at, shared=cfg.reuse_port) for at in cfg.address if not isinstance(at, int)
-        ]
+        return [Address(at, shared=cfg.reuse_port) for at in cfg.address if not isinstance(at, int)]
 
     @cached_property
     def _configured(self) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
-from typing import Any, Iterator, Sequence
+from typing import Any, ClassVar
 
 from . import application
 from .base import Address, BaseServerBackend, Problem
@@ -12,7 +13,7 @@ from .base import Address, BaseServerBackend, Problem
 class UvicornServer(BaseServerBackend):
     """ARGS are those of `uvicorn`; the environment variables UVICORN_* count as usual."""
 
-    requires = {"uvicorn": "uvicorn"}
+    requires: ClassVar[Mapping[str, str]] = {"uvicorn": "uvicorn"}
     notifies = True
     environment = frozenset({"FORWARDED_ALLOW_IPS", "WEB_CONCURRENCY"})
     interface = "asgi3"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
-from ..posix import notify
+from django_prodserver.posix import notify
+
 from . import application
 from .base import Address, BaseServerBackend, Problem
 
@@ -13,7 +15,7 @@ from .base import Address, BaseServerBackend, Problem
 class WaitressServer(BaseServerBackend):
     """ARGS are those of `waitress-serve`."""
 
-    requires = {"waitress": "waitress"}
+    requires: ClassVar[Mapping[str, str]] = {"waitress": "waitress"}
     # It ends at once by SIGTERM, in the middle of a response; by SIGINT it finishes.
     stop_signal = "SIGINT"
     notifies = True
@@ -24,7 +26,8 @@ class WaitressServer(BaseServerBackend):
     def start_server(self, *args: str) -> None:
         from waitress import runner
 
-        sys.exit(runner.run(["waitress-serve", *args], _serve=_serve))
+        run: Any = runner.run  # It returns an exit status, whatever its stubs say.
+        sys.exit(run(["waitress-serve", *args], _serve=_serve))
 
     def preload(self) -> None:
         from waitress import runner  # noqa: F401
@@ -40,7 +43,8 @@ class WaitressServer(BaseServerBackend):
         from waitress.adjustments import Adjustments
 
         try:
-            options, _ = Adjustments.parse_args(list(self.prep_server_args()))
+            parse: Any = Adjustments.parse_args
+            options, _ = parse(list(self.prep_server_args()))
             del options["help"], options["call"]
             adjustments = Adjustments(**options)
         except (GetoptError, ValueError) as error:

@@ -11,8 +11,9 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Callable, Mapping, NoReturn, Optional, Sequence
+from typing import Callable, NoReturn, Optional
 
 from . import kernel, notify
 
@@ -23,7 +24,7 @@ except ImportError:  # An extra: without it the child is called as its parent is
     def setproctitle(title: str) -> None: ...
 
 
-# Addressed by systemd to the supervisor alone: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3).
+# For the supervisor alone: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3).
 NOT_INHERITED = (
     notify.VARIABLE,
     "WATCHDOG_PID",
@@ -36,7 +37,7 @@ NOT_INHERITED = (
 
 @dataclass(frozen=True)
 class Program:
-    """How to run one instance: `start` in an environment of its own, as if it were the main program.
+    """How to run one instance: `start`, as if it were the main program, in its own environment.
 
     What `start` raises or leaves running ends as it would in an interpreter of its own.
     """
@@ -99,7 +100,7 @@ def _status_of(call: Callable[[], object]) -> int:
     except SystemExit as end:
         if end.code is None or isinstance(end.code, int):
             return (end.code or 0) & 0xFF
-        print(end.code, file=sys.stderr)
+        sys.stderr.write(f"{end.code}\n")
         return 1
     except KeyboardInterrupt:
         # An interpreter dies by the signal, so that its parent can tell; no traceback.
@@ -107,7 +108,7 @@ def _status_of(call: Callable[[], object]) -> int:
         os.kill(os.getpid(), signal.SIGINT)
         return 128 + signal.SIGINT
     except BaseException:
-        sys.excepthook(*sys.exc_info())  # type: ignore[arg-type]
+        sys.excepthook(*sys.exc_info())
         return 1
     return 0
 

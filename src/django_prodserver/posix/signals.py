@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterable
 from signal import Signals
 from types import FrameType
-from typing import Any, Iterable, Optional
+from typing import Any, Optional
 
 
 class SignalPipe:
@@ -41,7 +42,7 @@ class SignalPipe:
             return []
 
     def block(self) -> None:
-        """Hold the handled signals back. For the moment of a fork: one that arrives stays pending."""
+        """Hold the handled signals back: one that arrives stays pending."""
         signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
 
     def unblock(self) -> None:

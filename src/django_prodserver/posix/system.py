@@ -15,14 +15,15 @@ import sys
 import termios
 import time
 import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from signal import Signals
 from types import TracebackType
-from typing import Iterable, Iterator, Mapping, Optional
+from typing import Optional
 
-from ..supervisor.lines import MAX_LINE, Lines, TextFormat
-from ..supervisor.model import (
+from django_prodserver.supervisor.lines import MAX_LINE, Lines, TextFormat
+from django_prodserver.supervisor.model import (
     Exited,
     ExitStatus,
     GroupGone,
@@ -31,6 +32,7 @@ from ..supervisor.model import (
     Ready,
     Signalled,
 )
+
 from . import child, kernel
 from .child import Program
 from .notify import READY, NotifySocket
@@ -167,7 +169,7 @@ class PosixSystem:
         self._selector.register(stream.fd, selectors.EVENT_READ, lambda: self._read(stream))
 
     def _read(self, stream: _Stream, size: int = CHUNK) -> int:
-        """Read once, at most `size` bytes; returns how many, 0 at the end or if nothing is there."""
+        """Read once, at most `size` bytes; return how many: 0 at the end, or for nothing there."""
         if stream not in self._streams:
             return 0  # Its end was seen in the same round of the poll.
         try:
@@ -301,7 +303,9 @@ class PosixSystem:
         gone = self._output.gone
         self._output.close()
         if self._output.lost and not gone:
-            text = f"prodserver: {self._output.lost} bytes of output were lost: stdout took no more\n"
+            text = (
+                f"prodserver: {self._output.lost} bytes of output were lost: stdout took no more\n"
+            )
             stderr = Output(2)  # It may be the same pipe, and stall likewise.
             stderr.write(text.encode())
             stderr.close()

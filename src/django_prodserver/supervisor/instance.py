@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from signal import Signals
 from types import MappingProxyType
-from typing import Mapping, Optional
+from typing import Optional
 
 from .model import SWEEP_AFTER, Effect, ExitStatus, Kill, Spawn, Spec, State, StateChanged
 
@@ -52,7 +53,8 @@ class Instance:
         return [self._move(now, State.STARTING), Spawn(self.spec.name)]
 
     def spawned(self, now: float, pid: int) -> list[Effect]:
-        assert self.state is State.STARTING and self.pid is None
+        assert self.state is State.STARTING
+        assert self.pid is None
         self.pid = pid
         return [] if self.spec.notifies else self.ready(now)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Sequence
+from collections.abc import Sequence
 
 MAX_LINE = 65536
 
@@ -73,7 +73,9 @@ class TextFormat:
     COLORS = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")
     SYSTEM = "system"
 
-    def __init__(self, names: Sequence[str], *, timestamps: bool = True, color: bool = False) -> None:
+    def __init__(
+        self, names: Sequence[str], *, timestamps: bool = True, color: bool = False
+    ) -> None:
         self._timestamps = timestamps
         width = max(map(len, [self.SYSTEM, *names]))
         self._start = {self.SYSTEM: b""}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 from signal import Signals
-from typing import FrozenSet, Optional, Union
+from typing import Optional, Union
 
 # What is left of a dead leader's process group has this long to end by itself, in seconds.
 SWEEP_AFTER = 1.0
@@ -39,9 +39,9 @@ class Spec:
     # It says itself when it is ready (READY=1); otherwise it is ready once it is started.
     notifies: bool = False
     # Exit statuses that mean success after it was asked to stop, beside 0 and the stop signal.
-    success: FrozenSet[int] = frozenset()
+    success: frozenset[int] = frozenset()
     # Signals to the supervisor that are passed on, because the software gives them a meaning.
-    forwards: FrozenSet[Signals] = frozenset()
+    forwards: frozenset[Signals] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,9 @@ somebody asked a second time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from signal import Signals
-from typing import Callable, Optional, Sequence
+from typing import Callable, Optional
 
 from .instance import Instance
 from .model import (

@@ -6,20 +6,25 @@ import os
 import shlex
 import sys
 from argparse import ArgumentTypeError, BooleanOptionalAction, Namespace
-from typing import Any, Iterable, Optional, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any, Optional
 
+import django
 import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from ... import conf, procfile
-from ...processes import Process, addresses_in_use, resolve
+from django_prodserver import __version__, conf, procfile
+from django_prodserver.processes import Process, addresses_in_use, resolve
 
 
 class Command(BaseCommand):
     help = "Run the processes of PRODUCTION_PROCESSES: one of them here, or several supervised."
     # They run in `_resolve`, once our own settings are known to be right.
-    requires_system_checks: list[str] = []
+    requires_system_checks = ()
+
+    def get_version(self) -> str:
+        return f"django-prodserver {__version__}, Django {django.get_version()}"
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **kwargs)
@@ -69,7 +74,7 @@ class Command(BaseCommand):
             {name: count for name, count in counts.items() if count is not None},
             stop_timeout=options.stop_timeout,
             timestamps=options.timestamps,
-            color=options.color,
+            color=options.color or _djangos_color(options),
         )
         if options.list or options.json:
             self._list(configuration, options.json)
@@ -96,7 +101,7 @@ class Command(BaseCommand):
                 self.stdout.write(line)
 
     def _check(self, configuration: conf.Configuration, names: Sequence[str]) -> None:
-        from ...supervise import preload
+        from django_prodserver.supervise import preload
 
         processes = self._resolve(configuration, names)
         preload(processes, configuration.supervisor.preload)
@@ -114,7 +119,7 @@ class Command(BaseCommand):
                 "Supervising several processes needs fork, which this platform does not have. "
                 f"Start each with `prodserver NAME`: {', '.join(names)}."
             )
-        from ...supervise import supervise
+        from django_prodserver.supervise import supervise
 
         status = supervise(lambda: self._resolve(configuration, names), configuration.supervisor)
         if status:
@@ -155,9 +160,7 @@ class _Parser(CommandParser):
         return parsed
 
 
-def _counts(
-    options: Namespace, configuration: conf.Configuration
-) -> dict[str, Optional[int]]:
+def _counts(options: Namespace, configuration: conf.Configuration) -> dict[str, Optional[int]]:
     """The chosen processes, each with the number of instances that was asked for, if any."""
     configured = configuration.processes
     if options.all and options.names:
@@ -195,6 +198,11 @@ def _count(word: str, count: str) -> int:
     if not count.isdecimal() or int(count) < 1:
         raise CommandError(f"{word!r}: the number of instances is a whole number from 1 on.")
     return int(count)
+
+
+def _djangos_color(options: Namespace) -> Optional[str]:
+    """What `--no-color` and `--force-color`, which every management command has, ask for."""
+    return "never" if options.no_color else "always" if options.force_color else None
 
 
 def _seconds(text: str) -> float:
