@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import platform
 import sys
@@ -18,7 +19,6 @@ from django.db import connections
 from .backends.application import describe
 from .backends.base import BaseServerBackend
 from .conf import SUPERVISOR, ConfigurationError, Finding, SupervisorSettings, path
-from .posix import kernel
 from .posix.child import Program
 from .posix.system import PosixSystem
 from .processes import Process, importable_here
@@ -70,7 +70,7 @@ def supervise(find: Callable[[], Sequence[Process]], settings: SupervisorSetting
     names = [spec.name for spec in specs]
     lines = TextFormat(names, timestamps=settings.timestamps, color=_color(settings.color))
     with PosixSystem(programs, lines, HANDLED, settings.max_line) as system:
-        age = kernel.age()
+        age = _age()
         supervisor = Supervisor(specs, began=system.now() - age)
         system.say(
             f"supervising {', '.join(names)} (python {platform.python_version()}, "
@@ -110,6 +110,16 @@ def _program(process: Process, backend: BaseServerBackend, name: str) -> Program
         },
         notifies=backend.notifies,
     )
+
+
+def _age() -> float:
+    """Seconds since this program began to run.
+
+    The kernel knows when its process began, which is too early after an exec, as at the end of a
+    container's entry script. Python's earliest memory is when logging was loaded, with Django's
+    first modules.
+    """
+    return logging.makeLogRecord({}).relativeCreated / 1000
 
 
 def _leave_nothing_open() -> None:

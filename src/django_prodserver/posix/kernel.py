@@ -6,7 +6,6 @@ import ctypes
 import os
 import signal
 import sys
-import time
 
 # <linux/prctl.h>
 _PR_SET_PDEATHSIG = 1
@@ -25,19 +24,6 @@ def die_with_parent(parent: int) -> None:
     """
     if _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) and os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def age() -> float:
-    """Seconds since this process was started by fork(2), whatever it has executed since."""
-    if sys.platform != "linux":
-        import psutil
-
-        return time.time() - psutil.Process().create_time()
-    # psutil adds the time of the boot, which the kernel tells in whole seconds. Field 22, in
-    # ticks, counts from the boot too (proc(5)); the name in field 2 may hold spaces.
-    with open("/proc/self/stat") as stat:
-        ticks = int(stat.read().rpartition(")")[2].split()[19])
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _prctl(option: int, value: int) -> bool:

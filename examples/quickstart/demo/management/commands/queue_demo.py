@@ -1,6 +1,6 @@
 import time
 from http.cookiejar import CookieJar
-from urllib.error import URLError
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode, urljoin
 from urllib.request import HTTPCookieProcessor, build_opener
 
@@ -28,13 +28,13 @@ class Command(BaseCommand):
         mine = Result.objects.filter(pk__gt=newest.pk if newest else 0)
         waiting = {Result.Queue.CELERY.value, Result.Queue.DJANGO_TASKS.value}
 
+        deadline = time.monotonic() + timeout
         if url:
-            press_buttons(url)
+            press_buttons(url, deadline)
         else:
             tasks.queue_celery()
             tasks.queue_django_tasks()
 
-        deadline = time.monotonic() + timeout
         while waiting:
             for result in mine.filter(queue__in=waiting, state=Result.State.DONE):
                 waiting.discard(result.queue)
@@ -47,14 +47,28 @@ class Command(BaseCommand):
             time.sleep(0.1)
 
 
-def press_buttons(url):
+def press_buttons(url, deadline):
     cookies = CookieJar()
     browser = build_opener(HTTPCookieProcessor(cookies))
     try:
-        browser.open(url).close()
+        visit(browser, url, deadline)
         token = next(cookie.value for cookie in cookies if cookie.name == "csrftoken")
         form = urlencode({"csrfmiddlewaretoken": token}).encode()
         for button in ("queue-celery", "queue-django-tasks"):
             browser.open(urljoin(url, reverse(button)), form).close()
     except URLError as error:
         raise CommandError(f"{url} does not answer as it should: {error}") from error
+
+
+def visit(browser, url, deadline):
+    """Open a page, of a site that may be about to start."""
+    while True:
+        try:
+            browser.open(url).close()
+            return
+        except HTTPError:
+            raise
+        except URLError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
