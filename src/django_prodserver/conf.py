@@ -22,21 +22,21 @@ import msgspec
 from django.conf import settings
 from django.utils.functional import Promise
 
-from .backends import BUILT_IN
-
 PROCESSES = "PRODUCTION_PROCESSES"
 SUPERVISOR = "PRODUCTION_SUPERVISOR"
 
 # A Procfile's names (honcho's and foreman's parsers agree on these).
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 
-EXAMPLE_BACKEND = BUILT_IN[0]
+EXAMPLE_BACKEND = "django_prodserver.backends.gunicorn.GunicornServer"
 
 # msgspec reads these at run time, on Python 3.9 too: hence no `X | Y` here.
 Scalar = Union[str, int, float, bool, None]
 Arguments = Union[str, list[str], dict[str, Union[Scalar, list[Union[str, int, float]]]]]
 Signal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
+# At most a week: poll(2) takes milliseconds as an int, which are 24 days.
+WEEK = 7 * 24 * 3600
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=WEEK)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -125,8 +125,9 @@ def path(name: str, key: str = "") -> str:
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
     """`Did you mean 'web'? ` with the nearest of the known words, or nothing."""
-    near = difflib.get_close_matches(str(word), list(known), n=1)
-    return f"Did you mean {near[0]!r}? " if near else ""
+    spelt = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(str(word).casefold(), list(spelt), n=1)
+    return f"Did you mean {spelt[near[0]]!r}? " if near else ""
 
 
 def _processes(findings: list[Finding]) -> dict[str, ProcessSettings]:
@@ -156,6 +157,7 @@ def _entries(entries: Mapping[Any, Any], findings: list[Finding]) -> dict[str, P
         process = _struct(path(name), entry, ProcessSettings, findings)
         if process is not None:
             processes[name] = process
+            findings += _impossible_variables(path(name, "ENV"), process.env)
     return processes
 
 
@@ -225,6 +227,16 @@ def _wrong_values(
     elif not isinstance(value, (list, tuple)):
         where += f" is {value!r}"
     yield Finding("E004", f"{where}: {text}.")
+
+
+def _impossible_variables(where: str, env: Mapping[str, str]) -> Iterator[Finding]:
+    """What environ(7) has no room for."""
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name:
+            hint = "A name is not empty, and has neither '=' nor a null character."
+            yield Finding("E004", f"{where} has a variable named {name!r}.", hint)
+        elif "\0" in value:
+            yield Finding("E004", f"{where}[{name!r}] has a null character in it.")
 
 
 def _choices(kind: Any) -> list[str]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from signal import Signals
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 from django.utils.module_loading import import_string
 
 from .backends import BUILT_IN
 from .backends.application import describe
-from .backends.base import Address, BaseServerBackend
+from .backends.base import Address, BaseServerBackend, PrintsOnly
 from .conf import Configuration, ConfigurationError, Finding, ProcessSettings, did_you_mean, path
 from .posix import address
 
@@ -117,8 +117,13 @@ def listening(
     for process in importable_here(processes):
         try:
             found += [(process, where) for where in process.probe.addresses()]
+        except PrintsOnly:
+            continue
         except ValueError as error:
             findings.append(Finding("E009", f"{path(process.name, 'ARGS')}: {error}"))
+        except Exception as error:
+            message = f"{path(process.name)} cannot be used: {describe(error)}."
+            findings.append(Finding("E009", message))
     return found
 
 
@@ -140,13 +145,20 @@ def _import_backend(
     if found.start_server is BaseServerBackend.start_server:
         findings.append(Finding("E007", f"{where} does not define start_server.", f"See {base}."))
         return None
-    missing = [package for module, package in found.requires.items() if not find_spec(module)]
+    missing = [package for module, package in found.requires.items() if not _is_there(module)]
     if missing:
         message = f"{where} needs {' and '.join(missing)}, not installed here."
         hint = f"Run: pip install {' '.join(missing)}"
         findings.append(Finding("W002", message, hint, warning=True))
         return None
     return found
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # The package that it would be in.
+        return False
 
 
 def _problems(process: Process) -> Iterator[Finding]:
@@ -168,17 +180,28 @@ def _problems(process: Process) -> Iterator[Finding]:
 
 def _conflicts(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:
     """Addresses that two processes, or two instances of one, cannot both have."""
-    taken: dict[object, str] = {}
+    taken: list[tuple[str, Address]] = []
     for process, where in found:
         name = process.name
         if isinstance(where.at, tuple) and where.at[1] == 0:
             continue
-        if where.at in taken:
-            message = f"{path(name)} and {path(taken[where.at])} both listen at {where}."
-            yield Finding("E009", message, "Choose another address in the ARGS of one of them.")
-        taken[where.at] = name
+        for other, there in taken:
+            if other != name and _collide(where.at, there.at):
+                at = str(where) if where.at == there.at else f"{where} and {there}"
+                message = f"{path(name)} and {path(other)} cannot both listen at {at}."
+                yield Finding("E009", message, "Choose another address in the ARGS of one of them.")
+        taken.append((name, where))
         if process.settings.replicas > 1 and not where.shared:
             message = f"{path(name, 'REPLICAS')} is {process.settings.replicas}, but only one "
             message += f"instance can listen at {where}."
             hint = "Let the server have more workers instead, in its ARGS."
             yield Finding("E009", message, hint)
+
+
+def _collide(one: Union[tuple[str, int], str], other: Union[tuple[str, int], str]) -> bool:
+    if isinstance(one, str) or isinstance(other, str) or one[1] != other[1]:
+        return one == other
+    hosts = {one[0], other[0]}
+    version_6 = any(":" in host for host in hosts)
+    everywhere = "::" if version_6 else "0.0.0.0"
+    return len(hosts) == 1 or everywhere in hosts

@@ -79,14 +79,23 @@ class BaseServerBackend:
         return ()
 
 
+class PrintsOnly(Exception):
+    """With these arguments the software prints something and ends: `--help`, `--version`."""
+
+
 @contextmanager
 def quietly(program: str) -> Iterator[None]:
-    """Turn a command-line parser that prints its complaint and exits into a ValueError with it."""
+    """Turn a command-line parser that prints its complaint and exits into a ValueError with it.
+
+    Raises PrintsOnly where it was no complaint.
+    """
     said = io.StringIO()
     try:
         with redirect_stderr(said), redirect_stdout(said):
             yield
     except SystemExit as end:
+        if not end.code:
+            raise PrintsOnly(f"{program} would only print something and end") from None
         lines = [line for line in said.getvalue().splitlines() if line.strip()]
         raise ValueError(
             lines[-1].strip() if lines else f"{program} exits with {end.code}"

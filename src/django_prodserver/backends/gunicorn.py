@@ -30,7 +30,9 @@ class GunicornServer(BaseServerBackend):
 
     def preload(self) -> None:
         import_module("gunicorn.arbiter")
-        import_module(self._configured.cfg.worker_class.__module__)
+        with quietly("gunicorn"):
+            cfg = self._configured.cfg
+        import_module(cfg.worker_class.__module__)
         application.load(application.wsgi())
 
     def problems(self) -> Iterator[Problem]:

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Any, ClassVar
 
 from . import application
-from .base import Address, BaseServerBackend, Problem
+from .base import Address, BaseServerBackend, PrintsOnly, Problem, quietly
 
 
 class UvicornServer(BaseServerBackend):
@@ -59,7 +59,10 @@ class UvicornServer(BaseServerBackend):
 
         command = import_module("uvicorn.main").main
         try:
-            context = command.make_context("uvicorn", list(self.prep_server_args()))
+            with quietly("uvicorn"):
+                context = command.make_context("uvicorn", list(self.prep_server_args()))
+        except click.exceptions.Exit:
+            raise PrintsOnly("uvicorn would only print something and end") from None
         except click.ClickException as error:
             raise ValueError(f"uvicorn: {error.format_message()}") from None
         options: dict[str, Any] = context.params

@@ -130,8 +130,8 @@ def _connect(output: int) -> None:
     for fd in {null, output} - {0, 1, 2}:
         os.close(fd)
     # None: that descriptor of the supervisor was closed when it was started.
-    sys.stdout = sys.stdout or open(1, "w", closefd=False)
-    sys.stderr = sys.stderr or open(2, "w", closefd=False, errors="backslashreplace")
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False, errors="backslashreplace")
     for stream in (sys.stdout, sys.stderr):
         # Whole lines at once, as on a terminal: otherwise what a process says last may be lost.
         if hasattr(stream, "reconfigure"):

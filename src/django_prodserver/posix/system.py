@@ -7,12 +7,9 @@ with forked children, who would silence the parent by closing a descriptor.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import selectors
-import struct
 import sys
-import termios
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +19,7 @@ from signal import Signals
 from types import TracebackType
 from typing import Optional
 
-from django_prodserver.supervisor.lines import MAX_LINE, Lines, TextFormat
+from django_prodserver.supervisor.lines import MAX_LINE, TextFormat
 from django_prodserver.supervisor.model import (
     Exited,
     ExitStatus,
@@ -38,25 +35,15 @@ from .child import Program
 from .notify import READY, NotifySocket
 from .output import Output
 from .signals import SignalPipe
+from .streams import Stream, Streams
 
-# The most that is read from one pipe before another has its turn, in bytes.
-CHUNK = 1 << 20
 # How long a reader that stalls may hold up the end, in seconds.
 LAST_FLUSH = 5.0
 
 
 @dataclass(eq=False)
-class _Stream:
-    """The pipe behind an instance's stdout and stderr; it may outlive the instance."""
-
-    name: str
-    fd: int
-    lines: Lines
-
-
-@dataclass(eq=False)
 class _Child:
-    stream: _Stream
+    stream: Stream
     notify: Optional[NotifySocket]
 
 
@@ -74,19 +61,15 @@ class PosixSystem:
         max_line: int = MAX_LINE,
     ) -> None:
         self._programs: Mapping[str, Program] = {program.name: program for program in programs}
-        self._format = format
-        self._max_line = max_line
         self._children: dict[int, _Child] = {}
-        self._streams: set[_Stream] = set()
         # Leaders that are dead and reaped while others of their process group live.
         self._orphaned: set[int] = set()
         self._happened: list[Happening] = []
         self._selector = selectors.PollSelector()
-        self._reading = True
-        self._writing = False
-        self._told_gone = False
         _ensure_standard_descriptors()
         self._output = Output()
+        self._told_gone = False
+        self._streams = Streams(self._selector, self._output, format, max_line)
         self._signals = SignalPipe(signals)
         self._selector.register(self._signals, selectors.EVENT_READ, self._take_signals)
         kernel.adopt_orphans()
@@ -108,14 +91,13 @@ class PosixSystem:
         return time.monotonic()
 
     def say(self, text: str) -> None:
-        self._log(TextFormat.SYSTEM, text.encode(errors="replace") + b"\n")
+        self._streams.log(TextFormat.SYSTEM, text.encode(errors="replace") + b"\n")
 
     def spawn(self, name: str) -> int:
         program = self._programs[name]
-        read, write = os.pipe()
-        os.set_blocking(read, False)
         notify = NotifySocket() if program.notifies else None
-        created = _Child(_Stream(name, read, Lines(self._max_line)), notify)
+        stream, write = self._streams.create(name)
+        created = _Child(stream, notify)
         parent = os.getpid()
         self._signals.block()  # One that arrives between here and there is obeyed after.
         try:
@@ -124,15 +106,15 @@ class PosixSystem:
                 address = notify.address if notify else None
                 child.become(program, parent, write, address, lambda: self._release(created))
         except OSError:
-            _close(created)
+            os.close(stream.fd)
+            if notify is not None:
+                notify.close()
             raise
         finally:
             self._signals.unblock()
             os.close(write)
         self._children[pid] = created
-        self._streams.add(created.stream)
-        if self._reading:
-            self._watch(created.stream)
+        self._streams.add(stream)
         if notify is not None:
             self._selector.register(notify, selectors.EVENT_READ, lambda: self._notified(pid))
         return pid
@@ -151,77 +133,21 @@ class PosixSystem:
 
     def wait(self, timeout: Optional[float]) -> list[Happening]:
         end = None if timeout is None else self.now() + timeout
-        self._regulate()
+        self._before_sleep()
         while not self._happened and (end is None or self.now() < end):
             for key, _ in self._selector.select(None if end is None else end - self.now()):
                 key.data()
-            self._regulate()
+            self._before_sleep()
         happened, self._happened = self._happened, []
         return happened
 
-    # ---- lines ----
+    # ---- what happens ----
 
-    def _log(self, name: str, block: bytes) -> None:
-        if block:
-            self._output.write(self._format.block(name, block, time.strftime("%H:%M:%S")))
-
-    def _watch(self, stream: _Stream) -> None:
-        self._selector.register(stream.fd, selectors.EVENT_READ, lambda: self._read(stream))
-
-    def _read(self, stream: _Stream, size: int = CHUNK) -> int:
-        """Read once, at most `size` bytes; return how many: 0 at the end, or for nothing there."""
-        if stream not in self._streams:
-            return 0  # Its end was seen in the same round of the poll.
-        try:
-            chunk = os.read(stream.fd, size)
-        except BlockingIOError:
-            return 0
-        if chunk:
-            self._log(stream.name, stream.lines.feed(chunk))
-        else:
-            self._end(stream)
-        return len(chunk)
-
-    def _end(self, stream: _Stream) -> None:
-        self._log(stream.name, stream.lines.finish())
-        self._streams.discard(stream)
-        if self._reading:
-            self._selector.unregister(stream.fd)
-        os.close(stream.fd)
-
-    def _read_last_words(self, stream: _Stream) -> None:
-        """Print all that is in the pipe now, without waiting for its end.
-
-        A grandchild may hold the pipe open, and may go on writing for ever.
-        """
-        if stream not in self._streams:
-            return
-        left = _readable(stream.fd)
-        while left > 0:
-            left -= self._read(stream, left)
-        self._log(stream.name, stream.lines.finish())
-
-    def _regulate(self) -> None:
-        """Read no more from the children than stdout takes; notice when it takes nothing more."""
+    def _before_sleep(self) -> None:
+        self._streams.regulate()
         if self._output.gone and not self._told_gone:
             self._told_gone = True
             self._happened.append(OutputGone())
-        if self._reading and self._output.full:
-            self._reading = False
-            for stream in self._streams:
-                self._selector.unregister(stream.fd)
-        elif not self._reading and not self._output.full:
-            self._reading = True
-            for stream in self._streams:
-                self._watch(stream)
-        if self._writing != bool(self._output.pending):
-            self._writing = not self._writing
-            if self._writing:
-                self._selector.register(self._output, selectors.EVENT_WRITE, self._output.flush)
-            else:
-                self._selector.unregister(self._output)
-
-    # ---- processes ----
 
     def _take_signals(self) -> None:
         signals = self._signals.drain()
@@ -247,7 +173,7 @@ class PosixSystem:
         if dead.notify is not None:
             self._selector.unregister(dead.notify)
             dead.notify.close()
-        self._read_last_words(dead.stream)
+        self._streams.read_last_words(dead.stream)
         self._orphaned.add(pid)
         self._happened.append(Exited(pid, status))
 
@@ -265,13 +191,11 @@ class PosixSystem:
     def _release(self, created: _Child) -> None:
         """In a forked child: give back what belongs to the supervisor."""
         self._signals.reset_in_child()
-        _close(created)
-        for stream in self._streams:
-            os.close(stream.fd)
-        for sibling in self._children.values():
-            if sibling.notify is not None:
-                sibling.notify.release()
-        self._output.release()
+        self._streams.release()
+        os.close(created.stream.fd)
+        for instance in [created, *self._children.values()]:
+            if instance.notify is not None:
+                instance.notify.release()
 
     def close(self) -> None:
         left_behind = _kill_descendants()
@@ -280,10 +204,7 @@ class PosixSystem:
         for instance in self._children.values():
             if instance.notify is not None:
                 instance.notify.close()
-        for stream in list(self._streams):
-            self._read_last_words(stream)
-            if stream in self._streams:
-                self._end(stream)
+        self._streams.close()
         self._selector.close()
         self._write_the_rest()
         self._signals.close()
@@ -328,18 +249,6 @@ def _fork() -> int:
         # Python 3.12 warns where threads run; the log has said so already, and better.
         warnings.simplefilter("ignore", DeprecationWarning)
         return os.fork()
-
-
-def _close(created: _Child) -> None:
-    os.close(created.stream.fd)
-    if created.notify is not None:
-        created.notify.close()
-
-
-def _readable(fd: int) -> int:
-    """How many bytes are in the pipe (FIONREAD)."""
-    size: int = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))[0]
-    return size
 
 
 def _reaped() -> Iterator[tuple[int, ExitStatus]]:

@@ -81,11 +81,11 @@ class Command(BaseCommand):
         elif options.procfile:
             self.stdout.write(procfile.render(configuration.processes), ending="")
         elif options.check:
-            self._check(configuration, list(counts))
+            self._check(configuration, list(counts), options.extra)
         elif options.dry_run:
             self._dry_run(resolve(configuration, counts, options.extra))
         elif options.all or len(counts) > 1 or any(counts.values()):
-            self._supervise(configuration, list(counts))
+            self._supervise(configuration, list(counts), options.extra)
         else:
             self._run_alone(configuration, next(iter(counts)), options.extra)
 
@@ -100,10 +100,12 @@ class Command(BaseCommand):
             for line in _table(["NAME", "TYPE", "BACKEND", "REPLICAS"], rows):
                 self.stdout.write(line)
 
-    def _check(self, configuration: conf.Configuration, names: Sequence[str]) -> None:
+    def _check(
+        self, configuration: conf.Configuration, names: Sequence[str], extra: Sequence[str]
+    ) -> None:
         from django_prodserver.supervise import preload
 
-        processes = self._resolve(configuration, names)
+        processes = self._resolve(configuration, names, extra)
         preload(processes, configuration.supervisor.preload)
         self.stdout.write(f"Nothing wrong with {', '.join(names)}.")
 
@@ -113,7 +115,9 @@ class Command(BaseCommand):
                 command = shlex.join(process.backend(instance).prep_server_args())
                 self.stdout.write(f"{instance}: {process.backend_class.__name__} {command}")
 
-    def _supervise(self, configuration: conf.Configuration, names: Sequence[str]) -> None:
+    def _supervise(
+        self, configuration: conf.Configuration, names: Sequence[str], extra: Sequence[str]
+    ) -> None:
         if not hasattr(os, "fork"):
             raise CommandError(
                 "Supervising several processes needs fork, which this platform does not have. "
@@ -121,7 +125,9 @@ class Command(BaseCommand):
             )
         from django_prodserver.supervise import supervise
 
-        status = supervise(lambda: self._resolve(configuration, names), configuration.supervisor)
+        status = supervise(
+            lambda: self._resolve(configuration, names, extra), configuration.supervisor
+        )
         if status:
             sys.exit(status)
 
@@ -137,7 +143,7 @@ class Command(BaseCommand):
         backend.start_server(*backend.prep_server_args())
 
     def _resolve(
-        self, configuration: conf.Configuration, names: Sequence[str], extra: Sequence[str] = ()
+        self, configuration: conf.Configuration, names: Sequence[str], extra: Sequence[str]
     ) -> list[Process]:
         processes = resolve(configuration, names, extra)
         self.check()
@@ -210,8 +216,8 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    if not 0 < seconds <= conf.WEEK:
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0, a week at most")
     return seconds
 
 
