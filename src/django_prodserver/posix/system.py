@@ -120,16 +120,13 @@ class PosixSystem:
         return pid
 
     def kill(self, pid: int, signal: Signals, group: bool) -> None:
-        if group:
-            try:
-                os.killpg(pid, signal)
-                return
-            except ProcessLookupError:
-                if pid not in self._children:
-                    self._sweep()
-                    return
-                # A leader that was forked this moment has no group of its own yet.
-        os.kill(pid, signal)
+        # Never a pid that was reaped meanwhile, two having ended at once: it may be another's.
+        # PermissionError: it runs as another user by now, and will have to be ended by that one.
+        with suppress(PermissionError):
+            if group and (pid in self._children or pid in self._orphaned):
+                self._kill_group(pid, signal)
+            elif pid in self._children:
+                os.kill(pid, signal)
 
     def wait(self, timeout: Optional[float]) -> list[Happening]:
         end = None if timeout is None else self.now() + timeout
@@ -140,6 +137,15 @@ class PosixSystem:
             self._before_sleep()
         happened, self._happened = self._happened, []
         return happened
+
+    def _kill_group(self, pid: int, signal: Signals) -> None:
+        try:
+            os.killpg(pid, signal)
+        except ProcessLookupError:
+            if pid in self._children:
+                os.kill(pid, signal)  # Forked this moment, it has no group of its own yet.
+            else:
+                self._sweep()
 
     # ---- what happens ----
 
@@ -181,7 +187,8 @@ class PosixSystem:
         """Report the groups of dead leaders in which nobody is left."""
         for pid in list(self._orphaned):
             try:
-                os.killpg(pid, 0)
+                with suppress(PermissionError):  # Somebody of another user's is there.
+                    os.killpg(pid, 0)
             except ProcessLookupError:
                 self._orphaned.discard(pid)
                 self._happened.append(GroupGone(pid))

@@ -1,0 +1,198 @@
+"""Bytes in, whole prefixed lines out, against a slow reference that is plainly right."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from django_prodserver.supervisor.lines import MAX_LINE, Lines, TextFormat, prefixed
+
+
+def pieces(line: bytes, max_line: int) -> list[bytes]:
+    return [line[i : i + max_line] for i in range(0, len(line), max_line)] or [b""]
+
+
+def expected(data: bytes, max_line: int) -> bytes:
+    """All that can be known to be a line once `data` has been written."""
+    *lines, rest = data.split(b"\n")
+    known = [piece for line in lines for piece in pieces(line, max_line)]
+    return b"".join(piece + b"\n" for piece in known + pieces(rest, max_line)[:-1])
+
+
+def expected_rest(data: bytes, max_line: int) -> bytes:
+    rest = pieces(data.split(b"\n")[-1], max_line)[-1]
+    return rest + b"\n" if rest else b""
+
+
+def check(chunks: list[bytes], max_line: int) -> None:
+    lines = Lines(max_line)
+    written, given_out = b"", b""
+    for chunk in chunks:
+        block = lines.feed(chunk)
+        written, given_out = written + chunk, given_out + block
+        assert not block or block.endswith(b"\n")
+        # Not only the same lines in the end: each as soon as it can be known, and nothing held
+        # beyond `max_line` bytes.
+        assert given_out == expected(written, max_line)
+    rest = lines.finish()
+    assert rest == expected_rest(written, max_line)
+    assert len(rest) <= max_line + 1
+    assert lines.finish() == b""
+
+
+SHORT = st.lists(st.sampled_from([b"\n", b"a", b"bc", b"\r\n", b"\xff", b"12345678"])).map(b"".join)
+
+
+@given(st.lists(st.binary() | SHORT), st.integers(1, 12) | st.sampled_from([64, MAX_LINE]))
+def test_any_bytes_in_any_chunks_are_the_same_lines(chunks: list[bytes], max_line: int) -> None:
+    check(chunks, max_line)
+
+
+@given(
+    st.integers(1, 16),
+    st.lists(st.tuples(st.integers(0, 2), st.integers(-1, 2)), max_size=5),
+    st.lists(st.integers(1, 40)),
+)
+@settings(max_examples=5 * settings().max_examples)
+def test_lines_about_as_long_as_is_allowed(
+    max_line: int, lengths: list[tuple[int, int]], sizes: list[int]
+) -> None:
+    data = b"".join(b"x" * (times * max_line + more) + b"\n" for times, more in lengths)
+    cuts = [0, *itertools.accumulate(sizes), len(data)]
+
+    check([data[start:end] for start, end in zip(cuts, cuts[1:])], max_line)
+
+
+LENGTHS = st.sampled_from(
+    [0, 1, 100, MAX_LINE - 1, MAX_LINE, MAX_LINE + 1, 2 * MAX_LINE - 1, 2 * MAX_LINE + 1, 300_000]
+)
+
+
+@given(st.lists(LENGTHS, max_size=4), st.integers(20_000, 200_000))
+@settings(max_examples=max(1, settings().max_examples // 5))
+def test_long_lines_in_large_chunks(lengths: list[int], size: int) -> None:
+    data = b"\n".join(b"x" * length for length in lengths)
+
+    check([data[i : i + size] for i in range(0, len(data), size)], MAX_LINE)
+
+
+def test_a_writer_that_never_ends_its_line_takes_no_more_memory_than_one_line() -> None:
+    lines = Lines(max_line=10)
+
+    blocks = [lines.feed(b"x" * 7) for _ in range(1000)]
+
+    assert sum(map(len, blocks)) == 7000 // 10 * 11 - 11
+    assert lines.finish() == b"x" * 10 + b"\n"
+
+
+def test_what_a_chunk_leaves_unfinished_waits_for_its_newline() -> None:
+    lines = Lines()
+
+    assert lines.feed(b"one\ntw") == b"one\n"
+    assert lines.feed(b"o") == b""
+    assert lines.feed(b"\nthree") == b"two\n"
+    assert lines.finish() == b"three\n"
+
+
+def test_after_last_words_it_begins_anew() -> None:
+    lines = Lines()
+    lines.feed(b"last words")
+
+    assert lines.finish() == b"last words\n"
+    assert lines.feed(b"a grandchild's\n") == b"a grandchild's\n"
+
+
+def test_bytes_that_are_no_text_and_carriage_returns_pass_through() -> None:
+    lines = Lines()
+
+    assert lines.feed(b"\xff\xfe\x00\r\n10 %\r20 %\r\n") == b"\xff\xfe\x00\r\n10 %\r20 %\r\n"
+
+
+# ---- prefixes ----
+
+
+@pytest.mark.parametrize(
+    ("block", "result"),
+    [
+        (b"", b""),
+        (b"\n", b"> \n"),
+        (b"one\n", b"> one\n"),
+        (b"one\n\ntwo\n", b"> one\n> \n> two\n"),
+    ],
+)
+def test_each_line_gets_the_prefix(block: bytes, result: bytes) -> None:
+    assert prefixed(block, b"> ") == result
+
+
+@given(st.lists(st.binary().map(lambda line: line.replace(b"\n", b""))), st.binary(max_size=5))
+def test_a_prefix_is_put_before_each_line_and_nowhere_else(
+    lines: list[bytes], prefix: bytes
+) -> None:
+    block = b"".join(line + b"\n" for line in lines)
+
+    assert prefixed(block, prefix) == b"".join(prefix + line + b"\n" for line in lines)
+
+
+# ---- the text format ----
+
+
+def text(format: TextFormat, names: list[str]) -> list[str]:
+    return [format.block(name, b"hello\n", "12:00:01").decode() for name in names]
+
+
+def test_names_are_aligned_with_the_longest() -> None:
+    names = ["system", "web.1", "celery-worker.12"]
+
+    assert text(TextFormat(names[1:]), names) == [
+        "12:00:01 system           | hello\n",
+        "12:00:01 web.1            | hello\n",
+        "12:00:01 celery-worker.12 | hello\n",
+    ]
+
+
+def test_names_shorter_than_system_are_aligned_with_it() -> None:
+    assert text(TextFormat(["web.1"]), ["system", "web.1"]) == [
+        "12:00:01 system | hello\n",
+        "12:00:01 web.1  | hello\n",
+    ]
+
+
+def test_timestamps_can_be_left_out() -> None:
+    assert text(TextFormat(["web.1"], timestamps=False), ["system", "web.1"]) == [
+        "system | hello\n",
+        "web.1  | hello\n",
+    ]
+
+
+def test_each_line_of_a_block_gets_the_label() -> None:
+    assert TextFormat(["web.1"]).block("web.1", b"one\ntwo\n", "12:00:01") == (
+        b"12:00:01 web.1  | one\n12:00:01 web.1  | two\n"
+    )
+
+
+def test_the_label_is_coloured_and_the_line_is_not() -> None:
+    names = ["web.1", "worker.1"]
+
+    assert text(TextFormat(names, color=True), ["system", *names]) == [
+        "12:00:01 system   |\x1b[0m hello\n",
+        "\x1b[36m12:00:01 web.1    |\x1b[0m hello\n",
+        "\x1b[33m12:00:01 worker.1 |\x1b[0m hello\n",
+    ]
+
+
+def test_colours_are_dealt_out_again_when_there_are_more_processes_than_colours() -> None:
+    names = [f"web.{number}" for number in range(1, 14)]
+
+    labels = [line.partition("m")[0] for line in text(TextFormat(names, color=True), names)]
+
+    assert len(set(labels)) == 10
+    assert labels[10:] == labels[:3]
+
+
+def test_without_colour_there_is_no_escape_sequence() -> None:
+    names = ["system", "web.1", "worker.1"]
+
+    assert not any("\x1b" in line for line in text(TextFormat(names[1:]), names))

@@ -1,0 +1,366 @@
+"""The floors of the design and the rules of its core, read from the source.
+
+A rule takes the modules of the package and returns what breaks it. Below the rules is what breaks
+each of them: a rule that cannot fail holds nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+import django_prodserver
+
+PACKAGE = Path(django_prodserver.__file__).parent
+
+# Path in the package -> its syntax tree.
+Modules = Mapping[str, ast.Module]
+Rule = Callable[[Modules], Iterable[str]]
+
+# The lowest first; a folder stands for what is not named itself. 2a and 2b know nothing of each
+# other.
+FLOORS = {
+    "__init__.py": "-",
+    "supervisor/model.py": "0",
+    "supervisor/": "1",
+    "supervisor/run.py": "2a",
+    "posix/": "2b",
+    "conf.py": "3",
+    "checks.py": "3",
+    "apps.py": "3",
+    "procfile.py": "3",
+    "processes.py": "3",
+    "backends/": "3",
+    "supervise.py": "4",
+    "management/": "4",
+}
+
+# All that decisions may use of Python: nothing in it blocks, fails or asks what time it is.
+PURE = {
+    "__future__.annotations",
+    "collections",
+    "dataclasses",
+    "enum",
+    "itertools",
+    "signal.Signals",  # the names, and nothing that sends or handles one
+    "types",
+    "typing",
+}
+
+# Where it counts who does it: whole modules, and single functions of others.
+OPERATING_SYSTEM = {
+    *("ctypes", "fcntl", "pty", "select", "selectors", "socket", "subprocess", "termios"),
+    *(f"os.exec{kind}" for kind in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")),
+    *("os.fork", "os.forkpty", "os.posix_spawn", "os.posix_spawnp", "os.system", "os.popen"),
+    *("os.kill", "os.killpg", "os.abort", "os._exit", "os.setsid", "os.setpgid"),
+    *("os.wait", "os.wait3", "os.wait4", "os.waitid", "os.waitpid", "os.pidfd_open"),
+    *("os.open", "os.read", "os.write", "os.close", "os.pipe", "os.pipe2", "os.dup", "os.dup2"),
+    *("os.set_blocking", "os.register_at_fork"),
+    *("time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.sleep"),
+    *("signal.signal", "signal.set_wakeup_fd", "signal.siginterrupt", "signal.default_int_handler"),
+    *("signal.pthread_sigmask", "signal.pthread_kill", "signal.raise_signal", "signal.alarm"),
+    *("signal.setitimer", "signal.pause", "signal.sigwait", "signal.sigwaitinfo"),
+    *("signal.sigtimedwait", "signal.pidfd_send_signal"),
+}
+CONCURRENCY = {"_thread", "asyncio", "concurrent", "multiprocessing", "queue", "sched", "threading"}
+SHARED_WITH_CHILDREN = {"select.epoll", "selectors.EpollSelector", "selectors.DefaultSelector"}
+
+# Each with its reason in the code.
+EXCEPTIONS = {
+    # A program that Python turns into must not inherit what Python ignores.
+    ("backends/command.py", "signal.signal"),
+    ("backends/command.py", "os.execvp"),
+    # A child ends as an interpreter of its own would: its threads are joined.
+    ("posix/child.py", "threading"),
+    ("posix/child.py", "threading._shutdown"),
+    # The log says which threads the preload left running.
+    ("supervise.py", "threading"),
+    ("supervise.py", "threading.enumerate"),
+    ("supervise.py", "threading.main_thread"),
+}
+
+
+# ---- reading ----
+
+
+def read(folder: Path) -> Modules:
+    return {
+        path.relative_to(folder).as_posix(): ast.parse(path.read_bytes(), str(path))
+        for path in sorted(folder.rglob("*.py"))
+    }
+
+
+def used(module: ast.Module) -> set[str]:
+    """The dotted names of other packages that a module imports, or reaches through an import."""
+    names, local = set(), {}
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                names.add(alias.name)
+                bound = alias.name if alias.asname else alias.name.partition(".")[0]
+                local[alias.asname or bound] = bound
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            for alias in node.names:
+                local[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                names.add(f"{node.module}.{alias.name}")
+    for node in ast.walk(module):
+        parts: list[str] = []
+        inner: ast.AST = node
+        while isinstance(inner, ast.Attribute):
+            parts.append(inner.attr)
+            inner = inner.value
+        if parts and isinstance(inner, ast.Name) and inner.id in local:
+            names.add(".".join([local[inner.id], *reversed(parts)]))
+    return names
+
+
+def imported(path: str, modules: Modules) -> set[str]:
+    """The paths of the modules of this package that a module imports, wherever it does."""
+    folder = path.split("/")[:-1]
+    found = set()
+    for node in ast.walk(modules[path]):
+        if isinstance(node, ast.Import):
+            wanted = [(alias.name.split("."), "") for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = (node.module or "").split(".") if node.module else []
+            if node.level:
+                base = [PACKAGE.name, *folder[: len(folder) - node.level + 1], *base]
+            wanted = [(base, alias.name) for alias in node.names]
+        else:
+            continue
+        for parts, name in wanted:
+            if parts[0] == PACKAGE.name:
+                found.add(_path([*parts[1:], name] if name else parts[1:], modules))
+    return found
+
+
+def _path(parts: list[str], modules: Modules) -> str:
+    """The module of that name, or the one that has it as an attribute."""
+    for known in (parts, parts[:-1]):
+        for path in ("/".join(known) + ".py", "/".join([*known, "__init__.py"])):
+            if path in modules:
+                return path
+    return "/".join(parts) + ".py"
+
+
+def floor(path: str) -> str | None:
+    fitting = [place for place in FLOORS if path == place or path.startswith(place)]
+    return FLOORS[max(fitting, key=len)] if fitting else None
+
+
+def within(names: Iterable[str], places: Iterable[str]) -> list[str]:
+    """Those names that are one of the places, or inside of one."""
+    return [name for name in sorted(names) if any(f"{name}.".startswith(f"{p}.") for p in places)]
+
+
+# ---- the rules ----
+
+
+def every_module_has_a_floor(modules: Modules) -> Iterator[str]:
+    for path in modules:
+        if floor(path) is None:
+            yield f"{path} has no floor yet"
+
+
+def a_floor_imports_only_floors_below_it(modules: Modules) -> Iterator[str]:
+    for path in modules:
+        for other in sorted(imported(path, modules)):
+            own, its = floor(path), floor(other)
+            if own != its and (own is None or its is None or own[0] <= its[0]):
+                yield f"{path} (floor {own}) imports {other} (floor {its})"
+
+
+def decisions_are_pure(modules: Modules) -> Iterator[str]:
+    for path, module in modules.items():
+        if path.startswith("supervisor/"):
+            names = used(module)
+            for name in sorted(names - set(within(names, PURE))):
+                yield f"{path} uses {name}"
+
+
+def only_posix_touches_the_operating_system(modules: Modules) -> Iterator[str]:
+    for path, module in modules.items():
+        if not path.startswith("posix/"):
+            for name in within(used(module), OPERATING_SYSTEM):
+                if (path, name) not in EXCEPTIONS:
+                    yield f"{path} uses {name}"
+
+
+def only_backends_may_start_threads(modules: Modules) -> Iterator[str]:
+    for path, module in modules.items():
+        if not path.startswith("backends/"):
+            for name in within(used(module), CONCURRENCY):
+                if (path, name) not in EXCEPTIONS:
+                    yield f"{path} uses {name}"
+
+
+def nothing_that_polls_is_shared_with_children(modules: Modules) -> Iterator[str]:
+    for path, module in modules.items():
+        for name in within(used(module), SHARED_WITH_CHILDREN):
+            yield f"{path} uses {name}"
+
+
+def annotations_are_never_evaluated(modules: Modules) -> Iterator[str]:
+    for path, module in modules.items():
+        code = [node for node in module.body if not _is_text(node)]
+        if code and "__future__.annotations" not in used(module):
+            yield f"{path} lacks `from __future__ import annotations`"
+
+
+def python_3_9_can_read_it(modules: Modules) -> Iterator[str]:
+    for path, module in modules.items():
+        for node in ast.walk(module):
+            if type(node).__name__ == "Match":
+                yield f"{path}:{node.lineno} has `match`"  # type: ignore[attr-defined]
+            elif isinstance(node, ast.Call) and "dataclass" in ast.dump(node.func):
+                for keyword in node.keywords:
+                    if keyword.arg in ("slots", "kw_only"):
+                        yield f"{path}:{node.lineno} has `dataclass({keyword.arg}=...)`"
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+RULES: list[Rule] = [
+    every_module_has_a_floor,
+    a_floor_imports_only_floors_below_it,
+    decisions_are_pure,
+    only_posix_touches_the_operating_system,
+    only_backends_may_start_threads,
+    nothing_that_polls_is_shared_with_children,
+    annotations_are_never_evaluated,
+    python_3_9_can_read_it,
+]
+
+
+def named(rule: object) -> str:
+    return getattr(rule, "__name__", "")
+
+
+@pytest.mark.parametrize("rule", RULES, ids=named)
+def test_the_package_keeps_the_rule(rule: Rule) -> None:
+    assert list(rule(read(PACKAGE))) == []
+
+
+def test_every_place_on_a_floor_exists() -> None:
+    assert [place for place in FLOORS if not (PACKAGE / place).exists()] == []
+
+
+def test_every_exception_is_needed() -> None:
+    modules = read(PACKAGE)
+
+    assert [e for e in sorted(EXCEPTIONS) if e[1] not in used(modules[e[0]])] == []
+
+
+# ---- what breaks them ----
+
+FUTURE = "from __future__ import annotations\n"
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "source"),
+    [
+        (every_module_has_a_floor, "novelty.py", ""),
+        (a_floor_imports_only_floors_below_it, "supervisor/model.py", "from . import instance"),
+        (
+            a_floor_imports_only_floors_below_it,
+            "supervisor/model.py",
+            "from .instance import MOVES",
+        ),
+        (a_floor_imports_only_floors_below_it, "supervisor/lines.py", "from .run import run"),
+        (a_floor_imports_only_floors_below_it, "supervisor/run.py", "from ..posix import system"),
+        (a_floor_imports_only_floors_below_it, "posix/system.py", "from ..supervisor import run"),
+        (a_floor_imports_only_floors_below_it, "posix/system.py", "from .. import conf"),
+        (a_floor_imports_only_floors_below_it, "posix/a.py", "def f():\n from ..conf import load"),
+        (a_floor_imports_only_floors_below_it, "posix/a.py", "import django_prodserver.conf"),
+        (a_floor_imports_only_floors_below_it, "posix/a.py", "from django_prodserver import conf"),
+        (a_floor_imports_only_floors_below_it, "conf.py", "from .supervise import preload"),
+        (a_floor_imports_only_floors_below_it, "backends/a.py", "from ..supervise import preload"),
+        (a_floor_imports_only_floors_below_it, "posix/a.py", "from ..novelty import x"),
+        (decisions_are_pure, "supervisor/instance.py", "import os"),
+        (decisions_are_pure, "supervisor/instance.py", "def f():\n import time"),
+        (decisions_are_pure, "supervisor/run.py", "from logging import getLogger"),
+        (decisions_are_pure, "supervisor/lines.py", "from django.conf import settings"),
+        (decisions_are_pure, "supervisor/lines.py", "import random"),
+        (decisions_are_pure, "supervisor/supervisor.py", "import signal"),
+        (decisions_are_pure, "supervisor/supervisor.py", "from signal import Signals, signal"),
+        (only_posix_touches_the_operating_system, "conf.py", "import os\nos.fork()"),
+        (only_posix_touches_the_operating_system, "conf.py", "import os as o\no.killpg(1, 9)"),
+        (only_posix_touches_the_operating_system, "conf.py", "from os import waitpid"),
+        (only_posix_touches_the_operating_system, "supervise.py", "import time\ntime.monotonic()"),
+        (only_posix_touches_the_operating_system, "backends/a.py", "from time import monotonic"),
+        (only_posix_touches_the_operating_system, "backends/a.py", "import selectors"),
+        (only_posix_touches_the_operating_system, "backends/a.py", "from select import poll"),
+        (only_posix_touches_the_operating_system, "backends/a.py", "import signal\nsignal.signal"),
+        (
+            only_posix_touches_the_operating_system,
+            "backends/command.py",
+            "import signal\nsignal.set_wakeup_fd(-1)",
+        ),
+        (only_backends_may_start_threads, "posix/system.py", "import threading"),
+        (only_backends_may_start_threads, "posix/system.py", "from asyncio import run"),
+        (only_backends_may_start_threads, "posix/child.py", "import threading\nthreading.Thread()"),
+        (only_backends_may_start_threads, "posix/child.py", "from threading import Thread"),
+        (only_backends_may_start_threads, "supervisor/run.py", "import concurrent.futures"),
+        (nothing_that_polls_is_shared_with_children, "posix/a.py", "import select\nselect.epoll()"),
+        (
+            nothing_that_polls_is_shared_with_children,
+            "posix/a.py",
+            "import selectors\nselectors.DefaultSelector()",
+        ),
+        (annotations_are_never_evaluated, "conf.py", '"""Text."""\nimport os'),
+        (python_3_9_can_read_it, "conf.py", "@dataclass(frozen=True, slots=True)\nclass A: ..."),
+        (python_3_9_can_read_it, "conf.py", "@dataclasses.dataclass(kw_only=True)\nclass A: ..."),
+        pytest.param(
+            python_3_9_can_read_it,
+            "conf.py",
+            "match 1:\n case 1: pass",
+            marks=pytest.mark.skipif(sys.version_info < (3, 10), reason="no `match` to read"),
+        ),
+    ],
+    ids=lambda value: value.replace("\n", "; ") if isinstance(value, str) else named(value),
+)
+def test_the_rule_can_be_broken(rule: Rule, path: str, source: str) -> None:
+    broken = {**read(PACKAGE), path: ast.parse(source)}
+
+    assert [line.startswith(path) for line in rule(broken)] == [True]
+
+
+# ---- what is imported when ----
+
+
+def test_no_backend_imports_its_software_before_it_is_needed() -> None:
+    public = [p.stem for p in (PACKAGE / "backends").glob("[!_]*.py")]
+
+    assert len(public) > 5
+    assert software_loaded_by(public) == []
+
+
+def test_what_imports_its_software_would_be_noticed() -> None:
+    assert software_loaded_by(["gunicorn", "_gunicorn"]) == ["gunicorn"]
+
+
+def software_loaded_by(backends: Iterable[str]) -> list[str]:
+    """Import these backends in a fresh interpreter; return what they declare to need and load."""
+    program = """
+import importlib, sys
+for name in sys.argv[1:]:
+    importlib.import_module(f"django_prodserver.backends.{name}")
+from django_prodserver.backends.base import BaseServerBackend
+
+def below(cls):
+    return {cls}.union(*map(below, cls.__subclasses__()))
+
+software = {"django_tasks", "django_tasks_db"}  # declared by INSTALLED_APPS
+for cls in below(BaseServerBackend):
+    software |= {module.partition(".")[0] for module in cls.requires}
+print(*sorted(software & set(sys.modules)))
+"""
+    command = [sys.executable, "-W", "error", "-c", program, *backends]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()
