@@ -1,0 +1,371 @@
+"""The reference pages say what the code says; what they show as an example works."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from signal import Signals
+from typing import Any, Literal, Union, get_args, get_origin
+
+import msgspec
+import pytest
+from django.core.management.base import BaseCommand
+from django.test import override_settings
+from django.utils.module_loading import import_string
+
+import django_prodserver
+from django_prodserver import conf, procfile
+from django_prodserver.backends import BUILT_IN
+from django_prodserver.backends.base import BaseServerBackend
+from django_prodserver.management.commands.prodserver import Command
+from django_prodserver.supervisor import report
+from django_prodserver.supervisor.instance import MOVES
+from django_prodserver.supervisor.model import (
+    AllReady,
+    AllStopped,
+    ExitStatus,
+    SignalTaken,
+    State,
+    StateChanged,
+)
+from django_prodserver.supervisor.supervisor import HANDLED, STOP_SIGNALS
+from tests import inside  # noqa: F401  It configures Django.
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+SOURCE = Path(django_prodserver.__file__).parent
+PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
+
+
+def read(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
+
+
+def tables(text: str) -> Iterator[list[list[str]]]:
+    """Every table of a page: its rows, header first, as cells."""
+    rows: list[list[str]] = []
+    for line in [*text.splitlines(), ""]:
+        if line.startswith("|"):
+            rows.append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+        elif rows:
+            yield rows[:1] + rows[2:]
+            rows = []
+
+
+def table(page: str, *header: str, section: str = "") -> list[list[str]]:
+    """The rows of the one table that begins with these columns, below that heading."""
+    text = read(page)
+    if section:
+        (text,) = re.findall(rf"^## {section}$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    (found,) = [rows for rows in tables(text) if tuple(rows[0][: len(header)]) == header]
+    return found[1:]
+
+
+def code(cell: str) -> list[str]:
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+# ---- settings ----
+
+
+def default_of(field: Any) -> str:
+    if field.required:
+        return "required"
+    if field.default_factory is not msgspec.NODEFAULT:
+        return f"`{field.default_factory()!r}`"
+    if field.default is None:
+        return "none"
+    value = int(field.default) if isinstance(field.default, float) else field.default
+    return "`{}`".format(f'"{value}"' if isinstance(value, str) else repr(value))
+
+
+def choices_of(kind: Any) -> list[str]:
+    if get_origin(kind) is Literal:
+        return [f'"{choice}"' for choice in get_args(kind)]
+    if get_origin(kind) is Union:
+        return [choice for part in get_args(kind) for choice in choices_of(part)]
+    return []
+
+
+@pytest.mark.parametrize(
+    ("setting", "struct"),
+    [(conf.PROCESSES, conf.ProcessSettings), (conf.SUPERVISOR, conf.SupervisorSettings)],
+)
+def test_every_settings_key_is_documented_with_its_choices_and_default(
+    setting: str, struct: Any
+) -> None:
+    documented = [
+        (code(key), code(kind), default)
+        for key, kind, default, _ in table("reference/settings.md", "key", section=setting)
+    ]
+
+    assert documented == [
+        ([field.encode_name], choices_of(field.type), default_of(field))
+        for field in msgspec.structs.fields(struct)
+    ]
+
+
+def settings_examples() -> list[Any]:
+    examples = []
+    for page in PAGES:
+        blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+        for number, block in enumerate(blocks):
+            if conf.PROCESSES in block:
+                name = f"{page.relative_to(ROOT).as_posix()}-{number}"
+                examples.append(pytest.param(block, id=name))
+    return examples
+
+
+@pytest.mark.parametrize("block", settings_examples())
+def test_every_example_of_settings_is_accepted(block: str) -> None:
+    names: dict[str, Any] = {"INSTALLED_APPS": []}
+    exec(block, names)
+    given = {key: value for key, value in names.items() if key.startswith("PRODUCTION_")}
+
+    with override_settings(**given):
+        loaded = conf.load()
+
+    assert list(loaded.processes) == list(given[conf.PROCESSES])
+
+
+def test_the_readme_has_examples_of_settings() -> None:
+    ids = [example.id for example in settings_examples()]
+
+    assert len([name for name in ids if name.startswith("README.md")]) == 2
+
+
+# ---- the command ----
+
+
+def test_every_option_of_the_command_is_documented() -> None:
+    ours = Command().create_parser("manage.py", "prodserver")
+    djangos = BaseCommand().create_parser("manage.py", "any")
+    known = {option for action in djangos._actions for option in action.option_strings}
+    options = {
+        option
+        for action in ours._actions
+        for option in action.option_strings
+        if option not in known
+    }
+
+    documented = [
+        option
+        for cell, _ in table("reference/command.md", "option")
+        for option in code(cell)
+        if option.startswith("-")
+    ]
+
+    assert sorted(documented) == sorted(options)
+
+
+def test_the_calls_that_are_documented_are_understood() -> None:
+    parser = Command().create_parser("manage.py", "prodserver")
+    calls = [code(cell)[0].split() for cell, _ in table("reference/command.md", "call")]
+
+    understood = [parser.parse_args(words[1:]) for words in calls if words[0] == "prodserver"]
+
+    assert len(understood) == len(calls) - 1  # The last one is devserver.
+    assert calls[-1] == ["devserver"]
+
+
+def test_the_procfile_that_is_shown_is_the_one_that_is_printed() -> None:
+    shown = procfile.render(["web", "janitor"])
+
+    assert f"$ cat Procfile\n{shown}```" in read("howto/procfile.md")
+
+
+# ---- states ----
+
+
+def test_every_state_is_documented_in_its_own_words() -> None:
+    assert table("reference/states.md", "state") == [[s.name, s.value] for s in State]
+
+
+def test_every_move_is_documented() -> None:
+    documented = {
+        (old, new)
+        for old, cell in table("reference/states.md", "from")
+        for new in cell.split(", ")
+        if new != "-"
+    }
+
+    assert documented == {(old.name, new.name) for old, moves in MOVES.items() for new in moves}
+
+
+def test_every_state_that_can_be_reached_says_when() -> None:
+    reached = [state.name for state in State if any(state in moves for moves in MOVES.values())]
+
+    assert [to for to, _ in table("reference/states.md", "to")] == reached
+
+
+# ---- checks ----
+
+
+def test_every_check_is_documented() -> None:
+    used = {
+        found
+        for file in SOURCE.rglob("*.py")
+        for found in re.findall(r'"([EW]\d{3})"', file.read_text(encoding="utf-8"))
+    }
+
+    documented = [code(cell)[0] for cell, *_ in table("reference/checks.md", "id")]
+
+    assert documented == [f"prodserver.{found}" for found in sorted(used)]
+
+
+# ---- backends ----
+
+
+def backend_classes() -> dict[str, type[BaseServerBackend]]:
+    return {path: import_string(path) for path in BUILT_IN}
+
+
+def test_every_backend_is_documented_with_its_signals_and_statuses() -> None:
+    documented = {
+        code(path)[0]: (stop, passed_on, success)
+        for path, _, stop, passed_on, success in table("reference/backends.md", "class path")
+    }
+
+    assert documented == {
+        path: (
+            backend.stop_signal,
+            ", ".join(sorted(backend.forwards)) or "-",
+            ", ".join(map(str, sorted(backend.success))) or "-",
+        )
+        for path, backend in backend_classes().items()
+    }
+
+
+def test_the_extra_of_every_backend_brings_what_it_requires() -> None:
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    for path, needs, *_ in table("reference/backends.md", "class path"):
+        packages = import_string(code(path)[0]).requires.values()
+        extras = code(needs)
+
+        assert set(packages) <= set(extras), path
+        assert all(re.search(rf"^{extra} = \[", pyproject, re.MULTILINE) for extra in extras), path
+
+
+def test_the_environment_that_backends_read_at_import_is_documented() -> None:
+    documented = {
+        name: set(code(variables))
+        for names, variables in table("reference/backends.md", "backend", "variables")
+        for name in code(names)
+    }
+
+    assert documented == {
+        backend.__name__: set(backend.environment)
+        for backend in backend_classes().values()
+        if backend.environment
+    }
+
+
+def test_every_backend_has_a_section() -> None:
+    sections = re.findall(r"^## (\w+)$", read("reference/backends.md"), re.MULTILINE)
+
+    assert sections == [backend.__name__ for backend in backend_classes().values()]
+
+
+def own_backends() -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", read("howto/own-backend.md"), re.DOTALL):
+        exec(block, names)
+    return names
+
+
+def test_the_backend_of_the_how_to_is_one() -> None:
+    server = own_backends()["WsgirefServer"]
+
+    assert list(server(ARGS="127.0.0.1:8000").problems()) == []
+    assert server(ARGS="127.0.0.1:8000").addresses() == [(("127.0.0.1", 8000), False)]
+    assert [problem.key for problem in server(ARGS=[]).problems()] == ["ARGS"]
+    with pytest.raises(ValueError, match="is not host:port"):
+        server(ARGS="127.0.0.1").addresses()
+
+
+def test_everything_that_a_backend_can_declare_is_documented() -> None:
+    declared = {
+        name: value
+        for name, value in vars(BaseServerBackend).items()
+        if not name.startswith("_") and not callable(value) and name != "instance"
+    }
+    defined = {
+        name
+        for name, value in vars(BaseServerBackend).items()
+        if not name.startswith("_") and callable(value)
+    }
+
+    attributes = table("howto/own-backend.md", "attribute")
+    methods = table("howto/own-backend.md", "method")
+
+    assert {code(name)[0]: eval(code(default)[0]) for name, default, _ in attributes} == declared
+    assert {code(call)[0].partition("(")[0] for call, _ in methods} == defined
+
+
+# ---- signals, exit statuses ----
+
+
+def test_every_handled_signal_is_documented_with_its_exit_status() -> None:
+    rows = table("reference/signals-and-exit-statuses.md", "signal")
+
+    assert {signal: status for signal, _, status in rows} == {
+        signal.name: str(STOP_SIGNALS.get(signal, "-")) for signal in HANDLED
+    }
+
+
+def test_the_exit_statuses_of_signals_are_right() -> None:
+    rows = dict(table("reference/signals-and-exit-statuses.md", "what happened"))
+    killed = [128 + signal for signal in (Signals.SIGTERM, Signals.SIGQUIT, Signals.SIGINT)]
+
+    assert rows["stdout is gone (EPIPE), everything was stopped"] == str(128 + Signals.SIGPIPE)
+    assert rows["a second SIGTERM, SIGQUIT or SIGINT (signal n)"] == "128 + n: {}, {} or {}".format(
+        *killed
+    )
+    for name in ("SIGTERM", "SIGQUIT", "SIGINT"):
+        (status,) = [
+            status
+            for what, status in rows.items()
+            if name in what.partition(",")[0] and "everything stopped in time" in what
+        ]
+        assert status == str(STOP_SIGNALS[Signals[name]])
+
+
+# ---- output ----
+
+
+def changed(new: State, old: State = State.RUNNING, **values: Any) -> StateChanged:
+    name = values.pop("name", "web.1")
+    return StateChanged(name=name, old=old, new=new, **values)
+
+
+THREE = ExitStatus(code=3)
+LINES = [
+    changed(State.RUNNING, State.STARTING, after=0.15, pid=12),
+    AllReady(2, 0.61),
+    SignalTaken(Signals.SIGTERM, "stopping everything"),
+    SignalTaken(Signals.SIGTERM, "killing everything"),
+    SignalTaken(Signals.SIGUSR1, "passed on"),
+    SignalTaken(Signals.SIGHUP, "ignored"),
+    changed(State.EXITED, State.STOPPING, lasted=0.21, status=ExitStatus(code=0), expected=True),
+    changed(State.EXITED, State.STOPPING, lasted=0.21, status=THREE),
+    changed(State.EXITED, after=126, status=THREE, detail="stopping everything"),
+    changed(State.EXITED, after=126, status=ExitStatus(signal=15), detail="stopping everything"),
+    changed(State.EXITED, after=126, status=ExitStatus(signal=9), detail="stopping everything"),
+    changed(State.KILLING, State.STOPPING, detail="did not stop within 25 s"),
+    changed(State.EXITED, State.KILLING, status=ExitStatus(signal=9)),
+    changed(
+        State.FATAL,
+        State.STARTING,
+        detail="Resource temporarily unavailable; stopping everything",
+    ),
+    AllStopped(0, 0.21),
+]
+
+
+@pytest.mark.parametrize("effect", LINES, ids=lambda effect: str(report.line(effect)))
+def test_every_line_of_the_report_is_documented(effect: Any) -> None:
+    lines = [code(cell)[0] for cell, _ in table("reference/output.md", "line")]
+
+    assert report.line(effect) in lines
