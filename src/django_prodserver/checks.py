@@ -22,7 +22,11 @@ def _findings() -> list[conf.Finding]:
     # Remembered, because Celery runs the system checks again in each of its processes.
     try:
         configuration = conf.load()
-        resolve(configuration, configuration.processes)
+    except conf.ConfigurationError as error:
+        return error.findings
+    try:
+        # Two that listen at one address are no mistake on machines of their own.
+        resolve(configuration, configuration.processes, together=False)
     except conf.ConfigurationError as error:
         return error.findings
     return []

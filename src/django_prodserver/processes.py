@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
+from itertools import combinations
 from signal import Signals
-from typing import Any, Optional, Union
+from typing import Any, Optional
 
 from django.utils.module_loading import import_string
 
@@ -62,9 +63,15 @@ class Process:
 
 
 def resolve(
-    configuration: Configuration, names: Iterable[str], extra: Sequence[str] = ()
+    configuration: Configuration,
+    names: Iterable[str],
+    extra: Sequence[str] = (),
+    *,
+    together: bool = True,
 ) -> list[Process]:
     """Import the backends of the named processes; `extra` are further arguments for their software.
+
+    They are to run `together` on one machine, or may each have one of its own.
 
     Raises ConfigurationError with everything that would keep them from starting, except for what
     only the moment of the start can tell: `addresses_in_use`.
@@ -80,7 +87,10 @@ def resolve(
     for process in processes:
         findings += _problems(process)
     if not findings:
-        findings += _conflicts(listening(processes, findings))
+        found = listening(processes, findings)
+        findings += _too_many(found)
+        if together:
+            findings += _conflicts(found)
     if findings:
         raise ConfigurationError(findings)
     return processes
@@ -178,30 +188,30 @@ def _problems(process: Process) -> Iterator[Finding]:
         yield Finding("E009", message, "Use 1: each one would do all the work of the others again.")
 
 
-def _conflicts(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:
-    """Addresses that two processes, or two instances of one, cannot both have."""
-    taken: list[tuple[str, Address]] = []
+def _too_many(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:
+    """Addresses that two instances of one process cannot both have."""
     for process, where in found:
-        name = process.name
-        if isinstance(where.at, tuple) and where.at[1] == 0:
-            continue
-        for other, there in taken:
-            if other != name and _collide(where.at, there.at):
-                at = str(where) if where.at == there.at else f"{where} and {there}"
-                message = f"{path(name)} and {path(other)} cannot both listen at {at}."
-                yield Finding("E009", message, "Choose another address in the ARGS of one of them.")
-        taken.append((name, where))
-        if process.settings.replicas > 1 and not where.shared:
-            message = f"{path(name, 'REPLICAS')} is {process.settings.replicas}, but only one "
-            message += f"instance can listen at {where}."
+        if process.settings.replicas > 1 and not where.shared and not where.chosen_by_the_system:
+            message = f"{path(process.name, 'REPLICAS')} is {process.settings.replicas}, but only "
+            message += f"one instance can listen at {where}."
             hint = "Let the server have more workers instead, in its ARGS."
             yield Finding("E009", message, hint)
 
 
-def _collide(one: Union[tuple[str, int], str], other: Union[tuple[str, int], str]) -> bool:
-    if isinstance(one, str) or isinstance(other, str) or one[1] != other[1]:
-        return one == other
-    hosts = {one[0], other[0]}
-    version_6 = any(":" in host for host in hosts)
-    everywhere = "::" if version_6 else "0.0.0.0"
+def _conflicts(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:
+    """Addresses that two processes cannot both have."""
+    for (one, here), (other, there) in combinations(found, 2):
+        if one is not other and _collide(here, there):
+            at = str(here) if here.at == there.at else f"{here} and {there}"
+            message = f"{path(one.name)} and {path(other.name)} cannot both listen at {at}."
+            yield Finding("E009", message, "Choose another address in the ARGS of one of them.")
+
+
+def _collide(here: Address, there: Address) -> bool:
+    if here.chosen_by_the_system or there.chosen_by_the_system:
+        return False
+    if isinstance(here.at, str) or isinstance(there.at, str) or here.at[1] != there.at[1]:
+        return here.at == there.at
+    hosts = {here.at[0], there.at[0]}
+    everywhere = "::" if any(":" in host for host in hosts) else "0.0.0.0"
     return len(hosts) == 1 or everywhere in hosts

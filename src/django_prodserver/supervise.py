@@ -20,13 +20,14 @@ from .backends.application import describe
 from .backends.base import BaseServerBackend
 from .conf import SUPERVISOR, ConfigurationError, Finding, SupervisorSettings, path
 from .posix.child import Program
+from .posix.signals import leaving_on
 from .posix.system import PosixSystem
 from .processes import Process, importable_here
 from .supervisor import report
 from .supervisor.lines import TextFormat
 from .supervisor.model import Spec
 from .supervisor.run import run
-from .supervisor.supervisor import HANDLED, Supervisor
+from .supervisor.supervisor import HANDLED, STOP_SIGNALS, Supervisor
 
 
 def preload(processes: Sequence[Process], modules: Sequence[str]) -> None:
@@ -50,6 +51,11 @@ def preload(processes: Sequence[Process], modules: Sequence[str]) -> None:
 
 def supervise(find: Callable[[], Sequence[Process]], settings: SupervisorSettings) -> int:
     """Run every instance of the processes found until all have ended; returns the exit status."""
+    with leaving_on(STOP_SIGNALS):
+        return _supervise(find, settings)
+
+
+def _supervise(find: Callable[[], Sequence[Process]], settings: SupervisorSettings) -> int:
     # A collection would cost time now, and later: what it frees are holes between the objects
     # that forked processes share, and the first to fill one copies a page.
     gc.disable()

@@ -7,6 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, ClassVar, NamedTuple, Optional, Union
 
+from django_prodserver.posix.notify import notify
+
+# For a backend whose software has a hook: `notify()` says READY=1.
+__all__ = ["Address", "BaseServerBackend", "Problem", "notify"]
+
 
 class Problem(NamedTuple):
     """Something in a process's settings that this software cannot work with."""
@@ -22,6 +27,11 @@ class Address(NamedTuple):
     at: Union[tuple[str, int], str]
     # Several processes may listen there at once (SO_REUSEPORT).
     shared: bool = False
+
+    @property
+    def chosen_by_the_system(self) -> bool:
+        """Port 0: another one for everybody who asks."""
+        return not isinstance(self.at, str) and self.at[1] == 0
 
     def __str__(self) -> str:
         return self.at if isinstance(self.at, str) else f"{self.at[0]}:{self.at[1]}"

@@ -7,7 +7,7 @@ import shlex
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from django.core.management import get_commands, load_command_class
@@ -32,7 +32,8 @@ class ManagementCommand(BaseServerBackend):
         load_command(self.args[0])
 
     def problems(self) -> Iterator[Problem]:
-        if not self.args or not isinstance(self.config.get("ARGS"), (list, tuple, str)):
+        words = self.config.get("ARGS")
+        if not words or isinstance(words, Mapping) or (isinstance(words, str) and " " in words):
             hint = "Write it as a list, such as ['clearsessions', '--verbosity=2']."
             yield Problem("ARGS", "has to begin with the name of a management command.", hint)
         elif self.args[0] not in get_commands():

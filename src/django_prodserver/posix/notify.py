@@ -49,7 +49,8 @@ class NotifySocket:
     """
 
     def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.setblocking(False)
         self._folder: Optional[str] = None
         if _LINUX:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from signal import Signals
 from types import FrameType
-from typing import Any, Optional
+from typing import Any, NoReturn, Optional
 
 
 class SignalPipe:
@@ -71,6 +73,30 @@ class SignalPipe:
         signal.set_wakeup_fd(self._old_wakeup)
         os.close(self._read)
         os.close(self._write)
+
+
+@contextmanager
+def leaving_on(statuses: Mapping[Signals, int]) -> Iterator[None]:
+    """Let these signals end the program with an exit status each, where nothing runs yet.
+
+    PID 1 has no default action for a signal (pid_namespaces(7)): without a handler it is lost.
+    """
+
+    def leave(number: int, frame: Optional[FrameType]) -> NoReturn:
+        sys.exit(statuses[Signals(number)])
+
+    old_handlers = {number: signal.signal(number, leave) for number in statuses}
+    try:
+        yield
+    finally:
+        for number, handler in old_handlers.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def die_as_others_do() -> None:
+    """Let PID 1 end by SIGTERM as any other process does that has no handler for it."""
+    if os.getpid() == 1 and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 
 
 def _do_nothing(number: int, frame: Optional[FrameType]) -> None:

@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from argparse import ArgumentTypeError, BooleanOptionalAction, Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Optional
 
 import django
@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from django_prodserver import __version__, conf, procfile
+from django_prodserver.posix.signals import die_as_others_do
 from django_prodserver.processes import Process, addresses_in_use, resolve
 
 
@@ -50,9 +51,10 @@ class Command(BaseCommand):
             dest="excluded",
             help="with --all: but not these",
         )
-        instead = parser.add_argument_group("instead of running them")
+        group = parser.add_argument_group("instead of running them")
+        group.add_argument("--json", action="store_true", help="with --list: for machines")
+        instead = group.add_mutually_exclusive_group()
         instead.add_argument("--list", action="store_true", help="print what is configured")
-        instead.add_argument("--json", action="store_true", help="with --list: for machines")
         instead.add_argument("--procfile", action="store_true", help="print a Procfile")
         instead.add_argument("--check", action="store_true", help="find what would go wrong")
         instead.add_argument("--dry-run", action="store_true", help="print what would be started")
@@ -77,9 +79,9 @@ class Command(BaseCommand):
             color=options.color or _djangos_color(options),
         )
         if options.list or options.json:
-            self._list(configuration, options.json)
+            self._list({name: configuration.processes[name] for name in counts}, options.json)
         elif options.procfile:
-            self.stdout.write(procfile.render(configuration.processes), ending="")
+            self.stdout.write(procfile.render(counts), ending="")
         elif options.check:
             self._check(configuration, list(counts), options.extra)
         elif options.dry_run:
@@ -89,10 +91,10 @@ class Command(BaseCommand):
         else:
             self._run_alone(configuration, next(iter(counts)), options.extra)
 
-    def _list(self, configuration: conf.Configuration, as_json: bool) -> None:
+    def _list(self, processes: Mapping[str, conf.ProcessSettings], as_json: bool) -> None:
         rows = [
             {"name": name, "type": p.type, "backend": p.backend, "replicas": p.replicas}
-            for name, p in configuration.processes.items()
+            for name, p in processes.items()
         ]
         if as_json:
             self.stdout.write(msgspec.json.format(msgspec.json.encode(rows)).decode())
@@ -140,6 +142,7 @@ class Command(BaseCommand):
         instance = os.environ.get("PRODSERVER_INSTANCE", "")
         backend = process.backend(instance if instance.startswith(f"{name}.") else None)
         connections.close_all()
+        die_as_others_do()
         backend.start_server(*backend.prep_server_args())
 
     def _resolve(
@@ -171,7 +174,9 @@ def _counts(options: Namespace, configuration: conf.Configuration) -> dict[str, 
     configured = configuration.processes
     if options.all and options.names:
         raise CommandError("--all means every process: give it, or names, but not both.")
-    if options.excluded and not options.all:
+    # What only prints is about all of them, unless some are named.
+    prints = options.list or options.json or options.procfile or options.check or options.dry_run
+    if options.excluded and (options.names or not (options.all or prints)):
         raise CommandError("--except goes with --all.")
     counts: dict[str, Optional[int]] = {}
     for word in options.names:
@@ -182,9 +187,9 @@ def _counts(options: Namespace, configuration: conf.Configuration) -> dict[str, 
         counts[name] = _count(word, count) if equals else None
     for name in options.excluded:
         _known(name, configured)
-    if options.all or options.check or options.dry_run:
-        counts = counts or {name: None for name in configured if name not in options.excluded}
-    if not counts and options.all:
+    if options.all or (prints and not counts):
+        counts = {name: None for name in configured if name not in options.excluded}
+    if not counts and options.excluded:
         raise CommandError("--except leaves no process to run.")
     counts = counts or {next(iter(configured)): None}
     if options.extra and (options.all or len(counts) > 1):
