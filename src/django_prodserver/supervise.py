@@ -20,6 +20,7 @@ from .backends.application import describe
 from .backends.base import BaseServerBackend
 from .conf import SUPERVISOR, ConfigurationError, Finding, SupervisorSettings, path
 from .posix.child import Program
+from .posix.output import open_standard_descriptors
 from .posix.signals import leaving_on
 from .posix.system import PosixSystem
 from .processes import Process, importable_here
@@ -51,6 +52,7 @@ def preload(processes: Sequence[Process], modules: Sequence[str]) -> None:
 
 def supervise(find: Callable[[], Sequence[Process]], settings: SupervisorSettings) -> int:
     """Run every instance of the processes found until all have ended; returns the exit status."""
+    open_standard_descriptors()
     with leaving_on(STOP_SIGNALS):
         return _supervise(find, settings)
 

@@ -86,6 +86,14 @@ class Output:
         self._blocks.clear()
 
 
+def open_standard_descriptors() -> None:
+    """Let 0, 1 and 2 be open: nothing that is opened later must become the supervisor's stdout."""
+    fd = 0
+    while fd <= 2:
+        fd = os.open(os.devnull, os.O_RDWR)  # The lowest that is free.
+    os.close(fd)
+
+
 def _reopen(fd: int) -> Optional[int]:
     """Open a description of our own for the pipe or terminal behind `fd`, where Linux allows it.
 

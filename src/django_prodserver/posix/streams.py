@@ -62,7 +62,7 @@ class Streams:
             self._output.write(self._format.block(name, block, time.strftime("%H:%M:%S")))
 
     def read_last_words(self, stream: Stream) -> None:
-        """Log all that is in the pipe now, without waiting for its end.
+        """Log all whole lines that are in the pipe now, without waiting for its end.
 
         A grandchild may hold the pipe open, and may go on writing for ever.
         """
@@ -71,6 +71,9 @@ class Streams:
         left = _readable(stream.fd)
         while left > 0:
             left -= self._read(stream, left)
+
+    def finish(self, stream: Stream) -> None:
+        """Log what has no newline yet, and will have none: nobody is left to write it."""
         self.log(stream.name, stream.lines.finish())
 
     def regulate(self) -> None:

@@ -12,12 +12,12 @@ import selectors
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from signal import Signals
 from types import TracebackType
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from django_prodserver.supervisor.lines import MAX_LINE, TextFormat
 from django_prodserver.supervisor.model import (
@@ -36,6 +36,9 @@ from .notify import READY, NotifySocket
 from .output import Output
 from .signals import SignalPipe
 from .streams import Stream, Streams
+
+if TYPE_CHECKING:
+    import psutil
 
 # How long a reader that stalls may hold up the end, in seconds.
 LAST_FLUSH = 5.0
@@ -62,11 +65,12 @@ class PosixSystem:
     ) -> None:
         self._programs: Mapping[str, Program] = {program.name: program for program in programs}
         self._children: dict[int, _Child] = {}
-        # Leaders that are dead and reaped while others of their process group live.
-        self._orphaned: set[int] = set()
+        # Leaders that are dead and reaped while others of their process group may live.
+        self._orphaned: dict[int, Stream] = {}
         self._happened: list[Happening] = []
         self._selector = selectors.PollSelector()
-        _ensure_standard_descriptors()
+        # Children that this process had before, such as what an entry script pipes its log into.
+        self._not_ours = _children()
         self._output = Output()
         self._told_gone = False
         self._streams = Streams(self._selector, self._output, format, max_line)
@@ -180,7 +184,7 @@ class PosixSystem:
             self._selector.unregister(dead.notify)
             dead.notify.close()
         self._streams.read_last_words(dead.stream)
-        self._orphaned.add(pid)
+        self._orphaned[pid] = dead.stream
         self._happened.append(Exited(pid, status))
 
     def _sweep(self) -> None:
@@ -190,7 +194,7 @@ class PosixSystem:
                 with suppress(PermissionError):  # Somebody of another user's is there.
                     os.killpg(pid, 0)
             except ProcessLookupError:
-                self._orphaned.discard(pid)
+                self._streams.finish(self._orphaned.pop(pid))
                 self._happened.append(GroupGone(pid))
 
     # ---- the end ----
@@ -205,7 +209,7 @@ class PosixSystem:
                 instance.notify.release()
 
     def close(self) -> None:
-        left_behind = _kill_descendants()
+        left_behind = _kill_descendants(self._not_ours)
         if left_behind:
             self.say(f"killed what was left behind: {', '.join(left_behind)}")
         for instance in self._children.values():
@@ -239,14 +243,6 @@ class PosixSystem:
             stderr.close()
 
 
-def _ensure_standard_descriptors() -> None:
-    """Let 0, 1 and 2 be open: the pipe of an instance must never become the supervisor's stdout."""
-    fd = 0
-    while fd <= 2:
-        fd = os.open(os.devnull, os.O_RDWR)  # The lowest that is free.
-    os.close(fd)
-
-
 def _fork() -> int:
     for stream in (sys.stdout, sys.stderr):
         # What is buffered would be printed by both.
@@ -269,24 +265,45 @@ def _reaped() -> Iterator[tuple[int, ExitStatus]]:
             yield pid, ExitStatus(code=code) if code >= 0 else ExitStatus(signal=-code)
 
 
-def _kill_descendants() -> list[str]:
-    """SIGKILL and reap whatever descends from this process; return what it was."""
+def _kill_descendants(spared: Collection[int]) -> list[str]:
+    """SIGKILL and reap whatever descends from this process, but for these children and theirs.
+
+    Returns what it was.
+    """
+    spared = set(spared)
     killed: dict[int, str] = {}
-    while _has_children():
+    while strays := _children() - spared:
         import psutil  # Seldom needed, and 10 ms of every start if imported before.
 
-        for process in psutil.Process().children(recursive=True):
+        for pid in strays:
             with suppress(psutil.NoSuchProcess):
-                killed.setdefault(process.pid, f"{process.name()} (pid {process.pid})")
-                process.kill()
-        os.waitpid(-1, 0)
+                child = psutil.Process(pid)
+                for process in [*child.children(recursive=True), child]:
+                    with suppress(psutil.NoSuchProcess):
+                        killed.setdefault(process.pid, f"{process.name()} (pid {process.pid})")
+                        _kill(process, spared)
+        for pid in strays - spared:
+            with suppress(ChildProcessError):
+                os.waitpid(pid, 0)
     return list(killed.values())
 
 
-def _has_children() -> bool:
+def _kill(process: psutil.Process, spared: set[int]) -> None:
+    import psutil
+
     try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
+        process.kill()
+    except psutil.AccessDenied:
+        spared.add(process.pid)  # It runs as another user by now.
+
+
+def _children() -> set[int]:
+    """The pids of this process's children, the dead ones among them not reaped."""
+    try:
+        if hasattr(os, "waitid"):  # Seldom there are any, and to look for them takes longer.
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
-        return False
-    return True
+        return set()
+    import psutil
+
+    return {child.pid for child in psutil.Process().children()}

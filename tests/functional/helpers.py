@@ -1,0 +1,339 @@
+"""`manage.py prodserver` as a user runs it, and what a test may wait for: a line, or an exit."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import termios
+import textwrap
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Optional, Union
+
+import psutil
+import pytest
+
+PROJECT = Path(__file__).parent / "project"
+MARK = "PRODSERVER_TEST_MARK"
+PRODUCTION = "PRODSERVER_TEST_PRODUCTION"
+CHANNEL = "PRODSERVER_TEST_CHANNEL"
+LINE = re.compile(r"(?:\d\d:\d\d:\d\d )?(\S+) +\| (.*)")
+
+# What the environment of the tests may hold, and what the supervisor would heed.
+NOT_PASSED_ON = {
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "NOTIFY_SOCKET",
+    "DJANGO_SETTINGS_MODULE",
+    "PYTHONUNBUFFERED",
+}
+
+Processes = Mapping[str, Mapping[str, Any]]
+
+
+class Line(NamedTuple):
+    name: str
+    text: str
+
+
+def code(source: str, backend: str = "Code", **entry: Any) -> dict[str, Any]:
+    """An entry of PRODUCTION_PROCESSES that runs this Python source (see project/backends.py)."""
+    return {"BACKEND": f"backends.{backend}", "ARGS": [textwrap.dedent(source)], **entry}
+
+
+def shell(args: Union[str, Sequence[str]], **entry: Any) -> dict[str, Any]:
+    backend = "django_prodserver.backends.command.ShellCommand"
+    return {"BACKEND": backend, "ARGS": args, **entry}
+
+
+FOREVER = code("forever()")
+# Says when it listens, and goes on whatever it is asked.
+STUBBORN = code(
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    print("deaf")
+    forever()
+    """
+)
+
+
+class Reader:
+    """Whole lines from a descriptor; the end of a terminal is an end like any other."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._held = b""
+
+    def chunk(self) -> bytes:
+        held, self._held = self._held, b""
+        if held:
+            return held
+        try:
+            return os.read(self.fd, 1 << 20)
+        except OSError as error:
+            if error.errno == errno.EIO:
+                return b""
+            raise
+
+    def line(self) -> Optional[str]:
+        """The next line without its end, or None at the end of all."""
+        line = b""
+        while not line.endswith(b"\n"):
+            chunk = self.chunk()
+            if not chunk:
+                break
+            first, newline, self._held = chunk.partition(b"\n")
+            line += first + newline
+        return line.decode(errors="replace").rstrip("\r\n") if line else None
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class Run:
+    """One `manage.py prodserver`."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], output: Optional[int], stderr: Path) -> None:
+        self.popen = popen
+        self.pid = popen.pid
+        self.raw: list[str] = []
+        self.lines: list[Line] = []
+        self.output = Reader(output) if output is not None else None
+        self.channel: Optional[Reader] = None
+        self._stderr = stderr
+
+    @property
+    def stderr(self) -> str:
+        return self._stderr.read_text()
+
+    def read(self) -> Optional[Line]:
+        """Read one more line; None at the end."""
+        assert self.output is not None
+        raw = self.output.line()
+        if raw is None:
+            return None
+        self.raw.append(raw)
+        match = LINE.fullmatch(raw)
+        self.lines.append(Line(*match.groups()) if match else Line("", raw))
+        return self.lines[-1]
+
+    def wait_for(self, name: str, pattern: str) -> re.Match[str]:
+        """Read on until this name has said something that matches."""
+        while True:
+            line = self.read()
+            assert line is not None, f"{name} never said {pattern!r}:\n" + "\n".join(self.raw)
+            found = re.search(pattern, line.text)
+            if line.name == name and found:
+                return found
+
+    def wait_for_each(self, patterns: Mapping[str, str]) -> None:
+        """Read on until each of these names has said something that matches, in any order."""
+        waiting = dict(patterns)
+        while waiting:
+            line = self.read()
+            assert line is not None, f"never said: {waiting}\n" + "\n".join(self.raw)
+            if line.name in waiting and re.search(waiting[line.name], line.text):
+                del waiting[line.name]
+
+    def hear(self) -> Optional[str]:
+        """Wait for what a child tells beside the supervisor; None once nobody is left to tell."""
+        assert self.channel is not None
+        return self.channel.line()
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self, pid: int, number: int) -> None:
+        """Send a signal to one of its processes."""
+        os.kill(pid, number)
+
+    def enter(self) -> None:
+        """The supervisor is the only child of what was started: of unshare(1)."""
+        (child,) = psutil.Process(self.popen.pid).children()
+        self.pid = child.pid
+
+    def descendants(self) -> list[int]:
+        """All that it has started, zombies included."""
+        return [process.pid for process in psutil.Process(self.pid).children(recursive=True)]
+
+    def handshake(self) -> None:
+        """Let the supervisor go through its loop: what happened before, it has dealt with."""
+        self.signal(signal.SIGUSR2)
+        self.wait_for("system", "SIGUSR2 received; ignored")
+
+    def end(self, number: Optional[signal.Signals] = None) -> int:
+        """Send a signal, if any is given; read all there is, and return the exit status."""
+        if number is not None:
+            self.signal(number)
+        while self.output is not None and self.read() is not None:
+            pass
+        return self.popen.wait()
+
+    def said(self, name: str) -> list[str]:
+        """What it has said so far, in order."""
+        return [line.text for line in self.lines if line.name == name]
+
+    def close(self) -> None:
+        for reader in (self.output, self.channel):
+            if reader is not None:
+                reader.close()
+
+
+class Runs:
+    """Starts runs in a copy of the project, and sees to it that nobody of them is left."""
+
+    def __init__(self, folder: Path) -> None:
+        self.project = folder / "project"
+        self._folder = folder
+        self._mark = uuid.uuid4().hex
+        self._runs: list[Run] = []
+        shutil.copytree(PROJECT, self.project, ignore=shutil.ignore_patterns("__pycache__"))
+
+    def __call__(
+        self,
+        processes: Processes,
+        *options: str,
+        supervisor: Mapping[str, Any] = {},
+        files: Mapping[str, str] = {},
+        env: Mapping[str, str] = {},
+        prefix: Sequence[str] = (),
+        program: Sequence[str] = ("manage.py", "prodserver"),
+        stdout: Optional[int] = None,
+        channel: bool = False,
+        **popen: Any,
+    ) -> Run:
+        """Start it; without options with `--all --no-timestamps`.
+
+        `files` are written into the project first. `stdout` is a descriptor, in place of a pipe
+        that the run reads. With `channel` the children can `tell`.
+        """
+        number = len(self._runs)
+        production = self._folder / f"production-{number}.json"
+        production.write_text(json.dumps({"processes": processes, "supervisor": supervisor}))
+        stderr_file = self._folder / f"stderr-{number}"
+        for name, source in files.items():
+            (self.project / name).write_text(textwrap.dedent(source))
+        environ = {key: value for key, value in os.environ.items() if key not in NOT_PASSED_ON}
+        environ[MARK] = self._mark
+        environ[PRODUCTION] = str(production)
+        listen, tell = os.pipe() if channel else (None, None)
+        if tell is not None:
+            environ[CHANNEL] = str(tell)
+            popen["pass_fds"] = [tell]
+        environ.update(env)
+        options = options or ("--all", "--no-timestamps")
+        with stderr_file.open("wb") as stderr:
+            started = subprocess.Popen(
+                [*prefix, sys.executable, "-W", "error", *program, *options],
+                cwd=self.project,
+                env=environ,
+                stdout=subprocess.PIPE if stdout is None else stdout,
+                stderr=popen.pop("stderr", stderr),
+                stdin=popen.pop("stdin", subprocess.DEVNULL),
+                **popen,
+            )
+        output = None
+        if started.stdout is not None:
+            output = os.dup(started.stdout.fileno())
+            started.stdout.close()
+        run = Run(started, output, stderr_file)
+        if tell is not None and listen is not None:
+            os.close(tell)
+            run.channel = Reader(listen)
+        self._runs.append(run)
+        return run
+
+    def close(self) -> list[str]:
+        """End what is left, by SIGKILL, and return what it was."""
+        left = [process for process in psutil.process_iter() if self._is_ours(process)]
+        names = [f"{' '.join(_cmdline(process))} (pid {process.pid})" for process in left]
+        for process in left:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        for run in self._runs:
+            run.popen.wait()
+            print(*run.raw[-200:], run.stderr, sep="\n")
+            run.close()
+        return names
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
+                return False
+            # Two marks: a process title overwrites the environment, a daemon may change its folder.
+            if process.cwd() == str(self.project.resolve()):
+                return True
+            return process.environ().get(MARK) == self._mark
+        except (psutil.Error, OSError):
+            return False
+
+
+class Terminal:
+    """A pseudo-terminal, and what a user does at it."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = pty.openpty()
+        settings = termios.tcgetattr(self.slave)
+        settings[3] &= ~termios.ECHO  # What is typed would stand in the middle of a line.
+        termios.tcsetattr(self.slave, termios.TCSANOW, settings)
+
+    def start(self, runs: Runs, processes: Processes, *options: str, **kwargs: Any) -> Run:
+        """Start a supervisor in it, as a shell does: with the terminal as its controlling one."""
+
+        def take_control() -> None:
+            fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+
+        run = runs(
+            processes,
+            *options,
+            stdin=self.slave,
+            stdout=self.slave,
+            start_new_session=True,
+            preexec_fn=take_control,
+            **kwargs,
+        )
+        os.close(self.slave)
+        run.output = Reader(self.master)
+        return run
+
+    def type(self, text: bytes) -> None:
+        os.write(self.master, text)
+
+
+def _cmdline(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def gone(pid: int) -> bool:
+    """It has ended; a zombie that somebody else has to reap counts as that."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def skip_unless_it_works(*command: str) -> None:
+    """Skip the test where the machine does not permit this."""
+    try:
+        tried = subprocess.run([*command, "true"], capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip(f"there is no {command[0]} here")
+    if tried.returncode:
+        pytest.skip(f"{' '.join(command)} is not permitted here: {tried.stderr.strip()}")

@@ -1,0 +1,15 @@
+"""The smallest project; what it runs is in a file that the test wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+_production = json.loads(Path(os.environ["PRODSERVER_TEST_PRODUCTION"]).read_text())
+
+SECRET_KEY = "for tests"
+INSTALLED_APPS = ["django_prodserver"]
+USE_TZ = True
+PRODUCTION_PROCESSES = _production["processes"]
+PRODUCTION_SUPERVISOR = _production["supervisor"]

@@ -1,0 +1,127 @@
+"""One process without a supervisor: the software is the manage.py process."""
+
+from __future__ import annotations
+
+import os
+from signal import SIGINT, SIGTERM
+
+from tests.functional.helpers import FOREVER, Runs, code, shell
+
+
+def test_it_is_the_manage_py_process(start: Runs) -> None:
+    source = """
+        print(os.getpid(), os.getsid(0), *sys.argv)
+        sys.exit(7)
+    """
+    run = start({"worker": FOREVER, "web": code(source)}, "web")
+
+    assert run.end() == 7
+    assert run.raw == [f"{run.pid} {os.getsid(0)} manage.py prodserver web"]
+
+
+def test_without_a_name_it_is_the_first(start: Runs) -> None:
+    run = start({"web": code("print('web')"), "worker": code("print('worker')")}, "--no-timestamps")
+
+    assert run.end() == 0
+    assert run.raw == ["web"]
+
+
+def test_it_gets_the_signals_itself(start: Runs) -> None:
+    source = """
+        def stop(number, frame):
+            print("got", signal.Signals(number).name)
+            sys.exit(5)
+
+        signal.signal(signal.SIGTERM, stop)
+        print("here", flush=True)
+        forever()
+    """
+    run = start({"web": code(source)}, "web")
+    assert run.read() == ("", "here")
+
+    assert run.end(SIGTERM) == 5
+    assert run.raw == ["here", "got SIGTERM"]
+
+
+def test_it_dies_by_a_signal_that_it_does_not_handle(start: Runs) -> None:
+    run = start({"web": code("print('here', flush=True); forever()")}, "web")
+    assert run.read() == ("", "here")
+
+    assert run.end(SIGTERM) == -SIGTERM
+
+
+def test_ctrl_c_is_its_own(start: Runs) -> None:
+    source = """
+        try:
+            print("here", flush=True)
+            forever()
+        except KeyboardInterrupt:
+            print("cleaned up")
+            sys.exit(4)
+    """
+    run = start({"web": code(source)}, "web")
+    assert run.read() == ("", "here")
+
+    assert run.end(SIGINT) == 4
+    assert run.raw[-1] == "cleaned up"
+
+
+def test_env_is_set(start: Runs) -> None:
+    source = "print(os.environ['FLAVOUR'], os.environ.get('PRODSERVER_INSTANCE'))"
+    run = start({"web": code(source, ENV={"FLAVOUR": "vanilla"})}, "web")
+
+    assert run.end() == 0
+    assert run.raw == ["vanilla None"]
+
+
+def test_what_follows_the_dashes_goes_to_the_software(start: Runs) -> None:
+    run = start({"web": code("print(*args)")}, "web", "--", "--workers", "4", "--", "x")
+
+    assert run.end() == 0
+    assert run.raw == ["--workers 4 -- x"]
+
+
+def test_with_a_number_one_process_is_supervised(start: Runs) -> None:
+    source = "print(os.getpid(), os.getppid(), os.environ['PRODSERVER_INSTANCE']); sys.exit(3)"
+    run = start({"web": code(source)}, "web=1", "--no-timestamps")
+
+    assert run.end() == 3
+    (said,) = run.said("web.1")
+    pid, parent, instance = said.split()
+    assert (int(parent), instance) == (run.pid, "web.1")
+    assert int(pid) != run.pid
+
+
+def test_a_number_overrides_replicas(start: Runs) -> None:
+    here = code("print('here'); forever()", REPLICAS=5)
+    run = start({"web": here, "worker": here}, "web=2", "worker=1", "--no-timestamps")
+    run.wait_for_each({"web.1": "here", "web.2": "here", "worker.1": "here"})
+    run.handshake()
+
+    assert run.end(SIGTERM) == 0
+    assert run.said("system")[0].startswith("supervising web.1, web.2, worker.1 (")
+
+
+def test_names_are_supervised_in_their_order_and_no_others(start: Runs) -> None:
+    processes = {"web": FOREVER, "worker": FOREVER, "beat": FOREVER}
+    run = start(processes, "worker", "web", "--no-timestamps")
+    run.wait_for("system", "all 2 ready")
+
+    assert run.end(SIGTERM) == 0
+    assert run.said("system")[0].startswith("supervising worker.1, web.1 (")
+
+
+def test_all_except_leaves_out(start: Runs) -> None:
+    processes = {"web": FOREVER, "worker": FOREVER, "beat": FOREVER}
+    run = start(processes, "--all", "--except", "beat", "--no-timestamps")
+    run.wait_for("system", "all 2 ready")
+
+    assert run.end(SIGTERM) == 0
+    assert run.said("system")[0].startswith("supervising web.1, worker.1 (")
+
+
+def test_a_shell_command_alone_is_the_manage_py_process(start: Runs) -> None:
+    run = start({"web": shell(["sh", "-c", "echo $$; exit 6"])}, "web")
+
+    assert run.end() == 6
+    assert run.raw == [str(run.pid)]

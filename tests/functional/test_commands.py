@@ -1,0 +1,125 @@
+"""ShellCommand and ManagementCommand."""
+
+from __future__ import annotations
+
+import stat
+from signal import SIGTERM
+
+from tests.functional.helpers import FOREVER, Runs, gone, shell
+
+MANAGEMENT_COMMAND = "django_prodserver.backends.command.ManagementCommand"
+
+
+def management(*args: str) -> dict[str, object]:
+    return {"BACKEND": MANAGEMENT_COMMAND, "ARGS": args}
+
+
+def test_a_list_is_run_without_a_shell(start: Runs) -> None:
+    run = start({"web": shell(["echo", "$HOME", "*", ";", "a  b"])})
+
+    assert run.end() == 1
+    assert run.said("web.1") == ["$HOME * ; a  b"]
+
+
+def test_a_string_is_run_by_a_shell(start: Runs) -> None:
+    run = start({"web": shell("echo $FLAVOUR | tr a-z A-Z; exit 6", ENV={"FLAVOUR": "vanilla"})})
+
+    assert run.end() == 6
+    assert run.said("web.1") == ["VANILLA"]
+
+
+def test_the_stop_signal_reaches_what_a_shell_runs(start: Runs) -> None:
+    run = start({"web": shell("sleep 600 & echo $!; wait; echo never"), "worker": FOREVER})
+    pid = int(run.wait_for("web.1", r"^(\d+)$")[1])
+
+    assert run.end(SIGTERM) == 0
+    assert gone(pid)
+    assert any(text.startswith("web.1 stopped after") for text in run.said("system"))
+    assert len(run.said("web.1")) == 1
+
+
+def test_the_stop_signal_for_a_list_goes_to_the_leader(start: Runs) -> None:
+    script = "trap 'echo leader; exit' TERM; (trap 'echo group' TERM; sleep 600) & echo up; wait"
+    run = start({"web": shell(["sh", "-c", script])})
+    run.wait_for("web.1", "up")
+
+    assert run.end(SIGTERM) == 0
+    assert run.said("web.1") == ["up", "leader"]
+
+
+def test_a_stop_signal_may_be_chosen(start: Runs) -> None:
+    script = "trap 'echo got SIGUSR2; exit 0' USR2; echo up; while :; do sleep 0.1; done"
+    run = start({"web": shell(["sh", "-c", script], STOP_SIGNAL="SIGUSR2")})
+    run.wait_for("web.1", "up")
+
+    assert run.end(SIGTERM) == 0
+    assert run.said("web.1") == ["up", "got SIGUSR2"]
+
+
+def test_what_the_shell_cannot_find_is_127(start: Runs) -> None:
+    run = start({"web": shell("no-such-command-anywhere")})
+
+    assert run.end() == 127
+    assert "not found" in run.said("web.1")[0]
+
+
+def test_a_program_that_is_not_there_starts_nothing(start: Runs) -> None:
+    run = start({"web": shell(["no-such-command-anywhere"]), "worker": FOREVER})
+
+    assert run.end() == 1
+    assert run.raw == []
+    assert "'no-such-command-anywhere', which is no program on the PATH" in run.stderr
+
+
+def test_a_program_whose_interpreter_is_not_there_is_127(start: Runs) -> None:
+    script = start.project / "serve"
+    script.write_text("#!/nowhere/interpreter\n")
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    run = start({"web": shell(["./serve", "now"])})
+
+    assert run.end() == 127
+    assert run.said("web.1") == ["./serve now: No such file or directory"]
+
+
+def test_a_program_that_cannot_be_executed_is_126(start: Runs) -> None:
+    script = start.project / "serve"
+    script.write_bytes(b"\x7fELF and then nothing")
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    run = start({"web": shell(["./serve"])})
+
+    assert run.end() == 126
+
+
+def test_a_program_ignores_and_blocks_no_signal(start: Runs) -> None:
+    run = start({"web": shell(["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"])})
+
+    assert run.end() == 1
+    assert run.said("web.1") == [f"{kind}:\t{'0' * 16}" for kind in ("SigBlk", "SigIgn")]
+
+
+def test_a_broken_pipe_ends_a_program_quietly(start: Runs) -> None:
+    run = start({"web": shell("yes | head -n 1")})
+
+    assert run.end() == 1
+    assert run.said("web.1") == ["y"]
+
+
+def test_a_management_command_runs_as_by_manage_py(start: Runs) -> None:
+    run = start({"web": management("check", "--fail-level", "ERROR"), "worker": FOREVER})
+
+    assert run.end() == 1
+    assert run.said("web.1") == ["System check identified no issues (0 silenced)."]
+
+
+def test_a_management_command_that_fails_says_why_and_gives_1(start: Runs) -> None:
+    run = start({"web": management("check", "--tag", "nonsense")})
+
+    assert run.end() == 1
+    assert run.said("web.1") == ['CommandError: There is no system check with the "nonsense" tag.']
+
+
+def test_a_management_command_gets_its_options(start: Runs) -> None:
+    run = start({"web": management("diffsettings", "--output", "unified")})
+
+    assert run.end() == 1
+    assert "+ SECRET_KEY = 'for tests'" in run.said("web.1")

@@ -1,0 +1,118 @@
+"""A reader that stops reading makes nobody deaf, and nothing grow."""
+
+from __future__ import annotations
+
+import os
+import pty
+import socket
+import subprocess
+from contextlib import suppress
+from signal import SIGTERM, SIGUSR1
+
+import psutil
+import pytest
+
+from tests.functional.helpers import Reader, Run, Runs, code
+
+pytestmark = pytest.mark.timeout(60)
+
+# Writes until nobody takes any more, and tells that it has come to that.
+FLOOD = """
+    os.set_blocking(1, False)
+    number = 0
+    while True:
+        try:
+            number += bool(os.write(1, b"%d %s\\n" % (number, b"x" * 80)))
+        except BlockingIOError:
+            if not select.select([], [1], [], 0.5)[1]:
+                break
+    os.set_blocking(1, True)
+    tell(f"stalled at {number}")
+"""
+FLOOD_AND_STAY = FLOOD + "    forever()"
+
+# In bytes: more than the buffer, and what is read at once; what a flood is in no time.
+BOUND = 12 << 20
+
+LOST = " bytes of output were lost: stdout took no more\n"
+
+
+def stalled_at(run: Run) -> int:
+    """Wait until one of the children has nobody to write to."""
+    told = run.hear()
+    assert told is not None
+    return int(told.replace("stalled at ", ""))
+
+
+def test_sigterm_ends_everything_though_nobody_reads(start: Runs) -> None:
+    kinds = {
+        "a pipe": os.pipe(),
+        "a socket": tuple(end.detach() for end in socket.socketpair()),
+        "a terminal": pty.openpty(),
+    }
+    flood = code(FLOOD_AND_STAY)
+    runs = {}
+    for kind, (_, write) in kinds.items():
+        runs[kind] = start({"web": flood, "worker": flood}, stdout=write, channel=True)
+        os.close(write)
+    for run in runs.values():
+        stalled_at(run), stalled_at(run)
+        run.signal(SIGTERM)
+
+    found = {kind: (run.popen.wait(), run.stderr[-len(LOST) :]) for kind, run in runs.items()}
+
+    for read, _ in kinds.values():
+        os.close(read)
+    assert found == dict.fromkeys(kinds, (0, LOST))
+
+
+def test_memory_stays_flat_while_nobody_reads_and_nothing_is_lost_after(start: Runs) -> None:
+    block = "    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
+    end = """
+    signal.sigwait({signal.SIGUSR1})
+    print("the end")
+    forever()
+    """
+    run = start({"web": code(block + FLOOD + end, "CodeWithSIGUSR1", REPLICAS=2)}, channel=True)
+    run.wait_for("system", "all 2 ready")
+    before = psutil.Process(run.pid).memory_full_info().uss
+    written = [stalled_at(run), stalled_at(run)]
+    after = psutil.Process(run.pid).memory_full_info().uss
+
+    run.signal(SIGUSR1)
+    run.wait_for_each({"web.1": "the end", "web.2": "the end"})
+
+    assert after - before < BOUND
+    said = [[text.split()[0] for text in run.said(name)[:-1]] for name in ("web.1", "web.2")]
+    assert sorted(map(len, said)) == sorted(written)
+    for numbers in said:
+        assert numbers == [str(number) for number in range(len(numbers))]
+    assert run.end(SIGTERM) == 0
+    assert run.stderr == ""
+
+
+def test_who_does_not_stop_is_killed_though_nobody_reads_stdout_nor_stderr(start: Runs) -> None:
+    deaf = "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    read, write = os.pipe()
+    processes = {"web": code(deaf + FLOOD_AND_STAY, STOP_TIMEOUT=0.3)}
+    run = start(processes, stdout=write, stderr=write, channel=True)
+    os.close(write)
+    run.output = Reader(read)
+    stalled_at(run)
+
+    run.signal(SIGTERM)
+
+    assert run.popen.wait() == 1
+
+
+def test_a_further_signal_ends_the_wait_for_a_reader(start: Runs) -> None:
+    run = start({"web": code(FLOOD_AND_STAY)}, channel=True)
+    stalled_at(run)
+    status = None
+    while status is None:
+        run.signal(SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            status = run.popen.wait(0.1)
+
+    assert status in (0, 128 + SIGTERM)
+    assert run.stderr.endswith(LOST)

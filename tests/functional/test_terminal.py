@@ -1,0 +1,149 @@
+"""At a terminal, and where only half of one is there."""
+
+from __future__ import annotations
+
+import os
+from signal import SIGTERM
+from typing import Any
+
+import pytest
+
+from tests.functional.helpers import Runs, Terminal, code
+
+HELLO = code("print('hello'); sys.exit(3)")
+HERE = code("print('here'); forever()")
+COLOR = "\x1b["
+
+
+def colored(run: Any) -> bool:
+    lines = [raw for raw in run.raw if raw.endswith("hello")]
+    assert len(lines) == 1
+    assert lines[0].startswith(COLOR) == (COLOR in lines[0])
+    return COLOR in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "expected"),
+    [
+        (["--all"], {}, True),
+        (["--all"], {"NO_COLOR": "1"}, False),
+        (["--all"], {"NO_COLOR": ""}, True),
+        (["--all", "--color", "never"], {}, False),
+        (["--all", "--color", "always"], {"NO_COLOR": "1"}, True),
+    ],
+)
+def test_lines_are_coloured_on_a_terminal(
+    start: Runs, options: list[str], env: dict[str, str], expected: bool
+) -> None:
+    run = Terminal().start(start, {"web": HELLO}, *options, env=env)
+
+    assert run.end() == 3
+    assert colored(run) == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "env", "expected"),
+    [
+        (["--all"], {}, False),
+        (["--all"], {"FORCE_COLOR": "1"}, True),
+        (["--all"], {"FORCE_COLOR": "1", "NO_COLOR": "1"}, False),
+        (["--all", "--color", "always"], {}, True),
+        (["--all", "--color", "never"], {"FORCE_COLOR": "1"}, False),
+        (["--all", "--color", "auto"], {}, False),
+    ],
+)
+def test_lines_are_not_coloured_in_a_pipe(
+    start: Runs, options: list[str], env: dict[str, str], expected: bool
+) -> None:
+    run = start({"web": HELLO}, *options, env=env)
+
+    assert run.end() == 3
+    assert colored(run) == expected
+
+
+def test_the_command_line_beats_the_setting_for_colour(start: Runs) -> None:
+    always = {"COLOR": "always"}
+
+    by_setting = start({"web": HELLO}, supervisor=always)
+    assert by_setting.end() == 3
+    by_option = start({"web": HELLO}, "--all", "--color", "never", supervisor=always)
+    assert by_option.end() == 3
+
+    assert colored(by_setting)
+    assert not colored(by_option)
+
+
+def test_each_name_has_its_colour(start: Runs) -> None:
+    run = start({"web": {**HERE, "REPLICAS": 3}}, "--all", "--color", "always")
+    said: dict[str, str] = {}
+    while len(said) < 3:
+        line = run.read()
+        assert line is not None
+        if run.raw[-1].endswith("here"):
+            name = run.raw[-1].split()[1]
+            said[name] = run.raw[-1].partition("m")[0]
+
+    assert len(set(said.values())) == 3
+    assert run.end(SIGTERM) == 0
+
+
+def test_ctrl_c_gives_130(start: Runs) -> None:
+    terminal = Terminal()
+    # Those who are asked twice, by the terminal and by us, abort; they must not be.
+    source = """
+        asked = []
+        signal.signal(signal.SIGINT, lambda *_: asked.append("SIGINT"))
+        signal.signal(signal.SIGTERM, lambda *_: asked.append("SIGTERM"))
+        print("here")
+        while "SIGTERM" not in asked:
+            signal.pause()
+        print("asked by", *asked)
+    """
+    run = terminal.start(start, {"web": code(source)}, "--all", "--color", "never")
+    run.wait_for("web.1", "here")
+
+    terminal.type(b"\x03")
+
+    assert run.end() == 130
+    assert run.said("web.1") == ["here", "asked by SIGTERM"]
+
+
+def test_ctrl_c_twice_kills_at_once(start: Runs) -> None:
+    terminal = Terminal()
+    deaf = code("signal.signal(signal.SIGTERM, signal.SIG_IGN); print('here'); forever()")
+    run = terminal.start(start, {"web": deaf}, "--all", "--color", "never")
+    run.wait_for("web.1", "here")
+
+    terminal.type(b"\x03")
+    run.wait_for("system", "SIGINT received; stopping everything")
+    terminal.type(b"\x03")
+
+    assert run.end() == 130
+    assert "web.1 killed" in run.said("system")
+
+
+def test_a_terminal_that_is_closed_ends_everything(start: Runs) -> None:
+    terminal = Terminal()
+    ticking = code("while True: print('tick')")
+    run = terminal.start(start, {"web": ticking}, "--all", "--color", "never")
+    run.wait_for("web.1", "tick")
+    assert run.output is not None
+    run.output.close()
+    run.output = None
+
+    assert run.end() == 141
+
+
+def test_a_child_has_no_terminal(start: Runs) -> None:
+    source = """
+        try:
+            os.open("/dev/tty", os.O_RDWR)
+        except OSError as error:
+            print(error.strerror)
+        print(*[os.isatty(fd) for fd in (0, 1, 2)])
+        sys.exit(3)
+    """
+    run = Terminal().start(start, {"web": code(source)}, "--all", "--color", "never")
+
+    assert run.end() == 3
+    assert run.said("web.1") == [os.strerror(6), "False False False"]
