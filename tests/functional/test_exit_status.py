@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from signal import SIGALRM, SIGINT, SIGKILL, SIGQUIT, SIGTERM, Signals
+from signal import SIGALRM, SIGCONT, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM, Signals
 
 import pytest
 
@@ -167,3 +167,20 @@ def test_a_process_that_cannot_be_forked_stops_everything_with_1(start: Runs) ->
     assert failed.endswith(
         "could not be started: [Errno 24] Too many open files; stopping everything"
     )
+
+
+def test_two_that_end_at_the_same_moment(start: Runs) -> None:
+    run = start({"web": {**FOREVER, "REPLICAS": 2}})
+    pids = [
+        int(run.wait_for("system", rf"web.{number} ready .*\(pid (\d+)\)")[1]) for number in (1, 2)
+    ]
+
+    run.signal(SIGSTOP)  # As if the machine were busy: both are dead when it looks.
+    for pid in pids:
+        run.kill(pid, SIGKILL)
+        while not gone(pid):
+            os.sched_yield()
+    run.signal(SIGCONT)
+
+    assert run.end() == 128 + SIGKILL
+    assert run.stderr == ""

@@ -161,6 +161,48 @@ def test_a_daemon_with_a_session_of_its_own_is_killed_at_the_end(start: Runs) ->
     assert re.fullmatch(rf"killed what was left behind: .*\(pid {daemon}\)", said)
 
 
+def test_who_was_there_before_is_spared(start: Runs) -> None:
+    # An entry script pipes its output into a logger of its own, and becomes the supervisor.
+    script = 'exec > >(while read -r line; do echo "$line"; done); exec "$@"'
+    run = start({"web": FOREVER}, prefix=["bash", "-c", script, "bash"])
+    run.wait_for("system", "all 1 ready")
+
+    assert run.end(SIGTERM) == 0
+    assert run.said("system")[-1].endswith("exit status 0")
+
+
+def test_a_line_that_a_grandchild_has_begun_is_not_cut_by_the_end_of_its_leader(
+    start: Runs,
+) -> None:
+    source = """
+        listen, tell_it = os.pipe()
+
+        def slow():
+            os.setsid()
+            os.write(1, b"half a line")
+            os.close(tell_it)
+            os.read(orphaned, 1)
+            os.write(1, b", and the rest\\n")
+
+        orphaned, held = os.pipe()
+        beget(lambda: os.close(held) or slow())
+        os.close(tell_it)
+        os.read(listen, 1)
+        os._exit(3)
+    """
+    stops_late = code(
+        """
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.pause()
+        signal.sigtimedwait([], 1)
+        """
+    )
+    run = start({"web": code(source), "worker": stops_late})
+
+    assert run.end() == 3
+    assert run.said("web.1") == ["half a line, and the rest"]
+
+
 @linux
 def test_nobody_survives_a_supervisor_that_is_killed(start: Runs) -> None:
     stubborn = "for n in (1, 2, 15): signal.signal(n, signal.SIG_IGN)\ntell('here'); forever()"

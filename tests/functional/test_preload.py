@@ -1,0 +1,51 @@
+"""While nothing runs yet: a stop signal during the preload is obeyed, by PID 1 too."""
+
+from __future__ import annotations
+
+import sys
+from signal import SIGINT, SIGQUIT, SIGTERM, Signals
+
+import pytest
+
+from tests.functional.helpers import FOREVER, Runs, code, skip_unless_it_works
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux")
+UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc"]
+# A module whose import takes for ever, once it has said so.
+ENDLESS = """
+    import signal
+    print("system | preloading", flush=True)
+    while True:
+        signal.pause()
+"""
+
+
+@pytest.mark.parametrize("prefix", [(), pytest.param(UNSHARE, marks=linux)], ids=["", "pid 1"])
+@pytest.mark.parametrize(("asked", "status"), [(SIGTERM, 0), (SIGQUIT, 0), (SIGINT, 130)])
+def test_a_stop_signal_during_the_preload_is_obeyed(
+    start: Runs, asked: Signals, status: int, prefix: list[str]
+) -> None:
+    if prefix:
+        skip_unless_it_works(*prefix)
+    run = start(
+        {"web": FOREVER},
+        supervisor={"PRELOAD": ["endless"]},
+        files={"endless.py": ENDLESS},
+        prefix=prefix,
+    )
+    run.wait_for("system", "preloading")
+    if prefix:
+        run.enter()
+
+    assert run.end(asked) == status
+    assert run.stderr == ""
+
+
+@linux
+def test_a_single_process_ends_by_sigterm_as_pid_1(start: Runs) -> None:
+    skip_unless_it_works(*UNSHARE)
+    run = start({"web": code("print('system | here', flush=True); forever()")}, "web", prefix=UNSHARE)
+    run.wait_for("system", "here")
+    run.enter()
+
+    assert run.end(SIGTERM) == 128 + SIGTERM
