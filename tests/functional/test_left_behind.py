@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from signal import SIGKILL, SIGTERM
+from signal import SIGALRM, SIGKILL, SIGTERM
 
 import pytest
 
@@ -188,18 +188,24 @@ def test_a_line_that_a_grandchild_has_begun_is_not_cut_by_the_end_of_its_leader(
         beget(lambda: os.close(held) or slow())
         os.close(tell_it)
         os.read(listen, 1)
-        os._exit(3)
+        tell(str(os.getpid()))
+        forever()
     """
     stops_late = code(
         """
         signal.signal(signal.SIGTERM, lambda *_: None)
+        print("listening")
         signal.pause()
         signal.sigtimedwait([], 1)
         """
     )
-    run = start({"web": code(source), "worker": stops_late})
+    run = start({"web": code(source), "worker": stops_late}, channel=True)
+    run.wait_for("worker.1", "listening")
+    leader = int(run.hear() or "")
 
-    assert run.end() == 3
+    run.kill(leader, SIGALRM)
+
+    assert run.end() == 128 + SIGALRM
     assert run.said("web.1") == ["half a line, and the rest"]
 
 
