@@ -44,7 +44,8 @@ def test_a_stop_signal_during_the_preload_is_obeyed(
 @linux
 def test_a_single_process_ends_by_sigterm_as_pid_1(start: Runs) -> None:
     skip_unless_it_works(*UNSHARE)
-    run = start({"web": code("print('system | here', flush=True); forever()")}, "web", prefix=UNSHARE)
+    source = "print('system | here', flush=True); forever()"
+    run = start({"web": code(source)}, "web", prefix=UNSHARE)
     run.wait_for("system", "here")
     run.enter()
 

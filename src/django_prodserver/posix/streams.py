@@ -62,19 +62,17 @@ class Streams:
             self._output.write(self._format.block(name, block, time.strftime("%H:%M:%S")))
 
     def read_last_words(self, stream: Stream) -> None:
-        """Log all whole lines that are in the pipe now, without waiting for its end.
+        """Log all that is in the pipe now, without waiting for its end.
 
-        A grandchild may hold the pipe open, and may go on writing for ever.
+        A grandchild may hold the pipe open, and may go on writing for ever; a line that it has
+        begun is left to it. If nobody does, the end of the pipe is there to be read.
         """
         if stream not in self._open:
             return
         left = _readable(stream.fd)
         while left > 0:
             left -= self._read(stream, left)
-
-    def finish(self, stream: Stream) -> None:
-        """Log what has no newline yet, and will have none: nobody is left to write it."""
-        self.log(stream.name, stream.lines.finish())
+        self._read(stream)
 
     def regulate(self) -> None:
         """Read from the instances, and poll stdout, only while there is a use in it."""

@@ -66,7 +66,7 @@ class PosixSystem:
         self._programs: Mapping[str, Program] = {program.name: program for program in programs}
         self._children: dict[int, _Child] = {}
         # Leaders that are dead and reaped while others of their process group may live.
-        self._orphaned: dict[int, Stream] = {}
+        self._orphaned: set[int] = set()
         self._happened: list[Happening] = []
         self._selector = selectors.PollSelector()
         # Children that this process had before, such as what an entry script pipes its log into.
@@ -184,7 +184,7 @@ class PosixSystem:
             self._selector.unregister(dead.notify)
             dead.notify.close()
         self._streams.read_last_words(dead.stream)
-        self._orphaned[pid] = dead.stream
+        self._orphaned.add(pid)
         self._happened.append(Exited(pid, status))
 
     def _sweep(self) -> None:
@@ -194,7 +194,7 @@ class PosixSystem:
                 with suppress(PermissionError):  # Somebody of another user's is there.
                     os.killpg(pid, 0)
             except ProcessLookupError:
-                self._streams.finish(self._orphaned.pop(pid))
+                self._orphaned.discard(pid)
                 self._happened.append(GroupGone(pid))
 
     # ---- the end ----
