@@ -1,0 +1,107 @@
+"""Any management command, and any command of the operating system."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from tests.inside import COMMAND, SHELL
+from tests.running import Site
+
+pytestmark = pytest.mark.timeout(30)
+
+ENV = {"COLOUR": "red"}
+FOREVER = ["tail", "-f", "/dev/null"]
+
+
+def command(*arguments: str) -> dict[str, Any]:
+    return {"BACKEND": COMMAND, "ARGS": list(arguments), "ENV": ENV}
+
+
+def shell(arguments: Any) -> dict[str, Any]:
+    return {"BACKEND": SHELL, "ARGS": arguments, "ENV": ENV}
+
+
+def test_a_management_command_sees_its_own_arguments_and_environment(
+    site: Site,
+) -> None:
+    """sys.argv is how to start this process anew, whatever the supervisor was started with."""
+    run = site({"tell": command("tell", "--stay")})
+    run.wait_for_each({"tell.1": "COLOUR red", "system": "all 1 ready"})
+
+    assert run.end(signal.SIGTERM) == 0
+    assert run.said("tell.1") == ["argv ['prodserver', 'tell']", "COLOUR red"]
+    assert any(line.startswith("tell.1 stopped after") for line in run.said("system"))
+
+
+def test_a_management_command_that_ends_unasked_is_a_failure(site: Site) -> None:
+    run = site({"tell": command("tell"), "other": shell(FOREVER)})
+
+    assert run.end() == 1
+    assert any("tell.1 exited with status 0" in line for line in run.said("system"))
+
+
+def test_a_management_command_that_fails_does_so_with_its_own_words(
+    site: Site,
+) -> None:
+    for names, name in (((), "wrong.1"), (("wrong",), "")):
+        run = site({"wrong": command("migrate", "no_such_app")}, *names)
+        assert run.end() == 1
+        said = "\n".join(run.said(name)) if name else run.stderr
+        assert "CommandError: No installed app with label 'no_such_app'." in said
+        assert "Traceback" not in said
+
+
+def test_a_list_is_a_command_without_a_shell(site: Site) -> None:
+    run = site({"echo": shell(["echo", "$COLOUR", "two  words"])}, "echo")
+
+    assert run.end() == 0
+    assert run.raw == ["$COLOUR two  words"]
+
+
+def test_a_string_is_a_line_for_the_shell(site: Site) -> None:
+    run = site({"echo": shell("echo $COLOUR two  words; exit 7")}, "echo")
+
+    assert run.end() == 7
+    assert run.raw == ["red two words"]
+
+
+def test_the_status_of_a_command_is_that_of_the_supervisor(site: Site) -> None:
+    run = site({"echo": shell("echo last words; exit 7"), "other": shell(FOREVER)})
+
+    assert run.end() == 7
+    assert run.said("echo.1") == ["last words"]
+
+
+def test_the_stop_signal_reaches_what_a_shell_runs(site: Site) -> None:
+    """A shell does not pass a signal on: without the group, tail would have to be killed."""
+    processes = {"list": shell(FOREVER), "line": shell("echo here; tail -f /dev/null; echo on")}
+    run = site(processes)
+    run.wait_for_each({"line.1": "here", "system": "all 2 ready"})
+
+    assert run.end(signal.SIGTERM) == 0
+    assert not any("killed" in line for line in run.said("system"))
+
+
+def test_a_pipe_that_nobody_reads_ends_a_program_as_it_does_in_a_shell(
+    site: Site,
+) -> None:
+    """Python ignores SIGPIPE, and what it executes would inherit that."""
+    run = site({"yes": shell("yes | head -n 1; echo ${COLOUR}")}, "yes")
+
+    assert run.end() == 0
+    assert run.raw == ["y", "red"]
+    assert run.stderr == ""
+
+
+def test_a_program_that_cannot_be_executed_says_so(site: Site) -> None:
+    file = {"text": "no program"}
+    (site.project / "text").write_text("no program")
+    (site.project / "text").chmod(0o755)
+
+    run = site({"text": shell(["./text"])}, "text", files=file)
+
+    assert run.end() == 126
+    assert run.stderr == "./text: Exec format error\n"

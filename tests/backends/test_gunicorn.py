@@ -1,0 +1,159 @@
+"""The real gunicorn, alone and supervised."""
+
+from __future__ import annotations
+
+import re
+import signal
+from importlib.metadata import version
+from pathlib import Path
+from subprocess import STDOUT
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.functional.helpers import Run
+from tests.inside import GUNICORN, free_port
+from tests.running import Request, Site, get, wait_for_all
+
+pytestmark = pytest.mark.timeout(40)
+
+has_control_socket = pytest.mark.skipif(
+    tuple(map(int, version("gunicorn").split(".")[:2])) < (25, 1),
+    reason="this gunicorn has no control socket yet",
+)
+
+
+def gunicorn(port: int, **entry: Any) -> dict[str, Any]:
+    arguments = {"bind": f"127.0.0.1:{port}", "workers": 2, **entry.pop("ARGS", {})}
+    return {"BACKEND": GUNICORN, "ARGS": arguments, **entry}
+
+
+def start(site: Site, *names: str, **entry: Any) -> tuple[Run, int]:
+    """Start one as `web`: supervised, or with its name as the process itself."""
+    port = free_port()
+    run = site({"web": gunicorn(port, **entry)}, *names, stderr=STDOUT)
+    name = "" if names else "web.1"
+    ready = [] if names else [("system", "all 1 ready")]
+    wait_for_all(run, (name, "Booting worker"), (name, "Booting worker"), *ready)
+    return run, port
+
+
+def test_it_finishes_the_request_in_hand_when_it_is_asked_to_stop(site: Site) -> None:
+    site.hold("slow")
+    run, port = start(site)
+    assert get(port).startswith("served by ")
+    slow = Request(port, "/hold/slow")
+    run.wait_for("web.1", "slow in hand")
+
+    run.signal(signal.SIGTERM)
+    run.wait_for("web.1", "Handling signal: term")
+    site.release("slow")
+
+    assert slow.answer() == "slow held"
+    assert run.end() == 0
+    assert re.match(r"web\.1 stopped after", run.said("system")[-2])
+
+
+def test_it_is_not_ready_before_the_application_is_loaded_and_fails_with_its_own_status(
+    site: Site,
+) -> None:
+    # One worker: two that fail at once make gunicorn 27 end with a traceback and status 1.
+    entry = gunicorn(free_port(), ARGS={"workers": 1})
+    run = site({"web": entry}, supervisor={"WSGI_APPLICATION": "late.application"})
+
+    assert run.end() == 3
+
+    said = run.said("system")
+    assert not any("ready" in line for line in said)
+    assert any("web.1 exited with status 3" in line for line in said)
+    assert any("no licence" in line for line in run.said("web.1"))
+
+
+def test_alone_it_reloads_on_sighup_and_stops_on_sigterm(site: Site) -> None:
+    run, port = start(site, "web")
+    before = get(port)
+
+    run.signal(signal.SIGHUP)
+    wait_for_all(run, *[("", "Booting worker"), ("", "Worker exiting")] * 2)
+
+    assert get(port) != before
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_supervised_it_reloads_on_sighup(site: Site) -> None:
+    """It reads sys.argv at every reload: that must be its own arguments, not the supervisor's."""
+    run, port = start(site)
+    (leader,) = psutil.Process(run.pid).children()
+    before = {worker.pid for worker in leader.children()}
+
+    leader.send_signal(signal.SIGHUP)
+    wait_for_all(run, *[("web.1", "Booting worker"), ("web.1", "Worker exiting")] * 2)
+
+    assert int(get(port).split()[-1]) not in before
+    assert get(port, "/argv") == "manage.py prodserver web"
+    assert psutil.Process(run.pid).children() == [leader]
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_it_reads_the_environment_of_its_own_process_and_gets_sigusr1(
+    site: Site,
+) -> None:
+    """gunicorn reads PORT and WEB_CONCURRENCY when it is imported."""
+    plain, other = free_port(), free_port()
+    env = {"PORT": str(other), "WEB_CONCURRENCY": "3"}
+    processes = {
+        "plain": {"BACKEND": GUNICORN, "ARGS": {"bind": f"127.0.0.1:{plain}"}},
+        "other": {"BACKEND": GUNICORN, "ENV": env},
+    }
+
+    run = site(processes)
+    booted = ("other.1", "Booting worker")
+    wait_for_all(run, ("system", "all 2 ready"), *[booted] * 3, ("plain.1", "Booting worker"))
+    run.signal(signal.SIGUSR1)
+    run.wait_for_each({"plain.1": "Handling signal: usr1", "other.1": "Handling signal: usr1"})
+    get(plain)
+    get(other)
+    assert run.end(signal.SIGTERM) == 0
+
+    assert sum("Booting worker" in line for line in run.said("plain.1")) == 1
+    assert sum("Booting worker" in line for line in run.said("other.1")) == 3
+
+
+@has_control_socket
+@pytest.mark.parametrize("wanted", [False, True])
+def test_it_has_a_control_socket_only_if_one_is_asked_for(
+    site: Site,
+    tmp_path: Path,
+    wanted: bool,
+) -> None:
+    """Two of them at the default path unlink each other's."""
+    path = tmp_path / "control"
+    home = tmp_path / "home"
+    home.mkdir()
+    env = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home)}
+    arguments = {"control-socket": str(path)} if wanted else {}
+    run = site({"web": gunicorn(free_port(), ARGS=arguments)}, env=env)
+    run.wait_for("system", "all 1 ready")
+    run.signal(signal.SIGUSR1)
+    run.wait_for("web.1", "Handling signal: usr1")  # It does once it has started all it has.
+    (leader,) = psutil.Process(run.pid).children()
+    assert leader.num_threads() == (2 if wanted else 1)
+    if wanted:
+        run.wait_for("web.1", "Control socket listening")
+
+    assert path.is_socket() is wanted
+    assert list(home.rglob("*")) == []
+
+    assert run.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
+def test_its_workers_die_with_the_supervisor(site: Site) -> None:
+    run, _ = start(site)
+    descendants = psutil.Process(run.pid).children(recursive=True)
+
+    assert run.end(signal.SIGKILL) == -signal.SIGKILL
+
+    assert len(descendants) >= 3
+    assert psutil.wait_procs(descendants, timeout=10)[1] == []

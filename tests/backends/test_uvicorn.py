@@ -1,0 +1,94 @@
+"""The real uvicorn, ASGI and WSGI, alone and supervised, with one worker and with two."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.inside import UVICORN, UVICORN_WSGI, free_port
+from tests.running import Request, Site, get
+
+pytestmark = pytest.mark.timeout(40)
+
+
+def test_each_kind_serves_finishes_the_request_in_hand_and_counts_as_stopped(
+    site: Site,
+) -> None:
+    """With one worker it ends by the SIGTERM that it was asked with: a success all the same."""
+    kinds: dict[str, tuple[str, int]] = {
+        "asgi": (UVICORN, 1),
+        "wsgi": (UVICORN_WSGI, 1),
+        "asgi2": (UVICORN, 2),
+        "wsgi2": (UVICORN_WSGI, 2),
+    }
+    ports = {name: free_port() for name in kinds}
+    site.hold(*kinds)
+    processes: dict[str, Any] = {
+        name: {"BACKEND": backend, "ARGS": {"port": ports[name], "workers": workers}}
+        for name, (backend, workers) in kinds.items()
+    }
+
+    run = site(processes)
+    run.wait_for("system", "all 4 ready")
+    for port in ports.values():
+        assert get(port).startswith("served by ")
+    slow = {name: Request(port, f"/hold/{name}") for name, port in ports.items()}
+    run.wait_for_each({f"{name}.1": f"{name} in hand" for name in kinds})
+    run.signal(signal.SIGTERM)
+    run.wait_for_each(
+        {
+            "asgi.1": "Waiting for connections to close",
+            "wsgi.1": "Waiting for connections to close",
+            "asgi2.1": "Waiting for connections to close",
+            "wsgi2.1": "Waiting for connections to close",
+        }
+    )
+    for name, request in slow.items():
+        site.release(name)
+        assert request.answer() == f"{name} held"
+
+    assert run.end() == 0
+    for name in kinds:
+        assert any(line.startswith(f"{name}.1 stopped after") for line in run.said("system"))
+
+
+def test_a_request_without_end_is_cancelled_within_the_stop_timeout(
+    site: Site,
+) -> None:
+    port = free_port()
+    run = site({"web": {"BACKEND": UVICORN, "ARGS": {"port": port}, "STOP_TIMEOUT": 3}})
+    run.wait_for("system", "all 1 ready")
+    with Request(port, "/forever"):
+        run.wait_for("web.1", "forever")
+
+        assert run.end(signal.SIGTERM) == 0
+
+    assert any("timeout graceful shutdown exceeded" in line for line in run.said("web.1"))
+
+
+@pytest.mark.parametrize("backend", [UVICORN, UVICORN_WSGI])
+@pytest.mark.parametrize(("workers", "status"), [(1, -signal.SIGTERM), (2, 0)])
+def test_alone_it_ends_as_it_does_from_its_own_command_line(
+    site: Site,
+    backend: str,
+    workers: int,
+    status: int,
+    tmp_path: Path,
+) -> None:
+    """It tells systemd that it is ready, where that has started it."""
+    port = free_port()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        run = site(
+            {"web": {"BACKEND": backend, "ARGS": {"port": port, "workers": workers}}},
+            "web",
+            env={"NOTIFY_SOCKET": str(tmp_path / "notify")},
+        )
+        assert systemd.recv(100) == b"READY=1"
+
+    assert get(port).startswith("served by ")
+    assert run.end(signal.SIGTERM) == status

@@ -1,0 +1,80 @@
+"""The command called inside the test process: for what ends before anything is started."""
+
+from __future__ import annotations
+
+import io
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Optional
+
+import django
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from tests import settings as defaults
+
+# Not through DJANGO_SETTINGS_MODULE, which the processes that tests start would inherit.
+if not settings.configured:
+    settings.configure(**{key: getattr(defaults, key) for key in dir(defaults) if key.isupper()})
+    django.setup()
+
+GUNICORN = "django_prodserver.backends.gunicorn.GunicornServer"
+UVICORN = "django_prodserver.backends.uvicorn.UvicornServer"
+UVICORN_WSGI = "django_prodserver.backends.uvicorn.UvicornWSGIServer"
+WAITRESS = "django_prodserver.backends.waitress.WaitressServer"
+CELERY = "django_prodserver.backends.celery.CeleryWorker"
+BEAT = "django_prodserver.backends.celery.CeleryBeat"
+DJANGO_TASKS = "django_prodserver.backends.django_tasks.DjangoTasksWorker"
+COMMAND = "django_prodserver.backends.command.ManagementCommand"
+SHELL = "django_prodserver.backends.command.ShellCommand"
+
+NOT_SET: Any = object()
+
+
+def sleeper(**entry: Any) -> dict[str, Any]:
+    """An entry that needs nothing, and that no test here starts."""
+    return {"BACKEND": SHELL, "ARGS": ["sleep", "1000"], **entry}
+
+
+@contextmanager
+def configured(processes: Any, supervisor: Any = NOT_SET, **others: Any) -> Iterator[None]:
+    """With these settings; NOT_SET takes one away."""
+    given = {"PRODUCTION_PROCESSES": processes, "PRODUCTION_SUPERVISOR": supervisor}
+    others.update({key: value for key, value in given.items() if value is not NOT_SET})
+    with override_settings(**others):
+        yield
+
+
+def prodserver(processes: Any, *args: str, supervisor: Any = NOT_SET, **others: Any) -> str:
+    """What `manage.py prodserver` with these arguments prints."""
+    out = io.StringIO()
+    with configured(processes, supervisor, **others):
+        call_command("prodserver", *args, stdout=out)
+    return out.getvalue()
+
+
+def refused(processes: Any, *args: str, supervisor: Any = NOT_SET, **others: Any) -> list[str]:
+    """The lines with which it ends instead of starting anything; `--all` without arguments."""
+    with pytest.raises(CommandError) as error:
+        prodserver(processes, *(args or ("--all",)), supervisor=supervisor, **others)
+    return str(error.value).splitlines()
+
+
+def free_port() -> int:
+    """A port at 127.0.0.1 that nobody uses at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def listener(path: Optional[str] = None) -> Iterator[str]:
+    """Somebody who listens already; gives the address, as gunicorn writes it."""
+    with socket.socket(socket.AF_UNIX if path else socket.AF_INET) as taken:
+        taken.bind(path or ("127.0.0.1", 0))
+        taken.listen()
+        yield f"unix:{path}" if path else "{}:{}".format(*taken.getsockname())

@@ -1,0 +1,52 @@
+"""A project with everything that the backends run; its processes are what the test wants."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import compat
+
+BASE_DIR = Path(__file__).parent
+
+_production = json.loads(Path(os.environ["PRODSERVER_TEST_PRODUCTION"]).read_text())
+
+SECRET_KEY = "for tests"
+DEBUG = True
+ALLOWED_HOSTS = ["*"]
+INSTALLED_APPS = ["django_prodserver", "jobs", *compat.TASKS_APPS]
+ROOT_URLCONF = "urls"
+WSGI_APPLICATION = _production["supervisor"].pop("WSGI_APPLICATION", "wsgi.application")
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": BASE_DIR / "db.sqlite3",
+        "OPTIONS": compat.SQLITE_OPTIONS,
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TASKS = {"default": {"BACKEND": compat.TASKS_BACKEND}}
+
+PRODUCTION_PROCESSES = _production["processes"]
+PRODUCTION_SUPERVISOR = _production["supervisor"]
+
+(BASE_DIR / "messages").mkdir(exist_ok=True)
+CELERY_BROKER_URL = "filesystem://localhost"
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "data_folder_in": str(BASE_DIR / "messages"),
+    "data_folder_out": str(BASE_DIR / "messages"),
+    "control_folder": str(BASE_DIR / "control"),
+}
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_BEAT_SCHEDULE_FILENAME = str(BASE_DIR / "schedule")
+CELERY_BEAT_SCHEDULE = {"tick": {"task": "jobs.tasks.hello", "schedule": 3600}}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "handlers": {"stdout": {"class": "logging.StreamHandler", "stream": "ext://sys.stdout"}},
+    "root": {"handlers": ["stdout"], "level": "INFO"},
+    "loggers": {"celery.beat": {"level": "DEBUG"}},
+}

@@ -1,0 +1,38 @@
+"""The views of the test project; `hold` is the request in hand."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+
+from django.http import HttpResponse
+from django.urls import path
+
+
+def index(request):
+    return HttpResponse(f"served by {os.getpid()}")
+
+
+def argv(request):
+    return HttpResponse(" ".join(sys.argv))
+
+
+def hold(request, name):
+    from jobs.hold import hold
+
+    hold(name)
+    return HttpResponse(f"{name} held")
+
+
+async def forever(request):
+    os.write(1, b"forever\n")
+    await asyncio.Event().wait()
+
+
+urlpatterns = [
+    path("", index),
+    path("argv", argv),
+    path("hold/<name>", hold),
+    path("forever", forever),
+]

@@ -1,0 +1,102 @@
+"""`manage.py prodserver` of a project with real servers and workers."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.functional.helpers import Processes, Run, Runs
+
+ROOT = Path(__file__).parent.parent
+PROJECT = Path(__file__).parent / "project"
+QUICKSTART = ROOT / "examples" / "quickstart"
+
+SHELL = "django_prodserver.backends.command.ShellCommand"
+
+# Warnings of the servers themselves are not ours to mend.
+LENIENT = ("-W", "ignore", "manage.py", "prodserver")
+
+
+class Site(Runs):
+    """Starts runs in a copy of tests/project, whose settings are for servers and workers too."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(PROJECT, self.project, ignore=ignore, dirs_exist_ok=True)
+        shutil.copy(QUICKSTART / "quickstart" / "compat.py", self.project)
+
+    def __call__(self, processes: Processes, *options: str, **kwargs: Any) -> Run:
+        kwargs.setdefault("program", LENIENT)
+        return super().__call__(processes, *options, **kwargs)
+
+    def send(self, *work: tuple[str, list[str], str]) -> None:
+        """Migrate, and put work into the queues: task, arguments, Celery's queue if it has one."""
+        program = ("-W", "ignore", "manage.py", "send")
+        processes = {"any": {"BACKEND": SHELL, "ARGS": "true"}}
+        assert self(processes, json.dumps(work), program=program).end() == 0
+
+    def hold(self, *names: str) -> None:
+        """Let the work of these names be in hand until it is released."""
+        for name in names:
+            os.mkfifo(self.project / f"{name}.fifo")
+
+    def release(self, name: str) -> None:
+        with open(self.project / f"{name}.fifo", "w"):
+            pass
+
+
+class Request:
+    """A GET request that is sent at once, and answered some time."""
+
+    def __init__(self, port: int, path: str = "/") -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self._connection.request("GET", path)
+
+    def answer(self) -> str:
+        with self:
+            response = self._connection.getresponse()
+            assert response.status == 200
+            return response.read().decode()
+
+    def __enter__(self) -> Request:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._connection.close()
+
+
+def wait_for_all(run: Run, *lines: tuple[str, str]) -> None:
+    """Read on until each (name, pattern) has come, in any order; as often as it is given."""
+    waiting = list(lines)
+    while waiting:
+        line = run.read()
+        assert line is not None, f"never said: {waiting}\n" + "\n".join(run.raw)
+        found = [x for x in waiting if x[0] == line.name and re.search(x[1], line.text)]
+        if found:
+            waiting.remove(found[0])
+
+
+def get(port: int, path: str = "/") -> str:
+    return Request(port, path).answer()
+
+
+@pytest.fixture(name="site")
+def site_fixture(tmp_path: Path) -> Iterator[Site]:
+    """Start `manage.py prodserver` in a project of its own; afterwards nobody is left."""
+    yield from sites(tmp_path)
+
+
+def sites(folder: Path) -> Iterator[Site]:
+    started = Site(folder)
+    yield started
+    left = started.close()
+    assert not left, f"left behind: {', '.join(left)}"

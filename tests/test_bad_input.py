@@ -1,0 +1,710 @@
+"""A mistake gets one clear sentence and exit status 1; nothing is started, and no traceback."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+
+from tests.inside import (
+    BEAT,
+    CELERY,
+    COMMAND,
+    DJANGO_TASKS,
+    GUNICORN,
+    NOT_SET,
+    SHELL,
+    UVICORN,
+    UVICORN_WSGI,
+    WAITRESS,
+    configured,
+    free_port,
+    listener,
+    prodserver,
+    refused,
+    sleeper,
+)
+from tests.running import Site, site_fixture  # noqa: F401
+
+pytestmark = pytest.mark.timeout(30)
+
+EXAMPLE = f"{{'web': {{'BACKEND': '{GUNICORN}'}}}}"
+ADD = f"Add PRODUCTION_PROCESSES = {EXAMPLE} to your settings."
+KEYS = "BACKEND, ARGS, APP, ENV, REPLICAS, TYPE, STOP_SIGNAL, STOP_TIMEOUT"
+WEB = "PRODUCTION_PROCESSES['web']"
+NAME_THE_CLASS = f"Name the class that runs it, such as '{GUNICORN}'."
+NAME_THE_APP = "Name the Celery app, such as 'myproject.celery.app'."
+APPLICATION = "Set WSGI_APPLICATION or ASGI_APPLICATION to the right one."
+
+WHOLE_SETTING = {
+    "not set": (NOT_SET, f"PRODUCTION_PROCESSES is not set. {ADD}"),
+    "none": (None, f"PRODUCTION_PROCESSES is not set. {ADD}"),
+    "not a mapping": (
+        ["web"],
+        f"PRODUCTION_PROCESSES is a list, not a mapping of names to processes. {ADD}",
+    ),
+    "empty": ({}, f"PRODUCTION_PROCESSES is empty. {ADD}"),
+    "a name with a space": (
+        {"my web": sleeper()},
+        (
+            "PRODUCTION_PROCESSES has a process named 'my web'. "
+            "Use letters, digits, - and _ only: the name becomes one in a Procfile."
+        ),
+    ),
+    "a name that is no string": (
+        {3: sleeper()},
+        (
+            "PRODUCTION_PROCESSES has a process named 3. "
+            "Use letters, digits, - and _ only: the name becomes one in a Procfile."
+        ),
+    ),
+    "an entry that is no mapping": (
+        {"web": GUNICORN},
+        f"{WEB} is a str, not a mapping. Its keys can be {KEYS}.",
+    ),
+}
+
+ENTRY: dict[str, tuple[dict[str, Any], str]] = {
+    "an unknown key": (
+        sleeper(REPLICSA=2),
+        f"{WEB}['REPLICSA'] is not a known key. Did you mean 'REPLICAS'? Known: {KEYS}.",
+    ),
+    "a key in small letters": (
+        sleeper(env={}),
+        f"{WEB}['env'] is not a known key. Did you mean 'ENV'? Known: {KEYS}.",
+    ),
+    "a key like no other": (
+        sleeper(colour="red"),
+        f"{WEB}['colour'] is not a known key. Known: {KEYS}.",
+    ),
+    "no BACKEND": ({}, f"{WEB} has no 'BACKEND'. {NAME_THE_CLASS}"),
+    "a BACKEND that is no string": (
+        {"BACKEND": None},
+        f"{WEB}['BACKEND'] is None: expected str, got null.",
+    ),
+    "ARGS of a wrong type": (
+        sleeper(ARGS=3),
+        f"{WEB}['ARGS'] is 3: expected str | mapping | list, got int.",
+    ),
+    "ARGS with a wrong item": (
+        sleeper(ARGS=["sleep", 1000]),
+        f"{WEB}['ARGS']: expected str, got int at [1].",
+    ),
+    "APP of a wrong type": (
+        {"BACKEND": CELERY, "APP": 3},
+        f"{WEB}['APP'] is 3: expected str | null, got int.",
+    ),
+    "ENV of a wrong type": (sleeper(ENV=[]), f"{WEB}['ENV']: expected mapping, got list."),
+    "an impossible name in ENV": (
+        sleeper(ENV={"A=B": "c"}),
+        (
+            f"{WEB}['ENV'] has a variable named 'A=B'. "
+            "A name is not empty, and has neither '=' nor a null character."
+        ),
+    ),
+    "an impossible value in ENV": (
+        sleeper(ENV={"A": "b\0c"}),
+        f"{WEB}['ENV']['A'] has a null character in it.",
+    ),
+    "REPLICAS 0": (sleeper(REPLICAS=0), f"{WEB}['REPLICAS'] is 0: expected int >= 1."),
+    "REPLICAS as a string": (
+        sleeper(REPLICAS="2"),
+        f"{WEB}['REPLICAS'] is '2': expected int, got str.",
+    ),
+    "REPLICAS True": (
+        sleeper(REPLICAS=True),
+        f"{WEB}['REPLICAS'] is True: expected int, got bool.",
+    ),
+    "an unknown TYPE": (
+        sleeper(TYPE="servcie"),
+        (
+            f"{WEB}['TYPE'] is 'servcie', which it cannot be. "
+            "Did you mean 'service'? It can be service."
+        ),
+    ),
+    "a signal without SIG": (
+        sleeper(STOP_SIGNAL="TERM"),
+        (
+            f"{WEB}['STOP_SIGNAL'] is 'TERM', which it cannot be. "
+            "Did you mean 'SIGTERM'? It can be "
+            "SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGKILL."
+        ),
+    ),
+    "STOP_TIMEOUT 0": (
+        sleeper(STOP_TIMEOUT=0),
+        f"{WEB}['STOP_TIMEOUT'] is 0: expected number > 0.0.",
+    ),
+    "STOP_TIMEOUT for ever": (
+        sleeper(STOP_TIMEOUT=float("inf")),
+        f"{WEB}['STOP_TIMEOUT'] is inf: expected number <= 604800.0.",
+    ),
+    "a module that does not exist": (
+        {"BACKEND": "no_such.module.Class"},
+        (
+            f"{WEB}['BACKEND'] is 'no_such.module.Class', which cannot be imported: "
+            "ModuleNotFoundError: No module named 'no_such'."
+        ),
+    ),
+    "a class that does not exist": (
+        {"BACKEND": GUNICORN[:-2] + "re"},
+        (
+            f"{WEB}['BACKEND'] is '{GUNICORN[:-2]}re', which cannot be imported: "
+            "ImportError: Module "
+            '"django_prodserver.backends.gunicorn" does not define a "GunicornServre" '
+            f"attribute/class. Did you mean '{GUNICORN}'?"
+        ),
+    ),
+    "a module that fails": (
+        {"BACKEND": "tests.backends.odd.broken.Backend"},
+        (
+            f"{WEB}['BACKEND'] is 'tests.backends.odd.broken.Backend', which cannot be imported: "
+            "ZeroDivisionError: division by zero."
+        ),
+    ),
+    "a class that is no backend": (
+        {"BACKEND": "pathlib.Path"},
+        (
+            f"{WEB}['BACKEND'] is 'pathlib.Path', which is not a backend. "
+            "Let it inherit from django_prodserver.backends.base.BaseServerBackend."
+        ),
+    ),
+    "a function": (
+        {"BACKEND": "os.getpid"},
+        (
+            f"{WEB}['BACKEND'] is 'os.getpid', which is not a backend. "
+            "Let it inherit from django_prodserver.backends.base.BaseServerBackend."
+        ),
+    ),
+    "a backend without start_server": (
+        {"BACKEND": "django_prodserver.backends.base.BaseServerBackend"},
+        (
+            f"{WEB}['BACKEND'] is 'django_prodserver.backends.base.BaseServerBackend', which "
+            "does not define start_server. See django_prodserver.backends.base.BaseServerBackend."
+        ),
+    ),
+    "a package that is not installed": (
+        {"BACKEND": "tests.backends.odd.NotInstalled"},
+        (
+            f"{WEB}['BACKEND'] is 'tests.backends.odd.NotInstalled', which needs no-such-package, "
+            "not installed here. Run: pip install no-such-package"
+        ),
+    ),
+    "a part of a package that is not installed": (
+        {"BACKEND": "tests.backends.odd.PartNotInstalled"},
+        (
+            f"{WEB}['BACKEND'] is 'tests.backends.odd.PartNotInstalled', which needs "
+            "no-such-package[part], not installed here. Run: pip install no-such-package[part]"
+        ),
+    ),
+    "a backend that cannot be created": (
+        {"BACKEND": "tests.backends.odd.CannotBeCreated"},
+        f"{WEB} cannot be used: KeyError: 'APP'.",
+    ),
+    "a backend that does not know its addresses": (
+        {"BACKEND": "tests.backends.odd.Homeless"},
+        f"{WEB} cannot be used: RuntimeError: nowhere.",
+    ),
+    "no APP": ({"BACKEND": CELERY}, f"{WEB} has no 'APP'. {NAME_THE_APP}"),
+    "an APP that cannot be imported": (
+        {"BACKEND": BEAT, "APP": "no_such.app"},
+        (
+            f"{WEB}['APP'] is 'no_such.app', which cannot be imported: "
+            f"ModuleNotFoundError: No module named 'no_such'. {NAME_THE_APP}"
+        ),
+    ),
+    "an APP without an app": (
+        {"BACKEND": CELERY, "APP": "tests.settings"},
+        (
+            f"{WEB}['APP'] is 'tests.settings', which cannot be imported: AttributeError: "
+            f"module 'tests.settings' has no attribute 'celery'. {NAME_THE_APP}"
+        ),
+    ),
+    "two beats": (
+        {"BACKEND": BEAT, "APP": "celery.current_app", "REPLICAS": 2},
+        f"{WEB}['REPLICAS'] is 2. Use 1: each one would do all the work of the others again.",
+    ),
+    "db_worker that no app has": (
+        {"BACKEND": DJANGO_TASKS},
+        (
+            f"{WEB}['BACKEND'] needs the management command db_worker, which no installed app has. "
+            "pip install django-tasks-db and add 'django_tasks_db' to INSTALLED_APPS "
+            "(up to django-tasks 0.11: add 'django_tasks.backends.database')."
+        ),
+    ),
+    "no management command": (
+        {"BACKEND": COMMAND},
+        (
+            f"{WEB}['ARGS'] has to begin with the name of a management command. "
+            "Write it as a list, such as ['clearsessions', '--verbosity=2']."
+        ),
+    ),
+    "an unknown management command": (
+        {"BACKEND": COMMAND, "ARGS": ["migrat"]},
+        f"{WEB}['ARGS'] names 'migrat', which is no management command. Did you mean 'migrate'?",
+    ),
+    "no shell command": (
+        {"BACKEND": SHELL, "ARGS": {"sleep": 3}},
+        (
+            f"{WEB}['ARGS'] has to be a command. "
+            "Write it as a list of words, or as one string for the shell."
+        ),
+    ),
+    "an unknown program": (
+        {"BACKEND": SHELL, "ARGS": ["no-such-program"]},
+        (
+            f"{WEB}['ARGS'] names 'no-such-program', which is no program on the PATH. "
+            "Install it, or give its whole path."
+        ),
+    ),
+}
+
+WRONG_OPTIONS = {
+    "gunicorn, unknown": (
+        {"BACKEND": GUNICORN, "ARGS": {"wrokers": 2}},
+        "gunicorn: error: unrecognized arguments: --wrokers=2",
+    ),
+    "gunicorn, wrong value": (
+        {"BACKEND": GUNICORN, "ARGS": {"workers": "many"}},
+        "gunicorn: error: argument -w/--workers: invalid int value: 'many'",
+    ),
+    "uvicorn, unknown": (
+        {"BACKEND": UVICORN, "ARGS": {"wrokers": 2}},
+        "uvicorn: No such option",
+    ),
+    "uvicorn, wrong value": (
+        {"BACKEND": UVICORN_WSGI, "ARGS": {"port": "high"}},
+        "uvicorn: Invalid value for '--port': 'high' is not a valid integer.",
+    ),
+    "waitress, unknown": (
+        {"BACKEND": WAITRESS, "ARGS": {"wrokers": 2}},
+        "waitress-serve: option --wrokers not recognized",
+    ),
+    "waitress, wrong value": (
+        {"BACKEND": WAITRESS, "ARGS": {"port": "high"}},
+        "waitress-serve: invalid literal for int() with base 10: 'high'",
+    ),
+}
+
+WRONG_SUPERVISOR = {
+    "not a mapping": (
+        [],
+        (
+            "PRODUCTION_SUPERVISOR is a list, not a mapping. "
+            "Its keys can be STOP_TIMEOUT, TIMESTAMPS, COLOR, MAX_LINE, PRELOAD."
+        ),
+    ),
+    "an unknown key": (
+        {"PRELOD": []},
+        (
+            "PRODUCTION_SUPERVISOR['PRELOD'] is not a known key. Did you mean 'PRELOAD'? "
+            "Known: STOP_TIMEOUT, TIMESTAMPS, COLOR, MAX_LINE, PRELOAD."
+        ),
+    ),
+    "a wrong choice": (
+        {"COLOR": "alwys"},
+        (
+            "PRODUCTION_SUPERVISOR['COLOR'] is 'alwys', which it cannot be. "
+            "Did you mean 'always'? It can be auto, always, never."
+        ),
+    ),
+    "a line of nothing": (
+        {"MAX_LINE": 0},
+        "PRODUCTION_SUPERVISOR['MAX_LINE'] is 0: expected int >= 1.",
+    ),
+    "a module that cannot be preloaded": (
+        {"PRELOAD": ["no_such"]},
+        (
+            "PRODUCTION_SUPERVISOR['PRELOAD'] names 'no_such', which cannot be imported: "
+            "ModuleNotFoundError: No module named 'no_such'."
+        ),
+    ),
+}
+
+COMMAND_LINE = {
+    "an unknown name": (
+        ["wbe"],
+        (
+            "No process named 'wbe' in PRODUCTION_PROCESSES. "
+            "Did you mean 'web'? Configured: web, worker."
+        ),
+    ),
+    "a name like no other": (
+        ["database"],
+        "No process named 'database' in PRODUCTION_PROCESSES. Configured: web, worker.",
+    ),
+    "an unknown name, counted": (
+        ["wbe=2"],
+        (
+            "No process named 'wbe' in PRODUCTION_PROCESSES. "
+            "Did you mean 'web'? Configured: web, worker."
+        ),
+    ),
+    "--all and a name": (
+        ["--all", "web"],
+        "--all means every process: give it, or names, but not both.",
+    ),
+    "--except an unknown name": (
+        ["--all", "--except", "wokrer"],
+        (
+            "No process named 'wokrer' in PRODUCTION_PROCESSES. "
+            "Did you mean 'worker'? Configured: web, worker."
+        ),
+    ),
+    "--except without --all": (["--except", "web"], "--except goes with --all."),
+    "--except everything": (
+        ["--all", "--except", "web", "worker"],
+        "--except leaves no process to run.",
+    ),
+    "a name twice": (["web", "web"], "web is named twice; web=2 runs two instances of it."),
+    "arguments for several": (
+        ["web", "worker", "--", "-x"],
+        "Arguments after -- go to one process: name it.",
+    ),
+    "arguments for all": (
+        ["--all", "--", "-x"],
+        "Arguments after -- go to one process: name it.",
+    ),
+    "a timeout of no time": (
+        ["--all", "--stop-timeout", "0"],
+        "Error: argument --stop-timeout: '0' is not a number of seconds above 0, a week at most",
+    ),
+    "a timeout in words": (
+        ["--all", "--stop-timeout", "long"],
+        "Error: argument --stop-timeout: 'long' is not a number of seconds above 0, a week at most",
+    ),
+    "an unknown option": (["--everything"], "Error: unrecognized arguments: --everything"),
+}
+
+
+@pytest.mark.parametrize("case", WHOLE_SETTING)
+def test_a_wrong_setting_is_refused(case: str) -> None:
+    processes, message = WHOLE_SETTING[case]
+
+    assert refused(processes) == [message]
+
+
+@pytest.mark.parametrize("arguments", ["--all", "web", "--check"])
+@pytest.mark.parametrize("case", ENTRY)
+def test_a_wrong_entry_is_refused(case: str, arguments: str) -> None:
+    entry, message = ENTRY[case]
+
+    assert refused({"web": entry}, arguments) == [message]
+
+
+@pytest.mark.parametrize("case", WRONG_OPTIONS)
+def test_wrong_server_options_are_refused_in_the_words_of_the_server(case: str) -> None:
+    entry, message = WRONG_OPTIONS[case]
+
+    (line,) = refused({"web": entry})
+
+    assert line.startswith(f"{WEB}['ARGS']: {message}")
+
+
+@pytest.mark.parametrize("case", WRONG_SUPERVISOR)
+def test_a_wrong_supervisor_is_refused(case: str) -> None:
+    supervisor, message = WRONG_SUPERVISOR[case]
+
+    assert refused({"web": sleeper()}, "--check", supervisor=supervisor) == [message]
+
+
+@pytest.mark.parametrize("case", COMMAND_LINE)
+def test_a_wrong_command_line_is_refused(case: str) -> None:
+    arguments, message = COMMAND_LINE[case]
+
+    assert refused({"web": sleeper(), "worker": sleeper()}, *arguments) == [message]
+
+
+@pytest.mark.parametrize("count", ["x", "0", "", "-1", "1.5", "²"])
+def test_a_wrong_number_of_instances_is_refused(count: str) -> None:
+    message = f"'web={count}': the number of instances is a whole number from 1 on."
+
+    assert refused({"web": sleeper()}, f"web={count}") == [message]
+
+
+def test_two_beats_are_refused_on_the_command_line_too() -> None:
+    beat = {"BACKEND": BEAT, "APP": "celery.current_app"}
+
+    assert refused({"web": beat}, "web=2") == [ENTRY["two beats"][1]]
+
+
+@pytest.mark.parametrize("backend", [GUNICORN, UVICORN, UVICORN_WSGI, WAITRESS])
+def test_an_application_that_cannot_be_imported_is_refused(backend: str) -> None:
+    wrong = {"WSGI_APPLICATION": "no_such.app", "ASGI_APPLICATION": "no_such.app"}
+
+    assert refused({"web": {"BACKEND": backend}}, **wrong) == [
+        (
+            f"{WEB} cannot import its application 'no_such:app': "
+            f"ModuleNotFoundError: No module named 'no_such'. {APPLICATION}"
+        )
+    ]
+
+
+def test_an_application_that_is_not_in_its_module_is_refused() -> None:
+    wrong = refused({"web": {"BACKEND": GUNICORN}}, WSGI_APPLICATION="tests.settings.nothing")
+
+    assert wrong == [
+        (
+            f"{WEB} cannot import its application 'tests.settings:nothing': "
+            f"AttributeError: module 'tests.settings' has no attribute 'nothing'. {APPLICATION}"
+        )
+    ]
+
+
+@pytest.mark.parametrize("arguments", ["--all", "web", "--check"])
+@pytest.mark.parametrize(("backend", "option"), [(GUNICORN, "bind"), (WAITRESS, "listen")])
+def test_an_address_in_use_is_refused(backend: str, option: str, arguments: str) -> None:
+    with listener() as address:
+        wrong = refused({"web": {"BACKEND": backend, "ARGS": {option: address}}}, arguments)
+
+    assert wrong == [in_use(address)]
+
+
+@pytest.mark.parametrize(
+    ("backend", "option", "value"),
+    [(GUNICORN, "bind", "unix:{}"), (UVICORN, "uds", "{}"), (WAITRESS, "unix-socket", "{}")],
+)
+def test_a_unix_socket_in_use_is_refused(
+    backend: str, option: str, value: str, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "socket")
+    entry = {"BACKEND": backend, "ARGS": {option: value.format(path)}}
+
+    with listener(path):
+        wrong = refused({"web": entry})
+
+    assert wrong == [in_use(path)]
+    # The file is still there, but nobody listens at it any more.
+    assert prodserver({"web": entry}, "--check") == "Nothing wrong with web.\n"
+
+
+def in_use(address: str) -> str:
+    return (
+        f"{WEB} cannot listen at {address}: Address already in use. "
+        "Stop what uses it (`ss -ltnp` tells), or choose another address in its ARGS."
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_two_processes_at_one_address_are_refused(host: str) -> None:
+    port = free_port()
+    processes = {
+        "web": {"BACKEND": GUNICORN, "ARGS": {"bind": [f"{host}:{port}", "127.0.0.1:0"]}},
+        "api": {"BACKEND": UVICORN, "ARGS": {"port": port}},
+    }
+
+    at = (f"{host}:{port} and " if host == "0.0.0.0" else "") + f"127.0.0.1:{port}"
+    assert refused(processes) == [
+        (
+            f"{WEB} and PRODUCTION_PROCESSES['api'] cannot both listen at {at}. "
+            "Choose another address in the ARGS of one of them."
+        )
+    ]
+    assert prodserver(processes, "--check", "api") == "Nothing wrong with api.\n"
+
+
+def test_processes_at_different_addresses_are_not_refused(tmp_path: Path) -> None:
+    port = free_port()
+    processes = {
+        "web": {"BACKEND": GUNICORN, "ARGS": {"bind": f"127.0.0.1:{port}"}},
+        "api": {"BACKEND": UVICORN, "ARGS": {"host": "127.0.0.2", "port": port}},
+        "more": {"BACKEND": UVICORN, "ARGS": {"uds": str(tmp_path / "more")}},
+        "most": {"BACKEND": UVICORN, "ARGS": {"port": 0}},
+        "last": {"BACKEND": UVICORN, "ARGS": {"port": 0}},
+    }
+
+    said = prodserver(processes, "--check")
+
+    assert said == "Nothing wrong with web, api, more, most, last.\n"
+
+
+def test_replicas_at_one_address_are_refused() -> None:
+    address = f"127.0.0.1:{free_port()}"
+    entry = {"BACKEND": GUNICORN, "ARGS": {"bind": address}}
+
+    message = (
+        f"{WEB}['REPLICAS'] is 2, but only one instance can listen at {address}. "
+        "Let the server have more workers instead, in its ARGS."
+    )
+    assert refused({"web": {**entry, "REPLICAS": 2}}) == [message]
+    assert refused({"web": entry}, "web=2") == [message]
+
+
+def test_replicas_that_share_their_port_are_not_refused() -> None:
+    arguments = {"bind": f"127.0.0.1:{free_port()}", "reuse-port": True}
+    entry = {"BACKEND": GUNICORN, "ARGS": arguments, "REPLICAS": 2}
+
+    assert prodserver({"web": entry}, "--check") == "Nothing wrong with web.\n"
+
+
+def test_every_mistake_in_the_settings_is_reported_at_once() -> None:
+    processes = {
+        "web": sleeper(RESTRAT="always", REPLICAS=0, ENV={"A": 1, "B": "fine", "C": 2}),
+        "api": {"ARGS": 3},
+        "my worker": sleeper(),
+    }
+
+    assert refused(processes, supervisor={"X": 1, "MAX_LINE": "9"}) == [
+        f"{WEB}['RESTRAT'] is not a known key. Known: {KEYS}.",
+        f"{WEB}['REPLICAS'] is 0: expected int >= 1.",
+        f"{WEB}['ENV']: expected str, got int at ['A'].",
+        f"{WEB}['ENV']: expected str, got int at ['C'].",
+        "PRODUCTION_PROCESSES['api']['ARGS'] is 3: expected str | mapping | list, got int.",
+        f"PRODUCTION_PROCESSES['api'] has no 'BACKEND'. {NAME_THE_CLASS}",
+        (
+            "PRODUCTION_PROCESSES has a process named 'my worker'. "
+            "Use letters, digits, - and _ only: the name becomes one in a Procfile."
+        ),
+        (
+            "PRODUCTION_SUPERVISOR['X'] is not a known key. "
+            "Known: STOP_TIMEOUT, TIMESTAMPS, COLOR, MAX_LINE, PRELOAD."
+        ),
+        "PRODUCTION_SUPERVISOR['MAX_LINE'] is '9': expected int, got str.",
+    ]
+
+
+def test_every_process_that_cannot_be_started_is_reported_at_once() -> None:
+    processes = {
+        "web": {"BACKEND": "no_such.Class"},
+        "worker": {"BACKEND": CELERY},
+        "tidy": {"BACKEND": COMMAND},
+        "fine": sleeper(),
+    }
+
+    assert [line.split("]")[0] + "]" for line in refused(processes)] == [
+        "PRODUCTION_PROCESSES['web']",
+        "PRODUCTION_PROCESSES['worker']",
+        "PRODUCTION_PROCESSES['tidy']",
+    ]
+
+
+def test_other_processes_are_not_looked_at_where_one_is_named() -> None:
+    processes = {"web": sleeper(), "worker": {"BACKEND": "no_such.Class"}}
+
+    assert prodserver(processes, "web", "--dry-run") == "web.1: ShellCommand sleep 1000\n"
+
+
+def test_secrets_in_env_are_never_printed() -> None:
+    for env in (
+        {"KEY": ["secret"]},
+        {"KEY": 1, "A": "secret"},
+        {"KEY": "secret\0"},
+        {"=": "secret"},
+    ):
+        assert "secret" not in "".join(refused({"web": sleeper(ENV=env)}))
+
+
+@pytest.mark.parametrize("processes", [NOT_SET, [], {"web": {}}, {"web": {"BACKEND": "no.such"}}])
+def test_help_works_with_broken_settings(
+    processes: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with configured(processes), pytest.raises(SystemExit) as end:
+        call_command("prodserver", "--help")
+
+    assert end.value.code in (None, 0)
+    assert "NAME[=N]" in capsys.readouterr().out
+
+
+# ---- the same through manage.py: exit status, stderr, and nothing on stdout ----
+
+
+def wrong(site: Site, processes: Any, *arguments: str, **kwargs: Any) -> str:
+    run = site(processes, *arguments, program=("manage.py", "prodserver"), **kwargs)
+    assert run.end() == 1
+    assert run.raw == []
+    return run.stderr
+
+
+@pytest.mark.parametrize(
+    ("processes", "arguments", "message"),
+    [
+        (None, ["--all"], WHOLE_SETTING["none"][1]),
+        ([1], ["--all"], WHOLE_SETTING["not a mapping"][1]),
+        (
+            {"web": sleeper(), "worker": sleeper()},
+            ["wbe"],
+            (
+                "No process named 'wbe' in PRODUCTION_PROCESSES. "
+                "Did you mean 'web'? Configured: web, worker."
+            ),
+        ),
+        ({"web": ENTRY["an unknown key"][0]}, ["--all"], ENTRY["an unknown key"][1]),
+        ({"web": ENTRY["no APP"][0]}, ["web"], ENTRY["no APP"][1]),
+        (
+            {"web": WRONG_OPTIONS["gunicorn, unknown"][0]},
+            ["--check"],
+            f"{WEB}['ARGS']: gunicorn: error: unrecognized arguments: --wrokers=2",
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_on_stderr_and_exit_status_1(
+    site: Site,
+    processes: Any,
+    arguments: list[str],
+    message: str,
+) -> None:
+    assert wrong(site, processes, *arguments) == f"CommandError: {message}\n"
+
+
+def test_an_address_in_use_keeps_everything_from_starting(site: Site) -> None:
+    with listener() as address:
+        web = {"BACKEND": GUNICORN, "ARGS": {"bind": address}}
+        said = wrong(
+            site, {"first": {"BACKEND": SHELL, "ARGS": "echo started"}, "web": web}, "--all"
+        )
+
+    assert said == f"CommandError: {in_use(address)}\n"
+
+
+# ---- a Python without fork, as on Windows ----
+
+WITHOUT_FORK = """
+import os, runpy, sys
+del os.fork
+sys.argv[0] = "manage.py"
+runpy.run_path("manage.py", run_name="__main__")
+"""
+FORKLESS = ("-c", WITHOUT_FORK, "prodserver")
+
+
+@pytest.mark.parametrize("arguments", [["--all"], ["web", "worker"], ["web=2"]])
+def test_without_fork_several_processes_are_refused_in_one_sentence(
+    site: Site,
+    arguments: list[str],
+) -> None:
+    run = site({"web": sleeper(), "worker": sleeper()}, *arguments, program=FORKLESS)
+
+    assert run.end() == 1
+    names = "web" if arguments == ["web=2"] else "web, worker"
+    assert run.stderr == (
+        "CommandError: Supervising several processes needs fork, which this platform does not "
+        f"have. Start each with `prodserver NAME`: {names}.\n"
+    )
+
+
+def test_without_fork_everything_else_works(site: Site) -> None:
+    processes = {"tell": {"BACKEND": COMMAND, "ARGS": ["tell"]}, "worker": sleeper()}
+
+    assert site(processes, "--help", program=FORKLESS).end() == 0
+    listed = site(processes, "--list", program=FORKLESS)
+    assert listed.end() == 0
+    assert listed.raw[1].startswith("tell ")
+    alone = site(processes, "tell", program=FORKLESS)
+    assert alone.end() == 0
+    assert alone.raw[0] == "argv ['prodserver', 'tell']"
+
+
+def test_a_third_party_backend_with_start_server_alone_is_enough(site: Site) -> None:
+    processes = {
+        "code": {"BACKEND": "backends.Code", "ARGS": ["print('here I am', flush=True); forever()"]}
+    }
+
+    alone = site(processes, "code")
+    alone.wait_for("", "here I am")
+    assert alone.end(signal.SIGTERM) == -signal.SIGTERM
+
+    supervised = site(processes, "--all")
+    supervised.wait_for_each({"code.1": "here I am", "system": "all 1 ready"})
+    assert supervised.end(signal.SIGTERM) == 0

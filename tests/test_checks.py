@@ -1,0 +1,231 @@
+"""The system checks: each id once, with its message and its hint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core import checks
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+
+from django_prodserver import conf
+from django_prodserver.processes import addresses_in_use, resolve
+from django_prodserver.supervise import preload
+from tests.inside import (
+    BEAT,
+    CELERY,
+    GUNICORN,
+    NOT_SET,
+    configured,
+    listener,
+    refused,
+    sleeper,
+)
+
+EXAMPLE = f"Add PRODUCTION_PROCESSES = {{'web': {{'BACKEND': '{GUNICORN}'}}}} to your settings."
+WEB = "PRODUCTION_PROCESSES['web']"
+
+
+def found(processes: Any, **others: Any) -> list[checks.CheckMessage]:
+    with configured(processes, **others):
+        messages = checks.run_checks()
+    return [message for message in messages if message.id.startswith("prodserver.")]
+
+
+def test_good_settings_have_no_messages() -> None:
+    assert found({"web": sleeper(), "worker": sleeper(REPLICAS=2)}) == []
+
+
+def test_W001_no_processes_are_set() -> None:
+    message = checks.Warning("PRODUCTION_PROCESSES is not set.", hint=EXAMPLE, id="prodserver.W001")
+
+    assert found(NOT_SET) == [message]
+
+
+def test_W002_a_package_is_not_installed() -> None:
+    message = checks.Warning(
+        f"{WEB}['BACKEND'] is 'tests.backends.odd.NotInstalled', which needs no-such-package, "
+        "not installed here.",
+        hint="Run: pip install no-such-package",
+        id="prodserver.W002",
+    )
+
+    assert found({"web": {"BACKEND": "tests.backends.odd.NotInstalled"}}) == [message]
+
+
+def test_E001_processes_that_are_no_mapping_or_empty() -> None:
+    not_a_mapping = "PRODUCTION_PROCESSES is a tuple, not a mapping of names to processes."
+    empty = "PRODUCTION_PROCESSES is empty."
+
+    assert found(()) == [checks.Error(not_a_mapping, hint=EXAMPLE, id="prodserver.E001")]
+    assert found({}) == [checks.Error(empty, hint=EXAMPLE, id="prodserver.E001")]
+
+
+def test_E002_a_name_that_is_none_in_a_procfile() -> None:
+    message = checks.Error(
+        "PRODUCTION_PROCESSES has a process named 'web: x'.",
+        hint="Use letters, digits, - and _ only: the name becomes one in a Procfile.",
+        id="prodserver.E002",
+    )
+
+    assert found({"web: x": sleeper()}) == [message]
+
+
+def test_E003_an_unknown_key() -> None:
+    message = checks.Error(
+        f"{WEB}['REPLICA'] is not a known key.",
+        hint="Did you mean 'REPLICAS'? "
+        "Known: BACKEND, ARGS, APP, ENV, REPLICAS, TYPE, STOP_SIGNAL, STOP_TIMEOUT.",
+        id="prodserver.E003",
+    )
+
+    assert found({"web": sleeper(REPLICA=2)}) == [message]
+
+
+def test_E004_a_wrong_value() -> None:
+    wrong_type = checks.Error(
+        f"{WEB}['REPLICAS'] is 'two': expected int, got str.", id="prodserver.E004"
+    )
+    wrong_choice = checks.Error(
+        "PRODUCTION_SUPERVISOR['COLOR'] is 'no', which it cannot be.",
+        hint="It can be auto, always, never.",
+        id="prodserver.E004",
+    )
+
+    assert found({"web": sleeper(REPLICAS="two")}) == [wrong_type]
+    assert found({"web": sleeper()}, supervisor={"COLOR": "no"}) == [wrong_choice]
+
+
+def test_E005_a_missing_key() -> None:
+    message = checks.Error(
+        f"{WEB} has no 'BACKEND'.",
+        hint=f"Name the class that runs it, such as '{GUNICORN}'.",
+        id="prodserver.E005",
+    )
+
+    assert found({"web": {"ARGS": {}}}) == [message]
+
+
+def test_E006_a_class_that_cannot_be_imported() -> None:
+    message = checks.Error(
+        f"{WEB}['BACKEND'] is 'django_prodserver.backends.gunicorn.Gunicorn', which cannot be "
+        'imported: ImportError: Module "django_prodserver.backends.gunicorn" does not define a '
+        '"Gunicorn" attribute/class.',
+        hint=f"Did you mean '{GUNICORN}'?",
+        id="prodserver.E006",
+    )
+
+    assert found({"web": {"BACKEND": "django_prodserver.backends.gunicorn.Gunicorn"}}) == [message]
+
+
+def test_E007_a_class_that_is_no_backend() -> None:
+    message = checks.Error(
+        f"{WEB}['BACKEND'] is 'datetime.date', which is not a backend.",
+        hint="Let it inherit from django_prodserver.backends.base.BaseServerBackend.",
+        id="prodserver.E007",
+    )
+
+    assert found({"web": {"BACKEND": "datetime.date"}}) == [message]
+
+
+def test_E008_an_app_that_is_missing_or_cannot_be_imported() -> None:
+    hint = "Name the Celery app, such as 'myproject.celery.app'."
+    missing = f"{WEB} has no 'APP'."
+    wrong = (
+        f"{WEB}['APP'] is 'nowhere.app', which cannot be imported: "
+        "ModuleNotFoundError: No module named 'nowhere'."
+    )
+
+    assert found({"web": {"BACKEND": CELERY}}) == [
+        checks.Error(missing, hint=hint, id="prodserver.E008")
+    ]
+    assert found({"web": {"BACKEND": CELERY, "APP": "nowhere.app"}}) == [
+        checks.Error(wrong, hint=hint, id="prodserver.E008")
+    ]
+
+
+def test_E009_what_the_software_cannot_do() -> None:
+    options = f"{WEB}['ARGS']: gunicorn: error: unrecognized arguments: --no-such-option"
+    twice = f"{WEB}['REPLICAS'] is 2."
+    hint = "Use 1: each one would do all the work of the others again."
+
+    assert found({"web": {"BACKEND": GUNICORN, "ARGS": ["--no-such-option"]}}) == [
+        checks.Error(options, id="prodserver.E009")
+    ]
+    assert found({"web": {"BACKEND": BEAT, "APP": "celery.current_app", "REPLICAS": 2}}) == [
+        checks.Error(twice, hint=hint, id="prodserver.E009")
+    ]
+
+
+def test_E010_an_address_in_use_is_a_matter_of_the_moment_of_the_start() -> None:
+    with listener() as address:
+        processes = {"web": {"BACKEND": GUNICORN, "ARGS": {"bind": address}}}
+        assert found(processes) == []
+        with configured(processes):
+            (finding,) = addresses_in_use(resolve(conf.load(), ["web"]))
+
+    assert finding == conf.Finding(
+        "E010",
+        f"{WEB} cannot listen at {address}: Address already in use.",
+        "Stop what uses it (`ss -ltnp` tells), or choose another address in its ARGS.",
+    )
+
+
+def test_E011_a_preload_that_fails_is_a_matter_of_the_moment_of_the_start() -> None:
+    supervisor = {"PRELOAD": ["tests.backends.odd.broken"]}
+    assert found({"web": sleeper()}, supervisor=supervisor) == []
+
+    with configured({"web": sleeper()}, supervisor):
+        configuration = conf.load()
+    with pytest.raises(conf.ConfigurationError) as error:
+        preload(resolve(configuration, ["web"]), configuration.supervisor.preload)
+
+    assert error.value.findings == [
+        conf.Finding(
+            "E011",
+            "PRODUCTION_SUPERVISOR['PRELOAD'] names 'tests.backends.odd.broken', which cannot be "
+            "imported: ZeroDivisionError: division by zero.",
+        )
+    ]
+
+
+def test_every_mistake_has_its_message() -> None:
+    messages = found({"web": {"ARGS": 3}, "b c": {}}, supervisor=[])
+
+    assert [message.id for message in messages] == [
+        "prodserver.E004",
+        "prodserver.E005",
+        "prodserver.E002",
+        "prodserver.E004",
+    ]
+
+
+def test_two_processes_at_one_address_are_no_mistake_on_machines_of_their_own() -> None:
+    web = {"BACKEND": GUNICORN, "ARGS": {"bind": "127.0.0.1:8000"}}
+
+    assert found({"web": web, "api": web}) == []
+    assert len(refused({"web": web, "api": web}, "--all")) == 1
+
+
+def test_a_changed_setting_is_checked_again() -> None:
+    with override_settings(PRODUCTION_PROCESSES={}):
+        before = checks.run_checks()
+        with override_settings(PRODUCTION_PROCESSES={"web": sleeper()}):
+            between = checks.run_checks()
+        after = checks.run_checks()
+
+    assert [message.id for message in before] == ["prodserver.E001"]
+    assert between == []
+    assert after == before
+
+
+def test_the_check_command_tells_them() -> None:
+    with configured({}), pytest.raises(CommandError, match=r"\(prodserver\.E001\)"):
+        call_command("check")
+
+
+def test_an_error_of_the_project_keeps_everything_from_starting() -> None:
+    wrong = refused({"web": sleeper()}, LANGUAGE_CODE="no language")
+
+    assert any("(translation.E001)" in line for line in wrong)

@@ -1,0 +1,28 @@
+"""`manage.py devserver` is `runserver`."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+from django.core.management import load_command_class
+from django.core.management.commands import runserver
+
+from tests.inside import free_port
+from tests.running import Site, get, site_fixture  # noqa: F401
+
+
+def test_it_is_the_runserver_of_the_project() -> None:
+    assert isinstance(load_command_class("django_prodserver", "devserver"), runserver.Command)
+
+
+@pytest.mark.timeout(30)
+def test_it_answers_until_ctrl_c(site: Site) -> None:
+    port = free_port()
+    program = ("-W", "ignore", "-u", "manage.py", "devserver")
+    run = site({}, f"127.0.0.1:{port}", "--noreload", "--skip-checks", program=program)
+
+    run.wait_for("", "Quit the server with CONTROL-C")
+
+    assert get(port) == f"served by {run.pid}"
+    assert run.end(signal.SIGINT) == 0

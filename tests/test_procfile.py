@@ -1,0 +1,41 @@
+"""`prodserver --procfile`, read by honcho's own parser, and the example at the root."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from honcho.environ import parse_procfile
+
+from tests.inside import prodserver, sleeper
+from tests.running import QUICKSTART, ROOT, Site, site_fixture  # noqa: F401
+
+
+def test_honcho_reads_what_is_printed() -> None:
+    names = ["web", "celery-worker", "db_tasks", "9"]
+
+    said = prodserver({name: sleeper() for name in names}, "--procfile")
+
+    assert dict(parse_procfile(said).processes) == {
+        name: f"python manage.py prodserver {name}" for name in names
+    }
+    assert said.splitlines()[0] == "web: python manage.py prodserver web"
+    assert said.endswith("prodserver 9\n")
+
+
+@pytest.mark.timeout(30)
+def test_the_example_is_what_is_printed_for_the_quickstart(
+    site: Site,
+    tmp_path: Path,
+) -> None:
+    run = site(
+        {},
+        "--procfile",
+        program=("-W", "ignore", str(QUICKSTART / "manage.py"), "prodserver"),
+        env={"QUICKSTART_VAR": str(tmp_path / "var")},
+    )
+
+    assert run.end() == 0
+    assert (ROOT / "Procfile.example").read_text() == "".join(line + "\n" for line in run.raw)
+    assert sys.executable not in "".join(run.raw)

@@ -1,0 +1,231 @@
+"""`manage.py prodserver`: what prints instead of running, and which processes are meant."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import Any
+
+import pytest
+
+from tests.inside import (
+    BEAT,
+    CELERY,
+    COMMAND,
+    DJANGO_TASKS,
+    GUNICORN,
+    SHELL,
+    UVICORN,
+    WAITRESS,
+    free_port,
+    prodserver,
+    refused,
+    sleeper,
+)
+from tests.running import Site, site_fixture  # noqa: F401
+
+pytestmark = pytest.mark.timeout(30)
+
+TELL: dict[str, Any] = {"BACKEND": COMMAND, "ARGS": ["tell"], "ENV": {"COLOUR": "red"}}
+STAY: dict[str, Any] = {"BACKEND": COMMAND, "ARGS": ["tell", "--stay"]}
+
+
+def test_list_is_a_table() -> None:
+    processes = {"web": {"BACKEND": GUNICORN, "REPLICAS": 2}, "celery-worker": {"BACKEND": CELERY}}
+
+    assert prodserver(processes, "--list").splitlines() == [
+        "NAME           TYPE     BACKEND                                             REPLICAS",
+        "web            service  django_prodserver.backends.gunicorn.GunicornServer  2",
+        "celery-worker  service  django_prodserver.backends.celery.CeleryWorker      1",
+    ]
+
+
+@pytest.mark.parametrize("arguments", [["--list", "--json"], ["--json"]])
+def test_list_for_machines_is_json(arguments: list[str]) -> None:
+    processes = {"web": {"BACKEND": GUNICORN, "REPLICAS": 2}, "beat": {"BACKEND": BEAT}}
+
+    assert json.loads(prodserver(processes, *arguments)) == [
+        {"name": "web", "type": "service", "backend": GUNICORN, "replicas": 2},
+        {"name": "beat", "type": "service", "backend": BEAT, "replicas": 1},
+    ]
+
+
+def test_list_needs_nothing_that_the_processes_need() -> None:
+    processes = {"web": {"BACKEND": "no.such.Class"}, "beat": {"BACKEND": BEAT}}
+
+    assert len(prodserver(processes, "--list").splitlines()) == 3
+
+
+def test_check_says_that_nothing_is_wrong() -> None:
+    processes = {"web": sleeper(), "worker": sleeper()}
+
+    assert prodserver(processes, "--check") == "Nothing wrong with web, worker.\n"
+    assert prodserver(processes, "--check", "worker") == "Nothing wrong with worker.\n"
+    said = prodserver(processes, "--check", "--all", "--except", "worker")
+    assert said == "Nothing wrong with web.\n"
+
+
+def test_check_tells_what_is_wrong() -> None:
+    assert refused({"web": {"BACKEND": CELERY}}, "--check")[0].startswith(
+        "PRODUCTION_PROCESSES['web'] has no 'APP'."
+    )
+
+
+def test_check_tells_what_is_wrong_with_extra_arguments() -> None:
+    wrong = refused({"web": {"BACKEND": GUNICORN}}, "--check", "web", "--", "--no-such-option")
+
+    assert wrong[0].endswith("gunicorn: error: unrecognized arguments: --no-such-option")
+
+
+def test_dry_run_prints_what_would_be_started() -> None:
+    port = free_port()
+    app = "celery.current_app"
+    processes = {
+        "web": {"BACKEND": GUNICORN, "ARGS": {"bind": f"127.0.0.1:{port}"}},
+        "api": {"BACKEND": UVICORN, "ARGS": {"port": 0}, "STOP_TIMEOUT": 10},
+        "old": {"BACKEND": WAITRESS, "ARGS": {"listen": "127.0.0.1:0"}},
+        "worker": {"BACKEND": CELERY, "APP": app, "ARGS": {"concurrency": 2}, "REPLICAS": 2},
+        "beat": {"BACKEND": BEAT, "APP": app},
+        "tidy": {"BACKEND": COMMAND, "ARGS": ["check"]},
+        "shell": {"BACKEND": SHELL, "ARGS": "echo $HOME | cat"},
+        "argv": {"BACKEND": SHELL, "ARGS": ["echo", "two words"]},
+    }
+
+    wsgi, asgi = "tests.project.wsgi:application", "tests.project.asgi:application"
+    assert prodserver(processes, "--all", "--dry-run").splitlines() == [
+        f"web.1: GunicornServer --bind=127.0.0.1:{port} {wsgi}",
+        f"api.1: UvicornServer --timeout-graceful-shutdown=8 --interface=asgi3 --port=0 {asgi}",
+        f"old.1: WaitressServer --listen=127.0.0.1:0 {wsgi}",
+        *(
+            f"worker.{n}: CeleryWorker -A {app} --skip-checks worker --concurrency=2 "
+            f"--hostname=worker.{n}@%h"
+            for n in (1, 2)
+        ),
+        f"beat.1: CeleryBeat -A {app} --skip-checks beat",
+        "tidy.1: ManagementCommand check",
+        "shell.1: ShellCommand sh -c 'echo $HOME | cat'",
+        "argv.1: ShellCommand echo 'two words'",
+    ]
+
+
+def test_dry_run_of_some_counts_and_extra_arguments() -> None:
+    processes = {"web": sleeper(REPLICAS=3), "worker": sleeper(), "tidy": sleeper()}
+
+    assert prodserver(processes, "--dry-run", "web=2", "worker").splitlines() == [
+        "web.1: ShellCommand sleep 1000",
+        "web.2: ShellCommand sleep 1000",
+        "worker.1: ShellCommand sleep 1000",
+    ]
+    said = prodserver(processes, "--dry-run", "--all", "--except", "web", "tidy")
+    assert said == "worker.1: ShellCommand sleep 1000\n"
+    said = prodserver(processes, "--dry-run", "worker", "--", "--all", "-x")
+    assert said == "worker.1: ShellCommand sleep 1000 --all -x\n"
+
+
+def test_the_node_name_of_a_celery_worker_can_be_chosen() -> None:
+    for arguments in ({"hostname": "mine@%h"}, {"n": "mine@%h"}, ["-nmine@%h"]):
+        entry = {"BACKEND": CELERY, "APP": "celery.current_app", "ARGS": arguments}
+        assert "worker.1@" not in prodserver({"worker": entry}, "--dry-run")
+
+
+def test_the_applications_are_looked_for_beside_the_urls_where_no_setting_names_them() -> None:
+    processes = {
+        "web": {"BACKEND": GUNICORN, "ARGS": {"bind": "127.0.0.1:0"}},
+        "api": {"BACKEND": UVICORN, "ARGS": {"port": 0}},
+    }
+
+    for missing in (
+        {"WSGI_APPLICATION": None, "ASGI_APPLICATION": None},
+        {"WSGI_APPLICATION": "tests.project.wsgi.application", "ASGI_APPLICATION": None},
+    ):
+        web, api = prodserver(processes, "--dry-run", **missing).splitlines()
+        assert web.endswith(" tests.project.wsgi:application")
+        assert api.endswith(" tests.project.asgi:application")
+
+
+def test_db_worker_is_told_not_to_reload_and_not_to_check_again(site: Site) -> None:
+    run = site({"tasks": {"BACKEND": DJANGO_TASKS, "ARGS": {"interval": 1}}}, "--dry-run")
+
+    assert run.end() == 0
+    assert run.raw == [
+        "tasks.1: DjangoTasksWorker db_worker --no-reload --skip-checks --interval=1"
+    ]
+
+
+# ---- through manage.py ----
+
+
+@pytest.mark.parametrize("arguments", [[], ["first"]])
+def test_one_process_is_the_manage_py_process_itself(
+    site: Site,
+    arguments: list[str],
+) -> None:
+    """No names mean the first that is configured; without a supervisor there are no prefixes."""
+    processes = {"first": {**STAY, "ENV": {"COLOUR": "red"}}, "second": sleeper()}
+    run = site(processes, *(arguments or ["--stop-timeout=5"]))
+
+    run.wait_for("", "COLOUR red")
+
+    assert run.raw == [f"argv {['prodserver', *(arguments or ['--stop-timeout=5'])]}", "COLOUR red"]
+    assert run.end(signal.SIGTERM) == -signal.SIGTERM
+
+
+def test_extra_arguments_go_to_the_software(site: Site) -> None:
+    alone = site({"tell": TELL}, "tell", "--", "--stay")
+    alone.wait_for("", "COLOUR red")
+    assert alone.end(signal.SIGTERM) == -signal.SIGTERM
+
+    counted = site({"tell": TELL}, "tell=1", "--", "--stay")
+    counted.wait_for_each({"tell.1": "COLOUR red", "system": "all 1 ready"})
+    assert counted.end(signal.SIGTERM) == 0
+
+
+def test_several_names_are_supervised_and_a_count_overrides_replicas(
+    site: Site,
+) -> None:
+    run = site({"a": STAY, "b": sleeper(), "c": sleeper()}, "a=2", "c")
+
+    run.wait_for("system", "supervising a.1, a.2, c.1 ")
+    run.wait_for_each({"a.1": "argv", "a.2": "argv", "system": "all 3 ready"})
+
+    assert run.end(signal.SIGINT) == 130
+    assert "argv ['prodserver', 'a']" in run.said("a.2")
+
+
+def test_all_except_some_are_supervised(site: Site) -> None:
+    run = site({"a": sleeper(), "b": sleeper(), "c": sleeper()}, "--all", "--except", "b")
+
+    run.wait_for("system", "supervising a.1, c.1 ")
+    run.wait_for("system", "all 2 ready")
+
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_check_starts_nothing_and_exits_with_0_or_1(site: Site) -> None:
+    fine = site({"tell": TELL, "worker": {"BACKEND": CELERY, "APP": "workers"}}, "--check")
+    wrong = site({"tell": TELL, "worker": {"BACKEND": CELERY, "APP": "wrokers"}}, "--check")
+
+    assert fine.end() == 0
+    assert fine.raw == ["Nothing wrong with tell, worker."]
+    assert wrong.end() == 1
+    assert wrong.raw == []
+    assert "No module named 'wrokers'" in wrong.stderr
+
+
+def test_the_help_and_the_version_of_the_software_can_be_asked_for(
+    site: Site,
+) -> None:
+    for backend, words in ((GUNICORN, "usage: gunicorn"), (UVICORN, "Usage: uvicorn")):
+        run = site({"web": {"BACKEND": backend}}, "web", "--", "--help")
+        assert run.end() == 0
+        assert run.raw[0].startswith(words)
+
+
+def test_help_and_version_of_the_command(site: Site) -> None:
+    helped = site({}, "--help")
+    version = site({}, "--version")
+
+    assert helped.end() == 0
+    assert any("--procfile" in line for line in helped.raw)
+    assert version.end() == 0
+    assert version.raw[0].startswith("django-prodserver ")

@@ -1,0 +1,68 @@
+"""examples/quickstart as a new user runs it."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.functional.helpers import Run
+from tests.inside import free_port
+from tests.running import QUICKSTART, Site, get, site_fixture  # noqa: F401
+
+pytestmark = pytest.mark.timeout(60)
+
+MANAGE = ("-W", "ignore", str(QUICKSTART / "manage.py"))
+
+
+class Quickstart:
+    def __init__(self, site: Site, var: Path) -> None:
+        self.port = free_port()
+        self._env = {"QUICKSTART_VAR": str(var), "QUICKSTART_BIND": f"127.0.0.1:{self.port}"}
+        self._site = site
+
+    def manage(self, *arguments: str) -> Run:
+        command, *options = arguments
+        return self._site({}, *options, program=(*MANAGE, command), env=self._env)
+
+    def start(self) -> Run:
+        assert self.manage("migrate", "--verbosity=0").end() == 0
+        run = self.manage("prodserver", "--all")
+        run.wait_for("system", "all 4 ready")
+        return run
+
+
+@pytest.fixture
+def quickstart(site: Site, tmp_path: Path) -> Quickstart:
+    return Quickstart(site, tmp_path / "var")
+
+
+def test_it_serves_executes_a_task_of_each_queue_and_ends_by_ctrl_c(
+    quickstart: Quickstart,
+) -> None:
+    run = quickstart.start()
+
+    assert "Queue a Celery task" in get(quickstart.port)
+    demo = quickstart.manage("queue_demo", "--url", f"http://127.0.0.1:{quickstart.port}/")
+    assert demo.end() == 0
+    assert {line.split()[0] for line in demo.raw} == {"celery", "django-tasks"}
+
+    descendants = psutil.Process(run.pid).children(recursive=True)
+    assert run.end(signal.SIGINT) == 130
+    assert len(descendants) == 8  # Four leaders, two and two workers.
+    assert not any(process.is_running() for process in descendants)
+    assert not any("killed" in line for line in run.said("system"))
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
+def test_nobody_survives_the_supervisors_sudden_death(quickstart: Quickstart) -> None:
+    run = quickstart.start()
+    descendants = psutil.Process(run.pid).children(recursive=True)
+
+    run.signal(signal.SIGKILL)
+
+    _, alive = psutil.wait_procs(descendants, timeout=10)
+    assert alive == []
+    assert run.end() == -signal.SIGKILL
