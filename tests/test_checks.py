@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import textwrap
 from typing import Any
 
 import pytest
@@ -146,16 +149,44 @@ def test_E008_an_app_that_is_missing_or_cannot_be_imported() -> None:
 
 
 def test_E009_what_the_software_cannot_do() -> None:
-    options = f"{WEB}['ARGS']: gunicorn: error: unrecognized arguments: --no-such-option"
     twice = f"{WEB}['REPLICAS'] is 2."
     hint = "Use 1: each one would do all the work of the others again."
 
-    assert found({"web": {"BACKEND": GUNICORN, "ARGS": ["--no-such-option"]}}) == [
-        checks.Error(options, id="prodserver.E009")
-    ]
     assert found({"web": {"BACKEND": BEAT, "APP": "celery.current_app", "REPLICAS": 2}}) == [
         checks.Error(twice, hint=hint, id="prodserver.E009")
     ]
+
+
+def test_a_check_imports_no_server_and_no_application() -> None:
+    # It runs before every management command.
+    script = """
+        import sys
+        import django
+        from django.conf import settings
+
+        backend = "django_prodserver.backends.{}"
+        settings.configure(
+            INSTALLED_APPS=["django_prodserver"],
+            ROOT_URLCONF="tests.urls",
+            WSGI_APPLICATION="tests.project.wsgi.application",
+            PRODUCTION_PROCESSES={
+                "gunicorn": {"BACKEND": backend.format("gunicorn.GunicornServer")},
+                "uvicorn": {"BACKEND": backend.format("uvicorn.UvicornWSGIServer")},
+                "waitress": {"BACKEND": backend.format("waitress.WaitressServer")},
+            },
+        )
+        django.setup()
+        from django_prodserver.checks import check_settings
+
+        print([message.msg for message in check_settings()])
+        imported = {"gunicorn", "uvicorn", "waitress", "tests.project.wsgi"}
+        print(sorted(imported & set(sys.modules)))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout == "[]\n[]\n"
 
 
 def test_E010_an_address_in_use_is_a_matter_of_the_moment_of_the_start() -> None:

@@ -25,8 +25,7 @@ def _findings() -> list[conf.Finding]:
     except conf.ConfigurationError as error:
         return error.findings
     try:
-        # Two that listen at one address are no mistake on machines of their own.
-        resolve(configuration, configuration.processes, together=False)
+        resolve(configuration, configuration.processes, starting=False)
     except conf.ConfigurationError as error:
         return error.findings
     return []

@@ -67,14 +67,13 @@ def resolve(
     names: Iterable[str],
     extra: Sequence[str] = (),
     *,
-    together: bool = True,
+    starting: bool = True,
 ) -> list[Process]:
     """Import the backends of the named processes; `extra` are further arguments for their software.
 
-    They are to run `together` on one machine, or may each have one of its own.
-
     Raises ConfigurationError with everything that would keep them from starting, except for what
-    only the moment of the start can tell: `addresses_in_use`.
+    only the moment of the start can tell: `addresses_in_use`. Without `starting` the servers are
+    not asked what they make of their arguments, because that imports them.
     """
     findings: list[Finding] = []
     processes = []
@@ -86,11 +85,10 @@ def resolve(
             processes.append(Process(name, settings, backend_class, timeout, extra))
     for process in processes:
         findings += _problems(process)
-    if not findings:
+    if starting and not findings:
         found = listening(processes, findings)
         findings += _too_many(found)
-        if together:
-            findings += _conflicts(found)
+        findings += _conflicts(found)
     if findings:
         raise ConfigurationError(findings)
     return processes

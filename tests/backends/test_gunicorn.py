@@ -136,11 +136,11 @@ def test_it_has_a_control_socket_only_if_one_is_asked_for(
     run = site({"web": gunicorn(free_port(), ARGS=arguments)}, env=env)
     run.wait_for("system", "all 1 ready")
     run.signal(signal.SIGUSR1)
-    run.wait_for("web.1", "Handling signal: usr1")  # It does once it has started all it has.
+    # It takes signals once it has started all it has.
+    listening = [("web.1", "Control socket listening")] if wanted else []
+    wait_for_all(run, ("web.1", "Handling signal: usr1"), *listening)
     (leader,) = psutil.Process(run.pid).children()
     assert leader.num_threads() == (2 if wanted else 1)
-    if wanted:
-        run.wait_for("web.1", "Control socket listening")
 
     assert path.is_socket() is wanted
     assert list(home.rglob("*")) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import find_spec
 
 from django.conf import settings
 
@@ -31,10 +32,18 @@ def load(application: str) -> None:
 
 
 def problems(application: str) -> Iterator[Problem]:
+    """Look for the module, without importing it: this runs before every management command.
+
+    To import it starts monitoring agents in many projects, and keeps gunicorn from loading new
+    code at a reload. Where processes are forked, the preload imports it.
+    """
     try:
-        load(application)
+        module = application.partition(":")[0]
+        found, reason = find_spec(module) is not None, f"No module named {module!r}"
     except Exception as error:
-        message = f"cannot import its application {application!r}: {describe(error)}."
+        found, reason = False, describe(error)
+    if not found:
+        message = f"cannot import its application {application!r}: {reason}."
         yield Problem("", message, "Set WSGI_APPLICATION or ASGI_APPLICATION to the right one.")
 
 

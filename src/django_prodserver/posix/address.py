@@ -25,6 +25,8 @@ def why_not_free(at: Union[tuple[str, int], str]) -> Optional[str]:
 
 
 def _bind(host: str, port: int) -> None:
+    if not 0 <= port < 65536:
+        raise OSError(f"{port} is no port")
     found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     for family, kind, protocol, _, address in found:
         with socket.socket(family, kind, protocol) as probe:

@@ -15,6 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from django_prodserver import __version__, conf, procfile
+from django_prodserver.backends.application import describe
 from django_prodserver.posix.signals import die_as_others_do
 from django_prodserver.processes import Process, addresses_in_use, resolve
 
@@ -149,11 +150,19 @@ class Command(BaseCommand):
         self, configuration: conf.Configuration, names: Sequence[str], extra: Sequence[str]
     ) -> list[Process]:
         processes = resolve(configuration, names, extra)
-        self.check()
+        self._check_project()
         in_use = addresses_in_use(processes)
         if in_use:
             raise conf.ConfigurationError(in_use)
         return processes
+
+    def _check_project(self) -> None:
+        try:
+            self.check()
+        except CommandError:
+            raise
+        except Exception as error:  # A URLconf that cannot be imported, and the like.
+            raise CommandError(f"The system checks cannot run: {describe(error)}.") from error
 
 
 class _Parser(CommandParser):
