@@ -107,7 +107,7 @@ def test_a_kill_after_the_stop_timeout_overrules_the_status_of_who_ended(start: 
 )
 def test_a_second_signal_kills_at_once(start: Runs, first: Signals, second: Signals) -> None:
     run = start({"web": {**STUBBORN, "STOP_TIMEOUT": 3600}, "worker": STUBBORN})
-    run.wait_for("web.1", "deaf")
+    run.wait_for_each({"web.1": "deaf", "worker.1": "deaf"})
     run.signal(first)
     run.wait_for("system", f"{first.name} received; stopping everything")
 
