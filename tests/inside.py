@@ -72,9 +72,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def listener(path: Optional[str] = None) -> Iterator[str]:
+def listener(path: Optional[str] = None, shared: bool = False) -> Iterator[str]:
     """Somebody who listens already; gives the address, as gunicorn writes it."""
     with socket.socket(socket.AF_UNIX if path else socket.AF_INET) as taken:
+        if shared:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         taken.bind(path or ("127.0.0.1", 0))
         taken.listen()
         yield f"unix:{path}" if path else "{}:{}".format(*taken.getsockname())

@@ -203,6 +203,18 @@ def test_E010_an_address_in_use_is_a_matter_of_the_moment_of_the_start() -> None
     )
 
 
+def test_an_address_that_all_who_listen_share_is_not_in_use() -> None:
+    with listener(shared=True) as address:
+        alone = {"web": {"BACKEND": GUNICORN, "ARGS": {"bind": address}}}
+        sharing = {"web": {"BACKEND": GUNICORN, "ARGS": {"bind": address, "reuse-port": True}}}
+        with configured(alone):
+            assert [finding.id for finding in addresses_in_use(resolve(conf.load(), ["web"]))] == [
+                "E010"
+            ]
+        with configured(sharing):
+            assert addresses_in_use(resolve(conf.load(), ["web"])) == []
+
+
 def test_E011_a_preload_that_fails_is_a_matter_of_the_moment_of_the_start() -> None:
     supervisor = {"PRELOAD": ["tests.backends.odd.broken"]}
     assert found({"web": sleeper()}, supervisor=supervisor) == []

@@ -109,7 +109,7 @@ def addresses_in_use(processes: Iterable[Process]) -> list[Finding]:
     """What else listens, at this moment, where these processes will."""
     findings: list[Finding] = []
     for process, where in listening(processes, findings):
-        reason = address.why_not_free(where.at)
+        reason = address.why_not_free(where.at, where.shared)
         if reason is not None:
             message = f"{path(process.name)} cannot listen at {where}: {reason}."
             hint = "Stop what uses it (`ss -ltnp` tells), or choose another address in its ARGS."
