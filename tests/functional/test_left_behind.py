@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from signal import SIGALRM, SIGKILL, SIGTERM
 
@@ -158,7 +157,7 @@ def test_a_daemon_with_a_session_of_its_own_is_killed_at_the_end(start: Runs) ->
     assert run.end(SIGTERM) == 0
     assert gone(daemon)
     (said,) = [text for text in run.said("system") if "left behind" in text]
-    assert re.fullmatch(rf"killed what was left behind: .*\(pid {daemon}\)", said)
+    assert f"(pid {daemon})" in said
 
 
 def test_who_was_there_before_is_spared(start: Runs) -> None:
