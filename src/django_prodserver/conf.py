@@ -22,6 +22,8 @@ import msgspec
 from django.conf import settings
 from django.utils.functional import Promise
 
+from .supervisor.lines import MAX_LINE
+
 PROCESSES = "PRODUCTION_PROCESSES"
 SUPERVISOR = "PRODUCTION_SUPERVISOR"
 
@@ -60,7 +62,7 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True, rename="uppe
     stop_timeout: Seconds = 25.0
     timestamps: bool = True
     color: Literal["auto", "always", "never"] = "auto"
-    max_line: Count = 65536
+    max_line: Count = MAX_LINE
     preload: list[str] = msgspec.field(default_factory=list)
 
 

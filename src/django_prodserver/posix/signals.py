@@ -67,9 +67,7 @@ class SignalPipe:
 
     def close(self) -> None:
         """Put the old handlers back."""
-        for number, handler in self._old_handlers.items():
-            # None: it was not installed from Python, and cannot be put back from there.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        _restore(self._old_handlers)
         signal.set_wakeup_fd(self._old_wakeup)
         os.close(self._read)
         os.close(self._write)
@@ -89,14 +87,19 @@ def leaving_on(statuses: Mapping[Signals, int]) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in old_handlers.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        _restore(old_handlers)
 
 
 def die_as_others_do() -> None:
     """Let PID 1 end by SIGTERM as any other process does that has no handler for it."""
     if os.getpid() == 1 and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+
+
+def _restore(handlers: Mapping[Signals, Any]) -> None:
+    for number, handler in handlers.items():
+        # None: it was not installed from Python, and cannot be put back from there.
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _do_nothing(number: int, frame: Optional[FrameType]) -> None:
