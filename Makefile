@@ -31,7 +31,7 @@ demo: address = $(or $(QUICKSTART_BIND),127.0.0.1:8000)
 demo: export QUICKSTART_BIND := $(address)
 demo: $(venv)/.stamp-package ## run examples/quickstart: gunicorn, Celery worker and beat, db_worker; Ctrl-C stops it
 	@cd examples/quickstart && python=../../$(venv)/bin/python && \
-		$$python manage.py migrate --verbosity 0 && $$python manage.py prodserver --check && \
+		$$python manage.py prodserver --check && \
 		echo "Open http://$(address)/ - one task is queued for each queue now; Ctrl-C stops everything." && \
 		{ $$python manage.py queue_demo --timeout 20 --url http://$(address)/ & } && \
 		exec $$python manage.py prodserver --all $(ARGS)

@@ -30,6 +30,7 @@ FLOORS = {
     "supervisor/": "1",
     "supervisor/run.py": "2a",
     "posix/": "2b",
+    "schema.py": "3",
     "conf.py": "3",
     "checks.py": "3",
     "apps.py": "3",

@@ -33,8 +33,22 @@ pytestmark = pytest.mark.timeout(30)
 
 EXAMPLE = f"{{'web': {{'BACKEND': '{GUNICORN}'}}}}"
 ADD = f"Add PRODUCTION_PROCESSES = {EXAMPLE} to your settings."
-KEYS = "BACKEND, ARGS, APP, ENV, REPLICAS, TYPE, STOP_SIGNAL, STOP_TIMEOUT"
+KEYS = (
+    "BACKEND, ARGS, APP, ENV, REPLICAS, TYPE, AFTER, RESTART, START_LIMIT, BACKOFF, STOP_SIGNAL, "
+    "STOP_TIMEOUT, READY_TIMEOUT, HEALTHCHECK, WATCHDOG, MAX_MEMORY, START_METHOD"
+)
+SUPERVISOR_KEYS = (
+    "RESTART, START_LIMIT, BACKOFF, STOP_TIMEOUT, READY_TIMEOUT, MAX_MEMORY, START_METHOD, "
+    "TIMESTAMPS, COLOR, MAX_LINE, PRELOAD"
+)
+HEALTH_KEYS = "HTTP, TCP, COMMAND, INTERVAL, TIMEOUT, RETRIES, START_PERIOD"
 WEB = "PRODUCTION_PROCESSES['web']"
+HEALTH = f"{WEB}['HEALTHCHECK']"
+ONE_PROBE = "Give it exactly one of HTTP, TCP, COMMAND."
+WRITE_HTTP = "Write a path such as '/health', or a URL such as 'http://127.0.0.1:8000/health'."
+WRITE_TCP = "Write host:port, such as '127.0.0.1:8000' or '[::1]:8000'."
+WRITE_SIZE = "Write a number of bytes, or a size such as '512MB' or '1.5GiB'."
+DONE = "a oneshot is done once it exits with 0."
 NAME_THE_CLASS = f"Name the class that runs it, such as '{GUNICORN}'."
 NAME_THE_APP = "Name the Celery app, such as 'myproject.celery.app'."
 APPLICATION = "Set WSGI_APPLICATION or ASGI_APPLICATION to the right one."
@@ -122,7 +136,7 @@ ENTRY: dict[str, tuple[dict[str, Any], str]] = {
         sleeper(TYPE="servcie"),
         (
             f"{WEB}['TYPE'] is 'servcie', which it cannot be. "
-            "Did you mean 'service'? It can be service."
+            "Did you mean 'service'? It can be service, oneshot."
         ),
     ),
     "a signal without SIG": (
@@ -140,6 +154,206 @@ ENTRY: dict[str, tuple[dict[str, Any], str]] = {
     "STOP_TIMEOUT for ever": (
         sleeper(STOP_TIMEOUT=float("inf")),
         f"{WEB}['STOP_TIMEOUT'] is inf: expected number <= 604800.0.",
+    ),
+    "an unknown policy": (
+        sleeper(RESTART="on-failiure"),
+        (
+            f"{WEB}['RESTART'] is 'on-failiure', which it cannot be. "
+            "Did you mean 'on-failure'? It can be never, on-failure, always."
+        ),
+    ),
+    "a policy of another type": (
+        sleeper(RESTART=True),
+        f"{WEB}['RESTART'] is True: expected str | null, got bool.",
+    ),
+    "an unknown start method": (
+        sleeper(START_METHOD="forkserver"),
+        (
+            f"{WEB}['START_METHOD'] is 'forkserver', which it cannot be. "
+            "It can be auto, fork, spawn."
+        ),
+    ),
+    "a negative time": (
+        sleeper(READY_TIMEOUT=-1),
+        f"{WEB}['READY_TIMEOUT'] is -1: expected number > 0.0.",
+    ),
+    "a time in words": (
+        sleeper(WATCHDOG="1 minute"),
+        f"{WEB}['WATCHDOG'] is '1 minute': expected number | null, got str.",
+    ),
+    "a time that is no number": (
+        sleeper(WATCHDOG=float("nan")),
+        f"{WEB}['WATCHDOG'] is nan: expected number > 0.0.",
+    ),
+    "a START_LIMIT of nothing": (
+        sleeper(START_LIMIT={"BURST": 0}),
+        f"{WEB}['START_LIMIT']['BURST'] is 0: expected int >= 1.",
+    ),
+    "a START_LIMIT in no time": (
+        sleeper(START_LIMIT={"INTERVAL": 0}),
+        f"{WEB}['START_LIMIT']['INTERVAL'] is 0: expected number > 0.0.",
+    ),
+    "a START_LIMIT that is no mapping": (
+        sleeper(START_LIMIT=5),
+        f"{WEB}['START_LIMIT'] is an int, not a mapping. Its keys can be BURST, INTERVAL.",
+    ),
+    "a negative BACKOFF": (
+        sleeper(BACKOFF={"INITIAL": -0.5}),
+        f"{WEB}['BACKOFF']['INITIAL'] is -0.5: expected number >= 0.0.",
+    ),
+    "a BACKOFF that is too long": (
+        sleeper(BACKOFF={"MAX": 10**6}),
+        f"{WEB}['BACKOFF']['MAX'] is 1000000: expected number <= 604800.0.",
+    ),
+    "a BACKOFF that shrinks": (
+        sleeper(BACKOFF={"INITIAL": 2, "MAX": 1.5}),
+        (
+            f"{WEB}['BACKOFF'] has an INITIAL of 2 s above its MAX of 1.5 s. "
+            "Raise MAX: the pause grows from INITIAL up to it."
+        ),
+    ),
+    "a BACKOFF that shrinks to the default": (
+        sleeper(BACKOFF={"INITIAL": 60}),
+        (
+            f"{WEB}['BACKOFF'] has an INITIAL of 60 s above its MAX of 30 s. "
+            "Raise MAX: the pause grows from INITIAL up to it."
+        ),
+    ),
+    "an unknown key of BACKOFF": (
+        sleeper(BACKOFF={"MAXIMUM": 3}),
+        (
+            f"{WEB}['BACKOFF']['MAXIMUM'] is not a known key. "
+            "Did you mean 'MAX'? Known: INITIAL, MAX."
+        ),
+    ),
+    "a HEALTHCHECK that is no mapping": (
+        sleeper(HEALTHCHECK="/health"),
+        f"{HEALTH} is a str, not a mapping. Its keys can be {HEALTH_KEYS}.",
+    ),
+    "a HEALTHCHECK of nothing": (
+        sleeper(HEALTHCHECK={}),
+        f"{HEALTH} does not say what to probe. {ONE_PROBE}",
+    ),
+    "a HEALTHCHECK without a probe": (
+        sleeper(HEALTHCHECK={"HTTP": None, "INTERVAL": 5}),
+        f"{HEALTH} does not say what to probe. {ONE_PROBE}",
+    ),
+    "a HEALTHCHECK of two": (
+        sleeper(HEALTHCHECK={"TCP": ":8000", "HTTP": "http://localhost/"}),
+        f"{HEALTH} has HTTP and TCP at once. {ONE_PROBE}",
+    ),
+    "a HEALTHCHECK of three": (
+        sleeper(HEALTHCHECK={"TCP": ":8000", "HTTP": "http://localhost/", "COMMAND": ["true"]}),
+        f"{HEALTH} has HTTP and TCP and COMMAND at once. {ONE_PROBE}",
+    ),
+    "an unknown key of HEALTHCHECK": (
+        sleeper(HEALTHCHECK={"TCP": ":8000", "INTERVALL": 3}),
+        (
+            f"{HEALTH}['INTERVALL'] is not a known key. "
+            f"Did you mean 'INTERVAL'? Known: {HEALTH_KEYS}."
+        ),
+    ),
+    "a negative INTERVAL": (
+        sleeper(HEALTHCHECK={"TCP": ":8000", "INTERVAL": -1}),
+        f"{HEALTH}['INTERVAL'] is -1: expected number > 0.0.",
+    ),
+    "a TIMEOUT in words": (
+        sleeper(HEALTHCHECK={"TCP": ":8000", "TIMEOUT": "3s"}),
+        f"{HEALTH}['TIMEOUT'] is '3s': expected number, got str.",
+    ),
+    "RETRIES 0": (
+        sleeper(HEALTHCHECK={"TCP": ":8000", "RETRIES": 0}),
+        f"{HEALTH}['RETRIES'] is 0: expected int >= 1.",
+    ),
+    "a negative START_PERIOD": (
+        sleeper(HEALTHCHECK={"TCP": ":8000", "START_PERIOD": -1}),
+        f"{HEALTH}['START_PERIOD'] is -1: expected number >= 0.0.",
+    ),
+    "an unparsable URL": (
+        sleeper(HEALTHCHECK={"HTTP": "localhost:8000/health"}),
+        (
+            f"{HEALTH}['HTTP']: 'localhost:8000/health' is neither a path nor an http:// URL. "
+            f"{WRITE_HTTP}"
+        ),
+    ),
+    "a URL with https": (
+        sleeper(HEALTHCHECK={"HTTP": "https://localhost/"}),
+        f"{HEALTH}['HTTP']: health checks speak plain http, not https. {WRITE_HTTP}",
+    ),
+    "a URL of another type": (
+        sleeper(HEALTHCHECK={"HTTP": 8000}),
+        f"{HEALTH}['HTTP'] is 8000: expected str | null, got int.",
+    ),
+    "a path where nothing is served": (
+        sleeper(HEALTHCHECK={"HTTP": "/health"}),
+        (
+            f"{HEALTH}['HTTP'] is '/health', but it is not known at which host and port the "
+            "process will listen. Write a whole URL, such as 'http://127.0.0.1:8000/health'."
+        ),
+    ),
+    "an unparsable address": (
+        sleeper(HEALTHCHECK={"TCP": "localhost"}),
+        f"{HEALTH}['TCP']: 'localhost' is not host:port. {WRITE_TCP}",
+    ),
+    "an impossible port": (
+        sleeper(HEALTHCHECK={"TCP": "localhost:80000"}),
+        f"{HEALTH}['TCP']: 80000 is not a port from 1 to 65535. {WRITE_TCP}",
+    ),
+    "a COMMAND that is a string": (
+        sleeper(HEALTHCHECK={"COMMAND": "true"}),
+        f"{HEALTH}['COMMAND'] is 'true': expected list | null, got str.",
+    ),
+    "a COMMAND of nothing": (
+        sleeper(HEALTHCHECK={"COMMAND": []}),
+        f"{HEALTH}['COMMAND']: expected list of length >= 1.",
+    ),
+    "a COMMAND without a program": (
+        sleeper(HEALTHCHECK={"COMMAND": [""]}),
+        (
+            f"{HEALTH}['COMMAND']: the name of the program is empty. "
+            "Write the program and its arguments, such as ['pg_isready', '-q']."
+        ),
+    ),
+    "an unparsable size": (
+        sleeper(MAX_MEMORY="512M"),
+        f"{WEB}['MAX_MEMORY']: '512M' is not a size. {WRITE_SIZE}",
+    ),
+    "a size of nothing": (
+        sleeper(MAX_MEMORY="0MB"),
+        f"{WEB}['MAX_MEMORY']: '0MB' is less than one byte. {WRITE_SIZE}",
+    ),
+    "a size that is negative": (
+        sleeper(MAX_MEMORY=-1),
+        f"{WEB}['MAX_MEMORY'] is -1: expected int >= 1.",
+    ),
+    "a size of another type": (
+        sleeper(MAX_MEMORY=1.5),
+        f"{WEB}['MAX_MEMORY'] is 1.5: expected int | str | null, got number.",
+    ),
+    "AFTER as a string": (
+        sleeper(AFTER="migrate"),
+        f"{WEB}['AFTER'] is 'migrate': expected list, got str.",
+    ),
+    "AFTER itself": (sleeper(AFTER=["web"]), f"{WEB}['AFTER'] names 'web' itself. Leave it out."),
+    "AFTER nobody": (
+        sleeper(AFTER=["migrate"]),
+        f"{WEB}['AFTER'] names 'migrate', which is no process. Leave it out.",
+    ),
+    "a oneshot that is always restarted": (
+        sleeper(TYPE="oneshot", RESTART="always"),
+        f"{WEB}['RESTART'] is 'always', but its TYPE is 'oneshot'. Use 'on-failure': {DONE}",
+    ),
+    "a oneshot with a READY_TIMEOUT": (
+        sleeper(TYPE="oneshot", READY_TIMEOUT=3),
+        f"{WEB}['READY_TIMEOUT'] is for a service, but its TYPE is 'oneshot'. Leave it out: {DONE}",
+    ),
+    "a oneshot with a HEALTHCHECK": (
+        sleeper(TYPE="oneshot", HEALTHCHECK={"TCP": ":8000"}),
+        f"{WEB}['HEALTHCHECK'] is for a service, but its TYPE is 'oneshot'. Leave it out: {DONE}",
+    ),
+    "a oneshot with a WATCHDOG": (
+        sleeper(TYPE="oneshot", WATCHDOG=3),
+        f"{WEB}['WATCHDOG'] is for a service, but its TYPE is 'oneshot'. Leave it out: {DONE}",
     ),
     "a module that does not exist": (
         {"BACKEND": "no_such.module.Class"},
@@ -291,16 +505,13 @@ WRONG_OPTIONS = {
 WRONG_SUPERVISOR = {
     "not a mapping": (
         [],
-        (
-            "PRODUCTION_SUPERVISOR is a list, not a mapping. "
-            "Its keys can be STOP_TIMEOUT, TIMESTAMPS, COLOR, MAX_LINE, PRELOAD."
-        ),
+        (f"PRODUCTION_SUPERVISOR is a list, not a mapping. Its keys can be {SUPERVISOR_KEYS}."),
     ),
     "an unknown key": (
         {"PRELOD": []},
         (
             "PRODUCTION_SUPERVISOR['PRELOD'] is not a known key. Did you mean 'PRELOAD'? "
-            "Known: STOP_TIMEOUT, TIMESTAMPS, COLOR, MAX_LINE, PRELOAD."
+            f"Known: {SUPERVISOR_KEYS}."
         ),
     ),
     "a wrong choice": (
@@ -313,6 +524,40 @@ WRONG_SUPERVISOR = {
     "a line of nothing": (
         {"MAX_LINE": 0},
         "PRODUCTION_SUPERVISOR['MAX_LINE'] is 0: expected int >= 1.",
+    ),
+    "an unknown policy": (
+        {"RESTART": "sometimes"},
+        (
+            "PRODUCTION_SUPERVISOR['RESTART'] is 'sometimes', which it cannot be. "
+            "It can be never, on-failure, always."
+        ),
+    ),
+    "a policy of None": (
+        {"RESTART": None},
+        "PRODUCTION_SUPERVISOR['RESTART'] is None: expected str, got null.",
+    ),
+    "a START_LIMIT of None": (
+        {"START_LIMIT": None},
+        "PRODUCTION_SUPERVISOR['START_LIMIT'] is None: expected mapping, got null.",
+    ),
+    "a negative time": (
+        {"START_LIMIT": {"INTERVAL": -3}},
+        "PRODUCTION_SUPERVISOR['START_LIMIT']['INTERVAL'] is -3: expected number > 0.0.",
+    ),
+    "a BACKOFF that shrinks": (
+        {"BACKOFF": {"MAX": 0}},
+        (
+            "PRODUCTION_SUPERVISOR['BACKOFF'] has an INITIAL of 0.5 s above its MAX of 0 s. "
+            "Raise MAX: the pause grows from INITIAL up to it."
+        ),
+    ),
+    "an unparsable size": (
+        {"MAX_MEMORY": "lots"},
+        f"PRODUCTION_SUPERVISOR['MAX_MEMORY']: 'lots' is not a size. {WRITE_SIZE}",
+    ),
+    "a HEALTHCHECK for all": (
+        {"HEALTHCHECK": {"HTTP": "/"}},
+        f"PRODUCTION_SUPERVISOR['HEALTHCHECK'] is not a known key. Known: {SUPERVISOR_KEYS}.",
     ),
     "a module that cannot be preloaded": (
         {"PRELOAD": ["no_such"]},
@@ -415,6 +660,13 @@ def test_a_wrong_command_line_is_refused(case: str) -> None:
     arguments, message = COMMAND_LINE[case]
 
     assert refused({"web": sleeper(), "worker": sleeper()}, *arguments) == [message]
+
+
+def test_a_wrong_start_method_is_refused_in_the_words_of_argparse() -> None:
+    (line,) = refused({"web": sleeper()}, "--all", "--start-method", "thread")
+
+    # How it lists the choices differs from version to version.
+    assert line.startswith("Error: argument --start-method: invalid choice: 'thread' (choose from")
 
 
 @pytest.mark.parametrize("count", ["x", "0", "", "-1", "1.5", "²"])
@@ -547,7 +799,7 @@ def test_every_mistake_in_the_settings_is_reported_at_once() -> None:
     }
 
     assert refused(processes, supervisor={"X": 1, "MAX_LINE": "9"}) == [
-        f"{WEB}['RESTRAT'] is not a known key. Known: {KEYS}.",
+        f"{WEB}['RESTRAT'] is not a known key. Did you mean 'RESTART'? Known: {KEYS}.",
         f"{WEB}['REPLICAS'] is 0: expected int >= 1.",
         f"{WEB}['ENV']: expected str, got int at ['A'].",
         f"{WEB}['ENV']: expected str, got int at ['C'].",
@@ -557,11 +809,126 @@ def test_every_mistake_in_the_settings_is_reported_at_once() -> None:
             "PRODUCTION_PROCESSES has a process named 'my worker'. "
             "Use letters, digits, - and _ only: the name becomes one in a Procfile."
         ),
-        (
-            "PRODUCTION_SUPERVISOR['X'] is not a known key. "
-            "Known: STOP_TIMEOUT, TIMESTAMPS, COLOR, MAX_LINE, PRELOAD."
-        ),
+        (f"PRODUCTION_SUPERVISOR['X'] is not a known key. Known: {SUPERVISOR_KEYS}."),
         "PRODUCTION_SUPERVISOR['MAX_LINE'] is '9': expected int, got str.",
+    ]
+
+
+def test_rules_about_several_keys_hold_where_another_key_is_wrong() -> None:
+    processes = {
+        "web": sleeper(
+            TYPE="oneshot",
+            RESTART="always",
+            REPLICAS=0,
+            AFTER=["wrk", "web"],
+            BACKOFF={"INITIAL": 40, "FACTOR": 2},
+            HEALTHCHECK={"HTTP": 3, "RETRIES": 0},
+        ),
+        "work": sleeper(STOP_TIMEOUT="x", BACKOFF={"INITIAL": "x", "MAX": 0.1}, AFTER=["beat"]),
+        "beat": sleeper(TYPE="onehsot", RESTART="always", WATCHDOG=3, AFTER=["work"]),
+    }
+
+    assert refused(processes) == [
+        f"{WEB}['REPLICAS'] is 0: expected int >= 1.",
+        f"{WEB}['BACKOFF']['FACTOR'] is not a known key. Known: INITIAL, MAX.",
+        (
+            f"{WEB}['BACKOFF'] has an INITIAL of 40 s above its MAX of 30 s. "
+            "Raise MAX: the pause grows from INITIAL up to it."
+        ),
+        f"{HEALTH}['HTTP'] is 3: expected str | null, got int.",
+        f"{HEALTH}['RETRIES'] is 0: expected int >= 1.",
+        f"{WEB}['RESTART'] is 'always', but its TYPE is 'oneshot'. Use 'on-failure': {DONE}",
+        (
+            f"{WEB}['AFTER'] names 'wrk', which is no process. "
+            "Did you mean 'work'? Known: work, beat."
+        ),
+        f"{WEB}['AFTER'] names 'web' itself. Leave it out.",
+        "PRODUCTION_PROCESSES['work']['STOP_TIMEOUT'] is 'x': expected number | null, got str.",
+        "PRODUCTION_PROCESSES['work']['BACKOFF']['INITIAL'] is 'x': expected number, got str.",
+        (
+            "PRODUCTION_PROCESSES['beat']['TYPE'] is 'onehsot', which it cannot be. "
+            "Did you mean 'oneshot'? It can be service, oneshot."
+        ),
+        (
+            "PRODUCTION_PROCESSES['work']['AFTER'] leads back to it: work -> beat -> work. "
+            "An arrow means 'comes after': take one of them away."
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("after", "circles"),
+    [
+        ({"a": "b", "b": "a"}, ["a -> b -> a"]),
+        ({"a": "b", "b": "c", "c": "a"}, ["a -> b -> c -> a"]),
+        ({"a": "b", "b": "c", "c": "b"}, ["b -> c -> b"]),
+        ({"a": "bc", "b": "a", "c": "a"}, ["a -> b -> a", "a -> c -> a"]),
+        ({"a": "b", "b": "a", "c": "d", "d": "c"}, ["a -> b -> a", "c -> d -> c"]),
+        ({"a": "bbb", "b": "a"}, ["a -> b -> a"]),
+        ({"a": "bc", "b": "d", "c": "d", "d": ""}, []),
+        ({"a": "", "b": "a", "c": "ab"}, []),
+    ],
+)
+def test_a_circle_is_refused_once_and_printed(after: dict[str, str], circles: list[str]) -> None:
+    processes = {name: sleeper(AFTER=list(others)) for name, others in after.items()}
+    expected = [
+        (
+            f"PRODUCTION_PROCESSES['{circle[0]}']['AFTER'] leads back to it: {circle}. "
+            "An arrow means 'comes after': take one of them away."
+        )
+        for circle in circles
+    ]
+
+    if expected:
+        assert refused(processes) == expected
+    else:
+        assert prodserver(processes, "--check").startswith("Nothing wrong with a, b, c")
+
+
+def test_a_long_chain_is_no_circle() -> None:
+    names = [f"p{number}" for number in range(3000)]
+    processes = {name: sleeper(AFTER=[after]) for name, after in zip(names, names[1:])}
+
+    assert len(refused({**processes, names[-1]: sleeper(AFTER=names[:1])}, "--list")) == 1
+    prodserver({**processes, names[-1]: sleeper()}, "--list")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"BACKEND": GUNICORN, "ARGS": {"bind": "unix:{}/socket"}},
+        {"BACKEND": GUNICORN, "ARGS": {"bind": "127.0.0.1:0"}},
+        {"BACKEND": UVICORN, "ARGS": {"uds": "{}/socket"}},
+        # Its software is not imported here, and so not asked.
+        {"BACKEND": GUNICORN, "ENV": {"PORT": "8000"}},
+    ],
+)
+def test_a_path_to_probe_needs_a_host_and_port(entry: dict[str, Any], tmp_path: Path) -> None:
+    arguments = {key: value.format(tmp_path) for key, value in entry.get("ARGS", {}).items()}
+    web = {**entry, "ARGS": arguments, "HEALTHCHECK": {"HTTP": "/health"}}
+
+    assert refused({"web": web}) == [ENTRY["a path where nothing is served"][1]]
+
+    web["HEALTHCHECK"] = {"HTTP": "http://127.0.0.1:8000/health"}
+    assert prodserver({"web": web}, "--check") == "Nothing wrong with web.\n"
+
+
+def test_a_procfile_of_oneshots_only_is_refused() -> None:
+    processes = {"web": sleeper(), "migrate": sleeper(TYPE="oneshot"), "x": sleeper(TYPE="oneshot")}
+
+    assert refused(processes, "--procfile", "x", "migrate") == [
+        "A Procfile is for services, and there are only oneshots: x, migrate."
+    ]
+
+
+def test_a_password_in_a_url_is_never_printed() -> None:
+    entry = sleeper(HEALTHCHECK={"HTTP": "http://me:secret@localhost/"})
+
+    assert refused({"web": entry}) == [
+        (
+            f"{HEALTH}['HTTP']: it has a user name or a password, which would not be sent. "
+            f"{WRITE_HTTP}"
+        )
     ]
 
 

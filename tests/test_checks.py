@@ -79,7 +79,9 @@ def test_E003_an_unknown_key() -> None:
     message = checks.Error(
         f"{WEB}['REPLICA'] is not a known key.",
         hint="Did you mean 'REPLICAS'? "
-        "Known: BACKEND, ARGS, APP, ENV, REPLICAS, TYPE, STOP_SIGNAL, STOP_TIMEOUT.",
+        "Known: BACKEND, ARGS, APP, ENV, REPLICAS, TYPE, AFTER, RESTART, START_LIMIT, BACKOFF, "
+        "STOP_SIGNAL, STOP_TIMEOUT, READY_TIMEOUT, HEALTHCHECK, WATCHDOG, MAX_MEMORY, "
+        "START_METHOD.",
         id="prodserver.E003",
     )
 
@@ -96,7 +98,20 @@ def test_E004_a_wrong_value() -> None:
         id="prodserver.E004",
     )
 
+    wrong_text = checks.Error(
+        f"{WEB}['MAX_MEMORY']: 'lots' is not a size.",
+        hint="Write a number of bytes, or a size such as '512MB' or '1.5GiB'.",
+        id="prodserver.E004",
+    )
+    two_probes = checks.Error(
+        f"{WEB}['HEALTHCHECK'] has HTTP and TCP at once.",
+        hint="Give it exactly one of HTTP, TCP, COMMAND.",
+        id="prodserver.E004",
+    )
+
     assert found({"web": sleeper(REPLICAS="two")}) == [wrong_type]
+    assert found({"web": sleeper(MAX_MEMORY="lots")}) == [wrong_text]
+    assert found({"web": sleeper(HEALTHCHECK={"HTTP": "/", "TCP": ":80"})}) == [two_probes]
     assert found({"web": sleeper()}, supervisor={"COLOR": "no"}) == [wrong_choice]
 
 
@@ -230,6 +245,72 @@ def test_E011_a_preload_that_fails_is_a_matter_of_the_moment_of_the_start() -> N
             "PRODUCTION_SUPERVISOR['PRELOAD'] names 'tests.backends.odd.broken', which cannot be "
             "imported: ZeroDivisionError: division by zero.",
         )
+    ]
+
+
+def test_a_path_to_probe_is_a_matter_of_the_address_that_only_a_start_knows() -> None:
+    processes = {"web": sleeper(HEALTHCHECK={"HTTP": "/health"})}
+    assert found(processes) == []
+
+    with configured(processes), pytest.raises(conf.ConfigurationError) as error:
+        resolve(conf.load(), ["web"])
+
+    assert [finding.id for finding in error.value.findings] == ["E004"]
+
+
+def test_E012_what_makes_no_sense_together() -> None:
+    done = "a oneshot is done once it exits with 0."
+    restarted = checks.Error(
+        f"{WEB}['RESTART'] is 'always', but its TYPE is 'oneshot'.",
+        hint=f"Use 'on-failure': {done}",
+        id="prodserver.E012",
+    )
+    watched = checks.Error(
+        f"{WEB}['WATCHDOG'] is for a service, but its TYPE is 'oneshot'.",
+        hint=f"Leave it out: {done}",
+        id="prodserver.E012",
+    )
+    shrinking = checks.Error(
+        "PRODUCTION_SUPERVISOR['BACKOFF'] has an INITIAL of 40 s above its MAX of 30 s.",
+        hint="Raise MAX: the pause grows from INITIAL up to it.",
+        id="prodserver.E012",
+    )
+
+    assert found({"web": sleeper(TYPE="oneshot", RESTART="always", WATCHDOG=1)}) == [
+        restarted,
+        watched,
+    ]
+    assert found({"web": sleeper()}, supervisor={"BACKOFF": {"INITIAL": 40}}) == [shrinking]
+
+
+def test_what_makes_sense_together_or_does_no_harm_has_no_messages() -> None:
+    once = sleeper(TYPE="oneshot", RESTART="on-failure", REPLICAS=2, MAX_MEMORY="1GB")
+    never = sleeper(RESTART="never", START_LIMIT={"BURST": 1}, BACKOFF={"INITIAL": 0, "MAX": 0})
+    slow = sleeper(HEALTHCHECK={"TCP": ":80", "INTERVAL": 1, "TIMEOUT": 5})
+    supervisor = {"RESTART": "always", "READY_TIMEOUT": 5}
+
+    assert found({"once": once, "never": never, "slow": slow}, supervisor=supervisor) == []
+
+
+def test_E013_an_order_that_cannot_be() -> None:
+    itself = checks.Error(
+        f"{WEB}['AFTER'] names 'web' itself.", hint="Leave it out.", id="prodserver.E013"
+    )
+    nobody = checks.Error(
+        f"{WEB}['AFTER'] names 'migrat', which is no process.",
+        hint="Did you mean 'migrate'? Known: migrate.",
+        id="prodserver.E013",
+    )
+    circle = checks.Error(
+        f"{WEB}['AFTER'] leads back to it: web -> migrate -> web.",
+        hint="An arrow means 'comes after': take one of them away.",
+        id="prodserver.E013",
+    )
+    migrate = sleeper(TYPE="oneshot")
+
+    assert found({"web": sleeper(AFTER=["web", "migrat"]), "migrate": migrate}) == [itself, nobody]
+    assert found({"web": sleeper(AFTER=["migrate"]), "migrate": {**migrate, "AFTER": ["web"]}}) == [
+        circle
     ]
 
 

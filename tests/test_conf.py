@@ -11,9 +11,11 @@ from django.utils.functional import lazystr
 
 from django_prodserver import conf
 from django_prodserver.backends.base import arguments
+from django_prodserver.backends.gunicorn import GunicornServer
 from django_prodserver.management.commands.prodserver import Command
-from django_prodserver.processes import resolve
-from tests.inside import GUNICORN, NOT_SET, UVICORN, configured, prodserver, sleeper
+from django_prodserver.processes import Process, resolve
+from django_prodserver.schema import Backoff, HealthCheck, StartLimit
+from tests.inside import GUNICORN, NOT_SET, SHELL, UVICORN, configured, prodserver, sleeper
 
 
 def load(processes: Any, supervisor: Any = NOT_SET) -> conf.Configuration:
@@ -32,15 +34,34 @@ def test_the_defaults_of_a_process() -> None:
             env={},
             replicas=1,
             type="service",
+            after=[],
+            restart=None,
+            start_limit=None,
+            backoff=None,
             stop_signal=None,
             stop_timeout=None,
+            ready_timeout=None,
+            healthcheck=None,
+            watchdog=None,
+            max_memory=None,
+            start_method=None,
         )
     }
 
 
 def test_the_defaults_of_the_supervisor() -> None:
     expected = conf.SupervisorSettings(
-        stop_timeout=25.0, timestamps=True, color="auto", max_line=65536, preload=[]
+        restart="never",
+        start_limit=StartLimit(burst=5, interval=60.0),
+        backoff=Backoff(initial=0.5, max=30.0),
+        stop_timeout=25.0,
+        ready_timeout=60.0,
+        max_memory=None,
+        start_method="auto",
+        timestamps=True,
+        color="auto",
+        max_line=65536,
+        preload=[],
     )
 
     assert load({"web": sleeper()}).supervisor == expected
@@ -57,12 +78,34 @@ def test_everything_that_can_be_said_is_kept() -> None:
                 "ENV": {"A": "b"},
                 "REPLICAS": 3,
                 "TYPE": "service",
+                "AFTER": ["migrate"],
+                "RESTART": "always",
+                "START_LIMIT": {"BURST": 2, "INTERVAL": 3},
+                "BACKOFF": {"INITIAL": 0, "MAX": 1},
                 "STOP_SIGNAL": "SIGQUIT",
                 "STOP_TIMEOUT": 7,
-            }
+                "READY_TIMEOUT": 0.5,
+                "HEALTHCHECK": {
+                    "COMMAND": ["true"],
+                    "INTERVAL": 1,
+                    "TIMEOUT": 2,
+                    "RETRIES": 4,
+                    "START_PERIOD": 0,
+                },
+                "WATCHDOG": 6,
+                "MAX_MEMORY": "1GB",
+                "START_METHOD": "spawn",
+            },
+            "migrate": sleeper(TYPE="oneshot"),
         },
         {
+            "RESTART": "on-failure",
+            "START_LIMIT": {"BURST": 9},
+            "BACKOFF": {"MAX": 9},
             "STOP_TIMEOUT": 8,
+            "READY_TIMEOUT": 9,
+            "MAX_MEMORY": 9,
+            "START_METHOD": "fork",
             "TIMESTAMPS": False,
             "COLOR": "never",
             "MAX_LINE": 9,
@@ -77,11 +120,32 @@ def test_everything_that_can_be_said_is_kept() -> None:
         env={"A": "b"},
         replicas=3,
         type="service",
+        after=["migrate"],
+        restart="always",
+        start_limit=StartLimit(burst=2, interval=3.0),
+        backoff=Backoff(initial=0.0, max=1.0),
         stop_signal="SIGQUIT",
         stop_timeout=7.0,
+        ready_timeout=0.5,
+        healthcheck=HealthCheck(
+            command=["true"], interval=1.0, timeout=2.0, retries=4, start_period=0.0
+        ),
+        watchdog=6.0,
+        max_memory="1GB",
+        start_method="spawn",
     )
     assert loaded.supervisor == conf.SupervisorSettings(
-        stop_timeout=8.0, timestamps=False, color="never", max_line=9, preload=["os"]
+        restart="on-failure",
+        start_limit=StartLimit(burst=9, interval=60.0),
+        backoff=Backoff(initial=0.5, max=9.0),
+        stop_timeout=8.0,
+        ready_timeout=9.0,
+        max_memory=9,
+        start_method="fork",
+        timestamps=False,
+        color="never",
+        max_line=9,
+        preload=["os"],
     )
 
 
@@ -111,6 +175,166 @@ def test_the_nearest_stop_timeout_counts(
     assert process.stop_timeout == expected
 
 
+def test_what_counts_without_any_setting() -> None:
+    web = load({"web": sleeper()}).effective("web")
+
+    assert web == conf.EffectiveSettings(
+        backend=SHELL,
+        args=["sleep", "1000"],
+        restart="never",
+        start_limit=StartLimit(burst=5, interval=60.0),
+        backoff=Backoff(initial=0.5, max=30.0),
+        stop_timeout=25.0,
+        ready_timeout=60.0,
+        max_memory=None,
+        start_method="auto",
+    )
+
+
+OWN: dict[str, Any] = {
+    "RESTART": "on-failure",
+    "START_LIMIT": {"BURST": 1},
+    "BACKOFF": {"INITIAL": 1},
+    "STOP_TIMEOUT": 1,
+    "READY_TIMEOUT": 1,
+    "MAX_MEMORY": "1KiB",
+    "START_METHOD": "spawn",
+}
+DEFAULTS: dict[str, Any] = {
+    "RESTART": "always",
+    "START_LIMIT": {"INTERVAL": 2},
+    "BACKOFF": {"MAX": 2},
+    "STOP_TIMEOUT": 2,
+    "READY_TIMEOUT": 2,
+    "MAX_MEMORY": "2kB",
+    "START_METHOD": "fork",
+}
+
+
+def test_an_own_setting_beats_the_default_for_all() -> None:
+    loaded = load({"own": sleeper(**OWN), "default": sleeper()}, DEFAULTS)
+
+    own, default = loaded.effective("own"), loaded.effective("default")
+
+    assert own == conf.EffectiveSettings(
+        backend=SHELL,
+        args=["sleep", "1000"],
+        restart="on-failure",
+        # A mapping of its own counts as a whole.
+        start_limit=StartLimit(burst=1, interval=60.0),
+        backoff=Backoff(initial=1.0, max=30.0),
+        stop_timeout=1.0,
+        ready_timeout=1.0,
+        max_memory=1024,
+        start_method="spawn",
+    )
+    assert default == conf.EffectiveSettings(
+        backend=SHELL,
+        args=["sleep", "1000"],
+        restart="always",
+        start_limit=StartLimit(burst=5, interval=2.0),
+        backoff=Backoff(initial=0.5, max=2.0),
+        stop_timeout=2.0,
+        ready_timeout=2.0,
+        max_memory=2000,
+        start_method="fork",
+    )
+
+
+def test_a_oneshot_takes_only_the_defaults_that_make_sense_for_it() -> None:
+    processes = {
+        "migrate": sleeper(TYPE="oneshot"),
+        "static": sleeper(TYPE="oneshot", RESTART="never", MAX_MEMORY=7),
+    }
+
+    migrate = load(processes, DEFAULTS).effective("migrate")
+    static = load(processes, DEFAULTS).effective("static")
+    never = load(processes).effective("migrate")
+
+    assert (migrate.restart, migrate.max_memory) == ("on-failure", None)
+    assert (migrate.stop_timeout, migrate.start_method) == (2.0, "fork")
+    assert (static.restart, static.max_memory) == ("never", 7)
+    assert never.restart == "never"
+
+
+@pytest.mark.parametrize(
+    ("own", "supervisor", "command_line", "expected"),
+    [
+        (None, None, None, "auto"),
+        (None, "fork", None, "fork"),
+        (None, "fork", "spawn", "spawn"),
+        ("auto", "fork", "spawn", "auto"),
+    ],
+)
+def test_the_nearest_start_method_counts(
+    own: Any, supervisor: Any, command_line: Any, expected: str
+) -> None:
+    entry = sleeper() if own is None else sleeper(START_METHOD=own)
+    loaded = load({"web": entry}, {} if supervisor is None else {"START_METHOD": supervisor})
+
+    assert loaded.overridden({}, start_method=command_line).effective("web").start_method == (
+        expected
+    )
+
+
+@pytest.mark.parametrize(
+    ("names", "order"),
+    [
+        ("abcd", "bcad"),
+        ("dcba", "dbca"),
+        ("ab", "ba"),
+        ("ac", "ca"),
+        # Nobody waits for b, who would be between them.
+        ("cb", "bc"),
+        ("ad", "ad"),
+        ("", ""),
+    ],
+)
+def test_who_comes_after_others_starts_after_them(names: str, order: str) -> None:
+    after = {"a": ["c", "b"], "b": [], "c": ["b"], "d": []}
+    loaded = load({name: sleeper(AFTER=others) for name, others in after.items()})
+
+    assert "".join(loaded.starting_order(names)) == order
+
+
+@pytest.mark.parametrize(
+    ("arguments", "address"),
+    [
+        ({"bind": "127.0.0.1:8000"}, ("127.0.0.1", 8000)),
+        ({"bind": "0.0.0.0:8000"}, ("127.0.0.1", 8000)),
+        ({"bind": "[::]:8000"}, ("::1", 8000)),
+        (
+            {"bind": ["unix:/tmp/x", "10.0.0.1:0", "10.0.0.1:8001", "10.0.0.1:8002"]},
+            ("10.0.0.1", 8001),
+        ),
+        ({"bind": "unix:/tmp/x"}, None),
+        ({"bind": "127.0.0.1:0"}, None),
+        ({"version": True}, None),
+    ],
+)
+def test_the_address_of_a_health_check_is_the_first_that_can_be_reached(
+    arguments: Any, address: Any
+) -> None:
+    loaded = load({"web": {"BACKEND": GUNICORN, "ARGS": arguments}})
+
+    assert Process("web", loaded.effective("web"), GunicornServer).health_address() == address
+
+
+def test_what_listens_nowhere_has_no_address_for_a_health_check() -> None:
+    (process,) = resolve(load({"web": sleeper()}), ["web"])
+
+    assert process.health_address() is None
+
+
+def test_a_path_to_probe_is_enough_where_the_address_is_known() -> None:
+    web = {"BACKEND": GUNICORN, "HEALTHCHECK": {"HTTP": "/health"}}
+
+    (process,) = resolve(load({"web": web}), ["web"])
+
+    assert process.settings.healthcheck == HealthCheck(http="/health")
+    assert process.health_address() == ("127.0.0.1", 8000)
+
+
 def test_the_stop_timeout_of_the_command_line_reaches_the_software() -> None:
     processes = {"web": {"BACKEND": UVICORN}, "api": {"BACKEND": UVICORN, "STOP_TIMEOUT": 4}}
 
@@ -132,6 +356,12 @@ def test_the_command_line_beats_the_settings() -> None:
     assert kept == loaded
 
 
+def test_the_start_method_of_the_command_line_beats_the_setting() -> None:
+    parser = Command().create_parser("manage.py", "prodserver")
+
+    assert parser.parse_args(["--start-method", "spawn"]).start_method == "spawn"
+
+
 def test_the_options_that_are_not_given_override_nothing() -> None:
     parser = Command().create_parser("manage.py", "prodserver")
 
@@ -139,6 +369,7 @@ def test_the_options_that_are_not_given_override_nothing() -> None:
 
     assert isinstance(given, argparse.Namespace)
     assert (given.stop_timeout, given.timestamps, given.color) == (None, None, None)
+    assert given.start_method is None
     assert parser.parse_args(["--timestamps"]).timestamps is True
     assert parser.parse_args(["--no-timestamps"]).timestamps is False
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from signal import Signals
@@ -19,15 +22,19 @@ from django_prodserver import conf, procfile
 from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.base import BaseServerBackend
 from django_prodserver.management.commands.prodserver import Command
+from django_prodserver.schema import Backoff, HealthCheck, StartLimit
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.instance import MOVES
 from django_prodserver.supervisor.model import (
     AllReady,
     AllStopped,
     ExitStatus,
+    LastStep,
     SignalTaken,
     State,
     StateChanged,
+    StillRunning,
+    Unwell,
 )
 from django_prodserver.supervisor.supervisor import HANDLED, STOP_SIGNALS
 from tests import inside  # noqa: F401  It configures Django.
@@ -77,7 +84,13 @@ def default_of(field: Any) -> str:
         return f"`{field.default_factory()!r}`"
     if field.default is None:
         return "none"
-    value = int(field.default) if isinstance(field.default, float) else field.default
+    if isinstance(field.default, msgspec.Struct):
+        fields = msgspec.structs.fields(field.default)
+        return "`{{{}}}`".format(
+            ", ".join(f'"{one.encode_name}": {default_of(one).strip("`")}' for one in fields)
+        )
+    whole = isinstance(field.default, float) and field.default.is_integer()
+    value = int(field.default) if whole else field.default
     return "`{}`".format(f'"{value}"' if isinstance(value, str) else repr(value))
 
 
@@ -91,7 +104,13 @@ def choices_of(kind: Any) -> list[str]:
 
 @pytest.mark.parametrize(
     ("setting", "struct"),
-    [(conf.PROCESSES, conf.ProcessSettings), (conf.SUPERVISOR, conf.SupervisorSettings)],
+    [
+        (conf.PROCESSES, conf.ProcessSettings),
+        (conf.SUPERVISOR, conf.SupervisorSettings),
+        ("START_LIMIT", StartLimit),
+        ("BACKOFF", Backoff),
+        ("HEALTHCHECK", HealthCheck),
+    ],
 )
 def test_every_settings_key_is_documented_with_its_choices_and_default(
     setting: str, struct: Any
@@ -340,32 +359,114 @@ def changed(new: State, old: State = State.RUNNING, **values: Any) -> StateChang
     return StateChanged(name=name, old=old, new=new, **values)
 
 
-THREE = ExitStatus(code=3)
+EVERYTHING = "stopping everything"
+ANEW = "restarting in 0.50 s"
+ZERO, THREE, KILLED = ExitStatus(code=0), ExitStatus(code=3), ExitStatus(signal=9)
+OF_MEMORY = {"out_of_memory": True, "memory": 530 * 10**6}
+NOT_READY = {"old": State.STARTING, "ready": False, "after": 0.4}
 LINES = [
     changed(State.RUNNING, State.STARTING, after=0.15, pid=12),
+    changed(State.EXITED, State.STARTING, name="migrate.1", status=ZERO, expected=True, after=1.2),
     AllReady(2, 0.61),
-    SignalTaken(Signals.SIGTERM, "stopping everything"),
+    SignalTaken(Signals.SIGTERM, EVERYTHING),
     SignalTaken(Signals.SIGTERM, "killing everything"),
     SignalTaken(Signals.SIGUSR1, "passed on"),
     SignalTaken(Signals.SIGHUP, "ignored"),
-    changed(State.EXITED, State.STOPPING, lasted=0.21, status=ExitStatus(code=0), expected=True),
+    changed(State.EXITED, State.STOPPING, lasted=0.21, status=ZERO, expected=True),
     changed(State.EXITED, State.STOPPING, lasted=0.21, status=THREE),
-    changed(State.EXITED, after=126, status=THREE, detail="stopping everything"),
-    changed(State.EXITED, after=126, status=ExitStatus(signal=15), detail="stopping everything"),
-    changed(State.EXITED, after=126, status=ExitStatus(signal=9), detail="stopping everything"),
-    changed(State.KILLING, State.STOPPING, detail="did not stop within 25 s"),
-    changed(State.EXITED, State.KILLING, status=ExitStatus(signal=9)),
+    changed(State.EXITED, State.STOPPING, lasted=0.21, status=ZERO, consequence=ANEW),
+    changed(State.EXITED, after=126, status=THREE, consequence=EVERYTHING),
+    changed(State.EXITED, after=126, status=ExitStatus(signal=11), consequence=EVERYTHING),
+    changed(State.EXITED, after=126, status=KILLED, consequence=EVERYTHING),
+    changed(State.EXITED, after=126, status=KILLED, consequence=EVERYTHING, **OF_MEMORY),
+    changed(State.EXITED, status=THREE, consequence=ANEW, **NOT_READY),
+    changed(
+        State.EXITED, status=THREE, consequence="restarting in 2.00 s", restarts=2, **NOT_READY
+    ),
+    changed(
+        State.EXITED, after=126, status=THREE, reason="No space left on device", consequence=ANEW
+    ),
+    changed(State.EXITED, after=126, status=ZERO, consequence="restarting"),
+    StillRunning(("web.1", "worker.1"), 24.0),
+    LastStep("worker.1", Signals.SIGQUIT),
+    changed(State.KILLING, State.STOPPING, reason="did not stop within 25 s"),
+    changed(State.EXITED, State.KILLING, status=KILLED),
+    changed(State.EXITED, State.KILLING, status=KILLED, consequence=ANEW),
+    Unwell("web.1", "connection to localhost:8000 refused", 1, 3),
+    changed(State.STOPPING, reason="is unhealthy: no answer within 3 s, 3 times in a row"),
+    changed(State.STOPPING, reason="is unhealthy: no WATCHDOG=1 for 30 s"),
+    changed(State.STOPPING, reason="is unhealthy: it said WATCHDOG=trigger"),
+    changed(State.STOPPING, reason="was not ready within 60 s"),
+    changed(State.STOPPING, reason="uses 530 MB, its MAX_MEMORY is 512 MB"),
     changed(
         State.FATAL,
         State.STARTING,
-        detail="Resource temporarily unavailable; stopping everything",
+        reason="Resource temporarily unavailable",
+        consequence=EVERYTHING,
     ),
+    changed(State.FATAL, State.EXITED, reason="5 starts within 60 s", consequence=EVERYTHING),
     AllStopped(0, 0.21),
 ]
+# What is not a word of report.py, by its beginning.
+OTHER_LINES = (
+    *("supervising ", "killed what was left behind: ", "web.1: 3 messages to "),
+    *("the preload left the thread ", "starting by spawn: "),
+)
 
 
 @pytest.mark.parametrize("effect", LINES, ids=lambda effect: str(report.line(effect)))
 def test_every_line_of_the_report_is_documented(effect: Any) -> None:
-    lines = [code(cell)[0] for cell, _ in table("reference/output.md", "line")]
+    assert report.line(effect) in documented_lines()
 
-    assert report.line(effect) in lines
+
+def documented_lines() -> list[str]:
+    pages = [rows[1:] for rows in tables(read("reference/output.md")) if rows[0][0] == "line"]
+    return [code(cell)[0] for rows in pages for cell, _ in rows]
+
+
+def test_no_line_is_documented_that_nobody_says() -> None:
+    known = {report.line(effect) for effect in LINES}
+
+    unknown = [line for line in documented_lines() if line not in known]
+
+    assert [line for line in unknown if not line.startswith(OTHER_LINES)] == []
+
+
+def shape(line: str) -> str:
+    """A line without what differs from run to run."""
+    line = re.sub(r"[\w-]+\.\d+\b(?! s\b)", "NAME", line)
+    line = re.sub(r"NAME(, NAME)+", "NAME", line)
+    line = re.sub(r"SIG[A-Z]+", "SIGNAL", line)
+    return re.sub(r"\d+(\.\d+)?", "N", line)
+
+
+@pytest.mark.parametrize("page", ["explanation/how-it-stops.md", "reference/output.md"])
+def test_the_logs_that_are_shown_have_only_documented_lines(page: str) -> None:
+    known = {shape(line) for line in documented_lines()}
+    shown = re.findall(r"^\d\d:\d\d:\d\d system +\| (.*)$", read(page), re.MULTILINE)
+
+    assert shown
+    assert [line for line in shown if shape(line) not in known] == []
+
+
+# ---- the diagram of states ----
+
+
+def test_the_diagram_of_states_is_the_one_that_is_generated() -> None:
+    made = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "state_diagram.py")],
+        env={**os.environ, "PYTHONPATH": str(SOURCE.parent)},
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
+
+    assert made.stdout in read("reference/states.md")
+
+
+def test_the_usual_lives_are_made_of_legal_moves() -> None:
+    for life, _ in table("reference/states.md", "a life"):
+        states = [State[name] for name in life.split(", ")]
+
+        assert states[0] is State.STOPPED
+        assert all(new in MOVES[old] for old, new in zip(states, states[1:])), life

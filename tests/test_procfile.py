@@ -24,6 +24,15 @@ def test_honcho_reads_what_is_printed() -> None:
     assert said.endswith("prodserver 9\n")
 
 
+def test_oneshots_are_left_out() -> None:
+    """honcho and its like stop everything when one line has ended."""
+    processes = {"migrate": sleeper(TYPE="oneshot"), "web": sleeper()}
+
+    for chosen in ([], ["web", "migrate"]):
+        said = prodserver(processes, "--procfile", *chosen)
+        assert said == "web: python manage.py prodserver web\n"
+
+
 @pytest.mark.timeout(30)
 def test_the_example_is_what_is_printed_for_the_quickstart(
     site: Site,

@@ -31,12 +31,17 @@ STAY: dict[str, Any] = {"BACKEND": COMMAND, "ARGS": ["tell", "--stay"]}
 
 
 def test_list_is_a_table() -> None:
-    processes = {"web": {"BACKEND": GUNICORN, "REPLICAS": 2}, "celery-worker": {"BACKEND": CELERY}}
+    processes = {
+        "migrate": {"BACKEND": COMMAND, "TYPE": "oneshot"},
+        "web": {"BACKEND": GUNICORN, "REPLICAS": 2},
+        "celery-worker": {"BACKEND": CELERY},
+    }
 
     assert prodserver(processes, "--list").splitlines() == [
-        "NAME           TYPE     BACKEND                                             REPLICAS",
-        "web            service  django_prodserver.backends.gunicorn.GunicornServer  2",
-        "celery-worker  service  django_prodserver.backends.celery.CeleryWorker      1",
+        "NAME           TYPE     BACKEND                                               REPLICAS",
+        "migrate        oneshot  django_prodserver.backends.command.ManagementCommand  1",
+        "web            service  django_prodserver.backends.gunicorn.GunicornServer    2",
+        "celery-worker  service  django_prodserver.backends.celery.CeleryWorker        1",
     ]
 
 
@@ -122,6 +127,24 @@ def test_dry_run_of_some_counts_and_extra_arguments() -> None:
     assert said == "worker.1: ShellCommand sleep 1000 --all -x\n"
 
 
+def test_dry_run_is_in_the_order_of_the_start() -> None:
+    processes = {
+        "web": sleeper(AFTER=["migrate"], REPLICAS=2),
+        "migrate": sleeper(TYPE="oneshot", AFTER=["wait"]),
+        "worker": sleeper(),
+        "wait": sleeper(TYPE="oneshot"),
+    }
+
+    def started(*arguments: str) -> list[str]:
+        lines = prodserver(processes, "--dry-run", *arguments).splitlines()
+        return [line.partition(":")[0] for line in lines]
+
+    assert started() == ["worker.1", "wait.1", "migrate.1", "web.1", "web.2"]
+    assert started("web=1", "migrate") == ["migrate.1", "web.1"]
+    # It is waited for only where it runs as well.
+    assert started("web=1", "wait", "worker") == ["web.1", "wait.1", "worker.1"]
+
+
 def test_the_node_name_of_a_celery_worker_can_be_chosen() -> None:
     for arguments in ({"hostname": "mine@%h"}, {"n": "mine@%h"}, ["-nmine@%h"]):
         entry = {"BACKEND": CELERY, "APP": "celery.current_app", "ARGS": arguments}
@@ -168,6 +191,18 @@ def test_one_process_is_the_manage_py_process_itself(
 
     assert run.raw == [f"argv {['prodserver', *(arguments or ['--stop-timeout=5'])]}", "COLOUR red"]
     assert run.end(signal.SIGTERM) == -signal.SIGTERM
+
+
+def test_no_names_mean_the_first_service(site: Site) -> None:
+    done = {"BACKEND": COMMAND, "ARGS": ["tell"], "TYPE": "oneshot"}
+
+    run = site({"first": done, "second": {**STAY, "ENV": {"COLOUR": "blue"}}}, "--color=never")
+    run.wait_for("", "COLOUR blue")
+    assert run.end(signal.SIGTERM) == -signal.SIGTERM
+
+    only = site({"first": {**done, "ENV": {"COLOUR": "green"}}, "second": done}, "--color=never")
+    assert only.end() == 0
+    assert only.raw[-1] == "COLOUR green"
 
 
 def test_extra_arguments_go_to_the_software(site: Site) -> None:

@@ -5,24 +5,36 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    Optional,
-    TypeVar,
-    Union,
-    get_args,
-    get_origin,
-)
+from typing import Annotated, Any, Callable, Literal, Optional, get_args, get_origin
 
 import msgspec
 from django.conf import settings
 from django.utils.functional import Promise
 
-from .supervisor.lines import MAX_LINE
+from .schema import (
+    Backoff,
+    EffectiveSettings,
+    HealthCheck,
+    ProcessSettings,
+    SupervisorSettings,
+    memory_size,
+)
+
+__all__ = [
+    "PROCESSES",
+    "SUPERVISOR",
+    "Configuration",
+    "ConfigurationError",
+    "EffectiveSettings",
+    "Finding",
+    "ProcessSettings",
+    "SupervisorSettings",
+    "did_you_mean",
+    "load",
+    "path",
+]
 
 PROCESSES = "PRODUCTION_PROCESSES"
 SUPERVISOR = "PRODUCTION_SUPERVISOR"
@@ -31,39 +43,6 @@ SUPERVISOR = "PRODUCTION_SUPERVISOR"
 NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 EXAMPLE_BACKEND = "django_prodserver.backends.gunicorn.GunicornServer"
-
-# msgspec reads these at run time, on Python 3.9 too: hence no `X | Y` here.
-Scalar = Union[str, int, float, bool, None]
-Arguments = Union[str, list[str], dict[str, Union[Scalar, list[Union[str, int, float]]]]]
-Signal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"]
-# At most a week: poll(2) takes milliseconds as an int, which are 24 days.
-WEEK = 7 * 24 * 3600
-Seconds = Annotated[float, msgspec.Meta(gt=0, le=WEEK)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-
-
-class ProcessSettings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
-    """One entry of PRODUCTION_PROCESSES; its keys are the names of the fields in capitals."""
-
-    backend: str
-    args: Arguments = msgspec.field(default_factory=dict)
-    app: Optional[str] = None
-    env: dict[str, str] = msgspec.field(default_factory=dict)
-    replicas: Count = 1
-    type: Literal["service"] = "service"
-    stop_signal: Optional[Signal] = None
-    stop_timeout: Optional[Seconds] = None
-
-
-class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True, rename="upper"):
-    """PRODUCTION_SUPERVISOR: for all processes, and for the supervisor itself."""
-
-    # Below Kubernetes' 30 s, so that the supervisor is still there to say who hung.
-    stop_timeout: Seconds = 25.0
-    timestamps: bool = True
-    color: Literal["auto", "always", "never"] = "auto"
-    max_line: Count = MAX_LINE
-    preload: list[str] = msgspec.field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -103,21 +82,48 @@ class Configuration:
         }
         return Configuration(processes, msgspec.structs.replace(self.supervisor, **given))
 
+    def effective(self, name: str) -> EffectiveSettings:
+        """What counts for a process: its own settings, and the defaults where it has none."""
+        values = msgspec.structs.asdict(self.processes[name])
+        defaults = msgspec.structs.asdict(self.supervisor)
+        if values["type"] == "oneshot":
+            # What has finished is not to be started anew, and what migrates a database is not to
+            # be stopped half-way because of a limit that was meant for servers.
+            if defaults["restart"] == "always":
+                defaults["restart"] = "on-failure"
+            defaults["max_memory"] = None
+        values.update({key: defaults.get(key) for key in values if values[key] is None})
+        if values["max_memory"] is not None:
+            values["max_memory"] = memory_size(values["max_memory"])
+        return EffectiveSettings(**values)
 
-_S = TypeVar("_S", ProcessSettings, SupervisorSettings)
+    def starting_order(self, names: Iterable[str]) -> list[str]:
+        """Each name behind those that it comes AFTER, otherwise as they are given.
+
+        Who is not among the names is waited for by nobody.
+        """
+        waiting = {name: set(self.processes[name].after) for name in names}
+        order = []
+        while waiting:
+            name = next(name for name, after in waiting.items() if not after & waiting.keys())
+            order.append(name)
+            del waiting[name]
+        return order
 
 
 def load() -> Configuration:
     """Read both settings. Raises ConfigurationError with every mistake in them."""
     findings: list[Finding] = []
     processes = _processes(findings)
-    supervisor = _struct(
+    supervisor = _fields(
         SUPERVISOR, getattr(settings, SUPERVISOR, {}), SupervisorSettings, findings
     )
     if findings:
         raise ConfigurationError(findings)
-    assert supervisor is not None
-    return Configuration(processes, supervisor)
+    return Configuration(
+        {name: ProcessSettings(**values) for name, values in processes.items()},
+        SupervisorSettings(**supervisor),
+    )
 
 
 def path(name: str, key: str = "") -> str:
@@ -132,14 +138,17 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     return f"Did you mean {spelt[near[0]]!r}? " if near else ""
 
 
-def _processes(findings: list[Finding]) -> dict[str, ProcessSettings]:
+# Below, a setting is a mapping of the fields that are right, so that rules about several of them
+# hold even where another one is wrong. It becomes a struct once there are no findings.
+
+
+def _processes(findings: list[Finding]) -> dict[str, dict[str, Any]]:
     entries = getattr(settings, PROCESSES, None)
     example = f"Add {PROCESSES} = {{'web': {{'BACKEND': {EXAMPLE_BACKEND!r}}}}} to your settings."
     if entries is None:
         findings.append(Finding("W001", f"{PROCESSES} is not set.", example, warning=True))
     elif not isinstance(entries, Mapping):
-        found = type(entries).__name__
-        message = f"{PROCESSES} is a {found}, not a mapping of names to processes."
+        message = f"{PROCESSES} is {_a(entries)}, not a mapping of names to processes."
         findings.append(Finding("E001", message, example))
     elif not entries:
         findings.append(Finding("E001", f"{PROCESSES} is empty.", example))
@@ -148,7 +157,7 @@ def _processes(findings: list[Finding]) -> dict[str, ProcessSettings]:
     return {}
 
 
-def _entries(entries: Mapping[Any, Any], findings: list[Finding]) -> dict[str, ProcessSettings]:
+def _entries(entries: Mapping[Any, Any], findings: list[Finding]) -> dict[str, dict[str, Any]]:
     processes = {}
     for name, entry in entries.items():
         if not isinstance(name, str) or not NAME.fullmatch(name):
@@ -156,38 +165,89 @@ def _entries(entries: Mapping[Any, Any], findings: list[Finding]) -> dict[str, P
             hint = "Use letters, digits, - and _ only: the name becomes one in a Procfile."
             findings.append(Finding("E002", message, hint))
             continue
-        process = _struct(path(name), entry, ProcessSettings, findings)
-        if process is not None:
-            processes[name] = process
-            findings += _impossible_variables(path(name, "ENV"), process.env)
+        values = _fields(path(name), entry, ProcessSettings, findings)
+        findings += _impossible_variables(path(name, "ENV"), values.get("env", {}))
+        findings += _not_for_a_oneshot(name, values)
+        findings += _not_to_be_after(name, values.get("after", ()), list(entries))
+        processes[name] = values
+    findings += _circles({name: values.get("after", ()) for name, values in processes.items()})
     return processes
 
 
-def _struct(where: str, value: Any, kind: type[_S], findings: list[Finding]) -> Optional[_S]:
+def _fields(
+    where: str, value: Any, kind: type[msgspec.Struct], findings: list[Finding]
+) -> dict[str, Any]:
     """Convert a mapping key by key, so that one mistake does not hide the next."""
     fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
     if not isinstance(value, Mapping):
-        message = f"{where} is a {type(value).__name__}, not a mapping."
+        message = f"{where} is {_a(value)}, not a mapping."
         findings.append(Finding("E004", message, f"Its keys can be {', '.join(fields)}."))
-        return None
-    mistakes: list[Finding] = []
-    converted = {}
+        return {}
+    converted: dict[str, Any] = {}
     for key, given in value.items():
         if key not in fields:
             message = f"{where}[{key!r}] is not a known key."
             hint = f"{did_you_mean(key, fields)}Known: {', '.join(fields)}."
-            mistakes.append(Finding("E003", message, hint))
+            findings.append(Finding("E003", message, hint))
             continue
-        try:
-            converted[fields[key].name] = msgspec.convert(_plain(given), fields[key].type)
-        except msgspec.ValidationError as error:
-            mistakes += _wrong_values(f"{where}[{key!r}]", given, fields[key].type, error)
+        mistakes: list[Finding] = []
+        found = _value(f"{where}[{key!r}]", given, fields[key].type, mistakes)
+        findings += mistakes
+        if not mistakes:
+            converted[fields[key].name] = found
     for key, field in fields.items():
         if field.required and key not in value:
             hint = "Name the class that runs it, such as " + repr(EXAMPLE_BACKEND) + "."
-            mistakes.append(Finding("E005", f"{where} has no {key!r}.", hint))
-    findings += mistakes
-    return None if mistakes else kind(**converted)
+            findings.append(Finding("E005", f"{where} has no {key!r}.", hint))
+    if kind is HealthCheck:
+        findings += _not_one_probe(where, value)
+    if kind is Backoff:
+        findings += _shrinking(where, value, converted)
+    return converted
+
+
+def _value(where: str, given: Any, kind: Any, findings: list[Finding]) -> Any:
+    struct = _struct(kind)
+    if struct is not None and given is not None:
+        before = len(findings)
+        values = _fields(where, given, struct, findings)
+        return struct(**values) if len(findings) == before else None
+    try:
+        converted = msgspec.convert(_plain(given), kind)
+    except msgspec.ValidationError as error:
+        findings += _wrong_values(where, given, kind, error)
+        return None
+    for form, reader, hint in _readers(kind):
+        if isinstance(converted, form):
+            try:
+                reader(converted)
+            except ValueError as error:
+                findings.append(Finding("E004", f"{where}: {error}.", hint))
+    return converted
+
+
+def _struct(kind: Any) -> Optional[type[msgspec.Struct]]:
+    """The struct that a mapping becomes, also where it may be None."""
+    for one in (kind, *get_args(kind)):
+        if isinstance(one, type(msgspec.Struct)):
+            return one
+    return None
+
+
+def _readers(kind: Any) -> Iterator[tuple[type, Callable[[Any], object], str]]:
+    """What reads the texts of a type: of which form they are, the reader, and a hint."""
+    if get_origin(kind) is Annotated:
+        form, meta = get_args(kind)
+        if meta.extra:
+            yield get_origin(form) or form, meta.extra["reader"], meta.description
+        return
+    for part in get_args(kind):
+        yield from _readers(part)
+
+
+def _a(value: object) -> str:
+    kind = type(value).__name__
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _plain(value: Any) -> Any:
@@ -239,6 +299,79 @@ def _impossible_variables(where: str, env: Mapping[str, str]) -> Iterator[Findin
             yield Finding("E004", f"{where} has a variable named {name!r}.", hint)
         elif "\0" in value:
             yield Finding("E004", f"{where}[{name!r}] has a null character in it.")
+
+
+def _not_one_probe(where: str, value: Mapping[Any, Any]) -> Iterator[Finding]:
+    probes = ("HTTP", "TCP", "COMMAND")
+    given = [probe for probe in probes if value.get(probe) is not None]
+    hint = f"Give it exactly one of {', '.join(probes)}."
+    if not given:
+        yield Finding("E004", f"{where} does not say what to probe.", hint)
+    elif len(given) > 1:
+        yield Finding("E004", f"{where} has {' and '.join(given)} at once.", hint)
+
+
+def _shrinking(
+    where: str, given: Mapping[Any, Any], values: Mapping[str, Any]
+) -> Iterator[Finding]:
+    if any(key.upper() in given and key not in values for key in ("initial", "max")):
+        return
+    backoff = Backoff(**values)
+    if backoff.initial > backoff.max:
+        message = f"{where} has an INITIAL of {backoff.initial:g} s above its MAX of "
+        message += f"{backoff.max:g} s."
+        yield Finding("E012", message, "Raise MAX: the pause grows from INITIAL up to it.")
+
+
+def _not_for_a_oneshot(name: str, values: Mapping[str, Any]) -> Iterator[Finding]:
+    if values.get("type") != "oneshot":
+        return
+    if values.get("restart") == "always":
+        message = f"{path(name, 'RESTART')} is 'always', but its TYPE is 'oneshot'."
+        yield Finding("E012", message, "Use 'on-failure': a oneshot is done once it exits with 0.")
+    for key in ("READY_TIMEOUT", "HEALTHCHECK", "WATCHDOG"):
+        if values.get(key.lower()) is not None:
+            message = f"{path(name, key)} is for a service, but its TYPE is 'oneshot'."
+            yield Finding("E012", message, "Leave it out: a oneshot is done once it exits with 0.")
+
+
+def _not_to_be_after(name: str, after: Sequence[str], known: Sequence[Any]) -> Iterator[Finding]:
+    for other in dict.fromkeys(after):
+        if other == name:
+            yield Finding("E013", f"{path(name, 'AFTER')} names {name!r} itself.", "Leave it out.")
+        elif other not in known:
+            message = f"{path(name, 'AFTER')} names {other!r}, which is no process."
+            others = [str(one) for one in known if one != name]
+            hint = f"{did_you_mean(other, others)}Known: {', '.join(others)}."
+            yield Finding("E013", message, hint if others else "Leave it out.")
+
+
+def _circles(after: Mapping[str, Iterable[str]]) -> Iterator[Finding]:
+    """Ways over others back to where they began: without the last arrow of each there are none."""
+    # Names that are unknown, or of the process itself, are findings already.
+    after = {
+        name: [other for other in dict.fromkeys(others) if other in after and other != name]
+        for name, others in after.items()
+    }
+    followed: set[str] = set()
+    for first in after:
+        if first in followed:
+            continue
+        way = {first: iter(after[first])}
+        while way:
+            here = next(reversed(way))
+            following = next(way[here], None)
+            if following is None:
+                followed.add(here)
+                del way[here]
+            elif following in way:
+                names = list(way)
+                circle = " -> ".join([*names[names.index(following) :], following])
+                message = f"{path(following, 'AFTER')} leads back to it: {circle}."
+                hint = "An arrow means 'comes after': take one of them away."
+                yield Finding("E013", message, hint)
+            elif following not in followed:
+                way[following] = iter(after[following])
 
 
 def _choices(kind: Any) -> list[str]:

@@ -15,8 +15,12 @@ from django.utils.module_loading import import_string
 from .backends import BUILT_IN
 from .backends.application import describe
 from .backends.base import Address, BaseServerBackend, PrintsOnly
-from .conf import Configuration, ConfigurationError, Finding, ProcessSettings, did_you_mean, path
+from .conf import Configuration, ConfigurationError, Finding, did_you_mean, path
 from .posix import address
+from .schema import EffectiveSettings, http_target
+
+# A server that listens everywhere is asked at this machine.
+EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 @dataclass(frozen=True)
@@ -24,10 +28,13 @@ class Process:
     """One entry of PRODUCTION_PROCESSES with its backend's class and its values decided."""
 
     name: str
-    settings: ProcessSettings
+    settings: EffectiveSettings
     backend_class: type[BaseServerBackend]
-    stop_timeout: float
     extra: Sequence[str] = ()
+
+    @property
+    def stop_timeout(self) -> float:
+        return self.settings.stop_timeout
 
     @property
     def instances(self) -> list[str]:
@@ -44,8 +51,8 @@ class Process:
         config: dict[str, Any] = {
             "ARGS": given.args,
             "ENV": given.env,
-            "STOP_TIMEOUT": self.stop_timeout,
-            "REPLICAS": self.settings.replicas,
+            "STOP_TIMEOUT": given.stop_timeout,
+            "REPLICAS": given.replicas,
         }
         if given.app is not None:
             config["APP"] = given.app
@@ -58,8 +65,24 @@ class Process:
     def stop_signal(self, backend: BaseServerBackend) -> Signals:
         return Signals[self.settings.stop_signal or backend.stop_signal]
 
+    def last_signal(self, backend: BaseServerBackend) -> Optional[Signals]:
+        """The second step of a stop, unless it would be the first one again."""
+        signal = Signals[backend.last_signal] if backend.last_signal else None
+        return None if signal is self.stop_signal(backend) else signal
+
     def forwards(self, backend: BaseServerBackend) -> frozenset[Signals]:
         return frozenset(Signals[name] for name in backend.forwards)
+
+    def health_address(self) -> Optional[tuple[str, int]]:
+        """Where a connection from this machine reaches it: the first host and port it serves.
+
+        None where it serves none that can be known beforehand. This may import its software: see
+        `importable_here`.
+        """
+        try:
+            return _reachable(self.probe.addresses())
+        except PrintsOnly:
+            return None
 
 
 def resolve(
@@ -78,17 +101,17 @@ def resolve(
     findings: list[Finding] = []
     processes = []
     for name in names:
-        settings = configuration.processes[name]
+        settings = configuration.effective(name)
         backend_class = _import_backend(name, settings, findings)
         if backend_class is not None:
-            timeout = settings.stop_timeout or configuration.supervisor.stop_timeout
-            processes.append(Process(name, settings, backend_class, timeout, extra))
+            processes.append(Process(name, settings, backend_class, extra))
     for process in processes:
         findings += _problems(process)
     if starting and not findings:
         found = listening(processes, findings)
         findings += _too_many(found)
         findings += _conflicts(found)
+        findings += _nowhere_to_ask(processes, found)
     if findings:
         raise ConfigurationError(findings)
     return processes
@@ -136,7 +159,7 @@ def listening(
 
 
 def _import_backend(
-    name: str, settings: ProcessSettings, findings: list[Finding]
+    name: str, settings: EffectiveSettings, findings: list[Finding]
 ) -> Optional[type[BaseServerBackend]]:
     where = f"{path(name, 'BACKEND')} is {settings.backend!r}, which"
     try:
@@ -203,6 +226,29 @@ def _conflicts(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:
             at = str(here) if here.at == there.at else f"{here} and {there}"
             message = f"{path(one.name)} and {path(other.name)} cannot both listen at {at}."
             yield Finding("E009", message, "Choose another address in the ARGS of one of them.")
+
+
+def _nowhere_to_ask(
+    processes: Iterable[Process], found: Sequence[tuple[Process, Address]]
+) -> Iterator[Finding]:
+    """Health checks of a path alone, where no host and port are known to go with it."""
+    for process in processes:
+        check = process.settings.healthcheck
+        if check is None or check.http is None or http_target(check.http).host is not None:
+            continue
+        if _reachable(where for one, where in found if one is process) is None:
+            message = f"{path(process.name, 'HEALTHCHECK')}['HTTP'] is {check.http!r}, but it is "
+            message += "not known at which host and port the process will listen."
+            hint = "Write a whole URL, such as 'http://127.0.0.1:8000/health'."
+            yield Finding("E004", message, hint)
+
+
+def _reachable(addresses: Iterable[Address]) -> Optional[tuple[str, int]]:
+    for where in addresses:
+        if not isinstance(where.at, str) and not where.chosen_by_the_system:
+            host, port = where.at
+            return EVERYWHERE.get(host, host), port
+    return None
 
 
 def _collide(here: Address, there: Address) -> bool:

@@ -5,17 +5,22 @@ One run for all tests: with that broker a worker needs five seconds and more to 
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import celery
 import psutil
 import pytest
 
+from django_prodserver.backends.celery import CeleryWorker
 from tests.functional.helpers import Run
-from tests.inside import BEAT, CELERY
+from tests.inside import BEAT, CELERY, free_port
 from tests.running import Site, sites
 
 pytestmark = pytest.mark.timeout(90)
@@ -154,3 +159,163 @@ def test_a_worker_that_is_asked_to_execute_itself_anew_gets_itself_back(site: Si
     run.signal(signal.SIGTERM)
     run.wait_for("system", "SIGTERM received")
     assert run.end(signal.SIGTERM) == 128 + signal.SIGTERM
+
+
+# As WATCHDOG_USEC has it: short, so that nobody waits for long.
+WATCHDOG = str(10**6)
+# In seconds: a loop that turns has pinged by then; one that hangs never does.
+SILENCE = 3.0
+
+
+@dataclass
+class Systemd:
+    """Somebody who has started a process, and wants to hear of it."""
+
+    environ: dict[str, str]
+    socket: socket.socket
+
+    def hear(self) -> bytes:
+        self.socket.settimeout(None)
+        return self.socket.recv(100)
+
+    def wait_for_ready(self) -> None:
+        while self.hear() != b"READY=1":
+            """It has looked for its broker before, and pinged meanwhile."""
+
+    def forget(self) -> None:
+        """Whatever was said until now."""
+        self.socket.setblocking(False)
+        with suppress(BlockingIOError):
+            while self.socket.recv(100):
+                """Each datagram is one message."""
+
+    def hears_nothing(self) -> bool:
+        self.forget()
+        self.socket.settimeout(SILENCE)
+        try:
+            self.socket.recv(100)
+        except socket.timeout:
+            return True
+        return False
+
+
+@contextmanager
+def systemd(folder: Path) -> Iterator[Systemd]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(folder / "notify"))
+        environ = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": WATCHDOG}
+        yield Systemd(environ, listener)
+
+
+@pytest.fixture(name="listener")
+def listener_fixture(tmp_path: Path) -> Iterator[Systemd]:
+    with systemd(tmp_path) as listener:
+        yield listener
+
+
+def alone(**entry: Any) -> dict[str, Any]:
+    args = {**PROCESSES["worker"]["ARGS"], **entry.pop("ARGS", {})}
+    return {"worker": {**PROCESSES["worker"], "REPLICAS": 1, "ARGS": args, **entry}}
+
+
+def test_a_worker_pings_as_long_as_its_main_loop_turns(site: Site, listener: Systemd) -> None:
+    """With `-P solo` a task in hand holds up the main loop; the timer's thread goes on."""
+    site.hold("task")
+    entry = alone(ARGS={"P": "solo", "without-heartbeat": True})
+    run = site(entry, "worker", env=listener.environ)
+    listener.wait_for_ready()
+    assert [listener.hear() for _ in range(2)] == [b"WATCHDOG=1"] * 2
+
+    site.send(("hold", ["task"], "celery"))
+    run.wait_for("", "task in hand")
+    assert listener.hears_nothing()
+    site.release("task")
+    assert listener.hear() == b"WATCHDOG=1"
+
+    run.signal(signal.SIGSTOP)
+    os.waitpid(run.pid, os.WUNTRACED)
+    assert listener.hears_nothing()
+    run.signal(signal.SIGCONT)
+    assert listener.hear() == b"WATCHDOG=1"
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_a_worker_pings_while_it_waits_for_its_broker(site: Site, listener: Systemd) -> None:
+    source = f"""
+        from celery import Celery
+
+        app = Celery("unreachable", broker="amqp://127.0.0.1:{free_port()}")
+    """
+    files = {"unreachable.py": source}
+    run = site(alone(APP="unreachable.app"), "worker", env=listener.environ, files=files)
+
+    assert [listener.hear() for _ in range(3)] == [b"WATCHDOG=1"] * 3
+
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_a_worker_that_does_not_ping_is_replaced(site: Site) -> None:
+    entry = alone(ARGS={"P": "solo"}, WATCHDOG=4, STOP_TIMEOUT=1, RESTART="on-failure")
+    run = site(entry)
+    run.wait_for_each({"worker.1": r"worker\.1@\S+ ready", "system": "all 1 ready"})
+    (hung,) = psutil.Process(run.pid).children()
+
+    hung.suspend()
+    run.wait_for("system", r"worker\.1 .*no WATCHDOG=1 for 4 s")
+    run.wait_for("worker.1", r"worker\.1@\S+ ready")
+
+    assert not hung.is_running()
+    # Twice, not to wait for it to stop.
+    run.signal(signal.SIGTERM)
+    run.wait_for("system", "SIGTERM received")
+    assert run.end(signal.SIGTERM) == 128 + signal.SIGTERM
+
+
+def test_beat_pings_however_long_nothing_is_due(site: Site, listener: Systemd) -> None:
+    run = site({"beat": PROCESSES["beat"]}, "beat", env=listener.environ)
+
+    heard = [listener.hear() for _ in range(4)]
+
+    assert heard == [b"READY=1", b"WATCHDOG=1", b"WATCHDOG=1", b"WATCHDOG=1"]
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_nobody_pings_unless_somebody_listens_for_it(site: Site, listener: Systemd) -> None:
+    environ = {"NOTIFY_SOCKET": listener.environ["NOTIFY_SOCKET"]}
+    run = site({"beat": PROCESSES["beat"]}, "beat", env=environ)
+
+    assert listener.hear() == b"READY=1"
+    assert listener.hears_nothing()
+
+    assert run.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.skipif(celery.VERSION < (5, 5), reason="a warm shutdown cannot be cut short")
+def test_the_second_step_gives_a_task_that_hangs_back_to_the_broker(site: Site) -> None:
+    site.hold("task")
+    site.send(("hold", ["task"], "celery"))
+    source = """
+        import logging
+
+        from workers import app
+
+        app.conf.task_acks_late = True
+        logging.getLogger("celery.bootsteps").setLevel("DEBUG")
+    """
+    entry = alone(APP="late_acks.app")
+    run = site(entry, "worker", files={"late_acks.py": source})
+    run.wait_for("", "task in hand")
+    assert messages(site) == 0
+    run.signal(signal.SIGTERM)
+    # Not earlier: SIGQUIT in the same moment as SIGTERM may leave Celery 5.7 hanging.
+    run.wait_for("", "Stopping Pool")
+
+    assert run.end(signal.Signals[str(CeleryWorker.last_signal)]) == 0
+
+    assert messages(site) == 1
+    assert "task done" not in run.said("")
+
+
+def messages(site: Site) -> int:
+    """How many tasks the broker holds."""
+    return len(list((site.project / "messages").glob("*.celery.msg")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 import pytest
 
@@ -40,3 +41,45 @@ def test_alone_it_stops_when_it_is_idle(site: Site) -> None:
     run.wait_for("", "Starting worker")
 
     assert run.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("args", [{"max-tasks": 1}, {"batch": True}])
+def test_it_ends_with_0_after_as_much_work_as_it_is_told(site: Site, args: dict[str, Any]) -> None:
+    site.hold("task")
+    site.send(("django_hold", ["task"], ""))
+    run = site({"tasks": {"BACKEND": DJANGO_TASKS, "ARGS": args}}, "tasks")
+    run.wait_for("", "task in hand")
+    site.release("task")
+
+    assert run.end() == 0
+    assert "task done" in run.said("")
+    assert sum("exiting gracefully" in line for line in run.said("")) == 1
+
+
+def test_with_a_limit_of_work_it_is_to_be_started_anew(site: Site) -> None:
+    cases: list[tuple[Any, bool]] = [
+        ({}, False),
+        ({"max-tasks": 1}, True),
+        ({"batch": True}, True),
+        ({"batch": False}, False),
+        (["--max-t", "1"], True),
+        ({"max-tasks": "many"}, False),
+        ({"unknown": 1}, False),
+        ({"help": True}, False),
+    ]
+    source = f"""
+        import django
+
+        from django_prodserver.backends.django_tasks import DjangoTasksWorker
+
+        django.setup()
+        for args in {[args for args, _ in cases]!r}:
+            worker = DjangoTasksWorker(ARGS=args, STOP_TIMEOUT=25.0, REPLICAS=1)
+            print(worker.recycles())
+    """
+    settings = {"DJANGO_SETTINGS_MODULE": "settings"}
+    program = ("-W", "ignore", "ask.py")
+    run = site(TASKS, "any", program=program, files={"ask.py": source}, env=settings)
+
+    assert run.end() == 0
+    assert run.said("") == [str(recycles) for _, recycles in cases]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from django_prodserver.backends.uvicorn import UvicornServer
 from tests.inside import UVICORN, UVICORN_WSGI, free_port
 from tests.running import Request, Site, get
 
@@ -92,3 +94,61 @@ def test_alone_it_ends_as_it_does_from_its_own_command_line(
 
     assert get(port).startswith("served by ")
     assert run.end(signal.SIGTERM) == status
+
+
+@pytest.mark.parametrize("backend", [UVICORN, UVICORN_WSGI])
+def test_it_ends_with_0_after_as_many_requests_as_it_is_told(
+    site: Site, backend: str, tmp_path: Path
+) -> None:
+    port = free_port()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        run = site(
+            {"web": {"BACKEND": backend, "ARGS": {"port": port, "limit-max-requests": 2}}},
+            "web",
+            env={"NOTIFY_SOCKET": str(tmp_path / "notify")},
+        )
+        assert systemd.recv(100) == b"READY=1"
+
+    for _ in range(2):
+        assert get(port).startswith("served by ")
+
+    assert run.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "environ", "recycles"),
+    [
+        ({}, {}, False),
+        ({"limit-max-requests": 2}, {}, True),
+        ({"limit-max-requests": 2, "workers": 1}, {"WEB_CONCURRENCY": "2"}, True),
+        ({"limit-max-requests": 2, "workers": 2}, {}, False),
+        ({"limit-max-requests": 2}, {"WEB_CONCURRENCY": "2"}, False),
+        ({"limit-max-requests": 2, "reload": True}, {}, False),
+        ({}, {"UVICORN_LIMIT_MAX_REQUESTS": "2"}, True),
+        ({}, {"UVICORN_LIMIT_MAX_REQUESTS": "2", "UVICORN_WORKERS": "2"}, False),
+        ({"limit-max-requests": "many"}, {}, False),
+        ({"limit-max-requests": 2, "version": True}, {}, False),
+    ],
+)
+def test_with_one_worker_and_a_limit_of_requests_it_is_to_be_started_anew(
+    args: dict[str, Any],
+    environ: dict[str, str],
+    recycles: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The variables may be those of the supervisor, or come from the ENV of the process."""
+    by_env = UvicornServer(ARGS=args, ENV=environ, STOP_TIMEOUT=25.0, REPLICAS=1)
+    assert by_env.recycles() is recycles
+    assert not set(environ) & set(os.environ)
+
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    inherited = UvicornServer(ARGS=args, ENV={}, STOP_TIMEOUT=25.0, REPLICAS=1)
+    assert inherited.recycles() is recycles
+
+
+def test_where_it_listens_may_come_from_its_env() -> None:
+    server = UvicornServer(ARGS={}, ENV={"UVICORN_PORT": "81"}, STOP_TIMEOUT=25.0, REPLICAS=1)
+
+    assert [where.at for where in server.addresses()] == [("127.0.0.1", 81)]

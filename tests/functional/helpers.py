@@ -113,6 +113,7 @@ class Run:
         self.output = Reader(output) if output is not None else None
         self.channel: Optional[Reader] = None
         self._stderr = stderr
+        self._released: set[int] = set()
 
     @property
     def stderr(self) -> str:
@@ -151,6 +152,20 @@ class Run:
         """Wait for what a child tells beside the supervisor; None once nobody is left to tell."""
         assert self.channel is not None
         return self.channel.line()
+
+    def held(self, name: str) -> int:
+        """The pid of this instance, which is `held` (see project/backends.py)."""
+        while True:
+            found = [re.fullmatch(r"held as (\d+)", text) for text in self.said(name)]
+            pids = {int(match[1]) for match in found if match} - self._released
+            if pids:
+                return pids.pop()
+            assert self.read() is not None, f"{name} was never held:\n" + "\n".join(self.raw)
+
+    def release(self, name: str) -> None:
+        pid = self.held(name)
+        self._released.add(pid)
+        self.kill(pid, signal.SIGALRM)
 
     def signal(self, number: signal.Signals) -> None:
         os.kill(self.pid, number)

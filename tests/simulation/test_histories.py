@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
-from signal import SIGINT, SIGTERM, SIGUSR1
+from signal import SIGINT, SIGQUIT, SIGTERM, SIGUSR1
 from typing import Any
 
 import pytest
 
-from django_prodserver.supervisor.model import ExitStatus, Spec
+from django_prodserver.supervisor.model import (
+    ExitStatus,
+    HealthCheck,
+    Notified,
+    Restart,
+    Spec,
+    Watchdog,
+)
 from django_prodserver.supervisor.run import run
 from django_prodserver.supervisor.supervisor import Supervisor
 
-from .world import Child, Member, World
+from .world import Child, Life, Member, World
 
 
 def child(name: str, stop_signal: Any = SIGTERM, **more: Any) -> Child:
     known = {key: more.pop(key) for key in list(more) if key in Spec.__annotations__}
-    return Child(Spec(name, stop_signal=stop_signal, **known), **more)
+    lives = more.pop("lives", None) or (Life(**more),)
+    return Child(Spec(name, stop_signal=stop_signal, **known), lives)
 
 
-def told(*children: Child, **more: Any) -> list[str]:
+def told(*children: Child, notifications: bool = False, **more: Any) -> list[str]:
     """Run them; return what was done and said, with the time."""
     world = World(children, **more)
     run(Supervisor([child.spec for child in children]), world)
-    return [f"{time:g} {what}" for time, what in world.trace]
+    return [
+        f"{time:g} {what}"
+        for time, what in world.trace
+        if notifications or not what.startswith("tell ")
+    ]
 
 
 def test_a_worker_fails_and_everything_stops() -> None:
     web = child("web.1", notifies=True, ready_after=0.5)
-    worker = child("worker.1", notifies=True, ready_after=1.0, exits_after=126.0)
-    failing = Child(worker.spec, ready_after=1.0, exits_after=126.0, status=ExitStatus(code=1))
+    failed = ExitStatus(code=1)
+    worker = child("worker.1", notifies=True, ready_after=1.0, exits_after=126.0, status=failed)
 
-    assert told(web, failing, signals=[(600.0, SIGTERM)]) == [
+    assert told(web, worker, signals=[(600.0, SIGTERM)]) == [
         "0 spawn web.1 101",
         "0 spawn worker.1 102",
         "0.5 say web.1 ready after 0.50 s (pid 101)",
@@ -58,6 +70,7 @@ def test_control_c() -> None:
         "60 kill 101 SIGTERM",
         "60 kill 102 SIGINT",
         "60.75 say web.1 stopped after 0.75 s",
+        "61 say still running: worker.1; to be killed in 24.0 s",
         "62 say worker.1 stopped after 2.00 s",
         "62 say all stopped after 2.00 s; exit status 130",
     ]
@@ -69,6 +82,8 @@ def test_one_is_stubborn_and_its_children_too() -> None:
     assert told(stubborn, signals=[(10.0, SIGTERM)])[3:] == [
         "10 say SIGTERM received; stopping everything",
         "10 kill 101 SIGTERM",
+        "11 say still running: web.1; to be killed in 24.0 s",
+        "22.5 say still running: web.1; to be killed in 12.5 s",
         "35 say web.1 did not stop within 25 s; killing it and its process group",
         "35 killpg 101 SIGKILL",
         "35.25 say web.1 killed",
@@ -204,6 +219,177 @@ def test_one_ends_while_the_next_is_being_started() -> None:
         "1 kill 102 SIGTERM",
         "1 say worker.1 stopped after 0.00 s",
         "1 say all stopped after 0.00 s; exit status 3",
+    ]
+
+
+def test_migrations_come_first_and_a_worker_stops_before_what_it_needs() -> None:
+    migrate = child("migrate.1", oneshot=True, exits_after=2.0)
+    web = child("web.1", after=frozenset({"migrate.1"}), stops_after=1.0)
+    worker = child("worker.1", after=frozenset({"web.1"}), stops_after=0.5)
+
+    assert told(worker, migrate, web, signals=[(10.0, SIGTERM)]) == [
+        "0 spawn migrate.1 101",
+        "2 say migrate.1 finished after 2.00 s",
+        "2 spawn web.1 102",
+        "2 say web.1 ready after 0.00 s (pid 102)",
+        "2 spawn worker.1 103",
+        "2 say worker.1 ready after 0.00 s (pid 103)",
+        "2 say all 3 ready after 2.00 s",
+        "10 say SIGTERM received; stopping everything",
+        "10 kill 103 SIGTERM",
+        "10.5 say worker.1 stopped after 0.50 s",
+        "10.5 kill 102 SIGTERM",
+        "11.5 say web.1 stopped after 1.00 s",
+        "11.5 say all stopped after 1.50 s; exit status 0",
+    ]
+
+
+def test_a_failed_oneshot_stops_everything_before_anybody_who_needs_it_is_started() -> None:
+    migrate = child("migrate.1", oneshot=True, exits_after=2.0, status=ExitStatus(code=3))
+    web = child("web.1", after=frozenset({"migrate.1"}))
+
+    assert told(migrate, web) == [
+        "0 spawn migrate.1 101",
+        "2 say migrate.1 exited with status 3 after 2.00 s; stopping everything",
+        "2 say all stopped after 0.00 s; exit status 3",
+    ]
+
+
+def test_a_crash_loop_ends_at_the_start_limit() -> None:
+    crash = Life(exits_after=0.25, status=ExitStatus(code=7))
+    worker = child("worker.1", restart=Restart.ON_FAILURE, start_burst=3, lives=(crash,))
+    again = "say worker.1 exited with status 7 after 0.25 s, restarted once so far"
+
+    assert told(worker, child("web.1")) == [
+        "0 spawn worker.1 101",
+        "0 say worker.1 ready after 0.00 s (pid 101)",
+        "0 spawn web.1 102",
+        "0 say web.1 ready after 0.00 s (pid 102)",
+        "0 say all 2 ready after 0.00 s",
+        "0.25 say worker.1 exited with status 7 after 0.25 s; restarting in 0.50 s",
+        "0.75 spawn worker.1 103",
+        "0.75 say worker.1 ready after 0.00 s (pid 103)",
+        f"1 {again}; restarting in 1.00 s",
+        "2 spawn worker.1 104",
+        "2 say worker.1 ready after 0.00 s (pid 104)",
+        "2.25 say worker.1 exited with status 7 after 0.25 s, restarted 2 times so far",
+        "2.25 say worker.1 failed for good: 3 starts within 60 s; stopping everything",
+        "2.25 kill 102 SIGTERM",
+        "2.25 say web.1 stopped after 0.00 s",
+        "2.25 say all stopped after 0.00 s; exit status 7",
+    ]
+
+
+def test_an_unhealthy_one_is_replaced() -> None:
+    sick = Life(health=("", "HTTP 500", None), stops_after=0.25)
+    check = HealthCheck(interval=5.0, timeout=1.0, retries=2)
+    web = child("web.1", healthcheck=check, restart=Restart.ALWAYS, lives=(sick, Life()))
+
+    assert told(web, signals=[(20.0, SIGTERM)])[3:] == [
+        "5 probe 101 HEALTH",
+        "10 probe 101 HEALTH",
+        "10 say web.1 failed a health check (1 of 2): HTTP 500",
+        "15 probe 101 HEALTH",
+        "16 cancel 101",
+        "16 say web.1 is unhealthy: no answer within 1 s, 2 times in a row; stopping it",
+        "16 kill 101 SIGTERM",
+        "16.25 say web.1 exited with status 0 while stopping, after 0.25 s; restarting in 0.50 s",
+        "16.75 spawn web.1 102",
+        "16.75 say web.1 ready after 0.00 s (pid 102)",
+        "20 say SIGTERM received; stopping everything",
+        "20 kill 102 SIGTERM",
+        "20 say web.1 stopped after 0.00 s",
+        "20 say all stopped after 0.00 s; exit status 0",
+    ]
+
+
+def test_a_recycled_one_is_started_anew_at_once() -> None:
+    batch = Life(ready_after=0.25, exits_after=4.0, members=(Member(),))
+    lives = (batch, batch, Life())
+    worker = child(
+        "worker.1",
+        notifies=True,
+        recycles=True,
+        restart=Restart.ALWAYS,
+        start_burst=1,
+        lives=lives,
+    )
+
+    assert told(worker, signals=[(9.0, SIGTERM)], kill_takes=0.25)[:8] == [
+        "0 spawn worker.1 101",
+        "0.25 say worker.1 ready after 0.25 s (pid 101)",
+        "0.25 say all 1 ready after 0.25 s",
+        "4 say worker.1 exited with status 0 after 4.00 s; restarting",
+        "4 killpg 101 SIGKILL",
+        "4.25 spawn worker.1 102",
+        "4.5 say worker.1 ready after 0.25 s (pid 102)",
+        "8.25 say worker.1 exited with status 0 after 4.00 s, restarted once so far; restarting",
+    ]
+
+
+def test_a_second_step_before_sigkill() -> None:
+    worker = child(
+        "worker.1",
+        stop_timeout=25.0,
+        last_signal=SIGQUIT,
+        stops_after=None,
+        last_step_after=0.5,
+        stop_status=ExitStatus(code=1),
+    )
+
+    assert told(worker, signals=[(10.0, SIGTERM)])[3:] == [
+        "10 say SIGTERM received; stopping everything",
+        "10 kill 101 SIGTERM",
+        "11 say still running: worker.1; to be killed in 24.0 s",
+        "22.5 say still running: worker.1; to be killed in 12.5 s",
+        "27.5 say worker.1 is still running; sending it SIGQUIT",
+        "27.5 kill 101 SIGQUIT",
+        "28 say worker.1 exited with status 1 while stopping, after 18.0 s",
+        "28 say all stopped after 18.0 s; exit status 0",
+    ]
+
+
+def test_one_that_is_silent_for_too_long_is_replaced() -> None:
+    pings = tuple((at, Notified(0, watchdog=Watchdog.PING)) for at in (1.0, 2.0, 3.0))
+    hangs = Life(says=pings, stops_after=None)
+    worker = child(
+        "worker.1",
+        watchdog=1.5,
+        stop_timeout=2.5,
+        restart=Restart.ON_FAILURE,
+        lives=(hangs, Life(says=pings)),
+    )
+
+    assert told(worker, signals=[(9.0, SIGTERM)])[3:] == [
+        "4.5 say worker.1 is unhealthy: no WATCHDOG=1 for 1.5 s; stopping it",
+        "4.5 kill 101 SIGTERM",
+        "5.5 say still running: worker.1; to be killed in 1.50 s",
+        "5.75 say still running: worker.1; to be killed in 1.25 s",
+        "7 say worker.1 did not stop within 2.5 s; killing it and its process group",
+        "7 killpg 101 SIGKILL",
+        "7.25 say worker.1 killed; restarting in 0.50 s",
+        "7.75 spawn worker.1 102",
+        "7.75 say worker.1 ready after 0.00 s (pid 102)",
+        "9 say SIGTERM received; stopping everything",
+        "9 kill 102 SIGTERM",
+        "9 say worker.1 stopped after 0.00 s",
+        "9 say all stopped after 0.00 s; exit status 0",
+    ]
+
+
+def test_the_service_manager_is_told() -> None:
+    web = child("web.1", says=((1.0, Notified(0, status="serving")),))
+
+    assert [
+        what for what in told(web, notifications=True, signals=[(3.0, SIGTERM)]) if " tell " in what
+    ] == [
+        "0 tell STATUS=web.1 ready after 0.00 s (pid 101)",
+        "0 tell READY=1\nSTATUS=all 1 ready after 0.00 s",
+        "1 tell STATUS=web.1: serving",
+        "3 tell STATUS=SIGTERM received; stopping everything",
+        "3 tell STOPPING=1",
+        "3 tell STATUS=web.1 stopped after 0.00 s",
+        "3 tell STATUS=all stopped after 0.00 s; exit status 0",
     ]
 
 

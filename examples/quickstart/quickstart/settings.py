@@ -51,24 +51,33 @@ TIME_ZONE = "UTC"
 # The processes -----------------------------------------------------------------------
 
 PRODUCTION_PROCESSES = {
+    "migrate": {
+        "BACKEND": "django_prodserver.backends.command.ManagementCommand",
+        "ARGS": ["migrate", "--verbosity=0"],
+        "TYPE": "oneshot",
+    },
     "web": {
         "BACKEND": "django_prodserver.backends.gunicorn.GunicornServer",
         "ARGS": {
             "bind": os.environ.get("QUICKSTART_BIND", "127.0.0.1:8000"),
             "workers": 2,
         },
+        "AFTER": ["migrate"],
     },
     "worker": {
         "BACKEND": "django_prodserver.backends.celery.CeleryWorker",
         "APP": "quickstart.celery.app",
         "ARGS": {"concurrency": 2},
+        "AFTER": ["migrate"],
     },
     "beat": {
         "BACKEND": "django_prodserver.backends.celery.CeleryBeat",
         "APP": "quickstart.celery.app",
+        "AFTER": ["migrate"],
     },
     "tasks": {
         "BACKEND": "django_prodserver.backends.django_tasks.DjangoTasksWorker",
+        "AFTER": ["migrate"],
     },
 }
 

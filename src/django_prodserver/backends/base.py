@@ -51,8 +51,14 @@ class BaseServerBackend:
     stop_signal: str = "SIGTERM"
     # That signal goes to the whole process group, not to the leader alone.
     stop_group: bool = False
-    # It tells by itself when it is ready (`READY=1` to NOTIFY_SOCKET); if not, it is once started.
+    # A second step before SIGKILL, sent after 70 % of the stop timeout.
+    last_signal: Optional[str] = None
+    # It tells by itself when it is ready: READY=1 to NOTIFY_SOCKET.
     notifies: bool = False
+    # It is ready once a connection to one of its `addresses` succeeds. With neither: once started.
+    connects: bool = False
+    # It sends WATCHDOG=1 there, at least every WATCHDOG_USEC microseconds, if that is set.
+    pings: bool = False
     # Exit statuses that mean success after the stop signal, beside 0 and death by that signal.
     success: ClassVar[frozenset[int]] = frozenset()
     # Signals to the supervisor that the software gives a meaning to: SIGUSR1, SIGUSR2.
@@ -87,6 +93,13 @@ class BaseServerBackend:
     def addresses(self) -> Sequence[Address]:
         """Where it will listen. Raises ValueError with the software's own words on wrong ARGS."""
         return ()
+
+    def recycles(self) -> bool:
+        """Whether, by its own options, it ends with 0 after some work, to be started anew.
+
+        Asked in the supervisor before anything starts; False on wrong ARGS.
+        """
+        return False
 
 
 class PrintsOnly(Exception):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import math
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import ModuleType
 from typing import Any, ClassVar
 
@@ -23,6 +25,7 @@ class CeleryBackend(BaseServerBackend):
 
     requires: ClassVar[Mapping[str, str]] = {"celery": "celery"}
     notifies = True
+    pings = True
     environment = frozenset({"REMAP_SIGTERM"})
     command: ClassVar[str]
     # What the command imports only when it runs.
@@ -83,6 +86,9 @@ class CeleryWorker(CeleryBackend):
         "billiard.sharedctypes",
         "billiard.synchronize",
     )
+    # What is in hand has not ended: give back to the broker what it may be given back (acks_late),
+    # and end. Celery 5.5 and later; before, it is heeded no more once a warm shutdown has begun.
+    last_signal = "SIGQUIT"
     success = frozenset({1})  # After SIGINT.
     forwards = frozenset({"SIGUSR1"})  # Print the stacks of all threads.
 
@@ -96,6 +102,9 @@ class CeleryWorker(CeleryBackend):
         from celery.signals import worker_ready
 
         worker_ready.connect(_notify, weak=False)
+        if notify.watchdog_interval() is not None:
+            worker_ready.connect(_ping_from_the_main_loop, weak=False)
+            _ping_while_connecting()
 
 
 class CeleryBeat(CeleryBackend):
@@ -109,10 +118,63 @@ class CeleryBeat(CeleryBackend):
         from celery.signals import beat_init
 
         beat_init.connect(_notify, weak=False)
+        if notify.watchdog_interval() is not None:
+            beat_init.connect(_ping_after_each_tick, weak=False)
 
 
 def _notify(**kwargs: Any) -> None:
     notify.notify()
+
+
+def _ping(*args: Any) -> None:
+    # A loop that is well must not be held up by a listener that is not.
+    notify.notify(b"WATCHDOG=1", wait=False)
+
+
+def _ping_every() -> float:
+    """In seconds: half of what is allowed, as sd_watchdog_enabled(3) has it."""
+    return (notify.watchdog_interval() or math.inf) / 2
+
+
+def _ping_from_the_main_loop(sender: Any, **kwargs: Any) -> None:
+    """Let the loop that takes messages from the broker tell that it turns.
+
+    Celery's own heartbeat would not do. It is off by `--without-heartbeat`, and with brokers that
+    have no event loop (files, memory, SQL) its timer is a thread, which goes on while the main
+    loop hangs. There the thread only asks, and the main loop answers.
+    """
+    consumer = sender
+    ping = partial(consumer.call_soon, _ping) if consumer.hub is None else _ping
+    consumer.timer.call_repeatedly(_ping_every(), ping)
+
+
+def _ping_while_connecting() -> None:
+    """Without its broker a worker tries to connect, again and again, and does nothing else.
+
+    Each second it calls this function. To start it anew would not bring the broker back.
+    """
+    module: Any = importlib.import_module("celery.worker.consumer.consumer")
+    maybe_shutdown = module.maybe_shutdown
+
+    def maybe_shutdown_and_ping() -> None:
+        maybe_shutdown()
+        _ping()
+
+    module.maybe_shutdown = maybe_shutdown_and_ping
+
+
+def _ping_after_each_tick(sender: Any, **kwargs: Any) -> None:
+    """A tick sends what is due; between two of them beat sleeps, 300 s at most."""
+    scheduler = sender.scheduler
+    tick = scheduler.tick
+
+    def tick_and_ping(*args: Any, **kwargs: Any) -> Any:
+        pause = tick(*args, **kwargs)
+        _ping()
+        return pause
+
+    scheduler.max_interval = min(scheduler.max_interval, _ping_every())
+    scheduler.tick = tick_and_ping
 
 
 def _find_app(app: str) -> Any:

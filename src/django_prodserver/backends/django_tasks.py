@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.core.management import get_commands
+from django.core.management import CommandError, get_commands
 
 from django_prodserver.posix import notify
 
-from .base import BaseServerBackend, Problem
+from .base import BaseServerBackend, PrintsOnly, Problem, quietly
 from .command import load_command, run_command
 
 COMMAND = "db_worker"
@@ -47,6 +47,15 @@ class DjangoTasksWorker(BaseServerBackend):
                 "django-tasks 0.11: add 'django_tasks.backends.database')."
             )
             yield Problem("BACKEND", message, hint)
+
+    def recycles(self) -> bool:
+        name, *args = self.prep_server_args()
+        try:
+            with quietly(name):
+                options = load_command(name).create_parser("manage.py", name).parse_args(args)
+        except (CommandError, PrintsOnly):
+            return False
+        return options.batch or options.max_tasks is not None
 
 
 def _announce(module: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -51,6 +53,23 @@ class UvicornServer(BaseServerBackend):
             return ()
         return [Address(options["uds"] or (options["host"], options["port"]))]
 
+    def recycles(self) -> bool:
+        try:
+            options = self._parsed()
+        except (PrintsOnly, ValueError):
+            return False
+        workers = options["workers"]
+        if workers is None:
+            workers = {**os.environ, **self._env}.get("WEB_CONCURRENCY", 1)
+        # With several, each of them ends, and the process that has started them lives on.
+        alone = str(workers) == "1" and not options["reload"]
+        return alone and options["limit_max_requests"] is not None
+
+    @property
+    def _env(self) -> Mapping[str, str]:
+        env: Mapping[str, str] = self.config.get("ENV", {})
+        return env
+
     def _application(self) -> str:
         return application.asgi()
 
@@ -59,7 +78,7 @@ class UvicornServer(BaseServerBackend):
 
         command = import_module("uvicorn.main").main
         try:
-            with quietly("uvicorn"):
+            with _environment(self._env), quietly("uvicorn"):
                 context = command.make_context("uvicorn", list(self.prep_server_args()))
         except click.exceptions.Exit:
             raise PrintsOnly("uvicorn would only print something and end") from None
@@ -76,3 +95,18 @@ class UvicornWSGIServer(UvicornServer):
 
     def _application(self) -> str:
         return application.wsgi()
+
+
+@contextmanager
+def _environment(added: Mapping[str, str]) -> Iterator[None]:
+    """For the command line's parser, which heeds UVICORN_*, as the process's own will be."""
+    before = {name: os.environ.get(name) for name in added}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

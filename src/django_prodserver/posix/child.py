@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from typing import Callable, NoReturn, Optional
 
 from . import kernel, notify
+from .probes import CommandProbe, SocketAddress, Target
+from .signals import restore_defaults
 
 try:
     from setproctitle import setproctitle
@@ -46,7 +48,15 @@ class Program:
     start: Callable[[], object]
     argv: Sequence[str]
     environ: Mapping[str, str] = field(default_factory=dict)
+    # The command line of a fresh interpreter to run it, in place of `start` in a fork of this one.
+    execute: Sequence[str] = ()
+    # It gets a socket to report to.
     notifies: bool = False
+    # Seconds between two WATCHDOG=1, at most; it is told so.
+    watchdog: Optional[float] = None
+    # Where it can be connected to once it is ready, and how its health is found out.
+    serves: Sequence[SocketAddress] = ()
+    health: Optional[Target] = None
 
 
 def become(
@@ -62,15 +72,41 @@ def become(
     """
 
     def start() -> None:
-        release()
-        kernel.die_with_parent(parent)
-        os.setsid()
-        _connect(output)
-        _set_environment(program, notify_address)
+        _stand_alone(parent, output, release)
+        _set_environment(program.environ)
+        if notify_address is not None:
+            os.environ[notify.VARIABLE] = notify_address
+        if program.watchdog is not None:
+            os.environ[notify.WATCHDOG] = str(round(program.watchdog * 10**6))
+        if program.execute:
+            _execute(program.execute)
+        _open_streams()
         sys.argv = list(program.argv)
         setproctitle(f"prodserver: {program.name}")
         program.start()
 
+    _live(start)
+
+
+def become_command(
+    command: CommandProbe, parent: int, output: int, release: Callable[[], None]
+) -> NoReturn:
+    """Turn a freshly forked process into the command of a health check; never returns."""
+
+    def start() -> None:
+        _stand_alone(parent, output, release)
+        _set_environment(command.environ)
+        try:
+            _execute(command.argv)
+        except OSError as error:
+            # As shells have it: not found, or not to be executed.
+            os.write(1, f"{command.argv[0]}: {error.strerror}\n".encode(errors="replace"))
+            os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+
+    _live(start)
+
+
+def _live(start: Callable[[], object]) -> NoReturn:
     status = 1
     try:
         status = run_to_the_end(start)
@@ -113,22 +149,33 @@ def _status_of(call: Callable[[], object]) -> int:
     return 0
 
 
-def _set_environment(program: Program, notify_address: Optional[str]) -> None:
-    for name in NOT_INHERITED:
-        os.environ.pop(name, None)
-    # Python programs that this one starts are to write whole lines at once, too.
-    os.environ.setdefault("PYTHONUNBUFFERED", "1")
-    os.environ.update(program.environ)
-    if notify_address is not None:
-        os.environ[notify.VARIABLE] = notify_address
-
-
-def _connect(output: int) -> None:
+def _stand_alone(parent: int, output: int, release: Callable[[], None]) -> None:
+    """Give back what belongs to the parent; take a session and descriptors of one's own."""
+    release()
+    kernel.die_with_parent(parent)
+    os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for fd, target in ((null, 0), (output, 1), (output, 2)):
         os.dup2(fd, target)
     for fd in {null, output} - {0, 1, 2}:
         os.close(fd)
+
+
+def _set_environment(added: Mapping[str, str]) -> None:
+    for name in NOT_INHERITED:
+        os.environ.pop(name, None)
+    # Python programs that this one starts are to write whole lines at once, too.
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    os.environ.update(added)
+
+
+def _execute(argv: Sequence[str]) -> NoReturn:
+    """Become another program, found in the PATH of this environment. Raises OSError."""
+    restore_defaults()
+    os.execvp(argv[0], list(argv))
+
+
+def _open_streams() -> None:
     # None: that descriptor of the supervisor was closed when it was started.
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False, errors="backslashreplace")

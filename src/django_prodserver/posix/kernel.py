@@ -6,6 +6,8 @@ import ctypes
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 # <linux/prctl.h>
 _PR_SET_PDEATHSIG = 1
@@ -24,6 +26,43 @@ def die_with_parent(parent: int) -> None:
     """
     if _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) and os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def out_of_memory_kills(root: Path = Path("/")) -> int:
+    """How many processes of our control group the kernel has killed for want of memory.
+
+    0 where it cannot be told. Of cgroup v2 it is `oom_kill` in memory.events, of v1 the same line
+    in memory.oom_control (admin-guide/cgroup-v2 and cgroup-v1/memory of docs.kernel.org).
+    """
+    for path in _counters(root):
+        try:
+            lines = path.read_text().splitlines()
+        except OSError:
+            continue
+        for name, _, value in (line.partition(" ") for line in lines):
+            if name == "oom_kill" and value.isdecimal():
+                return int(value)
+    return 0
+
+
+def _counters(root: Path) -> Iterator[Path]:
+    """Where the counter may be, the likeliest first; `root` is where /proc and /sys are."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    mounts = root / "sys/fs/cgroup"
+    for line in lines:
+        _, controllers, group = line.split(":", 2)
+        if not controllers:
+            folder, file = mounts, "memory.events"
+        elif "memory" in controllers.split(","):
+            folder, file = mounts / "memory", "memory.oom_control"
+        else:
+            continue
+        yield folder / group.lstrip("/") / file
+        # A container may see its own group as the root of all, under whatever name it has outside.
+        yield folder / file
 
 
 def _prctl(option: int, value: int) -> bool:

@@ -1,33 +1,48 @@
-"""Readiness by the sd_notify protocol, both ways.
+"""The sd_notify protocol, both ways: what instances say of themselves, and what we say of us.
 
 https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 """
 
 from __future__ import annotations
 
+import array
 import os
 import shutil
 import socket
 import struct
 import sys
 import tempfile
-from typing import Optional
+from collections.abc import Mapping
+from typing import Any, Optional
+
+from django_prodserver.supervisor.model import Notified, Watchdog
+
+from .text import one_line
 
 VARIABLE = "NOTIFY_SOCKET"
+WATCHDOG = "WATCHDOG_USEC"
 READY = b"READY=1"
 
-# One datagram holds a few short lines; what is longer is no notification.
-_LONGEST = 4096
+# One datagram holds a few short lines; what is longer, in bytes, is no notification.
+LONGEST = 4096
+# Of a STATUS, in characters.
+LONGEST_STATUS = 200
+# So many datagrams are read before others have their turn: a flood must not keep the loop busy.
+AT_ONCE = 64
+_WEEK = 7 * 24 * 60 * 60 * 10**6  # in microseconds
+# The highest errno that a system call of Linux can return (MAX_ERRNO).
+_MAX_ERRNO = 4095
 # struct ucred: pid, uid, gid (unix(7)).
 _CREDENTIALS = struct.Struct("3i")
 _LINUX = sys.platform == "linux"
 
 
-def notify(message: bytes = READY, address: Optional[str] = None) -> None:
+def notify(message: bytes = READY, address: Optional[str] = None, *, wait: bool = True) -> None:
     """Send a message to whoever started this process, if it listens; silent otherwise.
 
     `address` is what the environment variable NOTIFY_SOCKET says, unless given: a path, or a name
-    in the abstract namespace behind an `@`.
+    in the abstract namespace behind an `@`. Without `wait` the message is lost where the listener
+    has too many to read.
     """
     address = os.environ.get(VARIABLE, "") if address is None else address
     if not address:
@@ -35,11 +50,68 @@ def notify(message: bytes = READY, address: Optional[str] = None) -> None:
     if address.startswith("@"):
         address = "\0" + address[1:]
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.setblocking(wait)
         try:
             sender.sendto(message, address)
         except OSError:
             # The listener is gone or overrun: its loss, and no reason to fail the work.
             return
+
+
+def watchdog_interval(environ: Mapping[str, str] = os.environ) -> Optional[float]:
+    """After how many seconds without WATCHDOG=1 whoever started us will think us dead.
+
+    None where nobody waits for it, or not for this process (sd_watchdog_enabled(3)).
+    """
+    pid = environ.get("WATCHDOG_PID", "")
+    if not environ.get(VARIABLE) or pid not in ("", str(os.getpid())):
+        return None
+    try:
+        return _number(environ.get(WATCHDOG, ""), _WEEK) / 10**6 or None
+    except ValueError:
+        return None
+
+
+def parse(message: bytes, pid: int) -> Notified:
+    """What a message of the instance with this pid says. Raises ValueError where it is malformed.
+
+    Variables and values that a supervisor has no use for are passed over, MAINPID and RELOADING
+    among them.
+    """
+    if b"\0" in message:
+        raise ValueError("binary")
+    told: dict[str, Any] = {}
+    lines = [line for line in message.decode().split("\n") if line]
+    if not lines:
+        raise ValueError("empty")
+    for line in lines:
+        variable, equals, value = line.partition("=")
+        if not (variable and equals):
+            raise ValueError("no assignment")
+        if line == "READY=1":
+            told["ready"] = True
+        elif line == "STOPPING=1":
+            told["stopping"] = True
+        elif variable == "STATUS":
+            told["status"] = one_line(value, LONGEST_STATUS)
+        elif variable == "EXTEND_TIMEOUT_USEC":
+            told["extend_timeout"] = _number(value, _WEEK) / 10**6
+        elif variable == "WATCHDOG" and value in ("1", "trigger"):
+            told["watchdog"] = Watchdog(value)
+        elif variable == "ERRNO":
+            number = _number(value, _MAX_ERRNO)
+            told["error"] = os.strerror(number) if number else ""
+    return Notified(pid, **told)
+
+
+def _number(text: str, most: int) -> int:
+    """Raises ValueError where it is none, negative or too large."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most))):
+        raise ValueError("no such number")
+    number = int(text)
+    if number > most:
+        raise ValueError("too large")
+    return number
 
 
 class NotifySocket:
@@ -49,6 +121,8 @@ class NotifySocket:
     """
 
     def __init__(self) -> None:
+        # How many messages were none, or came from somebody else.
+        self.ignored = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._folder: Optional[str] = None
@@ -64,18 +138,32 @@ class NotifySocket:
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def receive(self, session: int) -> list[bytes]:
-        """Return the lines of the waiting messages whose sender is of that session."""
-        lines: list[bytes] = []
-        while True:
+    def receive(self, session: int) -> list[Notified]:
+        """Read waiting messages, AT_ONCE at most, and return what they say, in order.
+
+        Only those count whose sender is of that session, which the instance leads.
+        """
+        heard = []
+        for _ in range(AT_ONCE):
             try:
+                # No room for anything but credentials: the kernel closes descriptors that are
+                # sent along and do not fit (unix(7), SCM_RIGHTS).
                 message, ancillary, flags, _ = self._socket.recvmsg(
-                    _LONGEST, socket.CMSG_SPACE(_CREDENTIALS.size)
+                    LONGEST, socket.CMSG_SPACE(_CREDENTIALS.size)
                 )
             except BlockingIOError:
-                return lines
-            if not flags & socket.MSG_TRUNC and _is_from(session, ancillary):
-                lines += message.splitlines()
+                break
+            _close_descriptors(ancillary)
+            try:
+                if flags & socket.MSG_TRUNC or not _is_from(session, ancillary):
+                    raise ValueError("too long, or foreign")
+                notified = parse(message, session)
+            except ValueError:
+                self.ignored += 1
+                continue
+            if notified != Notified(session):
+                heard.append(notified)
+        return heard
 
     def release(self) -> None:
         """Close the descriptor; for a forked child, to whom the rest does not belong."""
@@ -94,7 +182,17 @@ def _is_from(session: int, ancillary: list[tuple[int, int, bytes]]) -> bool:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
             pid, _, _ = _CREDENTIALS.unpack_from(data)
             try:
-                return os.getsid(pid) == session
+                return pid == session or os.getsid(pid) == session
             except OSError:
-                return False  # Ended meanwhile, or from outside our pid namespace.
+                return False  # Ended and reaped meanwhile, or from outside our pid namespace.
     return False
+
+
+def _close_descriptors(ancillary: list[tuple[int, int, bytes]]) -> None:
+    """Where the system keeps no credentials, there was room for a few."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+            descriptors = array.array("i")
+            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
+            for fd in descriptors:
+                os.close(fd)

@@ -73,6 +73,15 @@ class SignalPipe:
         os.close(self._write)
 
 
+def restore_defaults() -> None:
+    """Give every signal its default action, which a program that is executed next will inherit.
+
+    What Python itself ignores is among them (SIGPIPE), and what whoever started us did.
+    """
+    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
 def leaving_on(statuses: Mapping[Signals, int]) -> Iterator[None]:
     """Let these signals end the program with an exit status each, where nothing runs yet.

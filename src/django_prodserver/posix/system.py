@@ -8,6 +8,7 @@ with forked children, who would silence the parent by closing a descriptor.
 from __future__ import annotations
 
 import os
+import random
 import selectors
 import sys
 import time
@@ -17,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from signal import Signals
 from types import TracebackType
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Callable, NoReturn, Optional
 
 from django_prodserver.supervisor.lines import MAX_LINE, TextFormat
 from django_prodserver.supervisor.model import (
@@ -25,15 +26,18 @@ from django_prodserver.supervisor.model import (
     ExitStatus,
     GroupGone,
     Happening,
+    Measured,
     OutputGone,
-    Ready,
+    Probe,
+    Probed,
     Signalled,
 )
 
-from . import child, kernel
+from . import child, kernel, memory
 from .child import Program
-from .notify import READY, NotifySocket
+from .notify import VARIABLE, NotifySocket, notify
 from .output import Output
+from .probes import CommandProbe, Probes, Target, TcpProbe
 from .signals import SignalPipe
 from .streams import Stream, Streams
 
@@ -46,8 +50,9 @@ LAST_FLUSH = 5.0
 
 @dataclass(eq=False)
 class _Child:
+    program: Program
     stream: Stream
-    notify: Optional[NotifySocket]
+    notify: Optional[NotifySocket] = None
 
 
 class PosixSystem:
@@ -76,6 +81,9 @@ class PosixSystem:
         self._streams = Streams(self._selector, self._output, format, max_line)
         self._signals = SignalPipe(signals)
         self._selector.register(self._signals, selectors.EVENT_READ, self._take_signals)
+        self._probes = Probes(self._selector, self._execute, self._probed)
+        self._supervised_at = os.environ.get(VARIABLE, "")
+        self._out_of_memory_kills = kernel.out_of_memory_kills()
         kernel.adopt_orphans()
 
     def __enter__(self) -> PosixSystem:
@@ -97,30 +105,35 @@ class PosixSystem:
     def say(self, text: str) -> None:
         self._streams.log(TextFormat.SYSTEM, text.encode(errors="replace") + b"\n")
 
+    def tell(self, message: str) -> None:
+        notify(message.encode(errors="replace"), self._supervised_at, wait=False)
+
     def spawn(self, name: str) -> int:
         program = self._programs[name]
-        notify = NotifySocket() if program.notifies else None
         stream, write = self._streams.create(name)
-        created = _Child(stream, notify)
+        created = _Child(program, stream)
         parent = os.getpid()
-        self._signals.block()  # One that arrives between here and there is obeyed after.
+
+        def become() -> NoReturn:
+            address = created.notify.address if created.notify else None
+            child.become(program, parent, write, address, lambda: self._release(created))
+
         try:
-            pid = _fork()
-            if pid == 0:
-                address = notify.address if notify else None
-                child.become(program, parent, write, address, lambda: self._release(created))
+            if program.notifies:
+                created.notify = NotifySocket()
+            pid = self._fork(become)
         except OSError:
             os.close(stream.fd)
-            if notify is not None:
-                notify.close()
+            if created.notify is not None:
+                created.notify.close()
             raise
         finally:
-            self._signals.unblock()
             os.close(write)
         self._children[pid] = created
         self._streams.add(stream)
-        if notify is not None:
-            self._selector.register(notify, selectors.EVENT_READ, lambda: self._notified(pid))
+        if created.notify is not None:
+            socket = created.notify
+            self._selector.register(socket, selectors.EVENT_READ, lambda: self._notified(pid))
         return pid
 
     def kill(self, pid: int, signal: Signals, group: bool) -> None:
@@ -132,6 +145,25 @@ class PosixSystem:
             elif pid in self._children:
                 os.kill(pid, signal)
 
+    def start_probe(self, pid: int, probe: Probe) -> None:
+        if pid not in self._children:
+            return
+        program = self._children[pid].program
+        target: Optional[Target] = program.health
+        if probe is Probe.READY:
+            target = TcpProbe(program.name, program.serves)
+        assert target is not None, f"{program.name} has no health check"
+        self._probes.start(pid, target)
+
+    def cancel_probe(self, pid: int) -> None:
+        self._probes.cancel(pid)
+
+    def measure(self, pid: int) -> None:
+        if pid in self._children:
+            found = memory.of_tree(pid)
+            if found is not None:
+                self._happened.append(Measured(pid, found))
+
     def wait(self, timeout: Optional[float]) -> list[Happening]:
         end = None if timeout is None else self.now() + timeout
         self._before_sleep()
@@ -141,6 +173,21 @@ class PosixSystem:
             self._before_sleep()
         happened, self._happened = self._happened, []
         return happened
+
+    def _fork(self, become: Callable[[], NoReturn]) -> int:
+        """Start a process that calls `become`, with its signals held back until it is ready."""
+        self._signals.block()  # One that arrives between here and there is obeyed after.
+        try:
+            pid = _fork()
+            if pid == 0:
+                become()
+            return pid
+        finally:
+            self._signals.unblock()
+
+    def _execute(self, command: CommandProbe, output: int) -> int:
+        parent = os.getpid()
+        return self._fork(lambda: child.become_command(command, parent, output, self._release))
 
     def _kill_group(self, pid: int, signal: Signals) -> None:
         try:
@@ -167,25 +214,50 @@ class PosixSystem:
 
     def _notified(self, pid: int) -> None:
         instance = self._children.get(pid)
-        if instance and instance.notify and READY in instance.notify.receive(session=pid):
-            self._happened.append(Ready(pid))
+        if instance and instance.notify:
+            self._happened += instance.notify.receive(session=pid)
+
+    def _probed(self, pid: int, failure: str) -> None:
+        self._happened.append(Probed(pid, failure))
 
     def _reap(self) -> None:
         """Collect every dead child, the orphans that were adopted among them."""
-        for pid, status in _reaped():
-            if pid in self._children:
-                self._bury(pid, status)
+        for pid in self._children:
+            self._notified(pid)  # While it can still be told whose child a sender was.
+        dead = [entry for entry in _reaped() if not self._probes.reaped(*entry)]
+        buried = [(pid, status) for pid, status in dead if pid in self._children]
+        if buried:
+            out_of_memory = self._memory_ran_out()
+            for pid, status in buried:
+                self._bury(pid, status, out_of_memory and status.signal == Signals.SIGKILL)
         self._sweep()
+        self._probes.sweep()
 
-    def _bury(self, pid: int, status: ExitStatus) -> None:
+    def _bury(self, pid: int, status: ExitStatus, out_of_memory: bool) -> None:
+        self._probes.cancel(pid)
         self._notified(pid)
         dead = self._children.pop(pid)
         if dead.notify is not None:
             self._selector.unregister(dead.notify)
             dead.notify.close()
+            if dead.notify.ignored:
+                self._say_ignored(dead.program.name, dead.notify.ignored)
         self._streams.read_last_words(dead.stream)
         self._orphaned.add(pid)
-        self._happened.append(Exited(pid, status))
+        self._happened.append(Exited(pid, status, out_of_memory, random.random()))
+
+    def _say_ignored(self, name: str, count: int) -> None:
+        messages = "1 message" if count == 1 else f"{count} messages"
+        was = "was" if count == 1 else "were"
+        self.say(f"{name}: {messages} to its notify socket {was} ignored")
+
+    def _memory_ran_out(self) -> bool:
+        """Whether the kernel has killed somebody for want of memory since this was asked last."""
+        before, self._out_of_memory_kills = (
+            self._out_of_memory_kills,
+            kernel.out_of_memory_kills(),
+        )
+        return self._out_of_memory_kills > before
 
     def _sweep(self) -> None:
         """Report the groups of dead leaders in which nobody is left."""
@@ -199,17 +271,20 @@ class PosixSystem:
 
     # ---- the end ----
 
-    def _release(self, created: _Child) -> None:
+    def _release(self, created: Optional[_Child] = None) -> None:
         """In a forked child: give back what belongs to the supervisor."""
         self._signals.reset_in_child()
         self._streams.release()
-        os.close(created.stream.fd)
+        self._probes.release()
+        if created is not None:
+            os.close(created.stream.fd)
         for instance in [created, *self._children.values()]:
-            if instance.notify is not None:
+            if instance is not None and instance.notify is not None:
                 instance.notify.release()
 
     def close(self) -> None:
-        left_behind = _kill_descendants(self._not_ours)
+        self._probes.close()
+        left_behind = _kill_descendants(self._not_ours, self._probes.killed)
         if left_behind:
             self.say(f"killed what was left behind: {', '.join(left_behind)}")
         for instance in self._children.values():
@@ -265,10 +340,10 @@ def _reaped() -> Iterator[tuple[int, ExitStatus]]:
             yield pid, ExitStatus(code=code) if code >= 0 else ExitStatus(signal=-code)
 
 
-def _kill_descendants(spared: Collection[int]) -> list[str]:
+def _kill_descendants(spared: Collection[int], known: Collection[int]) -> list[str]:
     """SIGKILL and reap whatever descends from this process, but for these children and theirs.
 
-    Returns what it was.
+    Returns what it was, except for the process groups that are known.
     """
     spared = set(spared)
     killed: dict[int, str] = {}
@@ -280,12 +355,21 @@ def _kill_descendants(spared: Collection[int]) -> list[str]:
                 child = psutil.Process(pid)
                 for process in [*child.children(recursive=True), child]:
                     with suppress(psutil.NoSuchProcess):
-                        killed.setdefault(process.pid, f"{process.name()} (pid {process.pid})")
+                        if not _is_in(known, process.pid):
+                            killed.setdefault(process.pid, f"{process.name()} (pid {process.pid})")
                         _kill(process, spared)
         for pid in strays - spared:
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
     return list(killed.values())
+
+
+def _is_in(groups: Collection[int], pid: int) -> bool:
+    try:
+        # Who was killed before it had a group of its own is known by its pid.
+        return pid in groups or os.getpgid(pid) in groups
+    except OSError:
+        return False
 
 
 def _kill(process: psutil.Process, spared: set[int]) -> None:

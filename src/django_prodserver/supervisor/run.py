@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from . import report
-from .model import Effect, Kill, Spawn
+from .model import CancelProbe, Effect, Kill, Measure, Spawn, StartProbe
 from .supervisor import Supervisor
 from .system import System
 
@@ -27,13 +27,16 @@ def _perform(effects: list[Effect], supervisor: Supervisor, system: System) -> N
     todo = deque(effects)
     while todo:
         effect = todo.popleft()
-        if isinstance(effect, Kill):
-            system.kill(effect.pid, effect.signal, effect.group)
-        elif isinstance(effect, Spawn):
+        if isinstance(effect, Spawn):
             todo.extend(_spawn(effect.name, supervisor, system))
+        else:
+            _act(effect, system)
         line = report.line(effect)
         if line is not None:
             system.say(line)
+        notification = report.notification(effect)
+        if notification is not None:
+            system.tell(notification)
 
 
 def _spawn(name: str, supervisor: Supervisor, system: System) -> list[Effect]:
@@ -42,3 +45,14 @@ def _spawn(name: str, supervisor: Supervisor, system: System) -> list[Effect]:
     except OSError as error:
         return supervisor.spawn_failed(system.now(), name, str(error))
     return supervisor.spawned(system.now(), name, pid)
+
+
+def _act(effect: Effect, system: System) -> None:
+    if isinstance(effect, Kill):
+        system.kill(effect.pid, effect.signal, effect.group)
+    elif isinstance(effect, StartProbe):
+        system.start_probe(effect.pid, effect.probe)
+    elif isinstance(effect, CancelProbe):
+        system.cancel_probe(effect.pid)
+    elif isinstance(effect, Measure):
+        system.measure(effect.pid)

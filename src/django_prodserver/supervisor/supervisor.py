@@ -1,4 +1,4 @@
-"""The group: start all, stop all, and the one number that says how it went.
+"""The group: start in order, stop in reverse order, and the one number that says how it went.
 
 The exit status is decided by the first reason to stop; two things overrule it, and both are worth
 an orchestrator's attention: somebody had to be killed because it did not stop in time, and
@@ -7,26 +7,29 @@ somebody asked a second time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from signal import Signals
 from typing import Callable, Optional
 
-from .instance import Instance
+from .instance import STOPPING_EVERYTHING, Instance, Outcome
 from .model import (
+    AboutInstance,
+    Alive,
     AllReady,
     AllStopped,
     Effect,
     Exited,
-    ExitStatus,
     GroupGone,
     Happening,
+    Notified,
     OutputGone,
-    Ready,
+    Probed,
     Signalled,
     SignalTaken,
     Spec,
     State,
-    StateChanged,
+    StillRunning,
+    Stopping,
 )
 
 # Exit status once everything has stopped in time: SIGINT as shells have it; SIGTERM and SIGQUIT
@@ -36,111 +39,137 @@ PASSED_ON = frozenset({Signals.SIGUSR1, Signals.SIGUSR2})
 RELOAD = Signals.SIGHUP
 HANDLED = frozenset({*STOP_SIGNALS, *PASSED_ON, RELOAD})
 
-STOPPING_EVERYTHING = "stopping everything"
-
 
 class Supervisor:
     """Every instance of one run.
 
     Takes happenings, gives effects; `began` is when the run began in the clock of `now`, so that
-    "all ready" counts what a user waits for, the preload included.
+    "all ready" counts what a user waits for, the preload included. With `watchdog` somebody wants
+    to hear at least every so many seconds that the supervisor is alive.
     """
 
-    def __init__(self, specs: Sequence[Spec], began: float = 0.0) -> None:
+    def __init__(
+        self, specs: Sequence[Spec], began: float = 0.0, watchdog: Optional[float] = None
+    ) -> None:
         self.instances = {spec.name: Instance(spec) for spec in specs}
         self.exit_status: Optional[int] = None
         self._began = began
         self._by_pid: dict[int, Instance] = {}
+        self._followers = _followers(specs)
         self._announced = False
         # The first reason to stop, as an exit status, and when it came.
         self._verdict: Optional[int] = None
         self._verdict_at = 0.0
         # The stop signal that was obeyed: the next one means to kill.
         self._obeyed: Optional[Signals] = None
-        self._overdue = False
+        self._watchdog = watchdog
+        self._alive_at: Optional[float] = None
 
     # ---- inputs ----
 
     def start(self, now: float) -> list[Effect]:
         """Start the first instance; each one started starts the next."""
-        return self._start_next(now)
+        if self._watchdog is not None:
+            self._alive_at = now
+        waiting = [i for i in self.instances.values() if i.spec.after]
+        effects = [effect for instance in waiting for effect in instance.wait(now)]
+        return effects + self._start_next(now)
 
     def spawned(self, now: float, name: str, pid: int) -> list[Effect]:
         instance = self.instances[name]
         self._by_pid[pid] = instance
-        effects = instance.spawned(now, pid) + self._start_next(now)
-        return effects + self._announce(now)
+        return instance.spawned(now, pid) + self._go_on(now)
 
     def spawn_failed(self, now: float, name: str, why: str) -> list[Effect]:
-        effects = self.instances[name].spawn_failed(now, f"{why}; {STOPPING_EVERYTHING}")
-        return effects + self._stop_all(now, verdict=1) + self._finish(now)
+        failed = self.instances[name].spawn_failed(now, why)
+        return failed + self._stop_all(now, verdict=1) + self._go_on(now)
 
     def happened(self, now: float, happening: Happening) -> list[Effect]:
         """Take what the operating system reports."""
-        effects: list[Effect] = []
         if self.exit_status is not None:
-            return effects
-        if isinstance(happening, Exited):
-            effects = self._exited(now, self._by_pid[happening.pid], happening.status)
-        elif isinstance(happening, GroupGone):
-            self._by_pid.pop(happening.pid).group_gone()
-        elif isinstance(happening, Ready):
-            effects = self._by_pid[happening.pid].ready(now) + self._announce(now)
-        elif isinstance(happening, Signalled):
+            return []
+        if isinstance(happening, Signalled):
             effects = self._signalled(now, happening.signal)
-        else:
-            assert isinstance(happening, OutputGone)
+        elif isinstance(happening, OutputGone):
             effects = self._stop_all(now, verdict=128 + Signals.SIGPIPE)
-        return effects + self._finish(now)
+        else:
+            effects = self._told(now, happening)
+        return effects + self._go_on(now)
 
     def tick(self, now: float) -> list[Effect]:
         """Do what is due; to be called no later than `deadline`."""
-        effects = self._each(lambda instance: instance.tick(now))
-        if any(isinstance(e, StateChanged) and e.new is State.KILLING for e in effects):
-            self._overdue = True
-        return effects
+        effects: list[Effect] = []
+        if self._alive_at is not None and self._alive_at <= now:
+            assert self._watchdog is not None
+            # At half of the time, so that one that comes late is not too late.
+            self._alive_at = now + self._watchdog / 2
+            effects.append(Alive())
+        return effects + _in_one_line(self._each(lambda instance: instance.tick(now)))
 
     # ---- what is known ----
 
     @property
     def deadline(self) -> Optional[float]:
         """The next moment at which something is due, or None for never."""
-        return min(
-            (i.deadline for i in self.instances.values() if i.deadline is not None), default=None
-        )
+        moments = [self._alive_at, *(i.deadline for i in self.instances.values())]
+        return min((moment for moment in moments if moment is not None), default=None)
 
     # ---- decisions ----
 
-    def _start_next(self, now: float) -> list[Effect]:
+    def _told(self, now: float, happening: AboutInstance) -> list[Effect]:
+        """Take what is about one instance."""
+        instance = self._by_pid.get(happening.pid)
+        if instance is None:
+            return []  # It is gone, and what it said last comes late.
+        if isinstance(happening, Exited):
+            return self._exited(now, instance, happening)
+        if isinstance(happening, GroupGone):
+            del self._by_pid[happening.pid]
+            return instance.group_gone(now)
+        if isinstance(happening, Notified):
+            return instance.notified(now, happening)
+        if isinstance(happening, Probed):
+            return instance.probed(now, happening.failure)
+        return instance.measured(now, happening.memory)
+
+    def _go_on(self, now: float) -> list[Effect]:
+        """Do what anything that happened may have made possible."""
         if self._verdict is None:
-            for instance in self.instances.values():
-                if instance.state is State.STOPPED:
-                    return instance.start(now)
+            return self._start_next(now) + self._announce(now)
+        return self._stop_next(now) + self._finish(now)
+
+    def _start_next(self, now: float) -> list[Effect]:
+        for instance in self.instances.values():
+            if instance.state in (State.STOPPED, State.WAITING) and all(
+                self.instances[name].fulfilled for name in instance.spec.after
+            ):
+                return instance.start(now)
         return []
 
     def _announce(self, now: float) -> list[Effect]:
-        if self._announced or any(i.state is not State.RUNNING for i in self.instances.values()):
+        """Say once that everybody is ready; if all are oneshots, that is the end."""
+        if self._announced or not all(i.fulfilled for i in self.instances.values()):
             return []
         self._announced = True
+        if all(i.spec.oneshot for i in self.instances.values()):
+            return self._stop_all(now, verdict=0)
         return [AllReady(len(self.instances), now - self._began)]
 
-    def _exited(self, now: float, instance: Instance, status: ExitStatus) -> list[Effect]:
-        if self._verdict is not None:
-            return instance.exited(now, status)
-        # Nobody asked it to end, so even status 0 is a failure: what watches the supervisor
-        # restarts on failure, and must notice.
-        effects = instance.exited(now, status, detail=STOPPING_EVERYTHING)
-        return effects + self._stop_all(now, verdict=status.shell or 1)
+    def _exited(self, now: float, instance: Instance, exited: Exited) -> list[Effect]:
+        effects = instance.exited(now, exited, ending=self._verdict is not None)
+        if instance.outcome is Outcome.FAILED and self._verdict is None:
+            # Nobody asked it to end, so even status 0 is a failure: what watches the supervisor
+            # restarts on failure, and must notice.
+            effects += self._stop_all(now, verdict=exited.status.shell or 1)
+        return effects
 
     def _signalled(self, now: float, signal: Signals) -> list[Effect]:
         if signal in STOP_SIGNALS:
             return self._asked_to_stop(now, signal)
         effects: list[Effect] = []
         if signal in PASSED_ON:
-            for instance in self.instances.values():
-                effects += instance.forward(signal)
-        taken = "passed on" if effects else "ignored"
-        return [SignalTaken(signal, taken), *effects]
+            effects = self._each(lambda instance: instance.forward(signal))
+        return [SignalTaken(signal, "passed on" if effects else "ignored"), *effects]
 
     def _asked_to_stop(self, now: float, signal: Signals) -> list[Effect]:
         if self._obeyed is None:
@@ -152,15 +181,53 @@ class Supervisor:
         return [taken, *self._each(lambda instance: instance.kill(now))]
 
     def _stop_all(self, now: float, verdict: int) -> list[Effect]:
-        if self._verdict is None:
-            self._verdict, self._verdict_at = verdict, now
-        return self._each(lambda instance: instance.stop(now))
+        if self._verdict is not None:
+            return []
+        self._verdict, self._verdict_at = verdict, now
+        called_off = self._each(lambda instance: instance.call_off(now))
+        return [Stopping(), *called_off, *self._stop_next(now)]
+
+    def _stop_next(self, now: float) -> list[Effect]:
+        """Stop whoever nobody alive comes after."""
+        effects: list[Effect] = []
+        for instance in self.instances.values():
+            followers = self._followers[instance.spec.name]
+            if not any(self.instances[name].alive for name in followers):
+                effects += instance.stop(now)
+        return effects
+
+    def _finish(self, now: float) -> list[Effect]:
+        if self.exit_status is not None or not all(i.over for i in self.instances.values()):
+            return []
+        assert self._verdict is not None
+        self._alive_at = None
+        overdue = any(i.overdue for i in self.instances.values())
+        self.exit_status = 1 if overdue else self._verdict
+        return [AllStopped(self.exit_status, now - self._verdict_at)]
 
     def _each(self, decide: Callable[[Instance], list[Effect]]) -> list[Effect]:
         return [effect for instance in self.instances.values() for effect in decide(instance)]
 
-    def _finish(self, now: float) -> list[Effect]:
-        if self._verdict is None or not all(i.over for i in self.instances.values()):
-            return []
-        self.exit_status = 1 if self._overdue else self._verdict
-        return [AllStopped(self.exit_status, now - self._verdict_at)]
+
+def _followers(specs: Iterable[Spec]) -> Mapping[str, frozenset[str]]:
+    """For each instance everybody who comes after it, directly or not."""
+    found: dict[str, set[str]] = {spec.name: set() for spec in specs}
+    after = {spec.name: spec.after for spec in specs}
+    for name in after:
+        ahead = list(after[name])
+        while ahead:
+            one = ahead.pop()
+            if name not in found[one]:
+                found[one].add(name)
+                ahead += after[one]
+    return {name: frozenset(followers) for name, followers in found.items()}
+
+
+def _in_one_line(effects: Sequence[Effect]) -> list[Effect]:
+    """Let one notice say of everybody that they are still running."""
+    notices = [effect for effect in effects if isinstance(effect, StillRunning)]
+    others: list[Effect] = [e for e in effects if not isinstance(e, StillRunning)]
+    if not notices:
+        return others
+    names = tuple(name for notice in notices for name in notice.names)
+    return [*others, StillRunning(names, max(notice.left for notice in notices))]

@@ -7,12 +7,13 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 
-from django_prodserver.backends.base import BaseServerBackend
+from django_prodserver.backends.base import Address, BaseServerBackend, notify
 
 CHANNEL = "PRODSERVER_TEST_CHANNEL"
 
@@ -21,16 +22,33 @@ class Code(BaseServerBackend):
     """Runs its first argument as Python source, with a few words that children need."""
 
     def start_server(self, source, *args):
-        words = {
-            module.__name__: module
-            for module in (atexit, json, os, select, signal, subprocess, sys, threading, time)
-        }
-        words.update(__name__="child", args=args, forever=forever, tell=tell, beget=beget)
+        modules = (atexit, json, os, select, signal, socket, subprocess, sys, threading, time)
+        functions = (beget, forever, held, life, notify, say, tell)
+        words = {word.__name__: word for word in modules + functions}
+        words.update(__name__="child", args=args)
         exec(compile(source, "<child>", "exec"), words)
 
 
 class NotifyingCode(Code):
     notifies = True
+
+
+class ServingCode(Code):
+    """Listens at 127.0.0.1, at the port that its second argument names."""
+
+    connects = True
+
+    def addresses(self):
+        return [Address(("127.0.0.1", int(self.args[1])))]
+
+
+class RecyclingCode(Code):
+    def recycles(self):
+        return True
+
+
+class CodeWithLastSignal(Code):
+    last_signal = "SIGQUIT"
 
 
 class CodeWithSIGUSR1(Code):
@@ -41,6 +59,25 @@ def forever():
     """Do nothing but take signals."""
     while True:
         signal.pause()
+
+
+def held():
+    """Wait until the test lets it go on, by SIGALRM."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+    say(f"held as {os.getpid()}")
+    signal.sigwait({signal.SIGALRM})
+
+
+def life():
+    """How often this instance has been started in this project by now."""
+    with open(f"lives of {os.environ['PRODSERVER_INSTANCE']}", "a+") as lives:
+        lives.write(".")
+        return lives.tell()
+
+
+def say(text):
+    """Print it, in a signal handler too."""
+    os.write(1, text.encode() + b"\n")
 
 
 def tell(text):

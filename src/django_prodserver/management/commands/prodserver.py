@@ -7,7 +7,7 @@ import shlex
 import sys
 from argparse import ArgumentTypeError, BooleanOptionalAction, Namespace
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Optional
+from typing import Any, Optional, get_args
 
 import django
 import msgspec
@@ -18,6 +18,7 @@ from django_prodserver import __version__, conf, procfile
 from django_prodserver.backends.application import describe
 from django_prodserver.posix.signals import die_as_others_do
 from django_prodserver.processes import Process, addresses_in_use, resolve
+from django_prodserver.schema import WEEK, ProcessSettings, StartMethod
 
 
 class Command(BaseCommand):
@@ -40,7 +41,7 @@ class Command(BaseCommand):
             nargs="*",
             metavar="NAME[=N]",
             help="what to run: one name becomes this very process, several are supervised, as is "
-            "NAME=N with N instances; without any the first that is configured",
+            "NAME=N with N instances; without any the first service that is configured",
         )
         parser.add_argument("--all", action="store_true", help="run all of them, supervised")
         parser.add_argument(
@@ -61,6 +62,7 @@ class Command(BaseCommand):
         instead.add_argument("--dry-run", action="store_true", help="print what would be started")
         override = parser.add_argument_group("overriding PRODUCTION_SUPERVISOR")
         override.add_argument("--stop-timeout", type=_seconds, metavar="SECONDS")
+        override.add_argument("--start-method", choices=get_args(StartMethod))
         override.add_argument("--timestamps", action=BooleanOptionalAction, default=None)
         override.add_argument("--color", choices=("auto", "always", "never"))
 
@@ -76,23 +78,25 @@ class Command(BaseCommand):
         configuration = configuration.overridden(
             {name: count for name, count in counts.items() if count is not None},
             stop_timeout=options.stop_timeout,
+            start_method=options.start_method,
             timestamps=options.timestamps,
             color=options.color or _djangos_color(options),
         )
         if options.list or options.json:
             self._list({name: configuration.processes[name] for name in counts}, options.json)
         elif options.procfile:
-            self.stdout.write(procfile.render(counts), ending="")
+            self._procfile({name: configuration.processes[name] for name in counts})
         elif options.check:
             self._check(configuration, list(counts), options.extra)
         elif options.dry_run:
-            self._dry_run(resolve(configuration, counts, options.extra))
+            order = configuration.starting_order(counts)
+            self._dry_run(resolve(configuration, order, options.extra))
         elif options.all or len(counts) > 1 or any(counts.values()):
             self._supervise(configuration, list(counts), options.extra)
         else:
             self._run_alone(configuration, next(iter(counts)), options.extra)
 
-    def _list(self, processes: Mapping[str, conf.ProcessSettings], as_json: bool) -> None:
+    def _list(self, processes: Mapping[str, ProcessSettings], as_json: bool) -> None:
         rows = [
             {"name": name, "type": p.type, "backend": p.backend, "replicas": p.replicas}
             for name, p in processes.items()
@@ -102,6 +106,15 @@ class Command(BaseCommand):
         else:
             for line in _table(["NAME", "TYPE", "BACKEND", "REPLICAS"], rows):
                 self.stdout.write(line)
+
+    def _procfile(self, processes: Mapping[str, ProcessSettings]) -> None:
+        # Who runs a Procfile stops everything when one of its processes has ended.
+        services = [name for name, p in processes.items() if p.type != "oneshot"]
+        if not services:
+            raise CommandError(
+                f"A Procfile is for services, and there are only oneshots: {', '.join(processes)}."
+            )
+        self.stdout.write(procfile.render(services), ending="")
 
     def _check(
         self, configuration: conf.Configuration, names: Sequence[str], extra: Sequence[str]
@@ -200,7 +213,8 @@ def _counts(options: Namespace, configuration: conf.Configuration) -> dict[str, 
         counts = {name: None for name in configured if name not in options.excluded}
     if not counts and options.excluded:
         raise CommandError("--except leaves no process to run.")
-    counts = counts or {next(iter(configured)): None}
+    services = (name for name, process in configured.items() if process.type == "service")
+    counts = counts or {next(services, next(iter(configured))): None}
     if options.extra and (options.all or len(counts) > 1):
         raise CommandError("Arguments after -- go to one process: name it.")
     return counts
@@ -230,7 +244,7 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = 0.0
-    if not 0 < seconds <= conf.WEEK:
+    if not 0 < seconds <= WEEK:
         raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0, a week at most")
     return seconds
 

@@ -24,13 +24,14 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, timeout, url, **options):
+        deadline = time.monotonic() + timeout
+        browser = Browser(url, deadline) if url else None
         newest = Result.objects.first()
         mine = Result.objects.filter(pk__gt=newest.pk if newest else 0)
         waiting = {Result.Queue.CELERY.value, Result.Queue.DJANGO_TASKS.value}
 
-        deadline = time.monotonic() + timeout
-        if url:
-            press_buttons(url, deadline)
+        if browser:
+            browser.press_buttons()
         else:
             tasks.queue_celery()
             tasks.queue_django_tasks()
@@ -47,28 +48,34 @@ class Command(BaseCommand):
             time.sleep(0.1)
 
 
-def press_buttons(url, deadline):
-    cookies = CookieJar()
-    browser = build_opener(HTTPCookieProcessor(cookies))
-    try:
-        visit(browser, url, deadline)
-        token = next(cookie.value for cookie in cookies if cookie.name == "csrftoken")
+class Browser:
+    def __init__(self, url, deadline):
+        """Open the page, of a site that may be about to start and to create its tables."""
+        self.url = url
+        self.cookies = CookieJar()
+        self.opener = build_opener(HTTPCookieProcessor(self.cookies))
+        while True:
+            try:
+                self.open()
+                return
+            except HTTPError as error:
+                raise self.failed(error) from error
+            except URLError as error:
+                if time.monotonic() > deadline:
+                    raise self.failed(error) from error
+                time.sleep(0.1)
+
+    def press_buttons(self):
+        token = next(cookie.value for cookie in self.cookies if cookie.name == "csrftoken")
         form = urlencode({"csrfmiddlewaretoken": token}).encode()
-        for button in ("queue-celery", "queue-django-tasks"):
-            browser.open(urljoin(url, reverse(button)), form).close()
-    except URLError as error:
-        raise CommandError(f"{url} does not answer as it should: {error}") from error
-
-
-def visit(browser, url, deadline):
-    """Open a page, of a site that may be about to start."""
-    while True:
         try:
-            browser.open(url).close()
-            return
-        except HTTPError:
-            raise
-        except URLError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
+            for button in ("queue-celery", "queue-django-tasks"):
+                self.open(reverse(button), form)
+        except URLError as error:
+            raise self.failed(error) from error
+
+    def open(self, path="", form=None):
+        self.opener.open(urljoin(self.url, path), form).close()
+
+    def failed(self, error):
+        return CommandError(f"{self.url} does not answer as it should: {error}")

@@ -1,0 +1,49 @@
+"""How to run this very program anew, in an interpreter like this one."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+# Attributes of sys.flags, and the options behind them (python(1)); -I stands for three others.
+_FLAGS = {
+    "isolated": "I",
+    "ignore_environment": "E",
+    "no_user_site": "s",
+    "no_site": "S",
+    "dont_write_bytecode": "B",
+    "optimize": "O",
+    "bytes_warning": "b",
+    "debug": "d",
+    "verbose": "v",
+}
+
+
+def command_line(arguments: Sequence[str]) -> list[str]:
+    """The program, in the way that it was started, with other arguments.
+
+    Ways are `python manage.py`, `python -m django` and a script such as `django-admin`. Of a
+    program that is no file (`python -c`), what remains is Django's own.
+    """
+    return [sys.executable, *_options(), *_program(), *arguments]
+
+
+def _options() -> list[str]:
+    flags = {letter: int(getattr(sys.flags, name)) for name, letter in _FLAGS.items()}
+    options = [f"-{letter * count}" for letter, count in flags.items() if count]
+    if getattr(sys.flags, "safe_path", False):  # Since Python 3.11.
+        options.append("-P")
+    options += [f"-W{option}" for option in sys.warnoptions]
+    for name, value in sys._xoptions.items():
+        options.append(f"-X{name}" if value is True else f"-X{name}={value}")
+    return options
+
+
+def _program() -> list[str]:
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    if spec is not None and spec.name != "__main__":  # That is a folder or zip file of code.
+        package = spec.name.endswith(".__main__")
+        return ["-m", spec.parent if package else spec.name]
+    script = sys.argv[0]
+    return [script] if os.path.exists(script) else ["-m", "django"]

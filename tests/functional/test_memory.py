@@ -1,0 +1,60 @@
+"""MAX_MEMORY: the whole tree counts, and who is above it is asked to stop and treated as failed."""
+
+from __future__ import annotations
+
+import re
+from signal import SIGTERM
+from typing import Any
+
+from tests.functional.helpers import Runs, code
+
+# Two grandchildren who have 80 MB each, of an instance that has little itself.
+FAMILY = """
+    def eat():
+        food = os.urandom(80 * 10**6)
+        say("fed")
+        forever()
+
+    signal.signal(signal.SIGTERM, lambda *_: os._exit({status}))
+    lives = life()
+    print("life", lives)
+    if lives == 1:
+        beget(lambda: beget(eat) and eat())
+    forever()
+"""
+
+
+def family(status: int, limit: Any, **entry: Any) -> dict[str, Any]:
+    return code(FAMILY.format(status=status), MAX_MEMORY=limit, **entry)
+
+
+# It takes ten seconds until memory is looked at for the first time: two tests for everything.
+
+
+def test_who_has_too_much_is_replaced(start: Runs) -> None:
+    policy = {"RESTART": "on-failure", "BACKOFF": {"INITIAL": 0.01}}
+    processes = {
+        "small": family(0, "400MB", **policy),
+        "web": family(0, "150MB", **policy),
+    }
+    run = start(processes)
+
+    found = run.wait_for("system", r"web\.1 uses (\d+) MB, its MAX_MEMORY is 150 MB; stopping it$")
+    assert 160 <= int(found[1]) < 400
+    ended = run.wait_for("system", r"web\.1 exited with status 0 while stopping, .*")[0]
+    assert ended.endswith("; restarting in 0.01 s")
+    run.wait_for("web.1", "life 2")
+
+    assert run.end(SIGTERM) == 0
+    assert run.said("web.1").count("fed") == 2
+    assert not any(text.startswith("small.1 uses") for text in run.said("system"))
+
+
+def test_under_never_everything_stops(start: Runs) -> None:
+    run = start({"web": family(7, 150 * 10**6)})
+
+    assert run.end() == 7
+    stopped, ended = [text for text in run.said("system") if text.startswith("web.1")][-2:]
+    assert re.fullmatch(r"web\.1 uses \d+ MB, its MAX_MEMORY is 150 MB; stopping it", stopped)
+    assert ended.startswith("web.1 exited with status 7 while stopping, after ")
+    assert ended.endswith("; stopping everything")

@@ -1,0 +1,756 @@
+"""Probes against real sockets and real commands, in a poll of the test's own."""
+
+from __future__ import annotations
+
+import errno
+import os
+import selectors
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from signal import SIGTERM
+from typing import Callable, Union
+
+import psutil
+import pytest
+
+from django_prodserver import __version__
+from django_prodserver.posix import child, kernel, memory
+from django_prodserver.posix.probes import (
+    CommandProbe,
+    HttpProbe,
+    Probes,
+    Target,
+    TcpProbe,
+    _to_itself,
+    resolve,
+)
+from django_prodserver.posix.signals import SignalPipe
+from django_prodserver.supervisor.model import ExitStatus
+from tests.functional.helpers import FOREVER, Runs, code
+
+# The pid of an instance: nothing more than a name to a probe.
+WEB = 7
+PYTHON = (sys.executable, "-S", "-c")
+
+
+class World:
+    """The poll, the fork and the reaper that the supervisor has, and no more of it."""
+
+    def __init__(self) -> None:
+        self.selector = selectors.PollSelector()
+        self.signals = SignalPipe([])
+        self.selector.register(self.signals, selectors.EVENT_READ, self._reap)
+        self.results: list[tuple[int, str]] = []
+        self.reaped: list[int] = []
+        self.commands: list[int] = []
+        self.probes = Probes(
+            self.selector, self._execute, lambda pid, failure: self.results.append((pid, failure))
+        )
+
+    def _execute(self, command: CommandProbe, output: int) -> int:
+        parent = os.getpid()
+        pid = os.fork()
+        if pid == 0:
+            child.become_command(command, parent, output, self._release)
+        self.commands.append(pid)
+        return pid
+
+    def _release(self) -> None:
+        self.signals.reset_in_child()
+        self.probes.release()
+
+    def step(self) -> None:
+        """Wait until something happens."""
+        for key, _ in self.selector.select():
+            key.data()
+
+    def _reap(self) -> None:
+        self.signals.drain()
+        for pid in list(self.commands):
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                self.commands.remove(pid)
+                self.reaped.append(pid)
+                code = os.waitstatus_to_exitcode(status)
+                ended = ExitStatus(code=code) if code >= 0 else ExitStatus(signal=-code)
+                assert self.probes.reaped(pid, ended)
+
+    def until(self, happened: Callable[[], object]) -> None:
+        while not happened():
+            self.step()
+
+    def ask(self, target: Target) -> str:
+        """Probe, and return the failure."""
+        self.probes.start(WEB, target)
+        self.until(lambda: self.results)
+        assert len(self.results) == 1
+        pid, failure = self.results.pop()
+        assert pid == WEB
+        return failure
+
+    @property
+    def events(self) -> list[int]:
+        """What it waits for on behalf of probes."""
+        keys = self.selector.get_map().values()
+        return [key.events for key in keys if key.fileobj is not self.signals]
+
+    @property
+    def watched(self) -> int:
+        return len(self.events)
+
+    def close(self) -> None:
+        self.probes.close()
+        for pid in self.commands:
+            os.waitpid(pid, 0)
+        self.signals.close()
+        self.selector.close()
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    before = descriptors()
+    world = World()
+    yield world
+    world.close()
+    assert descriptors() == before
+
+
+def descriptors() -> int:
+    return len(os.listdir("/dev/fd"))
+
+
+@contextmanager
+def server(handle: Callable[[socket.socket], None], family: int = socket.AF_INET) -> Iterator[int]:
+    """Accept connections one after the other and hand them over; gives the port."""
+    listener = socket.socket(family)
+    listener.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
+    listener.listen()
+
+    def serve() -> None:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                if connection.getsockname() == connection.getpeername() or closing.is_set():
+                    return
+                handle(connection)
+
+    closing = threading.Event()
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        closing.set()
+        with socket.socket(family) as last:
+            last.connect(listener.getsockname())
+            thread.join()
+        listener.close()
+
+
+def answering(answer: bytes) -> Callable[[socket.socket], None]:
+    """Read a request, and send this."""
+
+    def handle(connection: socket.socket) -> None:
+        read_request(connection)
+        try:
+            connection.sendall(answer)
+        except OSError:
+            return  # Nobody wanted to read all that.
+
+    return handle
+
+
+def read_request(connection: socket.socket) -> bytes:
+    read = b""
+    while not read.endswith(b"\r\n\r\n"):
+        chunk = connection.recv(65536)
+        if not chunk:
+            return read
+        read += chunk
+    return read
+
+
+def http(port: int, target: str = "/health", host: str = "example.com") -> HttpProbe:
+    name = f"127.0.0.1:{port}"
+    return HttpProbe(name, resolve(("127.0.0.1", port)), f"http://{name}{target}", target, host)
+
+
+def tcp(at: Union[tuple[str, int], str]) -> TcpProbe:
+    name = at if isinstance(at, str) else f"{at[0]}:{at[1]}"
+    return TcpProbe(name, resolve(at))
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that is taken, so that nobody else will listen there."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]
+
+
+# ---- TCP ----
+
+
+def test_a_connection_is_all_that_is_wanted(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert world.ask(tcp(listener.getsockname()[:2])) == ""
+
+
+def test_nobody_listens(world: World, closed_port: int) -> None:
+    failure = world.ask(tcp(("127.0.0.1", closed_port)))
+
+    assert failure == f"connection to 127.0.0.1:{closed_port} refused"
+
+
+def test_addresses_are_tried_in_order(world: World, closed_port: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        both = (*resolve(("127.0.0.1", closed_port)), *resolve(listener.getsockname()[:2]))
+
+        assert world.ask(TcpProbe("both", both)) == ""
+
+
+def test_a_family_that_there_is_none_of_is_no_crash(world: World) -> None:
+    failure = world.ask(TcpProbe("web:80", ((9999, ("127.0.0.1", 80)),)))
+
+    assert failure == f"connection to web:80 failed: {os.strerror(errno.EAFNOSUPPORT)}"
+
+
+def test_without_any_address(world: World) -> None:
+    assert world.ask(TcpProbe("web.1", ())) == "web.1 is no address to connect to"
+
+
+def test_unix_socket(world: World, tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    assert world.ask(tcp(path)) == f"connection to {path} failed: {os.strerror(errno.ENOENT)}"
+
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        assert world.ask(tcp(path)) == f"connection to {path} refused"
+        listener.listen()
+        assert world.ask(tcp(path)) == ""
+
+
+def test_a_connection_to_itself_is_none(world: World) -> None:
+    """Where nobody listens the kernel may choose that very port for the one who asks."""
+    with socket.socket() as selfish:
+        selfish.bind(("127.0.0.1", 0))
+        port = selfish.getsockname()[1]
+        selfish.connect(("127.0.0.1", port))
+        assert _to_itself(selfish)
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0", "127.0.0.1"])
+def test_who_listens_everywhere_is_asked_here(host: str) -> None:
+    assert (socket.AF_INET, ("127.0.0.1", 80)) in resolve((host, 80))
+
+
+def test_names_are_resolved_beforehand() -> None:
+    assert resolve(("::", 80)) == ((socket.AF_INET6, ("::1", 80, 0, 0)),)
+    assert resolve(("localhost", 80))
+    with pytest.raises(OSError, match=r"."):
+        resolve(("nobody.invalid", 80))
+
+
+# ---- HTTP ----
+
+
+@pytest.mark.parametrize("status", [200, 204, 301, 302, 399])
+def test_two_and_three_hundreds_are_healthy(world: World, status: int) -> None:
+    with server(answering(f"HTTP/1.1 {status} x\r\nLocation: /\r\n\r\n".encode())) as port:
+        assert world.ask(http(port)) == ""
+
+
+@pytest.mark.parametrize("status", [400, 404, 500, 503])
+def test_others_are_not(world: World, status: int) -> None:
+    with server(answering(f"HTTP/1.1 {status} x\r\n\r\n".encode())) as port:
+        failure = world.ask(http(port))
+
+    assert failure == f"HTTP {status} from http://127.0.0.1:{port}/health"
+
+
+def test_what_is_asked(world: World) -> None:
+    requests = []
+
+    def handle(connection: socket.socket) -> None:
+        requests.append(read_request(connection).decode())
+        connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+
+    with server(handle) as port:
+        assert world.ask(http(port, "/health?full=1", "shop.example.com")) == ""
+
+    first, *headers = requests[0].splitlines()
+    assert first == "GET /health?full=1 HTTP/1.1"
+    assert "Host: shop.example.com" in headers
+    assert "Connection: close" in headers
+    assert f"User-Agent: django-prodserver/{__version__}" in headers
+
+
+def test_a_server_of_the_standard_library(world: World) -> None:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(503 if self.path == "/ill" else 200, "x" * 1000)
+
+        def log_message(self, *args: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        well = world.ask(http(httpd.server_port))
+        ill = world.ask(http(httpd.server_port, "/ill"))
+        httpd.shutdown()
+        thread.join()
+
+    assert well == ""
+    assert ill == f"HTTP 503 from http://127.0.0.1:{httpd.server_port}/ill"
+
+
+def test_a_body_without_end_is_not_read(world: World) -> None:
+    def handle(connection: socket.socket) -> None:
+        read_request(connection)
+        try:
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            while True:
+                connection.sendall(b"x" * 65536)
+        except OSError:
+            return
+
+    with server(handle) as port:
+        assert world.ask(http(port)) == ""
+
+
+def test_an_answer_in_pieces(world: World) -> None:
+    gate = threading.Semaphore(0)
+
+    def handle(connection: socket.socket) -> None:
+        read_request(connection)
+        for byte in b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nA: b\r\n\r\n":
+            gate.acquire()
+            connection.sendall(bytes([byte]))
+
+    with server(handle) as port:
+        world.probes.start(WEB, http(port))
+        while not world.results:
+            gate.release()
+            world.step()
+
+    assert world.results == [(WEB, "")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (b"", "closed the connection without an answer"),
+        (b"HTTP/1.1 200", "closed the connection without an answer"),
+    ],
+)
+def test_closed_too_early(world: World, answer: bytes, reason: str) -> None:
+    with server(answering(answer)) as port:
+        assert world.ask(http(port)) == f"http://127.0.0.1:{port}/health {reason}"
+
+
+def test_reset_instead_of_an_answer(world: World) -> None:
+    def handle(connection: socket.socket) -> None:
+        # What is not read makes the end a reset.
+        connection.recv(1)
+
+    with server(handle) as port:
+        failure = world.ask(http(port))
+
+    assert failure == f"http://127.0.0.1:{port}/health closed the connection without an answer"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9.6\r\n\r\n",
+        bytes(range(256)) * 10 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno header at all\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"X: " + b"x" * 100_000 + b"\r\n\r\n",
+        b"x" * 1_000_000,
+        b"HTTP/1.1 999999 OK\r\n\r\n",
+        b"\x1b[31m\r\n\r\n",
+    ],
+    ids=lambda answer: repr(answer[:12]),
+)
+def test_what_is_no_http(world: World, answer: bytes) -> None:
+    with server(answering(answer)) as port:
+        failure = world.ask(http(port))
+
+    assert failure.startswith(f"the answer from http://127.0.0.1:{port}/health is no HTTP: ")
+    assert failure.isprintable()
+    assert len(failure) <= 200
+
+
+def test_what_cannot_be_asked(world: World) -> None:
+    with server(answering(b"HTTP/1.1 200 OK\r\n\r\n")) as port:
+        for wrong in (http(port, host="a\nb"), http(port, "/ä"), http(port, "/a b\r\nX: y")):
+            assert "cannot be asked for" in world.ask(wrong)
+
+
+def test_nobody_speaks_http_where_nobody_listens(world: World, closed_port: int) -> None:
+    assert world.ask(http(closed_port)) == f"connection to 127.0.0.1:{closed_port} refused"
+
+
+def test_who_never_answers_is_waited_for_until_it_is_cancelled(world: World) -> None:
+    gate = threading.Event()
+    held = threading.Event()
+
+    def handle(connection: socket.socket) -> None:
+        read_request(connection)
+        held.set()
+        gate.wait()
+
+    with server(handle) as port:
+        world.probes.start(WEB, http(port))
+        world.until(lambda: selectors.EVENT_READ in world.events)  # The request has been sent.
+        held.wait()
+        assert world.watched == 1
+
+        world.probes.cancel(WEB)
+
+        assert world.watched == 0
+        gate.set()
+    assert world.results == []
+
+
+def test_a_new_probe_takes_the_place_of_the_old_one(world: World) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        world.probes.start(WEB, http(hanging.getsockname()[1]))
+        world.step()
+
+        assert world.ask(tcp(hanging.getsockname()[:2])) == ""
+
+    assert world.watched == 0
+
+
+def test_one_that_ends_while_another_is_dealt_with_is_not_disturbed(world: World) -> None:
+    """Two are ready in one round of the poll, and the first cancels the second."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        target = tcp(listener.getsockname()[:2])
+        cancelled = []
+
+        def report(pid: int, failure: str) -> None:
+            cancelled.append(3 - pid)
+            probes.cancel(3 - pid)
+
+        probes = Probes(world.selector, lambda *_: 0, report)
+        probes.start(1, target)
+        probes.start(2, target)
+        while world.watched:
+            for key, _ in world.selector.select():
+                key.data()
+
+    assert len(cancelled) == 1
+
+
+# ---- commands ----
+
+
+def command(source: str, **environ: str) -> CommandProbe:
+    return CommandProbe((*PYTHON, source), environ)
+
+
+def test_status_0_is_healthy(world: World) -> None:
+    assert world.ask(command("print('whatever')")) == ""
+
+
+def test_another_status_comes_with_its_last_line(world: World) -> None:
+    source = (
+        "import sys; print('first'); print('\\x1b[1mno\\tdatabase', file=sys.stderr); sys.exit(3)"
+    )
+
+    assert world.ask(command(source)) == "command exited with status 3: [1mno database"
+
+
+def test_a_silent_failure(world: World) -> None:
+    assert world.ask(command("raise SystemExit(1)")) == "command exited with status 1"
+
+
+def test_killed_by_a_signal(world: World) -> None:
+    source = "import os; os.kill(os.getpid(), 9)"
+
+    assert world.ask(command(source)) == "command was killed by SIGKILL"
+
+
+def test_a_command_that_there_is_none_of(world: World, tmp_path: Path) -> None:
+    missing = world.ask(CommandProbe(("prodserver-nothing",)))
+    (tmp_path / "plain").write_text("")
+    denied = world.ask(CommandProbe((str(tmp_path / "plain"),)))
+
+    reason = os.strerror(errno.ENOENT)
+    assert missing == f"command exited with status 127: prodserver-nothing: {reason}"
+    assert denied.startswith("command exited with status 126: ")
+
+
+def test_a_flood_of_output_keeps_nobody(world: World) -> None:
+    source = "import sys; sys.stdout.write('x' * 10_000_000 + '\\nlast'); sys.exit(1)"
+
+    assert world.ask(command(source)) == "command exited with status 1: last"
+    assert len(world.ask(command("import sys; sys.exit('x' * 100_000)"))) == 200
+
+
+def test_what_a_command_is_given(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS"):
+        monkeypatch.setenv(name, "1")
+    source = """
+import os, signal
+env = [name for name in os.environ if name.startswith(("NOTIFY_", "WATCHDOG_", "LISTEN_"))]
+leads = os.getsid(0) == os.getpgid(0) == os.getpid()
+open_fds = sorted(int(fd) for fd in os.listdir("/dev/fd"))[:4]
+blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
+raise SystemExit(f"{os.environ['EXTRA']} {env} {leads} {os.read(0, 1)} {open_fds} {blocked}")
+"""
+    failure = world.ask(command(source, EXTRA="extra"))
+
+    # The fourth descriptor is that of the folder itself.
+    assert failure == "command exited with status 1: extra [] True b'' [0, 1, 2, 3] set()"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_a_command_has_default_signals(world: World) -> None:
+    """Python ignores SIGPIPE; a shell that inherits that cannot change it."""
+    ignored = world.ask(CommandProbe(("sh", "-c", "grep SigIgn /proc/self/status; exit 1")))
+
+    assert ignored == "command exited with status 1: SigIgn: 0000000000000000"
+
+
+def test_a_command_that_hangs_is_killed_with_all_it_has_started(
+    world: World, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    source = f"""
+import os, signal
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = os.fork()
+with open({str(fifo)!r}, "w") as ready:
+    ready.write(".")
+    ready.flush()
+    signal.pause()
+"""
+    world.probes.start(WEB, command(source))
+    with fifo.open() as ready:
+        assert ready.read(1)
+
+        world.probes.cancel(WEB)
+
+        assert set(ready.read()) <= {"."}  # The end: nobody has it open any more.
+    world.until(lambda: not world.commands)
+    assert world.results == []
+
+
+def test_what_a_command_leaves_in_the_background_is_killed(world: World, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    source = f"""
+import os, signal
+writer = os.open({str(fifo)!r}, os.O_WRONLY)
+if os.fork() == 0:
+    os.write(writer, b".")
+    signal.pause()
+"""
+    world.probes.start(WEB, command(source))
+    with fifo.open() as ready:
+        world.until(lambda: world.results)
+
+        assert set(ready.read()) <= {"."}
+    assert world.results == [(WEB, "")]
+
+
+def test_a_command_that_closes_its_output_is_waited_for(world: World) -> None:
+    assert world.ask(command("import os; os.close(1); os.close(2); os._exit(4)")) == (
+        "command exited with status 4"
+    )
+    assert world.watched == 0
+
+
+def test_a_cancelled_command_that_ends_says_nothing(world: World) -> None:
+    world.probes.start(WEB, command("pass"))
+    world.probes.cancel(WEB)
+    world.probes.cancel(WEB)
+
+    world.until(lambda: not world.commands)
+
+    assert world.results == []
+
+
+def test_a_command_that_is_cancelled_before_it_runs(world: World) -> None:
+    """Forked this moment, it has no group of its own yet."""
+    for _ in range(20):
+        world.probes.start(WEB, command("import signal; signal.pause()"))
+    world.probes.cancel(WEB)
+
+    world.until(lambda: not world.commands)
+    assert len(world.reaped) == 20
+
+
+def test_the_end_kills_what_is_under_way(world: World) -> None:
+    world.probes.start(WEB, command("import signal; signal.pause()"))
+    world.probes.start(WEB + 1, command("import signal; signal.pause()"))
+
+    world.probes.close()
+
+    assert world.probes.killed == set(world.commands)
+    world.until(lambda: not world.commands)
+    world.probes.sweep()
+    assert world.probes.killed == set()
+
+
+def test_a_command_that_cannot_be_started(world: World) -> None:
+    results: list[str] = []
+
+    def fail(command: CommandProbe, output: int) -> int:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    probes = Probes(world.selector, fail, lambda pid, failure: results.append(failure))
+    probes.start(WEB, command("pass"))
+
+    assert results == [f"the command cannot be started: {os.strerror(errno.EAGAIN)}"]
+    assert world.watched == 0
+
+
+def test_the_end_of_others_is_none_of_its_business(world: World) -> None:
+    assert not world.probes.reaped(1, ExitStatus(code=0))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG")
+def test_a_command_dies_with_the_supervisor(world: World, tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    source = f"import signal; f = open({str(fifo)!r}, 'w'); signal.pause()"
+    supervisor = os.fork()
+    if supervisor == 0:
+        try:
+            world.probes.start(WEB, command(source))
+            signal.pause()
+        finally:
+            os._exit(1)
+    with fifo.open() as ready:
+        os.kill(supervisor, signal.SIGKILL)
+        os.waitpid(supervisor, 0)
+
+        assert ready.read() == ""
+
+
+# ---- what the kernel counts ----
+
+
+def counters(root: Path, cgroup: str, **files: str) -> Path:
+    for name, text in {"proc/self/cgroup": cgroup, **files}.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+EVENTS = "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n"
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "file", "text", "kills"),
+    [
+        ("0::/system.slice/web.service\n", "system.slice/web.service/memory.events", EVENTS, 2),
+        ("0::/\n", "memory.events", EVENTS, 2),
+        # Docker without a namespace of its own for it: the path is that of the host.
+        ("0::/docker/abc\n", "memory.events", EVENTS, 2),
+        ("0::/../abc\n", "memory.events", EVENTS, 2),
+        (
+            "5:cpu,memory:/docker/abc\n0::/\n",
+            "memory/docker/abc/memory.oom_control",
+            "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n",
+            5,
+        ),
+        ("5:memory:/docker/abc\n", "memory/memory.oom_control", "oom_kill 5\n", 5),
+        # Before Linux 4.13 there was no such line.
+        ("5:memory:/\n", "memory/memory.oom_control", "oom_kill_disable 0\n", 0),
+        ("5:memory:/\n", "memory/memory.oom_control", "oom_kill many\n", 0),
+        ("4:cpu:/\n1:name=systemd:/\n", "memory.events", EVENTS, 0),
+        ("", "memory.events", EVENTS, 0),
+    ],
+)
+def test_kills_for_want_of_memory(
+    tmp_path: Path, cgroup: str, file: str, text: str, kills: int
+) -> None:
+    root = counters(tmp_path, cgroup, **{f"sys/fs/cgroup/{file}": text})
+
+    assert kernel.out_of_memory_kills(root) == kills
+
+
+def test_a_system_without_control_groups(tmp_path: Path) -> None:
+    assert kernel.out_of_memory_kills(tmp_path) == 0
+    assert kernel.out_of_memory_kills() >= 0
+
+
+# ---- memory ----
+
+
+def test_memory_is_that_of_the_whole_tree() -> None:
+    read, write = os.pipe()
+    source = f"""
+import os, signal
+os.fork()
+held = os.urandom(32 << 20)
+os.write({write}, b".")
+signal.pause()
+"""
+    leader = psutil.Popen([*PYTHON, source], pass_fds=[write])
+    try:
+        os.read(read, 1)
+        os.read(read, 1)
+        measured = memory.of_tree(leader.pid)
+        alone = leader.memory_info().rss
+    finally:
+        for process in [*leader.children(), leader]:
+            process.kill()
+        leader.wait()
+        os.close(read)
+        os.close(write)
+
+    assert measured is not None
+    assert 64 << 20 < measured < 2 * alone
+    assert memory.of_tree(leader.pid) is None
+
+
+# ---- in a whole run ----
+
+
+def test_an_instance_that_is_ill_ends_the_run(start: Runs) -> None:
+    source = """
+        from http.server import BaseHTTPRequestHandler, HTTPServer
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                self.send_error(503)
+                print("asked by", self.headers["Host"])
+
+            def log_message(self, *args): pass
+
+        server = HTTPServer(("127.0.0.1", int(os.environ["AT"])), Handler)
+        server.serve_forever()
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    url = f"http://localhost:{port}/health"
+    check = {"HTTP": url, "INTERVAL": 0.1, "RETRIES": 2}
+    run = start({"web": code(source, ENV={"AT": str(port)}, HEALTHCHECK=check)})
+
+    assert run.end() != 0
+    assert f"asked by localhost:{port}" in run.said("web.1")
+    assert any(f"HTTP 503 from {url}" in line for line in run.said("system"))
+
+
+def test_a_command_of_a_whole_run_leaves_nobody_behind(start: Runs) -> None:
+    check = {"COMMAND": ["sh", "-c", "sleep 1000 & wait"], "INTERVAL": 0.1, "TIMEOUT": 60}
+    run = start({"web": {**FOREVER, "HEALTHCHECK": check}})
+    run.wait_for("system", "all 1 ready")
+    while len(run.descendants()) < 3:
+        run.handshake()
+
+    assert run.end(SIGTERM) == 0
+    assert not any("left behind" in line for line in run.said("system"))

@@ -1,0 +1,260 @@
+"""The supervisor under a service manager: what it says, and what it keeps to itself."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from signal import SIGALRM, SIGTERM
+
+import pytest
+
+from tests.functional.helpers import FOREVER, Runs, code
+
+LATE = code("held(); notify(); forever()", "NotifyingCode")
+# Starts the supervisor as the one whose watchdog it is, and as somebody else.
+OURS = ["sh", "-c", 'WATCHDOG_PID=$$ exec "$@"', "sh"]
+ANOTHERS = ["sh", "-c", 'WATCHDOG_PID=1 exec "$@"', "sh"]
+
+KINDS = [
+    "path",
+    pytest.param(
+        "abstract", marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux has them")
+    ),
+]
+
+
+class Manager:
+    """A notify socket as systemd has one, and what it was told there, line by line."""
+
+    def __init__(self, address: str) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(address.replace("@", "\0", 1))
+        self.address = address
+        self.told: list[str] = []
+
+    def hear(self) -> None:
+        """Wait for one more message."""
+        self.told += self.socket.recv(65536).decode().splitlines()
+
+    def hear_all(self) -> list[str]:
+        """Everything that it has been told by now."""
+        self.socket.setblocking(False)
+        try:
+            while True:
+                self.hear()
+        except BlockingIOError:
+            return self.told
+        finally:
+            self.socket.setblocking(True)
+
+    def wait_for(self, line: str) -> None:
+        while line not in self.told:
+            self.hear()
+
+    def overrun(self) -> None:
+        """Let as many messages wait as it takes."""
+        self.socket.setblocking(False)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            try:
+                while True:
+                    sender.sendto(b"X=1", self.socket.getsockname())
+            except BlockingIOError:
+                return
+
+    @property
+    def environ(self) -> dict[str, str]:
+        return {"NOTIFY_SOCKET": self.address}
+
+
+@pytest.fixture(params=KINDS)
+def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
+    address = f"{tmp_path}/notify" if request.param == "path" else f"@{tmp_path}"
+    listening = Manager(address)
+    yield listening
+    listening.socket.close()
+
+
+def test_it_is_ready_when_all_are_and_not_before(start: Runs, manager: Manager) -> None:
+    run = start({"web": FOREVER, "worker": LATE}, env=manager.environ)
+    run.wait_for("system", r"web\.1 ready")
+    run.held("worker.1")
+    run.handshake()
+    assert "READY=1" not in manager.hear_all()
+
+    run.release("worker.1")
+    manager.wait_for("READY=1")
+    assert "STOPPING=1" not in manager.told
+
+    assert run.end(SIGTERM) == 0
+    told = manager.hear_all()
+    assert (told.count("READY=1"), told.count("STOPPING=1")) == (1, 1)
+    assert told.index("READY=1") < told.index("STOPPING=1")
+    said = [f"STATUS={text}" for text in run.said("system")]
+    # Each of its lines but those from before it has anything to do.
+    assert [line for line in told if line.startswith("STATUS=")] == said[1:]
+    assert not any(line.startswith("WATCHDOG") for line in told)
+
+
+def test_it_says_why_it_stops(start: Runs, manager: Manager) -> None:
+    run = start({"web": FOREVER, "worker": code("held(); sys.exit(3)")}, env=manager.environ)
+    manager.wait_for("READY=1")
+
+    run.release("worker.1")
+
+    assert run.end() == 3
+    told = manager.hear_all()
+    (reason,) = [line for line in told if line.startswith("STATUS=worker.1 exited with status 3")]
+    assert reason.endswith("; stopping everything")
+    assert told.index("READY=1") < told.index(reason) < told.index("STOPPING=1")
+
+
+def test_a_restart_is_no_news_of_readiness(start: Runs, manager: Manager) -> None:
+    web = {**LATE, "RESTART": "on-failure", "BACKOFF": {"INITIAL": 0}}
+    run = start({"web": web}, env=manager.environ)
+    run.release("web.1")
+    pid = int(run.wait_for("system", r"web\.1 ready .*\(pid (\d+)\)")[1])
+    manager.wait_for("READY=1")
+
+    run.kill(pid, SIGALRM)
+    run.kill(pid, 9)
+    run.release("web.1")
+    run.wait_for("system", r"web\.1 ready")
+
+    assert run.end(SIGTERM) == 0
+    assert manager.hear_all().count("READY=1") == 1
+    assert manager.told.count("STOPPING=1") == 1
+
+
+def test_the_watchdog_is_answered(start: Runs, manager: Manager) -> None:
+    environ = {**manager.environ, "WATCHDOG_USEC": "200000"}
+    run = start({"web": LATE}, env=environ, prefix=OURS)
+    while manager.told.count("WATCHDOG=1") < 3:
+        manager.hear()
+    assert "READY=1" not in manager.told
+
+    run.release("web.1")
+    manager.wait_for("READY=1")
+    before = manager.told.count("WATCHDOG=1")
+    while manager.told.count("WATCHDOG=1") < before + 3:
+        manager.hear()
+
+    assert run.end(SIGTERM) == 0
+
+
+def test_the_watchdog_is_answered_while_a_stop_takes_its_time(
+    start: Runs, manager: Manager
+) -> None:
+    source = """
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        print("here")
+        signal.sigwait({signal.SIGTERM})
+        held()
+    """
+    environ = {**manager.environ, "WATCHDOG_USEC": "200000"}
+    run = start({"web": code(source)}, env=environ, prefix=OURS)
+    run.wait_for("web.1", "here")
+    run.signal(SIGTERM)
+    manager.wait_for("STOPPING=1")
+
+    before = manager.told.count("WATCHDOG=1")
+    while manager.told.count("WATCHDOG=1") < before + 3:
+        manager.hear()
+
+    run.release("web.1")
+    assert run.end() == 0
+
+
+def test_another_processs_watchdog_is_not(start: Runs, manager: Manager) -> None:
+    environ = {**manager.environ, "WATCHDOG_USEC": "1000"}
+    run = start({"web": FOREVER}, env=environ, prefix=ANOTHERS)
+    manager.wait_for("READY=1")
+    run.handshake()
+
+    assert run.end(SIGTERM) == 0
+    assert "WATCHDOG=1" not in manager.hear_all()
+
+
+def test_processes_do_not_inherit_what_is_the_supervisors(start: Runs, manager: Manager) -> None:
+    source = """
+        for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS"):
+            print(name, os.environ.get(name))
+        notify()
+        forever()
+    """
+    environ = {
+        **manager.environ,
+        "WATCHDOG_USEC": "3600000000",
+        "LISTEN_FDS": "1",
+    }
+    processes = {
+        "web": code(source),
+        "worker": code(source, "NotifyingCode"),
+        "spawned": code(source, START_METHOD="spawn"),
+    }
+    run = start(processes, env=environ, prefix=OURS)
+    run.wait_for_each(dict.fromkeys(["web.1", "worker.1", "spawned.1"], "LISTEN_FDS"))
+    run.handshake()
+
+    nothing = ["WATCHDOG_USEC None", "WATCHDOG_PID None", "LISTEN_FDS None"]
+    assert run.said("web.1") == ["NOTIFY_SOCKET None", *nothing]
+    assert run.said("spawned.1") == ["NOTIFY_SOCKET None", *nothing]
+    own, *others = run.said("worker.1")
+    assert own not in ("NOTIFY_SOCKET None", f"NOTIFY_SOCKET {manager.address}")
+    assert others == nothing
+    assert run.end(SIGTERM) == 0
+
+
+def test_what_a_process_says_of_itself_is_passed_on(start: Runs, manager: Manager) -> None:
+    source = """
+        notify(b"READY=1\\nSTATUS=4 tasks, \\xc3\\xa4")
+        forever()
+    """
+    run = start({"web": code(source, "NotifyingCode", REPLICAS=2)}, env=manager.environ)
+
+    manager.wait_for("STATUS=web.1: 4 tasks, ä")
+    manager.wait_for("STATUS=web.2: 4 tasks, ä")
+    manager.wait_for("READY=1")
+
+    assert run.end(SIGTERM) == 0
+    assert not any("4 tasks" in line for line in run.raw)
+
+
+def test_a_manager_that_does_not_read_holds_nobody_up(start: Runs, manager: Manager) -> None:
+    manager.overrun()
+    source = """
+        notify()
+        for _ in range(1000):
+            notify(b"STATUS=busy")
+        print("said all")
+        if life() < 5:
+            sys.exit(1)
+        forever()
+    """
+    entry = code(
+        source,
+        "NotifyingCode",
+        RESTART="on-failure",
+        BACKOFF={"INITIAL": 0},
+        START_LIMIT={"BURST": 9},
+    )
+    environ = {**manager.environ, "WATCHDOG_USEC": "20000"}
+    run = start({"web": entry}, env=environ, prefix=OURS)
+    for _ in range(5):
+        run.wait_for("web.1", "said all")
+
+    assert run.end(SIGTERM) == 0
+    assert set(manager.hear_all()) == {"X=1"}
+    assert run.stderr == ""
+
+
+@pytest.mark.parametrize("address", ["/nowhere/notify", "@nobody-is-here", "relative", "@", ""])
+def test_a_manager_that_is_not_there(start: Runs, address: str) -> None:
+    run = start({"web": FOREVER}, env={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000"})
+    run.wait_for("system", "all 1 ready")
+    run.handshake()
+
+    assert run.end(SIGTERM) == 0
+    assert run.stderr == ""

@@ -1,0 +1,101 @@
+"""A month with a process that crashes all the time: seconds here, and nothing that grows."""
+
+from __future__ import annotations
+
+import pickle
+import pickletools
+from collections import Counter
+from signal import SIGTERM
+from typing import Optional
+
+import pytest
+
+from django_prodserver.supervisor.model import (
+    ExitStatus,
+    Happening,
+    HealthCheck,
+    Restart,
+    Spec,
+)
+from django_prodserver.supervisor.run import run
+from django_prodserver.supervisor.supervisor import Supervisor
+
+from .world import Child, Life, World
+
+DAY = 24 * 60 * 60
+DAYS = 30
+
+CRASHING = Child(
+    Spec(
+        "worker.1",
+        restart=Restart.ALWAYS,
+        notifies=True,
+        backoff_initial=0.5,
+        backoff_max=30.0,
+        start_burst=10,
+        start_interval=60.0,
+    ),
+    (Life(exits_after=0.25, status=ExitStatus(code=1)),),
+)
+STEADY = Child(
+    Spec("web.1", connects=True, healthcheck=HealthCheck(interval=120.0)),
+    (Life(connects_after=0.5),),
+)
+
+
+def pieces(supervisor: Supervisor) -> int:
+    """Of how many objects its state is made; a number counts once, however large it has become."""
+    return sum(1 for _ in pickletools.genops(pickle.dumps(supervisor)))
+
+
+class ForgetfulWorld(World):
+    """Keeps what is alive, and of the past only how many lines were said and lives begun."""
+
+    supervisor: Supervisor
+
+    def __init__(self) -> None:
+        super().__init__(
+            [CRASHING, STEADY],
+            [(DAYS * DAY, SIGTERM)],
+            jitters=(0.0, 0.25, 1.0, 0.5),
+        )
+        self.said: Counter[str] = Counter()
+        self.begun: Counter[str] = Counter()
+        # For each day the most that the supervisor's state was at the start of an instance.
+        self.most: Counter[int] = Counter()
+
+    def say(self, text: str) -> None:
+        self.said[text.partition(" ")[0]] += 1
+        super().say(text)
+
+    def spawn(self, name: str) -> int:
+        self.begun[name] += 1
+        day = int(self.now() // DAY) + 1
+        # Every so often: to count takes much longer than to live. 31 meets each jitter in turn.
+        if day in (1, 2, DAYS) and self.begun[name] % 31 == 1:
+            self.most[day] = max(self.most[day], pieces(self.supervisor))
+        return super().spawn(name)
+
+    def wait(self, timeout: Optional[float]) -> list[Happening]:
+        for past in (self.trace, self.told, self.history, self.kills):
+            past.clear()
+        for pid in self.reaped:
+            del self.leaders[pid], self.members[pid]
+        self.reaped.clear()
+        return super().wait(timeout)
+
+
+@pytest.mark.timeout(600)
+def test_a_month_of_crashes_leaves_no_growth() -> None:
+    world = ForgetfulWorld()
+    world.supervisor = supervisor = Supervisor([CRASHING.spec, STEADY.spec])
+
+    assert run(supervisor, world) == 0
+
+    # Its pause is 30 s less a random part, so that it is started some 3,200 times a day.
+    assert world.begun["worker.1"] > DAYS * DAY / 31
+    assert world.begun["web.1"] == 1
+    assert world.said["worker.1"] >= world.begun["worker.1"] - 1
+    assert supervisor.instances["worker.1"].restarts > DAYS * DAY / 31
+    assert world.most[DAYS] == world.most[2] <= world.most[1]
+    assert not world.alive

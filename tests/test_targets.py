@@ -1,0 +1,148 @@
+"""From a HEALTHCHECK to what is asked where, and by which name."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+import pytest
+
+from django_prodserver import conf
+from django_prodserver.backends.base import Address, BaseServerBackend
+from django_prodserver.posix.probes import CommandProbe, HttpProbe, Target, TcpProbe
+from django_prodserver.processes import resolve
+from django_prodserver.supervise import _addresses, _health
+from tests.inside import GUNICORN, configured, sleeper
+
+LOOPBACK = (socket.AF_INET, ("127.0.0.1", 8000))
+
+
+class Listening(BaseServerBackend):
+    """Serves where its arguments say."""
+
+    connects = True
+
+    def start_server(self, *args: str) -> None: ...
+
+    def addresses(self) -> list[Address]:
+        return [
+            Address(
+                (word.rpartition(":")[0], int(word.rpartition(":")[2])) if ":" in word else word
+            )
+            for word in self.args
+        ]
+
+
+LISTENING = f"{__name__}.Listening"
+
+
+def target(check: dict[str, Any], entry: Any = None, **others: Any) -> Target:
+    with configured({"web": {**(entry or sleeper()), "HEALTHCHECK": check}}, **others):
+        (process,) = resolve(conf.load(), ["web"])
+        found = _health(process, "web.1")
+    assert found is not None
+    return found
+
+
+def http(check: str, entry: Any = None, **others: Any) -> HttpProbe:
+    found = target({"HTTP": check}, entry, **others)
+    assert isinstance(found, HttpProbe)
+    return found
+
+
+def gunicorn(bind: str) -> dict[str, Any]:
+    return {"BACKEND": GUNICORN, "ARGS": {"bind": bind}}
+
+
+def test_no_health_check() -> None:
+    with configured({"web": sleeper()}):
+        (process,) = resolve(conf.load(), ["web"])
+
+    assert _health(process, "web.1") is None
+
+
+def test_a_command_has_the_environment_of_its_instance() -> None:
+    found = target({"COMMAND": ["true", "x"]}, sleeper(ENV={"A": "b"}))
+
+    assert isinstance(found, CommandProbe)
+    assert list(found.argv) == ["true", "x"]
+    assert found.environ == {"PRODSERVER_PROCESS": "web", "PRODSERVER_INSTANCE": "web.1", "A": "b"}
+
+
+def test_a_host_and_a_port() -> None:
+    assert target({"TCP": "127.0.0.1:8000"}) == TcpProbe("127.0.0.1:8000", (LOOPBACK,))
+    ipv6 = target({"TCP": "[::1]:8000"})
+    assert isinstance(ipv6, TcpProbe)
+    assert ipv6.addresses == ((socket.AF_INET6, ("::1", 8000, 0, 0)),)
+
+
+def test_a_whole_url() -> None:
+    assert http("http://127.0.0.1:8000/health?a=b") == HttpProbe(
+        name="127.0.0.1:8000",
+        addresses=(LOOPBACK,),
+        url="http://127.0.0.1:8000/health?a=b",
+        target="/health?a=b",
+        host="127.0.0.1:8000",
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://127.0.0.1", "127.0.0.1"),
+        ("http://127.0.0.1:80/", "127.0.0.1"),
+        ("http://localhost:8080/", "localhost:8080"),
+        ("http://[::1]:8080/", "[::1]:8080"),
+        ("http://[::1]/", "[::1]"),
+    ],
+)
+def test_the_host_of_a_url_is_what_it_says(url: str, host: str) -> None:
+    assert http(url, ALLOWED_HOSTS=["example.com"]).host == host
+
+
+@pytest.mark.parametrize(
+    ("allowed", "host"),
+    [
+        (["example.com", "other.com"], "example.com"),
+        ([".example.com"], "example.com"),
+        (["*"], "localhost"),
+        (["*", "example.com"], "example.com"),
+        (["", "."], "localhost"),
+        ([], "localhost"),
+    ],
+)
+def test_a_path_is_asked_for_by_a_name_that_django_allows(allowed: list[str], host: str) -> None:
+    found = http("/health", gunicorn("127.0.0.1:8000"), ALLOWED_HOSTS=allowed)
+
+    assert found.host == host
+    assert found.url == "http://127.0.0.1:8000/health"
+    assert found.addresses == (LOOPBACK,)
+
+
+def test_who_listens_everywhere_is_asked_here() -> None:
+    assert http("/", gunicorn("0.0.0.0:8000")).addresses == (LOOPBACK,)
+    assert http("/", gunicorn("[::]:8000")).url == "http://[::1]:8000/"
+
+
+@pytest.mark.parametrize(
+    ("key", "check"), [("HTTP", "http://nobody.invalid/"), ("TCP", "nobody.invalid:1")]
+)
+def test_a_host_that_nobody_knows(key: str, check: str) -> None:
+    with pytest.raises(conf.ConfigurationError) as error:
+        target({key: check})
+
+    where = f"PRODUCTION_PROCESSES['web']['HEALTHCHECK']['{key}']"
+    assert f"{where} names the host 'nobody.invalid', which cannot be found: " in str(error.value)
+
+
+def test_where_a_connection_tells_that_it_is_ready() -> None:
+    processes = {
+        "web": {"BACKEND": LISTENING, "ARGS": ["127.0.0.1:8000", "/run/x.sock"]},
+        "any": {"BACKEND": LISTENING, "ARGS": ["127.0.0.1:0"]},
+        "says": gunicorn("127.0.0.1:8001"),
+        "worker": sleeper(),
+    }
+    with configured(processes):
+        found = _addresses(resolve(conf.load(), list(processes)))
+
+    assert found == {"web": (LOOPBACK, (socket.AF_UNIX, "/run/x.sock"))}
