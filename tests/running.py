@@ -38,11 +38,11 @@ class Site(Runs):
         kwargs.setdefault("program", LENIENT)
         return super().__call__(processes, *options, **kwargs)
 
-    def send(self, *work: tuple[str, list[str], str]) -> None:
+    def send(self, *work: tuple[str, list[str], str], **kwargs: Any) -> None:
         """Migrate, and put work into the queues: task, arguments, Celery's queue if it has one."""
         program = ("-W", "ignore", "manage.py", "send")
         processes = {"any": {"BACKEND": SHELL, "ARGS": "true"}}
-        assert self(processes, json.dumps(work), program=program).end() == 0
+        assert self(processes, json.dumps(work), program=program, **kwargs).end() == 0
 
     def hold(self, *names: str) -> None:
         """Let the work of these names be in hand until it is released."""

@@ -37,6 +37,7 @@ FLOORS = {
     "procfile.py": "3",
     "processes.py": "3",
     "backends/": "3",
+    "plan.py": "4",
     "supervise.py": "4",
     "management/": "4",
 }

@@ -26,6 +26,7 @@ from django_prodserver.schema import Backoff, HealthCheck, StartLimit
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.instance import MOVES
 from django_prodserver.supervisor.model import (
+    AllFinished,
     AllReady,
     AllStopped,
     ExitStatus,
@@ -368,6 +369,7 @@ LINES = [
     changed(State.RUNNING, State.STARTING, after=0.15, pid=12),
     changed(State.EXITED, State.STARTING, name="migrate.1", status=ZERO, expected=True, after=1.2),
     AllReady(2, 0.61),
+    AllFinished(2, 1.63),
     SignalTaken(Signals.SIGTERM, EVERYTHING),
     SignalTaken(Signals.SIGTERM, "killing everything"),
     SignalTaken(Signals.SIGUSR1, "passed on"),
@@ -404,7 +406,12 @@ LINES = [
         reason="Resource temporarily unavailable",
         consequence=EVERYTHING,
     ),
-    changed(State.FATAL, State.EXITED, reason="5 starts within 60 s", consequence=EVERYTHING),
+    changed(
+        State.FATAL,
+        State.EXITED,
+        reason="5 starts in 60 s, its START_LIMIT",
+        consequence=EVERYTHING,
+    ),
     AllStopped(0, 0.21),
 ]
 # What is not a word of report.py, by its beginning.

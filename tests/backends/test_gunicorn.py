@@ -65,7 +65,7 @@ def test_it_is_not_ready_before_the_application_is_loaded_and_fails_with_its_own
     assert run.end() == 3
 
     said = run.said("system")
-    assert not any("ready" in line for line in said)
+    assert not any("web.1 ready" in line for line in said)
     assert any("web.1 exited with status 3" in line for line in said)
     assert any("no licence" in line for line in run.said("web.1"))
 

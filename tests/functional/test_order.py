@@ -146,8 +146,9 @@ def test_a_oneshot_that_never_works(start: Runs) -> None:
 
     assert run.end() == 7
     assert run.hear() is None
-    assert "migrate.1 failed for good: 3 starts within 60 s; stopping everything" in run.said(
-        "system"
+    assert (
+        "migrate.1 failed for good: 3 starts in 60 s, its START_LIMIT; stopping everything"
+        in run.said("system")
     )
 
 

@@ -122,7 +122,9 @@ def test_the_pause_doubles_until_there_were_too_many_starts(start: Runs) -> None
     assert ", restarted once so far; restarting in " in restarted[1]
     assert ", restarted 3 times so far; restarting in " in restarted[3]
     assert last.endswith(", restarted 4 times so far")
-    assert gave_up == "web.1 failed for good: 5 starts within 3600 s; stopping everything"
+    assert (
+        gave_up == "web.1 failed for good: 5 starts in 3600 s, its START_LIMIT; stopping everything"
+    )
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,10 @@ def test_after_too_many_starts_the_last_status_counts(
     )
 
     assert run.end() == status
-    assert ends(run)[-1] == "web.1 failed for good: 2 starts within 60 s; stopping everything"
+    assert (
+        ends(run)[-1]
+        == "web.1 failed for good: 2 starts in 60 s, its START_LIMIT; stopping everything"
+    )
     assert len(ends(run)) == 3
 
 
@@ -226,6 +231,15 @@ def test_a_fresh_fork_of_the_same_supervisor(start: Runs) -> None:
     assert run.stderr == ""
 
 
+def test_a_fresh_interpreter_where_that_is_its_start_method(start: Runs) -> None:
+    source = "print('preloaded' in sys.modules, life(), os.getppid()); sys.exit(1)"
+    entry = code(source, START_METHOD="spawn", START_LIMIT={"BURST": 2}, RESTART="on-failure")
+    run = start({"web": {**entry, "BACKOFF": AT_ONCE}})
+
+    assert run.end() == 1
+    assert run.said("web.1") == [f"False {number} {run.pid}" for number in (1, 2)]
+
+
 @linux
 @pytest.mark.parametrize("backend", ["Code", "NotifyingCode"])
 def test_many_restarts_leave_nothing_open(start: Runs, backend: str) -> None:
@@ -253,6 +267,7 @@ def test_many_restarts_leave_nothing_open(start: Runs, backend: str) -> None:
     assert len(run.descendants()) == 2
     assert run.end(SIGTERM) == 0
     assert len(ends(run)) == 39
+    assert run.stderr == ""  # Where Python would warn of what it had to close itself.
 
 
 def test_one_life_after_another(start: Runs) -> None:

@@ -6,7 +6,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGALRM, SIGTERM
+from signal import SIGKILL, SIGTERM
 
 import pytest
 
@@ -118,8 +118,7 @@ def test_a_restart_is_no_news_of_readiness(start: Runs, manager: Manager) -> Non
     pid = int(run.wait_for("system", r"web\.1 ready .*\(pid (\d+)\)")[1])
     manager.wait_for("READY=1")
 
-    run.kill(pid, SIGALRM)
-    run.kill(pid, 9)
+    run.kill(pid, SIGKILL)
     run.release("web.1")
     run.wait_for("system", r"web\.1 ready")
 

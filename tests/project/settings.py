@@ -33,8 +33,9 @@ PRODUCTION_PROCESSES = _production["processes"]
 PRODUCTION_SUPERVISOR = _production["supervisor"]
 
 (BASE_DIR / "messages").mkdir(exist_ok=True)
-CELERY_BROKER_URL = "filesystem://localhost"
+CELERY_BROKER_URL = os.environ.get("BROKER", "filesystem://localhost")
 CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": int(os.environ.get("VISIBILITY_TIMEOUT", "3600")),
     "data_folder_in": str(BASE_DIR / "messages"),
     "data_folder_out": str(BASE_DIR / "messages"),
     "control_folder": str(BASE_DIR / "control"),

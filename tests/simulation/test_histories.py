@@ -273,7 +273,7 @@ def test_a_crash_loop_ends_at_the_start_limit() -> None:
         "2 spawn worker.1 104",
         "2 say worker.1 ready after 0.00 s (pid 104)",
         "2.25 say worker.1 exited with status 7 after 0.25 s, restarted 2 times so far",
-        "2.25 say worker.1 failed for good: 3 starts within 60 s; stopping everything",
+        "2.25 say worker.1 failed for good: 3 starts in 60 s, its START_LIMIT; stopping everything",
         "2.25 kill 102 SIGTERM",
         "2.25 say web.1 stopped after 0.00 s",
         "2.25 say all stopped after 0.00 s; exit status 7",

@@ -426,7 +426,7 @@ EXPECTED: dict[str, dict[str, Result]] = {
                     State.EXITED,
                     State.FATAL,
                     lasted=0.0,
-                    reason="1 starts within 60 s",
+                    reason="1 starts in 60 s, its START_LIMIT",
                     consequence=STOPPING_EVERYTHING,
                 ),
             ],

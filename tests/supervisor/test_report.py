@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.model import (
     Alive,
+    AllFinished,
     AllReady,
     AllStopped,
     CancelProbe,
@@ -53,6 +54,7 @@ LINES: list[tuple[Effect, str]] = [
         "web.1 ready after 0.15 s (pid 12)",
     ),
     (AllReady(2, after=0.61), "all 2 ready after 0.61 s"),
+    (AllFinished(2, after=1.63), "all 2 finished after 1.63 s"),
     # Ends that nobody asked for: everything that is known.
     (
         changed(
@@ -171,10 +173,10 @@ LINES: list[tuple[Effect, str]] = [
             "web.1",
             State.EXITED,
             FATAL,
-            reason="5 starts within 60 s",
+            reason="5 starts in 60 s, its START_LIMIT",
             consequence="stopping everything",
         ),
-        "web.1 failed for good: 5 starts within 60 s; stopping everything",
+        "web.1 failed for good: 5 starts in 60 s, its START_LIMIT; stopping everything",
     ),
     (
         Unwell("web.1", "connection refused", 1, 3),
@@ -235,6 +237,7 @@ def test_every_effect_has_a_line_or_none() -> None:
 
 NOTIFICATIONS: list[tuple[Effect, str]] = [
     (AllReady(2, after=0.61), "READY=1\nSTATUS=all 2 ready after 0.61 s"),
+    (AllFinished(2, after=1.63), "READY=1\nSTATUS=all 2 finished after 1.63 s"),
     (Stopping(), "STOPPING=1"),
     (Alive(), "WATCHDOG=1"),
     (StatusTold("web.1", "4 tasks"), "STATUS=web.1: 4 tasks"),
@@ -250,8 +253,8 @@ def test_a_notification(effect: Effect, message: str) -> None:
 
 @pytest.mark.parametrize(
     ("effect", "line"),
-    [row for row in LINES if not isinstance(row[0], AllReady)],
-    ids=[line for effect, line in LINES if not isinstance(effect, AllReady)],
+    [row for row in LINES if not isinstance(row[0], (AllReady, AllFinished))],
+    ids=[line for effect, line in LINES if not isinstance(effect, (AllReady, AllFinished))],
 )
 def test_each_line_of_the_log_is_the_status_for_the_time_being(effect: Effect, line: str) -> None:
     assert report.notification(effect) == f"STATUS={line}"

@@ -11,6 +11,7 @@ import pytest
 
 from django_prodserver.supervisor.model import (
     Alive,
+    AllFinished,
     AllReady,
     AllStopped,
     CancelProbe,
@@ -358,7 +359,7 @@ def test_oneshots_only_end_with_0_once_all_have_finished() -> None:
     assert spawns(die(supervisor, 1.0, exited(101))) == ["static.1"]
     supervisor.spawned(1.0, "static.1", 102)
 
-    assert supervisor.happened(4.0, exited(102))[1:] == [Stopping()]
+    assert supervisor.happened(4.0, exited(102))[1:] == [AllFinished(2, after=4.0), Stopping()]
     assert supervisor.exit_status is None
     assert supervisor.happened(4.25, GroupGone(102)) == [AllStopped(0, after=0.25)]
 
@@ -719,7 +720,7 @@ def test_the_start_limit_stops_everything_with_the_last_status() -> None:
             pid=103,
             after=0.5,
             restarts=1,
-            reason="2 starts within 60 s",
+            reason="2 starts in 60 s, its START_LIMIT",
             consequence=STOPPING_EVERYTHING,
         ),
         Stopping(),

@@ -426,10 +426,10 @@ class Instance:
         return buried
 
     def _give_up(self, now: float) -> StateChanged:
-        limit = f"{self.spec.start_burst} starts within {self.spec.start_interval:g} s"
-        return self._move(
-            now, State.FATAL, dict(self._due), reason=limit, consequence=STOPPING_EVERYTHING
-        )
+        starts = f"{self.spec.start_burst} starts in {self.spec.start_interval:g} s"
+        reason = f"{starts}, its START_LIMIT"
+        sweep = dict(self._due)
+        return self._move(now, State.FATAL, sweep, reason=reason, consequence=STOPPING_EVERYTHING)
 
     def _pause(self, now: float, jitter: float) -> float:
         """How long to wait before a restart: twice as long each time, a little less by chance."""

@@ -329,6 +329,14 @@ class AllReady:
 
 
 @dataclass(frozen=True)
+class AllFinished:
+    """Every instance was a oneshot, and did what it had to do."""
+
+    count: int
+    after: float
+
+
+@dataclass(frozen=True)
 class SignalTaken:
     """A signal reached the supervisor, and what follows from it."""
 
@@ -367,6 +375,7 @@ Effect = Union[
     StillRunning,
     LastStep,
     AllReady,
+    AllFinished,
     SignalTaken,
     Stopping,
     Alive,

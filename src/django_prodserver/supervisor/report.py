@@ -8,6 +8,7 @@ from typing import Optional
 
 from .model import (
     Alive,
+    AllFinished,
     AllReady,
     AllStopped,
     Effect,
@@ -28,6 +29,8 @@ def line(effect: Effect) -> Optional[str]:
         return _changed(effect)
     if isinstance(effect, AllReady):
         return f"all {effect.count} ready after {seconds(effect.after)}"
+    if isinstance(effect, AllFinished):
+        return f"all {effect.count} finished after {seconds(effect.after)}"
     if isinstance(effect, SignalTaken):
         return f"{effect.signal.name} received; {effect.consequence}"
     if isinstance(effect, AllStopped):
@@ -45,7 +48,7 @@ def line(effect: Effect) -> Optional[str]:
 
 def notification(effect: Effect) -> Optional[str]:
     """Put an effect into the words of sd_notify(3), for whoever supervises the supervisor."""
-    if isinstance(effect, AllReady):
+    if isinstance(effect, (AllReady, AllFinished)):
         return f"READY=1\nSTATUS={line(effect)}"
     if isinstance(effect, Stopping):
         return "STOPPING=1"

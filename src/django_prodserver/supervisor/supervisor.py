@@ -15,6 +15,7 @@ from .instance import STOPPING_EVERYTHING, Instance, Outcome
 from .model import (
     AboutInstance,
     Alive,
+    AllFinished,
     AllReady,
     AllStopped,
     Effect,
@@ -151,9 +152,10 @@ class Supervisor:
         if self._announced or not all(i.fulfilled for i in self.instances.values()):
             return []
         self._announced = True
-        if all(i.spec.oneshot for i in self.instances.values()):
-            return self._stop_all(now, verdict=0)
-        return [AllReady(len(self.instances), now - self._began)]
+        after = now - self._began
+        if all(i.outcome is Outcome.FINISHED for i in self.instances.values()):
+            return [AllFinished(len(self.instances), after), *self._stop_all(now, verdict=0)]
+        return [AllReady(len(self.instances), after)]
 
     def _exited(self, now: float, instance: Instance, exited: Exited) -> list[Effect]:
         effects = instance.exited(now, exited, ending=self._verdict is not None)

@@ -20,6 +20,11 @@ def hold(name):
     holding.hold(name)
 
 
+@shared_task(acks_late=True)
+def hold_late(name):
+    holding.hold(name)
+
+
 @shared_task
 def remapped():
     from billiard import common

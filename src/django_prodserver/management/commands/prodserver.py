@@ -151,10 +151,14 @@ class Command(BaseCommand):
         self, configuration: conf.Configuration, name: str, extra: Sequence[str]
     ) -> None:
         os.environ.update(configuration.processes[name].env)
-        (process,) = self._resolve(configuration, [name], extra)
-        # Software that re-executes itself comes back here with the name that it was given.
+        # A supervisor may have started it in a fresh interpreter, as one of several instances, and
+        # software that re-executes itself comes back here with the name that it was given.
         instance = os.environ.get("PRODSERVER_INSTANCE", "")
-        backend = process.backend(instance if instance.startswith(f"{name}.") else None)
+        supervised = instance.startswith(f"{name}.")
+        if supervised:
+            configuration = configuration.overridden({name: 1})
+        (process,) = self._resolve(configuration, [name], extra)
+        backend = process.backend(instance if supervised else None)
         connections.close_all()
         die_as_others_do()
         backend.start_server(*backend.prep_server_args())

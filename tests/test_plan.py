@@ -1,4 +1,4 @@
-"""From a HEALTHCHECK to what is asked where, and by which name."""
+"""From processes to instances: who comes after whom, and what is asked where, by which name."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import pytest
 
 from django_prodserver import conf
 from django_prodserver.backends.base import Address, BaseServerBackend
+from django_prodserver.plan import plan
+from django_prodserver.posix.child import Program
 from django_prodserver.posix.probes import CommandProbe, HttpProbe, Target, TcpProbe
 from django_prodserver.processes import resolve
-from django_prodserver.supervise import _addresses, _health
+from django_prodserver.supervisor.model import Spec
 from tests.inside import GUNICORN, configured, sleeper
 
 LOOPBACK = (socket.AF_INET, ("127.0.0.1", 8000))
@@ -33,15 +35,28 @@ class Listening(BaseServerBackend):
         ]
 
 
+class Recycling(BaseServerBackend):
+    environment = frozenset({"READ_AT_IMPORT"})
+
+    def start_server(self, *args: str) -> None: ...
+
+    def recycles(self) -> bool:
+        return True
+
+
 LISTENING = f"{__name__}.Listening"
+
+
+def planned(processes: dict[str, Any], *names: str) -> tuple[list[Spec], list[Program]]:
+    with configured(processes):
+        return plan(resolve(conf.load(), names or processes), ())
 
 
 def target(check: dict[str, Any], entry: Any = None, **others: Any) -> Target:
     with configured({"web": {**(entry or sleeper()), "HEALTHCHECK": check}}, **others):
-        (process,) = resolve(conf.load(), ["web"])
-        found = _health(process, "web.1")
-    assert found is not None
-    return found
+        (program,) = plan(resolve(conf.load(), ["web"]), ())[1]
+    assert program.health is not None
+    return program.health
 
 
 def http(check: str, entry: Any = None, **others: Any) -> HttpProbe:
@@ -55,10 +70,10 @@ def gunicorn(bind: str) -> dict[str, Any]:
 
 
 def test_no_health_check() -> None:
-    with configured({"web": sleeper()}):
-        (process,) = resolve(conf.load(), ["web"])
+    (spec,), (program,) = planned({"web": sleeper()})
 
-    assert _health(process, "web.1") is None
+    assert spec.healthcheck is None
+    assert program.health is None
 
 
 def test_a_command_has_the_environment_of_its_instance() -> None:
@@ -142,7 +157,35 @@ def test_where_a_connection_tells_that_it_is_ready() -> None:
         "says": gunicorn("127.0.0.1:8001"),
         "worker": sleeper(),
     }
-    with configured(processes):
-        found = _addresses(resolve(conf.load(), list(processes)))
+    specs, programs = planned(processes)
 
-    assert found == {"web": (LOOPBACK, (socket.AF_UNIX, "/run/x.sock"))}
+    assert [program.serves for program in programs] == [
+        (LOOPBACK, (socket.AF_UNIX, "/run/x.sock")),
+        (),
+        (),
+        (),
+    ]
+    # Where no address is known, nothing but the start tells.
+    assert [spec.connects for spec in specs] == [True, False, False, False]
+
+
+def test_every_instance_comes_after_every_instance_of_what_is_run() -> None:
+    processes = {
+        "web": sleeper(AFTER=["db", "cache"]),
+        "db": sleeper(REPLICAS=2),
+        "cache": sleeper(),
+    }
+
+    everybody, _ = planned(processes)
+    some, _ = planned(processes, "web", "cache")
+
+    assert everybody[0].after == {"db.1", "db.2", "cache.1"}
+    assert some[0].after == {"cache.1"}
+
+
+def test_what_reads_its_environment_when_it_is_imported_is_not_asked_whether_it_recycles() -> None:
+    asked = {"BACKEND": f"{__name__}.Recycling"}
+    elsewhere = {**asked, "ENV": {"READ_AT_IMPORT": "1"}}
+
+    assert planned({"worker": asked})[0][0].recycles
+    assert not planned({"worker": elsewhere})[0][0].recycles
