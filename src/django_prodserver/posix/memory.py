@@ -21,11 +21,11 @@ def of_tree(pid: int) -> Optional[int]:
     try:
         leader = psutil.Process(pid)
         processes = [leader, *leader.children(recursive=True)]
-    except psutil.NoSuchProcess:
+    except (psutil.Error, OSError):  # OSError: no file descriptor is left to look with.
         return None
     total = 0
     for process in processes:
-        with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+        with suppress(psutil.Error, OSError):
             total += _of(process)
     return total or None
 
