@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from signal import SIGTERM
+from signal import SIGKILL, SIGTERM
 from typing import Callable, Union
 
 import psutil
@@ -684,6 +684,34 @@ def test_kills_for_want_of_memory(
 def test_a_system_without_control_groups(tmp_path: Path) -> None:
     assert kernel.out_of_memory_kills(tmp_path) == 0
     assert kernel.out_of_memory_kills() >= 0
+
+
+KILLED, FAILED = ExitStatus(signal=SIGKILL), ExitStatus(code=1)
+
+
+@pytest.mark.parametrize(
+    "ends",
+    [
+        # (seconds, what the counter says by then, how it ended, for want of memory)
+        [(0.0, 1, KILLED, True), (0.0, 1, KILLED, False)],
+        [(0.0, 0, KILLED, False), (5.0, 1, KILLED, True)],
+        [(0.0, 2, KILLED, True), (0.5, 2, KILLED, True), (0.6, 2, KILLED, False)],
+        # Somebody else is reaped between the count and the victim; long after it was another's.
+        [(0.0, 1, FAILED, False), (0.5, 1, KILLED, True)],
+        [(0.0, 1, FAILED, False), (1.5, 1, KILLED, False)],
+        [(0.0, 1, FAILED, False), (1.5, 2, KILLED, True), (1.5, 2, KILLED, False)],
+    ],
+)
+def test_whom_a_shortage_of_memory_has_killed(
+    tmp_path: Path, ends: list[tuple[float, int, ExitStatus, bool]]
+) -> None:
+    counter = "sys/fs/cgroup/memory.events"
+    root = counters(tmp_path, "0::/\n", **{counter: "oom_kill 0\n"})
+    shortage = memory.Shortage(root)
+
+    for now, kills, status, expected in ends:
+        (root / counter).write_text(f"oom_kill {kills}\n")
+        assert shortage.explains(status, now) is expected
 
 
 # ---- memory ----

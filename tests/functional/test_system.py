@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGKILL
 
 import pytest
 
@@ -186,24 +186,6 @@ def test_how_it_ended(opened: Open) -> None:
 
     assert len(set(jitters)) == 5
     assert all(0 <= jitter <= 1 for jitter in jitters)
-
-
-@pytest.mark.parametrize(
-    ("command", "number", "told"),
-    [("sleep 1000", SIGKILL, True), ("sleep 1000", SIGTERM, False)],
-)
-def test_killed_while_the_kernel_counted_one_more(
-    opened: Open, monkeypatch: pytest.MonkeyPatch, command: str, number: int, told: bool
-) -> None:
-    """The counter stands in for the kernel's: nobody can be made to run out of memory here."""
-    kills = iter([1, 2, 2])
-    monkeypatch.setattr("django_prodserver.posix.kernel.out_of_memory_kills", lambda: next(kills))
-    system = opened(program("sh", "-c", command))
-    for expected in (told, False):
-        pid = system.spawn("web.1")
-        os.kill(pid, number)
-        (exited,) = (h for h in wait_for(system, Exited) if isinstance(h, Exited))
-        assert exited.out_of_memory is expected
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PSS is Linux's")

@@ -293,13 +293,31 @@ def test_an_unhealthy_one_is_replaced() -> None:
         "16 cancel 101",
         "16 say web.1 is unhealthy: no answer within 1 s, 2 times in a row; stopping it",
         "16 kill 101 SIGTERM",
-        "16.25 say web.1 exited with status 0 while stopping, after 0.25 s; restarting in 0.50 s",
+        "16.25 say web.1 stopped after 0.25 s; restarting in 0.50 s",
         "16.75 spawn web.1 102",
         "16.75 say web.1 ready after 0.00 s (pid 102)",
         "20 say SIGTERM received; stopping everything",
         "20 kill 102 SIGTERM",
         "20 say web.1 stopped after 0.00 s",
         "20 say all stopped after 0.00 s; exit status 0",
+    ]
+
+
+def test_nobody_is_called_unhealthy_while_everything_stops() -> None:
+    """It has to live until what comes after it has ended, however it is."""
+    check = HealthCheck(interval=1.0, timeout=1.0, retries=1)
+    sick = Life(health=("", "HTTP 500"))
+    web = child("web.1", healthcheck=check, watchdog=9.5, lives=(sick,))
+    worker = child("worker.1", after=frozenset({"web.1"}), stops_after=5.0)
+
+    assert told(web, worker, signals=[(1.5, SIGTERM)])[6:] == [
+        "1.5 say SIGTERM received; stopping everything",
+        "1.5 kill 102 SIGTERM",
+        "2.5 say still running: worker.1; to be killed in 24.0 s",
+        "6.5 say worker.1 stopped after 5.00 s",
+        "6.5 kill 101 SIGTERM",
+        "6.5 say web.1 stopped after 0.00 s",
+        "6.5 say all stopped after 5.00 s; exit status 0",
     ]
 
 

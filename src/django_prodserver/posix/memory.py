@@ -1,12 +1,50 @@
-"""How much memory an instance has."""
+"""How much memory an instance has, and who was killed because there was none left."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
+from signal import Signals
 from typing import TYPE_CHECKING, Optional
+
+from django_prodserver.supervisor.model import ExitStatus
+
+from . import kernel
 
 if TYPE_CHECKING:
     import psutil
+
+
+# For so long, in seconds, a kill that the kernel has counted may be that of a process reaped later.
+COUNTS_FOR = 1.0
+
+
+class Shortage:
+    """Tells whom the kernel has killed for want of memory, from its counter of such kills.
+
+    The counter does not say who it was, so somebody else's SIGKILL in the same second is taken
+    for it.
+    """
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self._root = root
+        self._counted = kernel.out_of_memory_kills(root)
+        # Kills that belong to nobody yet, and how long they may find somebody.
+        self._unassigned = 0
+        self._until = 0.0
+
+    def explains(self, status: ExitStatus, now: float) -> bool:
+        """Whether this end is one of them; to be asked about every process at its end."""
+        before, self._counted = self._counted, kernel.out_of_memory_kills(self._root)
+        if now > self._until:
+            self._unassigned = 0
+        if self._counted > before:
+            self._unassigned += self._counted - before
+            self._until = now + COUNTS_FOR
+        if status.signal != Signals.SIGKILL or not self._unassigned:
+            return False
+        self._unassigned -= 1
+        return True
 
 
 def of_tree(pid: int) -> Optional[int]:

@@ -83,7 +83,7 @@ class PosixSystem:
         self._selector.register(self._signals, selectors.EVENT_READ, self._take_signals)
         self._probes = Probes(self._selector, self._execute, self._probed)
         self._supervised_at = os.environ.get(VARIABLE, "")
-        self._out_of_memory_kills = kernel.out_of_memory_kills()
+        self._shortage = memory.Shortage()
         kernel.adopt_orphans()
 
     def __enter__(self) -> PosixSystem:
@@ -225,15 +225,13 @@ class PosixSystem:
         for pid in self._children:
             self._notified(pid)  # While it can still be told whose child a sender was.
         dead = [entry for entry in _reaped() if not self._probes.reaped(*entry)]
-        buried = [(pid, status) for pid, status in dead if pid in self._children]
-        if buried:
-            out_of_memory = self._memory_ran_out()
-            for pid, status in buried:
-                self._bury(pid, status, out_of_memory and status.signal == Signals.SIGKILL)
+        for pid, status in dead:
+            if pid in self._children:
+                self._bury(pid, status)
         self._sweep()
         self._probes.sweep()
 
-    def _bury(self, pid: int, status: ExitStatus, out_of_memory: bool) -> None:
+    def _bury(self, pid: int, status: ExitStatus) -> None:
         self._probes.cancel(pid)
         self._notified(pid)
         dead = self._children.pop(pid)
@@ -244,20 +242,13 @@ class PosixSystem:
                 self._say_ignored(dead.program.name, dead.notify.ignored)
         self._streams.read_last_words(dead.stream)
         self._orphaned.add(pid)
+        out_of_memory = self._shortage.explains(status, self.now())
         self._happened.append(Exited(pid, status, out_of_memory, random.random()))
 
     def _say_ignored(self, name: str, count: int) -> None:
         messages = "1 message" if count == 1 else f"{count} messages"
         was = "was" if count == 1 else "were"
         self.say(f"{name}: {messages} to its notify socket {was} ignored")
-
-    def _memory_ran_out(self) -> bool:
-        """Whether the kernel has killed somebody for want of memory since this was asked last."""
-        before, self._out_of_memory_kills = (
-            self._out_of_memory_kills,
-            kernel.out_of_memory_kills(),
-        )
-        return self._out_of_memory_kills > before
 
     def _sweep(self) -> None:
         """Report the groups of dead leaders in which nobody is left."""

@@ -91,6 +91,7 @@ class _Life:
 
     started: float
     ready: Optional[float] = None
+    ready_by: float = 0.0
     # Why it is asked to stop, if the reason lies with itself.
     fault: str = ""
     # What it said about itself.
@@ -167,7 +168,7 @@ class Instance:
             return []
         if not (self.spec.notifies or self.spec.connects):
             return self.ready(now)
-        self._due[Due.READY] = now + self.spec.ready_timeout
+        self._be_ready_by(self._life.started + self.spec.ready_timeout)
         if self.spec.connects:
             self._due[Due.PROBE] = now
         return []
@@ -201,7 +202,7 @@ class Instance:
         # Only the time to get ready is the instance's to extend: when everything has to stop,
         # somebody else is counting.
         if said.extend_timeout is not None and Due.READY in self._due:
-            self._due[Due.READY] = max(self._due[Due.READY], now + said.extend_timeout)
+            self._be_ready_by(max(self._due[Due.READY], now + said.extend_timeout))
         if said.ready:
             effects += self.ready(now)
         if said.watchdog is Watchdog.TRIGGER and self.state is State.RUNNING:
@@ -224,14 +225,20 @@ class Instance:
         limit = self.spec.max_memory
         if limit is None or memory <= limit:
             return []
-        return self._fail(now, f"uses {memory / 1e6:.0f} MB, its MAX_MEMORY is {limit / 1e6:g} MB")
+        return self._fail(
+            now, f"uses {memory / 1e6:.0f} MB, its MAX_MEMORY is {limit / 1e6:.0f} MB"
+        )
 
     def call_off(self, now: float) -> list[Effect]:
-        """Do not start it any more."""
+        """Everything is about to stop: do not start it any more, nor mind how well it is."""
         self._restart_at = None
         if self.state in (State.WAITING, State.BACKOFF):
             return [self._move(now, State.STOPPED)]
-        return []
+        if self.state not in (State.STARTING, State.RUNNING):
+            return []
+        unprobed = self._without_probe()
+        self._due.clear()
+        return unprobed
 
     def stop(self, now: float) -> list[Effect]:
         """Ask it to end, once: to much software a second stop signal means to abort its work."""
@@ -264,7 +271,7 @@ class Instance:
             self.outcome = Outcome.FINISHED
             return [self._bury(now, ended, expected=True)]
         if ending:
-            return [self._bury(now, ended, expected=self._obeyed(ended.status))]
+            return [self._bury(now, ended)]
         return self._ended_unasked(now, ended)
 
     def group_gone(self, now: float) -> list[Effect]:
@@ -294,9 +301,8 @@ class Instance:
         return [self._move(now, State.STARTING), Spawn(self.spec.name)]
 
     def _not_ready(self, now: float) -> list[Effect]:
-        waited = now - self._life.started
-        digits = f"{waited:.3g}" if waited < 999.5 else f"{waited:.0f}"
-        return self._fail(now, f"was not ready within {digits} s")
+        allowed = self._life.ready_by - self._life.started
+        return self._fail(now, f"was not ready within {allowed:.10g} s")
 
     def _probe(self, now: float) -> list[Effect]:
         assert self.pid is not None
@@ -366,6 +372,9 @@ class Instance:
         times = f", {check.retries} times in a row" if check.retries > 1 else ""
         return self._fail(now, f"is unhealthy: {failure}{times}")
 
+    def _be_ready_by(self, moment: float) -> None:
+        self._life.ready_by = self._due[Due.READY] = moment
+
     def _fail(self, now: float, fault: str) -> list[Effect]:
         """Ask it to stop because something is wrong with it, which counts as a failure."""
         self._life.fault = fault
@@ -384,8 +393,10 @@ class Instance:
         return [*unprobed, asked, Kill(self.pid, self.spec.stop_signal, self.spec.stop_group)]
 
     def _without_probe(self) -> list[Effect]:
+        if Due.ANSWER not in self._due:
+            return []
         assert self.pid is not None
-        return [CancelProbe(self.pid)] if Due.ANSWER in self._due else []
+        return [CancelProbe(self.pid)]
 
     def _obeyed(self, status: ExitStatus) -> bool:
         """It ended by its stop signal, and in a way that means success."""
@@ -405,15 +416,13 @@ class Instance:
             self.outcome = Outcome.FAILED
             return [self._bury(now, ended, consequence=STOPPING_EVERYTHING)]
         if recycled:
-            restart_at = max(now, self._life.started + SHORTEST_CYCLE)
-        else:
-            restart_at = now + self._pause(now, ended.jitter)
-        if not recycled and self._starts_before(restart_at) >= spec.start_burst:
+            return [self._restart(now, max(now, self._life.started + SHORTEST_CYCLE), ended)]
+        at = now + self._pause(now, ended.jitter)
+        if self._starts_before(at) >= spec.start_burst:
             self.outcome = Outcome.FAILED
             return [self._bury(now, ended), self._give_up(now)]
-        if not recycled:
-            self._starts.append(restart_at)
-        return [self._restart(now, restart_at, ended)]
+        self._starts.append(at)
+        return [self._restart(now, at, ended)]
 
     def _restart(self, now: float, at: float, ended: Exited) -> StateChanged:
         pause = at - now
@@ -461,7 +470,7 @@ class Instance:
             State.EXITED,
             {Due.SWEEP: now + sweep_after},
             status=ended.status,
-            expected=expected,
+            expected=expected or self._obeyed(ended.status),
             reason=life.error or ("STOPPING=1" if life.stopping else ""),
             consequence=consequence,
             out_of_memory=ended.out_of_memory,
