@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from signal import Signals
@@ -13,10 +12,8 @@ from typing import Callable, Optional
 from .model import (
     CONNECT_EVERY,
     CONNECT_TIMEOUT,
-    JITTER,
     LAST_SIGNAL_AFTER,
     MEASURE_EVERY,
-    SHORTEST_CYCLE,
     SLOW_STOP,
     SWEEP_AFTER,
     CancelProbe,
@@ -28,7 +25,6 @@ from .model import (
     Measure,
     Notified,
     Probe,
-    Restart,
     Spawn,
     Spec,
     StartProbe,
@@ -39,6 +35,7 @@ from .model import (
     Unwell,
     Watchdog,
 )
+from .restarts import Restarts
 
 # Every legal move. Anything else is our bug, and an assertion.
 MOVES: Mapping[State, frozenset[State]] = MappingProxyType(
@@ -122,10 +119,7 @@ class Instance:
         self._due: dict[Due, float] = {}
         self._life = _Life(0.0)
         self._since = 0.0
-        # The starts that count against the limit, of the last interval.
-        self._starts: deque[float] = deque()
-        # Restarts in a row that did not lead to a stable run.
-        self._failures = 0
+        self._restarts = Restarts(spec)
         # When to start anew, once nobody is left in the process group.
         self._restart_at: Optional[float] = None
 
@@ -155,7 +149,7 @@ class Instance:
         return [self._move(now, State.WAITING)]
 
     def start(self, now: float) -> list[Effect]:
-        self._starts.append(now)
+        self._restarts.started(now)
         return self._begin(now)
 
     def spawned(self, now: float, pid: int) -> list[Effect]:
@@ -407,22 +401,20 @@ class Instance:
         )
 
     def _ended_unasked(self, now: float, ended: Exited) -> list[Effect]:
-        spec = self.spec
-        failed = bool(self._life.fault) or ended.status.shell != 0
-        recycled = spec.recycles and self.state is State.RUNNING and not failed
-        if spec.restart is Restart.NEVER or (
-            spec.restart is Restart.ON_FAILURE and not (failed or recycled)
-        ):
+        life = self._life
+        failed = bool(life.fault) or ended.status.shell != 0
+        recycled = self.spec.recycles and self.state is State.RUNNING and not failed
+        if not self._restarts.wanted(failed or recycled):
             self.outcome = Outcome.FAILED
             return [self._bury(now, ended, consequence=STOPPING_EVERYTHING)]
         if recycled:
-            return [self._restart(now, max(now, self._life.started + SHORTEST_CYCLE), ended)]
-        at = now + self._pause(now, ended.jitter)
-        if self._starts_before(at) >= spec.start_burst:
-            self.outcome = Outcome.FAILED
-            return [self._bury(now, ended), self._give_up(now)]
-        self._starts.append(at)
-        return [self._restart(now, at, ended)]
+            return [self._restart(now, self._restarts.after_recycling(now, life.started), ended)]
+        ready_for = 0.0 if life.ready is None else now - life.ready
+        at = self._restarts.after_failure(now, ready_for, ended.jitter)
+        if at is not None:
+            return [self._restart(now, at, ended)]
+        self.outcome = Outcome.FAILED
+        return [self._bury(now, ended), self._give_up(now)]
 
     def _restart(self, now: float, at: float, ended: Exited) -> StateChanged:
         pause = at - now
@@ -435,25 +427,14 @@ class Instance:
         return buried
 
     def _give_up(self, now: float) -> StateChanged:
-        starts = f"{self.spec.start_burst} starts in {self.spec.start_interval:g} s"
-        reason = f"{starts}, its START_LIMIT"
-        sweep = dict(self._due)
-        return self._move(now, State.FATAL, sweep, reason=reason, consequence=STOPPING_EVERYTHING)
-
-    def _pause(self, now: float, jitter: float) -> float:
-        """How long to wait before a restart: twice as long each time, a little less by chance."""
-        ready = self._life.ready
-        if ready is not None and now - ready >= self.spec.start_interval:
-            self._failures = 0
-        pause = self.spec.backoff_initial * 2.0 ** min(self._failures, 64)
-        self._failures += 1
-        return min(pause, self.spec.backoff_max) * (1 - JITTER * jitter)
-
-    def _starts_before(self, moment: float) -> int:
-        """How many starts count at that moment."""
-        while self._starts and self._starts[0] <= moment - self.spec.start_interval:
-            self._starts.popleft()
-        return len(self._starts)
+        limit = f"{self.spec.start_burst} starts in {self.spec.start_interval:g} s"
+        return self._move(
+            now,
+            State.FATAL,
+            dict(self._due),
+            reason=f"{limit}, its START_LIMIT",
+            consequence=STOPPING_EVERYTHING,
+        )
 
     def _bury(
         self,

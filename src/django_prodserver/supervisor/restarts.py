@@ -1,0 +1,51 @@
+"""Whether an instance is started anew after it has ended unasked, and when."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Optional
+
+from .model import JITTER, SHORTEST_CYCLE, Restart, Spec
+
+
+class Restarts:
+    """The restart policy of one instance, its pauses and its start limit; times in seconds."""
+
+    def __init__(self, spec: Spec) -> None:
+        self._spec = spec
+        # The starts that count against the limit, of the last interval.
+        self._starts: deque[float] = deque()
+        # Restarts in a row that did not lead to a stable run.
+        self._failures = 0
+
+    def started(self, now: float) -> None:
+        """It is started for the first time."""
+        self._starts.append(now)
+
+    def wanted(self, failed: bool) -> bool:
+        """Whether the policy wants it to be started anew."""
+        policy = self._spec.restart
+        return policy is Restart.ALWAYS or (policy is Restart.ON_FAILURE and failed)
+
+    def after_recycling(self, now: float, started: float) -> float:
+        """When to start it anew: at once, and without counting against the limit."""
+        return max(now, started + SHORTEST_CYCLE)
+
+    def after_failure(self, now: float, ready_for: float, jitter: float) -> Optional[float]:
+        """When to start it anew, after a pause; None where that would be one start too many.
+
+        The pause is twice as long each time, and the first one again after a stable run; `jitter`,
+        from 0 to 1, makes it a little shorter.
+        """
+        spec = self._spec
+        if ready_for >= spec.start_interval:
+            self._failures = 0
+        pause = min(spec.backoff_initial * 2.0 ** min(self._failures, 64), spec.backoff_max)
+        at = now + pause * (1 - JITTER * jitter)
+        while self._starts and self._starts[0] <= at - spec.start_interval:
+            self._starts.popleft()
+        if len(self._starts) >= spec.start_burst:
+            return None
+        self._failures += 1
+        self._starts.append(at)
+        return at
