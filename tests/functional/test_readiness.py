@@ -101,8 +101,8 @@ def test_where_its_status_is_0_ours_is_1(start: Runs) -> None:
     run = start({"web": notifying(source, READY_TIMEOUT=3), "worker": FOREVER})
 
     assert run.end() == 1
-    (ended,) = [text for text in run.said("system") if text.startswith("web.1 exited")]
-    assert ended.startswith("web.1 exited with status 0 while stopping, after ")
+    (ended,) = [text for text in run.said("system") if text.startswith("web.1 stopped")]
+    assert ended.startswith("web.1 stopped after ")
     assert ended.endswith("; stopping everything")
 
 
@@ -131,7 +131,7 @@ def test_it_is_started_anew_where_that_is_its_policy(start: Runs) -> None:
     run = start({"worker": {**FOREVER, "AFTER": ["web"]}, "web": entry})
 
     run.wait_for("system", rf"web\.1 was not ready within {THREE}; stopping it")
-    run.wait_for("system", r"web\.1 was killed by SIGTERM while stopping, .*; restarting")
+    run.wait_for("system", r"web\.1 stopped after .*; restarting")
     run.wait_for("system", r"web\.1 ready")
     run.wait_for("system", r"worker\.1 ready")
     assert run.end(SIGTERM) == 0
