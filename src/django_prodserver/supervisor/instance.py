@@ -88,7 +88,7 @@ class _Life:
 
     started: float
     ready: Optional[float] = None
-    ready_by: float = 0.0
+    ready_within: float = 0.0
     # Why it is asked to stop, if the reason lies with itself.
     fault: str = ""
     # What it said about itself.
@@ -162,7 +162,8 @@ class Instance:
             return []
         if not (self.spec.notifies or self.spec.connects):
             return self.ready(now)
-        self._be_ready_by(self._life.started + self.spec.ready_timeout)
+        self._life.ready_within = self.spec.ready_timeout
+        self._due[Due.READY] = now + self.spec.ready_timeout
         if self.spec.connects:
             self._due[Due.PROBE] = now
         return []
@@ -196,7 +197,7 @@ class Instance:
         # Only the time to get ready is the instance's to extend: when everything has to stop,
         # somebody else is counting.
         if said.extend_timeout is not None and Due.READY in self._due:
-            self._be_ready_by(max(self._due[Due.READY], now + said.extend_timeout))
+            self._extend(now, said.extend_timeout)
         if said.ready:
             effects += self.ready(now)
         if said.watchdog is Watchdog.TRIGGER and self.state is State.RUNNING:
@@ -295,8 +296,7 @@ class Instance:
         return [self._move(now, State.STARTING), Spawn(self.spec.name)]
 
     def _not_ready(self, now: float) -> list[Effect]:
-        allowed = self._life.ready_by - self._life.started
-        return self._fail(now, f"was not ready within {allowed:.10g} s")
+        return self._fail(now, f"was not ready within {self._life.ready_within:.10g} s")
 
     def _probe(self, now: float) -> list[Effect]:
         assert self.pid is not None
@@ -366,8 +366,10 @@ class Instance:
         times = f", {check.retries} times in a row" if check.retries > 1 else ""
         return self._fail(now, f"is unhealthy: {failure}{times}")
 
-    def _be_ready_by(self, moment: float) -> None:
-        self._life.ready_by = self._due[Due.READY] = moment
+    def _extend(self, now: float, seconds: float) -> None:
+        if now + seconds > self._due[Due.READY]:
+            self._due[Due.READY] = now + seconds
+            self._life.ready_within = now + seconds - self._life.started
 
     def _fail(self, now: float, fault: str) -> list[Effect]:
         """Ask it to stop because something is wrong with it, which counts as a failure."""
