@@ -3,6 +3,7 @@
 #
 #   ARGS    more arguments, for example: make test ARGS="-k lines -x"
 #   PYTHON  the interpreter to use; otherwise the newest on PATH or under pyenv
+#   WORKERS how many tests are run at once; 0 for one after the other in this process, as --pdb needs
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -14,12 +15,15 @@
 ARGS =
 PYTHON =
 COVERAGE =
+# Most tests wait for a process most of the time: more of them than processors.
+WORKERS = 4
 OLDEST_PYTHON = 3.9
 MINIMUM = 95
 
 venv = .venv
 oldest = .venv-oldest
 newest = .venv-newest
+pytest = pytest -n $(WORKERS) --dist worksteal
 pip = bin/python -m pip --quiet --disable-pip-version-check
 
 help: ## list the targets
@@ -37,7 +41,7 @@ demo: $(venv)/.stamp-package ## run examples/quickstart: gunicorn, Celery worker
 		exec $$python manage.py prodserver --all $(ARGS)
 
 test: $(venv)/.stamp-test ## run all tests
-	@$(venv)/bin/python -m pytest $(ARGS)
+	@$(venv)/bin/python -m $(pytest) $(ARGS)
 
 lint: $(venv)/.stamp-lint ## ruff: rules and formatting
 	@$(venv)/bin/ruff check .
@@ -73,11 +77,11 @@ matrix-newest: ## run all tests with the newest Python, Django and backends; wit
 
 run-oldest: $(oldest)/.stamp-wheel
 	@$(call say_versions,oldest,$(oldest))
-	@$(oldest)/bin/python -m pytest $(ARGS)
+	@$(oldest)/bin/python -m $(pytest) $(ARGS)
 
 run-newest: $(newest)/.stamp-test
 	@$(call say_versions,newest,$(newest))
-	@$(if $(COVERAGE),$(call run_coverage,$(newest)),$(newest)/bin/python -m pytest $(ARGS))
+	@$(if $(COVERAGE),$(call run_coverage,$(newest)),$(newest)/bin/python -m $(pytest) $(ARGS))
 
 coverage: $(venv)/.stamp-test ## run all tests, children included, and demand 95 % of the branches
 	@$(call run_coverage,$(venv))
@@ -93,7 +97,7 @@ clean: ## remove everything that was made here
 # --- how ---------------------------------------------------------------------------------------
 
 # A failed run is reported as such before anybody looks at its coverage.
-run_coverage = $(1)/bin/coverage erase && $(1)/bin/coverage run -m pytest $(ARGS) && \
+run_coverage = $(1)/bin/coverage erase && $(1)/bin/coverage run -m $(pytest) $(ARGS) && \
 	$(1)/bin/coverage combine --quiet && $(1)/bin/coverage report --fail-under=$(MINIMUM)
 
 say_versions = $(2)/bin/python -c 'import platform; from importlib.metadata import distributions; \

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Callable, Literal, Optional, get_args, get_origin
 
@@ -168,7 +168,7 @@ def _entries(entries: Mapping[Any, Any], findings: list[Finding]) -> dict[str, d
         values = _fields(path(name), entry, ProcessSettings, findings)
         findings += _impossible_variables(path(name, "ENV"), values.get("env", {}))
         findings += _not_for_a_oneshot(name, values)
-        findings += _not_to_be_after(name, values.get("after", ()), list(entries))
+        findings += _not_to_be_after(name, values.get("after", ()), entries)
         processes[name] = values
     findings += _circles({name: values.get("after", ()) for name, values in processes.items()})
     return processes
@@ -335,7 +335,7 @@ def _not_for_a_oneshot(name: str, values: Mapping[str, Any]) -> Iterator[Finding
             yield Finding("E012", message, "Leave it out: a oneshot is done once it exits with 0.")
 
 
-def _not_to_be_after(name: str, after: Sequence[str], known: Sequence[Any]) -> Iterator[Finding]:
+def _not_to_be_after(name: str, after: Sequence[str], known: Collection[Any]) -> Iterator[Finding]:
     for other in dict.fromkeys(after):
         if other == name:
             yield Finding("E013", f"{path(name, 'AFTER')} names {name!r} itself.", "Leave it out.")

@@ -517,7 +517,8 @@ def test_a_command_has_default_signals(world: World) -> None:
     """Python ignores SIGPIPE; a shell that inherits that cannot change it."""
     ignored = world.ask(CommandProbe(("sh", "-c", "grep SigIgn /proc/self/status; exit 1")))
 
-    assert ignored == "command exited with status 1: SigIgn: 0000000000000000"
+    # Beyond 31 are the C library's own, which posix_spawn(3) ignores in whom it starts.
+    assert int(ignored.split()[-1], 16) & 0x7FFFFFFF == 0
 
 
 def test_a_command_that_hangs_is_killed_with_all_it_has_started(

@@ -118,7 +118,9 @@ def test_signals_that_others_ignore_are_not_ignored(start: Runs, method: str) ->
     )
     run.wait_for_each({"web.1": "SigIgn", "line.1": "SigIgn"})
 
-    pythons, programs = (int(run.said(name)[0].split()[1], 16) for name in ("web.1", "line.1"))
+    masks = (int(run.said(name)[0].split()[1], 16) for name in ("web.1", "line.1"))
+    # Beyond 31 are the C library's own, which posix_spawn(3) ignores in whom it starts.
+    pythons, programs = (mask & 0x7FFFFFFF for mask in masks)
     assert pythons == 1 << SIGPIPE - 1 | 1 << SIGXFSZ - 1
     assert programs == 0
     assert run.end(SIGTERM) == 0
