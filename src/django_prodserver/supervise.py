@@ -32,6 +32,9 @@ from .supervisor.supervisor import HANDLED, STOP_SIGNALS, Supervisor
 def preload(processes: Sequence[Process], modules: Sequence[str]) -> None:
     """Import once what every process needs. Raises ConfigurationError if that is impossible."""
     findings = []
+    if "default" in connections.settings:
+        # Django imports it with the first query, which is in each process otherwise: half a MB.
+        import_module("django.db.models.sql.compiler")
     for module in modules:
         try:
             import_module(module)

@@ -679,12 +679,13 @@ def test_kills_for_want_of_memory(
 ) -> None:
     root = counters(tmp_path, cgroup, **{f"sys/fs/cgroup/{file}": text})
 
-    assert kernel.out_of_memory_kills(root) == kills
+    assert kernel.out_of_memory_kills(kernel.out_of_memory_counter(root)) == kills
 
 
 def test_a_system_without_control_groups(tmp_path: Path) -> None:
-    assert kernel.out_of_memory_kills(tmp_path) == 0
-    assert kernel.out_of_memory_kills() >= 0
+    assert kernel.out_of_memory_counter(tmp_path) is None
+    assert kernel.out_of_memory_kills(None) == 0
+    assert kernel.out_of_memory_kills(kernel.out_of_memory_counter()) >= 0
 
 
 KILLED, FAILED = ExitStatus(signal=SIGKILL), ExitStatus(code=1)

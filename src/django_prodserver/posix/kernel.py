@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Optional
 
 # <linux/prctl.h>
 _PR_SET_PDEATHSIG = 1
@@ -28,25 +29,34 @@ def die_with_parent(parent: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def out_of_memory_kills(root: Path = Path("/")) -> int:
-    """How many processes of our control group the kernel has killed for want of memory.
+def out_of_memory_counter(root: Path = Path("/")) -> Optional[Path]:
+    """Where the kernel counts whom of our control group it has killed for want of memory.
 
-    0 where it cannot be told. Of cgroup v2 it is `oom_kill` in memory.events, of v1 the same line
-    in memory.oom_control (admin-guide/cgroup-v2 and cgroup-v1/memory of docs.kernel.org).
+    None where it does not. Of cgroup v2 it is `oom_kill` in memory.events, of v1 the same line
+    in memory.oom_control (admin-guide/cgroup-v2 and cgroup-v1/memory of docs.kernel.org). `root`
+    is where /proc and /sys are.
     """
-    for path in _counters(root):
-        try:
-            lines = path.read_text().splitlines()
-        except OSError:
-            continue
-        for name, _, value in (line.partition(" ") for line in lines):
-            if name == "oom_kill" and value.isdecimal():
-                return int(value)
-    return 0
+    return next((path for path in _counters(root) if _count(path) is not None), None)
+
+
+def out_of_memory_kills(counter: Optional[Path]) -> int:
+    """What the counter says; 0 without one."""
+    return (counter and _count(counter)) or 0
+
+
+def _count(path: Path) -> Optional[int]:
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return None
+    for name, _, value in (line.partition(" ") for line in lines):
+        if name == "oom_kill" and value.isdecimal():
+            return int(value)
+    return None
 
 
 def _counters(root: Path) -> Iterator[Path]:
-    """Where the counter may be, the likeliest first; `root` is where /proc and /sys are."""
+    """Where the counter may be, the likeliest first."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:

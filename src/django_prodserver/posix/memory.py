@@ -27,15 +27,16 @@ class Shortage:
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
-        self._root = root
-        self._counted = kernel.out_of_memory_kills(root)
+        # Looked for once: who asks has an end to react to.
+        self._counter = kernel.out_of_memory_counter(root)
+        self._counted = kernel.out_of_memory_kills(self._counter)
         # Kills that belong to nobody yet, and how long they may find somebody.
         self._unassigned = 0
         self._until = 0.0
 
     def explains(self, status: ExitStatus, now: float) -> bool:
         """Whether this end is one of them; to be asked about every process at its end."""
-        before, self._counted = self._counted, kernel.out_of_memory_kills(self._root)
+        before, self._counted = self._counted, kernel.out_of_memory_kills(self._counter)
         if now > self._until:
             self._unassigned = 0
         if self._counted > before:
