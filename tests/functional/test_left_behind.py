@@ -192,9 +192,9 @@ def test_a_line_that_a_grandchild_has_begun_is_not_cut_by_the_end_of_its_leader(
     """
     stops_late = code(
         """
-        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         print("listening")
-        signal.pause()
+        signal.sigwait([signal.SIGTERM])
         signal.sigtimedwait([], 1)
         """
     )
