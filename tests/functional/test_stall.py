@@ -114,5 +114,6 @@ def test_a_further_signal_ends_the_wait_for_a_reader(start: Runs) -> None:
         with suppress(subprocess.TimeoutExpired):
             status = run.popen.wait(0.1)
 
-    assert status in (0, 128 + SIGTERM)
+    # The last one may come when the supervisor is done and has put the old handlers back.
+    assert status in (0, 128 + SIGTERM, -SIGTERM)
     assert run.stderr.endswith(LOST)
