@@ -49,6 +49,7 @@ PURE = {
     "dataclasses",
     "enum",
     "itertools",
+    "msgspec",  # encodes and decodes JSON, in memory
     "signal.Signals",  # the names, and nothing that sends or handles one
     "types",
     "typing",

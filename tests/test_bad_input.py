@@ -39,7 +39,7 @@ KEYS = (
 )
 SUPERVISOR_KEYS = (
     "RESTART, START_LIMIT, BACKOFF, STOP_TIMEOUT, READY_TIMEOUT, MAX_MEMORY, START_METHOD, "
-    "TIMESTAMPS, COLOR, MAX_LINE, PRELOAD"
+    "LOG_FORMAT, TIMESTAMPS, COLOR, STDERR, MAX_LINE, PRELOAD"
 )
 HEALTH_KEYS = "HTTP, TCP, COMMAND, INTERVAL, TIMEOUT, RETRIES, START_PERIOD"
 WEB = "PRODUCTION_PROCESSES['web']"
@@ -519,6 +519,20 @@ WRONG_SUPERVISOR = {
         (
             "PRODUCTION_SUPERVISOR['COLOR'] is 'alwys', which it cannot be. "
             "Did you mean 'always'? It can be auto, always, never."
+        ),
+    ),
+    "an unknown format": (
+        {"LOG_FORMAT": "jsonl"},
+        (
+            "PRODUCTION_SUPERVISOR['LOG_FORMAT'] is 'jsonl', which it cannot be. "
+            "Did you mean 'json'? It can be text, json, raw."
+        ),
+    ),
+    "an unknown way with stderr": (
+        {"STDERR": "seperate"},
+        (
+            "PRODUCTION_SUPERVISOR['STDERR'] is 'seperate', which it cannot be. "
+            "Did you mean 'separate'? It can be merge, separate."
         ),
     ),
     "a line of nothing": (

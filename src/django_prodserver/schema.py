@@ -113,6 +113,7 @@ Arguments = Union[str, list[str], dict[str, Union[Scalar, list[Union[str, int, f
 Signal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"]
 Restart = Literal["never", "on-failure", "always"]
 StartMethod = Literal["auto", "fork", "spawn"]
+LogFormat = Literal["text", "json", "raw"]
 # At most a week: poll(2) takes milliseconds as an int, which are 24 days.
 WEEK = 7 * 24 * 3600
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=WEEK)]
@@ -229,7 +230,9 @@ class SupervisorSettings(msgspec.Struct, frozen=True, kw_only=True, rename="uppe
     ready_timeout: Seconds = 60.0
     max_memory: Optional[Size] = None
     start_method: StartMethod = "auto"
+    log_format: LogFormat = "text"
     timestamps: bool = True
     color: Literal["auto", "always", "never"] = "auto"
+    stderr: Literal["merge", "separate"] = "merge"
     max_line: Count = MAX_LINE
     preload: list[str] = msgspec.field(default_factory=list)

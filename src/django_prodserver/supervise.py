@@ -7,6 +7,7 @@ import logging
 import os
 import platform
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Callable
@@ -18,13 +19,14 @@ from django.db import connections
 from .backends.application import describe
 from .conf import SUPERVISOR, ConfigurationError, Finding, SupervisorSettings, path
 from .plan import plan
+from .posix.log import DESCRIPTORS, STDERR, STDOUT
 from .posix.notify import watchdog_interval
 from .posix.output import open_standard_descriptors
 from .posix.signals import leaving_on
 from .posix.system import PosixSystem
 from .processes import Process, importable_here
 from .supervisor import report
-from .supervisor.lines import TextFormat
+from .supervisor.formats import Format, JsonFormat, RawFormat, TextFormat
 from .supervisor.run import run
 from .supervisor.supervisor import HANDLED, STOP_SIGNALS, Supervisor
 
@@ -75,8 +77,7 @@ def _supervise(find: Callable[[], Sequence[Process]], settings: SupervisorSettin
     spawned = {p.name for p in processes if p.settings.start_method == "spawn" or _auto(p, threads)}
     specs, programs = plan(processes, spawned)
     names = [spec.name for spec in specs]
-    lines = TextFormat(names, timestamps=settings.timestamps, color=_color(settings.color))
-    with PosixSystem(programs, lines, HANDLED, settings.max_line) as system:
+    with PosixSystem(programs, _formats(settings, names), HANDLED, settings.max_line) as system:
         age = _age()
         supervisor = Supervisor(specs, began=system.now() - age, watchdog=watchdog_interval())
         system.say(
@@ -124,10 +125,35 @@ def _leave_nothing_open() -> None:
     close_caches()
 
 
-def _color(when: str) -> bool:
+def _formats(settings: SupervisorSettings, names: Sequence[str]) -> dict[str, Format]:
+    """How lines are written to stdout and, where it is kept apart, to stderr."""
+    kinds = [STDOUT] if settings.stderr == "merge" else [STDOUT, STDERR]
+    return {kind: _format(settings, names, DESCRIPTORS[kind]) for kind in kinds}
+
+
+def _format(settings: SupervisorSettings, names: Sequence[str], fd: int) -> Format:
+    if settings.log_format == "raw":
+        return RawFormat()
+    if settings.log_format == "json":
+        return JsonFormat(clock=_utc if settings.timestamps else None)
+    clock = _local_time if settings.timestamps else None
+    return TextFormat(names, clock=clock, color=_color(settings.color, fd))
+
+
+def _local_time() -> str:
+    return time.strftime("%H:%M:%S")
+
+
+def _utc() -> str:
+    """Date and time of RFC 3339, to the millisecond."""
+    now = time.time()
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+
+
+def _color(when: str, fd: int) -> bool:
     """https://no-color.org/ and https://force-color.org/, then whether a terminal reads it."""
     if when != "auto":
         return when == "always"
     if os.environ.get("NO_COLOR"):
         return False
-    return bool(os.environ.get("FORCE_COLOR")) or os.isatty(1)
+    return bool(os.environ.get("FORCE_COLOR")) or os.isatty(fd)

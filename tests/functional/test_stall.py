@@ -66,6 +66,23 @@ def test_sigterm_ends_everything_though_nobody_reads(start: Runs) -> None:
     assert found == dict.fromkeys(kinds, (0, LOST))
 
 
+def test_whoever_does_not_read_stderr_holds_up_nobody_who_writes_to_stdout(start: Runs) -> None:
+    read, write = os.pipe()
+    flood = FLOOD.replace("os.write(1", "os.write(2").replace("[1]", "[2]").replace("(1,", "(2,")
+    processes = {
+        "flood": code(flood + "    forever()"),
+        "web": code("for number in range(50_000): print(number)\nforever()"),
+    }
+    run = start(processes, stderr=write, supervisor={"STDERR": "separate"}, channel=True)
+    os.close(write)
+    stalled_at(run)
+
+    run.wait_for("web.1", "^49999$")
+
+    assert run.end(SIGTERM) == 0
+    os.close(read)
+
+
 def test_memory_stays_flat_while_nobody_reads_and_nothing_is_lost_after(start: Runs) -> None:
     block = "    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
     end = """

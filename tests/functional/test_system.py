@@ -17,7 +17,7 @@ import pytest
 from django_prodserver.posix.child import Program
 from django_prodserver.posix.probes import CommandProbe, HttpProbe, SocketAddress, Target, resolve
 from django_prodserver.posix.system import PosixSystem
-from django_prodserver.supervisor.lines import TextFormat
+from django_prodserver.supervisor.formats import TextFormat
 from django_prodserver.supervisor.model import (
     Exited,
     ExitStatus,
@@ -50,7 +50,7 @@ def opened() -> Iterator[Open]:
     systems = []
 
     def open_(program: Program) -> PosixSystem:
-        systems.append(PosixSystem([program], TextFormat(["web.1"]), []))
+        systems.append(PosixSystem([program], {"stdout": TextFormat(["web.1"])}, []))
         return systems[-1]
 
     yield open_
@@ -119,7 +119,7 @@ def test_the_probes_of_the_dead_end_with_them(opened: Open) -> None:
 
 def test_probes_under_way_at_the_end_are_no_surprise(capfd: pytest.CaptureFixture[str]) -> None:
     hanging = program(*HANGS, health=CommandProbe(HANGS))
-    with PosixSystem([hanging], TextFormat(["web.1"]), []) as system:
+    with PosixSystem([hanging], {"stdout": TextFormat(["web.1"])}, []) as system:
         for _ in range(3):
             pid = system.spawn("web.1")
             for _ in range(5):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_prodserver.supervisor.lines import MAX_LINE, Lines, TextFormat, prefixed
+from django_prodserver.supervisor.lines import MAX_LINE, Block, Lines, whole
 
 
 def pieces(line: bytes, max_line: int) -> list[bytes]:
@@ -32,15 +31,16 @@ def check(chunks: list[bytes], max_line: int) -> None:
     written, given_out = b"", b""
     for chunk in chunks:
         block = lines.feed(chunk)
-        written, given_out = written + chunk, given_out + block
-        assert not block or block.endswith(b"\n")
+        written, given_out = written + chunk, given_out + bytes(block)
+        assert b"\n" not in block.head
+        assert (block.body.rfind(b"\n") + 1, bool(block.end)) == (block.end, bool(bytes(block)))
         # Not only the same lines in the end: each as soon as it can be known, and nothing held
         # beyond `max_line` bytes.
         assert given_out == expected(written, max_line)
-    rest = lines.finish()
+    rest = bytes(lines.finish())
     assert rest == expected_rest(written, max_line)
     assert len(rest) <= max_line + 1
-    assert lines.finish() == b""
+    assert lines.finish() == whole(b"")
 
 
 SHORT = st.lists(st.sampled_from([b"\n", b"a", b"bc", b"\r\n", b"\xff", b"12345678"])).map(b"".join)
@@ -82,117 +82,32 @@ def test_long_lines_in_large_chunks(lengths: list[int], size: int) -> None:
 def test_a_writer_that_never_ends_its_line_takes_no_more_memory_than_one_line() -> None:
     lines = Lines(max_line=10)
 
-    blocks = [lines.feed(b"x" * 7) for _ in range(1000)]
+    blocks = [bytes(lines.feed(b"x" * 7)) for _ in range(1000)]
 
     assert sum(map(len, blocks)) == 7000 // 10 * 11 - 11
-    assert lines.finish() == b"x" * 10 + b"\n"
+    assert lines.finish() == whole(b"x" * 10 + b"\n")
 
 
 def test_what_a_chunk_leaves_unfinished_waits_for_its_newline() -> None:
     lines = Lines()
 
-    assert lines.feed(b"one\ntw") == b"one\n"
-    assert lines.feed(b"o") == b""
-    assert lines.feed(b"\nthree") == b"two\n"
-    assert lines.finish() == b"three\n"
+    assert lines.feed(b"one\ntw") == Block(b"", b"one\ntw", end=4)
+    assert lines.feed(b"o") == whole(b"")
+    assert lines.feed(b"\nthree") == Block(b"two", b"\nthree", end=1)
+    assert lines.finish() == whole(b"three\n")
 
 
 def test_after_last_words_it_begins_anew() -> None:
     lines = Lines()
     lines.feed(b"last words")
 
-    assert lines.finish() == b"last words\n"
-    assert lines.feed(b"a grandchild's\n") == b"a grandchild's\n"
+    assert lines.finish() == whole(b"last words\n")
+    assert lines.feed(b"a grandchild's\n") == whole(b"a grandchild's\n")
 
 
 def test_bytes_that_are_no_text_and_carriage_returns_pass_through() -> None:
     lines = Lines()
 
-    assert lines.feed(b"\xff\xfe\x00\r\n10 %\r20 %\r\n") == b"\xff\xfe\x00\r\n10 %\r20 %\r\n"
+    odd = b"\xff\xfe\x00\r\n10 %\r20 %\r\n"
 
-
-# ---- prefixes ----
-
-
-@pytest.mark.parametrize(
-    ("block", "result"),
-    [
-        (b"", b""),
-        (b"\n", b"> \n"),
-        (b"one\n", b"> one\n"),
-        (b"one\n\ntwo\n", b"> one\n> \n> two\n"),
-    ],
-)
-def test_each_line_gets_the_prefix(block: bytes, result: bytes) -> None:
-    assert prefixed(block, b"> ") == result
-
-
-@given(st.lists(st.binary().map(lambda line: line.replace(b"\n", b""))), st.binary(max_size=5))
-def test_a_prefix_is_put_before_each_line_and_nowhere_else(
-    lines: list[bytes], prefix: bytes
-) -> None:
-    block = b"".join(line + b"\n" for line in lines)
-
-    assert prefixed(block, prefix) == b"".join(prefix + line + b"\n" for line in lines)
-
-
-# ---- the text format ----
-
-
-def text(format: TextFormat, names: list[str]) -> list[str]:
-    return [format.block(name, b"hello\n", "12:00:01").decode() for name in names]
-
-
-def test_names_are_aligned_with_the_longest() -> None:
-    names = ["system", "web.1", "celery-worker.12"]
-
-    assert text(TextFormat(names[1:]), names) == [
-        "12:00:01 system           | hello\n",
-        "12:00:01 web.1            | hello\n",
-        "12:00:01 celery-worker.12 | hello\n",
-    ]
-
-
-def test_names_shorter_than_system_are_aligned_with_it() -> None:
-    assert text(TextFormat(["web.1"]), ["system", "web.1"]) == [
-        "12:00:01 system | hello\n",
-        "12:00:01 web.1  | hello\n",
-    ]
-
-
-def test_timestamps_can_be_left_out() -> None:
-    assert text(TextFormat(["web.1"], timestamps=False), ["system", "web.1"]) == [
-        "system | hello\n",
-        "web.1  | hello\n",
-    ]
-
-
-def test_each_line_of_a_block_gets_the_label() -> None:
-    assert TextFormat(["web.1"]).block("web.1", b"one\ntwo\n", "12:00:01") == (
-        b"12:00:01 web.1  | one\n12:00:01 web.1  | two\n"
-    )
-
-
-def test_the_label_is_coloured_and_the_line_is_not() -> None:
-    names = ["web.1", "worker.1"]
-
-    assert text(TextFormat(names, color=True), ["system", *names]) == [
-        "12:00:01 system   |\x1b[0m hello\n",
-        "\x1b[36m12:00:01 web.1    |\x1b[0m hello\n",
-        "\x1b[33m12:00:01 worker.1 |\x1b[0m hello\n",
-    ]
-
-
-def test_colours_are_dealt_out_again_when_there_are_more_processes_than_colours() -> None:
-    names = [f"web.{number}" for number in range(1, 14)]
-
-    labels = [line.partition("m")[0] for line in text(TextFormat(names, color=True), names)]
-
-    assert len(set(labels)) == 10
-    assert labels[10:] == labels[:3]
-
-
-def test_without_colour_there_is_no_escape_sequence() -> None:
-    names = ["system", "web.1", "worker.1"]
-
-    assert not any("\x1b" in line for line in text(TextFormat(names[1:]), names))
+    assert lines.feed(odd) == whole(odd)

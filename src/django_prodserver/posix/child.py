@@ -62,17 +62,19 @@ class Program:
 def become(
     program: Program,
     parent: int,
-    output: int,
+    stdout: int,
+    stderr: int,
     notify_address: Optional[str],
     release: Callable[[], None],
 ) -> NoReturn:
     """Turn a freshly forked process into the program; never returns.
 
-    `output` becomes its stdout and stderr; `release` gives back what the parent holds.
+    `stdout` and `stderr` are what it is to have as such, and may be the same; `release` gives back
+    what the parent holds.
     """
 
     def start() -> None:
-        _stand_alone(parent, output, release)
+        _stand_alone(parent, stdout, stderr, release)
         _set_environment(program.environ)
         if notify_address is not None:
             os.environ[notify.VARIABLE] = notify_address
@@ -94,7 +96,7 @@ def become_command(
     """Turn a freshly forked process into the command of a health check; never returns."""
 
     def start() -> None:
-        _stand_alone(parent, output, release)
+        _stand_alone(parent, output, output, release)
         _set_environment(command.environ)
         try:
             _execute(command.argv)
@@ -149,15 +151,15 @@ def _status_of(call: Callable[[], object]) -> int:
     return 0
 
 
-def _stand_alone(parent: int, output: int, release: Callable[[], None]) -> None:
+def _stand_alone(parent: int, stdout: int, stderr: int, release: Callable[[], None]) -> None:
     """Give back what belongs to the parent; take a session and descriptors of one's own."""
     release()
     kernel.die_with_parent(parent)
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
-    for fd, target in ((null, 0), (output, 1), (output, 2)):
+    for fd, target in ((null, 0), (stdout, 1), (stderr, 2)):
         os.dup2(fd, target)
-    for fd in {null, output} - {0, 1, 2}:
+    for fd in {null, stdout, stderr} - {0, 1, 2}:
         os.close(fd)
 
 

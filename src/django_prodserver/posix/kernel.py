@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import signal
 import sys
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
 
+# <linux/fcntl.h>; Python knows its name from 3.10 on.
+_F_SETPIPE_SZ = 1031
 # <linux/prctl.h>
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -27,6 +30,16 @@ def die_with_parent(parent: int) -> None:
     """
     if _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) and os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def enlarge_pipe(fd: int, size: int) -> bool:
+    """Let a pipe hold so many bytes; False if that is impossible, or denied (pipe(7))."""
+    if sys.platform != "linux":
+        return False
+    try:
+        return fcntl.fcntl(fd, _F_SETPIPE_SZ, size) >= size
+    except OSError:
+        return False
 
 
 def out_of_memory_counter(root: Path = Path("/")) -> Optional[Path]:

@@ -11,11 +11,13 @@ import os
 import select
 import socket
 import stat
-from collections import deque
-from typing import Callable, Optional
+from collections.abc import Sequence
+from typing import Callable, Optional, Union
 
 # Nobody reads any more: a closed pipe or socket, a terminal that hung up.
 GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EIO})
+
+Pieces = Sequence[Union[bytes, bytearray, memoryview]]
 
 
 class Output:
@@ -23,15 +25,15 @@ class Output:
 
     `write` takes every block whole and passes on at once what the descriptor accepts. While the
     buffer is `full` the caller is to stop producing; what is held stays near `limit` bytes then.
+    From when it is half empty, and thus `ready`, it is worth while to go on.
     """
 
     def __init__(self, fd: int = 1, limit: int = 1 << 20) -> None:
         self._limit = limit
-        self._blocks: deque[memoryview] = deque()
+        self._held = bytearray()
         self._own = _reopen(fd)
         self._fd = fd if self._own is None else self._own
         self._write = _writer(self._fd, reopened=self._own is not None)
-        self.pending = 0
         self.lost = 0
         self.gone = False
 
@@ -39,39 +41,34 @@ class Output:
         return self._fd
 
     @property
-    def full(self) -> bool:
-        return self.pending >= self._limit
+    def pending(self) -> int:
+        return len(self._held)
 
-    def write(self, block: bytes) -> None:
-        self._blocks.append(memoryview(block))
-        self.pending += len(block)
-        if self.gone:
-            self._drop()
-        elif len(self._blocks) == 1:
-            self.flush()
+    @property
+    def full(self) -> bool:
+        return len(self._held) >= self._limit
+
+    @property
+    def ready(self) -> bool:
+        return len(self._held) <= self._limit // 2
+
+    def write(self, pieces: Pieces) -> None:
+        """Take a block in pieces, each of them bytes."""
+        done = 0 if self._held else self._put(pieces)
+        for piece in pieces:
+            if done < len(piece):
+                self._held += piece[done:]
+            done = max(0, done - len(piece))
 
     def flush(self) -> None:
         """Write what can be written now."""
-        while self._blocks:
-            block = self._blocks[0]
-            try:
-                written = self._write(block)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                # A full disk loses lines, but is no reason to stop anybody.
-                self.gone = error.errno in GONE
-                self._drop()
-                return
-            self.pending -= written
-            if written < len(block):
-                self._blocks[0] = block[written:]
-            else:
-                self._blocks.popleft()
+        if self._held:
+            del self._held[: self._put([self._held])]
 
     def close(self) -> None:
         """Count what is pending as lost, and release the descriptor."""
-        self._drop()
+        self.lost += len(self._held)
+        self._held.clear()
         self.release()
 
     def release(self) -> None:
@@ -80,10 +77,19 @@ class Output:
             os.close(self._own)
             self._own = None
 
-    def _drop(self) -> None:
-        self.lost += self.pending
-        self.pending = 0
-        self._blocks.clear()
+    def _put(self, pieces: Pieces) -> int:
+        """Pass on what the descriptor accepts; return of how many bytes nothing is left to do."""
+        if not self.gone:
+            try:
+                return self._write(pieces)
+            except BlockingIOError:
+                return 0
+            except OSError as error:
+                # A full disk loses lines, but is no reason to stop anybody.
+                self.gone = error.errno in GONE
+        size = sum(map(len, pieces))
+        self.lost += size
+        return size
 
 
 def open_standard_descriptors() -> None:
@@ -95,12 +101,13 @@ def open_standard_descriptors() -> None:
 
 
 def _reopen(fd: int) -> Optional[int]:
-    """Open a description of our own for the pipe or terminal behind `fd`, where Linux allows it.
+    """Open a description of our own for the pipe or device behind `fd`, where Linux allows it.
 
     A regular file would get an offset of its own and overwrite itself; a socket cannot be opened;
     another user's pipe may not be. None for all of these.
     """
-    if not (stat.S_ISFIFO(os.fstat(fd).st_mode) or os.isatty(fd)):
+    mode = os.fstat(fd).st_mode
+    if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
         return None
     try:
         return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
@@ -108,27 +115,35 @@ def _reopen(fd: int) -> Optional[int]:
         return None
 
 
-def _writer(fd: int, *, reopened: bool) -> Callable[[memoryview], int]:
+def _writer(fd: int, *, reopened: bool) -> Callable[[Pieces], int]:
+    """What writes to a descriptor without blocking; returns how many bytes were taken."""
     mode = os.fstat(fd).st_mode
     if reopened or stat.S_ISREG(mode):
-        return lambda block: os.write(fd, block)
+        return lambda pieces: os.writev(fd, pieces)
     if stat.S_ISSOCK(mode):
-        return lambda block: _send(fd, block)
-    return lambda block: _write_what_fits(fd, block)
+        return lambda pieces: _send(fd, pieces)
+    return lambda pieces: _write_what_fits(fd, pieces)
 
 
-def _send(fd: int, block: memoryview) -> int:
+def _send(fd: int, pieces: Pieces) -> int:
     connection = socket.socket(fileno=fd)
     try:
-        return connection.send(block, socket.MSG_DONTWAIT)
+        return connection.sendmsg(pieces, (), socket.MSG_DONTWAIT)
     finally:
         connection.detach()
 
 
-def _write_what_fits(fd: int, block: memoryview) -> int:
+def _write_what_fits(fd: int, pieces: Pieces) -> int:
     # A pipe that polls writable takes PIPE_BUF bytes without blocking (pipe(7)).
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
-    if not poll.poll(0):
-        raise BlockingIOError
-    return os.write(fd, block[: select.PIPE_BUF])
+    written = 0
+    for piece in pieces:
+        left = memoryview(piece)
+        while left:
+            if not poll.poll(0):
+                return written
+            count = os.write(fd, left[: select.PIPE_BUF])
+            written += count
+            left = left[count:]
+    return written

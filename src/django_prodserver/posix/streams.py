@@ -1,4 +1,4 @@
-"""From the pipes behind the instances' stdout and stderr, as whole lines, to ours."""
+"""From the pipes behind the instances' stdout and stderr, as whole lines, to one of ours."""
 
 from __future__ import annotations
 
@@ -7,15 +7,22 @@ import os
 import selectors
 import struct
 import termios
-import time
 from dataclasses import dataclass
 
-from django_prodserver.supervisor.lines import Lines, TextFormat
+from django_prodserver.supervisor.formats import Format
+from django_prodserver.supervisor.lines import Block, Lines
 
+from . import kernel
 from .output import Output
 
-# The most that is read from one pipe before another has its turn, in bytes.
-CHUNK = 1 << 20
+# The most that is read from one pipe before another has its turn, in bytes, and the capacity that
+# the first few pipes are to have. More of it, or more of them, are no quicker, and are denied to
+# the whole user once all its pipes have 64 MiB (pipe(7)).
+CHUNK = 1 << 18
+LARGE_PIPES = 64
+
+# Larger than a chunk with its prefixes, mostly.
+RECYCLED = 1 << 20
 
 
 @dataclass(eq=False)
@@ -23,43 +30,48 @@ class Stream:
     """The reading end of one instance's pipe. It may outlive the instance: others may hold it."""
 
     name: str
+    # Which of its standard streams it is: "stdout" or "stderr".
+    kind: str
     fd: int
     lines: Lines
 
 
 class Streams:
-    """All pipes that are open, read as fast as stdout takes what they bring, and no faster."""
+    """All pipes that lead to one output, read as fast as it takes what they bring, not faster."""
 
     def __init__(
-        self,
-        selector: selectors.PollSelector,
-        output: Output,
-        format: TextFormat,
-        max_line: int,
+        self, selector: selectors.PollSelector, output: Output, format: Format, max_line: int
     ) -> None:
+        self.output = output
         self._selector = selector
-        self._output = output
         self._format = format
         self._max_line = max_line
-        self._open: set[Stream] = set()
+        # In the order in which they were read last: a dict for want of an ordered set.
+        self._open: dict[Stream, None] = {}
         self._reading = True
         self._writing = False
+        # glibc learns what to keep for the next time from the largest block that was given back
+        # (M_MMAP_THRESHOLD in mallopt(3)). Otherwise the pages of each chunk are mapped anew, which
+        # takes longer than all else that is done with it.
+        bytearray(RECYCLED)
 
-    def create(self, name: str) -> tuple[Stream, int]:
+    def create(self, name: str, kind: str) -> tuple[Stream, int]:
         """Make a pipe; return our end, to be given to `add`, and the instance's end."""
         read, write = os.pipe()
         os.set_blocking(read, False)
-        return Stream(name, read, Lines(self._max_line)), write
+        if len(self._open) < LARGE_PIPES:
+            kernel.enlarge_pipe(read, CHUNK)
+        return Stream(name, kind, read, Lines(self._max_line)), write
 
     def add(self, stream: Stream) -> None:
-        self._open.add(stream)
+        self._open[stream] = None
         if self._reading:
             self._watch(stream)
 
-    def log(self, name: str, block: bytes) -> None:
+    def log(self, name: str, kind: str, block: Block) -> None:
         """Put a block of whole lines into the log."""
-        if block:
-            self._output.write(self._format.block(name, block, time.strftime("%H:%M:%S")))
+        if block.end:
+            self.output.write(self._format.render(name, kind, block))
 
     def read_last_words(self, stream: Stream) -> None:
         """Log all that is in the pipe now, without waiting for its end.
@@ -75,26 +87,27 @@ class Streams:
         self._read(stream)
 
     def regulate(self) -> None:
-        """Read from the instances, and poll stdout, only while there is a use in it."""
-        if self._reading == self._output.full:
-            self._reading = not self._reading
+        """Read from the instances, and poll the output, only while there is a use in it."""
+        if self._reading and self.output.full:
+            self._reading = False
             for stream in self._open:
-                if self._reading:
-                    self._watch(stream)
-                else:
-                    self._selector.unregister(stream.fd)
-        if self._writing != bool(self._output.pending):
+                self._selector.unregister(stream.fd)
+        elif not self._reading and self.output.ready:
+            self._reading = True
+            for stream in self._open:
+                self._watch(stream)
+        if self._writing != bool(self.output.pending):
             self._writing = not self._writing
             if self._writing:
-                self._selector.register(self._output, selectors.EVENT_WRITE, self._output.flush)
+                self._selector.register(self.output, selectors.EVENT_WRITE, self.output.flush)
             else:
-                self._selector.unregister(self._output)
+                self._selector.unregister(self.output)
 
     def release(self) -> None:
         """In a forked child: give back what belongs to the supervisor."""
         for stream in self._open:
             os.close(stream.fd)
-        self._output.release()
+        self.output.release()
 
     def close(self) -> None:
         """Log what is left in the pipes."""
@@ -104,25 +117,30 @@ class Streams:
                 self._end(stream)
 
     def _watch(self, stream: Stream) -> None:
-        self._selector.register(stream.fd, selectors.EVENT_READ, lambda: self._read(stream))
+        self._selector.register(stream.fd, selectors.EVENT_READ, lambda: self._take_turn(stream))
+
+    def _take_turn(self, stream: Stream) -> None:
+        # Not if its end was seen in the same round of the poll, or the output is full by now. Who
+        # is left out comes before those who were not when all are watched again.
+        if stream in self._open and not self.output.full:
+            self._open[stream] = self._open.pop(stream)
+            self._read(stream)
 
     def _read(self, stream: Stream, size: int = CHUNK) -> int:
         """Read once, at most `size` bytes; return how many: 0 at the end, or for nothing there."""
-        if stream not in self._open:
-            return 0  # Its end was seen in the same round of the poll.
         try:
             chunk = os.read(stream.fd, size)
         except BlockingIOError:
             return 0
         if chunk:
-            self.log(stream.name, stream.lines.feed(chunk))
+            self.log(stream.name, stream.kind, stream.lines.feed(chunk))
         else:
             self._end(stream)
         return len(chunk)
 
     def _end(self, stream: Stream) -> None:
-        self.log(stream.name, stream.lines.finish())
-        self._open.discard(stream)
+        self.log(stream.name, stream.kind, stream.lines.finish())
+        del self._open[stream]
         if self._reading:
             self._selector.unregister(stream.fd)
         os.close(stream.fd)

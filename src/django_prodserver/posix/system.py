@@ -13,14 +13,15 @@ import selectors
 import sys
 import time
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from signal import Signals
 from types import TracebackType
 from typing import TYPE_CHECKING, Callable, NoReturn, Optional
 
-from django_prodserver.supervisor.lines import MAX_LINE, TextFormat
+from django_prodserver.supervisor.formats import Format
+from django_prodserver.supervisor.lines import MAX_LINE
 from django_prodserver.supervisor.model import (
     Exited,
     ExitStatus,
@@ -35,23 +36,20 @@ from django_prodserver.supervisor.model import (
 
 from . import child, kernel, memory
 from .child import Program
+from .log import Log
 from .notify import VARIABLE, NotifySocket, notify
-from .output import Output
 from .probes import CommandProbe, Probes, Target, TcpProbe
 from .signals import SignalPipe
-from .streams import Stream, Streams
+from .streams import Stream
 
 if TYPE_CHECKING:
     import psutil
-
-# How long a reader that stalls may hold up the end, in seconds.
-LAST_FLUSH = 5.0
 
 
 @dataclass(eq=False)
 class _Child:
     program: Program
-    stream: Stream
+    streams: Sequence[Stream]
     notify: Optional[NotifySocket] = None
 
 
@@ -64,7 +62,7 @@ class PosixSystem:
     def __init__(
         self,
         programs: Iterable[Program],
-        format: TextFormat,
+        formats: Mapping[str, Format],
         signals: Iterable[Signals],
         max_line: int = MAX_LINE,
     ) -> None:
@@ -76,9 +74,8 @@ class PosixSystem:
         self._selector = selectors.PollSelector()
         # Children that this process had before, such as what an entry script pipes its log into.
         self._not_ours = _children()
-        self._output = Output()
+        self._log = Log(self._selector, formats, max_line)
         self._told_gone = False
-        self._streams = Streams(self._selector, self._output, format, max_line)
         self._signals = SignalPipe(signals)
         self._selector.register(self._signals, selectors.EVENT_READ, self._take_signals)
         self._probes = Probes(self._selector, self._execute, self._probed)
@@ -103,34 +100,40 @@ class PosixSystem:
         return time.monotonic()
 
     def say(self, text: str) -> None:
-        self._streams.log(TextFormat.SYSTEM, text.encode(errors="replace") + b"\n")
+        self._log.say(text)
 
     def tell(self, message: str) -> None:
         notify(message.encode(errors="replace"), self._supervised_at, wait=False)
 
     def spawn(self, name: str) -> int:
         program = self._programs[name]
-        stream, write = self._streams.create(name)
-        created = _Child(program, stream)
+        pipes = self._log.create(name)
+        created = _Child(program, pipes.streams)
         parent = os.getpid()
 
         def become() -> NoReturn:
-            address = created.notify.address if created.notify else None
-            child.become(program, parent, write, address, lambda: self._release(created))
+            child.become(
+                program,
+                parent,
+                pipes.stdout,
+                pipes.stderr,
+                created.notify.address if created.notify else None,
+                release=lambda: self._release(created),
+            )
 
         try:
             if program.notifies:
                 created.notify = NotifySocket()
             pid = self._fork(become)
         except OSError:
-            os.close(stream.fd)
+            pipes.close_ours()
             if created.notify is not None:
                 created.notify.close()
             raise
         finally:
-            os.close(write)
+            pipes.close_theirs()
         self._children[pid] = created
-        self._streams.add(stream)
+        self._log.add(pipes.streams)
         if created.notify is not None:
             socket = created.notify
             self._selector.register(socket, selectors.EVENT_READ, lambda: self._notified(pid))
@@ -201,8 +204,8 @@ class PosixSystem:
     # ---- what happens ----
 
     def _before_sleep(self) -> None:
-        self._streams.regulate()
-        if self._output.gone and not self._told_gone:
+        self._log.regulate()
+        if self._log.gone and not self._told_gone:
             self._told_gone = True
             self._happened.append(OutputGone())
 
@@ -240,7 +243,7 @@ class PosixSystem:
             dead.notify.close()
             if dead.notify.ignored:
                 self._say_ignored(dead.program.name, dead.notify.ignored)
-        self._streams.read_last_words(dead.stream)
+        self._log.read_last_words(dead.streams)
         self._orphaned.add(pid)
         out_of_memory = self._shortage.explains(status, self.now())
         self._happened.append(Exited(pid, status, out_of_memory, random.random()))
@@ -265,10 +268,11 @@ class PosixSystem:
     def _release(self, created: Optional[_Child] = None) -> None:
         """In a forked child: give back what belongs to the supervisor."""
         self._signals.reset_in_child()
-        self._streams.release()
+        self._log.release()
         self._probes.release()
         if created is not None:
-            os.close(created.stream.fd)
+            for stream in created.streams:
+                os.close(stream.fd)
         for instance in [created, *self._children.values()]:
             if instance is not None and instance.notify is not None:
                 instance.notify.release()
@@ -281,32 +285,10 @@ class PosixSystem:
         for instance in self._children.values():
             if instance.notify is not None:
                 instance.notify.close()
-        self._streams.close()
+        self._log.close(self._signals)
         self._selector.close()
-        self._write_the_rest()
         self._signals.close()
         kernel.adopt_orphans(False)
-
-    def _write_the_rest(self) -> None:
-        """Wait a moment for a reader that stalls; then say on stderr what it will never read."""
-        end = self.now() + LAST_FLUSH
-        with selectors.PollSelector() as selector:
-            selector.register(self._output, selectors.EVENT_WRITE)
-            selector.register(self._signals, selectors.EVENT_READ)
-            while self._output.pending and self.now() < end:
-                selector.select(end - self.now())
-                self._output.flush()
-                if any(s is not Signals.SIGCHLD for s in self._signals.drain()):
-                    break
-        gone = self._output.gone
-        self._output.close()
-        if self._output.lost and not gone:
-            text = (
-                f"prodserver: {self._output.lost} bytes of output were lost: stdout took no more\n"
-            )
-            stderr = Output(2)  # It may be the same pipe, and stall likewise.
-            stderr.write(text.encode())
-            stderr.close()
 
 
 def _fork() -> int:

@@ -18,7 +18,7 @@ from django_prodserver import __version__, conf, procfile
 from django_prodserver.backends.application import describe
 from django_prodserver.posix.signals import die_as_others_do
 from django_prodserver.processes import Process, addresses_in_use, resolve
-from django_prodserver.schema import WEEK, ProcessSettings, StartMethod
+from django_prodserver.schema import WEEK, LogFormat, ProcessSettings, StartMethod
 
 
 class Command(BaseCommand):
@@ -63,6 +63,7 @@ class Command(BaseCommand):
         override = parser.add_argument_group("overriding PRODUCTION_SUPERVISOR")
         override.add_argument("--stop-timeout", type=_seconds, metavar="SECONDS")
         override.add_argument("--start-method", choices=get_args(StartMethod))
+        override.add_argument("--log-format", choices=get_args(LogFormat))
         override.add_argument("--timestamps", action=BooleanOptionalAction, default=None)
         override.add_argument("--color", choices=("auto", "always", "never"))
 
@@ -79,6 +80,7 @@ class Command(BaseCommand):
             {name: count for name, count in counts.items() if count is not None},
             stop_timeout=options.stop_timeout,
             start_method=options.start_method,
+            log_format=options.log_format,
             timestamps=options.timestamps,
             color=options.color or _djangos_color(options),
         )

@@ -1,0 +1,131 @@
+"""The supervisor's log: what all instances write, in one stream, or in two with stderr apart."""
+
+from __future__ import annotations
+
+import os
+import selectors
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from signal import Signals
+from typing import NamedTuple
+
+from django_prodserver.supervisor.formats import SYSTEM, Format
+from django_prodserver.supervisor.lines import whole
+
+from .output import Output
+from .signals import SignalPipe
+from .streams import Stream, Streams
+
+# The standard streams and their descriptors.
+STDOUT, STDERR = "stdout", "stderr"
+DESCRIPTORS = {STDOUT: 1, STDERR: 2}
+
+# How long a reader that stalls may hold up the end, in seconds.
+LAST_FLUSH = 5.0
+
+
+class Pipes(NamedTuple):
+    """What connects an instance to the log: our ends, and those that it is to have."""
+
+    streams: Sequence[Stream]
+    stdout: int
+    stderr: int
+
+    def close_theirs(self) -> None:
+        for fd in {self.stdout, self.stderr}:
+            os.close(fd)
+
+    def close_ours(self) -> None:
+        for stream in self.streams:
+            os.close(stream.fd)
+
+
+class Log:
+    """Where lines come from and where they go.
+
+    `formats` says how lines are written to stdout; if it has one for stderr, too, that is kept
+    apart, and otherwise has the same pipe, so that the order within an instance is exact.
+    """
+
+    def __init__(
+        self, selector: selectors.PollSelector, formats: Mapping[str, Format], max_line: int
+    ) -> None:
+        self._streams: dict[str, Streams] = {}
+        for kind, format in formats.items():
+            # Two writers to one pipe would tear each other's lines.
+            if kind == STDERR and os.path.sameopenfile(1, 2):
+                self._streams[kind] = self._streams[STDOUT]
+            else:
+                output = Output(DESCRIPTORS[kind])
+                self._streams[kind] = Streams(selector, output, format, max_line)
+        self._distinct = list(dict.fromkeys(self._streams.values()))
+
+    @property
+    def gone(self) -> bool:
+        """Nobody reads it any more, or a part of it."""
+        return any(streams.output.gone for streams in self._distinct)
+
+    def say(self, text: str) -> None:
+        """Log a line of the supervisor's own."""
+        line = whole(text.encode(errors="replace") + b"\n")
+        self._streams[STDOUT].log(SYSTEM, SYSTEM, line)
+
+    def create(self, name: str) -> Pipes:
+        """Make the pipes of an instance; our ends are to be given to `add`, or closed."""
+        made = [streams.create(name, kind) for kind, streams in self._streams.items()]
+        return Pipes([stream for stream, _ in made], made[0][1], made[-1][1])
+
+    def add(self, streams: Iterable[Stream]) -> None:
+        for stream in streams:
+            self._streams[stream.kind].add(stream)
+
+    def read_last_words(self, streams: Iterable[Stream]) -> None:
+        """Log all that has been written by now; see `Streams`."""
+        for stream in streams:
+            self._streams[stream.kind].read_last_words(stream)
+
+    def regulate(self) -> None:
+        for streams in self._distinct:
+            streams.regulate()
+
+    def release(self) -> None:
+        """In a forked child: give back what belongs to the supervisor."""
+        for streams in self._distinct:
+            streams.release()
+
+    def close(self, signals: SignalPipe) -> None:
+        """Log what is left in the pipes, and wait a moment for a reader that stalls.
+
+        What it will never read is counted on stderr then. A signal ends the wait.
+        """
+        for streams in self._distinct:
+            streams.close()
+        self._write_the_rest(signals)
+        for kind, streams in self._streams.items():
+            output = streams.output
+            output.close()
+            if output.lost and not output.gone:
+                _complain(f"{output.lost} bytes of output were lost: {kind} took no more")
+                output.lost = 0  # The other one may be the same.
+
+    def _write_the_rest(self, signals: SignalPipe) -> None:
+        end = time.monotonic() + LAST_FLUSH
+        while pending := [s.output for s in self._distinct if s.output.pending]:
+            left = end - time.monotonic()
+            if left <= 0:
+                return
+            with selectors.PollSelector() as selector:
+                selector.register(signals, selectors.EVENT_READ)
+                for output in pending:
+                    selector.register(output, selectors.EVENT_WRITE)
+                selector.select(left)
+            for output in pending:
+                output.flush()
+            if any(signal is not Signals.SIGCHLD for signal in signals.drain()):
+                return
+
+
+def _complain(problem: str) -> None:
+    stderr = Output(2)  # It may be the very pipe that takes no more.
+    stderr.write([f"prodserver: {problem}\n".encode()])
+    stderr.close()
