@@ -352,3 +352,15 @@ def skip_unless_it_works(*command: str) -> None:
         pytest.skip(f"there is no {command[0]} here")
     if tried.returncode:
         pytest.skip(f"{' '.join(command)} is not permitted here: {tried.stderr.strip()}")
+
+
+def without_access_to_all() -> list[str]:
+    """What to put before a command so that it cannot open a pipe of mode 0, being the superuser.
+
+    As the pipe of another user is: after `su`, for example.
+    """
+    if os.geteuid():
+        return []
+    prefix = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+    skip_unless_it_works(*prefix)
+    return prefix

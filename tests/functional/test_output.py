@@ -14,7 +14,7 @@ from typing import Callable
 
 import pytest
 
-from tests.functional.helpers import FOREVER, Reader, Runs, code, skip_unless_it_works
+from tests.functional.helpers import FOREVER, Reader, Runs, code, without_access_to_all
 from tests.functional.project import flood
 
 WRITERS = (0, 1, 2, 3)
@@ -190,16 +190,10 @@ def test_a_file_is_written_from_where_its_offset_is(start: Runs, tmp_path: Path)
 
 
 def test_a_pipe_that_cannot_be_reopened_does(start: Runs) -> None:
-    # As that of another user: after `su`, for example. The superuser has to give up that privilege.
-    prefix = []
-    if os.geteuid() == 0:
-        prefix = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
-        skip_unless_it_works(*prefix)
     read, write = os.pipe()
     os.fchmod(write, 0)
-    run = start(
-        {"web": code("for n in range(20_000): print(n)\nsys.exit(3)")}, stdout=write, prefix=prefix
-    )
+    source = "for n in range(20_000): print(n)\nsys.exit(3)"
+    run = start({"web": code(source)}, stdout=write, prefix=without_access_to_all())
     os.close(write)
     run.output = Reader(read)
 

@@ -12,7 +12,7 @@ from signal import SIGHUP, SIGTERM, SIGUSR1
 import psutil
 import pytest
 
-from tests.functional.helpers import Reader, Run, Runs, code
+from tests.functional.helpers import Reader, Run, Runs, code, without_access_to_all
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -49,11 +49,18 @@ def test_sigterm_ends_everything_though_nobody_reads(start: Runs) -> None:
         "a pipe": os.pipe(),
         "a socket": tuple(end.detach() for end in socket.socketpair()),
         "a terminal": pty.openpty(),
+        "a pipe that cannot be reopened": os.pipe(),
     }
+    os.fchmod(kinds["a pipe that cannot be reopened"][1], 0)
     flood = code(FLOOD_AND_STAY)
     runs = {}
     for kind, (_, write) in kinds.items():
-        runs[kind] = start({"web": flood, "worker": flood}, stdout=write, channel=True)
+        runs[kind] = start(
+            {"web": flood, "worker": flood},
+            stdout=write,
+            prefix=without_access_to_all(),
+            channel=True,
+        )
         os.close(write)
     for run in runs.values():
         stalled_at(run), stalled_at(run)

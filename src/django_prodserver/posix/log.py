@@ -58,7 +58,8 @@ class Log:
             else:
                 output = Output(DESCRIPTORS[kind])
                 self._streams[kind] = Streams(selector, output, format, max_line)
-        self._distinct = list(dict.fromkeys(self._streams.values()))
+        # Each once, with the name that it goes by: the first one.
+        self._distinct = {streams: kind for kind, streams in reversed(self._streams.items())}
 
     @property
     def gone(self) -> bool:
@@ -101,12 +102,11 @@ class Log:
         for streams in self._distinct:
             streams.close()
         self._write_the_rest(signals)
-        for kind, streams in self._streams.items():
+        for streams, kind in self._distinct.items():
             output = streams.output
             output.close()
             if output.lost and not output.gone:
                 _complain(f"{output.lost} bytes of output were lost: {kind} took no more")
-                output.lost = 0  # The other one may be the same.
 
     def _write_the_rest(self, signals: SignalPipe) -> None:
         end = time.monotonic() + LAST_FLUSH
