@@ -64,7 +64,7 @@ class Path:
             os.close(self.writers.pop())
         said = []
         self.turn()
-        while self.selector.get_map():
+        while self.selector.get_map() or self.output.pending:
             self.turn()
             said.append(self.read())
         return b"".join(said) + self.read()
