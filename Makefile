@@ -9,8 +9,8 @@
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test lint format types docs matrix matrix-oldest matrix-newest coverage bench clean \
-	run-oldest run-newest
+.PHONY: help demo test lint format types docs matrix matrix-oldest matrix-newest coverage bench bench-quick soak \
+	clean run-oldest run-newest
 
 ARGS =
 PYTHON =
@@ -86,11 +86,18 @@ run-newest: $(newest)/.stamp-test
 coverage: $(venv)/.stamp-test ## run all tests, children included, and demand 95 % of the branches
 	@$(call run_coverage,$(venv))
 
-bench: $(venv)/.stamp-test ## measure the start against honcho
-	@$(venv)/bin/python benchmarks/startup.py $(ARGS)
+bench: $(venv)/.stamp-bench benchmarks/node_modules/.stamp ## measure everything against every peer that is there, 20 minutes: benchmarks/results
+	@$(venv)/bin/python benchmarks/all.py $(ARGS)
+
+bench-quick: $(venv)/.stamp-bench benchmarks/node_modules/.stamp ## the same in two minutes: one round, few peers
+	@$(venv)/bin/python benchmarks/all.py --quick $(ARGS)
+
+soak: $(venv)/.stamp-bench ## four writers at full speed for ten minutes, every line verified; ARGS="--minutes 60"
+	@$(venv)/bin/python benchmarks/soak.py $(ARGS)
 
 clean: ## remove everything that was made here
 	rm -rf $(venv) $(oldest) $(newest) build dist htmlcov .coverage .coverage.* docs/_build
+	rm -rf benchmarks/node_modules benchmarks/results
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -134,6 +141,16 @@ $(venv)/.stamp-%: $(venv)/.stamp-package
 	@echo "installing the group $* into $(venv)"
 	@$(venv)/$(pip) install --group $*
 	@touch $@
+
+# Peers of the benchmarks. Whoever is missing is named there and left out, so this is no error.
+benchmarks/node_modules/.stamp: benchmarks/package.json
+	@if ! command -v npm >/dev/null; then \
+		echo "no npm on PATH: the peers from npm are MISSING"; \
+	elif ! (cd benchmarks && npm install --silent --no-audit --no-fund); then \
+		echo "npm install failed: the peers from npm may be MISSING"; \
+	else \
+		touch $@; \
+	fi
 
 $(newest)/.stamp-test: $(newest)/.stamp-venv pyproject.toml
 	@echo "installing the newest of everything into $(newest)"

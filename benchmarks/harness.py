@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import json
+import math
 import os
 import platform
 import re
@@ -21,14 +22,14 @@ import sys
 import tempfile
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
+from typing import Protocol, TypeVar
 
 import psutil
 
@@ -46,25 +47,41 @@ PACKAGES = (
     "psutil",
 )
 
-#: contender -> figure -> one value a round
-Results = Mapping[str, Mapping[str, Sequence[float]]]
+
+class Entrant(Protocol):
+    """Who takes part; peers.Peer is one."""
+
+    @property
+    def name(self) -> str: ...
+
+
+class Results(dict[str, dict[str, list[float]]]):
+    """contender -> figure -> one value a round; the last contender is ours."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: who failed when, and why
+        self.failures: list[str] = []
 
 
 @dataclass(frozen=True)
 class Contender:
-    """Somebody who can run the same processes. `package` is its distribution, for the report."""
+    """What to run; `env` goes on top of what everybody gets."""
 
     name: str
     command: tuple[str, ...]
     settings: str
-    package: str
+    env: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
 class Figure:
+    """An infinite value is one that did not come within `limit`."""
+
     key: str
     title: str
     digits: int = 2
+    limit: float = math.inf
 
 
 class BenchmarkError(Exception):
@@ -74,37 +91,46 @@ class BenchmarkError(Exception):
 # What runs
 
 
-def honcho(procfile: str) -> Contender:
-    return Contender("honcho", ("honcho", "-f", procfile, "start"), "project.settings", "honcho")
-
-
-def prodserver(settings: str) -> Contender:
-    command = ("python", "manage.py", "prodserver", "--all")
-    return Contender("prodserver", command, settings, "django-prodserver")
+EntrantT = TypeVar("EntrantT", bound=Entrant)
 
 
 def take_turns(
-    contenders: Sequence[Contender],
+    entrants: Sequence[EntrantT],
     rounds: int,
-    measure: Callable[[Contender], Mapping[str, float]],
+    measure: Callable[[EntrantT], Mapping[str, float]],
     show: Sequence[Figure],
-    warm_up: bool = True,
+    warm_up: Callable[[EntrantT], Mapping[str, float]] | None = None,
 ) -> Results:
-    """Every contender once a round, after a warm-up each that does not count (round 0). The order
-    is reversed every other round, so that coming first is nobody's advantage."""
-    results: dict[str, dict[str, list[float]]] = {
-        contender.name: defaultdict(list) for contender in contenders
-    }
+    """Every entrant once a round, after a warm-up each that does not count (round 0). The order
+    is reversed every other round, so that coming first is nobody's advantage.
+
+    A peer that fails gets another chance in the next round, and no third; ours ends it all.
+    """
+    results = Results()
+    for entrant in entrants:
+        results[entrant.name] = {}
+    chances = dict.fromkeys(results, 2)
     for number in range(0 if warm_up else 1, rounds + 1):
-        for contender in contenders if number % 2 == 0 else reversed(contenders):
-            values = measure(contender)
-            progress(
-                f"{f'round {number}' if number else 'warm-up'}: {contender.name}: "
-                + ", ".join(f"{figure.title}: {values[figure.key]:.2f}" for figure in show)
-            )
+        title = f"round {number}" if number else "warm-up"
+        for entrant in entrants if number % 2 == 0 else reversed(entrants):
+            if not chances[entrant.name]:
+                continue
+            try:
+                values = measure(entrant) if number or not warm_up else warm_up(entrant)
+            except (BenchmarkError, OSError) as error:
+                if entrant is entrants[-1]:
+                    raise
+                reason = str(error).removeprefix(f"{entrant.name} ")
+                progress(f"{title}: {entrant.name} failed: {reason}")
+                reason = reason.partition(" Its last lines:")[0]
+                results.failures.append(f"{entrant.name} failed in {title}: {reason}")
+                chances[entrant.name] -= 1
+                continue
+            said = (f"{f.title}: {_number(values[f.key], f)}" for f in show if f.key in values)
+            progress(f"{title}: {entrant.name}: {', '.join(said)}")
             if number:
                 for key, value in values.items():
-                    results[contender.name][key].append(value)
+                    results[entrant.name].setdefault(key, []).append(value)
     return results
 
 
@@ -153,6 +179,7 @@ class Run:
 
     def __init__(self, contender: Contender, env: Mapping[str, str]) -> None:
         self.contender = contender
+        env = {**env, **contender.env}
         self.lines: list[tuple[float, str]] = []
         self._news = threading.Condition()
         self._all_read = False
@@ -162,7 +189,7 @@ class Run:
                 contender.command,
                 executable=shutil.which(contender.command[0], path=env["PATH"]),
                 cwd=PROJECT,
-                env=dict(env),
+                env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -191,6 +218,11 @@ class Run:
     def pid(self) -> int:
         return self._popen.pid
 
+    @property
+    def ended(self) -> int | None:
+        """Its exit status."""
+        return self._popen.poll()
+
     def wait_for_lines(
         self, patterns: Collection[re.Pattern[str]], timeout: float
     ) -> dict[re.Pattern[str], tuple[float, re.Match[str]]]:
@@ -209,27 +241,33 @@ class Run:
                 if len(found) == len(patterns):
                     return found
                 missing = [pattern.pattern for pattern in patterns if pattern not in found]
-                if self._popen.poll() is not None:
-                    raise self.error(f"ended with {self._popen.returncode} before {missing}")
+                if self.ended is not None:
+                    raise self.error(f"ended with {self.ended} before {missing}")
                 if time.monotonic() > deadline:
                     raise self.error(f"printed nothing like {missing} within {timeout:g} s")
                 self._news.wait(0.1)
 
-    def stop(self, timeout: float = 40) -> float:
-        """SIGTERM to the supervisor alone; seconds until it has ended."""
+    def end(self, limit: float) -> float:
+        """SIGTERM to the supervisor alone; seconds until it has ended, or infinite."""
         begin = time.monotonic()
         self._popen.send_signal(signal.SIGTERM)
-        self.wait(timeout)
-        return time.monotonic() - begin
+        while (seconds := time.monotonic() - begin) < limit:
+            if self.ended is not None:
+                return seconds
+            time.sleep(0.005)
+        return math.inf
 
-    def wait(self, timeout: float) -> None:
-        try:
-            self._popen.wait(timeout)
-        except subprocess.TimeoutExpired:
-            raise self.error(f"did not end within {timeout:g} s") from None
+    def stop(self, limit: float) -> float:
+        """The same, until all its processes have ended as well."""
+        begin = time.monotonic()
+        seconds = self.end(limit)
+        while seconds < limit and any(map(alive, descendants())):
+            time.sleep(0.005)
+            seconds = time.monotonic() - begin
+        return seconds if seconds < limit else math.inf
 
     def error(self, problem: str) -> BenchmarkError:
-        if self._popen.poll() is not None:
+        if self.ended is not None:
             with self._news:
                 self._news.wait_for(lambda: self._all_read, 1)
         last = "\n".join(f"    {line}" for _, line in self.lines[-25:])
@@ -305,6 +343,12 @@ def descendants() -> list[psutil.Process]:
     return found
 
 
+def alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
+
+
 def cpu_seconds() -> float:
     """User and system time of the whole tree. A living process (or zombie) counts its own time and
     that of the children it has reaped; each process is reaped by one parent, so nothing counts
@@ -355,12 +399,13 @@ def arguments(description: str, rounds: int) -> argparse.ArgumentParser:
     return parser
 
 
-def machine(contenders: Sequence[Contender]) -> str:
+def machine(versions_of_peers: Sequence[str]) -> str:
     """What the numbers depend on, in one line."""
     versions = []
-    for package in (*PACKAGES, *(contender.package for contender in contenders)):
+    for package in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             versions.append(f"{package} {metadata.version(package)}")
+    versions += versions_of_peers
     return (
         f"{len(os.sched_getaffinity(0))} cores, {_cpu_model()}, "
         f"{psutil.virtual_memory().total / 2**30:.0f} GiB, Linux {platform.release()}, "
@@ -369,42 +414,45 @@ def machine(contenders: Sequence[Contender]) -> str:
     )
 
 
-def table(figures: Sequence[Figure], results: Results, peers: Sequence[str], ours: str) -> str:
-    """Markdown: per figure the median (min-max) of everybody, then ours in ratio to each peer: of
-    the medians, and the median of the rounds' own ratios, which a slow minute does not disturb."""
-    head = ["figure", *(f"{name} median (min-max)" for name in (*peers, ours))]
-    for peer in peers:
-        head += [f"ratio to {peer}: of medians", "median of paired"]
-    rows = [head, ["---", *("---:" for _ in head[1:])]]
+def table(figures: Sequence[Figure], results: Results, ratio: bool = True) -> str:
+    """Markdown, a row for each contender: the median (min-max) and ours in ratio to it."""
+    *_, ours = results.values()
+    head = [""]
     for figure in figures:
-        row = [figure.title]
-        row += [_spread(results[name][figure.key], figure.digits) for name in (*peers, ours)]
-        mine = results[ours][figure.key]
-        for peer in peers:
-            theirs = results[peer][figure.key]
-            row.append(_ratio(statistics.median(mine), statistics.median(theirs)))
-            paired = [m / t for m, t in zip(mine, theirs) if t]
-            row.append(f"{statistics.median(paired):.2f}" if paired else "-")
+        head += [figure.title, "ours / it"][: 1 + ratio]
+    rows = [head, ["---", *("---:" for _ in head[1:])]]
+    for name, values in results.items():
+        row = [name]
+        for figure in figures:
+            theirs = values.get(figure.key, [])
+            row.append(spread(theirs, figure) if values else "failed")
+            if ratio:
+                row.append("" if values is ours else _ratio(ours.get(figure.key, []), theirs))
         rows.append(row)
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def report(
     benchmark: str,
-    figures: Sequence[Figure],
-    results: Results,
-    contenders: Sequence[Contender],
+    tables: Mapping[str, str],
+    results: Mapping[str, Results],
     where: str,
+    missing: Sequence[str],
     file: Path | None,
 ) -> None:
-    """Print the table and the machine; write every value into `file`. The last
-    contender is ours."""
-    *peers, ours = (contender.name for contender in contenders)
-    rounds = len(results[ours][figures[0].key])
+    """Print the tables, who failed or is missing, and what the numbers depend on; write every value
+    into `file`: null is what did not come within the limit."""
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
-    print(f"\n{table(figures, results, peers, ours)}\n\nRounds: {rounds}. {where}. {date}.")
+    for title, text in tables.items():
+        print(f"\n{title}:\n\n{text}" if title else f"\n{text}")
+    remarks = [*missing, *(f for found in results.values() for f in found.failures)]
+    if remarks:
+        print("\n" + "\n".join(f"- {remark}" for remark in remarks))
+    rounds = max(len(v) for found in results.values() for f in found.values() for v in f.values())
+    print(f"\nRounds: {rounds}. {where}. {date}.")
     if file:
-        data = {"benchmark": benchmark, "date": date, "machine": where, "results": results}
+        data = {"benchmark": benchmark, "date": date, "machine": where, "remarks": remarks}
+        data["results"] = json.loads(json.dumps(results), parse_constant=lambda _: None)
         file.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
 
 
@@ -432,13 +480,28 @@ def _positive(text: str) -> int:
     return number
 
 
-def _spread(values: Sequence[float], digits: int) -> str:
-    middle, low, high = statistics.median(values), min(values), max(values)
-    return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
+def spread(values: Sequence[float], figure: Figure) -> str:
+    if not values:
+        return "-"
+    middle, low, high = (
+        _number(value, figure) for value in (statistics.median(values), min(values), max(values))
+    )
+    return middle if len(values) == 1 or low == high else f"{middle} ({low}-{high})"
 
 
-def _ratio(mine: float, theirs: float) -> str:
-    return f"{mine / theirs:.2f}" if theirs else "-"
+def _number(value: float, figure: Figure) -> str:
+    if math.isinf(value):
+        return f"> {figure.limit:g}"
+    return f"{value:.{figure.digits}f}"
+
+
+def _ratio(mine: Sequence[float], theirs: Sequence[float]) -> str:
+    """Of the medians."""
+    m, t = (statistics.median(values) if values else 0.0 for values in (mine, theirs))
+    if not t or math.isinf(m + t):
+        return "-"
+    digits = 0 if m / t >= 10 else 2 if m / t >= 0.1 else 4
+    return f"{m / t:.{digits}f}"
 
 
 def _cpu_model() -> str:

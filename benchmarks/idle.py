@@ -10,48 +10,57 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 import harness
-from harness import BenchmarkError, Contender, Figure, Run
-from members import wait_for_members
+import members
+import peers
+from harness import BenchmarkError, Figure, Run
+from peers import Peer
 
 SETTLE = 3.0  # from the last one's first word to the first window
-FIGURES = [
+SUPERVISOR = [
     Figure("switches", "context switches, supervisor", 0),
     Figure("cpu", "CPU, supervisor, ms", 3),
+]
+SYSTEM_CALLS = Figure("system calls", "system calls, supervisor", 0)
+HELPERS = [
     Figure("helpers", "helper processes", 0),
     Figure("helper switches", "context switches, helpers", 0),
     Figure("helper cpu", "CPU, helpers, ms", 3),
 ]
-SYSTEM_CALLS = Figure("system calls", "system calls, supervisor", 0)
 
 
-def measure(contender: Contender, place: Path, seconds: float) -> dict[str, float]:
+def measure(place: Path, seconds: float, peer: Peer) -> dict[str, float]:
     with harness.fresh_folder(place) as folder:
-        env = harness.environment(folder, contender.settings)
-        with Run(contender, env) as run:
-            members = set(wait_for_members(run).values())
+        contender = peer.contender(members.COMMANDS, folder)
+        with Run(contender, harness.environment(folder, contender.settings)) as run:
+            pids = set(members.wait_for_members(run).values())
             time.sleep(SETTLE)
-            everybody = {process.pid for process in harness.descendants()}
-            helpers = everybody - members - {run.pid}
-            before = {pid: activity(pid) for pid in (run.pid, *helpers)}
-            time.sleep(seconds)
-            used = {}
-            for pid, (switches, nanoseconds) in before.items():
-                after = activity(pid)
-                used[pid] = after[0] - switches, (after[1] - nanoseconds) / 1e6
-            values = {
-                "switches": float(used[run.pid][0]),
-                "cpu": used[run.pid][1],
-                "helpers": float(len(helpers)),
-                "helper switches": float(sum(used[pid][0] for pid in helpers)),
-                "helper cpu": sum(used[pid][1] for pid in helpers),
-            }
+            values = watch(run.pid, pids, seconds)
             if shutil.which("strace"):
                 values["system calls"] = system_calls(run.pid, seconds, folder / "strace")
-            run.stop()
             return values
+
+
+def watch(supervisor: int, children: Collection[int], seconds: float) -> dict[str, float]:
+    """What the supervisor and its helpers, which are all descendants but the children, do."""
+    helpers = {process.pid for process in harness.descendants()} - {supervisor, *children}
+    before = {pid: activity(pid) for pid in (supervisor, *helpers)}
+    time.sleep(seconds)
+    used = {}
+    for pid, (switches, nanoseconds) in before.items():
+        after = activity(pid)
+        used[pid] = after[0] - switches, (after[1] - nanoseconds) / 1e6
+    return {
+        "switches": float(used[supervisor][0]),
+        "cpu": used[supervisor][1],
+        "helpers": float(len(helpers)),
+        "helper switches": float(sum(used[pid][0] for pid in helpers)),
+        "helper cpu": sum(used[pid][1] for pid in helpers),
+    }
 
 
 def activity(pid: int) -> tuple[int, int]:
@@ -89,25 +98,20 @@ def system_calls(pid: int, seconds: float, file: Path) -> int:
 
 
 def main() -> None:
-    parser = harness.arguments(__doc__, rounds=1)
-    parser.add_argument("--seconds", type=float, default=10, help="window (default: %(default)s)")
+    parser = peers.arguments(__doc__, rounds=1)
+    parser.add_argument("--seconds", type=float, default=5, help="window (default: %(default)s)")
     options = parser.parse_args()
-    contenders = [
-        harness.honcho("Procfile.members"),
-        harness.prodserver("project.settings_members"),
-    ]
-    where = harness.machine(contenders)
-    figures = [*FIGURES, SYSTEM_CALLS] if shutil.which("strace") else FIGURES
+    supervisor = [*SUPERVISOR, SYSTEM_CALLS] if shutil.which("strace") else SUPERVISOR
+    field = peers.Field(options.only, members.OURS)
     with harness.workplace() as place:
         results = harness.take_turns(
-            contenders,
+            field.entrants,
             options.rounds,
-            lambda contender: measure(contender, place, options.seconds),
-            show=figures,
-            warm_up=False,
+            partial(measure, place, options.seconds),
+            show=[*supervisor, *HELPERS],
         )
-    print(f"Over {options.seconds:g} s:")
-    harness.report("idle", figures, results, contenders, where, options.json)
+    tables = {f"over {options.seconds:g} s": [*supervisor, *HELPERS]}
+    field.report("idle", tables, results, options.json, ratio=False)
 
 
 if __name__ == "__main__":

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 
 from harness import Run
+from peers import Command, Configured
 
 NAMES = [f"m{number}" for number in range(1, 11)]
+COMMANDS = [Command(name, ("python", "-m", "project.member", name)) for name in NAMES]
+OURS = Configured("project.settings_members")
 
 
 def wait_for_members(run: Run) -> dict[str, int]:
     """Name -> pid, once all ten sleep."""
-    patterns = {name: re.compile(rf"waiting {name} (\d+)$") for name in NAMES}
+    patterns = {name: re.compile(rf"waiting {name} (\d+)") for name in NAMES}
     found = run.wait_for_lines(list(patterns.values()), timeout=30)
     return {name: int(found[pattern][1][1]) for name, pattern in patterns.items()}

@@ -7,15 +7,30 @@ readiness count for nothing.
 from __future__ import annotations
 
 import re
+import shlex
 import threading
 import time
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import harness
-from harness import Contender, Figure, Run
+import peers
+from harness import Figure, Run
+from peers import Command, Peer
 
 TIMEOUT = 60.0
 SETTLE = 2.0  # from ready to the memory sample: the second gunicorn worker, celery's pool
+STOP = 15.0
+#: What peers run; project/settings_prodserver.py says it in PRODUCTION_PROCESSES.
+COMMANDS = {
+    "gunicorn": "gunicorn project.wsgi:application --bind 127.0.0.1:{port} --workers 2",
+    "uvicorn": "uvicorn project.asgi:application --host 127.0.0.1 --port {port}",
+    "waitress": "waitress-serve --listen 127.0.0.1:{port} project.wsgi:application",
+    "celery": "celery -A project.celery worker --concurrency 2 --loglevel INFO",
+    "beat": "celery -A project.celery beat --loglevel INFO",
+    "dbworker": "python manage.py db_worker --no-reload",
+}
 SERVERS = ("gunicorn", "uvicorn", "waitress")
 #: The process's own line, read from the supervisor's stdout.
 LINES = {
@@ -23,36 +38,49 @@ LINES = {
     "beat": re.compile(r"beat: Starting\.\.\."),
     "db_worker": re.compile(r"Starting worker worker_id="),
 }
-FIGURES = [
+WHOLE = [
     Figure("ready", "all six ready, s", 3),
-    *(Figure(f"ready {name}", f"{name} ready, s", 3) for name in (*SERVERS, *LINES)),
     Figure("cpu", "CPU until ready, s"),
     Figure("pss", "PSS, MiB", 1),
-    Figure("processes", "processes", 0),
-    Figure("stop", "SIGTERM to end, s", 3),
 ]
+END = [
+    Figure("processes", "processes", 0),
+    Figure("stop", "SIGTERM to end, s", 3, STOP),
+]
+EACH = [Figure(f"ready {name}", f"{name} ready, s", 3) for name in (*SERVERS, *LINES)]
 
 
-def measure(contender: Contender, place: Path, first_port: int) -> dict[str, float]:
+def measure(place: Path, first_port: int, to_the_end: bool, peer: Peer) -> dict[str, float]:
     ports = dict(zip(SERVERS, harness.free_ports(first_port, len(SERVERS))))
     variables = {f"BENCH_{name.upper()}_PORT": str(port) for name, port in ports.items()}
     with harness.fresh_folder(place) as folder:
+        contender = peer.contender(commands(ports), folder)
         env = harness.environment(folder, contender.settings, variables)
         with Run(contender, env) as run:
             moments = wait_until_ready(run, ports)
             values = {"cpu": harness.cpu_seconds()}
+            ready = max(moments.values())
+            values["ready"] = ready - run.started
+            values.update({f"ready {name}": at - run.started for name, at in moments.items()})
+            if not to_the_end:
+                return values
             for port in ports.values():
                 status = harness.http_status(port)
                 if b" 200 " not in status:
                     raise run.error(f"answered {status!r} on port {port}")
-            ready = max(moments.values())
             time.sleep(max(0.0, ready + SETTLE - time.monotonic()))
             values["pss"] = harness.pss_bytes() / 2**20
             values["processes"] = len(harness.descendants())
-            values["stop"] = run.stop()
-            values["ready"] = ready - run.started
-            values.update({f"ready {name}": at - run.started for name, at in moments.items()})
+            if peer.stops_on_sigterm:
+                values["stop"] = run.stop(STOP)
             return values
+
+
+def commands(ports: Mapping[str, int]) -> list[Command]:
+    return [
+        Command(name, tuple(shlex.split(line.format(port=ports.get(name)))))
+        for name, line in COMMANDS.items()
+    ]
 
 
 def wait_until_ready(run: Run, ports: dict[str, int]) -> dict[str, float]:
@@ -78,19 +106,20 @@ def wait_until_ready(run: Run, ports: dict[str, int]) -> dict[str, float]:
 
 
 def main() -> None:
-    parser = harness.arguments(__doc__, rounds=7)
+    parser = peers.arguments(__doc__, rounds=3)
     parser.add_argument("--port", type=int, default=18300, help="first port (default: %(default)s)")
     options = parser.parse_args()
-    contenders = [harness.honcho("Procfile"), harness.prodserver("project.settings_prodserver")]
-    where = harness.machine(contenders)
+    field = peers.Field(options.only, peers.Configured("project.settings_prodserver"))
     with harness.workplace() as place:
         results = harness.take_turns(
-            contenders,
+            field.entrants,
             options.rounds,
-            lambda contender: measure(contender, place, options.port),
-            show=[figure for figure in FIGURES if figure.key in ("ready", "cpu", "pss")],
+            partial(measure, place, options.port, True),
+            show=[*WHOLE, *END],
+            warm_up=partial(measure, place, options.port, False),
         )
-    harness.report("startup", FIGURES, results, contenders, where, options.json)
+    tables = {"the whole": WHOLE, "size and end": END, "servers": EACH[:3], "others": EACH[3:]}
+    field.report("startup", tables, results, options.json)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 a supervisor: under a peer it is `python -m project.member NAME`, under django-prodserver a backend
 calls `main`.
 
-SIGUSR1 asks it to die on its own account; SIGTERM is the stop signal. `NAME.died` and
-`NAME.stopped` in BENCH_FOLDER hold the moment in ns of CLOCK_MONOTONIC, which all processes share.
+SIGUSR1 asks it to die on its own account; SIGTERM or SIGINT, whichever comes first, is the stop
+signal. `NAME.died` and `NAME.stopped` in BENCH_FOLDER hold the moment in ns of CLOCK_MONOTONIC,
+which all processes share.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import time
 
 def main(name: str) -> None:
     # sigwait returns without a Python handler in between: the moment is the signal's own.
-    awaited = {signal.SIGUSR1, signal.SIGTERM}
+    awaited = {signal.SIGUSR1, signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     folder = os.environ["BENCH_FOLDER"]
     died = os.open(os.path.join(folder, f"{name}.died"), os.O_WRONLY | os.O_CREAT)
     stopped = os.open(os.path.join(folder, f"{name}.stopped"), os.O_WRONLY | os.O_CREAT)
     print(f"waiting {name} {os.getpid()}", flush=True)
 
-    if signal.sigwait(awaited) == signal.SIGTERM:
+    if signal.sigwait(awaited) != signal.SIGUSR1:
         os.write(stopped, b"%d" % time.monotonic_ns())
         # The kernel takes a while to bury a process: not before the others have had their signal.
         time.sleep(0.2)

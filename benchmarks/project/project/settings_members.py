@@ -1,4 +1,4 @@
-"""Ten members of `project.member` under django-prodserver: what Procfile.members says."""
+"""Ten members of `project.member` under django-prodserver: what members.py says to peers."""
 
 from __future__ import annotations
 

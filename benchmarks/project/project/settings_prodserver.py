@@ -1,4 +1,4 @@
-"""The same project under django-prodserver: what Procfile says, said in PRODUCTION_PROCESSES."""
+"""The same project under django-prodserver: what startup.py says to peers."""
 
 from __future__ import annotations
 
