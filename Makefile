@@ -4,12 +4,13 @@
 #   ARGS    more arguments, for example: make test ARGS="-k lines -x"
 #   PYTHON  the interpreter to use; otherwise the newest on PATH or under pyenv
 #   WORKERS how many tests are run at once; 0 for one after the other in this process, as --pdb needs
+#   FUZZ    how long `make fuzz` takes, in seconds
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test lint format types docs matrix matrix-oldest matrix-newest coverage bench bench-quick soak \
+.PHONY: help demo test lint format types docs matrix matrix-oldest matrix-newest coverage bench bench-quick fuzz soak \
 	clean run-oldest run-newest
 
 ARGS =
@@ -17,6 +18,7 @@ PYTHON =
 COVERAGE =
 # Most tests wait for a process most of the time: more of them than processors.
 WORKERS = 4
+FUZZ = 600
 OLDEST_PYTHON = 3.9
 MINIMUM = 95
 
@@ -91,6 +93,12 @@ bench: $(venv)/.stamp-bench benchmarks/node_modules/.stamp ## measure everything
 
 bench-quick: $(venv)/.stamp-bench benchmarks/node_modules/.stamp ## the same in two minutes: one round, few peers
 	@$(venv)/bin/python benchmarks/all.py --quick $(ARGS)
+
+fuzz: $(venv)/.stamp-test ## arbitrary bytes, cut at arbitrary places, in every log format, for ten minutes
+	@end=$$(( $$(date +%s) + $(FUZZ) )); while [ $$(date +%s) -lt $$end ]; do \
+		$(venv)/bin/python -m pytest -q --hypothesis-profile=nightly $(ARGS) tests/supervisor/test_lines.py \
+			tests/supervisor/test_formats.py tests/functional/test_streams.py || exit 1; \
+	done
 
 soak: $(venv)/.stamp-bench ## four writers at full speed for ten minutes, every line verified; ARGS="--minutes 60"
 	@$(venv)/bin/python benchmarks/soak.py $(ARGS)

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from django_prodserver.supervisor.formats import SYSTEM, Format
 from django_prodserver.supervisor.lines import whole
 
+from . import kernel
 from .output import Output
 from .signals import SignalPipe
 from .streams import Stream, Streams
@@ -19,6 +20,9 @@ from .streams import Stream, Streams
 # The standard streams and their descriptors.
 STDOUT, STDERR = "stdout", "stderr"
 DESCRIPTORS = {STDOUT: 1, STDERR: 2}
+
+# Larger than a chunk with its prefixes, mostly.
+RECYCLED = 1 << 20
 
 # How long a reader that stalls may hold up the end, in seconds.
 LAST_FLUSH = 5.0
@@ -50,6 +54,7 @@ class Log:
     def __init__(
         self, selector: selectors.PollSelector, formats: Mapping[str, Format], max_line: int
     ) -> None:
+        kernel.recycle_memory(RECYCLED)
         self._streams: dict[str, Streams] = {}
         for kind, format in formats.items():
             # Two writers to one pipe would tear each other's lines.

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Optional, Union
 from django_prodserver import __version__
 from django_prodserver.supervisor.model import ExitStatus
 
+from . import groups
 from .text import one_line
 
 if TYPE_CHECKING:
@@ -149,12 +150,7 @@ class Probes:
 
     def sweep(self) -> None:
         """Forget the groups in which nobody is left; to be called when somebody was reaped."""
-        for pid in list(self.killed):
-            try:
-                with suppress(PermissionError):  # Somebody of another user's is there.
-                    os.killpg(pid, 0)
-            except ProcessLookupError:
-                self.killed.discard(pid)
+        self.killed -= {pid for pid in self.killed if groups.is_empty(pid)}
 
     def release(self) -> None:
         """In a forked child: close what belongs to the supervisor."""

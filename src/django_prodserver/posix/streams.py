@@ -21,9 +21,6 @@ from .output import Output
 CHUNK = 1 << 18
 LARGE_PIPES = 64
 
-# Larger than a chunk with its prefixes, mostly.
-RECYCLED = 1 << 20
-
 
 @dataclass(eq=False)
 class Stream:
@@ -50,10 +47,6 @@ class Streams:
         self._open: dict[Stream, None] = {}
         self._reading = True
         self._writing = False
-        # glibc learns what to keep for the next time from the largest block that was given back
-        # (M_MMAP_THRESHOLD in mallopt(3)). Otherwise the pages of each chunk are mapped anew, which
-        # takes longer than all else that is done with it.
-        bytearray(RECYCLED)
 
     def create(self, name: str, kind: str) -> tuple[Stream, int]:
         """Make a pipe; return our end, to be given to `add`, and the instance's end."""

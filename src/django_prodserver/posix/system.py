@@ -34,7 +34,7 @@ from django_prodserver.supervisor.model import (
     Signalled,
 )
 
-from . import child, kernel, memory
+from . import child, groups, kernel, memory
 from .child import Program
 from .log import Log
 from .notify import VARIABLE, NotifySocket, notify
@@ -255,13 +255,9 @@ class PosixSystem:
 
     def _sweep(self) -> None:
         """Report the groups of dead leaders in which nobody is left."""
-        for pid in list(self._orphaned):
-            try:
-                with suppress(PermissionError):  # Somebody of another user's is there.
-                    os.killpg(pid, 0)
-            except ProcessLookupError:
-                self._orphaned.discard(pid)
-                self._happened.append(GroupGone(pid))
+        gone = {pid for pid in self._orphaned if groups.is_empty(pid)}
+        self._orphaned -= gone
+        self._happened += map(GroupGone, gone)
 
     # ---- the end ----
 
