@@ -17,7 +17,7 @@ import peers
 FULL = {
     "startup": "--rounds 3",
     "logs": "--rounds 3",
-    "latency": "--rounds 3",
+    "latency": "--rounds 2",
     "stall": "--rounds 1",
     "scale": "--rounds 1",
     "idle": "--rounds 1 --seconds 3",
