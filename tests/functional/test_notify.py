@@ -430,13 +430,15 @@ def test_the_watchdog_interval_is_told_to_who_has_one(start: Runs) -> None:
     """
     # It has no readiness of its own, and a socket all the same.
     run = start(
-        {"web": code(source, WATCHDOG=60.5), "other": code("print('WATCHDOG_USEC' in os.environ)")},
+        {
+            "web": code(source, WATCHDOG=60.5),
+            "other": code("print('WATCHDOG_USEC' in os.environ); forever()"),
+        },
         env={"WATCHDOG_USEC": "1", "WATCHDOG_PID": "1"},
     )
 
-    assert run.wait_for("web.1", "every (.*)")[1] == "60500000 pid None"
-    run.end()
-    assert run.said("other.1") == ["False"]
+    run.wait_for_each({"web.1": "^every 60500000 pid None$", "other.1": "^False$"})
+    assert run.end(SIGTERM) == 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
