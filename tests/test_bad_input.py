@@ -31,7 +31,7 @@ from tests.running import Site, site_fixture  # noqa: F401
 
 pytestmark = pytest.mark.timeout(30)
 
-EXAMPLE = f"{{'web': {{'BACKEND': '{GUNICORN}'}}}}"
+EXAMPLE = "{'web': {'BACKEND': 'gunicorn'}}"
 ADD = f"Add PRODUCTION_PROCESSES = {EXAMPLE} to your settings."
 KEYS = (
     "BACKEND, ARGS, APP, ENV, REPLICAS, TYPE, AFTER, RESTART, START_LIMIT, BACKOFF, STOP_SIGNAL, "
@@ -49,7 +49,7 @@ WRITE_HTTP = "Write a path such as '/health', or a URL such as 'http://127.0.0.1
 WRITE_TCP = "Write host:port, such as '127.0.0.1:8000' or '[::1]:8000'."
 WRITE_SIZE = "Write a number of bytes, or a size such as '512MB' or '1.5GiB'."
 DONE = "a oneshot is done once it exits with 0."
-NAME_THE_CLASS = f"Name the class that runs it, such as '{GUNICORN}'."
+NAME_THE_CLASS = "Name the class that runs it, such as 'gunicorn'."
 NAME_THE_APP = "Name the Celery app, such as 'myproject.celery.app'."
 APPLICATION = "Set WSGI_APPLICATION or ASGI_APPLICATION to the right one."
 
@@ -1016,7 +1016,10 @@ def wrong(site: Site, processes: Any, *arguments: str, **kwargs: Any) -> str:
         (
             {"web": WRONG_OPTIONS["gunicorn, unknown"][0]},
             ["--check"],
-            f"{WEB}['ARGS']: gunicorn: error: unrecognized arguments: --wrokers=2",
+            (
+                f"{WEB}['ARGS']: gunicorn: error: unrecognized arguments: --wrokers=2. "
+                "Did you mean '--workers'?"
+            ),
         ),
     ],
 )

@@ -26,7 +26,7 @@ from tests.inside import (
     sleeper,
 )
 
-EXAMPLE = f"Add PRODUCTION_PROCESSES = {{'web': {{'BACKEND': '{GUNICORN}'}}}} to your settings."
+EXAMPLE = "Add PRODUCTION_PROCESSES = {'web': {'BACKEND': 'gunicorn'}} to your settings."
 WEB = "PRODUCTION_PROCESSES['web']"
 
 
@@ -118,7 +118,7 @@ def test_E004_a_wrong_value() -> None:
 def test_E005_a_missing_key() -> None:
     message = checks.Error(
         f"{WEB} has no 'BACKEND'.",
-        hint=f"Name the class that runs it, such as '{GUNICORN}'.",
+        hint="Name the class that runs it, such as 'gunicorn'.",
         id="prodserver.E005",
     )
 

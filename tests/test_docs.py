@@ -238,54 +238,36 @@ def test_every_check_is_documented() -> None:
 # ---- backends ----
 
 
-def backend_classes() -> dict[str, type[BaseServerBackend]]:
-    return {path: import_string(path) for path in BUILT_IN}
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_backend_has_a_page_of_the_same_shape(name: str) -> None:
+    page = read(f"reference/backends/{name}.md")
+
+    assert re.findall(r"^##? (.+)$", page, re.MULTILINE) == [
+        name,
+        "A working configuration",
+        "Start, health, stop",
+        "What is set for you",
+        "Good to know",
+    ]
+    assert f'"BACKEND": "{name}"' in page
 
 
-def test_every_backend_is_documented_with_its_signals_and_statuses() -> None:
-    documented = {
-        code(path)[0]: (stop, passed_on, success)
-        for path, _, stop, passed_on, success in table("reference/backends.md", "class path")
-    }
-
-    assert documented == {
-        path: (
-            backend.stop_signal,
-            ", ".join(sorted(backend.forwards)) or "-",
-            ", ".join(map(str, sorted(backend.success))) or "-",
-        )
-        for path, backend in backend_classes().items()
-    }
+def test_no_page_is_of_a_backend_that_there_is_not() -> None:
+    assert {page.stem for page in (DOCS / "reference" / "backends").glob("*.md")} == set(BUILT_IN)
 
 
-def test_the_extra_of_every_backend_brings_what_it_requires() -> None:
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_what_a_page_installs_brings_what_the_backend_requires(name: str) -> None:
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    for path, needs, *_ in table("reference/backends.md", "class path"):
-        packages = import_string(code(path)[0]).requires.values()
-        extras = code(needs)
-
-        assert set(packages) <= set(extras), path
-        assert all(re.search(rf"^{extra} = \[", pyproject, re.MULTILINE) for extra in extras), path
-
-
-def test_the_environment_that_backends_read_at_import_is_documented() -> None:
-    documented = {
-        name: set(code(variables))
-        for names, variables in table("reference/backends.md", "backend", "variables")
-        for name in code(names)
+    page = read(f"reference/backends/{name}.md")
+    extras = {
+        extra
+        for found in re.findall(r'pip install "django-prodserver\[(.*?)\]"', page)
+        for extra in found.split(",")
     }
 
-    assert documented == {
-        backend.__name__: set(backend.environment)
-        for backend in backend_classes().values()
-        if backend.environment
-    }
-
-
-def test_every_backend_has_a_section() -> None:
-    sections = re.findall(r"^## (\w+)$", read("reference/backends.md"), re.MULTILINE)
-
-    assert sections == [backend.__name__ for backend in backend_classes().values()]
+    assert set(import_string(BUILT_IN[name]).requires.values()) <= extras
+    assert all(re.search(rf"^{extra} = \[", pyproject, re.MULTILINE) for extra in extras)
 
 
 def own_backends() -> dict[str, Any]:
@@ -463,19 +445,28 @@ def test_the_logs_that_are_shown_have_only_documented_lines(page: str) -> None:
     assert [line for line in shown if shape(line) not in known] == []
 
 
-# ---- the diagram of states ----
+# ---- what is generated ----
 
 
 def test_the_diagram_of_states_is_the_one_that_is_generated() -> None:
-    made = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "state_diagram.py")],
+    made = run_tool("state_diagram.py")
+
+    assert made in read("reference/states.md")
+
+
+@pytest.mark.parametrize("tool", ["backends_reference.py"])
+def test_what_is_generated_is_up_to_date(tool: str) -> None:
+    assert run_tool(tool) == ""
+
+
+def run_tool(name: str, *args: str) -> str:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "tools" / name), *args],
         env={**os.environ, "PYTHONPATH": str(SOURCE.parent)},
-        capture_output=True,
+        stdout=subprocess.PIPE,
         encoding="utf-8",
         check=True,
-    )
-
-    assert made.stdout in read("reference/states.md")
+    ).stdout
 
 
 def test_the_usual_lives_are_made_of_legal_moves() -> None:

@@ -14,9 +14,11 @@ from django.utils.module_loading import import_string
 
 from .backends import BUILT_IN
 from .backends.application import describe
-from .backends.base import Address, BaseServerBackend, PrintsOnly
+from .backends.base import Address, BaseServerBackend
+from .backends.parsers import PrintsOnly
 from .conf import Configuration, ConfigurationError, Finding, did_you_mean, path
 from .posix import address
+from .registry import registered
 from .schema import EffectiveSettings, http_target
 
 # A server that listens everywhere is asked at this machine.
@@ -143,10 +145,14 @@ def addresses_in_use(processes: Iterable[Process]) -> list[Finding]:
 def listening(
     processes: Iterable[Process], findings: list[Finding]
 ) -> list[tuple[Process, Address]]:
-    """Where the processes will listen, as far as can be told without importing too early."""
+    """Where the processes will listen, as far as can be told without importing too early.
+
+    Arguments that their software does not understand are findings.
+    """
     found = []
     for process in importable_here(processes):
         try:
+            process.probe.parse()
             found += [(process, where) for where in process.probe.addresses()]
         except PrintsOnly:
             continue
@@ -162,15 +168,18 @@ def _import_backend(
     name: str, settings: EffectiveSettings, findings: list[Finding]
 ) -> Optional[type[BaseServerBackend]]:
     where = f"{path(name, 'BACKEND')} is {settings.backend!r}, which"
+    dotted = _dotted(where, settings.backend, findings)
+    if dotted is None:
+        return None
     try:
-        found = import_string(settings.backend)
+        found = import_string(dotted)
     except Exception as error:
-        hint = did_you_mean(settings.backend, BUILT_IN).strip()
+        hint = did_you_mean(dotted, BUILT_IN.values()).strip()
         findings.append(Finding("E006", f"{where} cannot be imported: {describe(error)}.", hint))
         return None
     base = f"{BaseServerBackend.__module__}.{BaseServerBackend.__name__}"
     if not (isinstance(found, type) and issubclass(found, BaseServerBackend)):
-        hint = did_you_mean(settings.backend, BUILT_IN) or f"Let it inherit from {base}."
+        hint = did_you_mean(dotted, BUILT_IN.values()) or f"Let it inherit from {base}."
         findings.append(Finding("E007", f"{where} is not a backend.", hint.strip()))
         return None
     if found.start_server is BaseServerBackend.start_server:
@@ -183,6 +192,24 @@ def _import_backend(
         findings.append(Finding("W002", message, hint, warning=True))
         return None
     return found
+
+
+def _dotted(where: str, backend: str, findings: list[Finding]) -> Optional[str]:
+    """The path of a class, which may be given by its short name."""
+    if "." in backend:
+        return backend
+    known = registered()
+    if backend not in known:
+        hint = f"{did_you_mean(backend, known)}Known: {', '.join(known)}; or give the dotted path "
+        findings.append(Finding("E006", f"{where} is no known backend.", f"{hint}of a class."))
+        return None
+    first, *others = known[backend]
+    if others:
+        both = " and ".join(f"{one.package} ({one.path})" for one in known[backend])
+        hint = "Give the dotted path of the one that is meant."
+        findings.append(Finding("E014", f"{where} is claimed by {both}.", hint))
+        return None
+    return first.path
 
 
 def _is_there(module: str) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-BUILT_IN = (
-    "django_prodserver.backends.gunicorn.GunicornServer",
-    "django_prodserver.backends.uvicorn.UvicornServer",
-    "django_prodserver.backends.uvicorn.UvicornWSGIServer",
-    "django_prodserver.backends.waitress.WaitressServer",
-    "django_prodserver.backends.celery.CeleryWorker",
-    "django_prodserver.backends.celery.CeleryBeat",
-    "django_prodserver.backends.django_tasks.DjangoTasksWorker",
-    "django_prodserver.backends.command.ManagementCommand",
-    "django_prodserver.backends.command.ShellCommand",
-)
+# By their short names, in the order of the reference.
+BUILT_IN = {
+    name: f"django_prodserver.backends.{path}"
+    for name, path in {
+        "gunicorn": "gunicorn.GunicornServer",
+        "uvicorn": "uvicorn.UvicornServer",
+        "uvicorn-wsgi": "uvicorn.UvicornWSGIServer",
+        "waitress": "waitress.WaitressServer",
+        "celery": "celery.CeleryWorker",
+        "celery-beat": "celery.CeleryBeat",
+        "django-tasks": "django_tasks.DjangoTasksWorker",
+        "command": "command.ManagementCommand",
+        "shell": "command.ShellCommand",
+    }.items()
+}

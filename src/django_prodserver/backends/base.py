@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, ClassVar, NamedTuple, Optional, Union
 
 from django_prodserver.posix.notify import notify
@@ -90,8 +88,16 @@ class BaseServerBackend:
         """Find what would keep it from starting. May import the project, must change nothing."""
         yield from ()
 
+    def parse(self) -> object:
+        """Let the software's own parser read the arguments; what it makes of them is its own.
+
+        Raises ValueError with its words where they are wrong, and PrintsOnly for `--help` and the
+        like. May import the software, must change nothing.
+        """
+        return None
+
     def addresses(self) -> Sequence[Address]:
-        """Where it will listen. Raises ValueError with the software's own words on wrong ARGS."""
+        """Where it will listen. Raises as `parse` does."""
         return ()
 
     def recycles(self) -> bool:
@@ -100,29 +106,6 @@ class BaseServerBackend:
         Asked in the supervisor before anything starts; False on wrong ARGS.
         """
         return False
-
-
-class PrintsOnly(Exception):
-    """With these arguments the software prints something and ends: `--help`, `--version`."""
-
-
-@contextmanager
-def quietly(program: str) -> Iterator[None]:
-    """Turn a command-line parser that prints its complaint and exits into a ValueError with it.
-
-    Raises PrintsOnly where it was no complaint.
-    """
-    said = io.StringIO()
-    try:
-        with redirect_stderr(said), redirect_stdout(said):
-            yield
-    except SystemExit as end:
-        if not end.code:
-            raise PrintsOnly(f"{program} would only print something and end") from None
-        lines = [line for line in said.getvalue().splitlines() if line.strip()]
-        raise ValueError(
-            lines[-1].strip() if lines else f"{program} exits with {end.code}"
-        ) from None
 
 
 def arguments(args: Union[str, Sequence[str], Mapping[str, Any]]) -> list[str]:

@@ -7,15 +7,17 @@ import shlex
 import shutil
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
-from django_prodserver.conf import did_you_mean
+from django_prodserver.values import did_you_mean
 
 from .base import BaseServerBackend, Problem
+from .parsers import by_argparse
 
 # As shells have it: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html
 NOT_FOUND = 127
@@ -31,6 +33,9 @@ class ManagementCommand(BaseServerBackend):
     def preload(self) -> None:
         load_command(self.args[0])
 
+    def parse(self) -> Namespace:
+        return parse_command(*self.args)
+
     def problems(self) -> Iterator[Problem]:
         words = self.config.get("ARGS")
         if not words or isinstance(words, Mapping) or (isinstance(words, str) and " " in words):
@@ -39,6 +44,40 @@ class ManagementCommand(BaseServerBackend):
         elif self.args[0] not in get_commands():
             message = f"names {self.args[0]!r}, which is no management command."
             yield Problem("ARGS", message, did_you_mean(self.args[0], get_commands()).strip())
+
+
+class CommandBackend(BaseServerBackend):
+    """Software that is started by a management command of its own; ARGS are its options."""
+
+    command: ClassVar[str]
+    # What brings the command, and what to do where it is missing: a sentence.
+    comes_with: ClassVar[str]
+    # Options that a supervised process needs. The last one counts, so ARGS can say otherwise.
+    defaults: ClassVar[Sequence[str]] = ()
+
+    def prep_server_args(self) -> Sequence[str]:
+        # The supervisor has run the system checks; they are for every process the same.
+        checked = [] if self.instance is None else ["--skip-checks"]
+        return [self.command, *self.defaults, *checked, *self.args]
+
+    def start_server(self, *args: str) -> None:
+        command = load_command(args[0])
+        self.announce_ready(sys.modules[type(command).__module__])
+        run_command(command, *args)
+
+    def announce_ready(self, module: Any) -> None:
+        """Hook into the software, so that it tells when it is ready; `module` is the command's."""
+
+    def preload(self) -> None:
+        load_command(self.command)
+
+    def problems(self) -> Iterator[Problem]:
+        if self.command not in get_commands():
+            message = f"needs the management command {self.command}, which no installed app has."
+            yield Problem("BACKEND", message, self.comes_with)
+
+    def parse(self) -> Namespace:
+        return parse_command(*self.prep_server_args())
 
 
 class ShellCommand(BaseServerBackend):
@@ -82,6 +121,12 @@ def load_command(name: str) -> BaseCommand:
     """The management command of that name. Raises KeyError for an unknown one."""
     app = get_commands()[name]
     return app if isinstance(app, BaseCommand) else load_command_class(app, name)
+
+
+def parse_command(name: str, *args: str) -> Namespace:
+    """What the command's own parser makes of its arguments. Raises ValueError and PrintsOnly."""
+    parser = load_command(name).create_parser("manage.py", name)
+    return by_argparse(parser, args, name)
 
 
 def run_command(command: BaseCommand, *args: str) -> None:

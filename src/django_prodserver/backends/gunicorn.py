@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 from django_prodserver.posix import kernel, notify
 
 from . import application
-from .base import Address, BaseServerBackend, Problem, quietly
+from .base import Address, BaseServerBackend, Problem
+from .parsers import quietly
 
 
 class GunicornServer(BaseServerBackend):
@@ -30,19 +31,23 @@ class GunicornServer(BaseServerBackend):
 
     def preload(self) -> None:
         import_module("gunicorn.arbiter")
-        with quietly("gunicorn"):
-            cfg = self._configured.cfg
-        import_module(cfg.worker_class.__module__)
+        import_module(self.parse().worker_class.__module__)
         application.load(application.wsgi())
 
     def problems(self) -> Iterator[Problem]:
         yield from application.problems(application.wsgi())
 
+    def parse(self) -> Any:
+        """Its configuration: of the arguments, the configuration file and the environment."""
+        from gunicorn.config import Config
+
+        with quietly("gunicorn", lambda: Config().parser()._option_string_actions):
+            return self._configured.cfg
+
     def addresses(self) -> Sequence[Address]:
         if {"GUNICORN_FD", "LISTEN_FDS"} & set(os.environ):
             return ()  # It takes over sockets that are bound already.
-        with quietly("gunicorn"):
-            cfg = self._configured.cfg
+        cfg = self.parse()
         return [Address(at, shared=cfg.reuse_port) for at in cfg.address if not isinstance(at, int)]
 
     @cached_property

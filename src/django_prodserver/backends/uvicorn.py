@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, ClassVar
 
 from . import application
-from .base import Address, BaseServerBackend, PrintsOnly, Problem, quietly
+from .base import Address, BaseServerBackend, Problem
+from .parsers import PrintsOnly, by_click
 
 
 class UvicornServer(BaseServerBackend):
@@ -47,15 +47,19 @@ class UvicornServer(BaseServerBackend):
     def problems(self) -> Iterator[Problem]:
         yield from application.problems(self._application())
 
+    def parse(self) -> dict[str, Any]:
+        command = import_module("uvicorn.main").main
+        return by_click(command, self.prep_server_args(), "uvicorn", self._env)
+
     def addresses(self) -> Sequence[Address]:
-        options = self._parsed()
+        options = self.parse()
         if options["fd"] is not None:
             return ()
         return [Address(options["uds"] or (options["host"], options["port"]))]
 
     def recycles(self) -> bool:
         try:
-            options = self._parsed()
+            options = self.parse()
         except (PrintsOnly, ValueError):
             return False
         workers = options["workers"]
@@ -73,20 +77,6 @@ class UvicornServer(BaseServerBackend):
     def _application(self) -> str:
         return application.asgi()
 
-    def _parsed(self) -> dict[str, Any]:
-        import click
-
-        command = import_module("uvicorn.main").main
-        try:
-            with _environment(self._env), quietly("uvicorn"):
-                context = command.make_context("uvicorn", list(self.prep_server_args()))
-        except click.exceptions.Exit:
-            raise PrintsOnly("uvicorn would only print something and end") from None
-        except click.ClickException as error:
-            raise ValueError(f"uvicorn: {error.format_message()}") from None
-        options: dict[str, Any] = context.params
-        return options
-
 
 class UvicornWSGIServer(UvicornServer):
     """The same for the WSGI application, in a pool of threads."""
@@ -95,18 +85,3 @@ class UvicornWSGIServer(UvicornServer):
 
     def _application(self) -> str:
         return application.wsgi()
-
-
-@contextmanager
-def _environment(added: Mapping[str, str]) -> Iterator[None]:
-    """For the command line's parser, which heeds UVICORN_*, as the process's own will be."""
-    before = {name: os.environ.get(name) for name in added}
-    os.environ.update(added)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -10,6 +10,7 @@ from django_prodserver.posix import notify
 
 from . import application
 from .base import Address, BaseServerBackend, Problem
+from .parsers import PrintsOnly, meant
 
 
 class WaitressServer(BaseServerBackend):
@@ -37,7 +38,8 @@ class WaitressServer(BaseServerBackend):
     def problems(self) -> Iterator[Problem]:
         yield from application.problems(application.wsgi())
 
-    def addresses(self) -> Sequence[Address]:
+    def parse(self) -> Any:
+        """Its settings, as it calls them: `Adjustments`."""
         from getopt import GetoptError
 
         from waitress.adjustments import Adjustments
@@ -45,10 +47,18 @@ class WaitressServer(BaseServerBackend):
         try:
             parse: Any = Adjustments.parse_args
             options, _ = parse(list(self.prep_server_args()))
-            del options["help"], options["call"]
-            adjustments = Adjustments(**options)
+            if options.pop("help"):
+                raise PrintsOnly("waitress-serve")
+            del options["call"]
+            return Adjustments(**options)
         except (GetoptError, ValueError) as error:
-            raise ValueError(f"waitress-serve: {error}") from None
+            parameters: Any = vars(Adjustments)["_params"]
+            known = [f"--{name.replace('_', '-')}" for name, _ in parameters]
+            complaint = f"waitress-serve: {error}"
+            raise ValueError(f"{complaint}{meant(complaint, known)}") from None
+
+    def addresses(self) -> Sequence[Address]:
+        adjustments = self.parse()
         if adjustments.unix_socket is not None:
             return [Address(adjustments.unix_socket)]
         return [Address(info[3][:2]) for info in adjustments.listen]

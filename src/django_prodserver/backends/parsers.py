@@ -1,0 +1,104 @@
+"""What the software's own command-line parser says of its arguments, before anything starts."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from typing import Any, Callable
+
+from django.core.management.base import CommandError
+
+from django_prodserver.values import nearest
+
+_OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
+
+
+class PrintsOnly(Exception):
+    """With these arguments the software prints something and ends: `--help`, `--version`."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__(f"{program} would only print something and end")
+
+
+def _no_options() -> Iterable[str]:
+    return ()
+
+
+@contextmanager
+def quietly(program: str, options: Callable[[], Iterable[str]] = _no_options) -> Iterator[None]:
+    """Turn a command-line parser that prints its complaint and exits into a ValueError with it.
+
+    Where the complaint is of an option that is unknown, the nearest of `options` is named. Raises
+    PrintsOnly where it was no complaint.
+    """
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said), redirect_stdout(said):
+            yield
+    except SystemExit as end:
+        if not end.code:
+            raise PrintsOnly(program) from None
+        lines = [line.strip() for line in said.getvalue().splitlines() if line.strip()]
+        complaint = lines[-1] if lines else f"{program} exits with {end.code}"
+        raise ValueError(f"{complaint}{meant(complaint, options())}") from None
+
+
+def by_argparse(parser: ArgumentParser, args: Sequence[str], program: str) -> Namespace:
+    """Parse with `argparse`, or with Django's parser of a management command."""
+    options: Callable[[], Iterable[str]] = lambda: parser._option_string_actions  # noqa: E731
+    try:
+        with quietly(program, options):
+            return parser.parse_args(list(args))
+    except CommandError as error:
+        complaint = f"{program}: {str(error).replace('Error: ', '')}"
+        raise ValueError(f"{complaint}{meant(complaint, options())}") from None
+
+
+def by_click(
+    command: Any, args: Sequence[str], program: str, env: Mapping[str, str], **context: Any
+) -> dict[str, Any]:
+    """Parse with `click` in the environment that the process will have; returns the options."""
+    import click
+
+    try:
+        with _environment(env), quietly(program):
+            parsed = command.make_context(program, list(args), **context)
+    except click.exceptions.Exit:
+        raise PrintsOnly(program) from None
+    except click.ClickException as error:
+        complaint = f"{program}: {error.format_message()}"
+        known = [option for one in command.params for option in (*one.opts, *one.secondary_opts)]
+        if not getattr(error, "possibilities", None):  # Those it has named itself.
+            complaint += meant(complaint, known)
+        raise ValueError(complaint) from None
+    options: dict[str, Any] = parsed.params
+    return options
+
+
+def meant(complaint: str, options: Iterable[str]) -> str:
+    """`. Did you mean '--workers'?` where the complaint has an option like one that there is."""
+    known = [option for option in options if option.startswith("--")]
+    for word in _OPTION.findall(complaint):
+        near = nearest(word, known, alike=0.7)
+        if word not in known and near is not None:
+            return f"{'' if complaint.endswith('.') else '.'} Did you mean {near!r}?"
+    return ""
+
+
+@contextmanager
+def _environment(added: Mapping[str, str]) -> Iterator[None]:
+    """For parsers that heed variables of their own."""
+    before = {name: os.environ.get(name) for name in added}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

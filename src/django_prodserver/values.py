@@ -1,0 +1,209 @@
+"""From plain values to typed ones: every mistake at once, each with its place and what to do."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Callable, Literal, Optional, get_args, get_origin
+
+import msgspec
+from django.utils.functional import Promise
+
+from .schema import Backoff, HealthCheck
+
+EXAMPLE_BACKEND = "gunicorn"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A mistake: where it is, what is wrong, what to do. A warning is one only in production."""
+
+    id: str
+    message: str
+    hint: str = ""
+    warning: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class ConfigurationError(Exception):
+    """Everything that is wrong with the configuration, as findings."""
+
+    def __init__(self, findings: Iterable[Finding]) -> None:
+        self.findings = list(findings)
+        super().__init__("\n".join(map(str, self.findings)))
+
+
+def nearest(word: object, known: Iterable[str], alike: float = 0.6) -> Optional[str]:
+    """The known word that is most like this one, if any is `alike`, from 0 to 1 for the same."""
+    spelt = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(str(word).casefold(), list(spelt), n=1, cutoff=alike)
+    return spelt[near[0]] if near else None
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
+    """`Did you mean 'web'? ` with the nearest of the known words, or nothing."""
+    near = nearest(word, known)
+    return f"Did you mean {near!r}? " if near else ""
+
+
+def read_mapping(
+    where: str, value: Any, kind: type[msgspec.Struct], findings: list[Finding]
+) -> dict[str, Any]:
+    """Convert a mapping key by key, so that one mistake does not hide the next."""
+    fields = fields_of(kind)
+    if not isinstance(value, Mapping):
+        message = f"{where} is {a(value)}, not a mapping."
+        findings.append(Finding("E004", message, f"Its keys can be {', '.join(fields)}."))
+        return {}
+    converted: dict[str, Any] = {}
+    for key, given in value.items():
+        if key not in fields:
+            message = f"{where}[{key!r}] is not a known key."
+            hint = f"{did_you_mean(key, fields)}Known: {', '.join(fields)}."
+            findings.append(Finding("E003", message, hint))
+            continue
+        mistakes: list[Finding] = []
+        found = _read(f"{where}[{key!r}]", given, fields[key].type, mistakes)
+        findings += mistakes
+        if not mistakes:
+            converted[fields[key].name] = found
+    for key, field in fields.items():
+        if field.required and key not in value:
+            hint = "Name the class that runs it, such as " + repr(EXAMPLE_BACKEND) + "."
+            findings.append(Finding("E005", f"{where} has no {key!r}.", hint))
+    if kind is HealthCheck:
+        findings += _not_one_probe(where, value)
+    if kind is Backoff:
+        findings += _shrinking(where, value, converted)
+    return converted
+
+
+@cache  # msgspec puts them together anew each time, which takes 0.4 ms.
+def fields_of(kind: type[msgspec.Struct]) -> Mapping[str, msgspec.structs.FieldInfo]:
+    """The fields of a struct by the keys of the settings."""
+    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
+
+
+def read_text(where: str, given: str, kind: Any, findings: list[Finding]) -> Any:
+    """Convert a text to a type: `4` to a number, `false` to a bool."""
+    return _read(where, given, kind, findings, strict=False)
+
+
+def _read(
+    where: str, given: Any, kind: Any, findings: list[Finding], *, strict: bool = True
+) -> Any:
+    struct = _struct(kind)
+    if struct is not None and given is not None:
+        before = len(findings)
+        values = read_mapping(where, given, struct, findings)
+        return struct(**values) if len(findings) == before else None
+    try:
+        converted = msgspec.convert(_plain(given), kind, strict=strict)
+    except msgspec.ValidationError as error:
+        findings += _wrong_values(where, given, kind, error)
+        return None
+    for form, reader, hint in _readers(kind):
+        if isinstance(converted, form):
+            try:
+                reader(converted)
+            except ValueError as error:
+                findings.append(Finding("E004", f"{where}: {error}.", hint))
+    return converted
+
+
+def _struct(kind: Any) -> Optional[type[msgspec.Struct]]:
+    """The struct that a mapping becomes, also where it may be None."""
+    for one in (kind, *get_args(kind)):
+        if isinstance(one, type(msgspec.Struct)):
+            return one
+    return None
+
+
+def _readers(kind: Any) -> Iterator[tuple[type, Callable[[Any], object], str]]:
+    """What reads the texts of a type: of which form they are, the reader, and a hint."""
+    if get_origin(kind) is Annotated:
+        form, meta = get_args(kind)
+        if meta.extra:
+            yield get_origin(form) or form, meta.extra["reader"], meta.description
+        return
+    for part in get_args(kind):
+        yield from _readers(part)
+
+
+def a(value: object) -> str:
+    kind = type(value).__name__
+    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+
+
+def _plain(value: Any) -> Any:
+    """What Django settings hold beside plain values: paths, lazy strings, mappings and tuples."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, Promise):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {_plain(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _wrong_values(
+    where: str, value: Any, kind: Any, error: msgspec.ValidationError
+) -> Iterator[Finding]:
+    if isinstance(value, Mapping) and len(value) > 1:
+        # msgspec stops at the first item that is wrong, and cannot tell which one it is.
+        for key, item in value.items():
+            try:
+                msgspec.convert(_plain({key: item}), kind)
+            except msgspec.ValidationError as item_error:
+                yield from _wrong_values(where, {key: item}, kind, item_error)
+        return
+    choices = _choices(kind)
+    if choices and isinstance(value, str):
+        hint = f"{did_you_mean(value, choices)}It can be {', '.join(choices)}."
+        yield Finding("E004", f"{where} is {value!r}, which it cannot be.", hint)
+        return
+    # msgspec says: Expected `int`, got `str` - at `$[1]`
+    text = str(error).replace("`", "").replace("object", "mapping").replace("array", "list")
+    text = text.replace("float", "number").replace("Expected", "expected")
+    text = text.replace(" - at key in $", " as a key").replace(" - at $", " at ")
+    if isinstance(value, Mapping):
+        # Its values may be secrets: name the key alone.
+        text = text.replace("[...]", "".join(f"[{key!r}]" for key in value))
+    elif not isinstance(value, (list, tuple)):
+        where += f" is {value!r}"
+    yield Finding("E004", f"{where}: {text}.")
+
+
+def _not_one_probe(where: str, value: Mapping[Any, Any]) -> Iterator[Finding]:
+    probes = ("HTTP", "TCP", "COMMAND")
+    given = [probe for probe in probes if value.get(probe) is not None]
+    hint = f"Give it exactly one of {', '.join(probes)}."
+    if not given:
+        yield Finding("E004", f"{where} does not say what to probe.", hint)
+    elif len(given) > 1:
+        yield Finding("E004", f"{where} has {' and '.join(given)} at once.", hint)
+
+
+def _shrinking(
+    where: str, given: Mapping[Any, Any], values: Mapping[str, Any]
+) -> Iterator[Finding]:
+    if any(key.upper() in given and key not in values for key in ("initial", "max")):
+        return
+    backoff = Backoff(**values)
+    if backoff.initial > backoff.max:
+        message = f"{where} has an INITIAL of {backoff.initial:g} s above its MAX of "
+        message += f"{backoff.max:g} s."
+        yield Finding("E012", message, "Raise MAX: the pause grows from INITIAL up to it.")
+
+
+def _choices(kind: Any) -> list[str]:
+    if get_origin(kind) is Literal:
+        return [str(choice) for choice in get_args(kind)]
+    return [choice for part in get_args(kind) for choice in _choices(part)]

@@ -1,0 +1,85 @@
+"""What the classes of the backends declare, as docs/reference/backends.md and its pages show it.
+
+PYTHONPATH=src python tools/backends_reference.py           prints the pages that are stale
+PYTHONPATH=src python tools/backends_reference.py --write   mends them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from django.utils.module_loading import import_string
+from generated import DOCS, main, table
+
+from django_prodserver.backends import BUILT_IN
+from django_prodserver.backends.base import BaseServerBackend
+
+OVERVIEW = DOCS / "reference" / "backends.md"
+PAGES = DOCS / "reference" / "backends"
+
+Backend = type[BaseServerBackend]
+
+
+def backends() -> dict[str, Backend]:
+    return {name: import_string(path) for name, path in BUILT_IN.items()}
+
+
+def overview() -> str:
+    header = ("short name", "class path", "stop signal", "ready", "replicas")
+    rows = (
+        (
+            f"[`{name}`](backends/{name}.md)",
+            f"`{BUILT_IN[name]}`",
+            backend.stop_signal,
+            _ready(backend),
+            _replicas(backend),
+        )
+        for name, backend in backends().items()
+    )
+    return table(header, rows)
+
+
+def facts(name: str) -> str:
+    """The table at the top of a backend's page."""
+    return table((f"`{name}`", ""), _facts(name, backends()[name]))
+
+
+def pages() -> Iterator[tuple[Path, str, str]]:
+    """Page, name of the part, and what belongs there."""
+    yield OVERVIEW, "backends", overview()
+    for name in BUILT_IN:
+        yield PAGES / f"{name}.md", "facts", facts(name)
+
+
+def _facts(name: str, backend: Backend) -> Iterator[tuple[str, str]]:
+    to = "the process group" if backend.stop_group else "the leader alone"
+    yield "class path", f"`{BUILT_IN[name]}`"
+    yield "needs", _listed(backend.requires.values(), "nothing that Django does not bring")
+    yield "ready", _ready(backend)
+    yield "stop signal", f"{backend.stop_signal}, to {to}"
+    if backend.last_signal:
+        yield "second step", f"{backend.last_signal}, after 70 % of the stop timeout"
+    yield "a success after it", ", ".join(["0", "death by it", *map(str, sorted(backend.success))])
+    yield "signals passed on", ", ".join(sorted(backend.forwards)) or "none"
+    yield "`WATCHDOG`", "it sends `WATCHDOG=1`" if backend.pings else "not for this software"
+    yield "`REPLICAS`", _replicas(backend)
+    yield "read from the environment when imported", _listed(sorted(backend.environment), "nothing")
+
+
+def _ready(backend: Backend) -> str:
+    if backend.notifies:
+        return "when it says so"
+    return "when it accepts a connection" if backend.connects else "once it is started"
+
+
+def _replicas(backend: Backend) -> str:
+    return "1" if backend.singleton else "any number"
+
+
+def _listed(words: Iterable[str], otherwise: str) -> str:
+    return ", ".join(f"`{word}`" for word in words) or otherwise
+
+
+if __name__ == "__main__":
+    main(pages())
