@@ -44,6 +44,13 @@ class Site(Runs):
         processes = {"any": {"BACKEND": SHELL, "ARGS": "true"}}
         assert self(processes, json.dumps(work), program=program, **kwargs).end() == 0
 
+    def call(self, function: str, *args: Any, **kwargs: Any) -> None:
+        """Migrate, and call a function of the project, by its dotted path, in a process."""
+        program = ("-W", "ignore", "manage.py", "call")
+        processes = {"any": {"BACKEND": SHELL, "ARGS": "true"}}
+        run = self(processes, function, json.dumps(args), program=program, **kwargs)
+        assert run.end() == 0, run.stderr
+
     def hold(self, *names: str) -> None:
         """Let the work of these names be in hand until it is released."""
         for name in names:

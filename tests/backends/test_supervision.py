@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-from shutil import which
 from typing import Any
 
 import pytest
@@ -104,25 +100,6 @@ def test_a_gunicorn_that_hangs_is_replaced(site: Site) -> None:
     assert pid_of(run, r"web\.1") != first
     assert get(port).startswith("served by ")
     assert run.end(signal.SIGTERM) == 0
-
-
-@pytest.fixture(name="redis")
-def redis_fixture(tmp_path: Path) -> Iterator[str]:
-    """A Redis of the test's own; a broker of files forgets what a worker had that was killed."""
-    pytest.importorskip("redis", reason="the Python package redis is missing")
-    if which("redis-server") is None:
-        pytest.skip("there is no redis-server here")
-    port = free_port()
-    options = {"port": port, "bind": "127.0.0.1", "save": "", "dir": tmp_path}
-    words = [word for key, value in options.items() for word in (f"--{key}", str(value))]
-    with subprocess.Popen(["redis-server", *words], stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        try:
-            while "eady to accept connections" not in (line := server.stdout.readline()):
-                assert line, "it ended before it was ready"
-            yield f"redis://127.0.0.1:{port}/0"
-        finally:
-            server.kill()
 
 
 def test_a_task_of_a_celery_worker_that_is_killed_is_executed_again(site: Site, redis: str) -> None:

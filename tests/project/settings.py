@@ -15,7 +15,14 @@ _production = json.loads(Path(os.environ["PRODSERVER_TEST_PRODUCTION"]).read_tex
 SECRET_KEY = "for tests"
 DEBUG = True
 ALLOWED_HOSTS = ["*"]
-INSTALLED_APPS = ["django_prodserver", "jobs", *compat.TASKS_APPS]
+# What a test adds for the software that it runs.
+_added = _production["supervisor"].pop("SETTINGS", {})
+INSTALLED_APPS = [
+    "django_prodserver",
+    "jobs",
+    *compat.TASKS_APPS,
+    *_added.pop("INSTALLED_APPS", []),
+]
 ROOT_URLCONF = "urls"
 WSGI_APPLICATION = _production["supervisor"].pop("WSGI_APPLICATION", "wsgi.application")
 DATABASES = {
@@ -51,3 +58,5 @@ LOGGING = {
     "root": {"handlers": ["stdout"], "level": "INFO"},
     "loggers": {"celery.beat": {"level": "DEBUG"}},
 }
+
+globals().update(_added)

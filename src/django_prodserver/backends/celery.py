@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from django.utils.module_loading import autodiscover_modules
 
-from django_prodserver.posix import notify
+from django_prodserver.posix import kernel, notify
 
 from .application import describe
 from .base import BaseServerBackend, Problem
@@ -99,8 +99,12 @@ class CeleryWorker(CeleryBackend):
         return [*args, f"--hostname={self.instance}@%h"]
 
     def announce_ready(self) -> None:
-        from celery.signals import worker_ready
+        from celery.signals import worker_process_init, worker_ready
 
+        if self.instance is not None:
+            # Its own request to die with the worker misses one that is dead already.
+            mortal = partial(_die_with, os.getpid())
+            worker_process_init.connect(mortal, weak=False)
         worker_ready.connect(_notify, weak=False)
         if notify.watchdog_interval() is not None:
             worker_ready.connect(_ping_from_the_main_loop, weak=False)
@@ -120,6 +124,10 @@ class CeleryBeat(CeleryBackend):
         beat_init.connect(_notify, weak=False)
         if notify.watchdog_interval() is not None:
             beat_init.connect(_ping_after_each_tick, weak=False)
+
+
+def _die_with(worker: int, **kwargs: Any) -> None:
+    kernel.die_with_parent(worker)
 
 
 def _notify(**kwargs: Any) -> None:
