@@ -127,7 +127,8 @@ class CeleryBeat(CeleryBackend):
 
 
 def _die_with(worker: int, **kwargs: Any) -> None:
-    kernel.die_with_parent(worker)
+    if os.getpid() != worker:  # It is the worker itself with `--pool=solo`, which says so, too.
+        kernel.die_with_parent(worker)
 
 
 def _notify(**kwargs: Any) -> None:
