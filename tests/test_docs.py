@@ -21,6 +21,7 @@ import django_prodserver
 from django_prodserver import conf, procfile
 from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.base import BaseServerBackend
+from django_prodserver.environment import OF_A_PROCESS, OF_THE_SUPERVISOR
 from django_prodserver.management.commands.prodserver import Command
 from django_prodserver.schema import Backoff, HealthCheck, StartLimit
 from django_prodserver.supervisor import report
@@ -154,6 +155,12 @@ def test_the_readme_has_examples_of_settings() -> None:
     ids = [example.id for example in settings_examples()]
 
     assert len([name for name in ids if name.startswith("README.md")]) == 2
+
+
+def test_the_keys_that_have_a_variable_are_documented() -> None:
+    documented = {of: code(keys) for of, keys in table("howto/environments.md", "of", "keys")}
+
+    assert documented == {"all": [*OF_THE_SUPERVISOR], "a process": [*OF_A_PROCESS]}
 
 
 # ---- the command ----

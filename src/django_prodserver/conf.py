@@ -111,6 +111,35 @@ def load(environ: Mapping[str, str] = os.environ) -> Configuration:
     )
 
 
+def origins(
+    configuration: Configuration,
+    names: Iterable[str],
+    given: Collection[str],
+    environ: Mapping[str, str] = os.environ,
+) -> Iterator[tuple[Variable, Any, str]]:
+    """Each variable that there is for these processes, what counts in its place, and why.
+
+    `given` are the keys for which the command line has a value.
+    """
+    entries = getattr(settings, PROCESSES)
+    supervisor = getattr(settings, SUPERVISOR, {})
+    for variable in environment.variables(names):
+        name, key = variable
+        chosen: Any = configuration.supervisor if name is None else configuration.effective(name)
+        value = getattr(chosen, variable.field)
+        own = supervisor if name is None else entries[name]
+        inherits = name is not None and key in environment.OF_THE_SUPERVISOR
+        if name is None and key in given:
+            origin = "command line"
+        elif environ.get(str(variable)):
+            origin = "environment"
+        elif own.get(key) is not None:
+            origin = "settings"
+        else:
+            origin = str(Variable(None, key)) if inherits else "default"
+        yield variable, value, origin
+
+
 def path(name: str, key: str = "") -> str:
     """Where a setting stands, as Python writes it: `PRODUCTION_PROCESSES['web']['ARGS']`."""
     return f"{PROCESSES}[{name!r}]" + (f"[{key!r}]" if key else "")

@@ -178,6 +178,8 @@ def _wrong_values(
         text = text.replace("[...]", "".join(f"[{key!r}]" for key in value))
     elif not isinstance(value, (list, tuple)):
         where += f" is {value!r}"
+    if kind is bool and isinstance(value, str):
+        text = "expected true or false"
     yield Finding("E004", f"{where}: {text}.")
 
 

@@ -76,20 +76,23 @@ class Command(BaseCommand):
     def _handle(self, options: Namespace) -> None:
         configuration = conf.load()
         counts = _counts(options, configuration)
-        configuration = configuration.overridden(
-            {name: count for name, count in counts.items() if count is not None},
-            stop_timeout=options.stop_timeout,
-            start_method=options.start_method,
-            log_format=options.log_format,
-            timestamps=options.timestamps,
-            color=options.color or _djangos_color(options),
-        )
+        chosen = {
+            "stop_timeout": options.stop_timeout,
+            "start_method": options.start_method,
+            "log_format": options.log_format,
+            "timestamps": options.timestamps,
+            "color": options.color or _djangos_color(options),
+        }
+        replicas = {name: count for name, count in counts.items() if count is not None}
+        configuration = configuration.overridden(replicas, **chosen)
         if options.list or options.json:
             self._list({name: configuration.processes[name] for name in counts}, options.json)
         elif options.procfile:
             self._procfile({name: configuration.processes[name] for name in counts})
         elif options.check:
             self._check(configuration, list(counts), options.extra)
+            if options.verbosity > 1:
+                self._variables(configuration, counts, chosen)
         elif options.dry_run:
             order = configuration.starting_order(counts)
             self._dry_run(resolve(configuration, order, options.extra))
@@ -126,6 +129,17 @@ class Command(BaseCommand):
         processes = self._resolve(configuration, names, extra)
         preload(processes, configuration.supervisor.preload)
         self.stdout.write(f"Nothing wrong with {', '.join(names)}.")
+
+    def _variables(
+        self, configuration: conf.Configuration, names: Iterable[str], chosen: Mapping[str, Any]
+    ) -> None:
+        keys = {field.upper() for field, value in chosen.items() if value is not None}
+        rows = [
+            {"variable": variable, "value": _shown(value), "origin": origin}
+            for variable, value, origin in conf.origins(configuration, names, keys)
+        ]
+        for line in _table(["VARIABLE", "VALUE", "FROM"], rows):
+            self.stdout.write(line)
 
     def _dry_run(self, processes: Sequence[Process]) -> None:
         for process in processes:
@@ -253,6 +267,15 @@ def _seconds(text: str) -> float:
     if not 0 < seconds <= WEEK:
         raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0, a week at most")
     return seconds
+
+
+def _shown(value: Any) -> str:
+    """A value as a variable of the environment would have it."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _table(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -1,0 +1,264 @@
+"""PRODSERVER_* variables: what they stand for, what beats what, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from django_prodserver import conf, environment
+from django_prodserver.environment import OF_A_PROCESS, OF_THE_SUPERVISOR, Variable
+from django_prodserver.schema import ProcessSettings, SupervisorSettings
+from tests.inside import NOT_SET, configured, prodserver, refused, sleeper
+from tests.running import SHELL, Site, site_fixture  # noqa: F401
+
+TWO = {"web": sleeper(), "celery-worker": sleeper(STOP_TIMEOUT=3)}
+
+
+def load(environ: Mapping[str, str], processes: Any = TWO, supervisor: Any = NOT_SET) -> Any:
+    with configured(processes, supervisor):
+        return conf.load(environ)
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("RESTART", "on-failure", "on-failure"),
+        ("STOP_TIMEOUT", "2.5", 2.5),
+        ("READY_TIMEOUT", "1e1", 10.0),
+        ("MAX_MEMORY", "512MB", "512MB"),
+        ("START_METHOD", "spawn", "spawn"),
+        ("LOG_FORMAT", "json", "json"),
+        ("TIMESTAMPS", "false", False),
+        ("TIMESTAMPS", "1", True),
+        ("COLOR", "never", "never"),
+        ("STDERR", "separate", "separate"),
+        ("MAX_LINE", "100", 100),
+    ],
+)
+def test_a_variable_stands_in_the_place_of_a_supervisors_key(
+    key: str, text: str, value: Any
+) -> None:
+    loaded = load({f"PRODSERVER_{key}": text})
+
+    assert getattr(loaded.supervisor, key.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("REPLICAS", "4", 4),
+        ("RESTART", "always", "always"),
+        ("STOP_SIGNAL", "SIGINT", "SIGINT"),
+        ("STOP_TIMEOUT", "9", 9.0),
+        ("READY_TIMEOUT", "9", 9.0),
+        ("WATCHDOG", "30", 30.0),
+        ("MAX_MEMORY", "1GiB", 2**30),
+        ("START_METHOD", "fork", "fork"),
+    ],
+)
+def test_a_variable_with_a_name_stands_in_the_place_of_that_processs_key(
+    key: str, text: str, value: Any
+) -> None:
+    loaded = load({f"PRODSERVER_{key}_CELERY_WORKER": text})
+
+    assert getattr(loaded.effective("celery-worker"), key.lower()) == value
+    assert loaded.effective("web") == load({}).effective("web")
+
+
+def test_all_that_can_be_set_has_been_tried() -> None:
+    def tried(test: Any) -> set[str]:
+        (mark,) = test.pytestmark
+        return {key for key, *_ in mark.args[1]}
+
+    supervisor = test_a_variable_stands_in_the_place_of_a_supervisors_key
+    process = test_a_variable_with_a_name_stands_in_the_place_of_that_processs_key
+    assert tried(supervisor) == set(OF_THE_SUPERVISOR) <= keys(SupervisorSettings)
+    assert tried(process) == set(OF_A_PROCESS) <= keys(ProcessSettings)
+
+
+def keys(struct: Any) -> set[str]:
+    return {name.upper() for name in struct.__struct_fields__}
+
+
+def test_what_is_empty_is_not_set() -> None:
+    assert load({"PRODSERVER_REPLICAS_WEB": "", "PRODSERVER_LOG_FORMAT": ""}) == load({})
+
+
+def test_it_beats_the_settings_and_the_command_line_beats_it() -> None:
+    environ = {"PRODSERVER_STOP_TIMEOUT": "7", "PRODSERVER_REPLICAS_WEB": "4"}
+    loaded = load(environ, {"web": sleeper(REPLICAS=2)}, {"STOP_TIMEOUT": 5})
+    called = loaded.overridden({"web": 1}, stop_timeout=9.0)
+
+    assert (loaded.supervisor.stop_timeout, loaded.processes["web"].replicas) == (7.0, 4)
+    assert (called.supervisor.stop_timeout, called.processes["web"].replicas) == (9.0, 1)
+
+
+def test_a_processs_own_value_beats_a_variable_for_all() -> None:
+    loaded = load({"PRODSERVER_STOP_TIMEOUT": "7"})
+
+    assert loaded.effective("web").stop_timeout == 7.0
+    assert loaded.effective("celery-worker").stop_timeout == 3.0
+
+
+def test_variables_of_others_are_none_of_our_business() -> None:
+    """Kubernetes sets these where a service is called prodserver; the others are ours."""
+    environ = {
+        "PRODSERVER_SERVICE_HOST": "10.0.0.1",
+        "PRODSERVER_SERVICE_PORT": "8000",
+        "PRODSERVER_PORT": "tcp://10.0.0.1:8000",
+        "PRODSERVER_PORT_8000_TCP_PROTO": "tcp",
+        "PRODSERVER_PROCESS": "web",
+        "PRODSERVER_INSTANCE": "web.1",
+    }
+
+    assert load(environ) == load({})
+
+
+FORTY = "x" * 40
+
+
+@pytest.mark.parametrize(
+    ("environ", "finding"),
+    [
+        (
+            {"PRODSERVER_STOP_TIMOUT": "7"},
+            (
+                "PRODSERVER_STOP_TIMOUT is not a known variable. "
+                "Did you mean 'PRODSERVER_STOP_TIMEOUT'?"
+            ),
+        ),
+        (
+            {"PRODSERVER_REPLICAS": "7"},
+            "PRODSERVER_REPLICAS is not a known variable. Did you mean 'PRODSERVER_REPLICAS_WEB'?",
+        ),
+        (
+            {"PRODSERVER_REPLICAS_WBE": "7"},
+            (
+                "PRODSERVER_REPLICAS_WBE is not a known variable. "
+                "Did you mean 'PRODSERVER_REPLICAS_WEB'?"
+            ),
+        ),
+        (
+            {f"PRODSERVER_REPLICAS_{FORTY}": "7"},
+            f"PRODSERVER_REPLICAS_{FORTY} is for a process that is not configured. Unset it.",
+        ),
+        (
+            {"PRODSERVER_REPLICAS_WEB": "many"},
+            "PRODSERVER_REPLICAS_WEB is 'many': expected int, got str.",
+        ),
+        (
+            {"PRODSERVER_REPLICAS_WEB": "0"},
+            "PRODSERVER_REPLICAS_WEB is '0': expected int >= 1.",
+        ),
+        (
+            {"PRODSERVER_TIMESTAMPS": "maybe"},
+            "PRODSERVER_TIMESTAMPS is 'maybe': expected true or false.",
+        ),
+        (
+            {"PRODSERVER_LOG_FORMAT": "jsn"},
+            (
+                "PRODSERVER_LOG_FORMAT is 'jsn', which it cannot be. "
+                "Did you mean 'json'? It can be text, json, raw."
+            ),
+        ),
+        (
+            {"PRODSERVER_MAX_MEMORY": "512M"},
+            (
+                "PRODSERVER_MAX_MEMORY: '512M' is not a size. "
+                "Write a number of bytes, or a size such as '512MB' or '1.5GiB'."
+            ),
+        ),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_a_mistake_is_named(
+    environ: dict[str, str], finding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in environ.items():
+        monkeypatch.setenv(name, text)
+
+    assert refused(TWO) == [finding]
+
+
+def test_a_variable_that_two_processes_could_mean_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PRODSERVER_REPLICAS_WEB_A", "2")
+
+    assert refused({"web-a": sleeper(), "web_a": sleeper()}) == [
+        (
+            "PRODSERVER_REPLICAS_WEB_A could be meant for 'web-a' and 'web_a'. "
+            "Rename one of the processes, or set it in the settings."
+        )
+    ]
+
+
+def test_a_rule_that_a_variable_breaks_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRODSERVER_RESTART_MIGRATE", "always")
+
+    (finding,) = refused({"migrate": sleeper(TYPE="oneshot"), "web": sleeper()})
+
+    assert finding.startswith("PRODSERVER_RESTART_MIGRATE is 'always', but its TYPE is 'oneshot'.")
+
+
+def test_mistakes_in_variables_and_settings_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRODSERVER_LOG_FORMAT", "xml")
+
+    found = refused({"web": sleeper(TYPE="daemon")})
+
+    assert [line.split(" is ")[0] for line in found] == [
+        "PRODSERVER_LOG_FORMAT",
+        "PRODUCTION_PROCESSES['web']['TYPE']",
+    ]
+
+
+def test_check_lists_all_of_them_when_it_is_asked_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRODSERVER_REPLICAS_WEB", "4")
+    monkeypatch.setenv("PRODSERVER_STOP_TIMEOUT", "7.5")
+    supervisor = {"LOG_FORMAT": "json"}
+
+    shown = prodserver(TWO, "--check", "-v", "2", "--color", "never", supervisor=supervisor)
+
+    first, header, *rows = shown.splitlines()
+    assert first == "Nothing wrong with web, celery-worker."
+    assert header.split() == ["VARIABLE", "VALUE", "FROM"]
+    found = {variable: (value, origin) for variable, value, origin in map(cells, rows)}
+    assert list(found) == [str(one) for one in environment.variables(TWO)]
+    assert found["PRODSERVER_LOG_FORMAT"] == ("json", "settings")
+    assert found["PRODSERVER_COLOR"] == ("never", "command line")
+    assert found["PRODSERVER_TIMESTAMPS"] == ("true", "default")
+    assert found["PRODSERVER_STOP_TIMEOUT"] == ("7.5", "environment")
+    assert found["PRODSERVER_REPLICAS_WEB"] == ("4", "environment")
+    assert found["PRODSERVER_REPLICAS_CELERY_WORKER"] == ("1", "default")
+    assert found["PRODSERVER_STOP_TIMEOUT_WEB"] == ("7.5", "PRODSERVER_STOP_TIMEOUT")
+    assert found["PRODSERVER_STOP_TIMEOUT_CELERY_WORKER"] == ("3", "settings")
+    assert found["PRODSERVER_MAX_MEMORY_WEB"] == ("-", "PRODSERVER_MAX_MEMORY")
+    assert found["PRODSERVER_WATCHDOG_WEB"] == ("-", "default")
+
+
+def cells(row: str) -> list[str]:
+    variable, value, origin = row.split(maxsplit=2)
+    return [variable, value, origin]
+
+
+def test_check_says_no_more_than_that_all_is_well() -> None:
+    assert prodserver(TWO, "--check") == "Nothing wrong with web, celery-worker.\n"
+
+
+def test_names_are_written_in_capitals_with_underscores() -> None:
+    assert str(Variable("celery-worker", "REPLICAS")) == "PRODSERVER_REPLICAS_CELERY_WORKER"
+
+
+@pytest.mark.timeout(30)
+def test_a_supervisor_and_what_it_starts_anew_heed_them(site: Site) -> None:
+    entry = {"BACKEND": SHELL, "ARGS": "exit 0", "TYPE": "oneshot"}
+    env = {"PRODSERVER_REPLICAS_ONE_SHOT": "3", "PRODSERVER_LOG_FORMAT": "raw"}
+    env["PRODSERVER_START_METHOD"] = "spawn"
+
+    run = site({"one-shot": entry}, env=env)
+
+    assert run.end() == 0
+    assert run.raw[0].startswith("supervising one-shot.1, one-shot.2, one-shot.3 (")  # No prefix.
+    assert any(text.startswith("all 3 finished after ") for text in run.raw)
