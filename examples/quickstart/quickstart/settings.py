@@ -52,12 +52,12 @@ TIME_ZONE = "UTC"
 
 PRODUCTION_PROCESSES = {
     "migrate": {
-        "BACKEND": "django_prodserver.backends.command.ManagementCommand",
+        "BACKEND": "command",
         "ARGS": ["migrate", "--verbosity=0"],
         "TYPE": "oneshot",
     },
     "web": {
-        "BACKEND": "django_prodserver.backends.gunicorn.GunicornServer",
+        "BACKEND": "gunicorn",
         "ARGS": {
             "bind": os.environ.get("QUICKSTART_BIND", "127.0.0.1:8000"),
             "workers": 2,
@@ -65,18 +65,18 @@ PRODUCTION_PROCESSES = {
         "AFTER": ["migrate"],
     },
     "worker": {
-        "BACKEND": "django_prodserver.backends.celery.CeleryWorker",
+        "BACKEND": "celery",
         "APP": "quickstart.celery.app",
         "ARGS": {"concurrency": 2},
         "AFTER": ["migrate"],
     },
     "beat": {
-        "BACKEND": "django_prodserver.backends.celery.CeleryBeat",
+        "BACKEND": "celery-beat",
         "APP": "quickstart.celery.app",
         "AFTER": ["migrate"],
     },
     "tasks": {
-        "BACKEND": "django_prodserver.backends.django_tasks.DjangoTasksWorker",
+        "BACKEND": "django-tasks",
         "AFTER": ["migrate"],
     },
 }
