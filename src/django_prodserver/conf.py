@@ -14,7 +14,13 @@ from django.conf import settings
 
 from . import environment
 from .environment import Variable
-from .schema import EffectiveSettings, ProcessSettings, SupervisorSettings, memory_size
+from .schema import (
+    FOR_SERVICES,
+    EffectiveSettings,
+    ProcessSettings,
+    SupervisorSettings,
+    memory_size,
+)
 from .values import (
     EXAMPLE_BACKEND,
     ConfigurationError,
@@ -206,7 +212,7 @@ def _not_for_a_oneshot(values: Mapping[str, Any], place: Callable[[str], str]) -
     if values.get("restart") == "always":
         message = f"{place('RESTART')} is 'always', but its TYPE is 'oneshot'."
         yield Finding("E012", message, "Use 'on-failure': a oneshot is done once it exits with 0.")
-    for key in ("READY_TIMEOUT", "HEALTHCHECK", "WATCHDOG"):
+    for key in FOR_SERVICES:
         if values.get(key.lower()) is not None:
             message = f"{place(key)} is for a service, but its TYPE is 'oneshot'."
             yield Finding("E012", message, "Leave it out: a oneshot is done once it exits with 0.")

@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, Callable, Literal, Optional, get_args, get_origin
+from typing import Any, Callable, Literal, Optional, get_args, get_origin
 
 import msgspec
 from django.utils.functional import Promise
 
-from .schema import Backoff, HealthCheck
+from .schema import PROBES, Backoff, HealthCheck
 
 EXAMPLE_BACKEND = "gunicorn"
 
@@ -126,13 +126,13 @@ def _struct(kind: Any) -> Optional[type[msgspec.Struct]]:
 
 def _readers(kind: Any) -> Iterator[tuple[type, Callable[[Any], object], str]]:
     """What reads the texts of a type: of which form they are, the reader, and a hint."""
-    if get_origin(kind) is Annotated:
-        form, meta = get_args(kind)
-        if meta.extra:
-            yield get_origin(form) or form, meta.extra["reader"], meta.description
-        return
     for part in get_args(kind):
-        yield from _readers(part)
+        if isinstance(part, msgspec.Meta):
+            if part.extra and "reader" in part.extra:
+                form = get_args(kind)[0]
+                yield get_origin(form) or form, part.extra["reader"], part.extra["hint"]
+        else:
+            yield from _readers(part)
 
 
 def a(value: object) -> str:
@@ -184,9 +184,8 @@ def _wrong_values(
 
 
 def _not_one_probe(where: str, value: Mapping[Any, Any]) -> Iterator[Finding]:
-    probes = ("HTTP", "TCP", "COMMAND")
-    given = [probe for probe in probes if value.get(probe) is not None]
-    hint = f"Give it exactly one of {', '.join(probes)}."
+    given = [probe for probe in PROBES if value.get(probe) is not None]
+    hint = f"Give it exactly one of {', '.join(PROBES)}."
     if not given:
         yield Finding("E004", f"{where} does not say what to probe.", hint)
     elif len(given) > 1:
