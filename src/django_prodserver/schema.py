@@ -20,10 +20,11 @@ from .supervisor.lines import MAX_LINE
 
 _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS.update({"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "b": 1, "": 1})
-_SIZE = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?([a-z]*)", re.IGNORECASE)
+# Compiled where they are used for the first time, which most starts never do.
+_SIZE = r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?([a-z]*)"
 _HOST = r"\[[^\[\]]*\]|[A-Za-z0-9._-]+"
-_HOST_AND_PORT = re.compile(rf"({_HOST}|):([0-9]+)")
-_HTTP_URL = re.compile(rf"http://({_HOST})(?::([0-9]+))?((?:[/?].*)?)", re.IGNORECASE)
+_HOST_AND_PORT = rf"({_HOST}|):([0-9]+)"
+_HTTP_URL = rf"http://({_HOST})(?::([0-9]+))?((?:[/?].*)?)"
 
 # The same for a JSON Schema, as far as it can be said there: in words that every dialect of regular
 # expressions knows, so without flags and lookaheads. `not` is what fits and yet is refused.
@@ -53,7 +54,7 @@ def memory_size(given: Union[int, str]) -> int:
     """
     if isinstance(given, int):
         return given
-    found = _SIZE.fullmatch(given)
+    found = re.fullmatch(_SIZE, given, re.IGNORECASE)
     if found is None or found[2].lower() not in _UNITS:
         raise ValueError(f"{given!r} is not a size")
     size = int(Fraction(found[1]) * _UNITS[found[2].lower()])
@@ -83,7 +84,7 @@ def http_target(text: str) -> HTTPTarget:
     if re.match("http://[^/?]*@", text, re.IGNORECASE):
         # Not to be printed.
         raise ValueError("it has a user name or a password, which would not be sent")
-    found = _HTTP_URL.fullmatch(text)
+    found = re.fullmatch(_HTTP_URL, text, re.IGNORECASE)
     if found is None:
         raise ValueError(f"{text!r} is neither a path nor an http:// URL")
     path = found[3] if found[3].startswith("/") else f"/{found[3]}"
@@ -92,7 +93,7 @@ def http_target(text: str) -> HTTPTarget:
 
 def host_and_port(text: str) -> tuple[str, int]:
     """Read `host:port`, `[::1]:port` (which loses its brackets), or `:port` at 127.0.0.1."""
-    found = _HOST_AND_PORT.fullmatch(text)
+    found = re.fullmatch(_HOST_AND_PORT, text)
     if found is None:
         raise ValueError(f"{text!r} is not host:port")
     return _host(found[1]) or "127.0.0.1", _port(found[2])
