@@ -35,6 +35,7 @@ FLOORS = {
     "environment.py": "3",
     "conf.py": "3",
     "registry.py": "3",
+    "json_schema.py": "3",
     "checks.py": "3",
     "apps.py": "3",
     "procfile.py": "3",

@@ -68,50 +68,51 @@ def test_the_defaults_of_the_supervisor() -> None:
     assert load({"web": sleeper()}, supervisor={}).supervisor == expected
 
 
+EVERYTHING: dict[str, Any] = {
+    "web": {
+        "BACKEND": GUNICORN,
+        "ARGS": ["--reload"],
+        "APP": "shop.celery.app",
+        "ENV": {"A": "b"},
+        "REPLICAS": 3,
+        "TYPE": "service",
+        "AFTER": ["migrate"],
+        "RESTART": "always",
+        "START_LIMIT": {"BURST": 2, "INTERVAL": 3},
+        "BACKOFF": {"INITIAL": 0, "MAX": 1},
+        "STOP_SIGNAL": "SIGQUIT",
+        "STOP_TIMEOUT": 7,
+        "READY_TIMEOUT": 0.5,
+        "HEALTHCHECK": {
+            "COMMAND": ["true"],
+            "INTERVAL": 1,
+            "TIMEOUT": 2,
+            "RETRIES": 4,
+            "START_PERIOD": 0,
+        },
+        "WATCHDOG": 6,
+        "MAX_MEMORY": "1GB",
+        "START_METHOD": "spawn",
+    },
+    "migrate": sleeper(TYPE="oneshot"),
+}
+EVERYTHING_FOR_ALL: dict[str, Any] = {
+    "RESTART": "on-failure",
+    "START_LIMIT": {"BURST": 9},
+    "BACKOFF": {"MAX": 9},
+    "STOP_TIMEOUT": 8,
+    "READY_TIMEOUT": 9,
+    "MAX_MEMORY": 9,
+    "START_METHOD": "fork",
+    "TIMESTAMPS": False,
+    "COLOR": "never",
+    "MAX_LINE": 9,
+    "PRELOAD": ["os"],
+}
+
+
 def test_everything_that_can_be_said_is_kept() -> None:
-    loaded = load(
-        {
-            "web": {
-                "BACKEND": GUNICORN,
-                "ARGS": ["--reload"],
-                "APP": "shop.celery.app",
-                "ENV": {"A": "b"},
-                "REPLICAS": 3,
-                "TYPE": "service",
-                "AFTER": ["migrate"],
-                "RESTART": "always",
-                "START_LIMIT": {"BURST": 2, "INTERVAL": 3},
-                "BACKOFF": {"INITIAL": 0, "MAX": 1},
-                "STOP_SIGNAL": "SIGQUIT",
-                "STOP_TIMEOUT": 7,
-                "READY_TIMEOUT": 0.5,
-                "HEALTHCHECK": {
-                    "COMMAND": ["true"],
-                    "INTERVAL": 1,
-                    "TIMEOUT": 2,
-                    "RETRIES": 4,
-                    "START_PERIOD": 0,
-                },
-                "WATCHDOG": 6,
-                "MAX_MEMORY": "1GB",
-                "START_METHOD": "spawn",
-            },
-            "migrate": sleeper(TYPE="oneshot"),
-        },
-        {
-            "RESTART": "on-failure",
-            "START_LIMIT": {"BURST": 9},
-            "BACKOFF": {"MAX": 9},
-            "STOP_TIMEOUT": 8,
-            "READY_TIMEOUT": 9,
-            "MAX_MEMORY": 9,
-            "START_METHOD": "fork",
-            "TIMESTAMPS": False,
-            "COLOR": "never",
-            "MAX_LINE": 9,
-            "PRELOAD": ["os"],
-        },
-    )
+    loaded = load(EVERYTHING, EVERYTHING_FOR_ALL)
 
     assert loaded.processes["web"] == conf.ProcessSettings(
         backend=GUNICORN,
@@ -374,29 +375,29 @@ def test_the_options_that_are_not_given_override_nothing() -> None:
     assert parser.parse_args(["--no-timestamps"]).timestamps is False
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        ({"bind": "0.0.0.0:8000"}, ["--bind=0.0.0.0:8000"]),
-        ({"workers": 2, "timeout": 0.5}, ["--workers=2", "--timeout=0.5"]),
-        ({"preload": True, "reload": None, "spew": False}, ["--preload", "--reload"]),
-        ({"bind": ["a:1", "b:2"]}, ["--bind=a:1", "--bind=b:2"]),
-        ({"bind": []}, []),
-        ({"k": "gthread", "v": True, "q": False}, ["-k", "gthread", "-v"]),
-        ({"e": ["A=1", "B=2"]}, ["-e", "A=1", "-e", "B=2"]),
-        ({}, []),
-        (["--bind", "x", "-v"], ["--bind", "x", "-v"]),
-        (("--bind", "x"), ["--bind", "x"]),
-        ([], []),
-        ("migrate --noinput", ["migrate --noinput"]),
-        ({"pid": Path("/run/web")}, ["--pid=/run/web"]),
-        ({"bind": [Path("/run/web")]}, ["--bind=/run/web"]),
-        ([Path("/bin/sleep"), "3"], ["/bin/sleep", "3"]),
-        ({"name": lazystr("shop")}, ["--name=shop"]),
-        ([lazystr("shop")], ["shop"]),
-        (Path("/bin/true"), ["/bin/true"]),
-    ],
-)
+FORMS = [
+    ({"bind": "0.0.0.0:8000"}, ["--bind=0.0.0.0:8000"]),
+    ({"workers": 2, "timeout": 0.5}, ["--workers=2", "--timeout=0.5"]),
+    ({"preload": True, "reload": None, "spew": False}, ["--preload", "--reload"]),
+    ({"bind": ["a:1", "b:2"]}, ["--bind=a:1", "--bind=b:2"]),
+    ({"bind": []}, []),
+    ({"k": "gthread", "v": True, "q": False}, ["-k", "gthread", "-v"]),
+    ({"e": ["A=1", "B=2"]}, ["-e", "A=1", "-e", "B=2"]),
+    ({}, []),
+    (["--bind", "x", "-v"], ["--bind", "x", "-v"]),
+    (("--bind", "x"), ["--bind", "x"]),
+    ([], []),
+    ("migrate --noinput", ["migrate --noinput"]),
+    ({"pid": Path("/run/web")}, ["--pid=/run/web"]),
+    ({"bind": [Path("/run/web")]}, ["--bind=/run/web"]),
+    ([Path("/bin/sleep"), "3"], ["/bin/sleep", "3"]),
+    ({"name": lazystr("shop")}, ["--name=shop"]),
+    ([lazystr("shop")], ["shop"]),
+    (Path("/bin/true"), ["/bin/true"]),
+]
+
+
+@pytest.mark.parametrize(("given", "expected"), FORMS)
 def test_the_forms_of_args(given: Any, expected: list[str]) -> None:
     loaded = load({"web": {"BACKEND": GUNICORN, "ARGS": given}})
 

@@ -27,21 +27,22 @@ _HOST_AND_PORT = rf"({_HOST}|):([0-9]+)"
 _HTTP_URL = rf"http://({_HOST})(?::([0-9]+))?((?:[/?].*)?)"
 
 # The same for a JSON Schema, as far as it can be said there: in words that every dialect of regular
-# expressions knows, so without flags and lookaheads. `not` is what fits and yet is refused.
+# expressions knows, so without flags and lookaheads. `not` is what fits and yet is refused, such as
+# a newline at the end, before which Python's $ is content.
 _SIZE_SCHEMA = {
     "pattern": r"^[0-9]{1,15}(\.[0-9]{1,15})? ?([kKmMgGtT][iI]?[bB]|[bB])?$",
-    "not": {"pattern": r"^(0+(\.[0-9]+)? ?[bB]?|[0.]+ ?[A-Za-z]*)$"},
+    "not": {"pattern": r"^(0+(\.[0-9]+)? ?[bB]?|[0.]+ ?[A-Za-z]*)$|\n"},
 }
 _HOST_SCHEMA = r"(\[[0-9A-Fa-f:.]+(%[^\[\]]+)?\]|[A-Za-z0-9._-]+)"
 _NO_PORT = ":(0+|6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})"
 _HOST_AND_PORT_SCHEMA = {
     "pattern": f"^{_HOST_SCHEMA}?:[0-9]{{1,5}}$",
-    "not": {"pattern": f"{_NO_PORT}$"},
+    "not": {"pattern": f"{_NO_PORT}$|\\n"},
 }
 _REST = r'[!-"$-~]*'  # What is printed in ASCII, but the space and the #.
 _HTTP_SCHEMA = {
     "pattern": f"^(/{_REST}|[hH][tT][tT][pP]://{_HOST_SCHEMA}(:[0-9]{{1,5}})?([/?]{_REST})?)$",
-    "not": {"pattern": f"^[^/]*//{_HOST_SCHEMA}{_NO_PORT}([/?]|$)"},
+    "not": {"pattern": f"^[^/]*//{_HOST_SCHEMA}{_NO_PORT}([/?]|$)|\\n"},
 }
 _NO_NULL = {"pattern": r"^[^\x00]*$"}
 

@@ -60,6 +60,9 @@ class Command(BaseCommand):
         instead.add_argument("--procfile", action="store_true", help="print a Procfile")
         instead.add_argument("--check", action="store_true", help="find what would go wrong")
         instead.add_argument("--dry-run", action="store_true", help="print what would be started")
+        instead.add_argument(
+            "--schema", action="store_true", help="print a JSON Schema of the settings"
+        )
         override = parser.add_argument_group("overriding PRODUCTION_SUPERVISOR")
         override.add_argument("--stop-timeout", type=_seconds, metavar="SECONDS")
         override.add_argument("--start-method", choices=get_args(StartMethod))
@@ -74,6 +77,9 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def _handle(self, options: Namespace) -> None:
+        if options.schema:
+            self._schema(options)
+            return
         configuration = conf.load()
         counts = _counts(options, configuration)
         chosen = {
@@ -100,6 +106,14 @@ class Command(BaseCommand):
             self._supervise(configuration, list(counts), options.extra)
         else:
             self._run_alone(configuration, next(iter(counts)), options.extra)
+
+    def _schema(self, options: Namespace) -> None:
+        if options.names or options.all or options.excluded or options.extra:
+            raise CommandError("--schema is about no process: give it alone.")
+        # Nobody else needs it.
+        from django_prodserver import json_schema
+
+        self.stdout.write(json_schema.render())
 
     def _list(self, processes: Mapping[str, ProcessSettings], as_json: bool) -> None:
         rows = [

@@ -1,0 +1,314 @@
+"""The JSON Schema refuses what the loader refuses, but for what no schema can see.
+
+The judge of both is jsonschema, which is told nothing about us.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Callable
+
+import msgspec
+import pytest
+from django.core.management import call_command
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+import django_prodserver
+from django_prodserver import conf, json_schema, schema
+from tests import test_bad_input as bad
+from tests import test_conf, test_docs, test_schema
+from tests.inside import BEAT, NOT_SET, configured, prodserver, refused, sleeper
+from tests.running import Site, site_fixture  # noqa: F401
+
+pytestmark = pytest.mark.timeout(30)
+
+VALIDATOR = Draft202012Validator(json_schema.document())
+
+
+def in_json(processes: Any, supervisor: Any = NOT_SET) -> Any:
+    """Both settings, as a JSON file would have them."""
+    both = {conf.PROCESSES: processes, conf.SUPERVISOR: supervisor}
+    return json.loads(
+        json.dumps({key: conf._plain(value) for key, value in both.items() if value is not NOT_SET})
+    )
+
+
+def fits(processes: Any, supervisor: Any = NOT_SET) -> bool:
+    """Whether the schema accepts them."""
+    return VALIDATOR.is_valid(in_json(processes, supervisor))
+
+
+def loads(processes: Any, supervisor: Any = NOT_SET) -> bool:
+    """Whether the loader accepts them. Nothing is imported yet that they name."""
+    with configured(processes, supervisor):
+        try:
+            conf.load()
+        except conf.ConfigurationError:
+            return False
+    return True
+
+
+def test_it_is_a_schema_of_the_draft_that_it_names() -> None:
+    document = json_schema.document()
+
+    Draft202012Validator.check_schema(document)
+    assert document["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
+
+
+# ---- what is right ----
+
+
+@pytest.mark.parametrize("block", test_docs.settings_examples())
+def test_every_example_of_the_docs_fits(block: str) -> None:
+    names: dict[str, Any] = {"INSTALLED_APPS": []}
+    exec(block, names)
+
+    assert fits(names[conf.PROCESSES], names.get(conf.SUPERVISOR, NOT_SET))
+
+
+RIGHT: dict[str, tuple[Any, Any]] = {
+    "everything of a process": (test_conf.EVERYTHING, NOT_SET),
+    "everything of the supervisor": ({"web": sleeper()}, test_conf.EVERYTHING_FOR_ALL),
+    "nothing for the supervisor": ({"web": sleeper()}, {}),
+    "own values": ({"web": sleeper(**test_conf.OWN)}, test_conf.DEFAULTS),
+    "a oneshot": ({"web": sleeper(TYPE="oneshot", RESTART="on-failure", MAX_MEMORY=7)}, NOT_SET),
+    "a oneshot with None": (
+        {"web": sleeper(TYPE="oneshot", RESTART=None, HEALTHCHECK=None, WATCHDOG=None)},
+        NOT_SET,
+    ),
+    "one probe, and None for the others": (
+        {"web": sleeper(HEALTHCHECK={"HTTP": None, "TCP": ":80", "COMMAND": None})},
+        NOT_SET,
+    ),
+    "a BACKOFF of nothing but zeros": ({"web": sleeper(BACKOFF={"INITIAL": 0, "MAX": 0})}, NOT_SET),
+    "a MAX at the default INITIAL": ({"web": sleeper(BACKOFF={"MAX": 0.5})}, NOT_SET),
+    "an INITIAL at the default MAX": ({"web": sleeper(BACKOFF={"INITIAL": 30})}, NOT_SET),
+    "None for all that may be None": (
+        {
+            "web": sleeper(
+                **{
+                    field.encode_name: None
+                    for field in msgspec.structs.fields(schema.ProcessSettings)
+                    if field.default is None
+                }
+            )
+        },
+        {"MAX_MEMORY": None},
+    ),
+    "names of every kind": ({name: sleeper() for name in ("a", "B-2", "_", "-", "9")}, NOT_SET),
+    "a week": ({"web": sleeper(STOP_TIMEOUT=schema.WEEK)}, NOT_SET),
+}
+
+
+@pytest.mark.parametrize("case", RIGHT)
+def test_what_is_right_fits(case: str) -> None:
+    assert loads(*RIGHT[case])
+    assert fits(*RIGHT[case])
+
+
+@pytest.mark.parametrize("form", [form for form, _ in test_conf.FORMS])
+def test_every_form_of_args_fits(form: Any) -> None:
+    assert fits({"web": sleeper(ARGS=form)})
+
+
+# ---- what is wrong ----
+
+WRONG: dict[str, tuple[Any, Any]] = {
+    **{
+        f"whole: {case}": (processes, NOT_SET) for case, (processes, _) in bad.WHOLE_SETTING.items()
+    },
+    **{f"entry: {case}": ({"web": entry}, NOT_SET) for case, (entry, _) in bad.ENTRY.items()},
+    **{
+        f"supervisor: {case}": ({"web": sleeper()}, supervisor)
+        for case, (supervisor, _) in bad.WRONG_SUPERVISOR.items()
+    },
+    "supervisor: None": ({"web": sleeper()}, None),
+    "entry: ENV of a wrong item": ({"web": sleeper(ENV={"A": 1})}, NOT_SET),
+    "entry: an empty name in ENV": ({"web": sleeper(ENV={"": "b"})}, NOT_SET),
+    "entry: a program with a null character": (
+        {"web": sleeper(HEALTHCHECK={"COMMAND": ["a\0b"]})},
+        NOT_SET,
+    ),
+    "entry: an argument with a null character": (
+        {"web": sleeper(HEALTHCHECK={"COMMAND": ["a", "\0"]})},
+        NOT_SET,
+    ),
+    "entry: a program that is no string": (
+        {"web": sleeper(HEALTHCHECK={"COMMAND": [1]})},
+        NOT_SET,
+    ),
+    "entry: ARGS with a mapping in it": ({"web": sleeper(ARGS={"a": {"b": "c"}})}, NOT_SET),
+    "entry: a circle": (
+        {"web": sleeper(AFTER=["beat"]), "beat": sleeper(AFTER=["web"])},
+        NOT_SET,
+    ),
+    "entry: REPLICAS with a point": ({"web": sleeper(REPLICAS=2.0)}, NOT_SET),
+    "entry: REPLICAS with a fraction": ({"web": sleeper(REPLICAS=2.5)}, NOT_SET),
+    "whole: a name with a newline inside": ({"a\nb": sleeper()}, NOT_SET),
+    "whole: a name with a newline at its end": ({"web\n": sleeper()}, NOT_SET),
+}
+
+# Wrong all the same, and why a schema does not tell.
+UNSEEN = {
+    "entry: AFTER itself": "a schema cannot compare a value with a key",
+    "entry: AFTER nobody": "a schema cannot compare a value with keys",
+    "entry: a circle": "a schema follows no names",
+    "entry: a BACKOFF that shrinks": "a schema cannot compare two values",
+    "entry: a time that is no number": "JSON has no such number",
+    "entry: REPLICAS with a point": "2.0 is an integer to a schema",
+    "whole: a name that is no string": "JSON has no other names",
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_the_loader_refuses_does_not_fit(case: str) -> None:
+    accepted = loads(*WRONG[case])
+
+    assert fits(*WRONG[case]) is (accepted or case in UNSEEN)
+
+
+@pytest.mark.parametrize("case", UNSEEN)
+def test_what_no_schema_can_see_is_told_by_the_loader(case: str) -> None:
+    assert fits(*WRONG[case])
+    assert not loads(*WRONG[case])
+
+
+def test_most_of_what_is_wrong_is_seen() -> None:
+    seen = [case for case in WRONG if not loads(*WRONG[case]) and case not in UNSEEN]
+
+    assert len(seen) > 70
+
+
+def test_a_setting_of_another_name_is_refused() -> None:
+    assert not VALIDATOR.is_valid({**in_json({"web": sleeper()}), "PRODUCTION_SUPERVISER": {}})
+    assert not VALIDATOR.is_valid({conf.SUPERVISOR: {}})
+
+
+# ---- texts that stand for values ----
+
+TEXTS: dict[str, tuple[Callable[[str], Any], list[Any], list[Any], Any]] = {
+    "MAX_MEMORY": (
+        lambda text: sleeper(MAX_MEMORY=text),
+        [text for text, _ in test_schema.SIZES],
+        [*test_schema.NO_SIZES, *test_schema.TOO_SMALL, "9" * 16],
+        st.from_regex(schema._SIZE, fullmatch=True),
+    ),
+    "HTTP": (
+        lambda text: sleeper(HEALTHCHECK={"HTTP": text}),
+        [text for text, _ in test_schema.TARGETS],
+        [text for text, _ in test_schema.NO_TARGETS],
+        st.from_regex(schema._HTTP_URL, fullmatch=True) | st.from_regex("/[!-~]*", fullmatch=True),
+    ),
+    "TCP": (
+        lambda text: sleeper(HEALTHCHECK={"TCP": text}),
+        [text for text, _ in test_schema.ADDRESSES],
+        [text for text, _ in test_schema.NO_ADDRESSES],
+        st.from_regex(schema._HOST_AND_PORT, fullmatch=True),
+    ),
+}
+UNSEEN_TEXTS = {
+    "0.0001kB": "arithmetic",
+    "[1.2.3.4]:80": "an IPv6 address has more rules than a pattern can hold",
+}
+
+
+@pytest.mark.parametrize("key", TEXTS)
+def test_texts_fit_that_are_read(key: str) -> None:
+    entry, right, wrong, _ = TEXTS[key]
+
+    assert [text for text in right if not fits({"web": entry(text)})] == []
+    unseen = [text for text in wrong if fits({"web": entry(text)})]
+    assert unseen == [text for text in wrong if text in UNSEEN_TEXTS]
+
+
+@pytest.mark.parametrize("key", TEXTS)
+@given(data=st.data())
+def test_every_text_fits_that_is_read(key: str, data: Any) -> None:
+    entry, _, _, texts = TEXTS[key]
+    processes = {"web": entry(data.draw(texts))}
+
+    assert fits(processes) or not loads(processes)
+
+
+# ---- words ----
+
+
+@pytest.mark.parametrize("struct", json_schema.STRUCTS)
+def test_every_key_has_a_sentence_that_tells_what_it_means(struct: Any) -> None:
+    meanings = json_schema.meanings(struct)
+
+    assert list(meanings) == [field.encode_name for field in msgspec.structs.fields(struct)]
+    assert all(text[0].isupper() and text[-1] == "." for text in meanings.values()), meanings
+    properties = json_schema.document()["$defs"][struct.__name__]["properties"]
+    assert {key: made["description"] for key, made in properties.items()} == meanings
+
+
+def test_it_works_where_only_compiled_files_are_installed(tmp_path: Path) -> None:
+    package = Path(django_prodserver.__file__).parent
+    shutil.copytree(package, tmp_path / package.name, ignore=shutil.ignore_patterns("__pycache__"))
+    run(tmp_path, "-m", "compileall", "-q", "-b", str(tmp_path))
+    for file in tmp_path.rglob("*.py"):
+        file.unlink()
+
+    program = "from django_prodserver import json_schema as j; print(j.__file__, j.render())"
+    path, made = run(tmp_path, "-c", program).split(maxsplit=1)
+
+    assert path == str(tmp_path / package.name / "json_schema.pyc")
+    wordless = Draft202012Validator(json.loads(made))
+    assert wordless.is_valid(in_json({"web": sleeper()}))
+    assert not wordless.is_valid(in_json({"web": sleeper(X=1)}))
+
+
+def run(folder: Path, *arguments: str) -> str:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env={"PYTHONPATH": str(folder)},
+    ).stdout
+
+
+# ---- the command ----
+
+
+def test_the_command_prints_it() -> None:
+    printed = prodserver({"web": sleeper()}, "--schema")
+
+    assert json.loads(printed) == json_schema.document()
+
+
+@pytest.mark.parametrize(
+    ("processes", "supervisor"),
+    [(NOT_SET, NOT_SET), ([], 3), ({"web": {}}, {"X": 1}), ({"web": {"BACKEND": BEAT}}, {})],
+)
+def test_the_command_prints_it_whatever_the_settings_are(
+    processes: Any, supervisor: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with configured(processes, supervisor):
+        call_command("prodserver", "--schema")
+
+    assert json.loads(capsys.readouterr().out) == json_schema.document()
+
+
+def test_manage_py_prints_it_without_any_settings_of_ours(site: Site) -> None:
+    run = site(None, "--schema")
+
+    assert run.end() == 0
+    assert json.loads("".join(run.raw)) == json_schema.document()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["web"], ["--all"], ["--all", "--except", "web"], ["--", "-x"]]
+)
+def test_it_is_about_no_process(arguments: list[str]) -> None:
+    assert refused({"web": sleeper()}, "--schema", *arguments) == [
+        "--schema is about no process: give it alone."
+    ]
