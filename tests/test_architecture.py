@@ -36,6 +36,7 @@ FLOORS = {
     "conf.py": "3",
     "registry.py": "3",
     "json_schema.py": "3",
+    "typing.py": "3",
     "checks.py": "3",
     "apps.py": "3",
     "procfile.py": "3",

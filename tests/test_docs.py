@@ -9,9 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from signal import Signals
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
-import msgspec
 import pytest
 from django.core.management.base import BaseCommand
 from django.test import override_settings
@@ -23,7 +22,6 @@ from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.base import BaseServerBackend
 from django_prodserver.environment import OF_A_PROCESS, OF_THE_SUPERVISOR
 from django_prodserver.management.commands.prodserver import Command
-from django_prodserver.schema import Backoff, HealthCheck, StartLimit
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.instance import MOVES
 from django_prodserver.supervisor.model import (
@@ -76,56 +74,24 @@ def code(cell: str) -> list[str]:
     return re.findall(r"`([^`]+)`", cell)
 
 
+def made_by(tool: str) -> str:
+    """What a tool prints."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "tools" / tool)],
+        env={**os.environ, "PYTHONPATH": str(SOURCE.parent)},
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        check=True,
+    ).stdout
+
+
 # ---- settings ----
 
 
-def default_of(field: Any) -> str:
-    if field.required:
-        return "required"
-    if field.default_factory is not msgspec.NODEFAULT:
-        return f"`{field.default_factory()!r}`"
-    if field.default is None:
-        return "none"
-    if isinstance(field.default, msgspec.Struct):
-        fields = msgspec.structs.fields(field.default)
-        return "`{{{}}}`".format(
-            ", ".join(f'"{one.encode_name}": {default_of(one).strip("`")}' for one in fields)
-        )
-    whole = isinstance(field.default, float) and field.default.is_integer()
-    value = int(field.default) if whole else field.default
-    return "`{}`".format(f'"{value}"' if isinstance(value, str) else repr(value))
+def test_what_is_told_about_the_settings_is_generated_from_their_specs() -> None:
+    module = (SOURCE / "typing.py").read_text(encoding="utf-8")
 
-
-def choices_of(kind: Any) -> list[str]:
-    if get_origin(kind) is Literal:
-        return [f'"{choice}"' for choice in get_args(kind)]
-    if get_origin(kind) is Union:
-        return [choice for part in get_args(kind) for choice in choices_of(part)]
-    return []
-
-
-@pytest.mark.parametrize(
-    ("setting", "struct"),
-    [
-        (conf.PROCESSES, conf.ProcessSettings),
-        (conf.SUPERVISOR, conf.SupervisorSettings),
-        ("START_LIMIT", StartLimit),
-        ("BACKOFF", Backoff),
-        ("HEALTHCHECK", HealthCheck),
-    ],
-)
-def test_every_settings_key_is_documented_with_its_choices_and_default(
-    setting: str, struct: Any
-) -> None:
-    documented = [
-        (code(key), code(kind), default)
-        for key, kind, default, _ in table("reference/settings.md", "key", section=setting)
-    ]
-
-    assert documented == [
-        ([field.encode_name], choices_of(field.type), default_of(field))
-        for field in msgspec.structs.fields(struct)
-    ]
+    assert made_by("settings_reference.py") == module + read("reference/settings.md")
 
 
 def settings_examples() -> list[Any]:
@@ -456,24 +422,12 @@ def test_the_logs_that_are_shown_have_only_documented_lines(page: str) -> None:
 
 
 def test_the_diagram_of_states_is_the_one_that_is_generated() -> None:
-    made = run_tool("state_diagram.py")
-
-    assert made in read("reference/states.md")
+    assert made_by("state_diagram.py") in read("reference/states.md")
 
 
 @pytest.mark.parametrize("tool", ["backends_reference.py"])
 def test_what_is_generated_is_up_to_date(tool: str) -> None:
-    assert run_tool(tool) == ""
-
-
-def run_tool(name: str, *args: str) -> str:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "tools" / name), *args],
-        env={**os.environ, "PYTHONPATH": str(SOURCE.parent)},
-        stdout=subprocess.PIPE,
-        encoding="utf-8",
-        check=True,
-    ).stdout
+    assert made_by(tool) == ""
 
 
 def test_the_usual_lives_are_made_of_legal_moves() -> None:

@@ -1,0 +1,288 @@
+"""What is told about the settings in other words: types for editors, tables for the docs.
+
+    PYTHONPATH=src python tools/settings_reference.py           prints both
+    PYTHONPATH=src python tools/settings_reference.py --write   puts them where they belong
+
+Nothing here knows a key: all of it comes from the specs in `schema`.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import msgspec
+
+from django_prodserver.json_schema import STRUCTS, meanings
+from django_prodserver.schema import (
+    Backoff,
+    HealthCheck,
+    ProcessSettings,
+    StartLimit,
+    SupervisorSettings,
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "reference" / "settings.md"
+MODULE = ROOT / "src" / "django_prodserver" / "typing.py"
+
+NAMES = {
+    ProcessSettings: "Process",
+    StartLimit: "StartLimit",
+    Backoff: "Backoff",
+    HealthCheck: "HealthCheck",
+    SupervisorSettings: "ProductionSupervisor",
+}
+
+# The tables of the page, by the headings above them.
+TABLES = {
+    "PRODUCTION_PROCESSES": ProcessSettings,
+    "START_LIMIT": StartLimit,
+    "BACKOFF": Backoff,
+    "HEALTHCHECK": HealthCheck,
+    "PRODUCTION_SUPERVISOR": SupervisorSettings,
+}
+BEGIN = "<!-- {}: written by tools/settings_reference.py: begin -->"
+END = "<!-- end -->"
+
+# Where the words of the specs lead to, in the docs. A key leads to the section of its name.
+LINKS = {
+    "built-in backends": "backends.md",
+    "backend of your own": "../howto/own-backend.md",
+    "a size": "#sizes",
+    "How lines are written": "output.md",
+    "before it forks": "../explanation/why-fork.md",
+}
+
+HEAD = '''"""Types for the settings: editors explain the keys, type checkers check the values.
+
+    from django_prodserver.typing import ProductionProcesses, ProductionSupervisor
+
+    PRODUCTION_PROCESSES: ProductionProcesses = {...}
+    PRODUCTION_SUPERVISOR: ProductionSupervisor = {...}
+
+It imports neither Django nor anything else of this package, so settings may. Written by
+tools/settings_reference.py from the specs in `schema`; a change here is lost.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Literal, Optional, Protocol, TypedDict, TypeVar, Union
+
+__all__ = [
+{exported}
+]
+
+_T_co = TypeVar("_T_co", covariant=True)
+
+Text = Union[str, os.PathLike[str]]
+
+
+class ListOrTuple(Protocol[_T_co]):
+    """What a list and a tuple have in common, and a str, which is a Sequence, has not."""
+
+    def __iter__(self) -> Iterator[_T_co]: ...
+    # Neither a mapping nor a set can be multiplied.
+    def __mul__(self, times: int, /) -> object: ...
+    # A str can only be asked for another str.
+    def __contains__(self, item: object, /) -> bool: ...
+'''
+
+
+# ---- types ----
+
+
+def module() -> str:
+    exported = "\n".join(
+        f'    "{name}",' for name in sorted([*NAMES.values(), "ProductionProcesses"])
+    )
+    parts = [HEAD.replace("{exported}", exported)]
+    # What is used by others first; a mapping of processes at the end.
+    for struct in sorted(
+        STRUCTS, key=lambda struct: struct in (ProcessSettings, SupervisorSettings)
+    ):
+        parts += _typed_dicts(struct)
+    parts.append(
+        "# A dict and not a Mapping, because settings often add to it further down.\n"
+        "ProductionProcesses = dict[str, Process]\n"
+    )
+    return "\n\n".join(parts)
+
+
+def _typed_dicts(struct: type[msgspec.Struct]) -> Iterator[str]:
+    """One of what may be left out; before it, if there is any, one of what may not."""
+    fields = msgspec.structs.fields(struct)
+    name, base = NAMES[struct], "TypedDict"
+    required = [field for field in fields if field.required]
+    if required:
+        # Required[] would need Python 3.11, or a package.
+        yield "\n".join([f"class _{name}({base}):", *_items(struct, required)])
+        base = f"_{name}"
+    optional = [field for field in fields if not field.required]
+    assert struct.__doc__
+    yield "\n".join(
+        [
+            f"class {name}({base}, total=False):",
+            *_text(struct.__doc__),
+            "",
+            *_items(struct, optional),
+        ]
+    )
+
+
+def _items(struct: type[msgspec.Struct], fields: list[Any]) -> Iterator[str]:
+    meaning = meanings(struct)
+    for field in fields:
+        yield from _fitting(f"{field.encode_name}: ", _annotation(field.type))
+        yield from _text(meaning[field.encode_name])
+        yield ""
+
+
+def _text(text: str) -> Iterator[str]:
+    wide = textwrap.TextWrapper(100, initial_indent="    ", subsequent_indent="    ")
+    wide.break_on_hyphens = False
+    yield from wide.wrap(f'"""{text}"""')
+
+
+def _fitting(before: str, annotation: str) -> Iterator[str]:
+    """As ruff would write it."""
+    if len(line := f"    {before}{annotation}") <= 100:
+        yield line
+        return
+    outer, inner = annotation[:-1].split("[", 1)
+    parts = _split(inner)
+    yield f"    {before}{outer}["
+    for part in parts:
+        yield f"        {part}" + ("," if len(parts) > 1 else "")
+    yield "    ]"
+
+
+def _split(arguments: str) -> list[str]:
+    """At the commas that are in no brackets."""
+    parts, depth = [""], 0
+    for letter in arguments:
+        depth += {"[": 1, "]": -1}.get(letter, 0)
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [part.strip() for part in parts]
+
+
+def _annotation(kind: Any) -> str:
+    """What the loader accepts for it: also paths for texts, and tuples for lists."""
+    arguments = get_args(kind)
+    origin = get_origin(kind)
+    if origin is Annotated:
+        return _annotation(arguments[0])
+    if origin is Literal:
+        return "Literal[{}]".format(", ".join(f'"{choice}"' for choice in arguments))
+    if origin is Union and len(arguments) == 2 and arguments[1] is type(None):
+        return f"Optional[{_annotation(arguments[0])}]"
+    if origin is Union:
+        arguments = sorted(arguments, key=lambda one: one is type(None))
+        return "Union[{}]".format(", ".join(map(_annotation, arguments)))
+    if origin is list:
+        return f"ListOrTuple[{_annotation(arguments[0])}]"
+    if origin is dict:
+        return f"Mapping[str, {_annotation(arguments[1])}]"
+    if kind in NAMES:
+        return NAMES[kind]
+    return {str: "Text", type(None): "None"}.get(kind, kind.__name__)
+
+
+# ---- tables ----
+
+
+def table(struct: type[msgspec.Struct], page: str) -> str:
+    sections = re.findall(r"^##+ (\w+)$", page, re.MULTILINE)
+    meaning = meanings(struct)
+    rows = [["key", "type", "default", "meaning"], ["---"] * 4]
+    for field in msgspec.structs.fields(struct):
+        key = field.encode_name
+        linked = f"[`{key}`](#{key.lower()})" if key in sections else f"`{key}`"
+        rows.append([linked, _linked(_words(field.type)), _default(field), _prose(meaning[key])])
+    return "\n".join("| {} |".format(" | ".join(cells)) for cells in rows)
+
+
+def _words(kind: Any) -> str:
+    """The type in words; whether it may be None is said by its default."""
+    arguments = get_args(kind)
+    if get_origin(kind) is Annotated:
+        (form,) = [meta.extra["form"] for meta in arguments[1:] if "form" in (meta.extra or {})]
+        return str(form)
+    if get_origin(kind) is Literal:
+        return ", ".join(f'`"{choice}"`' for choice in arguments)
+    if get_origin(kind) is Union:
+        (kind,) = [one for one in arguments if one is not type(None)]
+        return _words(kind)
+    return "mapping" if kind in NAMES else str(kind.__name__)
+
+
+def _default(field: Any) -> str:
+    if field.required:
+        return "required"
+    if field.default_factory is not msgspec.NODEFAULT:
+        return f"`{field.default_factory()!r}`"
+    return "none" if field.default is None else f"`{_literal(field.default)}`"
+
+
+def _literal(value: Any) -> str:
+    """As people write it in settings."""
+    if isinstance(value, msgspec.Struct):
+        fields = msgspec.structs.fields(value)
+        return "{{{}}}".format(
+            ", ".join(f'"{one.encode_name}": {_literal(one.default)}' for one in fields)
+        )
+    if isinstance(value, str):
+        return f'"{value}"'
+    return f"{value:g}" if isinstance(value, float) else repr(value)
+
+
+def _prose(text: str) -> str:
+    """A meaning with its marks: literal texts and keys as code, links to other pages."""
+    keys = {field.encode_name for struct in STRUCTS for field in msgspec.structs.fields(struct)}
+    pattern = r'"([^"]+)"|\b([A-Z]+(?:_[A-Z]+)*)\b'
+
+    def marked(found: re.Match[str]) -> str:
+        literal, word = found.groups()
+        if literal is None and word not in keys and "_" not in word:
+            return found[0]
+        return f"`{literal or word}`"
+
+    return _linked(re.sub(pattern, marked, text))
+
+
+def _linked(text: str) -> str:
+    for words, target in LINKS.items():
+        text = text.replace(words, f"[{words}]({target})")
+    return text
+
+
+def replaced(page: str) -> str:
+    """The page with its tables as they should be."""
+    for heading, struct in TABLES.items():
+        before, begin, rest = page.partition(BEGIN.format(heading))
+        _, end, after = rest.partition(END)
+        assert end, f"{PAGE} has no markers for {heading}"
+        page = f"{before}{begin}\n\n{table(struct, page)}\n\n{end}{after}"
+    return page
+
+
+def main() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    if sys.argv[1:] == ["--write"]:
+        PAGE.write_text(replaced(page), encoding="utf-8")
+        MODULE.write_text(module(), encoding="utf-8")
+    else:
+        sys.stdout.write(module() + replaced(page))
+
+
+if __name__ == "__main__":
+    main()
