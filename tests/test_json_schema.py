@@ -21,6 +21,7 @@ from jsonschema import Draft202012Validator
 
 import django_prodserver
 from django_prodserver import conf, json_schema, schema
+from django_prodserver.values import plain
 from tests import test_bad_input as bad
 from tests import test_conf, test_docs, test_schema
 from tests.inside import BEAT, NOT_SET, configured, prodserver, refused, sleeper
@@ -35,7 +36,7 @@ def in_json(processes: Any, supervisor: Any = NOT_SET) -> Any:
     """Both settings, as a JSON file would have them."""
     both = {conf.PROCESSES: processes, conf.SUPERVISOR: supervisor}
     return json.loads(
-        json.dumps({key: conf._plain(value) for key, value in both.items() if value is not NOT_SET})
+        json.dumps({key: plain(value) for key, value in both.items() if value is not NOT_SET})
     )
 
 

@@ -7,10 +7,9 @@ PYTHONPATH=src python tools/backends_reference.py --write   mends them
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from django.utils.module_loading import import_string
-from generated import DOCS, main, table
+from generated import DOCS, Generated, main, table
 
 from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.base import BaseServerBackend
@@ -45,11 +44,10 @@ def facts(name: str) -> str:
     return table((f"`{name}`", ""), _facts(name, backends()[name]))
 
 
-def pages() -> Iterator[tuple[Path, str, str]]:
-    """Page, name of the part, and what belongs there."""
-    yield OVERVIEW, "backends", overview()
+def everything() -> Iterator[Generated]:
+    yield Generated(OVERVIEW, overview(), "backends")
     for name in BUILT_IN:
-        yield PAGES / f"{name}.md", "facts", facts(name)
+        yield Generated(PAGES / f"{name}.md", facts(name), "facts")
 
 
 def _facts(name: str, backend: Backend) -> Iterator[tuple[str, str]]:
@@ -82,4 +80,4 @@ def _listed(words: Iterable[str], otherwise: str) -> str:
 
 
 if __name__ == "__main__":
-    main(pages())
+    main(everything())

@@ -1,36 +1,50 @@
-"""Parts of the documentation that are made from the code: each between two markers."""
+"""What is made from the code: parts of pages, each between two markers, and whole files."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
 END = "<!-- end -->"
 
 
-def replaced(page: Path, part: str, text: str) -> str:
-    """The page with its generated part of that name as it should be."""
-    begin = f"<!-- generated: {part} -->"
-    before, found, rest = page.read_text(encoding="utf-8").partition(begin)
-    _, end, after = rest.partition(END)
-    assert found, f"{page} has no marker {begin}"
-    assert end, f"{page} has no {END} after {begin}"
-    return f"{before}{begin}\n\n{text.strip()}\n\n{end}{after}"
+class Generated(NamedTuple):
+    """A text and where it belongs: between the markers of that name, or else the whole file."""
+
+    file: Path
+    text: str
+    marker: str = ""
 
 
-def main(parts: Iterable[tuple[Path, str, str]]) -> None:
-    """Without arguments print the pages that are not as they should be; `--write` mends them."""
-    for page, part, text in parts:
-        new = replaced(page, part, text)
-        if new == page.read_text(encoding="utf-8"):
-            continue
-        sys.stdout.write(f"{page.relative_to(DOCS)}: {part}\n")
-        if sys.argv[1:] == ["--write"]:
-            page.write_text(new, encoding="utf-8")
+def main(all_of_it: Iterable[Generated]) -> None:
+    """Print the files that are not as they should be; with `--write` as argument mend them."""
+    for one in all_of_it:
+        now = one.file.read_text(encoding="utf-8")
+        new = _replaced(now, one) if one.marker else one.text
+        if new != now:
+            sys.stdout.write(f"{one.file.relative_to(ROOT)} {one.marker}\n")
+            if sys.argv[1:] == ["--write"]:
+                one.file.write_text(new, encoding="utf-8")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join("| {} |".format(" | ".join(cells)) for cells in lines) + "\n"
+    """A table in Markdown."""
+    return "\n".join(_lines(header, rows))
+
+
+def _lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    for cells in [header, ["---"] * len(header), *rows]:
+        yield "| {} |".format(" | ".join(cells))
+
+
+def _replaced(page: str, one: Generated) -> str:
+    begin = f"<!-- generated: {one.marker} -->"
+    before, found, rest = page.partition(begin)
+    _, end, after = rest.partition(END)
+    assert found, f"{one.file} has no marker {begin}"
+    assert end, f"{one.file} has no {END} behind {begin}"
+    return f"{before}{begin}\n\n{one.text.strip()}\n\n{end}{after}"

@@ -1,7 +1,6 @@
 """What is told about the settings in other words: types for editors, tables for the docs.
 
-    PYTHONPATH=src python tools/settings_reference.py           prints both
-    PYTHONPATH=src python tools/settings_reference.py --write   puts them where they belong
+    PYTHONPATH=src python tools/settings_reference.py --write
 
 Nothing here knows a key: all of it comes from the specs in `schema`.
 """
@@ -9,13 +8,12 @@ Nothing here knows a key: all of it comes from the specs in `schema`.
 from __future__ import annotations
 
 import re
-import sys
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
+from generated import DOCS, ROOT, Generated, main, table
 
 from django_prodserver.json_schema import STRUCTS, meanings
 from django_prodserver.schema import (
@@ -26,8 +24,7 @@ from django_prodserver.schema import (
     SupervisorSettings,
 )
 
-ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs" / "reference" / "settings.md"
+PAGE = DOCS / "reference" / "settings.md"
 MODULE = ROOT / "src" / "django_prodserver" / "typing.py"
 
 NAMES = {
@@ -46,8 +43,6 @@ TABLES = {
     "HEALTHCHECK": HealthCheck,
     "PRODUCTION_SUPERVISOR": SupervisorSettings,
 }
-BEGIN = "<!-- {}: written by tools/settings_reference.py: begin -->"
-END = "<!-- end -->"
 
 # Where the words of the specs lead to, in the docs. A key leads to the section of its name.
 LINKS = {
@@ -200,15 +195,15 @@ def _annotation(kind: Any) -> str:
 # ---- tables ----
 
 
-def table(struct: type[msgspec.Struct], page: str) -> str:
+def keys(struct: type[msgspec.Struct], page: str) -> str:
     sections = re.findall(r"^##+ (\w+)$", page, re.MULTILINE)
     meaning = meanings(struct)
-    rows = [["key", "type", "default", "meaning"], ["---"] * 4]
+    rows = []
     for field in msgspec.structs.fields(struct):
         key = field.encode_name
         linked = f"[`{key}`](#{key.lower()})" if key in sections else f"`{key}`"
         rows.append([linked, _linked(_words(field.type)), _default(field), _prose(meaning[key])])
-    return "\n".join("| {} |".format(" | ".join(cells)) for cells in rows)
+    return table(["key", "type", "default", "meaning"], rows)
 
 
 def _words(kind: Any) -> str:
@@ -265,24 +260,12 @@ def _linked(text: str) -> str:
     return text
 
 
-def replaced(page: str) -> str:
-    """The page with its tables as they should be."""
-    for heading, struct in TABLES.items():
-        before, begin, rest = page.partition(BEGIN.format(heading))
-        _, end, after = rest.partition(END)
-        assert end, f"{PAGE} has no markers for {heading}"
-        page = f"{before}{begin}\n\n{table(struct, page)}\n\n{end}{after}"
-    return page
-
-
-def main() -> None:
+def everything() -> Iterator[Generated]:
     page = PAGE.read_text(encoding="utf-8")
-    if sys.argv[1:] == ["--write"]:
-        PAGE.write_text(replaced(page), encoding="utf-8")
-        MODULE.write_text(module(), encoding="utf-8")
-    else:
-        sys.stdout.write(module() + replaced(page))
+    for heading, struct in TABLES.items():
+        yield Generated(PAGE, keys(struct, page), heading)
+    yield Generated(MODULE, module())
 
 
 if __name__ == "__main__":
-    main()
+    main(everything())

@@ -143,6 +143,7 @@ def _read_by(reader: Callable[[Any], object], hint: str, **schema: Any) -> msgsp
 
 Text = Annotated[str, msgspec.Meta(extra_json_schema=_NO_NULL)]
 DottedPath = Annotated[str, _form("dotted path")]
+BackendName = Annotated[str, _form("short name, or dotted path")]
 Modules = Annotated[list[str], _form("list of dotted modules")]
 ProcessNames = Annotated[list[str], _form("list of names of processes")]
 Scalar = Union[str, int, float, bool, None]
@@ -277,8 +278,9 @@ class ProcessSettings(
 ):
     """One entry of PRODUCTION_PROCESSES; None where PRODUCTION_SUPERVISOR has the default."""
 
-    backend: DottedPath
-    """The class that runs it: one of the built-in backends, or a backend of your own."""
+    backend: BackendName
+    """What runs it: one of the built-in backends, one that a package brings, or a backend of your
+    own."""
 
     args: Arguments = msgspec.field(default_factory=dict)
     """The software's own command-line options."""

@@ -89,7 +89,8 @@ class HealthCheck(TypedDict, total=False):
 
 class _Process(TypedDict):
     BACKEND: Text
-    """The class that runs it: one of the built-in backends, or a backend of your own."""
+    """What runs it: one of the built-in backends, one that a package brings, or a backend of your
+    own."""
 
 
 class Process(_Process, total=False):

@@ -103,7 +103,7 @@ def _read(
         values = read_mapping(where, given, struct, findings)
         return struct(**values) if len(findings) == before else None
     try:
-        converted = msgspec.convert(_plain(given), kind, strict=strict)
+        converted = msgspec.convert(plain(given), kind, strict=strict)
     except msgspec.ValidationError as error:
         findings += _wrong_values(where, given, kind, error)
         return None
@@ -140,16 +140,16 @@ def a(value: object) -> str:
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What Django settings hold beside plain values: paths, lazy strings, mappings and tuples."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Promise):
         return str(value)
     if isinstance(value, Mapping):
-        return {_plain(key): _plain(item) for key, item in value.items()}
+        return {plain(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 
@@ -160,7 +160,7 @@ def _wrong_values(
         # msgspec stops at the first item that is wrong, and cannot tell which one it is.
         for key, item in value.items():
             try:
-                msgspec.convert(_plain({key: item}), kind)
+                msgspec.convert(plain({key: item}), kind)
             except msgspec.ValidationError as item_error:
                 yield from _wrong_values(where, {key: item}, kind, item_error)
         return
