@@ -42,6 +42,7 @@ FLOORS = {
     "procfile.py": "3",
     "processes.py": "3",
     "backends/": "3",
+    "wizard/": "3",
     "plan.py": "4",
     "supervise.py": "4",
     "management/": "4",

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 
 
 def render(names: Iterable[str]) -> str:
-    """One line a process: its name, and the command that runs it alone.
+    """One line a process: its name, and the command that runs it alone."""
+    return "".join(line(name, name) + "\n" for name in names)
 
-    `python` and not this interpreter: where a Procfile is used, the environment is another one.
-    """
-    return "".join(f"{name}: python manage.py prodserver {name}\n" for name in names)
+
+def line(label: str, name: str) -> str:
+    """`python` and not this interpreter: who uses a Procfile has another environment."""
+    return f"{label}: python manage.py prodserver {name}"

@@ -63,6 +63,18 @@ class Command(BaseCommand):
         instead.add_argument(
             "--schema", action="store_true", help="print a JSON Schema of the settings"
         )
+        instead.add_argument(
+            "--init",
+            action="store_true",
+            help="ask a few questions, and print settings, a Dockerfile and a Procfile",
+        )
+        group.add_argument(
+            "--noinput",
+            "--no-input",
+            action="store_false",
+            dest="interactive",
+            help="with --init: ask nothing",
+        )
         override = parser.add_argument_group("overriding PRODUCTION_SUPERVISOR")
         override.add_argument("--stop-timeout", type=_seconds, metavar="SECONDS")
         override.add_argument("--start-method", choices=get_args(StartMethod))
@@ -80,6 +92,11 @@ class Command(BaseCommand):
         if options.schema:
             self._schema(options)
             return
+        if options.init:
+            self._init(options)
+            return
+        if not options.interactive:
+            raise CommandError("--noinput goes with --init.")
         configuration = conf.load()
         counts = _counts(options, configuration)
         chosen = {
@@ -114,6 +131,13 @@ class Command(BaseCommand):
         from django_prodserver import json_schema
 
         self.stdout.write(json_schema.render())
+
+    def _init(self, options: Namespace) -> None:
+        if options.names or options.all or options.excluded or options.extra:
+            raise CommandError("--init is about the project: it takes no names and no --all.")
+        from django_prodserver.wizard.console import proposal
+
+        self.stdout.write(proposal(sys.stdin, self.stderr, options.interactive), ending="")
 
     def _list(self, processes: Mapping[str, ProcessSettings], as_json: bool) -> None:
         rows = [

@@ -1,0 +1,893 @@
+"""`prodserver --init`: what it finds, asks, and prints."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Optional
+
+import django
+import pytest
+from django.conf import settings
+from django.core.management import CommandError, call_command
+from django.test import override_settings
+from django.urls import path
+from honcho.environ import parse_procfile
+
+from django_prodserver import conf
+from django_prodserver.backends import BUILT_IN
+from django_prodserver.processes import resolve
+from django_prodserver.wizard import look, questions, texts
+from django_prodserver.wizard.project import DEPENDENCIES, CeleryApp, Project, TaskBackend
+from django_prodserver.wizard.proposal import (
+    DATABASE_TASKS_APPS,
+    QUEUE_APPS,
+    SERVERS,
+    Answers,
+    Proposal,
+    default_answers,
+    propose,
+)
+from tests.functional.helpers import NOT_PASSED_ON, Terminal
+from tests.inside import configured, free_port, refused, sleeper
+from tests.running import ROOT, Site, site_fixture  # noqa: F401
+
+IN_DATABASE = "django_tasks_db.DatabaseBackend"
+SHOP = Project(
+    settings_module="shop.settings",
+    python="3.13",
+    wsgi="shop.wsgi:application",
+    asgi="shop.asgi:application",
+    packages={"gunicorn": "27.0.1", "celery": "5.7.0"},
+    celery=CeleryApp("shop.celery.app", scheduled=True),
+    has_database=True,
+    collects_static=True,
+    dependencies="requirements.txt",
+)
+CHAT = Project(
+    settings_module="chat.settings.production",
+    python="3.14",
+    wsgi="chat.wsgi:application",
+    asgi="chat.asgi:application",
+    wants_asgi=True,
+    packages={"gunicorn": "22.0.0", "django_tasks_db": "0.13.0"},
+    apps=frozenset({"django_tasks_db"}),
+    tasks=(TaskBackend("default", IN_DATABASE, ("default", "mail")),),
+    has_database=True,
+    health="/healthz",
+    dependencies="uv.lock",
+)
+EMPTY = Project(settings_module="", python="3.9")
+EVERYTHING = Project(
+    settings_module="all.settings",
+    python="3.12",
+    wsgi="all.wsgi:application",
+    asgi="all.asgi:application",
+    packages={"rq_scheduler": "0.14.0"},
+    apps=frozenset({*QUEUE_APPS, *DATABASE_TASKS_APPS, "django_rq", "django_celery_beat"}),
+    celery=CeleryApp("all.celery.app"),
+    rq_queues=("high", "low"),
+    tasks=(
+        TaskBackend("default", IN_DATABASE),
+        TaskBackend("slow ones", IN_DATABASE),
+        TaskBackend("rq", "django_tasks_rq.RQBackend"),
+        TaskBackend("own", "all.tasks.Backend"),
+        TaskBackend("now", "django.tasks.backends.immediate.ImmediateBackend"),
+    ),
+    has_database=True,
+    collects_static=True,
+)
+
+
+def proposed(project: Project, **answers: Any) -> Proposal:
+    return propose(project, replace(default_answers(project), **answers))
+
+
+def executed(block: str, port: Optional[str] = None) -> dict[str, Any]:
+    """PRODUCTION_PROCESSES of a printed block, in an environment with this PORT."""
+    names: dict[str, Any] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("PORT", raising=False)
+        if port is not None:
+            patch.setenv("PORT", port)
+        exec(block, names)
+    found: dict[str, Any] = names[conf.PROCESSES]
+    return found
+
+
+def parts(text: str) -> list[tuple[str, str]]:
+    """What is above the first heading, then each heading with what is below it."""
+    pieces = re.split(r"^# ---- (.*) ----\n\n", text, flags=re.MULTILINE)
+    return list(zip(["", *pieces[1::2]], pieces[::2]))
+
+
+def instructions(dockerfile: str) -> list[list[str]]:
+    """Each instruction of a Dockerfile with its arguments; comments are none."""
+    lines = [line for line in dockerfile.splitlines() if line and not line.startswith("#")]
+    return [line.split(" ", 1) for line in lines]
+
+
+# ---- what is proposed ----
+
+
+def test_the_settings_of_a_project_with_wsgi_and_celery() -> None:
+    assert texts.settings_block(proposed(SHOP)) == textwrap.dedent("""\
+        import os
+
+        PRODUCTION_PROCESSES = {
+            "migrate": {
+                "BACKEND": "command",
+                "ARGS": ["migrate", "--noinput"],
+                "TYPE": "oneshot",
+            },
+            # Leave this one out if the files are collected when the image is built.
+            "collectstatic": {
+                "BACKEND": "command",
+                "ARGS": ["collectstatic", "--noinput"],
+                "TYPE": "oneshot",
+            },
+            # No RESTART: if it ends, everything stops, and the platform starts all anew.
+            # No HEALTHCHECK: there is no view at /healthz, or where else it is usual.
+            "web": {
+                "BACKEND": "gunicorn",
+                "ARGS": {"bind": "0.0.0.0:" + os.environ.get("PORT", "8000"), "workers": 2},
+                "AFTER": ["migrate", "collectstatic"],
+            },
+            # Workers have a RESTART: one that dies does not take the site with it. One
+            # that dies again and again does (START_LIMIT), so that it is noticed.
+            # Two tasks at once; Celery's own default is one for each processor.
+            "worker": {
+                "BACKEND": "celery",
+                "APP": "shop.celery.app",
+                "ARGS": {"concurrency": 2},
+                "RESTART": "on-failure",
+                "AFTER": ["migrate"],
+            },
+            "beat": {
+                "BACKEND": "celery-beat",
+                "APP": "shop.celery.app",
+                "RESTART": "on-failure",
+                "AFTER": ["migrate"],
+            },
+        }
+        """)
+
+
+def test_the_settings_of_a_project_with_asgi_and_django_tasks() -> None:
+    assert executed(texts.settings_block(proposed(CHAT))) == {
+        "migrate": {"BACKEND": "command", "ARGS": ["migrate", "--noinput"], "TYPE": "oneshot"},
+        "web": {
+            "BACKEND": "uvicorn",
+            "ARGS": {"host": "0.0.0.0", "port": "8000"},
+            "HEALTHCHECK": {"HTTP": "/healthz", "START_PERIOD": 30},
+            "AFTER": ["migrate"],
+        },
+        "tasks": {
+            "BACKEND": "django-tasks",
+            "ARGS": {"queue-name": "*"},
+            "RESTART": "on-failure",
+            "AFTER": ["migrate"],
+        },
+    }
+
+
+def test_the_workers_of_every_queue_are_proposed() -> None:
+    rq = ["high", "low", "--job-class=django_tasks_rq.Job"]
+    scheduler = {"scheduler": "django_celery_beat.schedulers:DatabaseScheduler"}
+    always = {"RESTART": "on-failure", "AFTER": ["migrate"]}
+    app = {"APP": "all.celery.app"}
+
+    found = executed(texts.settings_block(proposed(EVERYTHING)))
+
+    assert {name: found[name] for name in list(found)[3:]} == {
+        "worker": {"BACKEND": "celery", **app, "ARGS": {"concurrency": 2}, **always},
+        "beat": {"BACKEND": "celery-beat", **app, "ARGS": scheduler, **always},
+        "rqworker": {"BACKEND": "rq", "ARGS": rq, **always},
+        "rqscheduler": {"BACKEND": "rq-scheduler", **always},
+        "dramatiq": {"BACKEND": "dramatiq", **always},
+        "huey": {"BACKEND": "huey", **always},
+        "qcluster": {"BACKEND": "django-q2", **always},
+        "procrastinate": {"BACKEND": "procrastinate", **always},
+        "tasks-default": {"BACKEND": "django-tasks", **always},
+        "tasks-slow-ones": {"BACKEND": "django-tasks", "ARGS": {"backend": "slow ones"}, **always},
+    }
+
+
+def test_beat_is_for_those_who_have_a_schedule() -> None:
+    unscheduled = replace(SHOP, celery=CeleryApp("shop.celery.app"))
+    chosen = replace(unscheduled, apps=frozenset({"django_celery_beat"}), chooses_scheduler=True)
+
+    assert proposed(unscheduled).services == ["web", "worker"]
+    assert "ARGS" not in executed(texts.settings_block(proposed(chosen)))["beat"]
+
+
+@pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
+@pytest.mark.parametrize("port", [None, "5000"])
+def test_every_server_listens_everywhere_at_the_port_of_the_environment(
+    server: Any, port: Optional[str]
+) -> None:
+    block = texts.settings_block(proposed(SHOP, server=server.name, port=81))
+
+    args = executed(block, port)["web"]["ARGS"]
+
+    options = {key: value for key, value in args.items() if key != "workers"}
+    expected = port or "81"
+    assert options in (
+        {"bind": f"0.0.0.0:{expected}"},
+        {"host": "0.0.0.0", "port": expected},
+        {"bind": "0.0.0.0", "port": expected},
+    )
+
+
+@pytest.mark.parametrize(
+    "server", [one for one in SERVERS if one.name in BUILT_IN], ids=lambda server: server.name
+)
+def test_the_servers_themselves_understand_their_arguments(server: Any) -> None:
+    block = texts.settings_block(proposed(SHOP, server=server.name, before=(), workers=()))
+    port = free_port()
+    entry = executed(block, str(port))["web"]
+
+    with configured({"web": entry}):
+        (web,) = resolve(conf.load(), ["web"])
+
+    assert [where.at for where in web.probe.addresses()] == [("0.0.0.0", port)]
+    assert list(web.backend_class.requires.values()) == [server.package]
+
+
+@pytest.mark.parametrize("project", [SHOP, CHAT, EVERYTHING], ids=lambda p: p.settings_module)
+def test_every_choice_of_processes_gives_settings_that_are_right(project: Project) -> None:
+    everything = default_answers(project)
+    for before, workers in itertools.product(subsets(everything.before), ((), everything.workers)):
+        for server in (None, everything.server):
+            proposal = propose(project, Answers(server, 8000, before, workers))
+            names = [*before, *(["web"] if server else []), *workers]
+            if names:
+                with configured(executed(texts.settings_block(proposal))):
+                    assert list(conf.load().processes) == names
+
+
+def subsets(names: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
+    return itertools.chain.from_iterable(
+        itertools.combinations(names, count) for count in range(len(names) + 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("project", "server"),
+    [
+        (SHOP, "gunicorn"),
+        # ASGI is what it asks for, though a server for WSGI is installed.
+        (CHAT, "uvicorn"),
+        (replace(CHAT, packages={"daphne": "4.2.3"}), "daphne"),
+        (replace(CHAT, packages={"gunicorn": "22.0.0"}, asgi=""), "gunicorn"),
+        (replace(SHOP, packages={}), "gunicorn"),
+        (replace(SHOP, packages={"hypercorn": "0.18.0"}), "hypercorn-wsgi"),
+        (replace(SHOP, packages={"daphne": "4.2.3"}), "daphne"),
+        (replace(SHOP, wsgi="", packages={}), "uvicorn"),
+        # Its ASGI worker is too young in the one, and good enough in the other.
+        (replace(SHOP, wsgi="", packages={"gunicorn": "25.0.3"}), "uvicorn"),
+        (replace(SHOP, wsgi="", packages={"gunicorn": "25.1"}), "gunicorn-asgi"),
+        (EMPTY, None),
+    ],
+)
+def test_the_server_that_is_proposed(project: Project, server: Optional[str]) -> None:
+    assert default_answers(project).server == server
+
+
+def test_what_is_not_installed_is_said_with_the_command_that_installs_it() -> None:
+    bare = replace(SHOP, packages={})
+    too_old = replace(SHOP, packages={"gunicorn": "22.0.0", "celery": "5.3.6"})
+    no_worker = replace(CHAT, packages={"django_tasks": "0.12.0"})
+
+    assert missing(bare) == (
+        "# Not installed here: gunicorn, celery. Run: pip install gunicorn celery"
+    )
+    assert missing(too_old, server="gunicorn-asgi") == (
+        "# Not installed here: gunicorn>=25.1. Run: pip install 'gunicorn>=25.1'"
+    )
+    assert missing(no_worker).endswith("Run: pip install uvicorn django-tasks-db")
+    assert missing(SHOP) == ""
+
+
+def missing(project: Project, **answers: Any) -> str:
+    text = texts.whole(project, proposed(project, **answers))
+    return "".join(re.findall("^# Not installed here.*$", text, re.MULTILINE))
+
+
+def test_what_the_project_lacks_is_said() -> None:
+    without_app = replace(CHAT, apps=frozenset())
+
+    assert proposed(without_app).notes == (
+        "TASKS needs 'django_tasks_db' in INSTALLED_APPS, where it is not yet.",
+    )
+    assert proposed(EVERYTHING).notes == (
+        "TASKS['own'] is all.tasks.Backend, whose worker is not known: add it.",
+    )
+    assert proposed(replace(EMPTY, notes=("Something.",))).notes == (
+        "Something.",
+        "Neither a WSGI nor an ASGI application was found, so nothing here serves requests.",
+    )
+
+
+def test_everything_is_printed_in_three_parts() -> None:
+    proposal = proposed(SHOP)
+    above, settings, dockerfile, procfile = parts(texts.whole(SHOP, proposal))
+
+    assert above[1].splitlines() == [
+        "# `manage.py prodserver --init` proposes three parts, each to be copied to its place.",
+        "# Found:",
+        "#   Python 3.13",
+        "#   WSGI application shop.wsgi:application",
+        "#   ASGI application shop.asgi:application",
+        "#   Celery app shop.celery.app, with a schedule",
+        "#   requirements.txt",
+        "# Then look whether all is well: python manage.py prodserver --check",
+        "",
+    ]
+    assert settings == ("shop/settings.py", texts.settings_block(proposal) + "\n")
+    assert dockerfile == ("Dockerfile", texts.dockerfile(SHOP, proposal) + "\n")
+    assert procfile[0].startswith("Procfile")
+    assert procfile[1] == texts.procfile_text(proposal)
+
+
+def test_the_language_of_the_project_does_not_get_into_numbers() -> None:
+    with override_settings(USE_THOUSAND_SEPARATOR=True, LANGUAGE_CODE="de"):
+        assert "EXPOSE 8000\n" in texts.dockerfile(SHOP, proposed(SHOP))
+
+
+# ---- the Dockerfile ----
+
+PIP_INSTALL = "/venv/bin/pip install --no-cache-dir"
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "installs"),
+    [
+        (
+            "requirements.txt",
+            [
+                ["RUN", "python -m venv /venv"],
+                ["COPY", "requirements.txt ./"],
+                ["RUN", f"{PIP_INSTALL} --requirement requirements.txt"],
+            ],
+        ),
+        (
+            "requirements/production.txt",
+            [
+                ["RUN", "python -m venv /venv"],
+                ["COPY", "requirements requirements"],
+                ["RUN", f"{PIP_INSTALL} --requirement requirements/production.txt"],
+            ],
+        ),
+        (
+            "uv.lock",
+            [
+                ["ENV", "UV_PROJECT_ENVIRONMENT=/venv UV_PYTHON_DOWNLOADS=never"],
+                ["RUN", "pip install --no-cache-dir uv"],
+                ["COPY", "pyproject.toml uv.lock ./"],
+                ["RUN", "uv sync --locked --no-dev --no-install-project"],
+            ],
+        ),
+        (
+            "pyproject.toml",
+            [
+                ["RUN", "pip install --no-cache-dir uv && uv venv /venv"],
+                ["COPY", "pyproject.toml ./"],
+                ["RUN", "uv pip install --no-cache --python /venv --requirements pyproject.toml"],
+            ],
+        ),
+    ],
+)
+def test_the_dockerfile(dependencies: str, installs: list[list[str]]) -> None:
+    project = replace(SHOP, dependencies=dependencies)
+
+    text = texts.dockerfile(project, proposed(project))
+
+    assert instructions(text) == [
+        ["FROM", "python:3.13-slim AS packages"],
+        *installs,
+        ["FROM", "python:3.13-slim"],
+        ["RUN", "useradd --create-home --home-dir /srv/site site"],
+        ["WORKDIR", "/srv/site"],
+        ["COPY", "--from=packages /venv /venv"],
+        ["ENV", "PATH=/venv/bin:$PATH"],
+        ["COPY", "--chown=site . ."],
+        ["USER", "site"],
+        ["EXPOSE", "8000"],
+        ["CMD", '["python", "manage.py", "prodserver", "--all"]'],
+    ]
+    assert text.splitlines()[:2] == [
+        f"# {dependencies} has to name all that the project needs, these included:",
+        "# django-prodserver, gunicorn, celery",
+    ]
+
+
+def test_a_dockerfile_of_a_project_that_says_nothing_about_its_packages() -> None:
+    project = replace(SHOP, dependencies="")
+
+    text = texts.dockerfile(project, proposed(project))
+
+    assert text.startswith(
+        "# There is no requirements.txt yet: python -m pip freeze > requirements.txt\n"
+        "# requirements.txt has to name"
+    )
+    assert ["COPY", "requirements.txt ./"] in instructions(text)
+
+
+def test_settings_that_manage_py_would_not_take_are_named() -> None:
+    project = replace(CHAT, settings_by_environment=True)
+
+    assert [
+        "ENV",
+        "PATH=/venv/bin:$PATH DJANGO_SETTINGS_MODULE=chat.settings.production",
+    ] in instructions(texts.dockerfile(project, proposed(project)))
+
+
+def test_without_a_server_nothing_is_exposed() -> None:
+    assert "EXPOSE" not in texts.dockerfile(SHOP, proposed(SHOP, server=None))
+
+
+# ---- the Procfile ----
+
+
+def test_honcho_reads_the_services_and_nothing_else_in_the_procfile() -> None:
+    text = texts.procfile_text(proposed(SHOP))
+
+    assert dict(parse_procfile(text).processes) == {
+        name: f"python manage.py prodserver {name}" for name in ("web", "worker", "beat")
+    }
+    assert text.splitlines()[-1] == "# release: python manage.py prodserver migrate"
+
+
+def test_a_procfile_without_a_migration_or_a_service() -> None:
+    assert "release" not in texts.procfile_text(proposed(SHOP, before=("collectstatic",)))
+    assert texts.procfile_text(propose(EMPTY, Answers())) == "# There is no service to run.\n"
+
+
+# ---- the questions ----
+
+WSGI_SERVERS = "gunicorn, granian-wsgi, waitress, uvicorn-wsgi, hypercorn-wsgi"
+ASGI_SERVERS = "uvicorn, granian, hypercorn, daphne, gunicorn-asgi"
+ALL_SERVERS = f"{WSGI_SERVERS}, {ASGI_SERVERS}"
+
+
+class Typing:
+    """A user who gives these answers, and then goes away."""
+
+    def __init__(self, *answers: str) -> None:
+        self._answers = list(answers)
+        self.heard: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.heard.append(text)
+
+    def ask(self, prompt: str) -> str:
+        self.heard.append(prompt)
+        if not self._answers:
+            raise EOFError
+        return self._answers.pop(0)
+
+
+def test_enter_takes_what_is_taken_where_nobody_is_asked() -> None:
+    for project in (SHOP, CHAT, EVERYTHING):
+        assert questions.ask(project, Typing("", "", "", "")) == default_answers(project)
+
+
+def test_answers_are_taken() -> None:
+    user = Typing("granian", "80", "none", "beat, worker")
+
+    assert questions.ask(SHOP, user) == Answers("granian", 80, (), ("worker", "beat"))
+    assert user.heard == [
+        "Enter takes what is in brackets.",
+        "Which server?",
+        f"  for WSGI, shop.wsgi:application: {WSGI_SERVERS.replace('gunicorn', 'gunicorn*')}",
+        f"  for ASGI, shop.asgi:application: {ASGI_SERVERS}*",
+        "  * is installed here.",
+        "[gunicorn] ",
+        "Which port, unless the environment has a PORT?",
+        "[8000] ",
+        "What is to be done before each start? Names, or none.",
+        "[migrate collectstatic] ",
+        "Which workers? Names, or none.",
+        "[worker beat] ",
+    ]
+
+
+def test_a_wrong_answer_is_explained_and_the_question_is_put_again() -> None:
+    user = Typing("gunicron", "gunicorn", "eighty", "0", "99999999", "80", "migrat", "migrate", "")
+
+    answers = questions.ask(SHOP, user)
+
+    assert answers == Answers("gunicorn", 80, ("migrate",), ("worker", "beat"))
+    assert [line for line in user.heard if line.startswith("'")] == [
+        f"'gunicron' is none of them. Did you mean 'gunicorn'? It can be {ALL_SERVERS}.",
+        "'eighty' is no port: it is a number from 1 to 65535.",
+        "'0' is no port: it is a number from 1 to 65535.",
+        "'99999999' is no port: it is a number from 1 to 65535.",
+        "'migrat' is none of them. Did you mean 'migrate'? It can be migrate, collectstatic, none.",
+    ]
+
+
+def test_what_is_not_there_to_be_chosen_is_not_asked_about() -> None:
+    assert questions.ask(EMPTY, Typing()) == Answers()
+    assert questions.ask(replace(EMPTY, has_database=True), Typing("none")) == Answers()
+
+
+# ---- looking ----
+
+
+def view(request: object) -> None:
+    raise AssertionError("nobody is to be asked")
+
+
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        (["", "healthz"], "/healthz"),
+        (["ht/"], "/ht/"),
+        (["", "about/"], ""),
+        # It has a view for everything, which says nothing.
+        (["<path:any>"], ""),
+    ],
+)
+def test_a_view_that_says_whether_the_site_is_well_is_found(
+    monkeypatch: pytest.MonkeyPatch, paths: list[str], found: str
+) -> None:
+    urls = ModuleType("urls_of_this_test")
+    urls.urlpatterns = [path(one, view) for one in paths]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, urls.__name__, urls)
+
+    with override_settings(ROOT_URLCONF=urls.__name__):
+        assert look.look().health == found
+
+
+def test_urls_that_cannot_be_read_are_a_note() -> None:
+    with override_settings(ROOT_URLCONF="no.such.urls"):
+        project = look.look()
+
+    assert project.health == ""
+    assert project.notes == ("The URLs cannot be read: ModuleNotFoundError: No module named 'no'.",)
+
+
+def test_processes_that_are_set_already_are_a_note() -> None:
+    with configured({"web": sleeper(), "worker": sleeper()}):
+        right = look.look().notes
+    with configured({"web": {"BACKEDN": "gunicorn"}}):
+        wrong = look.look().notes
+
+    assert right == ("PRODUCTION_PROCESSES is set already (web, worker): this is made afresh.",)
+    assert wrong == (
+        "PRODUCTION_PROCESSES is set already, and wrong: `prodserver --check` says why.",
+    )
+    assert look.look().notes == ()
+
+
+def test_applications_are_there_only_if_their_modules_are() -> None:
+    with override_settings(WSGI_APPLICATION="no.such.application", ASGI_APPLICATION=None):
+        project = look.look()
+
+    assert (project.wsgi, project.asgi, project.wants_asgi) == ("", "", False)
+
+
+@pytest.mark.parametrize("first", range(len(DEPENDENCIES)))
+def test_the_first_file_that_names_packages_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int
+) -> None:
+    for name in DEPENDENCIES[first:]:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("[project]\n")
+    monkeypatch.setattr(sys, "argv", [str(tmp_path / "manage.py")])
+
+    assert look.look().dependencies == DEPENDENCIES[first]
+
+
+@pytest.mark.parametrize(
+    ("manage", "by_environment"),
+    [
+        ("setdefault('DJANGO_SETTINGS_MODULE', 'site.settings')", False),
+        ("setdefault('DJANGO_SETTINGS_MODULE', 'site.settings.local')", True),
+        (None, True),
+    ],
+)
+def test_whether_manage_py_takes_these_settings_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manage: Optional[str], by_environment: bool
+) -> None:
+    if manage is not None:
+        (tmp_path / "manage.py").write_text(manage)
+    monkeypatch.chdir(tmp_path)
+
+    with override_settings(SETTINGS_MODULE="site.settings"):
+        assert look.look().settings_by_environment == by_environment
+
+
+def test_a_database_that_is_a_file_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    sqlite = {"ENGINE": "django.db.backends.sqlite3"}
+    memory, file = {**sqlite, "NAME": ":memory:"}, {**sqlite, "NAME": Path("/srv/db.sqlite3")}
+
+    # Not override_settings, which warns of what does happen with open connections.
+    monkeypatch.setattr(settings, "DATABASES", {"default": memory, "other": file})
+
+    assert look.look().notes == (
+        "The database is the file /srv/db.sqlite3: in a container it needs a volume.",
+    )
+
+
+def test_a_pyproject_that_only_configures_tools_names_no_packages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyproject.toml").write_text("[tool.ruff]\n")
+    monkeypatch.chdir(tmp_path)
+
+    assert look.look().dependencies == ""
+
+
+# ---- the command ----
+
+
+@pytest.mark.parametrize("more", [["web"], ["--all"], ["--except", "web"], ["--", "--workers"]])
+def test_init_is_about_the_project(more: list[str]) -> None:
+    if "--" in more:  # call_command leaves out what only a command line can say.
+        more = ["web", *more]
+    assert refused({"web": sleeper()}, "--init", *more) == [
+        "--init is about the project: it takes no names and no --all."
+    ]
+
+
+def test_noinput_goes_with_init() -> None:
+    assert refused({"web": sleeper()}, "--list", "--noinput") == ["--noinput goes with --init."]
+
+
+def test_init_goes_with_nothing_else_that_prints() -> None:
+    with pytest.raises(CommandError, match="not allowed with argument"):
+        call_command("prodserver", "--init", "--list")
+
+
+# ---- real projects ----
+
+
+class RealProject:
+    """One that `django-admin startproject` has made, with what is added to it."""
+
+    def __init__(self, site: Site, folder: Path, name: str, settings: str) -> None:
+        self.folder = folder / name
+        self.folder.mkdir()
+        self.site = site
+        self.program = ("-W", "ignore", str(self.folder / "manage.py"), "prodserver")
+        command = [sys.executable, "-m", "django", "startproject", name, str(self.folder)]
+        subprocess.run(command, check=True, cwd=self.folder)
+        self.settings = self.folder / name / "settings.py"
+        self.add(textwrap.dedent(settings))
+
+    def add(self, text: str) -> None:
+        self.settings.write_text(self.settings.read_text() + "\n" + text)
+
+    def manage(self, *arguments: str, **kwargs: Any) -> Any:
+        return self.site({}, *arguments, program=self.program, **kwargs)
+
+    def proposal(self, *arguments: str) -> tuple[list[tuple[str, str]], str]:
+        """The parts that are printed, and what is said on stderr."""
+        run = self.manage("--init", *arguments)
+        assert run.end() == 0, run.stderr
+        return parts("".join(line + "\n" for line in run.raw)), run.stderr
+
+    def check(self, block: str) -> list[str]:
+        """Put a block into its settings, and let the command look at them."""
+        self.add(block)
+        run = self.manage("--check", env={"PORT": str(free_port())})
+        assert run.end() == 0, run.stderr
+        return run.raw
+
+
+CELERY = """\
+from celery import Celery
+
+print("this is no part of a proposal")
+app = Celery("shop")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+"""
+
+
+@pytest.fixture
+def shop(site: Site, tmp_path: Path) -> RealProject:
+    project = RealProject(
+        site,
+        tmp_path,
+        "shop",
+        """
+        INSTALLED_APPS += ["django_prodserver"]
+        STATIC_ROOT = BASE_DIR / "static"
+        CELERY_BROKER_URL = "memory://"
+        CELERY_BEAT_SCHEDULE = {"report": {"task": "shop.report", "schedule": 60}}
+        """,
+    )
+    (project.folder / "shop" / "celery.py").write_text(CELERY)
+    (project.folder / "requirements.txt").write_text("django\n")
+    return project
+
+
+@pytest.fixture
+def chat(site: Site, tmp_path: Path) -> RealProject:
+    backend = IN_DATABASE
+    if django.VERSION < (5,):  # The oldest django-tasks brings its worker itself.
+        backend = "django_tasks.backends.database.DatabaseBackend"
+    app = backend.rpartition(".")[0]
+    return RealProject(
+        site,
+        tmp_path,
+        "chat",
+        f"""
+        INSTALLED_APPS += ["django_prodserver", {app!r}]
+        ASGI_APPLICATION = "chat.asgi.application"
+        TASKS = {{"default": {{"BACKEND": {backend!r}}}}}
+        PRODUCTION_PROCESSES = ["broken"]
+        """,
+    )
+
+
+def test_a_project_with_wsgi_and_celery(shop: RealProject) -> None:
+    (_, above), (file, block), (_, dockerfile), (_, procfile) = shop.proposal("--noinput")[0]
+
+    assert "#   Celery app shop.celery.app, with a schedule\n" in above
+    assert "Not installed" not in above
+    assert file == "shop/settings.py"
+    assert "--requirement requirements.txt\n" in dockerfile
+    assert list(parse_procfile(procfile).processes) == ["web", "worker", "beat"]
+    names = "migrate, collectstatic, web, worker, beat"
+    assert shop.check(block)[-1] == f"Nothing wrong with {names}."
+
+
+def test_a_project_with_asgi_and_django_tasks_whose_settings_are_broken(chat: RealProject) -> None:
+    found, said = chat.proposal()
+    (_, above), (_, block), _, (_, procfile) = found
+
+    assert said == "stdin is no terminal: nothing is asked, as with --noinput.\n"
+    assert "# PRODUCTION_PROCESSES is set already, and wrong: " in above
+    assert list(parse_procfile(procfile).processes) == ["web", "tasks"]
+    assert chat.check(block)[-1] == "Nothing wrong with migrate, web, tasks."
+
+
+SCHEDULING = """\
+from celery import Celery
+
+app = Celery()
+
+
+@app.task
+def report(): ...
+
+
+@app.on_after_finalize.connect
+def add(sender, **kwargs):
+    sender.add_periodic_task(60, report.s())
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "found"),
+    [
+        ("celery_app", "from celery import Celery\nqueue = Celery()\n", "shop.celery_app.queue"),
+        # A schedule may come from the app as well as from the settings.
+        (
+            "celery",
+            SCHEDULING,
+            "shop.celery.app, with a schedule",
+        ),
+        ("celery", "vegetable = 'celery'\n", ""),
+    ],
+)
+def test_how_the_celery_app_is_found(
+    site: Site, tmp_path: Path, module: str, source: str, found: str
+) -> None:
+    project = RealProject(site, tmp_path, "shop", 'INSTALLED_APPS += ["django_prodserver"]')
+    (project.folder / "shop" / f"{module}.py").write_text(source)
+
+    above = project.proposal("--noinput")[0][0][1]
+
+    assert re.findall("^#   Celery app (.*)$", above, re.MULTILINE) == ([found] if found else [])
+
+
+def test_a_celery_app_that_cannot_be_imported_is_a_note(shop: RealProject) -> None:
+    (shop.folder / "shop" / "celery.py").write_text("1 / 0\n")
+
+    above = shop.proposal("--noinput")[0][0][1]
+
+    note = "# shop.celery cannot be imported: ZeroDivisionError: division by zero.\n"
+    assert note in above
+    assert "#   Celery app shop.celery.app, with a schedule\n" in above
+
+
+def test_no_server_is_imported(shop: RealProject) -> None:
+    """They take a second together, and some of them change the process that they are in."""
+    program = (
+        "import sys; sys.path.insert(0, '.'); import django; from django.conf import settings;"
+        "django.setup(); from django.core.management import call_command;"
+        "call_command('prodserver', '--init', '--noinput');"
+        "print(*{m.partition('.')[0] for m in sys.modules}, file=sys.stderr)"
+    )
+    env = {key: value for key, value in os.environ.items() if key not in NOT_PASSED_ON}
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        cwd=shop.folder,
+        env={**env, "DJANGO_SETTINGS_MODULE": "shop.settings"},
+        check=True,
+        capture_output=True,
+        encoding="utf-8",
+    )
+
+    loaded = set(run.stderr.splitlines()[-1].split())
+    assert "celery" in loaded
+    assert loaded & {server.package for server in SERVERS} == set()
+
+
+def test_answers_are_typed_at_a_terminal_and_stdout_has_the_proposal_alone(
+    shop: RealProject,
+) -> None:
+    terminal = Terminal()
+    terminal.type(b"waitress\n81\nnone\nworker\n")
+    run = shop.manage("--init", stdin=terminal.slave)
+    os.close(terminal.slave)
+
+    assert run.end() == 0
+    os.close(terminal.master)
+    found = executed(parts("".join(line + "\n" for line in run.raw))[1][1])
+    assert found["web"] == {"BACKEND": "waitress", "ARGS": {"host": "0.0.0.0", "port": "81"}}
+    assert list(found) == ["web", "worker"]
+    assert "[worker beat] " in run.stderr
+
+
+@pytest.mark.parametrize("key", [b"\x03", b"\x04"], ids=["Ctrl-C", "Ctrl-D"])
+def test_who_breaks_off_gets_nothing(shop: RealProject, key: bytes) -> None:
+    terminal = Terminal()
+    # Said where a user sees it, so that the test does, too.
+    run = terminal.start(
+        shop.site, {}, "--init", "--no-color", program=shop.program, stderr=terminal.slave
+    )
+    run.wait_for("", "Enter takes what is in brackets")
+
+    terminal.type(key)
+
+    assert run.end() == 1
+    assert run.raw[-1] == "CommandError: Nothing is proposed: the questions were broken off."
+    assert not any("PRODUCTION_PROCESSES" in line for line in run.raw)
+
+
+# ---- the page about it ----
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    shop = replace(
+        SHOP, packages={**SHOP.packages, **{server.package: "99.0" for server in SERVERS}}
+    )
+    note = "The database is the file /srv/shop/db.sqlite3: in a container it needs a volume."
+    shop = replace(shop, notes=(note,))
+    page = (ROOT / "docs" / "howto" / "start-with-the-wizard.md").read_text(encoding="utf-8")
+    user = Typing("", "", "", "")
+
+    answers = questions.ask(shop, user)
+    printed = parts(texts.whole(shop, propose(shop, answers)))
+
+    for _, part in printed:
+        assert f"\n{part.strip()}\n```" in page
+    console = "\n".join(line.rstrip() for line in user.heard)
+    assert f"proposal.txt\n{console}\n```" in page
+
+
+def test_the_page_names_what_is_looked_at() -> None:
+    page = (ROOT / "docs" / "howto" / "start-with-the-wizard.md").read_text(encoding="utf-8")
+    text = " ".join(page.split())
+
+    for names in (look.HEALTH, DEPENDENCIES):
+        *others, last = (f"`{name}`" for name in names)
+        assert ", ".join(others) in text
+        assert last in text
+    for app, (name, *_) in QUEUE_APPS.items():
+        assert f"`{app}`" in text
+        assert f"`{name}`" in text
