@@ -7,12 +7,15 @@ import json
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from django_prodserver import test
 from tests.functional.helpers import Processes, Run, Runs
 
 ROOT = Path(__file__).parent.parent
@@ -37,6 +40,12 @@ class Site(Runs):
     def __call__(self, processes: Processes, *options: str, **kwargs: Any) -> Run:
         kwargs.setdefault("program", LENIENT)
         return super().__call__(processes, *options, **kwargs)
+
+    def running(
+        self, processes: Processes, *names: str, **kwargs: Any
+    ) -> AbstractContextManager[test.Run]:
+        kwargs.setdefault("command", [sys.executable, *LENIENT[:-1]])
+        return super().running(processes, *names, **kwargs)
 
     def send(self, *work: tuple[str, list[str], str], **kwargs: Any) -> None:
         """Migrate, and put work into the queues: task, arguments, Celery's queue if it has one."""

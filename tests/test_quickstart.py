@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psutil
 import pytest
 
+from django_prodserver import test
 from tests.functional.helpers import Run
 from tests.inside import free_port
 from tests.running import QUICKSTART, Site, get, site_fixture  # noqa: F401
@@ -27,10 +31,8 @@ class Quickstart:
         command, *options = arguments
         return self._site({}, *options, program=(*MANAGE, command), env=self._env)
 
-    def start(self) -> Run:
-        run = self.manage("prodserver", "--all")
-        run.wait_for("system", "all 5 ready")
-        return run
+    def running(self) -> AbstractContextManager[test.Run]:
+        return self._site.running({}, command=[sys.executable, *MANAGE], env=self._env)
 
 
 @pytest.fixture
@@ -41,39 +43,37 @@ def quickstart(site: Site, tmp_path: Path) -> Quickstart:
 def test_it_serves_executes_a_task_of_each_queue_and_ends_by_ctrl_c(
     quickstart: Quickstart,
 ) -> None:
-    run = quickstart.start()
+    with quickstart.running() as run:
+        assert run.said("system")[-1].startswith("all 5 ready")
+        # Tables before those who use them.
+        assert run.said("system")[1].startswith("migrate.1 finished after")
+        assert "Queue a Celery task" in get(quickstart.port)
+        demo = quickstart.manage("queue_demo", "--url", f"http://127.0.0.1:{quickstart.port}/")
+        assert demo.end() == 0
+        assert {line.split()[0] for line in demo.raw} == {"celery", "django-tasks"}
 
-    # Tables before those who use them.
-    assert run.said("system")[1].startswith("migrate.1 finished after")
-    assert "Queue a Celery task" in get(quickstart.port)
-    demo = quickstart.manage("queue_demo", "--url", f"http://127.0.0.1:{quickstart.port}/")
-    assert demo.end() == 0
-    assert {line.split()[0] for line in demo.raw} == {"celery", "django-tasks"}
-
-    descendants = psutil.Process(run.pid).children(recursive=True)
-    assert run.end(signal.SIGINT) == 130
-    assert len(descendants) == 8  # Four leaders, two and two workers.
-    assert not any(process.is_running() for process in descendants)
-    assert not any("killing" in line for line in run.said("system"))
+        descendants = psutil.Process(run.pid).children(recursive=True)
+        assert run.stop(signal.SIGINT) == 130
+        assert len(descendants) == 8  # Four leaders, two and two workers.
+        assert not any(process.is_running() for process in descendants)
+        assert not any("killing" in line for line in run.said("system"))
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
 def test_nobody_survives_the_supervisors_sudden_death(quickstart: Quickstart) -> None:
-    run = quickstart.start()
-    descendants = psutil.Process(run.pid).children(recursive=True)
+    with quickstart.running() as run:
+        descendants = psutil.Process(run.pid).children(recursive=True)
+        os.kill(run.pid, signal.SIGKILL)
 
-    run.signal(signal.SIGKILL)
-
-    _, alive = psutil.wait_procs(descendants, timeout=10)
-    assert alive == []
-    assert run.end() == -signal.SIGKILL
+        _, alive = psutil.wait_procs(descendants, timeout=10)
+        assert alive == []
+        assert run.wait() == -signal.SIGKILL
 
 
 def test_the_demo_waits_for_a_site_whose_tables_are_not_there_yet(quickstart: Quickstart) -> None:
     url = f"http://127.0.0.1:{quickstart.port}/"
     demo = quickstart.manage("queue_demo", "--url", url)
 
-    run = quickstart.start()
-
-    assert demo.end() == 0
-    assert run.end(signal.SIGTERM) == 0
+    with quickstart.running() as run:
+        assert demo.end() == 0
+        assert run.stop() == 0

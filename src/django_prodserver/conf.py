@@ -42,6 +42,7 @@ __all__ = [
     "did_you_mean",
     "load",
     "path",
+    "unknown",
 ]
 
 PROCESSES = "PRODUCTION_PROCESSES"
@@ -149,6 +150,14 @@ def origins(
 def path(name: str, key: str = "") -> str:
     """Where a setting stands, as Python writes it: `PRODUCTION_PROCESSES['web']['ARGS']`."""
     return f"{PROCESSES}[{name!r}]" + (f"[{key!r}]" if key else "")
+
+
+def unknown(name: str, configured: Iterable[str]) -> str:
+    """What to say of a name that no process has."""
+    return (
+        f"No process named {name!r} in {PROCESSES}. "
+        f"{did_you_mean(name, configured)}Configured: {', '.join(configured)}."
+    )
 
 
 # Below, a setting is a mapping of the fields that are right, so that rules about several of them

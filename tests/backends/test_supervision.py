@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import Any
 
 import pytest
 
-from tests.functional.helpers import Run
+from django_prodserver.test import Run
 from tests.inside import CELERY, COMMAND, DJANGO_TASKS, GUNICORN, free_port
-from tests.running import Request, Site, get, wait_for_all
+from tests.running import Request, Site, get
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -19,32 +20,34 @@ def gunicorn(port: int, **entry: Any) -> dict[str, Any]:
 
 
 def pid_of(run: Run, instance: str) -> int:
-    """Wait until it is ready."""
+    """Wait until it is ready, for the first time or anew."""
     return int(run.wait_for("system", rf"^{instance} ready after .* \(pid (\d+)\)")[1])
 
 
 def test_gunicorn_is_started_once_the_migrations_are_done(site: Site) -> None:
     port = free_port()
     migrate = {"BACKEND": COMMAND, "ARGS": ["migrate", "--noinput"], "TYPE": "oneshot"}
-    run = site({"web": gunicorn(port, AFTER=["migrate"]), "migrate": migrate})
-    run.wait_for("system", r"^all 2 ready")
-
-    assert get(port).startswith("served by ")
-    names = [line.name for line in run.lines]
-    last_migration = max(i for i, name in enumerate(names) if name == "migrate.1")
-    assert names.index("web.1") > last_migration
-    finished = next(i for i, text in enumerate(run.said("system")) if "migrate.1 finished" in text)
-    assert "web.1 ready" in run.said("system")[finished + 1]
-    assert run.end(signal.SIGTERM) == 0
+    with site.running({"web": gunicorn(port, AFTER=["migrate"]), "migrate": migrate}) as run:
+        assert get(port).startswith("served by ")
+        names = [line.name for line in run.lines]
+        last_migration = max(i for i, name in enumerate(names) if name == "migrate.1")
+        assert names.index("web.1") > last_migration
+        system = run.said("system")
+        finished = next(i for i, text in enumerate(system) if "migrate.1 finished" in text)
+        assert "web.1 ready" in system[finished + 1]
+        assert run.stop() == 0
 
 
 def test_a_failed_migration_keeps_gunicorn_from_being_started(site: Site) -> None:
     migrate = {"BACKEND": COMMAND, "ARGS": ["migrate", "nothing"], "TYPE": "oneshot"}
-    run = site({"web": gunicorn(free_port(), AFTER=["migrate"]), "migrate": migrate})
+    processes = {"web": gunicorn(free_port(), AFTER=["migrate"]), "migrate": migrate}
 
-    assert run.end() == 1
-    assert run.said("web.1") == []
-    assert any("migrate.1 exited with status 1" in text for text in run.said("system"))
+    refused = pytest.raises(AssertionError, match="ended with status 1")
+    with refused as failure, site.running(processes):
+        pass
+
+    assert "migrate.1 exited with status 1" in str(failure.value)
+    assert "\nweb.1 " not in str(failure.value)
 
 
 def test_a_worker_that_crashes_is_restarted_while_gunicorn_answers_until_it_is_too_often(
@@ -58,24 +61,19 @@ def test_a_worker_that_crashes_is_restarted_while_gunicorn_answers_until_it_is_t
         "BACKOFF": {"INITIAL": 0.1, "MAX": 0.2},
         "START_LIMIT": {"BURST": 3, "INTERVAL": 300},
     }
-    run = site({"web": gunicorn(port), "worker": worker})
-    served_by = None
-    for restarts in range(3):
-        crashed = pid_of(run, r"worker\.1")
-        if served_by is None and not any("web.1 ready" in text for text in run.said("system")):
-            run.wait_for("system", r"^web\.1 ready")
-        run.kill(crashed, signal.SIGKILL)
-        so_far = ("", ", restarted once so far", ", restarted 2 times so far")[restarts]
-        end = r"; restarting in 0\.\d\d s" if restarts < 2 else ""
-        line = rf"^worker\.1 was killed by SIGKILL from outside after [\d.]+ s{so_far}{end}$"
-        run.wait_for("system", line)
-        if restarts < 2:
-            answer = get(port)
-            assert answer == (served_by or answer)
-            served_by = answer
-    run.wait_for("system", r"^worker\.1 failed for good: 3 starts in 300 s, its")
+    with site.running({"web": gunicorn(port), "worker": worker}) as run:
+        served_by = get(port)
+        for restarts in range(3):
+            os.kill(pid_of(run, r"worker\.1"), signal.SIGKILL)
+            so_far = ("", ", restarted once so far", ", restarted 2 times so far")[restarts]
+            end = r"; restarting in 0\.\d\d s" if restarts < 2 else ""
+            line = rf"^worker\.1 was killed by SIGKILL from outside after [\d.]+ s{so_far}{end}$"
+            run.wait_for("system", line)
+            if restarts < 2:
+                assert get(port) == served_by
+        run.wait_for("system", r"^worker\.1 failed for good: 3 starts in 300 s, its")
 
-    assert run.end() == 128 + signal.SIGKILL
+        assert run.wait() == 128 + signal.SIGKILL
 
 
 def test_a_gunicorn_that_hangs_is_replaced(site: Site) -> None:
@@ -88,18 +86,22 @@ def test_a_gunicorn_that_hangs_is_replaced(site: Site) -> None:
         STOP_TIMEOUT=3,
         HEALTHCHECK={"HTTP": "/", "INTERVAL": 0.2, "TIMEOUT": 0.5, "RETRIES": 2},
     )
-    run = site({"web": web})
-    first = pid_of(run, r"web\.1")
+    with site.running({"web": web}) as run:
+        first = pid_of(run, r"web\.1")
 
-    with Request(port, "/hold/slow"):  # Its one worker has nothing else to do from here on.
-        run.wait_for("web.1", "slow in hand")
-        run.wait_for("system", r"^web\.1 failed a health check \(1 of 2\): no answer within 0.5 s")
-        run.wait_for("system", r"^web\.1 is unhealthy: no answer within 0.5 s, 2 times in a row; ")
-        run.wait_for("system", r"^web\.1 .*; restarting in 0\.\d+ s")
+        with Request(port, "/hold/slow"):  # Its one worker has nothing else to do from here on.
+            run.wait_for("web.1", "slow in hand")
+            run.wait_for(
+                "system", r"^web\.1 failed a health check \(1 of 2\): no answer within 0.5"
+            )
+            run.wait_for(
+                "system", r"^web\.1 is unhealthy: no answer within 0.5 s, 2 times in a row; "
+            )
+            run.wait_for("system", r"^web\.1 .*; restarting in 0\.\d+ s")
 
-    assert pid_of(run, r"web\.1") != first
-    assert get(port).startswith("served by ")
-    assert run.end(signal.SIGTERM) == 0
+        assert pid_of(run, r"web\.1") != first
+        assert get(port).startswith("served by ")
+        assert run.stop() == 0
 
 
 def test_a_task_of_a_celery_worker_that_is_killed_is_executed_again(site: Site, redis: str) -> None:
@@ -114,14 +116,15 @@ def test_a_task_of_a_celery_worker_that_is_killed_is_executed_again(site: Site, 
         "RESTART": "on-failure",
         "BACKOFF": {"INITIAL": 1.5},
     }
-    run = site({"worker": worker}, env=env)
-    first = pid_of(run, r"worker\.1")
-    run.wait_for("worker.1", "late in hand")
-    run.kill(first, signal.SIGKILL)
+    with site.running({"worker": worker}, env=env) as run:
+        first = pid_of(run, r"worker\.1")
+        run.wait_for("worker.1", "late in hand")
+        os.kill(first, signal.SIGKILL)
 
-    run.wait_for("system", r"^worker\.1 was killed by SIGKILL from outside .*; restarting in ")
-    wait_for_all(run, ("system", r"^worker\.1 ready"), ("worker.1", "late in hand"))
-    site.release("late")
-    run.wait_for("worker.1", "late done")
+        run.wait_for("system", r"^worker\.1 was killed by SIGKILL from outside .*; restarting in ")
+        run.wait_for("system", r"^worker\.1 ready")
+        run.wait_for("worker.1", "late in hand")
+        site.release("late")
+        run.wait_for("worker.1", "late done")
 
-    assert run.end(signal.SIGTERM) == 0
+        assert run.stop() == 0

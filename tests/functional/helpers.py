@@ -16,11 +16,14 @@ import termios
 import textwrap
 import uuid
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
 
 import psutil
 import pytest
+
+from django_prodserver import test
 
 PROJECT = Path(__file__).parent / "project"
 MARK = "PRODSERVER_TEST_MARK"
@@ -234,15 +237,11 @@ class Runs:
         `files` are written into the project first. `stdout` is a descriptor, in place of a pipe
         that the run reads. With `channel` the children can `tell`.
         """
-        number = len(self._runs)
-        production = self._folder / f"production-{number}.json"
-        production.write_text(json.dumps({"processes": processes, "supervisor": supervisor}))
-        stderr_file = self._folder / f"stderr-{number}"
+        stderr_file = self._folder / f"stderr-{len(self._runs)}"
         for name, source in files.items():
             (self.project / name).write_text(textwrap.dedent(source))
         environ = {key: value for key, value in os.environ.items() if key not in NOT_PASSED_ON}
-        environ[MARK] = self._mark
-        environ[PRODUCTION] = str(production)
+        environ.update(self.configure(processes, supervisor))
         listen, tell = os.pipe() if channel else (None, None)
         if tell is not None:
             environ[CHANNEL] = str(tell)
@@ -269,6 +268,20 @@ class Runs:
             run.channel = Reader(listen)
         self._runs.append(run)
         return run
+
+    def running(
+        self, processes: Processes, *names: str, env: Mapping[str, str] = {}, **kwargs: Any
+    ) -> AbstractContextManager[test.Run]:
+        """Run them as the tests of a project do; `kwargs` are those of `test.running`."""
+        kwargs.setdefault("command", [sys.executable, "-W", "error", "manage.py"])
+        env = {**self.configure(processes, kwargs.pop("supervisor", {})), **env}
+        return test.running(*names, cwd=self.project, env=env, **kwargs)
+
+    def configure(self, processes: Processes, supervisor: Mapping[str, Any] = {}) -> dict[str, str]:
+        """The environment in which these are the settings of the project."""
+        production = self._folder / f"production-{uuid.uuid4().hex}.json"
+        production.write_text(json.dumps({"processes": processes, "supervisor": supervisor}))
+        return {MARK: self._mark, PRODUCTION: str(production)}
 
     def close(self) -> list[str]:
         """End what is left, by SIGKILL, and return what it was."""

@@ -280,10 +280,7 @@ def _counts(options: Namespace, configuration: conf.Configuration) -> dict[str, 
 
 def _known(name: str, configured: Iterable[str]) -> None:
     if name not in configured:
-        raise CommandError(
-            f"No process named {name!r} in {conf.PROCESSES}. "
-            f"{conf.did_you_mean(name, configured)}Configured: {', '.join(configured)}."
-        )
+        raise CommandError(conf.unknown(name, configured))
 
 
 def _count(word: str, count: str) -> int:

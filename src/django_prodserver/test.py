@@ -1,0 +1,322 @@
+"""For the tests of a project: is its configuration valid, and do its processes run.
+
+Both raise AssertionError, and need no particular test runner.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from signal import SIGTERM, Signals
+from threading import Condition, Thread
+from typing import IO, NamedTuple, Optional, Union
+
+import msgspec
+import psutil
+from django.conf import settings as project
+from django.core import checks
+
+from . import conf
+from .backends.application import describe
+from .processes import resolve
+from .supervise import preload as load_what_is_shared
+
+__all__ = ["Line", "Run", "assert_valid_configuration", "running"]
+
+DJANGO = (sys.executable, "-m", "django")
+
+
+# ---- the configuration ----
+
+
+def assert_valid_configuration(*names: str, preload: bool = True) -> None:
+    """What `prodserver --check` finds wrong, all of it in one AssertionError, a sentence a line.
+
+    Only whether the addresses are free is left out: that is the machine's state. It is about the
+    processes named, or all of them, with the settings of the moment (`override_settings`). Without
+    `preload` nothing is imported for it but the backends, and what that would tell is not found.
+    """
+    wrong = [*_findings(names, preload), *_system_checks()]
+    if wrong:
+        raise AssertionError("\n".join(wrong))
+
+
+def _findings(names: Sequence[str], preload: bool) -> list[str]:
+    try:
+        configuration = conf.load()
+    except conf.ConfigurationError as error:
+        return [str(finding) for finding in error.findings]
+    configured = configuration.processes
+    unknown = [conf.unknown(name, configured) for name in names if name not in configured]
+    known = [name for name in names or configured if name in configured]
+    try:
+        processes = resolve(configuration, known, starting=preload)
+        if preload:
+            load_what_is_shared(processes, configuration.supervisor.preload)
+    except conf.ConfigurationError as error:
+        return [*unknown, *(str(finding) for finding in error.findings)]
+    return unknown
+
+
+def _system_checks() -> list[str]:
+    try:
+        messages = checks.run_checks()
+    except Exception as error:  # A URLconf that cannot be imported, and the like.
+        return [f"The system checks cannot run: {describe(error)}."]
+    return [
+        " ".join(str(message).split()).removeprefix("?: ")
+        for message in messages
+        # Our own have been found already.
+        if message.is_serious()
+        and not message.is_silenced()
+        and not (message.id or "").startswith("prodserver.")
+    ]
+
+
+# ---- processes ----
+
+
+class Line(NamedTuple):
+    """A line of the log."""
+
+    # The instance that wrote it (`web.1`), or `system`; empty where it came past the log, as the
+    # sentence does with which the supervisor refuses wrong settings.
+    name: str
+    text: str
+    stream: str = "stderr"
+
+
+class Run:
+    """A supervisor with its processes, as `running` gives it."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        cwd: Optional[Union[str, os.PathLike[str]]],
+        env: Mapping[str, str],
+        stop_within: float,
+    ) -> None:
+        self.lines: list[Line] = []
+        self._stop_within = stop_within
+        self._searched: dict[str, int] = {}
+        self._descendants: set[psutil.Process] = set()
+        self._status: Optional[int] = None
+        self._popen = subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # Ctrl-C in a terminal goes to the tests alone: they stop it, and it is asked once.
+            start_new_session=True,
+        )
+        self.pid = self._popen.pid
+        assert self._popen.stdout is not None
+        assert self._popen.stderr is not None
+        self._pipes = (self._popen.stdout, self._popen.stderr)
+        # A full pipe would stall the processes while the test looks elsewhere, and to wait for a
+        # line in a file is to poll it. Threads empty the pipes, and wake up who waits.
+        self._open = len(self._pipes)
+        self._news = Condition()
+        self._threads = [Thread(target=self._drain, args=[p], daemon=True) for p in self._pipes]
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def output(self) -> str:
+        """All that has been written until now, as text."""
+        return "\n".join(
+            f"{one.name:<9} | {one.text}" if one.name else one.text for one in self.lines
+        )
+
+    def said(self, name: str) -> list[str]:
+        """What this instance, or `system`, has written until now."""
+        return [line.text for line in list(self.lines) if line.name == name]
+
+    def wait_for(self, name: str, pattern: str, timeout: float = 30) -> re.Match[str]:
+        """Wait until this instance, or `system`, has written a line in which the pattern is found.
+
+        The search goes on behind the line that the last one for the same name has found; the first
+        one begins with the first line. AssertionError once that cannot come any more, or after
+        `timeout` seconds.
+        """
+        with self._news:
+            found = self._news.wait_for(lambda: self._find(name, pattern) or self._ended, timeout)
+        if isinstance(found, re.Match):
+            return found
+        how = "before the end" if found else f"within {timeout:g} s"
+        raise self._failure(f"{name} did not write {pattern!r} {how}")
+
+    def stop(self, number: Signals = SIGTERM) -> int:
+        """Let the supervisor stop everything, unless it has ended; returns its exit status.
+
+        AssertionError if it takes longer than `stop_within`, or if it leaves a process behind.
+        """
+        self._remember_descendants()
+        if self._popen.poll() is None:
+            self._popen.send_signal(number)
+        status = self.wait(self._stop_within)
+        left = self._left()
+        if left:
+            names = ", ".join(f"{process.name()} (pid {process.pid})" for process in left)
+            raise self._failure(f"left behind: {names}")
+        return status
+
+    def wait(self, timeout: float = 30) -> int:
+        """Wait until the supervisor ends by itself; returns its exit status."""
+        with self._news:
+            ended = self._news.wait_for(lambda: self._ended, timeout)
+        if not ended:
+            whose = "supervisor" if self._popen.poll() is None else "output of the supervisor"
+            raise self._failure(f"the {whose} did not end within {timeout:g} s")
+        self._status = self._popen.wait()
+        return self._status
+
+    @property
+    def _ended(self) -> bool:
+        return not self._open
+
+    def _drain(self, pipe: IO[bytes]) -> None:
+        for raw in pipe:
+            line = _line(raw)
+            with self._news:
+                self.lines.append(line)
+                self._news.notify_all()
+        with self._news:
+            self._open -= 1
+            self._news.notify_all()
+
+    def _find(self, name: str, pattern: str) -> Optional[re.Match[str]]:
+        for number in range(self._searched.get(name, 0), len(self.lines)):
+            self._searched[name] = number + 1
+            line = self.lines[number]
+            found = re.search(pattern, line.text) if line.name == name else None
+            if found:
+                return found
+        return None
+
+    def _become_ready(self, within: float) -> None:
+        try:
+            self.wait_for("system", r"^all \d+ (ready|finished) after ", within)
+        except AssertionError:
+            if not self._ended:
+                raise self._failure(f"not everything was ready within {within:g} s") from None
+            status = f"the supervisor ended with status {self.wait()}"
+            raise self._failure(f"{status} before everything was ready") from None
+        self._searched.clear()
+        # A supervisor that is killed cannot tell any more who they were.
+        self._remember_descendants()
+
+    def _end_well(self) -> None:
+        """A block in which nobody asked for the exit status demands that it is 0."""
+        if self._status is None:
+            status = self.stop()
+            if status:
+                raise self._failure(f"the supervisor ended with status {status}")
+
+    def _close(self) -> None:
+        """Whatever has happened, leave nobody behind."""
+        try:
+            if self._popen.poll() is None:
+                self._remember_descendants()
+                self._popen.send_signal(SIGTERM)
+                with self._news:
+                    self._news.wait_for(lambda: self._ended, self._stop_within)
+        finally:
+            self._remember_descendants()
+            self._popen.kill()
+            for process in self._left():
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+            self._popen.wait()
+            for thread, pipe in zip(self._threads, self._pipes):
+                thread.join(timeout=5)
+                if not thread.is_alive():  # Who escaped may hold the pipe: a close would block.
+                    pipe.close()
+
+    def _remember_descendants(self) -> None:
+        with suppress(psutil.NoSuchProcess):
+            self._descendants.update(psutil.Process(self.pid).children(recursive=True))
+
+    def _left(self) -> list[psutil.Process]:
+        return [process for process in self._descendants if _lives(process)]
+
+    def _failure(self, what: str) -> AssertionError:
+        return AssertionError(f"{what}. What was written:\n{self.output}")
+
+
+@contextmanager
+def running(
+    *names: str,
+    settings: Optional[str] = None,
+    env: Mapping[str, str] = {},
+    cwd: Optional[Union[str, os.PathLike[str]]] = None,
+    command: Sequence[str] = DJANGO,
+    options: Sequence[str] = (),
+    ready_within: float = 90,
+    stop_within: float = 60,
+) -> Iterator[Run]:
+    """Run processes under a supervisor of their own: all are ready inside, and gone behind it.
+
+    Names are as on the command line: `web`, `worker=2`, or none for all; a name that is alone has
+    one instance. `command` is what stands before `prodserver` there, such as
+    `[sys.executable, "manage.py"]`; it is executed in the folder `cwd`. Its settings are those
+    named, or those of this process. `options` are further ones of `prodserver`.
+
+    AssertionError, with all that was written, if the supervisor ends before everything is ready, or
+    if that takes longer than `ready_within` seconds; and at the end of a block that has asked for
+    no exit status, if it is not 0. A supervisor that does not stop in `stop_within` is killed.
+    """
+    given = list(names) if names else ["--all"]
+    if len(names) == 1 and "=" not in names[0]:
+        given = [f"{names[0]}=1"]  # A name alone would run without a supervisor.
+    run = Run(
+        [*command, "prodserver", *given, "--log-format=json", *options],
+        cwd,
+        {**os.environ, **_settings_module(settings), **env},
+        stop_within,
+    )
+    try:
+        run._become_ready(ready_within)
+        yield run
+        run._end_well()
+    finally:
+        run._close()
+
+
+def _settings_module(named: Optional[str]) -> dict[str, str]:
+    # `settings.configure()` leaves no module, and another process nothing to import.
+    module = named or (getattr(project, "SETTINGS_MODULE", None) if project.configured else None)
+    return {"DJANGO_SETTINGS_MODULE": module} if module else {}
+
+
+class _Entry(msgspec.Struct):
+    process: str
+    stream: str
+    message: Optional[str] = None
+    data: msgspec.Raw = msgspec.Raw()
+
+
+_decode = msgspec.json.Decoder(_Entry).decode
+
+
+def _line(raw: bytes) -> Line:
+    try:
+        entry = _decode(raw)
+    except msgspec.MsgspecError:
+        return Line("", raw.decode(errors="replace").rstrip("\r\n"))
+    text = bytes(entry.data).decode() if entry.message is None else entry.message
+    return Line(entry.process, text, entry.stream)
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether it runs; a zombie that somebody else has to reap does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
