@@ -158,8 +158,7 @@ class Run:
         AssertionError if it takes longer than `stop_within`, or if it leaves a process behind.
         """
         self._remember_descendants()
-        if self._popen.poll() is None:
-            self._popen.send_signal(number)
+        self._ask(number)
         status = self.wait(self._stop_within)
         left = self._left()
         if left:
@@ -224,7 +223,7 @@ class Run:
         try:
             if self._popen.poll() is None:
                 self._remember_descendants()
-                self._popen.send_signal(SIGTERM)
+                self._ask(SIGTERM)
                 with self._news:
                     self._news.wait_for(lambda: self._ended, self._stop_within)
         finally:
@@ -238,6 +237,12 @@ class Run:
                 thread.join(timeout=5)
                 if not thread.is_alive():  # Who escaped may hold the pipe: a close would block.
                     pipe.close()
+
+    def _ask(self, number: Signals) -> None:
+        # A supervisor that is on its way out would be killed by it, and not tell its exit status.
+        leaving = any(text.startswith("all stopped after ") for text in self.said("system"))
+        if self._popen.poll() is None and not leaving:
+            self._popen.send_signal(number)
 
     def _remember_descendants(self) -> None:
         with suppress(psutil.NoSuchProcess):
