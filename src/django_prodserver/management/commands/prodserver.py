@@ -14,7 +14,7 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from django_prodserver import __version__, conf, procfile
+from django_prodserver import __version__, completion, conf, procfile
 from django_prodserver.backends.application import describe
 from django_prodserver.posix.signals import die_as_others_do
 from django_prodserver.processes import Process, addresses_in_use, resolve
@@ -75,6 +75,9 @@ class Command(BaseCommand):
             dest="interactive",
             help="with --init: ask nothing",
         )
+        instead.add_argument(
+            "--completion", choices=completion.SHELLS, help="print what this shell has to source"
+        )
         override = parser.add_argument_group("overriding PRODUCTION_SUPERVISOR")
         override.add_argument("--stop-timeout", type=_seconds, metavar="SECONDS")
         override.add_argument("--start-method", choices=get_args(StartMethod))
@@ -89,6 +92,9 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def _handle(self, options: Namespace) -> None:
+        if options.completion:
+            self.stdout.write(completion.script(options.completion), ending="")
+            return
         if options.schema:
             self._schema(options)
             return
@@ -237,12 +243,20 @@ class Command(BaseCommand):
 
 
 class _Parser(CommandParser):
-    """Keeps what follows `--` from argparse, whose ways with it differ from version to version."""
+    """Keeps from argparse what it does not understand.
+
+    That is what follows `--`, its ways with which differ from version to version, and the half of a
+    command line that a shell asks to complete.
+    """
 
     def parse_args(  # type: ignore[override]
         self, args: Optional[Sequence[str]] = None, namespace: Optional[Namespace] = None
     ) -> Namespace:
         words = list(sys.argv[1:] if args is None else args)
+        if words[:1] == [completion.ASKED]:
+            answer = completion.answer(self, words[1:])
+            self._print_message(answer or "", sys.stdout)
+            self.exit(0 if answer is not None else 1)
         end = words.index("--") if "--" in words else len(words)
         parsed = super().parse_args(words[:end], namespace)
         parsed.extra = words[end + 1 :]
