@@ -40,6 +40,7 @@ FLOORS = {
     "checks.py": "3",
     "apps.py": "3",
     "procfile.py": "3",
+    "completion/": "3",
     "processes.py": "3",
     "backends/": "3",
     "wizard/": "3",

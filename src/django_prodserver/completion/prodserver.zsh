@@ -45,6 +45,7 @@ _prodserver() {
 }
 
 () {
+    setopt localoptions extendedglob # The patterns are written in it.
     local name
     local -a before
     for name in manage.py django-admin python python3 python3.{9..19}; do

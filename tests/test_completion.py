@@ -1,0 +1,341 @@
+"""Completion of `manage.py prodserver`: what comes next, and what bash and zsh make of it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import shlex
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import which
+from typing import Any, Optional, Union
+
+import pytest
+
+from django_prodserver import completion
+from django_prodserver.management.commands.prodserver import Command
+from tests.functional.helpers import Runs
+from tests.inside import NOT_SET, prodserver, sleeper
+
+pytestmark = pytest.mark.timeout(60)
+
+PROCESSES = {"migrate": sleeper(TYPE="oneshot"), "web": sleeper(), "worker": sleeper()}
+
+
+# ---- what comes next ----
+
+
+def candidates(*words: str) -> Optional[list[str]]:
+    parser = Command().create_parser("manage.py", "prodserver")
+    return completion.candidates(parser, words, list(PROCESSES))
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ([""], ["migrate", "web", "worker"]),
+        (["w"], ["web", "worker"]),
+        (["wo"], ["worker"]),
+        (["web"], ["web", "web="]),
+        (["web="], []),
+        (["web=2", "w"], ["worker"]),
+        (["--all", ""], []),
+        (["--all", "--log-f"], ["--log-format"]),
+        (["--log-format", ""], ["text", "json", "raw"]),
+        (["--log-format", "j"], ["json"]),
+        (["--log-format=j"], ["--log-format=json"]),
+        (["--log-format", "json", "we"], ["web"]),
+        (["--log-format=json", "we"], ["web"]),
+        (["--start-method", "s"], ["spawn"]),
+        (["--timest"], ["--timestamps"]),
+        (["--no-ti"], ["--no-timestamps"]),
+        (["--verb"], ["--verbosity"]),
+        (["-v", ""], ["0", "1", "2", "3"]),
+        (["--all", "--except", ""], ["migrate", "web", "worker"]),
+        (["--all", "--except", "web", ""], ["migrate", "worker"]),
+        (["--all", "--except", "web", "--exc"], ["--except"]),
+        (["--all", "--al"], []),
+        (["--list", "--proc"], []),
+        (["--completion", ""], ["bash", "zsh"]),
+        (["--nonsense", "we"], ["web"]),
+        (["nonsense", "we"], ["web"]),
+        (["--nonsense=x"], None),
+        (["--pythonpath", ""], None),
+        (["--pythonpath="], None),
+        (["web", "--", "--wo"], None),
+        (["web", "--", ""], None),
+    ],
+)
+def test_what_comes_next(words: list[str], found: Optional[list[str]]) -> None:
+    assert candidates(*words) == found
+
+
+def test_every_option_of_the_command_is_offered() -> None:
+    parser = Command().create_parser("manage.py", "prodserver")
+
+    offered = candidates("-") or []
+
+    assert sorted(offered) == sorted(
+        option for action in parser._actions for option in action.option_strings
+    )
+    assert {"--all", "--help", "--settings", "--no-color"} <= set(offered)
+
+
+@pytest.mark.parametrize("processes", [NOT_SET, None, 3, {3: None}, {"web": {"BACKND": 1}}])
+def test_names_are_offered_however_wrong_the_settings_are(
+    processes: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        prodserver(processes, "--complete", "", supervisor={"LOG_FORMAT": 3})
+
+    said, errors = capsys.readouterr()
+    assert end.value.code == 0
+    assert said == ("\tweb\n" if processes == {"web": {"BACKND": 1}} else "")
+    assert errors == ""
+
+
+@pytest.mark.parametrize("shell", completion.SHELLS)
+def test_the_script_is_printed_however_wrong_the_settings_are(shell: str) -> None:
+    assert prodserver({"web": 3}, "--completion", shell) == completion.script(shell)
+
+
+# ---- the shells ----
+
+SCRIPTS = Path(completion.__file__).parent
+MANAGE = "python manage.py prodserver "
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with a manage.py, `python` on PATH, and settings that print something."""
+    runs = Runs(tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (tmp_path / "bin" / "python").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    for name, value in runs.configure(PROCESSES).items():
+        monkeypatch.setenv(name, value)
+    settings = runs.project / "settings.py"
+    settings.write_text(settings.read_text() + "\nprint('web, the settings are loaded')\n")
+    manage = runs.project / "manage.py"
+    manage.write_text(f"#!{sys.executable}\n{manage.read_text()}")
+    manage.chmod(0o755)
+    yield runs.project
+    assert runs.close() == []
+
+
+class Bash:
+    """What it has in COMPREPLY at the end of a line, after `before` in its startup file."""
+
+    name = "bash"
+    without_rc = ("--norc", "--noprofile")
+
+    def program(self, line: str, before: str) -> str:
+        words = [part for word in line.split(" ") for part in re.split("(=)", word)]
+        words = [word for word in words[:-1] if word] + words[-1:]
+        if words[-2:] == ["=", ""]:  # readline gives the word `=` when nothing follows it.
+            words.pop()
+        return f"""
+            {before}
+            source {SCRIPTS}/prodserver.bash
+            COMP_LINE={shlex.quote(line)} COMP_POINT=${{#COMP_LINE}}
+            COMP_WORDS=({shlex.join(words)}) COMP_CWORD={len(words) - 1}
+            compopt() {{ files=; }}  # The real one is for functions that readline has called.
+            files='(files)'
+            spec=$(complete -p {Path(words[0]).name})
+            function=${{spec#* -F }}
+            ${{function%% *}} {words[0]} {shlex.quote(words[-1])} {shlex.quote(words[-2])}
+            printf '%s\\n' "${{COMPREPLY[@]:-$files}}"
+        """
+
+    def previous(self, command: str, answer: str) -> str:
+        return f"before() {{ COMPREPLY=({answer}); }}; complete -o nosort -F before {command}"
+
+
+class Zsh:
+    """What it would add at the end of a line."""
+
+    name = "zsh"
+    without_rc = ("-f",)
+
+    def program(self, line: str, before: str) -> str:
+        words = line.split(" ")
+        return f"""
+            autoload -Uz compinit && compinit -D -u
+            {before}
+            source {SCRIPTS}/prodserver.zsh
+            words=({shlex.join(words)}) CURRENT={len(words)}
+            # The real one is for widgets; it would leave out what does not fit.
+            compadd() {{ while [[ $1 != -- ]]; do shift; done; shift; print -rl -- "$@"; }}
+            _default() {{ print '(files)'; }}
+            ${{=_comps[{Path(words[0]).name}]}} || true
+        """
+
+    def previous(self, command: str, answer: str) -> str:
+        return f"before() {{ compadd -- {answer} }}; compdef before {command}"
+
+
+Shell = Union[Bash, Zsh]
+
+
+@pytest.fixture(params=[Bash(), Zsh()], ids=["bash", "zsh"])
+def shell(request: pytest.FixtureRequest) -> Shell:
+    found: Shell = request.param
+    if which(found.name) is None:
+        pytest.skip(f"there is no {found.name} here")
+    return found
+
+
+def offered(shell: Shell, project: Path, line: str, before: str = "") -> list[str]:
+    done = subprocess.run(
+        [shell.name, *shell.without_rc, "-c", shell.program(line, before)],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    return [line for line in done.stdout.splitlines() if line]
+
+
+@pytest.mark.parametrize("call", ["python manage.py", "./manage.py", "python -m django"])
+def test_names_are_offered_in_every_way_to_call_it(
+    shell: Shell, project: Path, call: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "settings")
+
+    assert offered(shell, project, f"{call} prodserver w") == ["web", "worker"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("", ["migrate", "web", "worker"]),
+        ("web", ["web", "web="]),
+        ("web=2 wo", ["worker"]),
+        ("--all --dry", ["--dry-run"]),
+        ("--all ", []),
+        ("--log-format ", ["text", "json", "raw"]),
+        ("--all --except web ", ["migrate", "worker"]),
+        ("web=", []),
+        ("web -- ", ["(files)"]),
+        ("--pythonpath ", ["(files)"]),
+    ],
+)
+def test_what_is_typed_is_completed(
+    shell: Shell, project: Path, typed: str, found: list[str]
+) -> None:
+    assert offered(shell, project, MANAGE + typed) == found
+
+
+def test_a_value_behind_an_equals_sign_is_completed_as_the_shell_replaces_it(
+    shell: Shell, project: Path
+) -> None:
+    prefix = "" if shell.name == "bash" else "--log-format="
+
+    assert offered(shell, project, f"{MANAGE}web --log-format=j") == [f"{prefix}json"]
+    assert offered(shell, project, f"{MANAGE}web --log-format=") == [
+        f"{prefix}{one}" for one in ("text", "json", "raw")
+    ]
+
+
+def test_bash_may_be_told_not_to_cut_at_equals_signs(project: Path) -> None:
+    class Uncut(Bash):
+        def program(self, line: str, before: str) -> str:
+            whole = super().program("python manage.py prodserver X", before)
+            typed = line.rpartition(" ")[2]
+            return whole.replace(" X'", f" {typed}'").replace(" X)", f" {typed})")
+
+    before = "COMP_WORDBREAKS=${COMP_WORDBREAKS//=}"
+
+    assert offered(Uncut(), project, f"{MANAGE}--color=a", before) == [
+        "--color=auto",
+        "--color=always",
+    ]
+
+
+def test_what_completed_other_commands_before_still_does(shell: Shell, project: Path) -> None:
+    before = shell.previous("python", "one two")
+
+    assert offered(shell, project, "python manage.py mig", before) == ["one", "two"]
+    assert offered(shell, project, "python prodserver ", before) == ["one", "two"]
+    assert offered(shell, project, "python manage.py prodserver", before) == ["one", "two"]
+    assert offered(shell, project, MANAGE + "we", before) == ["web"]
+
+
+def test_to_source_it_twice_changes_nothing(shell: Shell, project: Path) -> None:
+    before = shell.previous("python", "one two")
+    before += f"\nsource {SCRIPTS}/prodserver.{shell.name}"
+
+    assert offered(shell, project, "python manage.py mig", before) == ["one", "two"]
+    assert offered(shell, project, MANAGE + "we", before) == ["web"]
+
+
+def test_settings_that_cannot_be_imported_are_passed_over_in_silence(
+    shell: Shell, project: Path
+) -> None:
+    (project / "settings.py").write_text("import no_such_module\n")
+
+    assert offered(shell, project, MANAGE + "w") == ["(files)"]
+
+
+def test_a_manage_py_that_is_not_there_is_passed_over_in_silence(
+    shell: Shell, project: Path
+) -> None:
+    assert offered(shell, project, "python other/manage.py prodserver w") == ["(files)"]
+
+
+def test_other_settings_of_the_command_line_are_heeded(shell: Shell, project: Path) -> None:
+    (project / "others.py").write_text(
+        "INSTALLED_APPS = ['django_prodserver']\nPRODUCTION_PROCESSES = {'other': {}}\n"
+    )
+
+    assert offered(shell, project, MANAGE + "--settings others o") == ["other"]
+    assert offered(shell, project, MANAGE + "--settings=others o") == ["other"]
+
+
+def test_the_tab_key_completes_a_name(shell: Shell, project: Path) -> None:
+    master, slave = pty.openpty()
+
+    def take_control() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    with subprocess.Popen(
+        [shell.name, *shell.without_rc, "-i"],
+        cwd=project,
+        env={**os.environ, "PS1": "prompt> ", "TERM": "dumb", "ZDOTDIR": str(project)},
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        start_new_session=True,
+        preexec_fn=take_control,
+    ) as typing:
+        os.close(slave)
+        seen = b""
+
+        def see(text: bytes) -> None:
+            nonlocal seen
+            while text not in seen:
+                chunk = os.read(master, 4096)
+                assert chunk, seen
+                seen += chunk
+            seen = seen.partition(text)[2]
+
+        try:
+            see(b"prompt> ")
+            os.write(master, f"source {SCRIPTS}/prodserver.{shell.name}\n".encode())
+            see(b"prompt> ")
+            os.write(master, b"python manage.py prodserver wor\t")
+            see(b"ker")  # The rest of its name, which nobody has typed.
+            os.write(master, b"--list\n")
+            see(b"worker")
+            see(b"service")
+            see(b"prompt> ")
+        finally:
+            typing.kill()
+            os.close(master)
