@@ -268,6 +268,32 @@ def test_what_completed_other_commands_before_still_does(shell: Shell, project: 
     assert offered(shell, project, MANAGE + "we", before) == ["web"]
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        "_completion_loader() { complete -F before $1; return 124; }",
+        "_comp_load() { complete -F before $1; }",
+        "complete -o default -F before -D",
+    ],
+    ids=["bash-completion", "bash-completion 2.12", "default"],
+)
+def test_what_bash_would_load_or_fall_back_to_still_completes_other_commands(
+    project: Path, before: str
+) -> None:
+    before = f"before() {{ COMPREPLY=(one two); }}\n{before}"
+
+    assert offered(Bash(), project, "python manage.py mig", before) == ["one", "two"]
+    assert offered(Bash(), project, MANAGE + "we", before) == ["web"]
+
+
+def test_a_completion_of_bash_that_is_no_function_stays(project: Path) -> None:
+    program = f"complete -W 'one two' python; source {SCRIPTS}/prodserver.bash; complete -p python"
+
+    said = subprocess.run(["bash", "--norc", "-c", program], capture_output=True, text=True)
+
+    assert said.stdout == "complete -W 'one two' python\n"
+
+
 def test_to_source_it_twice_changes_nothing(shell: Shell, project: Path) -> None:
     before = shell.previous("python", "one two")
     before += f"\nsource {SCRIPTS}/prodserver.{shell.name}"

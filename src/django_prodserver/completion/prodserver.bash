@@ -1,4 +1,4 @@
-# Completion of `manage.py prodserver` for bash, 4 or newer. To be sourced at the end of ~/.bashrc.
+# Completion of `manage.py prodserver` for bash 4.2 or newer. To be sourced at the end of ~/.bashrc.
 # It knows neither options nor names: it asks the command itself.
 
 # What completed these commands before, by command: the name of a function.
@@ -35,7 +35,10 @@ _prodserver() {
 
     words[0]=${words[0]/#'~/'/$HOME/}
     local answer
-    answer=$("${words[@]:0:at+1}" --complete "${words[@]:at+1}" </dev/null 2>/dev/null) || return 0
+    if ! answer=$("${words[@]:0:at+1}" --complete "${words[@]:at+1}" </dev/null 2>/dev/null); then
+        _prodserver_otherwise "$@"
+        return
+    fi
     local current=${words[last]} cut=
     # What is in front of the last = is not replaced.
     [[ $COMP_WORDBREAKS == *=* && $current == *=* ]] && cut=${current%"${current##*=}"}
