@@ -9,6 +9,7 @@ from urllib.request import urlopen
 import django
 import pytest
 from django.test import override_settings
+
 from django_prodserver.test import assert_valid_configuration, running
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
