@@ -62,10 +62,6 @@ def test_it_serves_executes_a_task_of_each_queue_and_ends_by_ctrl_c(
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
 def test_nobody_survives_the_supervisors_sudden_death(quickstart: Quickstart) -> None:
     with quickstart.running() as run:
-        demo = quickstart.manage("queue_demo", "--url", f"http://127.0.0.1:{quickstart.port}/")
-        # Celery's pool processes ask to die with their parent as they begin, which is after the
-        # worker is ready: whose parent dies before that lives on.
-        assert demo.end() == 0
         descendants = psutil.Process(run.pid).children(recursive=True)
         os.kill(run.pid, signal.SIGKILL)
 
