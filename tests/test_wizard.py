@@ -637,7 +637,7 @@ def test_init_is_about_the_project(more: list[str]) -> None:
     if "--" in more:  # call_command leaves out what only a command line can say.
         more = ["web", *more]
     assert refused({"web": sleeper()}, "--init", *more) == [
-        "--init is about the project: it takes no names and no --all."
+        "--init is about no process: give it alone."
     ]
 
 

@@ -92,14 +92,8 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from None
 
     def _handle(self, options: Namespace) -> None:
-        if options.completion:
-            self.stdout.write(completion.script(options.completion), ending="")
-            return
-        if options.schema:
-            self._schema(options)
-            return
-        if options.init:
-            self._init(options)
+        if options.schema or options.init or options.completion:
+            self.stdout.write(self._about_no_process(options), ending="")
             return
         if not options.interactive:
             raise CommandError("--noinput goes with --init.")
@@ -130,20 +124,20 @@ class Command(BaseCommand):
         else:
             self._run_alone(configuration, next(iter(counts)), options.extra)
 
-    def _schema(self, options: Namespace) -> None:
+    def _about_no_process(self, options: Namespace) -> str:
+        """What is printed however wrong the settings are, by modules that nobody else needs."""
+        option = "--schema" if options.schema else "--init" if options.init else "--completion"
         if options.names or options.all or options.excluded or options.extra:
-            raise CommandError("--schema is about no process: give it alone.")
-        # Nobody else needs it.
-        from django_prodserver import json_schema
+            raise CommandError(f"{option} is about no process: give it alone.")
+        if options.schema:
+            from django_prodserver import json_schema
 
-        self.stdout.write(json_schema.render())
+            return f"{json_schema.render()}\n"
+        if options.init:
+            from django_prodserver.wizard.console import proposal
 
-    def _init(self, options: Namespace) -> None:
-        if options.names or options.all or options.excluded or options.extra:
-            raise CommandError("--init is about the project: it takes no names and no --all.")
-        from django_prodserver.wizard.console import proposal
-
-        self.stdout.write(proposal(sys.stdin, self.stderr, options.interactive), ending="")
+            return proposal(sys.stdin, self.stderr, options.interactive)
+        return completion.script(options.completion)
 
     def _list(self, processes: Mapping[str, ProcessSettings], as_json: bool) -> None:
         rows = [
