@@ -1,0 +1,9 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "AFTER": ["migrate"]}
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['AFTER'] names 'migrate', which is no process. Leave it out.
+"""

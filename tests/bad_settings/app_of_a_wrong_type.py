@@ -1,0 +1,7 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "celery", "APP": 3}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['APP'] is 3: expected str | null, got int.
+"""

@@ -1,0 +1,7 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {"BACKEND": None}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['BACKEND'] is None: expected str, got null.
+"""

@@ -1,0 +1,10 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "HEALTHCHECK": {"COMMAND": [""]}}
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['COMMAND']: the name of the program is empty. Write
+    the program and its arguments, such as ['pg_isready', '-q'].
+"""

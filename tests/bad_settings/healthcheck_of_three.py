@@ -1,0 +1,14 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {
+        "BACKEND": "shell",
+        "ARGS": ["sleep", "1000"],
+        "HEALTHCHECK": {"TCP": ":8000", "HTTP": "http://localhost/", "COMMAND": ["true"]},
+    }
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['HEALTHCHECK'] has HTTP and TCP and COMMAND at once. Give it
+    exactly one of HTTP, TCP, COMMAND.
+"""

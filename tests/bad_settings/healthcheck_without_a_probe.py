@@ -1,0 +1,14 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {
+        "BACKEND": "shell",
+        "ARGS": ["sleep", "1000"],
+        "HEALTHCHECK": {"HTTP": None, "INTERVAL": 5},
+    }
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['HEALTHCHECK'] does not say what to probe. Give it exactly one of
+    HTTP, TCP, COMMAND.
+"""

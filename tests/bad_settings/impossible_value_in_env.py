@@ -1,0 +1,9 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "ENV": {"A": "b\x00c"}}
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['ENV']['A'] has a null character in it.
+"""

@@ -1,0 +1,9 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "BACKOFF": {"INITIAL": -0.5}}
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['BACKOFF']['INITIAL'] is -0.5: expected number >= 0.0.
+"""

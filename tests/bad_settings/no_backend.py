@@ -1,0 +1,7 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web'] has no 'BACKEND'. Name the class that runs it, such as 'gunicorn'.
+"""

@@ -1,0 +1,8 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = None
+
+MESSAGE = """
+PRODUCTION_PROCESSES is not set. Add PRODUCTION_PROCESSES = {'web': {'BACKEND': 'gunicorn'}} to
+    your settings.
+"""

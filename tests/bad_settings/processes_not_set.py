@@ -1,0 +1,7 @@
+from tests.settings import *
+
+
+MESSAGE = """
+PRODUCTION_PROCESSES is not set. Add PRODUCTION_PROCESSES = {'web': {'BACKEND': 'gunicorn'}} to
+    your settings.
+"""

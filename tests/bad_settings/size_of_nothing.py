@@ -1,0 +1,8 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "MAX_MEMORY": "0MB"}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['MAX_MEMORY']: '0MB' is less than one byte. Write a number of
+    bytes, or a size such as '512MB' or '1.5GiB'.
+"""

@@ -1,0 +1,7 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "STOP_TIMEOUT": 0}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['STOP_TIMEOUT'] is 0: expected number > 0.0.
+"""

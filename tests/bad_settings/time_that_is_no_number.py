@@ -1,0 +1,9 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "WATCHDOG": float("nan")}
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['WATCHDOG'] is nan: expected number > 0.0.
+"""

@@ -1,0 +1,8 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["no-such-program"]}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['ARGS'] names 'no-such-program', which is no program on the PATH.
+    Install it, or give its whole path.
+"""

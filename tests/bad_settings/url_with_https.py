@@ -1,0 +1,14 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {
+        "BACKEND": "shell",
+        "ARGS": ["sleep", "1000"],
+        "HEALTHCHECK": {"HTTP": "https://localhost/"},
+    }
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['HTTP']: health checks speak plain http, not https.
+    Write a path such as '/health', or a URL such as 'http://127.0.0.1:8000/health'.
+"""
