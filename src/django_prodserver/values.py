@@ -136,6 +136,8 @@ def _readers(kind: Any) -> Iterator[tuple[type, Callable[[Any], object], str]]:
 
 
 def a(value: object) -> str:
+    if value is None:
+        return "None"
     kind = type(value).__name__
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
@@ -172,15 +174,22 @@ def _wrong_values(
     # msgspec says: Expected `int`, got `str` - at `$[1]`
     text = str(error).replace("`", "").replace("object", "mapping").replace("array", "list")
     text = text.replace("float", "number").replace("Expected", "expected")
+    text = text.replace("null", "None")
     text = text.replace(" - at key in $", " as a key").replace(" - at $", " at ")
     if isinstance(value, Mapping):
         # Its values may be secrets: name the key alone.
         text = text.replace("[...]", "".join(f"[{key!r}]" for key in value))
-    elif not isinstance(value, (list, tuple)):
+    elif not isinstance(value, (list, tuple)) and not _may_be_secret(value, text):
         where += f" is {value!r}"
     if kind is bool and isinstance(value, str):
         text = "expected true or false"
     yield Finding("E004", f"{where}: {text}.")
+
+
+def _may_be_secret(value: Any, complaint: str) -> bool:
+    """Whether it could be variables, written as something else than a mapping of them."""
+    wanted = complaint.startswith("expected mapping")
+    return wanted and not isinstance(value, (int, float, type(None)))
 
 
 def _not_one_probe(where: str, value: Mapping[Any, Any]) -> Iterator[Finding]:
