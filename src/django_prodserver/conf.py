@@ -210,9 +210,23 @@ def _impossible_variables(where: str, env: Mapping[str, str]) -> Iterator[Findin
     for name, value in env.items():
         if not name or "=" in name or "\0" in name:
             hint = "A name is not empty, and has neither '=' nor a null character."
-            yield Finding("E004", f"{where} has a variable named {name!r}.", hint)
+            # What follows may be the value.
+            shown = name.partition("=")[0] + "=..." if "=" in name else name
+            yield Finding("E004", f"{where} has a variable named {shown!r}.", hint)
         elif "\0" in value:
             yield Finding("E004", f"{where}[{name!r}] has a null character in it.")
+        elif not (_can_be_passed_on(name) and _can_be_passed_on(value)):
+            message = f"{where}[{name!r}] has a character that cannot be encoded."
+            yield Finding("E004", message)
+
+
+def _can_be_passed_on(text: str) -> bool:
+    """To another process, which gets bytes."""
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _not_for_a_oneshot(values: Mapping[str, Any], place: Callable[[str], str]) -> Iterator[Finding]:
