@@ -111,3 +111,6 @@ def _misspelt(name: str, known: Iterable[str]) -> Iterator[Finding]:
         yield Finding("E003", f"{name} is not a known variable.", f"Did you mean {ours[near]!r}?")
     elif word.startswith(tuple(f"{key}_" for key in OF_A_PROCESS)):
         yield Finding("E003", f"{name} is for a process that is not configured.", "Unset it.")
+    elif word in fields_of(SupervisorSettings):
+        hint = f"{word} is set in the settings alone."
+        yield Finding("E003", f"{name} is not a known variable.", hint)
