@@ -7,6 +7,9 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from django_prodserver.values import a
 
 from .base import Problem
 
@@ -48,12 +51,20 @@ def problems(application: str) -> Iterator[Problem]:
 
 
 def describe(error: BaseException) -> str:
-    """The error in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+    """The error in one line, without what ends a sentence.
+
+    gunicorn puts whole tracebacks into messages; of those the last line is kept.
+    """
+    before, trace, after = str(error).partition("Traceback (most recent call last):")
+    lines = [line for line in after.splitlines() if line.strip(" ]")]
+    text = f"{before.rstrip('[ ')}{lines[-1]}" if trace and lines else str(error)
+    return f"{type(error).__name__}: {' '.join(text.split())}".rstrip(": .")
 
 
 def _named(setting: str) -> str:
     dotted = getattr(settings, setting, None) or ""
+    if not isinstance(dotted, str):
+        raise ImproperlyConfigured(f"{setting} is {a(dotted)}, not a dotted path")
     return ":".join(dotted.rsplit(".", 1))
 
 
