@@ -105,12 +105,18 @@ class ShellCommand(BaseServerBackend):
             sys.exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
 
     def problems(self) -> Iterator[Problem]:
-        if not self.args or not isinstance(self.config.get("ARGS"), (list, tuple, str)):
+        words = self.config.get("ARGS")
+        if not isinstance(words, (list, tuple, str)) or not (words and self.args[0].strip()):
             hint = "Write it as a list of words, or as one string for the shell."
             yield Problem("ARGS", "has to be a command.", hint)
+        elif any("\0" in word for word in self.args):
+            yield Problem("ARGS", "has a null character in it.")
         elif not self.stop_group and shutil.which(self.args[0], path=self._path()) is None:
             message = f"names {self.args[0]!r}, which is no program on the PATH."
-            yield Problem("ARGS", message, "Install it, or give its whole path.")
+            hint = "Install it, or give its whole path."
+            if " " in self.args[0]:
+                hint = "Write each word as an item of its own, or all as one string for the shell."
+            yield Problem("ARGS", message, hint)
 
     def _path(self) -> str:
         env = self.config.get("ENV", {})
