@@ -61,15 +61,19 @@ class CeleryBackend(BaseServerBackend):
         app.connection_for_read().get_transport_cls()  # Imported, not connected.
 
     def problems(self) -> Iterator[Problem]:
+        hint = "Name the Celery app, such as 'myproject.celery.app'."
         if "APP" not in self.config:
-            hint = "Name the Celery app, such as 'myproject.celery.app'."
             yield Problem("", "has no 'APP'.", hint)
             return
+        app = self.config["APP"]
         try:
-            _find_app(self.config["APP"])
+            found = _find_app(app)
         except Exception as error:
-            message = f"is {self.config['APP']!r}, which cannot be imported: {describe(error)}."
-            yield Problem("APP", message, "Name the Celery app, such as 'myproject.celery.app'.")
+            message = f"is {app!r}, which cannot be imported: {describe(error)}."
+            yield Problem("APP", message, hint)
+        else:
+            if not hasattr(found, "finalize"):  # It may be a proxy.
+                yield Problem("APP", f"is {app!r}, which is no Celery app.", hint)
 
 
 class CeleryWorker(CeleryBackend):
