@@ -42,7 +42,11 @@ class GunicornServer(BaseServerBackend):
         from gunicorn.config import Config
 
         with quietly("gunicorn", lambda: Config().parser()._option_string_actions):
-            return self._configured.cfg
+            cfg = self._configured.cfg
+        if self._configured.app_uri in self.args:
+            message = f"gunicorn would take {self._configured.app_uri!r} for the application. "
+            raise ValueError(f"{message}Write options as a mapping, or as a list of words")
+        return cfg
 
     def addresses(self) -> Sequence[Address]:
         if {"GUNICORN_FD", "LISTEN_FDS"} & set(os.environ):
