@@ -27,7 +27,15 @@ importlib.import_module("django_prodserver.management.commands.prodserver")
 
 FOLDER = Path(__file__).parent / "bad_settings"
 # https://docs.python.org/3/library/audit_events.html
-STARTS = ("os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "subprocess.Popen", "pty")
+STARTS = (
+    "os.exec",
+    "os.fork",
+    "os.posix_spawn",
+    "os.spawn",
+    "os.system",
+    "subprocess.Popen",
+    "pty",
+)
 
 
 def main(arguments: list[str]) -> None:

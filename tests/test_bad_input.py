@@ -14,7 +14,6 @@ from tests.inside import (
     BEAT,
     CELERY,
     COMMAND,
-    DJANGO_TASKS,
     GUNICORN,
     NOT_SET,
     SHELL,
@@ -134,7 +133,7 @@ def test_a_wrong_number_of_instances_is_refused(count: str) -> None:
 def test_two_beats_are_refused_on_the_command_line_too() -> None:
     beat = {"BACKEND": BEAT, "APP": "celery.current_app"}
 
-    assert refused({"web": beat}, "web=2") == wrong_settings("two_beats").lines
+    assert refused({"web": beat}, "web=2") == wrong_settings("replicas_of_beat").lines
 
 
 @pytest.mark.parametrize("backend", [GUNICORN, UVICORN, UVICORN_WSGI, WAITRESS])
@@ -290,7 +289,7 @@ def test_rules_about_several_keys_hold_where_another_key_is_wrong() -> None:
             f"{WEB}['BACKOFF'] has an INITIAL of 40 s above its MAX of 30 s. "
             "Raise MAX: the pause grows from INITIAL up to it."
         ),
-        f"{HEALTH}['HTTP'] is 3: expected str | null, got int.",
+        f"{HEALTH}['HTTP'] is 3: expected str | None, got int.",
         f"{HEALTH}['RETRIES'] is 0: expected int >= 1.",
         f"{WEB}['RESTART'] is 'always', but its TYPE is 'oneshot'. Use 'on-failure': {DONE}",
         (
@@ -298,7 +297,7 @@ def test_rules_about_several_keys_hold_where_another_key_is_wrong() -> None:
             "Did you mean 'work'? Known: work, beat."
         ),
         f"{WEB}['AFTER'] names 'web' itself. Leave it out.",
-        "PRODUCTION_PROCESSES['work']['STOP_TIMEOUT'] is 'x': expected number | null, got str.",
+        "PRODUCTION_PROCESSES['work']['STOP_TIMEOUT'] is 'x': expected number | None, got str.",
         "PRODUCTION_PROCESSES['work']['BACKOFF']['INITIAL'] is 'x': expected number, got str.",
         (
             "PRODUCTION_PROCESSES['beat']['TYPE'] is 'onehsot', which it cannot be. "
@@ -362,7 +361,10 @@ def test_a_path_to_probe_needs_a_host_and_port(entry: dict[str, Any], tmp_path: 
     arguments = {key: value.format(tmp_path) for key, value in entry.get("ARGS", {}).items()}
     web = {**entry, "ARGS": arguments, "HEALTHCHECK": {"HTTP": "/health"}}
 
-    assert refused({"web": web}) == wrong_settings("path_where_nothing_is_served").lines
+    assert (
+        refused({"web": web})
+        == wrong_settings("healthcheck_http_path_where_nothing_is_served").lines
+    )
 
     web["HEALTHCHECK"] = {"HTTP": "http://127.0.0.1:8000/health"}
     assert prodserver({"web": web}, "--check") == "Nothing wrong with web.\n"

@@ -3,5 +3,5 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web": {"BACKEND": "celery", "APP": 3}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['APP'] is 3: expected str | null, got int.
+PRODUCTION_PROCESSES['web']['APP'] is 3: expected str | None, got int.
 """

@@ -3,5 +3,5 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web": {"BACKEND": None}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['BACKEND'] is None: expected str, got null.
+PRODUCTION_PROCESSES['web']['BACKEND'] is None: expected str, got None.
 """

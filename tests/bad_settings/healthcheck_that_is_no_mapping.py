@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK'] is a str, not a mapping. Its keys can be <keys of
-    HEALTHCHECK>.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK'] is a str, not a mapping. Its keys can be
+    <keys of HEALTHCHECK>.
 """

@@ -1,0 +1,7 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "gunicorn", "ARGS": {1: 2}}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['ARGS']: expected str, got int as a key.
+"""

@@ -1,0 +1,7 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1\0"]}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['ARGS'] has a null character in it.
+"""

@@ -1,0 +1,7 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "celery-beat"}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web'] has no 'APP'. Name the Celery app, such as 'myproject.celery.app'.
+"""

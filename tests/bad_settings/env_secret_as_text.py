@@ -1,0 +1,9 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "ENV": "PASSWORD=secret"}
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['ENV']: expected mapping, got str.
+"""

@@ -1,0 +1,9 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "ENV": {"DEBUG": None}}
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['ENV']: expected str, got None at ['DEBUG'].
+"""

@@ -1,0 +1,9 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "gunicorn"}}
+WSGI_APPLICATION = "tests.settings.nothing"
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web'] cannot be loaded: AttributeError: module 'tests.settings' has no
+    attribute 'nothing'.
+"""

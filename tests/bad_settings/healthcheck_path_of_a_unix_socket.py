@@ -1,0 +1,15 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {
+        "BACKEND": "uvicorn",
+        "ARGS": {"uds": "/tmp/no.socket"},
+        "HEALTHCHECK": {"HTTP": "/health"},
+    }
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['HTTP'] is '/health', but it is not known at which
+    host and port the process will listen. Write a whole URL, such as
+    'http://127.0.0.1:8000/health'.
+"""

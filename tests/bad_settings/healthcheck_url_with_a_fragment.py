@@ -1,0 +1,15 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {
+        "BACKEND": "shell",
+        "ARGS": ["sleep", "1000"],
+        "HEALTHCHECK": {"HTTP": "http://localhost/#top"},
+    }
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['HTTP']: 'http://localhost/#top' has a fragment (#),
+    which is never sent. Write a path such as '/health', or a URL such as
+    'http://127.0.0.1:8000/health'.
+"""

@@ -1,8 +1,0 @@
-from tests.settings import *
-
-PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "ENV": {"A=B": "c"}}}
-
-MESSAGE = """
-PRODUCTION_PROCESSES['web']['ENV'] has a variable named 'A=B'. A name is not empty, and has
-    neither '=' nor a null character.
-"""

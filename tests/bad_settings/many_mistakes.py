@@ -1,0 +1,28 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {
+        "BACKEND": "shell",
+        "ARGS": ["sleep", "1000"],
+        "RESTRAT": "always",
+        "REPLICAS": 0,
+        "ENV": {"A": 1, "B": "fine", "C": 2},
+    },
+    "api": {"ARGS": 3},
+    "my worker": {"BACKEND": "shell", "ARGS": ["sleep", "1000"]},
+}
+PRODUCTION_SUPERVISOR = {"X": 1, "MAX_LINE": "9"}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['RESTRAT'] is not a known key. Did you mean 'RESTART'? Known:
+    <keys of a process>.
+PRODUCTION_PROCESSES['web']['REPLICAS'] is 0: expected int >= 1.
+PRODUCTION_PROCESSES['web']['ENV']: expected str, got int at ['A'].
+PRODUCTION_PROCESSES['web']['ENV']: expected str, got int at ['C'].
+PRODUCTION_PROCESSES['api']['ARGS'] is 3: expected str | mapping | list, got int.
+PRODUCTION_PROCESSES['api'] has no 'BACKEND'. Name the class that runs it, such as 'gunicorn'.
+PRODUCTION_PROCESSES has a process named 'my worker'. Use letters, digits, - and _ only: the
+    name becomes one in a Procfile.
+PRODUCTION_SUPERVISOR['X'] is not a known key. Known: <keys of PRODUCTION_SUPERVISOR>.
+PRODUCTION_SUPERVISOR['MAX_LINE'] is '9': expected int, got str.
+"""

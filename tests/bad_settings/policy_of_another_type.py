@@ -1,7 +1,0 @@
-from tests.settings import *
-
-PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "RESTART": True}}
-
-MESSAGE = """
-PRODUCTION_PROCESSES['web']['RESTART'] is True: expected str | null, got bool.
-"""

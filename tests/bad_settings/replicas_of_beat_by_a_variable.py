@@ -1,0 +1,9 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "celery-beat", "APP": "celery.current_app"}}
+ENVIRONMENT = {"PRODSERVER_REPLICAS_WEB": "2"}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['REPLICAS'] is 2. Use 1: each one would do all the work of the
+    others again.
+"""

@@ -1,0 +1,10 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "ENV": {"PATH": "/nowhere"}}
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['ARGS'] names 'sleep', which is no program on the PATH. Install it,
+    or give its whole path.
+"""

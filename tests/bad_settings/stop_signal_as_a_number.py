@@ -1,0 +1,7 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "STOP_SIGNAL": 15}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['STOP_SIGNAL'] is 15: expected str | None, got int.
+"""

@@ -1,0 +1,12 @@
+from datetime import timedelta
+
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "STOP_TIMEOUT": timedelta(seconds=3)}
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['STOP_TIMEOUT'] is datetime.timedelta(seconds=3): expected number |
+    None, got duration.
+"""

@@ -1,0 +1,9 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "STOP_TIMEOUT": True}
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['STOP_TIMEOUT'] is True: expected number | None, got bool.
+"""

@@ -1,0 +1,11 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"]},
+    "worker": {"BACKEND": "shell", "ARGS": ["sleep", "1000"]},
+}
+ENVIRONMENT = {"PRODSERVER_WATCHDOG_WEB": "none"}
+
+MESSAGE = """
+PRODSERVER_WATCHDOG_WEB is 'none': expected number | None, got str.
+"""

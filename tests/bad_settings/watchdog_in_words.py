@@ -1,0 +1,9 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "WATCHDOG": "1 minute"}
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['WATCHDOG'] is '1 minute': expected number | None, got str.
+"""
