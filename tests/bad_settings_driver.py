@@ -5,11 +5,12 @@
 prints JSON: for each name of tests/bad_settings the exit status, stdout and stderr, and what it did
 that settings are not to do. Each has a process of its own, forked from here, where Django is
 imported and no settings are: what `manage.py` does from there on, without half a second of
-imports for each.
+imports for each. What would start something raises an error there, so nothing ever does.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -22,8 +23,16 @@ from typing import Any
 
 from django.core.management import execute_from_command_line
 
-# What prodserver needs, but for the settings and the software that a file names.
-importlib.import_module("django_prodserver.management.commands.prodserver")
+# What every start imports, whatever the settings are.
+for module in (
+    "django.db.models.sql.compiler",
+    "django.views.debug",
+    "django.views.generic",
+    "django_prodserver.checks",
+    "django_prodserver.management.commands.prodserver",
+    "django_prodserver.supervise",
+):
+    importlib.import_module(module)
 
 FOLDER = Path(__file__).parent / "bad_settings"
 # https://docs.python.org/3/library/audit_events.html
@@ -40,6 +49,7 @@ STARTS = (
 
 def main(arguments: list[str]) -> None:
     names = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
+    gc.freeze()  # As a collection in a child would write to every page.
     with tempfile.TemporaryDirectory() as folder:
         json.dump({name: run(name, arguments, Path(folder)) for name in names}, sys.stdout)
 
@@ -59,12 +69,10 @@ def run(name: str, arguments: list[str], folder: Path) -> dict[str, Any]:
 
 def execute(name: str, arguments: list[str], files: dict[str, Path]) -> int:
     signal.alarm(60)  # Nobody waits for one that runs.
-    for kind, path in files.items():
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT)
-        if kind == "started":
-            sys.addaudithook(lambda event, _: tell(fd, event))
-        else:
-            os.dup2(fd, {"stdout": 1, "stderr": 2}[kind])
+    fds = {kind: os.open(path, os.O_WRONLY | os.O_CREAT) for kind, path in files.items()}
+    os.dup2(fds["stdout"], 1)
+    os.dup2(fds["stderr"], 2)
+    sys.addaudithook(lambda event, _: tell(fds["started"], event))
     module = f"tests.bad_settings.{name}"
     os.environ["DJANGO_SETTINGS_MODULE"] = module
     os.environ.update(getattr(importlib.import_module(module), "ENVIRONMENT", {}))

@@ -10,7 +10,7 @@ import pytest
 from django_prodserver import conf, environment
 from django_prodserver.environment import OF_A_PROCESS, OF_THE_SUPERVISOR, Variable
 from django_prodserver.schema import ProcessSettings, SupervisorSettings
-from tests.inside import NOT_SET, configured, prodserver, refused, sleeper
+from tests.inside import NOT_SET, configured, prodserver, sleeper
 from tests.running import SHELL, Site, site_fixture  # noqa: F401
 
 TWO = {"web": sleeper(), "celery-worker": sleeper(STOP_TIMEOUT=3)}
@@ -114,104 +114,6 @@ def test_variables_of_others_are_none_of_our_business() -> None:
     }
 
     assert load(environ) == load({})
-
-
-FORTY = "x" * 40
-
-
-@pytest.mark.parametrize(
-    ("environ", "finding"),
-    [
-        (
-            {"PRODSERVER_STOP_TIMOUT": "7"},
-            (
-                "PRODSERVER_STOP_TIMOUT is not a known variable. "
-                "Did you mean 'PRODSERVER_STOP_TIMEOUT'?"
-            ),
-        ),
-        (
-            {"PRODSERVER_REPLICAS": "7"},
-            "PRODSERVER_REPLICAS is not a known variable. Did you mean 'PRODSERVER_REPLICAS_WEB'?",
-        ),
-        (
-            {"PRODSERVER_REPLICAS_WBE": "7"},
-            (
-                "PRODSERVER_REPLICAS_WBE is not a known variable. "
-                "Did you mean 'PRODSERVER_REPLICAS_WEB'?"
-            ),
-        ),
-        (
-            {f"PRODSERVER_REPLICAS_{FORTY}": "7"},
-            f"PRODSERVER_REPLICAS_{FORTY} is for a process that is not configured. Unset it.",
-        ),
-        (
-            {"PRODSERVER_REPLICAS_WEB": "many"},
-            "PRODSERVER_REPLICAS_WEB is 'many': expected int, got str.",
-        ),
-        (
-            {"PRODSERVER_REPLICAS_WEB": "0"},
-            "PRODSERVER_REPLICAS_WEB is '0': expected int >= 1.",
-        ),
-        (
-            {"PRODSERVER_TIMESTAMPS": "maybe"},
-            "PRODSERVER_TIMESTAMPS is 'maybe': expected true or false.",
-        ),
-        (
-            {"PRODSERVER_LOG_FORMAT": "jsn"},
-            (
-                "PRODSERVER_LOG_FORMAT is 'jsn', which it cannot be. "
-                "Did you mean 'json'? It can be text, json, raw."
-            ),
-        ),
-        (
-            {"PRODSERVER_MAX_MEMORY": "512M"},
-            (
-                "PRODSERVER_MAX_MEMORY: '512M' is not a size. "
-                "Write a number of bytes, or a size such as '512MB' or '1.5GiB'."
-            ),
-        ),
-    ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
-)
-def test_a_mistake_is_named(
-    environ: dict[str, str], finding: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, text in environ.items():
-        monkeypatch.setenv(name, text)
-
-    assert refused(TWO) == [finding]
-
-
-def test_a_variable_that_two_processes_could_mean_is_refused(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("PRODSERVER_REPLICAS_WEB_A", "2")
-
-    assert refused({"web-a": sleeper(), "web_a": sleeper()}) == [
-        (
-            "PRODSERVER_REPLICAS_WEB_A could be meant for 'web-a' and 'web_a'. "
-            "Rename one of the processes, or set it in the settings."
-        )
-    ]
-
-
-def test_a_rule_that_a_variable_breaks_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PRODSERVER_RESTART_MIGRATE", "always")
-
-    (finding,) = refused({"migrate": sleeper(TYPE="oneshot"), "web": sleeper()})
-
-    assert finding.startswith("PRODSERVER_RESTART_MIGRATE is 'always', but its TYPE is 'oneshot'.")
-
-
-def test_mistakes_in_variables_and_settings_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PRODSERVER_LOG_FORMAT", "xml")
-
-    found = refused({"web": sleeper(TYPE="daemon")})
-
-    assert [line.split(" is ")[0] for line in found] == [
-        "PRODSERVER_LOG_FORMAT",
-        "PRODUCTION_PROCESSES['web']['TYPE']",
-    ]
 
 
 def test_check_lists_all_of_them_when_it_is_asked_for_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,7 @@ from jsonschema import Draft202012Validator
 import django_prodserver
 from django_prodserver import conf, json_schema, schema
 from django_prodserver.values import plain
-from tests import test_bad_input as bad
-from tests import test_conf, test_docs, test_schema
+from tests import corpus, test_conf, test_docs, test_schema
 from tests.inside import BEAT, NOT_SET, configured, prodserver, refused, sleeper
 from tests.running import Site, site_fixture  # noqa: F401
 
@@ -35,9 +34,8 @@ VALIDATOR = Draft202012Validator(json_schema.document())
 def in_json(processes: Any, supervisor: Any = NOT_SET) -> Any:
     """Both settings, as a JSON file would have them."""
     both = {conf.PROCESSES: processes, conf.SUPERVISOR: supervisor}
-    return json.loads(
-        json.dumps({key: plain(value) for key, value in both.items() if value is not NOT_SET})
-    )
+    given = {key: plain(value) for key, value in both.items() if value is not NOT_SET}
+    return json.loads(json.dumps(given, default=str))
 
 
 def fits(processes: Any, supervisor: Any = NOT_SET) -> bool:
@@ -120,70 +118,48 @@ def test_every_form_of_args_fits(form: Any) -> None:
 
 # ---- what is wrong ----
 
-WRONG: dict[str, tuple[Any, Any]] = {
-    **{
-        f"whole: {case}": (processes, NOT_SET) for case, (processes, _) in bad.WHOLE_SETTING.items()
-    },
-    **{f"entry: {case}": ({"web": entry}, NOT_SET) for case, (entry, _) in bad.ENTRY.items()},
-    **{
-        f"supervisor: {case}": ({"web": sleeper()}, supervisor)
-        for case, (supervisor, _) in bad.WRONG_SUPERVISOR.items()
-    },
-    "supervisor: None": ({"web": sleeper()}, None),
-    "entry: ENV of a wrong item": ({"web": sleeper(ENV={"A": 1})}, NOT_SET),
-    "entry: an empty name in ENV": ({"web": sleeper(ENV={"": "b"})}, NOT_SET),
-    "entry: a program with a null character": (
-        {"web": sleeper(HEALTHCHECK={"COMMAND": ["a\0b"]})},
-        NOT_SET,
-    ),
-    "entry: an argument with a null character": (
-        {"web": sleeper(HEALTHCHECK={"COMMAND": ["a", "\0"]})},
-        NOT_SET,
-    ),
-    "entry: a program that is no string": (
-        {"web": sleeper(HEALTHCHECK={"COMMAND": [1]})},
-        NOT_SET,
-    ),
-    "entry: ARGS with a mapping in it": ({"web": sleeper(ARGS={"a": {"b": "c"}})}, NOT_SET),
-    "entry: a circle": (
-        {"web": sleeper(AFTER=["beat"]), "beat": sleeper(AFTER=["web"])},
-        NOT_SET,
-    ),
-    "entry: REPLICAS with a point": ({"web": sleeper(REPLICAS=2.0)}, NOT_SET),
-    "entry: REPLICAS with a fraction": ({"web": sleeper(REPLICAS=2.5)}, NOT_SET),
-    "whole: a name with a newline inside": ({"a\nb": sleeper()}, NOT_SET),
-    "whole: a name with a newline at its end": ({"web\n": sleeper()}, NOT_SET),
-}
+WRONG = {name: corpus.wrong(name) for name in corpus.NAMES}
 
 # Wrong all the same, and why a schema does not tell.
 UNSEEN = {
-    "entry: AFTER itself": "a schema cannot compare a value with a key",
-    "entry: AFTER nobody": "a schema cannot compare a value with keys",
-    "entry: a circle": "a schema follows no names",
-    "entry: a BACKOFF that shrinks": "a schema cannot compare two values",
-    "entry: a time that is no number": "JSON has no such number",
-    "entry: REPLICAS with a point": "2.0 is an integer to a schema",
-    "whole: a name that is no string": "JSON has no other names",
+    "after_itself": "a schema cannot compare a value with a key",
+    "after_nobody": "a schema cannot compare a value with keys",
+    "after_with_a_typing_mistake": "a schema cannot compare a value with keys",
+    "after_a_circle_of_two": "a schema follows no names",
+    "after_a_circle_of_three": "a schema follows no names",
+    "after_a_circle_at_the_end_of_a_way": "a schema follows no names",
+    "after_two_circles": "a schema follows no names",
+    "backoff_that_shrinks": "a schema cannot compare two values",
+    "watchdog_nan": "JSON has no such number",
+    "replicas_with_a_point": "2.0 is an integer to a schema",
+    "name_of_a_wrong_type": "JSON has no other names",
+    "args_with_a_key_that_is_no_string": "JSON has no other keys",
+    "env_secret_with_a_name_that_is_no_string": "JSON has no other keys",
+    "env_secret_bytes": "JSON has no bytes",
+    "backend_a_class": "JSON has no classes",
+    "env_secret_with_a_surrogate": "a schema knows no encodings",
 }
 
 
 @pytest.mark.parametrize("case", WRONG)
 def test_what_the_loader_refuses_does_not_fit(case: str) -> None:
-    accepted = loads(*WRONG[case])
+    settings = WRONG[case].processes, WRONG[case].supervisor
 
-    assert fits(*WRONG[case]) is (accepted or case in UNSEEN)
+    assert fits(*settings) is (loads(*settings) or case in UNSEEN)
 
 
 @pytest.mark.parametrize("case", UNSEEN)
 def test_what_no_schema_can_see_is_told_by_the_loader(case: str) -> None:
-    assert fits(*WRONG[case])
-    assert not loads(*WRONG[case])
+    settings = WRONG[case].processes, WRONG[case].supervisor
+
+    assert fits(*settings)
+    assert not loads(*settings)
 
 
 def test_most_of_what_is_wrong_is_seen() -> None:
-    seen = [case for case in WRONG if not loads(*WRONG[case]) and case not in UNSEEN]
+    seen = [case for case in WRONG.values() if not fits(case.processes, case.supervisor)]
 
-    assert len(seen) > 70
+    assert len(seen) > 100
 
 
 def test_a_setting_of_another_name_is_refused() -> None:

@@ -1,10 +1,8 @@
-from pathlib import Path
-
+from tests.backends.odd import Odd
 from tests.settings import *
 
-PRODUCTION_PROCESSES = {"web": {"BACKEND": Path}}
+PRODUCTION_PROCESSES = {"web": {"BACKEND": Odd}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['BACKEND'] is <class 'pathlib._local.Path'>: expected str, got
-    type.
+PRODUCTION_PROCESSES['web']['BACKEND'] is <class 'tests.backends.odd.Odd'>: expected str, got type.
 """

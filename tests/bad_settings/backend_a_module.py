@@ -2,7 +2,8 @@ from tests.settings import *
 
 PRODUCTION_PROCESSES = {"web": {"BACKEND": "django_prodserver.backends.gunicorn"}}
 
+# A module is an attribute of its package once somebody has imported it.
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['BACKEND'] is 'django_prodserver.backends.gunicorn', which is not a
-    backend. Did you mean 'django_prodserver.backends.gunicorn.GunicornServer'?
+PRODUCTION_PROCESSES['web']['BACKEND'] is 'django_prodserver.backends.gunicorn', which [...].
+    Did you mean 'django_prodserver.backends.gunicorn.GunicornServer'?
 """
