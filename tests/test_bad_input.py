@@ -1,7 +1,7 @@
 """A mistake gets one clear sentence and exit status 1; nothing is started, and no traceback.
 
-What is wrong in the settings alone is in tests/bad_settings, see tests/test_bad_settings.py. Here is
-what depends on the command line, on the machine, or on what else is there.
+What is wrong in the settings alone is in tests/bad_settings, see tests/test_bad_settings.py. Here
+is what depends on the command line, on the machine, or on what else is there.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -24,6 +25,14 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
 from django_prodserver.checks import check_settings
+from django_prodserver.schema import (
+    Backoff,
+    HealthCheck,
+    ProcessSettings,
+    StartLimit,
+    SupervisorSettings,
+)
+from django_prodserver.values import fields_of
 from tests.corpus import NAMES, wrong
 from tests.inside import NOT_SET, refused
 from tests.running import QUICKSTART, ROOT
@@ -60,7 +69,19 @@ def test_wrong_settings_are_refused_with_their_message(name: str) -> None:
             assert refused(NOT_SET, *map(str, names)) == said
 
 
-def test_there_are_as_many_as_were_promised() -> None:
+def test_every_key_is_wrong_in_one_of_them() -> None:
+    lines = "\n".join(line for name in NAMES for line in wrong(name).lines)
+    process, supervisor = "PRODUCTION_PROCESSES['web']", "PRODUCTION_SUPERVISOR"
+    kinds = {
+        process: ProcessSettings,
+        f"{process}['START_LIMIT']": StartLimit,
+        f"{process}['BACKOFF']": Backoff,
+        f"{process}['HEALTHCHECK']": HealthCheck,
+        supervisor: SupervisorSettings,
+    }
+    places = [f"{where}['{key}']" for where, kind in kinds.items() for key in fields_of(kind)]
+
+    assert [place for place in places if not re.search(re.escape(place) + "( is|:)", lines)] == []
     assert len(NAMES) >= 100
 
 

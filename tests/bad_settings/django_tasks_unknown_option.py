@@ -1,0 +1,10 @@
+from examples.quickstart.quickstart.compat import TASKS_APPS, TASKS_BACKEND
+from tests.settings import *
+
+INSTALLED_APPS = ["django_prodserver", *TASKS_APPS]
+TASKS = {"default": {"BACKEND": TASKS_BACKEND}}
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "django-tasks", "ARGS": {"queues": "mail"}}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['ARGS']: db_worker: [...]--queues[...]
+"""
