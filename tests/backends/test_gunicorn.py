@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.functional.helpers import Run
-from tests.inside import GUNICORN, free_port
+from tests.inside import GUNICORN, free_port, refused
 from tests.running import Request, Site, get, wait_for_all
 
 pytestmark = pytest.mark.timeout(40)
@@ -24,9 +24,12 @@ has_control_socket = pytest.mark.skipif(
 )
 
 
+has_asgi_worker = tuple(map(int, version("gunicorn").split(".")[:2])) >= (25, 1)
+
+
 def gunicorn(port: int, **entry: Any) -> dict[str, Any]:
     arguments = {"bind": f"127.0.0.1:{port}", "workers": 2, **entry.pop("ARGS", {})}
-    return {"BACKEND": GUNICORN, "ARGS": arguments, **entry}
+    return {"BACKEND": GUNICORN, **entry, "ARGS": arguments}
 
 
 def start(site: Site, *names: str, **entry: Any) -> tuple[Run, int]:
@@ -157,3 +160,40 @@ def test_its_workers_die_with_the_supervisor(site: Site) -> None:
 
     assert len(descendants) >= 3
     assert psutil.wait_procs(descendants, timeout=10)[1] == []
+
+
+@pytest.mark.skipif(not has_asgi_worker, reason="this gunicorn has no ASGI worker yet")
+def test_its_asgi_worker_serves_the_asgi_application_and_finishes_the_request_in_hand(
+    site: Site,
+) -> None:
+    site.hold("slow")
+    run, port = start(site, BACKEND="gunicorn-asgi")
+    assert get(port, "/interface") == "ASGIRequest"
+    slow = Request(port, "/hold/slow")
+    run.wait_for("web.1", "slow in hand")
+    descendants = psutil.Process(run.pid).children(recursive=True)
+
+    run.signal(signal.SIGTERM)
+    run.wait_for("web.1", "Handling signal: term")
+    site.release("slow")
+
+    assert slow.answer() == "slow held"
+    assert run.end() == 0
+    assert len(descendants) == 3
+    assert any(line.startswith("web.1 stopped after") for line in run.said("system"))
+
+
+def test_another_worker_class_can_serve_the_asgi_application(site: Site) -> None:
+    arguments = {"worker-class": "uvicorn.workers.UvicornWorker"}
+    run, port = start(site, "web", BACKEND="gunicorn-asgi", ARGS=arguments)
+
+    assert get(port, "/interface") == "ASGIRequest"
+    assert run.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.skipif(has_asgi_worker, reason="this gunicorn has an ASGI worker")
+def test_without_an_asgi_worker_it_says_what_to_do() -> None:
+    assert refused({"web": {"BACKEND": "gunicorn-asgi"}}) == [
+        f"PRODUCTION_PROCESSES['web']['ARGS']: gunicorn {version('gunicorn')} has no worker class "
+        "'asgi'. Install gunicorn 25.1, or name another in worker-class."
+    ]

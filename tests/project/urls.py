@@ -14,6 +14,16 @@ def index(request):
     return HttpResponse(f"served by {os.getpid()}")
 
 
+def interface(request):
+    """`ASGIRequest` or `WSGIRequest`."""
+    return HttpResponse(type(request).__name__)
+
+
+def healthy(request):
+    os.write(1, b"asked how it is\n")
+    return HttpResponse("well")
+
+
 def argv(request):
     return HttpResponse(" ".join(sys.argv))
 
@@ -32,6 +42,8 @@ async def forever(request):
 
 urlpatterns = [
     path("", index),
+    path("interface", interface),
+    path("healthy", healthy),
     path("argv", argv),
     path("hold/<name>", hold),
     path("forever", forever),

@@ -7,6 +7,7 @@ BUILT_IN = {
     name: f"django_prodserver.backends.{path}"
     for name, path in {
         "gunicorn": "gunicorn.GunicornServer",
+        "gunicorn-asgi": "gunicorn.GunicornASGIServer",
         "uvicorn": "uvicorn.UvicornServer",
         "uvicorn-wsgi": "uvicorn.UvicornWSGIServer",
         "waitress": "waitress.WaitressServer",

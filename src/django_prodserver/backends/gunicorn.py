@@ -1,4 +1,4 @@
-"""gunicorn, serving the project's WSGI application: https://docs.gunicorn.org/"""
+"""gunicorn, serving the project's WSGI or ASGI application: https://docs.gunicorn.org/"""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any, ClassVar
 
 from django_prodserver.posix import kernel, notify
@@ -24,7 +25,7 @@ class GunicornServer(BaseServerBackend):
     environment = frozenset({"PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "XDG_RUNTIME_DIR"})
 
     def prep_server_args(self) -> Sequence[str]:
-        return [*self.args, application.wsgi()]
+        return [*self.args, self._served()]
 
     def start_server(self, *args: str) -> None:
         self._application(args, **self._hooks()).run()
@@ -32,10 +33,10 @@ class GunicornServer(BaseServerBackend):
     def preload(self) -> None:
         import_module("gunicorn.arbiter")
         import_module(self.parse().worker_class.__module__)
-        application.load(application.wsgi())
+        application.load(self._served())
 
     def problems(self) -> Iterator[Problem]:
-        yield from application.problems(application.wsgi())
+        yield from application.problems(self._served())
 
     def parse(self) -> Any:
         """Its configuration: of the arguments, the configuration file and the environment."""
@@ -61,9 +62,14 @@ class GunicornServer(BaseServerBackend):
     def _application(self, args: Sequence[str], **hooks: Any) -> Any:
         from ._gunicorn import Application
 
+        return Application(args, defaults=self._defaults(), **hooks)
+
+    def _defaults(self) -> dict[str, Any]:
         # Its own limit for requests in hand, 30 s, is to end before the supervisor's does.
-        limit = max(1, min(30, int(self.config["STOP_TIMEOUT"]) - 2))
-        return Application(args, defaults={"graceful_timeout": limit}, **hooks)
+        return {"graceful_timeout": max(1, min(30, int(self.config["STOP_TIMEOUT"]) - 2))}
+
+    def _served(self) -> str:
+        return application.wsgi()
 
     def _hooks(self) -> dict[str, Any]:
         if self.instance is None:
@@ -76,3 +82,24 @@ class GunicornServer(BaseServerBackend):
             "on_ready": lambda: notify.notify(address=address),
             "on_fork": lambda: kernel.die_with_parent(arbiter),
         }
+
+
+class GunicornASGIServer(GunicornServer):
+    """The same for the ASGI application, by gunicorn's own worker class for it."""
+
+    def parse(self) -> Any:
+        from gunicorn.workers import SUPPORTED_WORKERS
+
+        cfg = super().parse()
+        if cfg.settings["worker_class"].get() == "asgi" and "asgi" not in SUPPORTED_WORKERS:
+            complaint = f"gunicorn {version('gunicorn')} has no worker class 'asgi'"
+            raise ValueError(
+                f"{complaint}. Install gunicorn 25.1, or name another in worker-class."
+            )
+        return cfg
+
+    def _defaults(self) -> dict[str, Any]:
+        return {**super()._defaults(), "worker_class": "asgi"}
+
+    def _served(self) -> str:
+        return application.asgi()
