@@ -86,6 +86,8 @@ EXCEPTIONS = {
     # A program that Python turns into must not inherit what Python ignores.
     ("backends/command.py", "signal.signal"),
     ("backends/command.py", "os.execvp"),
+    # A worker that was forked must not keep the handlers of its leader.
+    ("backends/_granian.py", "signal.signal"),
     # A child ends as an interpreter of its own would: its threads are joined.
     ("posix/child.py", "threading"),
     ("posix/child.py", "threading._shutdown"),

@@ -193,7 +193,8 @@ def test_another_worker_class_can_serve_the_asgi_application(site: Site) -> None
 
 @pytest.mark.skipif(has_asgi_worker, reason="this gunicorn has an ASGI worker")
 def test_without_an_asgi_worker_it_says_what_to_do() -> None:
-    assert refused({"web": {"BACKEND": "gunicorn-asgi"}}) == [
-        f"PRODUCTION_PROCESSES['web']['ARGS']: gunicorn {version('gunicorn')} has no worker class "
-        "'asgi'. Install gunicorn 25.1, or name another in worker-class."
-    ]
+    (line,) = refused({"web": {"BACKEND": "gunicorn-asgi"}})
+
+    assert (
+        f"gunicorn {version('gunicorn')} has no worker class 'asgi'. Install gunicorn 25.1" in line
+    )

@@ -10,6 +10,8 @@ BUILT_IN = {
         "gunicorn-asgi": "gunicorn.GunicornASGIServer",
         "uvicorn": "uvicorn.UvicornServer",
         "uvicorn-wsgi": "uvicorn.UvicornWSGIServer",
+        "granian": "granian.GranianASGIServer",
+        "granian-wsgi": "granian.GranianWSGIServer",
         "waitress": "waitress.WaitressServer",
         "celery": "celery.CeleryWorker",
         "celery-beat": "celery.CeleryBeat",

@@ -91,7 +91,8 @@ class GunicornASGIServer(GunicornServer):
         from gunicorn.workers import SUPPORTED_WORKERS
 
         cfg = super().parse()
-        if cfg.settings["worker_class"].get() == "asgi" and "asgi" not in SUPPORTED_WORKERS:
+        known: Any = SUPPORTED_WORKERS  # Its stubs are those of the newest.
+        if cfg.settings["worker_class"].get() == "asgi" and "asgi" not in known:
             complaint = f"gunicorn {version('gunicorn')} has no worker class 'asgi'"
             raise ValueError(
                 f"{complaint}. Install gunicorn 25.1, or name another in worker-class."

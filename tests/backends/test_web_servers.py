@@ -1,0 +1,102 @@
+"""What holds for every web server that has come after gunicorn, uvicorn and waitress."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from subprocess import STDOUT
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.inside import free_port, listener, refused
+from tests.running import Request, Site, get
+
+pytestmark = pytest.mark.timeout(60)
+
+INTERFACES = {
+    "granian": "ASGIRequest",
+    "granian-wsgi": "WSGIRequest",
+}
+# They have processes of their own.
+LEADERS = ["granian", "granian-wsgi"]
+# The last line before they listen, or the first after it.
+STARTED = {"granian": "Started worker", "hypercorn": "Running on", "daphne": "Listening on TCP"}
+HEALTHCHECK = {"HTTP": "/healthy", "INTERVAL": 0.2}
+
+
+def server(name: str, port: int, **entry: Any) -> dict[str, Any]:
+    where = {"bind": f"127.0.0.1:{port}"} if name.startswith("hypercorn") else {"port": port}
+    arguments = {**where, **entry.pop("ARGS", {})}
+    return {"BACKEND": name, "ARGS": arguments, "STOP_TIMEOUT": 10, **entry}
+
+
+def wait_until_it_listens(port: int) -> None:
+    """A matter of microseconds, once it has said what it says last."""
+    while True:
+        with socket.socket() as client:
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                return
+
+
+def test_each_serves_is_asked_how_it_is_and_finishes_the_request_in_hand(site: Site) -> None:
+    """A health check needs no more than a path: where the server listens is known."""
+    ports = {name: free_port() for name in INTERFACES}
+    site.hold(*ports)
+    run = site({name: server(name, port, HEALTHCHECK=HEALTHCHECK) for name, port in ports.items()})
+    run.wait_for("system", f"all {len(ports)} ready")
+    served = {name: get(port, "/interface") for name, port in ports.items()}
+    run.wait_for_each({f"{name}.1": "asked how it is" for name in ports})
+    slow = {name: Request(port, f"/hold/{name}") for name, port in ports.items()}
+    run.wait_for_each({f"{name}.1": f"{name} in hand" for name in ports})
+
+    run.signal(signal.SIGTERM)
+    run.wait_for("system", "SIGTERM received")
+    for name, request in slow.items():
+        site.release(name)
+        assert request.answer() == f"{name} held"
+
+    assert run.end() == 0
+    assert served == INTERFACES
+    for name in ports:
+        assert any(line.startswith(f"{name}.1 stopped after") for line in run.said("system"))
+
+
+@pytest.mark.parametrize("name", INTERFACES)
+def test_alone_it_ends_as_it_does_from_its_own_command_line(site: Site, name: str) -> None:
+    port = free_port()
+    run = site({"web": server(name, port)}, "web", stderr=STDOUT)
+    run.wait_for("", STARTED[name.partition("-")[0]])
+    wait_until_it_listens(port)
+
+    assert get(port, "/interface") == INTERFACES[name]
+    assert run.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("name", INTERFACES)
+def test_what_is_wrong_is_said_before_anything_starts(name: str) -> None:
+    """A wrong option by its own parser; an address that is taken, or wanted twice, by us."""
+    (line,) = refused({"web": server(name, 0, ARGS={"unknown-option": True})})
+    assert line.startswith("PRODUCTION_PROCESSES['web']['ARGS']: ")
+    assert "--unknown-option" in line
+
+    port = free_port()
+    (line,) = refused({"one": server(name, port), "other": server(name, port)})
+    assert f"cannot both listen at 127.0.0.1:{port}" in line
+
+    with listener() as address:
+        (line,) = refused({"web": server(name, int(address.rpartition(":")[2]))})
+    assert f"cannot listen at {address}: Address already in use" in line
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
+def test_their_workers_die_with_the_supervisor(site: Site) -> None:
+    run = site({name: server(name, free_port(), ARGS={"workers": 2}) for name in LEADERS})
+    run.wait_for("system", f"all {len(LEADERS)} ready")
+    descendants = psutil.Process(run.pid).children(recursive=True)
+
+    assert run.end(signal.SIGKILL) == -signal.SIGKILL
+
+    assert len(descendants) >= 3 * len(LEADERS)
+    assert psutil.wait_procs(descendants, timeout=10)[1] == []
