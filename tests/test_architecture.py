@@ -88,6 +88,8 @@ EXCEPTIONS = {
     ("backends/command.py", "os.execvp"),
     # A worker that was forked must not keep the handlers of its leader.
     ("backends/_granian.py", "signal.signal"),
+    # One that is sent SIGTERM beside the event that it waits for finishes what it has in hand.
+    ("backends/_hypercorn.py", "signal.signal"),
     # A child ends as an interpreter of its own would: its threads are joined.
     ("posix/child.py", "threading"),
     ("posix/child.py", "threading._shutdown"),

@@ -18,9 +18,11 @@ pytestmark = pytest.mark.timeout(60)
 INTERFACES = {
     "granian": "ASGIRequest",
     "granian-wsgi": "WSGIRequest",
+    "hypercorn": "ASGIRequest",
+    "hypercorn-wsgi": "WSGIRequest",
 }
 # They have processes of their own.
-LEADERS = ["granian", "granian-wsgi"]
+LEADERS = ["granian", "granian-wsgi", "hypercorn", "hypercorn-wsgi"]
 # The last line before they listen, or the first after it.
 STARTED = {"granian": "Started worker", "hypercorn": "Running on", "daphne": "Listening on TCP"}
 HEALTHCHECK = {"HTTP": "/healthy", "INTERVAL": 0.2}

@@ -12,6 +12,8 @@ BUILT_IN = {
         "uvicorn-wsgi": "uvicorn.UvicornWSGIServer",
         "granian": "granian.GranianASGIServer",
         "granian-wsgi": "granian.GranianWSGIServer",
+        "hypercorn": "hypercorn.HypercornServer",
+        "hypercorn-wsgi": "hypercorn.HypercornWSGIServer",
         "waitress": "waitress.WaitressServer",
         "celery": "celery.CeleryWorker",
         "celery-beat": "celery.CeleryBeat",

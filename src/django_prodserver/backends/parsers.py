@@ -32,8 +32,9 @@ def _no_options() -> Iterable[str]:
 def quietly(program: str, options: Callable[[], Iterable[str]] = _no_options) -> Iterator[None]:
     """Turn a command-line parser that prints its complaint and exits into a ValueError with it.
 
-    Where the complaint is of an option that is unknown, the nearest of `options` is named. Raises
-    PrintsOnly where it was no complaint.
+    Where the complaint is of an option that is unknown, the nearest of `options` is named, or of
+    those in the usage that the parser has printed before. Raises PrintsOnly where it was no
+    complaint.
     """
     said = io.StringIO()
     try:
@@ -44,7 +45,8 @@ def quietly(program: str, options: Callable[[], Iterable[str]] = _no_options) ->
             raise PrintsOnly(program) from None
         lines = [line.strip() for line in said.getvalue().splitlines() if line.strip()]
         complaint = lines[-1] if lines else f"{program} exits with {end.code}"
-        raise ValueError(f"{complaint}{meant(complaint, options())}") from None
+        known = [*options(), *_OPTION.findall(" ".join(lines[:-1]))]
+        raise ValueError(f"{complaint}{meant(complaint, known)}") from None
 
 
 def by_argparse(parser: ArgumentParser, args: Sequence[str], program: str) -> Namespace:

@@ -1,0 +1,117 @@
+"""hypercorn's command line with our hooks; imports hypercorn."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+import hypercorn.__main__
+
+from django_prodserver.posix import kernel, notify
+
+# Where each class of workers has its functions.
+WORKER_CLASSES = {
+    "asyncio": "hypercorn.asyncio.run",
+    "uvloop": "hypercorn.asyncio.run",
+    "trio": "hypercorn.trio.run",
+}
+
+command_line: Any = hypercorn.__main__
+
+
+def main(args: Sequence[str], graceful_timeout: int) -> int:
+    """Run it as its command line does, except that requests in hand have so many seconds."""
+    original = command_line.run
+
+    def run(config: Any) -> Any:
+        if "graceful_timeout" not in vars(config):
+            config.graceful_timeout = graceful_timeout
+        module = import_module(WORKER_CLASSES[config.worker_class])
+        if config.workers == 0:
+            with _replaced(module, "raise_shutdown", _announcing(module.raise_shutdown)):
+                return original(config)
+        with _replaced(module, f"{config.worker_class}_worker", partial(_work, module.__name__)):
+            return original(config)
+
+    with _replaced(command_line, "run", run):
+        status: int = command_line.main(list(args))
+        return status
+
+
+def configuration(args: Sequence[str]) -> Any:
+    """What its command line makes of the arguments; its parser is a local variable of it."""
+    argv = ["hypercorn", *args]  # That is whose name its complaints begin with.
+    with _replaced(sys, "argv", argv), _replaced(command_line, "run", lambda config: config):
+        return command_line.main(list(args))
+
+
+def load(config: Any) -> None:
+    """Import what it needs to serve with this configuration."""
+    import_module(WORKER_CLASSES[config.worker_class])
+
+
+def _work(module_name: str, config: Any, shutdown_event: Any, sockets: Any) -> None:
+    """Be a worker, in a fresh interpreter that hypercorn has started for it."""
+    leader = multiprocessing.parent_process()
+    assert leader is not None
+    assert leader.pid is not None
+    kernel.die_with_parent(leader.pid)
+    module: Any = import_module(module_name)
+    module.raise_shutdown = _announcing(module.raise_shutdown)
+    work = getattr(module, f"{config.worker_class}_worker")
+    work(config, sockets, _AskedToEnd(shutdown_event))
+
+
+class _AskedToEnd:
+    """The event that all workers of hypercorn wait for; SIGTERM sets it for this one, too.
+
+    As soon as one of them has ended, hypercorn sends that to the others. Its default action would
+    kill them in the middle of a request.
+    """
+
+    def __init__(self, event: Any) -> None:
+        self._event = event
+        self._terminated = False
+        signal.signal(signal.SIGTERM, self._terminate)
+
+    def is_set(self) -> bool:
+        return self._terminated or bool(self._event.is_set())
+
+    def _terminate(self, number: int, frame: Any) -> None:
+        self._terminated = True
+
+
+def _announcing(raise_shutdown: Any) -> Any:
+    """What hypercorn waits in for its end, from when its lifespan has started and it listens."""
+
+    async def announce_and_wait(event: Any) -> None:
+        notify.notify()
+        try:
+            await raise_shutdown(event)
+        finally:
+            # Since Python 3.12 this waits for the connections, for ever; hypercorn counts on what
+            # it did before, and waits with its own limit thereafter. This process ends now.
+            # https://github.com/pgjones/hypercorn/issues/308
+            asyncio.Server.wait_closed = _at_once  # type: ignore[method-assign]
+
+    return announce_and_wait
+
+
+async def _at_once(server: asyncio.Server) -> None: ...
+
+
+@contextmanager
+def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+    original = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, original)

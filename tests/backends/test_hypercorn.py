@@ -1,0 +1,168 @@
+"""The real hypercorn: what is its own. The rest is in test_web_servers.py."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from django_prodserver.backends.hypercorn import HypercornServer
+from tests.inside import free_port, refused
+from tests.running import Request, Site, get
+
+pytestmark = pytest.mark.timeout(40)
+
+
+def hypercorn(port: int, **entry: Any) -> dict[str, Any]:
+    arguments = {"bind": f"127.0.0.1:{port}", **entry.pop("ARGS", {})}
+    return {"BACKEND": "hypercorn", "ARGS": arguments, **entry}
+
+
+def asked(**args: Any) -> HypercornServer:
+    return HypercornServer(ARGS=args, ENV={}, STOP_TIMEOUT=25.0, REPLICAS=1)
+
+
+def test_a_worker_finishes_its_request_although_another_has_ended(site: Site) -> None:
+    """hypercorn sends SIGTERM to the others then, by which its own workers die."""
+    port = free_port()
+    site.hold("slow")
+    run = site({"web": hypercorn(port, ARGS={"workers": 2})})
+    run.wait_for("system", "all 1 ready")
+    slow = Request(port, "/hold/slow")
+    run.wait_for("web.1", "slow in hand")
+    (leader,) = psutil.Process(run.pid).children()
+    workers = [child for child in leader.children() if "spawn_main" in " ".join(child.cmdline())]
+    assert len(workers) == 2
+
+    run.signal(signal.SIGTERM)
+    gone: list[psutil.Process] = []
+    while not gone:
+        gone, _ = psutil.wait_procs(workers, timeout=1)
+    run.wait_for("system", "still running: web.1")
+    site.release("slow")
+
+    assert slow.answer() == "slow held"
+    assert run.end() == 0
+
+
+def test_without_workers_it_serves_in_the_forked_process(site: Site, tmp_path: Path) -> None:
+    """And ends with 0 after as many requests as it is told: it has nobody to replace it."""
+    port = free_port()
+    site.hold("slow")
+    run = site({"web": hypercorn(port, ARGS={"workers": 0})})
+    pid = run.wait_for("system", r"web\.1 ready after .* \(pid (\d+)\)")[1]
+    assert get(port) == f"served by {pid}"
+    slow = Request(port, "/hold/slow")
+    run.wait_for("web.1", "slow in hand")
+    run.signal(signal.SIGTERM)
+    run.wait_for("system", "SIGTERM received")
+    site.release("slow")
+    assert slow.answer() == "slow held"
+    assert run.end() == 0
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        run = site(
+            {"web": hypercorn(port, ARGS={"workers": 0, "max-requests": 1})},
+            "web",
+            env={"NOTIFY_SOCKET": str(tmp_path / "notify")},
+        )
+        assert systemd.recv(100) == b"READY=1"
+    for _ in range(2):
+        assert get(port).startswith("served by ")
+    assert run.end() == 0
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_request_without_end_is_cancelled_within_the_stop_timeout(
+    site: Site, workers: int
+) -> None:
+    port = free_port()
+    run = site({"web": hypercorn(port, ARGS={"workers": workers}, STOP_TIMEOUT=3)})
+    run.wait_for("system", "all 1 ready")
+    with Request(port, "/forever"):
+        run.wait_for("web.1", "forever")
+
+        assert run.end(signal.SIGTERM) == 0
+
+    assert any(line.startswith("web.1 stopped after") for line in run.said("system"))
+
+
+def test_it_is_not_ready_before_the_application_is_loaded_and_a_status_of_0_is_a_failure(
+    site: Site,
+) -> None:
+    """So does hypercorn end where its worker cannot load the application."""
+    entry = {**hypercorn(free_port()), "BACKEND": "hypercorn-wsgi"}
+    run = site({"web": entry}, supervisor={"WSGI_APPLICATION": "late.application"})
+
+    assert run.end() == 1
+
+    said = run.said("system")
+    assert not any("web.1 ready" in line for line in said)
+    assert any("web.1 exited with status 0" in line for line in said)
+
+
+def test_what_its_configuration_file_says_counts(site: Site) -> None:
+    """Its limit for requests in hand, and where it listens."""
+    port = free_port()
+    source = f"bind = 'localhost:{port}'\ngraceful_timeout = 1\nworkers = 0\n"
+    entry = {"BACKEND": "hypercorn", "ARGS": {"config": "file:limits.py"}}
+    check = {"HTTP": "/healthy", "INTERVAL": 0.2}
+    run = site({"web": {**entry, "HEALTHCHECK": check}}, files={"limits.py": source})
+    run.wait_for("web.1", "asked how it is")
+    with Request(port, "/forever"):
+        run.wait_for("web.1", "forever")
+
+        assert run.end(signal.SIGTERM) == 0
+
+    stopped = run.said("system")[-2]
+    assert re.fullmatch(r"web\.1 stopped after 1\.\d+ s", stopped)
+
+
+def test_where_it_listens() -> None:
+    binds = ["[::1]:8001", "localhost", "example.org:8002", "unix:/run/web", "fd://3"]
+
+    some = asked(bind=binds, workers=2).addresses()
+
+    assert asked().addresses() == [(("127.0.0.1", 8000), False)]
+    assert some == [
+        (("::1", 8001), True),
+        (("localhost", 8000), True),
+        (("example.org", 8002), True),
+        ("/run/web", False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "recycles"),
+    [
+        ({}, False),
+        ({"max-requests": 5}, False),
+        ({"workers": 0}, False),
+        ({"workers": 0, "max-requests": 5}, True),
+        ({"workers": 0, "max-requests": "many"}, False),
+        ({"workers": 0, "max-requests": 5, "help": True}, False),
+    ],
+)
+def test_without_workers_and_with_a_limit_of_requests_it_is_to_be_started_anew(
+    args: dict[str, Any], recycles: bool
+) -> None:
+    assert asked(**args).recycles() is recycles
+
+
+def test_what_it_does_not_know_is_said_with_what_there_is() -> None:
+    (option,) = refused({"web": hypercorn(8000, ARGS={"grateful-timeout": 3})})
+    (worker_class,) = refused({"web": hypercorn(8000, ARGS={"worker-class": "gevent"})})
+
+    assert option.endswith(
+        "hypercorn: error: unrecognized arguments: --grateful-timeout=3. "
+        "Did you mean '--graceful-timeout'?"
+    )
+    assert worker_class.endswith(
+        "hypercorn: there is no worker class 'gevent'. Known: asyncio, uvloop, trio"
+    )
