@@ -20,6 +20,7 @@ INTERFACES = {
     "granian-wsgi": "WSGIRequest",
     "hypercorn": "ASGIRequest",
     "hypercorn-wsgi": "WSGIRequest",
+    "daphne": "ASGIRequest",
 }
 # They have processes of their own.
 LEADERS = ["granian", "granian-wsgi", "hypercorn", "hypercorn-wsgi"]
@@ -90,6 +91,45 @@ def test_what_is_wrong_is_said_before_anything_starts(name: str) -> None:
     with listener() as address:
         (line,) = refused({"web": server(name, int(address.rpartition(":")[2]))})
     assert f"cannot listen at {address}: Address already in use" in line
+
+
+@pytest.mark.parametrize("name", INTERFACES)
+def test_its_preload_leaves_no_thread_and_no_descriptor(site: Site, name: str) -> None:
+    """What is forked from there would share it."""
+    source = f"""
+        import threading
+
+        import django
+        import psutil
+
+        django.setup()
+
+        from django.utils.module_loading import import_string
+
+        from django_prodserver.backends import BUILT_IN
+
+        def opened():
+            me = psutil.Process()
+            return me.num_fds(), me.num_threads(), threading.active_count()
+
+        before = opened()
+        server = import_string(BUILT_IN[{name!r}])(ARGS={{}}, STOP_TIMEOUT=25.0, REPLICAS=1)
+        server.parse()
+        server.addresses()
+        server.preload()
+        print(opened() == before, before, opened())
+    """
+    run = site(
+        {"web": server(name, 0)},
+        "any",
+        program=("-W", "ignore", "ask.py"),
+        files={"ask.py": source},
+        env={"DJANGO_SETTINGS_MODULE": "settings"},
+        stderr=STDOUT,
+    )
+
+    run.wait_for("", r"^True")
+    assert run.end() == 0
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")

@@ -24,6 +24,10 @@ def healthy(request):
     return HttpResponse("well")
 
 
+def large(request):
+    return HttpResponse(b"x" * 50_000_000)
+
+
 def argv(request):
     return HttpResponse(" ".join(sys.argv))
 
@@ -44,6 +48,7 @@ urlpatterns = [
     path("", index),
     path("interface", interface),
     path("healthy", healthy),
+    path("large", large),
     path("argv", argv),
     path("hold/<name>", hold),
     path("forever", forever),

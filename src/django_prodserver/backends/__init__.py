@@ -14,6 +14,7 @@ BUILT_IN = {
         "granian-wsgi": "granian.GranianWSGIServer",
         "hypercorn": "hypercorn.HypercornServer",
         "hypercorn-wsgi": "hypercorn.HypercornWSGIServer",
+        "daphne": "daphne.DaphneServer",
         "waitress": "waitress.WaitressServer",
         "celery": "celery.CeleryWorker",
         "celery-beat": "celery.CeleryBeat",

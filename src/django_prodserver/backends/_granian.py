@@ -16,7 +16,7 @@ from django_prodserver.posix import kernel
 command_line: Any = granian.cli
 
 
-class Server(granian.Granian):  # type: ignore[misc]
+class Server(granian.Granian):  # type: ignore[misc, valid-type]
     """granian's server, whose workers die with the process that has started them."""
 
     def serve(self) -> None:

@@ -99,7 +99,8 @@ def _announcing(raise_shutdown: Any) -> Any:
             # Since Python 3.12 this waits for the connections, for ever; hypercorn counts on what
             # it did before, and waits with its own limit thereafter. This process ends now.
             # https://github.com/pgjones/hypercorn/issues/308
-            asyncio.Server.wait_closed = _at_once  # type: ignore[method-assign]
+            server: Any = asyncio.Server
+            server.wait_closed = _at_once
 
     return announce_and_wait
 

@@ -1,0 +1,132 @@
+"""The real daphne: what is its own. The rest is in test_web_servers.py."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+from typing import Any
+
+import psutil
+import pytest
+
+from django_prodserver.backends.daphne import DaphneServer
+from tests.inside import free_port, refused
+from tests.running import Request, Site, get
+
+pytestmark = pytest.mark.timeout(40)
+
+
+def daphne(port: int, **entry: Any) -> dict[str, Any]:
+    return {"BACKEND": "daphne", "ARGS": {"port": port}, **entry}
+
+
+def asked(*args: str) -> list[Any]:
+    server = DaphneServer(ARGS=list(args), STOP_TIMEOUT=25.0, REPLICAS=1)
+    return [where.at for where in server.addresses()]
+
+
+def test_a_request_without_end_is_cancelled_within_the_stop_timeout(site: Site) -> None:
+    port = free_port()
+    run = site({"web": daphne(port, STOP_TIMEOUT=3)})
+    run.wait_for("system", "all 1 ready")
+    with Request(port, "/forever"):
+        run.wait_for("web.1", "forever")
+
+        assert run.end(signal.SIGTERM) == 0
+
+    assert any(line.startswith("web.1 stopped after 1.") for line in run.said("system"))
+
+
+def test_what_is_written_is_sent_before_it_ends(site: Site) -> None:
+    """The application is done with a response long before a slow client has it."""
+    port = free_port()
+    run = site({"web": daphne(port)})
+    run.wait_for("system", "all 1 ready")
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    client.request("GET", "/large")
+    response = client.getresponse()
+
+    run.signal(signal.SIGTERM)
+    run.wait_for("system", "still running: web.1")
+
+    assert len(response.read()) == 50_000_000
+    assert run.end() == 0
+    client.close()
+
+
+def test_a_kept_connection_is_closed_after_the_request_in_hand(site: Site) -> None:
+    port = free_port()
+    site.hold("slow")
+    run = site({"web": daphne(port)})
+    run.wait_for("system", "all 1 ready")
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    client.request("GET", "/")
+    assert client.getresponse().read().startswith(b"served by ")
+    client.request("GET", "/hold/slow")
+    run.wait_for("web.1", "slow in hand")
+
+    run.signal(signal.SIGTERM)
+    run.wait_for("system", "SIGTERM received")
+    site.release("slow")
+
+    assert client.getresponse().read() == b"slow held"
+    assert client.sock is None or client.sock.recv(1) == b""
+    assert run.end() == 0
+    client.close()
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="epoll is of Linux")
+def test_where_the_project_has_a_reactor_each_process_gets_its_own(site: Site) -> None:
+    """With "daphne" in INSTALLED_APPS the supervisor has one: an epoll object that all share."""
+    ports = {name: free_port() for name in ("one", "other")}
+    site.hold(*ports)
+    run = site(
+        {name: daphne(port) for name, port in ports.items()},
+        supervisor={"SETTINGS": {"INSTALLED_APPS": ["daphne"]}},
+    )
+    run.wait_for("system", "all 2 ready")
+    slow = {name: Request(port, f"/hold/{name}") for name, port in ports.items()}
+    run.wait_for_each({f"{name}.1": f"{name} in hand" for name in ports})
+
+    run.signal(signal.SIGTERM)
+    run.wait_for("system", "SIGTERM received")
+    for name, request in slow.items():
+        site.release(name)
+        assert request.answer() == f"{name} held"
+
+    assert run.end() == 0
+
+
+def test_without_a_free_address_it_fails_with_its_own_status(site: Site) -> None:
+    port = free_port()
+    run = site({"web": daphne(port)})
+    run.wait_for("system", "all 1 ready")
+
+    second = site({"web": {"BACKEND": "daphne", "ARGS": {"e": f"tcp:port={port}"}}}, "web")
+
+    assert second.end() == 1
+    assert get(port).startswith("served by ")
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_where_it_listens() -> None:
+    assert asked() == [("127.0.0.1", 8000)]
+    assert asked("-p", "0") == [("127.0.0.1", 0)]
+    assert asked("-b", "[::1]") == [("::1", 8000)]
+    assert asked("--fd", "3") == []
+    assert asked("-u", "/run/web", "-p", "81") == ["/run/web", ("127.0.0.1", 81)]
+    assert asked("-e", "tcp:82") == [("", 82)]
+    assert asked("-e", r"tcp:port=83:interface=\:\:1") == [("::1", 83)]
+    assert asked("-e", "ssl:443:privateKey=key.pem", "-e", "unix:/run/web:mode=660") == [
+        ("", 443),
+        "/run/web",
+    ]
+    assert asked("-e", "systemd:domain=INET:index=0") == []
+
+
+def test_an_unknown_option_is_answered_with_the_nearest_one() -> None:
+    (line,) = refused({"web": daphne(8000, ARGS={"http-timeouts": 3})})
+
+    assert line.endswith(
+        "daphne: error: unrecognized arguments: --http-timeouts=3. Did you mean '--http-timeout'?"
+    )
