@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import re
 import signal
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -85,8 +87,11 @@ def test_where_the_project_has_a_reactor_each_process_gets_its_own(site: Site) -
         supervisor={"SETTINGS": {"INSTALLED_APPS": ["daphne"]}},
     )
     run.wait_for("system", "all 2 ready")
+    pids = [get(port).split()[-1] for port in ports.values()]
     slow = {name: Request(port, f"/hold/{name}") for name, port in ports.items()}
     run.wait_for_each({f"{name}.1": f"{name} in hand" for name in ports})
+    listens = [listening(port) for port in ports.values()]
+    polled = [polled_by(pid) for pid in pids]
 
     run.signal(signal.SIGTERM)
     run.wait_for("system", "SIGTERM received")
@@ -95,6 +100,23 @@ def test_where_the_project_has_a_reactor_each_process_gets_its_own(site: Site) -
         assert request.answer() == f"{name} held"
 
     assert run.end() == 0
+    assert [listens[0] in by for by in polled] == [True, False]
+    assert [listens[1] in by for by in polled] == [False, True]
+
+
+def listening(port: int) -> int:
+    """The inode of the socket that listens there (proc_net(5), state 0A)."""
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        _, address, _, state, *_, inode = line.split()[:10]
+        if address.endswith(f":{port:04X}") and state == "0A":
+            return int(inode)
+    raise AssertionError(f"nobody listens at {port}")
+
+
+def polled_by(pid: str) -> set[int]:
+    """The inodes of all that its epoll objects watch (proc(5), /proc/pid/fdinfo)."""
+    described = [file.read_text() for file in Path(f"/proc/{pid}/fdinfo").iterdir()]
+    return {int(inode, 16) for text in described for inode in re.findall(r"ino:(\w+)", text)}
 
 
 def test_without_a_free_address_it_fails_with_its_own_status(site: Site) -> None:
