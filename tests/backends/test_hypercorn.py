@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from django_prodserver.backends.hypercorn import HypercornServer
+from tests.functional.helpers import gone
 from tests.inside import free_port, refused
 from tests.running import Request, Site, get
 
@@ -40,9 +41,8 @@ def test_a_worker_finishes_its_request_although_another_has_ended(site: Site) ->
     assert len(workers) == 2
 
     run.signal(signal.SIGTERM)
-    gone: list[psutil.Process] = []
-    while not gone:
-        gone, _ = psutil.wait_procs(workers, timeout=1)
+    while not any(gone(worker.pid) for worker in workers):
+        psutil.wait_procs(workers, timeout=0.1)
     run.wait_for("system", "still running: web.1")
     site.release("slow")
 
