@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -23,8 +22,9 @@ class Config(uvicorn.Config):
     def load(self) -> None:
         """Called last thing before the server starts, in the process that will serve."""
         super().load()
-        if multiprocessing.parent_process() is not None:
-            kernel.die_with_parent(os.getppid())
+        leader = multiprocessing.parent_process()
+        if leader is not None and leader.pid is not None:
+            kernel.die_with_parent(leader.pid)
         _announce(uvicorn.Server)
 
 

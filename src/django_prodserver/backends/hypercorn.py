@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from importlib import import_module
 from typing import Any, ClassVar
 
 from . import application
 from .base import Address, BaseServerBackend, Problem
-from .parsers import PrintsOnly, quietly
+from .parsers import PrintsOnly, options_in_help, quietly
 
 DEFAULT_PORT = 8000
 
@@ -41,7 +42,8 @@ class HypercornServer(BaseServerBackend):
         """Its configuration: of the arguments and the configuration file."""
         from . import _hypercorn
 
-        with quietly("hypercorn"):
+        print_help = partial(_hypercorn.configuration, ["--help"])
+        with quietly("hypercorn", partial(options_in_help, print_help)):
             config = _hypercorn.configuration(self.prep_server_args())
         if config.worker_class not in _hypercorn.WORKER_CLASSES:
             known = ", ".join(_hypercorn.WORKER_CLASSES)

@@ -7,7 +7,7 @@ import os
 import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any, Callable
 
 from django.core.management.base import CommandError
@@ -32,9 +32,8 @@ def _no_options() -> Iterable[str]:
 def quietly(program: str, options: Callable[[], Iterable[str]] = _no_options) -> Iterator[None]:
     """Turn a command-line parser that prints its complaint and exits into a ValueError with it.
 
-    Where the complaint is of an option that is unknown, the nearest of `options` is named, or of
-    those in the usage that the parser has printed before. Raises PrintsOnly where it was no
-    complaint.
+    Where the complaint is of an option that is unknown, the nearest of `options` is named. Raises
+    PrintsOnly where it was no complaint.
     """
     said = io.StringIO()
     try:
@@ -45,8 +44,7 @@ def quietly(program: str, options: Callable[[], Iterable[str]] = _no_options) ->
             raise PrintsOnly(program) from None
         lines = [line.strip() for line in said.getvalue().splitlines() if line.strip()]
         complaint = lines[-1] if lines else f"{program} exits with {end.code}"
-        known = [*options(), *_OPTION.findall(" ".join(lines[:-1]))]
-        raise ValueError(f"{complaint}{meant(complaint, known)}") from None
+        raise ValueError(f"{complaint}{meant(complaint, options())}") from None
 
 
 def by_argparse(parser: ArgumentParser, args: Sequence[str], program: str) -> Namespace:
@@ -79,6 +77,14 @@ def by_click(
         raise ValueError(complaint) from None
     options: dict[str, Any] = parsed.params
     return options
+
+
+def options_in_help(print_help: Callable[[], object]) -> Iterable[str]:
+    """The options that a program's own help names, where its parser cannot be asked."""
+    said = io.StringIO()
+    with redirect_stdout(said), suppress(SystemExit):
+        print_help()
+    return _OPTION.findall(said.getvalue())
 
 
 def meant(complaint: str, options: Iterable[str]) -> str:
