@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
+from pathlib import Path
+
 SECRET_KEY = "for tests"
 INSTALLED_APPS = ["django_prodserver"]
 ROOT_URLCONF = "tests.project.urls"
@@ -10,3 +13,9 @@ ASGI_APPLICATION = "tests.project.asgi.application"
 ALLOWED_HOSTS = ["*"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 USE_TZ = True
+
+# What differs between releases of django-tasks. Not by an import: the package makes a Celery app,
+# and sets DJANGO_SETTINGS_MODULE for all that is started thereafter.
+_quickstart = Path(__file__).parent.parent / "examples" / "quickstart" / "quickstart"
+_compat = runpy.run_path(str(_quickstart / "compat.py"))
+TASKS_APPS, TASKS_BACKEND = _compat["TASKS_APPS"], _compat["TASKS_BACKEND"]

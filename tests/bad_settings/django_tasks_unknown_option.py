@@ -1,4 +1,3 @@
-from examples.quickstart.quickstart.compat import TASKS_APPS, TASKS_BACKEND
 from tests.settings import *
 
 INSTALLED_APPS = ["django_prodserver", *TASKS_APPS]
