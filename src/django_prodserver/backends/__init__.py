@@ -18,6 +18,8 @@ BUILT_IN = {
         "waitress": "waitress.WaitressServer",
         "celery": "celery.CeleryWorker",
         "celery-beat": "celery.CeleryBeat",
+        "rq": "rq.RQWorker",
+        "rq-scheduler": "rq.RQScheduler",
         "django-tasks": "django_tasks.DjangoTasksWorker",
         "command": "command.ManagementCommand",
         "shell": "command.ShellCommand",

@@ -1,0 +1,227 @@
+"""The real worker and scheduler of RQ, as django-rq starts them, alone and supervised."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from redis import Redis
+
+from tests.functional.helpers import Run
+from tests.running import Site
+
+pytestmark = pytest.mark.timeout(60)
+
+linux_only = pytest.mark.skipif(
+    not psutil.LINUX, reason="only Linux lets processes die with their parent"
+)
+
+
+# As RQ has it up to 2.0, and since.
+STARTED = re.compile(r"Worker (?:rq:worker:)?(\S+?):? started with PID")
+
+
+def project(redis: str) -> dict[str, Any]:
+    """What a project with django-rq has in its settings, beside the processes."""
+    queues = {name: {"URL": redis} for name in ("default", "high")}
+    return {"supervisor": {"SETTINGS": {"INSTALLED_APPS": ["django_rq"], "RQ_QUEUES": queues}}}
+
+
+def worker(**entry: Any) -> dict[str, Any]:
+    return {"worker": {"BACKEND": "rq", **entry}}
+
+
+def wait_for(run: Run, *patterns: str) -> None:
+    """Read on until each has been said, by whomever: any of the workers takes a job."""
+    waiting = set(patterns)
+    while waiting:
+        line = run.read()
+        assert line is not None, f"never said: {waiting}\n" + "\n".join(run.raw)
+        waiting -= {pattern for pattern in waiting if re.search(pattern, line.text)}
+
+
+def test_it_executes_jobs_and_finishes_the_one_in_hand(site: Site, redis: str) -> None:
+    """One signal only: a second would kill the job. Each worker has a name of its own."""
+    site.hold("job")
+    jobs = [["default", "hold", "job"], ["high", "hello"]]
+    site.call("rq_jobs.enqueue", *jobs, **project(redis))
+    run = site(worker(ARGS=["high", "default"], REPLICAS=2), **project(redis))
+    wait_for(run, "all 2 ready", "hello from worker", "job in hand")
+
+    run.signal(signal.SIGTERM)
+    run.wait_for_each({f"worker.{number}": "warm shut down requested" for number in (1, 2)})
+    site.release("job")
+
+    assert run.end() == 0
+    both = run.said("worker.1") + run.said("worker.2")
+    assert "job done" in both
+    names = {match[1] for line in both if (match := STARTED.search(line))}
+    assert {name.rpartition(".")[0] for name in names} == {"worker.1", "worker.2"}
+    assert sum(" stopped after" in line for line in run.said("system")) == 3
+
+
+@linux_only
+def test_all_that_it_forks_dies_with_it(site: Site, redis: str) -> None:
+    """A work horse has a process group of its own, which no supervisor would find.
+
+    The next worker does not get the name of the dead one, which RQ would refuse.
+    """
+    site.hold("first", "second")
+    jobs = [["default", "hold", "first"], ["default", "hold", "second"]]
+    site.call("rq_jobs.enqueue", *jobs, **project(redis))
+    entry = worker(ARGS={"with-scheduler": True}, RESTART="on-failure")
+    run = site(entry, **project(redis))
+    wait_for(run, "all 1 ready", "first in hand", "Scheduler for default started")
+    (leader,) = psutil.Process(run.pid).children()
+    scheduler, horse = leader.children()
+    assert os.getpgid(horse.pid) != leader.pid == os.getpgid(scheduler.pid)
+
+    leader.kill()
+    wait_for(run, "restart", "worker.1 ready", "second in hand")
+    assert psutil.wait_procs([scheduler, horse], timeout=10)[1] == []
+    descendants = psutil.Process(run.pid).children(recursive=True)
+    assert len(descendants) >= 2
+
+    assert run.end(signal.SIGKILL) == -signal.SIGKILL
+    assert psutil.wait_procs(descendants, timeout=10)[1] == []
+
+
+@pytest.mark.parametrize("args", [["--burst"], ["--max-jobs=1"], ["--max-idle-time=1"]])
+def test_alone_it_ends_with_0_after_as_much_work_as_it_is_told(
+    site: Site, redis: str, args: list[str], tmp_path: Path
+) -> None:
+    """It tells systemd that it is ready, where that has started it."""
+    site.hold("job")
+    site.call("rq_jobs.enqueue", ["high", "hold", "job"], **project(redis))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        env = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        run = site(worker(ARGS=["high", *args]), "worker", env=env, **project(redis))
+        assert systemd.recv(100) == b"READY=1"
+    run.wait_for("", "job in hand")
+    site.release("job")
+
+    assert run.end() == 0
+    assert "job done" in run.said("")
+
+
+def test_alone_it_stops_when_it_is_idle(site: Site, redis: str) -> None:
+    """While it writes a line to its log, as well."""
+    run = site(worker(), "worker", **project(redis))
+    run.wait_for("", "leaning registries")
+
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_what_rq_would_refuse_is_refused_before_anything_starts(site: Site, redis: str) -> None:
+    elsewhere = project(redis)
+    settings = elsewhere["supervisor"]["SETTINGS"]
+    settings["RQ_QUEUES"]["far"] = {"URL": redis.replace("/0", "/1")}
+    processes = {
+        "option": {"BACKEND": "rq", "ARGS": ["--bust"]},
+        "queue": {"BACKEND": "rq", "ARGS": ["hihg"]},
+        "name": {"BACKEND": "rq", "ARGS": {"name": "me"}, "REPLICAS": 2},
+        "mixed": {"BACKEND": "rq", "ARGS": ["default", "far"]},
+        "scheduler": {"BACKEND": "rq-scheduler", "ARGS": {"queue": "defualt"}},
+        "interval": {"BACKEND": "rq-scheduler", "ARGS": {"interval": "often"}},
+    }
+    run = site(processes, "--check", **elsewhere)
+
+    assert run.end() == 1
+    where = "PRODUCTION_PROCESSES['{}']['ARGS']: "
+    complaints = run.stderr.replace("CommandError: ", "").splitlines()
+    # In RQ's own words.
+    (mixed,) = (one for one in complaints if one.startswith(where.format("mixed")))
+    assert "Queues must have the same redis connection" in mixed
+    complaints.remove(mixed)
+    assert complaints == [
+        where.format("option")
+        + "rqworker: unrecognized arguments: --bust. Did you mean '--burst'?",
+        where.format("queue") + "rqworker: RQ_QUEUES has no queue 'hihg'. Did you mean 'high'?",
+        where.format("name")
+        + "rqworker: --name me would be the name of 2 workers, and RQ refuses the second. "
+        "Leave it out: each has a name of its own.",
+        where.format("scheduler")
+        + "rqscheduler: RQ_QUEUES has no queue 'defualt'. Did you mean 'default'?",
+        where.format("interval")
+        + "rqscheduler: argument --interval/-i: invalid int value: 'often'",
+    ]
+
+
+def test_with_a_limit_of_work_it_is_to_be_started_anew(site: Site, redis: str) -> None:
+    cases: list[tuple[Any, bool]] = [
+        ({}, False),
+        (["default", "--burst"], True),
+        ({"max-jobs": 1}, True),
+        ({"max-idle-time": 1}, True),
+        ({"burst": False}, False),
+        ({"max-jobs": "many"}, False),
+        ({"help": True}, False),
+    ]
+    source = f"""
+        import django
+
+        from django_prodserver.backends.rq import RQWorker
+
+        django.setup()
+        for args in {[args for args, _ in cases]!r}:
+            worker = RQWorker(ARGS=args, STOP_TIMEOUT=25.0, REPLICAS=1)
+            print(worker.recycles())
+    """
+    program = ("-W", "ignore", "ask.py")
+    env = {"DJANGO_SETTINGS_MODULE": "settings"}
+    run = site(
+        worker(), "any", program=program, files={"ask.py": source}, env=env, **project(redis)
+    )
+
+    assert run.end() == 0
+    assert run.said("") == [str(recycles) for _, recycles in cases]
+
+
+# ---- rq-scheduler ----
+
+
+def test_what_is_scheduled_is_executed_once_however_many_schedulers_there_are(
+    site: Site, redis: str
+) -> None:
+    """Each of them holds the lock while it looks for what is due, and at no other time."""
+    site.hold("job")
+    jobs = [["high", "hello"], ["default", "hold", "job"]]
+    site.call("rq_jobs.schedule", *jobs, **project(redis))
+    processes = {
+        **worker(ARGS=["high", "default"]),
+        "scheduler": {"BACKEND": "rq-scheduler", "ARGS": {"interval": 1}, "REPLICAS": 2},
+    }
+    run = site(processes, **project(redis))
+    wait_for(run, "all 3 ready", "hello from worker.1", "job in hand")
+
+    run.signal(signal.SIGTERM)
+    wait_for(run, "scheduler.1 stopped", "scheduler.2 stopped", "warm shut down requested")
+    site.release("job")
+
+    assert run.end() == 0
+    assert run.said("worker.1").count("hello from worker.1") == 1
+    assert run.said("worker.1").count("job done") == 1
+    with Redis.from_url(redis) as client:
+        assert client.keys("rq:scheduler_lock") == []
+        assert client.zcard("rq:scheduler:scheduled_jobs") == 0
+
+
+def test_alone_the_scheduler_says_that_it_is_ready_and_stops_with_0(
+    site: Site, redis: str, tmp_path: Path
+) -> None:
+    entry = {"scheduler": {"BACKEND": "rq-scheduler"}}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        env = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        run = site(entry, "scheduler", env=env, **project(redis))
+        assert systemd.recv(100) == b"READY=1"
+
+    assert run.end(signal.SIGTERM) == 0
+    assert any("Shutting down RQ scheduler" in line for line in run.said(""))
