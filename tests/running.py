@@ -101,6 +101,15 @@ def wait_for_all(run: Run, *lines: tuple[str, str]) -> None:
             waiting.remove(found[0])
 
 
+def wait_for_each_of(run: Run, *patterns: str) -> None:
+    """Read on until each has been said, in any order and by whomever."""
+    waiting = set(patterns)
+    while waiting:
+        line = run.read()
+        assert line is not None, f"never said: {waiting}\n" + "\n".join(run.raw)
+        waiting -= {pattern for pattern in waiting if re.search(pattern, line.text)}
+
+
 def get(port: int, path: str = "/") -> str:
     return Request(port, path).answer()
 

@@ -13,8 +13,7 @@ import psutil
 import pytest
 from redis import Redis
 
-from tests.functional.helpers import Run
-from tests.running import Site
+from tests.running import Site, wait_for_each_of
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -37,22 +36,13 @@ def worker(**entry: Any) -> dict[str, Any]:
     return {"worker": {"BACKEND": "rq", **entry}}
 
 
-def wait_for(run: Run, *patterns: str) -> None:
-    """Read on until each has been said, by whomever: any of the workers takes a job."""
-    waiting = set(patterns)
-    while waiting:
-        line = run.read()
-        assert line is not None, f"never said: {waiting}\n" + "\n".join(run.raw)
-        waiting -= {pattern for pattern in waiting if re.search(pattern, line.text)}
-
-
 def test_it_executes_jobs_and_finishes_the_one_in_hand(site: Site, redis: str) -> None:
     """One signal only: a second would kill the job. Each worker has a name of its own."""
     site.hold("job")
     jobs = [["default", "hold", "job"], ["high", "hello"]]
     site.call("rq_jobs.enqueue", *jobs, **project(redis))
     run = site(worker(ARGS=["high", "default"], REPLICAS=2), **project(redis))
-    wait_for(run, "all 2 ready", "hello from worker", "job in hand")
+    wait_for_each_of(run, "all 2 ready", "hello from worker", "job in hand")
 
     run.signal(signal.SIGTERM)
     run.wait_for_each({f"worker.{number}": "warm shut down requested" for number in (1, 2)})
@@ -77,13 +67,13 @@ def test_all_that_it_forks_dies_with_it(site: Site, redis: str) -> None:
     site.call("rq_jobs.enqueue", *jobs, **project(redis))
     entry = worker(ARGS={"with-scheduler": True}, RESTART="on-failure")
     run = site(entry, **project(redis))
-    wait_for(run, "all 1 ready", "first in hand", "Scheduler for default started")
+    wait_for_each_of(run, "all 1 ready", "first in hand", "Scheduler for default started")
     (leader,) = psutil.Process(run.pid).children()
     scheduler, horse = leader.children()
     assert os.getpgid(horse.pid) != leader.pid == os.getpgid(scheduler.pid)
 
     leader.kill()
-    wait_for(run, "restart", "worker.1 ready", "second in hand")
+    wait_for_each_of(run, "restart", "worker.1 ready", "second in hand")
     assert psutil.wait_procs([scheduler, horse], timeout=10)[1] == []
     descendants = psutil.Process(run.pid).children(recursive=True)
     assert len(descendants) >= 2
@@ -199,10 +189,10 @@ def test_what_is_scheduled_is_executed_once_however_many_schedulers_there_are(
         "scheduler": {"BACKEND": "rq-scheduler", "ARGS": {"interval": 1}, "REPLICAS": 2},
     }
     run = site(processes, **project(redis))
-    wait_for(run, "all 3 ready", "hello from worker.1", "job in hand")
+    wait_for_each_of(run, "all 3 ready", "hello from worker.1", "job in hand")
 
     run.signal(signal.SIGTERM)
-    wait_for(run, "scheduler.1 stopped", "scheduler.2 stopped", "warm shut down requested")
+    wait_for_each_of(run, "scheduler.1 stopped", "scheduler.2 stopped", "warm shut down requested")
     site.release("job")
 
     assert run.end() == 0

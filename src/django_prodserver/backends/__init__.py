@@ -20,6 +20,7 @@ BUILT_IN = {
         "celery-beat": "celery.CeleryBeat",
         "rq": "rq.RQWorker",
         "rq-scheduler": "rq.RQScheduler",
+        "django-q2": "django_q2.DjangoQ2Worker",
         "django-tasks": "django_tasks.DjangoTasksWorker",
         "command": "command.ManagementCommand",
         "shell": "command.ShellCommand",

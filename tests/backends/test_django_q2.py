@@ -1,0 +1,105 @@
+"""The real cluster of django-q2, over the ORM and over Redis, alone and supervised."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.running import Site, wait_for_each_of
+
+pytestmark = pytest.mark.timeout(60)
+
+CLUSTER: dict[str, Any] = {"cluster": {"BACKEND": "django-q2"}}
+# A leader, its sentinel, two workers, a monitor and a pusher.
+FAMILY = 6
+
+
+linux_only = pytest.mark.skipif(
+    not psutil.LINUX, reason="only Linux lets processes die with their parent"
+)
+
+
+def project(**broker: Any) -> dict[str, Any]:
+    """What a project with django-q2 has in its settings, beside the processes."""
+    cluster = {"name": "tests", "workers": 2, "timeout": 60, "retry": 120, **broker}
+    settings = {"INSTALLED_APPS": ["django_q"], "Q_CLUSTER": cluster}
+    return {"supervisor": {"SETTINGS": settings}}
+
+
+ORM = project(orm="default")
+
+
+def test_it_executes_tasks_and_finishes_the_one_in_hand(site: Site) -> None:
+    site.hold("task")
+    site.call("q2_jobs.enqueue", ["jobs.hold.hold", "task"], ["rq_jobs.hello"], **ORM)
+    run = site({"cluster": {**CLUSTER["cluster"], "REPLICAS": 2}}, **ORM)
+    wait_for_each_of(run, "all 2 ready", "task in hand", "hello from cluster")
+
+    run.signal(signal.SIGTERM)
+    run.wait_for_each({f"cluster.{number}": "stopping cluster processes" for number in (1, 2)})
+    site.release("task")
+
+    assert run.end() == 0
+    both = run.said("cluster.1") + run.said("cluster.2")
+    assert "task done" in both
+    assert sum("has stopped" in line for line in both) == 2
+    assert sum(" stopped after" in line for line in run.said("system")) == 3
+
+
+@linux_only
+@pytest.mark.parametrize("killed", ["supervisor", "leader", "sentinel"])
+def test_whoever_is_killed_nobody_is_left(site: Site, killed: str) -> None:
+    """Left alone, workers would wait for a sentinel that is dead."""
+    site.hold("task")
+    site.call("q2_jobs.enqueue", ["jobs.hold.hold", "task"], **ORM)
+    run = site(CLUSTER, **ORM)
+    wait_for_each_of(run, "all 1 ready", "task in hand")
+    (leader,) = psutil.Process(run.pid).children()
+    (sentinel,) = leader.children()
+    family = [leader, sentinel, *sentinel.children()]
+    assert len(family) == FAMILY
+
+    victim = {"supervisor": psutil.Process(run.pid), "leader": leader, "sentinel": sentinel}[killed]
+    victim.kill()
+
+    assert run.end() == {"supervisor": -9, "leader": 128 + 9, "sentinel": 1}[killed]
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+def test_alone_it_says_that_it_is_ready_and_stops_with_0(
+    site: Site, redis: str, tmp_path: Path
+) -> None:
+    """Over Redis, and where systemd has started it."""
+    over_redis = project(redis=redis)
+    site.call("q2_jobs.enqueue", ["jobs.hold.say", "hello"], **over_redis)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        env = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+        run = site(CLUSTER, "cluster", env=env, **over_redis)
+        assert systemd.recv(100) == b"READY=1"
+    run.wait_for("", "hello")
+
+    assert run.end(signal.SIGTERM) == 0
+    assert any("has stopped" in line for line in run.said(""))
+
+
+def test_alone_it_ends_with_0_once_it_has_run_if_it_is_told_so(site: Site) -> None:
+    site.call("q2_jobs.enqueue", **ORM)
+    run = site({"cluster": {**CLUSTER["cluster"], "ARGS": {"run-once": True}}}, "cluster", **ORM)
+
+    assert run.end() == 0
+    assert any("has stopped" in line for line in run.said(""))
+
+
+def test_what_it_would_not_understand_is_refused_before_anything_starts(site: Site) -> None:
+    run = site({"cluster": {**CLUSTER["cluster"], "ARGS": {"run-onse": True}}}, "--check", **ORM)
+
+    assert run.end() == 1
+    where = "PRODUCTION_PROCESSES['cluster']['ARGS']"
+    complaint = "unrecognized arguments: --run-onse. Did you mean '--run-once'?"
+    assert run.stderr == f"CommandError: {where}: qcluster: {complaint}\n"
