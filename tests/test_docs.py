@@ -363,6 +363,7 @@ LINES = [
 OTHER_LINES = (
     *("supervising ", "killed what was left behind: ", "web.1: 3 messages to "),
     *("the preload left the thread ", "starting by spawn: "),
+    *("starting cluster by spawn: ", "cluster will not see "),
 )
 
 

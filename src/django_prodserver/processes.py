@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -71,6 +71,14 @@ class Process:
         """The second step of a stop, unless it would be the first one again."""
         signal = Signals[backend.last_signal] if backend.last_signal else None
         return None if signal is self.stop_signal(backend) else signal
+
+    def read_already(self, environ: Mapping[str, str]) -> list[str]:
+        """What its ENV changes too late for this interpreter, which began with `environ`."""
+        if not self.backend_class.is_an_app:
+            return []
+        env = self.settings.env
+        names = self.backend_class.environment & set(env)
+        return sorted(name for name in names if env[name] != environ.get(name))
 
     def forwards(self, backend: BaseServerBackend) -> frozenset[Signals]:
         return frozenset(Signals[name] for name in backend.forwards)

@@ -74,7 +74,7 @@ def _supervise(find: Callable[[], Sequence[Process]], settings: SupervisorSettin
     finally:
         gc.enable()
     threads = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
-    spawned = {p.name for p in processes if p.settings.start_method == "spawn" or _auto(p, threads)}
+    spawned = {p.name for p in processes if _is_spawned(p, threads)}
     specs, programs = plan(processes, spawned)
     names = [spec.name for spec in specs]
     with PosixSystem(programs, _formats(settings, names), HANDLED, settings.max_line) as system:
@@ -86,7 +86,15 @@ def _supervise(find: Callable[[], Sequence[Process]], settings: SupervisorSettin
         )
         for line in _said_of_threads(processes, threads):
             system.say(line)
+        for line in _said_of_environment(processes):
+            system.say(line)
         return run(supervisor, system)
+
+
+def _is_spawned(process: Process, threads: Sequence[str]) -> bool:
+    if process.settings.start_method == "auto":
+        return _auto(process, threads) or bool(process.read_already(os.environ))
+    return process.settings.start_method == "spawn"
 
 
 def _auto(process: Process, threads: Sequence[str]) -> bool:
@@ -107,6 +115,16 @@ def _said_of_threads(processes: Sequence[Process], threads: Sequence[str]) -> It
                 f"the preload left the thread {name!r} running, which no process will "
                 "have: start it in the processes instead"
             )
+
+
+def _said_of_environment(processes: Sequence[Process]) -> Iterator[str]:
+    """Where a fork would have what the supervisor's environment said."""
+    for process in processes:
+        names = ", ".join(process.read_already(os.environ))
+        if names and process.settings.start_method == "auto":
+            yield f"starting {process.name} by spawn: its ENV sets {names}, which is read already"
+        elif names and process.settings.start_method == "fork":
+            yield f"{process.name} will not see the {names} of its ENV, which is read already"
 
 
 def _age() -> float:

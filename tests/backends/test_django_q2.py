@@ -103,3 +103,34 @@ def test_what_it_would_not_understand_is_refused_before_anything_starts(site: Si
     where = "PRODUCTION_PROCESSES['cluster']['ARGS']"
     complaint = "unrecognized arguments: --run-onse. Did you mean '--run-once'?"
     assert run.stderr == f"CommandError: {where}: qcluster: {complaint}\n"
+
+
+@pytest.mark.parametrize("names", [(), ("cluster",)])
+def test_the_name_of_the_queue_may_come_from_its_env(site: Site, names: tuple[str, ...]) -> None:
+    """django-q2 reads it when Django is set up: this takes a fresh interpreter."""
+    settings = project(orm="default", ALT_CLUSTERS={"long": {"workers": 1}})
+    site.call("q2_jobs.enqueue", ["jobs.hold.say", "short"], **settings)
+    env = {"Q_CLUSTER_NAME": "long"}
+    site.call("q2_jobs.enqueue", ["jobs.hold.say", "long"], env=env, **settings)
+    run = site({"cluster": {**CLUSTER["cluster"], "ENV": env}}, *names, **settings)
+    wait_for_each_of(run, r"Q Cluster .* \[long\] running", "Processed 'jobs.hold.say'")
+
+    assert run.end(signal.SIGTERM) == 0
+    said = run.said("" if names else "cluster.1")
+    assert "long" in said
+    assert "short" not in said
+    reason = "its ENV sets Q_CLUSTER_NAME, which is read already"
+    assert names or f"starting cluster by spawn: {reason}" in run.said("system")
+
+
+def test_it_is_said_where_a_fork_cannot_see_the_name_of_the_queue(site: Site) -> None:
+    entry = {**CLUSTER["cluster"], "ENV": {"Q_CLUSTER_NAME": "long"}, "START_METHOD": "fork"}
+    site.call("q2_jobs.enqueue", **ORM)
+    run = site({"cluster": entry}, **ORM)
+    run.wait_for(
+        "system", "cluster will not see the Q_CLUSTER_NAME of its ENV, which is read already"
+    )
+    run.wait_for("system", "all 1 ready")
+
+    assert run.end(signal.SIGTERM) == 0
+    assert any("[tests] running" in line for line in run.said("cluster.1"))

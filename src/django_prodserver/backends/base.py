@@ -63,6 +63,8 @@ class BaseServerBackend:
     forwards: ClassVar[frozenset[str]] = frozenset()
     # Environment variables that the software reads when it is imported.
     environment: ClassVar[frozenset[str]] = frozenset()
+    # Django imports it with INSTALLED_APPS: by now it has read them.
+    is_an_app: ClassVar[bool] = False
     # Two of it at once would do everything twice.
     singleton: ClassVar[bool] = False
 

@@ -24,6 +24,7 @@ class DjangoQ2Worker(CommandBackend):
     comes_with = "Add 'django_q' to INSTALLED_APPS."
     notifies = True
     environment = frozenset({"Q_CLUSTER_NAME"})
+    is_an_app = True
 
     def announce_ready(self, module: Any) -> None:
         from . import _multiprocessing

@@ -24,6 +24,7 @@ class RQBackend(CommandBackend):
     comes_with = "Add 'django_rq' to INSTALLED_APPS."
     notifies = True
     environment = frozenset({"RQ_KEY_PREFIX"})
+    is_an_app = True
 
 
 class RQWorker(RQBackend):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 # Attributes of sys.flags, and the options behind them (python(1)); -I stands for three others.
 _FLAGS = {
@@ -18,6 +19,11 @@ _FLAGS = {
     "debug": "d",
     "verbose": "v",
 }
+
+
+def begin_anew() -> NoReturn:
+    """Become this very program again, from its start, in the environment that there is now."""
+    os.execv(sys.executable, command_line(sys.argv[1:]))
 
 
 def command_line(arguments: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ from django.db import connections
 
 from django_prodserver import __version__, completion, conf, procfile
 from django_prodserver.backends.application import describe
+from django_prodserver.posix.interpreter import begin_anew
 from django_prodserver.posix.signals import die_as_others_do
 from django_prodserver.processes import Process, addresses_in_use, resolve
 from django_prodserver.schema import WEEK, LogFormat, ProcessSettings, StartMethod
@@ -204,6 +205,7 @@ class Command(BaseCommand):
     def _run_alone(
         self, configuration: conf.Configuration, name: str, extra: Sequence[str]
     ) -> None:
+        before = dict(os.environ)
         os.environ.update(configuration.processes[name].env)
         # A supervisor may have started it in a fresh interpreter, as one of several instances, and
         # software that re-executes itself comes back here with the name that it was given.
@@ -212,6 +214,8 @@ class Command(BaseCommand):
         if supervised:
             configuration = configuration.overridden({name: 1})
         (process,) = self._resolve(configuration, [name], extra)
+        if process.read_already(before):
+            begin_anew()
         backend = process.backend(instance if supervised else None)
         connections.close_all()
         die_as_others_do()
