@@ -89,10 +89,11 @@ def test_alone_it_says_that_it_is_ready_and_stops_with_0(
 
 
 def test_alone_it_ends_with_0_once_it_has_run_if_it_is_told_so(site: Site) -> None:
-    site.call("q2_jobs.enqueue", **ORM)
+    site.call("q2_jobs.enqueue", ["jobs.hold.say", "hello"], **ORM)
     run = site({"cluster": {**CLUSTER["cluster"], "ARGS": {"run-once": True}}}, "cluster", **ORM)
 
     assert run.end() == 0
+    assert "hello" in run.said("")
     assert any("has stopped" in line for line in run.said(""))
 
 
