@@ -161,6 +161,26 @@ def test_a_worker_that_is_asked_to_execute_itself_anew_gets_itself_back(site: Si
     assert run.end(signal.SIGTERM) == 128 + signal.SIGTERM
 
 
+def test_an_option_that_the_app_adds_is_known_and_so_is_a_setting(site: Site) -> None:
+    source = """
+        import click
+        from workers import app
+
+        app.user_options["worker"].add(click.Option(["--licence"], type=int))
+        app.user_options["preload"].add(click.Option(["--region"]))
+    """
+    words = ["--licence=7", "--region=eu", "worker.prefetch_multiplier=4"]
+    files = {"licensed.py": source}
+    good, bad = alone(APP="licensed.app"), alone(APP="licensed.app")
+    good["worker"]["ARGS"], bad["worker"]["ARGS"] = words, ["--licence=none"]
+
+    assert site(good, "--check", files=files).end() == 0
+    run = site(bad, "--check", files=files)
+
+    assert run.end() == 1
+    assert "'--licence': 'none' is not a valid integer" in run.stderr
+
+
 # As WATCHDOG_USEC has it: short, so that nobody waits for long.
 WATCHDOG = str(10**6)
 # In seconds: a loop that turns has pinged by then; one that hangs never does.

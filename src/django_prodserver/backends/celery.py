@@ -8,8 +8,9 @@ import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from functools import partial
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
 from django.utils.module_loading import autodiscover_modules
@@ -18,6 +19,7 @@ from django_prodserver.posix import kernel, notify
 
 from .application import describe
 from .base import BaseServerBackend, Problem
+from .parsers import by_click
 
 
 class CeleryBackend(BaseServerBackend):
@@ -28,6 +30,8 @@ class CeleryBackend(BaseServerBackend):
     pings = True
     environment = frozenset({"REMAP_SIGTERM"})
     command: ClassVar[str]
+    # Where settings such as `_pool=solo` among ARGS belong.
+    namespace: ClassVar[str] = "celery"
     # What the command imports only when it runs.
     modules: ClassVar[Sequence[str]] = ()
 
@@ -60,6 +64,35 @@ class CeleryBackend(BaseServerBackend):
         app.finalize()
         app.connection_for_read().get_transport_cls()  # Imported, not connected.
 
+    def parse(self) -> dict[str, Any]:
+        app = _find_app(self.config["APP"])
+        env: Mapping[str, str] = self.config.get("ENV", {})
+        return by_click(
+            self._click_command(app),
+            self.args,
+            f"celery {self.command}",
+            env,
+            partial(self._read_further, app),
+            auto_envvar_prefix=f"CELERY_{self.command.upper()}",
+            obj=SimpleNamespace(app=app),
+        )
+
+    def _click_command(self, app: Any) -> Any:
+        """The command with the options that the app adds; Celery would add them for good."""
+        with _without_terminal_toolkits():
+            module = importlib.import_module(f"celery.bin.{self.command}")
+        command = copy(getattr(module, self.command))
+        for kind in (self.command, "preload"):
+            command.params = [*command.params, *app.user_options.get(kind, ())]
+        return command
+
+    def _read_further(self, app: Any, parsed: Any) -> None:
+        """Settings of Celery, such as `worker_prefetch_multiplier=4`: the command reads these."""
+        try:
+            app.loader.cmdline_config_parser(parsed.args, namespace=self.namespace)
+        except (KeyError, ValueError) as error:
+            parsed.fail(f"Unable to parse extra configuration from command line. Reason: {error}")
+
     def problems(self) -> Iterator[Problem]:
         hint = "Name the Celery app, such as 'myproject.celery.app'."
         if "APP" not in self.config:
@@ -80,6 +113,7 @@ class CeleryWorker(CeleryBackend):
     """`celery worker`; each instance has a node name of its own, `worker.1@host`."""
 
     command = "worker"
+    namespace = "worker"
     modules = (
         "celery.bin.worker",
         "celery.apps.worker",

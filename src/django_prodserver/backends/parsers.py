@@ -28,6 +28,9 @@ def _no_options() -> Iterable[str]:
     return ()
 
 
+def _nothing(parsed: object) -> None: ...
+
+
 @contextmanager
 def quietly(program: str, options: Callable[[], Iterable[str]] = _no_options) -> Iterator[None]:
     """Turn a command-line parser that prints its complaint and exits into a ValueError with it.
@@ -59,14 +62,23 @@ def by_argparse(parser: ArgumentParser, args: Sequence[str], program: str) -> Na
 
 
 def by_click(
-    command: Any, args: Sequence[str], program: str, env: Mapping[str, str], **context: Any
+    command: Any,
+    args: Sequence[str],
+    program: str,
+    env: Mapping[str, str],
+    further: Callable[[Any], object] = _nothing,
+    **context: Any,
 ) -> dict[str, Any]:
-    """Parse with `click` in the environment that the process will have; returns the options."""
+    """Parse with `click` in the environment that the process will have; returns the options.
+
+    `further` is given click's context, and reads what the command itself reads when it runs.
+    """
     import click
 
     try:
-        with _environment(env), quietly(program):
+        with environment(env), quietly(program):
             parsed = command.make_context(program, list(args), **context)
+            further(parsed)
     except click.exceptions.Exit:
         raise PrintsOnly(program) from None
     except click.ClickException as error:
@@ -98,7 +110,7 @@ def meant(complaint: str, options: Iterable[str]) -> str:
 
 
 @contextmanager
-def _environment(added: Mapping[str, str]) -> Iterator[None]:
+def environment(added: Mapping[str, str]) -> Iterator[None]:
     """For parsers that heed variables of their own."""
     before = {name: os.environ.get(name) for name in added}
     os.environ.update(added)
