@@ -10,6 +10,9 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+import socket
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +115,52 @@ def wait_for_each_of(run: Run, *patterns: str) -> None:
 
 def get(port: int, path: str = "/") -> str:
     return Request(port, path).answer()
+
+
+# As WATCHDOG_USEC has it: short, so that nobody waits for long.
+WATCHDOG = str(10**6)
+# In seconds: a loop that turns has pinged by then; one that hangs never does.
+SILENCE = 3.0
+
+
+@dataclass
+class Systemd:
+    """Somebody who has started a process, and wants to hear of it."""
+
+    environ: dict[str, str]
+    socket: socket.socket
+
+    def hear(self) -> bytes:
+        self.socket.settimeout(None)
+        return self.socket.recv(100)
+
+    def wait_for_ready(self) -> None:
+        while self.hear() != b"READY=1":
+            """It has looked for its broker before, and pinged meanwhile."""
+
+    def forget(self) -> None:
+        """Whatever was said until now."""
+        self.socket.setblocking(False)
+        with suppress(BlockingIOError):
+            while self.socket.recv(100):
+                """Each datagram is one message."""
+
+    def hears_nothing(self) -> bool:
+        self.forget()
+        self.socket.settimeout(SILENCE)
+        try:
+            self.socket.recv(100)
+        except socket.timeout:
+            return True
+        return False
+
+
+@contextmanager
+def systemd(folder: Path) -> Iterator[Systemd]:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(folder / "notify"))
+        environ = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": WATCHDOG}
+        yield Systemd(environ, listener)
 
 
 @pytest.fixture(name="site")

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +19,7 @@ import pytest
 from django_prodserver.backends.celery import CeleryWorker
 from tests.functional.helpers import Run
 from tests.inside import BEAT, CELERY, free_port
-from tests.running import Site, sites
+from tests.running import Site, Systemd, sites, systemd
 
 pytestmark = pytest.mark.timeout(90)
 
@@ -179,52 +177,6 @@ def test_an_option_that_the_app_adds_is_known_and_so_is_a_setting(site: Site) ->
 
     assert run.end() == 1
     assert "'--licence': 'none' is not a valid integer" in run.stderr
-
-
-# As WATCHDOG_USEC has it: short, so that nobody waits for long.
-WATCHDOG = str(10**6)
-# In seconds: a loop that turns has pinged by then; one that hangs never does.
-SILENCE = 3.0
-
-
-@dataclass
-class Systemd:
-    """Somebody who has started a process, and wants to hear of it."""
-
-    environ: dict[str, str]
-    socket: socket.socket
-
-    def hear(self) -> bytes:
-        self.socket.settimeout(None)
-        return self.socket.recv(100)
-
-    def wait_for_ready(self) -> None:
-        while self.hear() != b"READY=1":
-            """It has looked for its broker before, and pinged meanwhile."""
-
-    def forget(self) -> None:
-        """Whatever was said until now."""
-        self.socket.setblocking(False)
-        with suppress(BlockingIOError):
-            while self.socket.recv(100):
-                """Each datagram is one message."""
-
-    def hears_nothing(self) -> bool:
-        self.forget()
-        self.socket.settimeout(SILENCE)
-        try:
-            self.socket.recv(100)
-        except socket.timeout:
-            return True
-        return False
-
-
-@contextmanager
-def systemd(folder: Path) -> Iterator[Systemd]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(str(folder / "notify"))
-        environ = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": WATCHDOG}
-        yield Systemd(environ, listener)
 
 
 @pytest.fixture(name="listener")

@@ -21,6 +21,7 @@ BUILT_IN = {
         "rq": "rq.RQWorker",
         "rq-scheduler": "rq.RQScheduler",
         "django-q2": "django_q2.DjangoQ2Worker",
+        "celery-flower": "celery.CeleryFlower",
         "django-tasks": "django_tasks.DjangoTasksWorker",
         "command": "command.ManagementCommand",
         "shell": "command.ShellCommand",

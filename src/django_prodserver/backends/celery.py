@@ -1,4 +1,4 @@
-"""Celery's worker and beat: https://docs.celeryq.dev/"""
+"""Celery's worker and beat, https://docs.celeryq.dev/, and flower, https://flower.readthedocs.io/"""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from django.utils.module_loading import autodiscover_modules
 from django_prodserver.posix import kernel, notify
 
 from .application import describe
-from .base import BaseServerBackend, Problem
-from .parsers import by_click
+from .base import Address, BaseServerBackend, Problem
+from .parsers import by_click, meant
 
 
 class CeleryBackend(BaseServerBackend):
@@ -32,8 +32,8 @@ class CeleryBackend(BaseServerBackend):
     command: ClassVar[str]
     # Where settings such as `_pool=solo` among ARGS belong.
     namespace: ClassVar[str] = "celery"
-    # What the command imports only when it runs.
-    modules: ClassVar[Sequence[str]] = ()
+    # Its own module, and what that imports only when it runs.
+    modules: ClassVar[Sequence[str]]
 
     def prep_server_args(self) -> Sequence[str]:
         # The supervisor has run the system checks; they are for every process the same.
@@ -64,7 +64,7 @@ class CeleryBackend(BaseServerBackend):
         app.finalize()
         app.connection_for_read().get_transport_cls()  # Imported, not connected.
 
-    def parse(self) -> dict[str, Any]:
+    def parse(self) -> Any:
         app = _find_app(self.config["APP"])
         env: Mapping[str, str] = self.config.get("ENV", {})
         return by_click(
@@ -80,7 +80,7 @@ class CeleryBackend(BaseServerBackend):
     def _click_command(self, app: Any) -> Any:
         """The command with the options that the app adds; Celery would add them for good."""
         with _without_terminal_toolkits():
-            module = importlib.import_module(f"celery.bin.{self.command}")
+            module = importlib.import_module(self.modules[0])
         command = copy(getattr(module, self.command))
         for kind in (self.command, "preload"):
             command.params = [*command.params, *app.user_options.get(kind, ())]
@@ -162,6 +162,40 @@ class CeleryBeat(CeleryBackend):
         beat_init.connect(_notify, weak=False)
         if notify.watchdog_interval() is not None:
             beat_init.connect(_ping_after_each_tick, weak=False)
+
+
+class CeleryFlower(CeleryBackend):
+    """`celery flower`, which shows what the workers do."""
+
+    requires: ClassVar[Mapping[str, str]] = {"celery": "celery", "flower": "flower"}
+    pings = False
+    command = "flower"
+    modules = ("flower.command",)
+
+    def announce_ready(self) -> None:
+        """When its event loop turns: it has no hook."""
+        command: Any = importlib.import_module("flower.command")
+
+        class Flower(command.Flower):  # type: ignore[misc]
+            def start(self) -> None:
+                self.io_loop.add_callback(_notify)
+                super().start()
+
+        command.Flower = Flower
+
+    def parse(self) -> Any:
+        words = super().parse()["tornado_argv"]
+        from . import _flower
+
+        try:
+            return _flower.parse(words, {**os.environ, **self.config.get("ENV", {})})
+        except ValueError as error:
+            complaint = f"celery flower: {error}"
+            raise ValueError(f"{complaint}{meant(complaint, _flower.names())}") from None
+
+    def addresses(self) -> Sequence[Address]:
+        options = self.parse()
+        return [Address(options.unix_socket or (options.address or "0.0.0.0", options.port))]
 
 
 def _die_with(worker: int, **kwargs: Any) -> None:
