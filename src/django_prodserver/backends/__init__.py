@@ -22,6 +22,7 @@ BUILT_IN = {
         "rq-scheduler": "rq.RQScheduler",
         "django-q2": "django_q2.DjangoQ2Worker",
         "celery-flower": "celery.CeleryFlower",
+        "procrastinate": "procrastinate.ProcrastinateWorker",
         "django-tasks": "django_tasks.DjangoTasksWorker",
         "command": "command.ManagementCommand",
         "shell": "command.ShellCommand",

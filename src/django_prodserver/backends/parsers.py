@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import os
 import re
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from typing import Any, Callable
 
 from django.core.management.base import CommandError
@@ -52,13 +54,22 @@ def quietly(program: str, options: Callable[[], Iterable[str]] = _no_options) ->
 
 def by_argparse(parser: ArgumentParser, args: Sequence[str], program: str) -> Namespace:
     """Parse with `argparse`, or with Django's parser of a management command."""
-    options: Callable[[], Iterable[str]] = lambda: parser._option_string_actions  # noqa: E731
+    options = partial(_options_of, parser, args)
     try:
         with quietly(program, options):
             return parser.parse_args(list(args))
     except CommandError as error:
         complaint = f"{program}: {str(error).replace('Error: ', '')}"
         raise ValueError(f"{complaint}{meant(complaint, options())}") from None
+
+
+def _options_of(parser: ArgumentParser, args: Sequence[str]) -> Iterator[str]:
+    """Those of the sub-command that is called, too."""
+    yield from parser._option_string_actions
+    for action in parser._actions:
+        if isinstance(action, _SubParsersAction):
+            for name in set(args) & set(action.choices):
+                yield from _options_of(action.choices[name], args)
 
 
 def by_click(

@@ -1,0 +1,200 @@
+"""The real worker of procrastinate, alone and supervised, over PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.running import Site, wait_for_all
+
+pytestmark = pytest.mark.timeout(60)
+
+
+def worker(**entry: Any) -> dict[str, Any]:
+    return {"worker": {"BACKEND": "procrastinate", **entry}}
+
+
+def over(postgresql: str) -> dict[str, Any]:
+    """What the project needs, with its database at this address."""
+    url = urlsplit(postgresql)
+    database = {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": url.hostname,
+        "PORT": url.port,
+        "USER": url.username,
+        "NAME": url.path[1:],
+    }
+    return {
+        "SETTINGS": {
+            "INSTALLED_APPS": ["procrastinate.contrib.django"],
+            "DATABASES": {"default": database},
+            "PROCRASTINATE_IMPORT_PATHS": ["procrastinate_jobs"],
+        }
+    }
+
+
+NOWHERE = over("postgresql://tests@127.0.0.1:1/tests")
+
+
+def enqueue(site: Site, supervisor: Any, *jobs: tuple[str, dict[str, Any]]) -> None:
+    site.call("procrastinate_jobs.enqueue", *jobs, supervisor=supervisor)
+
+
+def test_replicas_finish_what_they_have_in_hand(site: Site, postgresql: str) -> None:
+    """One signal only: a second would end them at once."""
+    supervisor = over(postgresql)
+    site.hold("one", "two")
+    jobs = [("hello", {}), ("hold", {"name": "one"}), ("hold", {"name": "two"})]
+    enqueue(site, supervisor, *jobs)
+    run = site(worker(REPLICAS=2), supervisor=supervisor)
+    waiting = {"all 2 ready", "hello from", "one in hand", "two in hand"}
+    while waiting:
+        line = run.read()
+        assert line is not None, f"never: {waiting}\n" + "\n".join(run.raw)
+        waiting = {text for text in waiting if text not in line.text}
+
+    run.signal(signal.SIGTERM)
+    wait_for_all(run, *((f"worker.{i}", "Waiting for job to finish") for i in (1, 2)))
+    site.release("one")
+    site.release("two")
+
+    assert run.end() == 0
+    for name in ("worker.1", "worker.2"):
+        said = run.said(name)
+        assert sum(text in ("one done", "two done") for text in said) == 1
+        assert all(f"from {name} in {name}" in text for text in said if "hello from" in text)
+    assert sum(" stopped after" in text for text in run.said("system")) == 3
+
+
+def test_its_own_health_check_finds_it_well(site: Site, postgresql: str) -> None:
+    supervisor = over(postgresql)
+    enqueue(site, supervisor)
+    os.mkfifo(site.project / "well")
+    check = (
+        f"{sys.executable} -W ignore manage.py procrastinate healthchecks >checked && echo >well"
+    )
+    health = {"COMMAND": ["sh", "-c", check], "INTERVAL": 0.1, "TIMEOUT": 30}
+    run = site(worker(HEALTHCHECK=health), supervisor=supervisor)
+    run.wait_for("system", "^all 1 ready")
+
+    with open(site.project / "well"):
+        pass
+
+    assert "Worker App: OK" in (site.project / "checked").read_text()
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_a_job_that_hangs_is_aborted_in_time(site: Site, postgresql: str) -> None:
+    supervisor = over(postgresql)
+    enqueue(site, supervisor, ("forever", {}))
+    run = site(worker(STOP_TIMEOUT=4), supervisor=supervisor)
+    run.wait_for_each({"system": "all 1 ready", "worker.1": "forever in hand"})
+
+    assert run.end(signal.SIGTERM) == 0
+    assert any("still running after graceful timeout" in text for text in run.said("worker.1"))
+
+
+def test_alone_it_works_and_stops(site: Site, postgresql: str) -> None:
+    supervisor = over(postgresql)
+    enqueue(site, supervisor, ("hello", {}))
+    run = site(worker(ARGS={"n": "mine"}), "worker", supervisor=supervisor)
+    run.wait_for("", "hello from mine in")
+
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_with_one_shot_it_ends_with_0_once_no_job_is_left(site: Site, postgresql: str) -> None:
+    supervisor = over(postgresql)
+    enqueue(site, supervisor, ("hello", {}))
+    run = site(worker(ARGS=["--one-shot"]), "worker", supervisor=supervisor)
+
+    assert run.end() == 0
+    assert any("hello from" in text for text in run.said(""))
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (
+            {"ARGS": {"queue": "mail"}},
+            "procrastinate: unrecognized arguments: --queue=mail. Did you mean '--queues'?",
+        ),
+        (
+            {"ARGS": {"concurrency": "two"}},
+            "procrastinate: argument -c/--concurrency: invalid int value: 'two'",
+        ),
+        (
+            {"ENV": {"PROCRASTINATE_WORKER_CONCURRENCY": "two"}},
+            "invalid literal for int() with base 10: 'two'",
+        ),
+    ],
+    ids=["unknown", "value", "environment"],
+)
+def test_a_wrong_option_is_refused(site: Site, entry: Any, message: str) -> None:
+    run = site(worker(**entry), "--check", supervisor=NOWHERE)
+
+    assert run.end() == 1
+    assert f"PRODUCTION_PROCESSES['worker']['ARGS']: {message}" in run.stderr
+
+
+def test_another_database_than_postgresql_is_refused(site: Site) -> None:
+    supervisor = {"SETTINGS": {"INSTALLED_APPS": ["procrastinate.contrib.django"]}}
+
+    run = site(worker(), "--check", supervisor=supervisor)
+
+    assert run.end() == 1
+    assert "needs PostgreSQL, which DATABASES['default'] is not. PROCRASTINATE_DATA" in run.stderr
+
+
+def test_arguments_yield_to_the_project_and_to_the_environment(site: Site) -> None:
+    """As JSON: what it would be started with, and whether it is to be started anew after that."""
+    source = """
+        import threading
+
+        import django
+        import psutil
+        from django.conf import settings
+
+        from django_prodserver.backends.procrastinate import ProcrastinateWorker
+
+        django.setup()
+
+        def tell(**config):
+            worker = ProcrastinateWorker(STOP_TIMEOUT=25.0, REPLICAS=1, **config)
+            worker.instance = "worker.1"
+            print(*worker.prep_server_args()[3:], worker.recycles())
+
+        tell()
+        tell(ENV={"PROCRASTINATE_WORKER_NAME": "own"})
+        tell(ARGS=["--one-shot"])
+        tell(ARGS={"unknown": True})
+        settings.PROCRASTINATE_WORKER_DEFAULTS = {"shutdown_graceful_timeout": 3, "wait": False}
+        tell()
+        tell(ARGS={"wait": True})
+        ProcrastinateWorker(STOP_TIMEOUT=25.0, REPLICAS=1).preload()
+        print(threading.active_count(), len(psutil.Process().connections()))
+    """
+    run = site(
+        worker(),
+        program=("-W", "ignore", "ask.py"),
+        files={"ask.py": source},
+        env={"DJANGO_SETTINGS_MODULE": "settings"},
+        supervisor=NOWHERE,
+    )
+
+    assert run.end() == 0, run.stderr
+    name, limit = "--name=worker.1", "--shutdown-graceful-timeout=23"
+    assert [text for text in run.said("") if "Adding tasks" not in text] == [
+        f"{name} {limit} False",
+        f"{limit} False",
+        f"{name} {limit} --one-shot True",
+        f"{name} {limit} --unknown False",
+        f"{name} True",
+        f"{name} --wait False",
+        "1 0",
+    ]
