@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -80,6 +81,18 @@ def postgresql_fixture(postgresql_server: str) -> str:
     with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return f"{postgresql_server}/{name}"
+
+
+def database(address: str) -> dict[str, Any]:
+    """The entry of DATABASES for PostgreSQL at this address."""
+    url = urlsplit(address)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": url.hostname,
+        "PORT": url.port,
+        "USER": url.username,
+        "NAME": url.path[1:],
+    }
 
 
 def found(program: str) -> str:

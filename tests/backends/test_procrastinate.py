@@ -6,11 +6,11 @@ import os
 import signal
 import sys
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.running import Site, wait_for_all
+from tests.services import database
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -21,18 +21,10 @@ def worker(**entry: Any) -> dict[str, Any]:
 
 def over(postgresql: str) -> dict[str, Any]:
     """What the project needs, with its database at this address."""
-    url = urlsplit(postgresql)
-    database = {
-        "ENGINE": "django.db.backends.postgresql",
-        "HOST": url.hostname,
-        "PORT": url.port,
-        "USER": url.username,
-        "NAME": url.path[1:],
-    }
     return {
         "SETTINGS": {
             "INSTALLED_APPS": ["procrastinate.contrib.django"],
-            "DATABASES": {"default": database},
+            "DATABASES": {"default": database(postgresql)},
             "PROCRASTINATE_IMPORT_PATHS": ["procrastinate_jobs"],
         }
     }
