@@ -122,7 +122,7 @@ def test_with_one_shot_it_ends_with_0_once_no_job_is_left(site: Site, postgresql
         ),
         (
             {"ENV": {"PROCRASTINATE_WORKER_CONCURRENCY": "two"}},
-            "invalid literal for int() with base 10: 'two'",
+            "a variable PROCRASTINATE_* is wrong: invalid literal for int() with base 10: 'two'",
         ),
     ],
     ids=["unknown", "value", "environment"],

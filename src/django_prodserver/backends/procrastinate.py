@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any, ClassVar
@@ -14,8 +14,8 @@ from django.db import connections
 from django_prodserver.posix import notify
 
 from .base import Problem
-from .command import CommandBackend
-from .parsers import PrintsOnly, environment
+from .command import CommandBackend, load_command
+from .parsers import PrintsOnly, by_argparse, environment
 
 
 class ProcrastinateWorker(CommandBackend):
@@ -70,8 +70,12 @@ class ProcrastinateWorker(CommandBackend):
             yield Problem("BACKEND", message, hint)
 
     def parse(self) -> Namespace:
-        with environment(self.config.get("ENV", {})):  # It reads PROCRASTINATE_WORKER_*.
-            return super().parse()
+        with environment(self.config.get("ENV", {})):
+            try:  # Its parser reads variables when it is made.
+                parser = load_command(self.command).create_parser("manage.py", self.command)
+            except (ArgumentTypeError, ValueError) as error:
+                raise ValueError(f"a variable PROCRASTINATE_* is wrong: {error}") from None
+            return by_argparse(parser, self.prep_server_args()[1:], self.command)
 
     def recycles(self) -> bool:
         try:
