@@ -7,11 +7,10 @@ import json
 import os
 import re
 import shutil
+import socket
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
-import socket
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -11,7 +11,7 @@ from .base import Address, BaseServerBackend, Problem
 from .parsers import by_click
 
 # Its command line's own prefix of environment variables, read when it parses.
-ENVIRONMENT = {"auto_envvar_prefix": "GRANIAN"}
+PREFIX = "GRANIAN"
 
 
 class GranianASGIServer(BaseServerBackend):
@@ -33,7 +33,8 @@ class GranianASGIServer(BaseServerBackend):
         from . import _granian
 
         with _granian.hooked():
-            _granian.command_line.cli.main(args=list(args), prog_name="granian", **ENVIRONMENT)
+            main = _granian.command_line.cli.main
+            main(args=list(args), prog_name="granian", auto_envvar_prefix=PREFIX)
 
     def preload(self) -> None:
         import_module("._granian", __package__)
@@ -46,7 +47,8 @@ class GranianASGIServer(BaseServerBackend):
     def parse(self) -> dict[str, Any]:
         command = import_module("granian.cli").cli
         env = self.config.get("ENV", {})
-        return by_click(command, self.prep_server_args(), "granian", env, **ENVIRONMENT)
+        args = self.prep_server_args()
+        return by_click(command, args, "granian", env, auto_envvar_prefix=PREFIX)
 
     def addresses(self) -> Sequence[Address]:
         options = self.parse()

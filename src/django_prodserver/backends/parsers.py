@@ -8,7 +8,6 @@ import re
 from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 from typing import Any, Callable
 

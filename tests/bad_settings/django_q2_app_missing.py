@@ -1,0 +1,11 @@
+from tests.settings import *
+
+INSTALLED_APPS = ["django_prodserver"]
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "django-q2"},
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['BACKEND'] needs the management command qcluster, which no installed app
+    has. Add 'django_q' to INSTALLED_APPS.
+"""

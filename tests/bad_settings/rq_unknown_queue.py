@@ -1,0 +1,11 @@
+from tests.settings import *
+
+INSTALLED_APPS = ["django_prodserver", "django_rq"]
+RQ_QUEUES = {"default": {"URL": "redis://127.0.0.1:1/0"}, "mail": {"URL": "redis://127.0.0.1:1/0"}}
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "rq", "ARGS": ["mial"]},
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['ARGS']: rqworker: RQ_QUEUES has no queue 'mial'. Did you mean 'mail'?
+"""
