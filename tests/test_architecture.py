@@ -90,6 +90,9 @@ EXCEPTIONS = {
     ("backends/_granian.py", "signal.signal"),
     # One that is sent SIGTERM beside the event that it waits for finishes what it has in hand.
     ("backends/_hypercorn.py", "signal.signal"),
+    # Before huey 3.5.4 SIGINT may end its main loop instead of stopping it.
+    ("backends/huey.py", "signal.signal"),
+    ("backends/huey.py", "signal.default_int_handler"),
     # A child ends as an interpreter of its own would: its threads are joined.
     ("posix/child.py", "threading"),
     ("posix/child.py", "threading._shutdown"),

@@ -1,0 +1,214 @@
+"""The real consumer of huey, alone and supervised, with threads and with processes."""
+
+from __future__ import annotations
+
+import re
+import signal
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.functional.helpers import Run
+from tests.running import Site, wait_for_all
+
+huey: Any = pytest.importorskip("huey", reason="huey is missing")
+
+pytestmark = pytest.mark.timeout(40)
+
+APPS = ["huey.contrib.djhuey", "huey_jobs"]
+
+
+def project(**consumer: Any) -> dict[str, Any]:
+    """Settings for a project whose queue is a file."""
+    queue = {"huey_class": "huey.SqliteHuey", "filename": "huey.db", "immediate": False}
+    return {"SETTINGS": {"INSTALLED_APPS": APPS, "HUEY": {**queue, "consumer": consumer}}}
+
+
+def limited() -> bool:
+    """A consumer that stops may be told how long that may take: huey 3.4."""
+    from huey.consumer_options import config_keys
+
+    return "shutdown_timeout" in config_keys
+
+
+def wait_for_any(run: Run, *patterns: str) -> None:
+    """Read on until somebody has said each of these."""
+    waiting = list(patterns)
+    while waiting:
+        line = run.read()
+        assert line is not None, f"nobody said: {waiting}\n" + "\n".join(run.raw)
+        waiting = [pattern for pattern in waiting if not re.search(pattern, line.text)]
+
+
+def test_instances_finish_the_tasks_in_hand_and_one_enqueues_the_periodic_ones(site: Site) -> None:
+    supervisor = project()
+    site.hold("one", "two")
+    site.call("huey_jobs.tasks.enqueue", "one", "two", supervisor=supervisor)
+    run = site({"jobs": {"BACKEND": "huey", "REPLICAS": 2}}, supervisor=supervisor)
+    wait_for_any(run, "all 2 ready", "one in hand", "two in hand")
+
+    run.signal(signal.SIGTERM)
+    wait_for_all(
+        run, ("jobs.1", "Shutting down gracefully"), ("jobs.2", "Shutting down gracefully")
+    )
+    site.release("one")
+    site.release("two")
+
+    assert run.end() == 0
+    said = [line.text for line in run.lines]
+    assert {"one done", "two done"} <= set(said)
+    for name, periodic in (("jobs.1", "enabled"), ("jobs.2", "disabled")):
+        assert any(f"Periodic tasks are {periodic}" in line for line in run.said(name))
+        assert any(line.startswith(f"{name} stopped after") for line in run.said("system"))
+    assert not any("Enqueueing periodic task" in line for line in run.said("jobs.2"))
+
+
+def test_its_processes_execute_tasks_from_redis_and_die_with_the_supervisor(
+    site: Site, redis: str
+) -> None:
+    queue = {"url": redis, "immediate": False, "consumer": {"worker_type": "process"}}
+    supervisor = {"SETTINGS": {"INSTALLED_APPS": APPS, "HUEY": queue}}
+    site.hold("one", "two", "three")
+    site.call("huey_jobs.tasks.enqueue", "one", "two", supervisor=supervisor)
+    processes = {"jobs": {"BACKEND": "huey", "ARGS": {"workers": 2}}}
+    run = site(processes, supervisor=supervisor)
+    wait_for_any(run, "all 1 ready", "one in hand", "two in hand")
+    run.signal(signal.SIGTERM)
+    run.wait_for("jobs.1", "Shutting down gracefully")
+    site.release("one")
+    site.release("two")
+    assert run.end() == 0
+    assert {"one done", "two done"} <= set(run.said("jobs.1"))
+
+    site.call("huey_jobs.tasks.enqueue", "three", supervisor=supervisor)
+    run = site(processes, supervisor=supervisor)
+    wait_for_any(run, "all 1 ready", "three in hand")
+    descendants = psutil.Process(run.pid).children(recursive=True)
+
+    assert run.end(signal.SIGKILL) == -signal.SIGKILL
+
+    assert len(descendants) == 4  # The consumer, its scheduler and two workers.
+    if psutil.LINUX:
+        assert psutil.wait_procs(descendants, timeout=10)[1] == []
+
+
+@pytest.mark.skipif(not limited(), reason="this huey knows no limit")
+def test_a_task_without_end_is_interrupted_within_the_stop_timeout(site: Site) -> None:
+    supervisor = project()
+    site.hold("one", "two")
+    site.call("huey_jobs.tasks.enqueue", "one", "two", supervisor=supervisor)
+    processes = {
+        kind: {"BACKEND": "huey", "ARGS": {"worker-type": kind}, "STOP_TIMEOUT": 3}
+        for kind in ("thread", "process")
+    }
+    run = site(processes, supervisor=supervisor)
+    wait_for_any(run, "all 2 ready", "one in hand", "two in hand")
+
+    assert run.end(signal.SIGTERM) == 0
+
+    for kind in processes:
+        assert any("Shutdown timeout of 1.0s elapsed" in text for text in run.said(f"{kind}.1"))
+    said = {line.text for line in run.lines}
+    assert {"one interrupted", "two interrupted"} <= said
+    assert not {"one done", "two done"} & said
+
+
+@pytest.mark.skipif(not limited(), reason="this huey knows no other graceful signal")
+def test_it_is_stopped_by_the_signal_that_it_takes_for_the_graceful_one(site: Site) -> None:
+    supervisor = project(graceful_signal="TERM")
+    processes = {
+        "setting": {"BACKEND": "huey"},
+        "args": {"BACKEND": "huey", "ARGS": {"graceful-signal": "INT"}},
+    }
+    run = site(processes, supervisor=supervisor)
+    run.wait_for("system", "all 2 ready")
+
+    assert run.end(signal.SIGTERM) == 0
+    assert any("Received SIGTERM" in line for line in run.said("setting.1"))
+    assert any("Received SIGINT" in line for line in run.said("args.1"))
+    for name in processes:
+        assert any("All workers have stopped" in line for line in run.said(f"{name}.1"))
+
+
+def test_sighup_gives_the_same_instance_anew(site: Site) -> None:
+    """It re-executes itself: the second of two must not begin to enqueue periodic tasks."""
+    supervisor = project()
+    run = site({"jobs": {"BACKEND": "huey", "REPLICAS": 2}}, supervisor=supervisor)
+    run.wait_for("system", "all 2 ready")
+    (match,) = (re.search(r"jobs\.2 ready .*pid (\d+)", "\n".join(run.said("system"))),)
+    assert match is not None
+
+    run.kill(int(match[1]), signal.SIGHUP)
+    run.wait_for("jobs.2", "Consumer will restart")
+    run.wait_for("jobs.2", f"consumer started with 1 thread, PID {match[1]} ")
+    run.wait_for("jobs.2", "Periodic tasks are disabled")
+    run.wait_for("jobs.2", "The following commands")
+
+    assert run.end(signal.SIGTERM) == 0
+
+
+def test_alone_it_is_as_with_its_own_command(site: Site) -> None:
+    supervisor = project()
+    site.hold("one")
+    site.call("huey_jobs.tasks.enqueue", "one", supervisor=supervisor)
+    run = site({"jobs": {"BACKEND": "huey"}}, "jobs", supervisor=supervisor)
+    run.wait_for("", "one in hand")
+    run.signal(signal.SIGINT)
+    site.release("one")
+
+    assert run.end() == 0
+    assert "one done" in run.said("")
+
+
+def test_what_cannot_work_is_refused(site: Site) -> None:
+    processes = {
+        "typo": {"BACKEND": "huey", "ARGS": {"werkers": 2}},
+        "range": {"BACKEND": "huey", "ARGS": {"scheduler-interval": 7}},
+    }
+    run = site(processes, "--check", supervisor=project())
+    assert run.end() == 1
+    assert "run_huey: unrecognized arguments: --werkers=2. Did you mean '--workers'" in run.stderr
+    assert "['range']['ARGS']: The scheduler interval must be a factor of 60" in run.stderr
+
+    immediate = project()
+    immediate["SETTINGS"]["HUEY"]["immediate"] = True
+    run = site({"jobs": {"BACKEND": "huey"}}, "--check", supervisor=immediate)
+    assert run.end() == 1
+    assert "set HUEY['immediate'] to False" in run.stderr
+    assert "Traceback" not in run.stderr
+
+    run = site({"jobs": {"BACKEND": "huey"}}, "--check")
+    assert run.end() == 1
+    assert "Add 'huey.contrib.djhuey' to INSTALLED_APPS." in run.stderr
+
+
+def test_the_preload_leaves_nothing_that_a_fork_must_not_have(site: Site) -> None:
+    source = """
+        import sys
+        import threading
+
+        import django
+        import psutil
+
+        django.setup()
+        from django_prodserver.backends.huey import HueyWorker
+
+        HueyWorker(ARGS={}, STOP_TIMEOUT=25.0, REPLICAS=1).preload()
+        me = psutil.Process()
+        opened = [file.path for file in me.open_files() if "huey.db" in file.path]
+        print(threading.active_count(), opened, "huey_jobs.tasks" in sys.modules)
+    """
+    settings = {"DJANGO_SETTINGS_MODULE": "settings"}
+    program = ("-W", "ignore", "ask.py")
+    run = site(
+        {"jobs": {"BACKEND": "huey"}},
+        "any",
+        program=program,
+        files={"ask.py": source},
+        env=settings,
+        supervisor=project(),
+    )
+
+    assert run.end() == 0
+    assert run.said("") == ["1 [] True"]
