@@ -90,6 +90,8 @@ EXCEPTIONS = {
     ("backends/_granian.py", "signal.signal"),
     # One that is sent SIGTERM beside the event that it waits for finishes what it has in hand.
     ("backends/_hypercorn.py", "signal.signal"),
+    # `rundramatiq --use-gevent` turns into a program, which patches Python before all else.
+    ("backends/_dramatiq.py", "os.execvp"),
     # Before huey 3.5.4 SIGINT may end its main loop instead of stopping it.
     ("backends/huey.py", "signal.signal"),
     ("backends/huey.py", "signal.default_int_handler"),

@@ -23,6 +23,7 @@ BUILT_IN = {
         "rq-scheduler": "rq.RQScheduler",
         "django-q2": "django_q2.DjangoQ2Worker",
         "procrastinate": "procrastinate.ProcrastinateWorker",
+        "dramatiq": "dramatiq.DramatiqWorker",
         "huey": "huey.HueyWorker",
         "django-tasks": "django_tasks.DjangoTasksWorker",
         "command": "command.ManagementCommand",
