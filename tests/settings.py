@@ -13,6 +13,10 @@ ASGI_APPLICATION = "tests.project.asgi.application"
 ALLOWED_HOSTS = ["*"]
 DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
 USE_TZ = True
+# Read once, when the app is imported: django-q2 warns of its own defaults, and the broker that
+# django-dramatiq takes otherwise is not installed.
+Q_CLUSTER = {"orm": "default", "timeout": 60, "retry": 120}
+DRAMATIQ_BROKER = {"BROKER": "dramatiq.brokers.stub.StubBroker"}
 
 # What differs between releases of django-tasks. Not by an import: the package makes a Celery app,
 # and sets DJANGO_SETTINGS_MODULE for all that is started thereafter.

@@ -1,7 +1,6 @@
 from tests.settings import *
 
 INSTALLED_APPS = ["django_prodserver", "django_q"]
-Q_CLUSTER = {"orm": "default", "timeout": 60, "retry": 120}
 PRODUCTION_PROCESSES = {
     "web": {"BACKEND": "django-q2", "ARGS": {"run-onec": True}},
 }

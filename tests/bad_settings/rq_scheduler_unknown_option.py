@@ -7,6 +7,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ARGS']: rqscheduler: unrecognized arguments: --intervall=5. Did you mean
-    '--interval'?
+PRODUCTION_PROCESSES['web']['ARGS']: rqscheduler: unrecognized arguments: --intervall=5. Did you
+    mean '--interval'?
 """

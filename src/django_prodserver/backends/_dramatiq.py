@@ -13,7 +13,9 @@ from importlib import import_module
 from typing import Any, NoReturn
 from uuid import uuid4
 
-from django_prodserver.posix import kernel, notify
+from django_prodserver.posix import notify
+
+from ._multiprocessing import die_with_parent
 
 cli: Any = import_module("dramatiq.cli")
 worker_process = cli.worker_process
@@ -85,17 +87,18 @@ class WholeLines:
 def _choose_start_method(args: Namespace) -> None:
     """Fork workers from what is loaded, unless that is unsafe or they are to be spawned.
 
-    From Python 3.14 on it is not the default any more.
+    From Python 3.14 on it is not the default any more. By force, because an app such as django-q2
+    may have fixed it in what this process was forked from.
     """
     if args.use_spawn:
-        multiprocessing.set_start_method("spawn")
+        multiprocessing.set_start_method("spawn", force=True)
         args.use_spawn = False  # Done, and it can be done only once.
     elif sys.platform == "linux" and threading.active_count() == 1:
-        multiprocessing.set_start_method("fork")
+        multiprocessing.set_start_method("fork", force=True)
 
 
 def _worker_process(booted: Any, args: Namespace, worker: int, log: Any, *others: Any) -> None:
-    kernel.die_with_parent(os.getppid())
+    die_with_parent()
 
     class Worker(cli.Worker):  # type: ignore[misc]
         def __init__(self, broker: Any, **options: Any) -> None:
@@ -118,5 +121,5 @@ def _worker_process(booted: Any, args: Namespace, worker: int, log: Any, *others
 
 
 def _fork_process(args: Namespace, number: int, function: str, log: Any) -> None:
-    kernel.die_with_parent(os.getppid())
+    die_with_parent()
     fork_process(args, number, function, WholeLines(log))

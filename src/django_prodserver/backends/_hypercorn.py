@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,9 @@ from typing import Any
 
 import hypercorn.__main__
 
-from django_prodserver.posix import kernel, notify
+from django_prodserver.posix import notify
+
+from ._multiprocessing import die_with_parent
 
 # Where each class of workers has its functions.
 WORKER_CLASSES = {
@@ -59,10 +60,7 @@ def load(config: Any) -> None:
 
 def _work(module_name: str, config: Any, shutdown_event: Any, sockets: Any) -> None:
     """Be a worker, in a fresh interpreter that hypercorn has started for it."""
-    leader = multiprocessing.parent_process()
-    assert leader is not None
-    assert leader.pid is not None
-    kernel.die_with_parent(leader.pid)
+    die_with_parent()
     module: Any = import_module(module_name)
     module.raise_shutdown = _announcing(module.raise_shutdown)
     work = getattr(module, f"{config.worker_class}_worker")

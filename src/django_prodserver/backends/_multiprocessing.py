@@ -1,4 +1,4 @@
-"""Processes that software forks by means of multiprocessing must not outlive it."""
+"""Processes that software starts by means of multiprocessing must not outlive it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import sys
 from multiprocessing import util
 
 from django_prodserver.posix import kernel
+
+
+def die_with_parent() -> None:
+    """Let this process die with the one that has started it, if multiprocessing has, on Linux."""
+    process = multiprocessing.parent_process()
+    if process is not None and process.pid is not None:
+        kernel.die_with_parent(process.pid)
 
 
 def die_with(parent: int, generations: int = 1) -> None:

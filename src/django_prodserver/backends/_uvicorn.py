@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -10,7 +9,9 @@ from typing import Any
 
 import uvicorn
 
-from django_prodserver.posix import kernel, notify
+from django_prodserver.posix import notify
+
+from ._multiprocessing import die_with_parent
 
 # `uvicorn.main` is the function as soon as the package is imported.
 command_line: Any = import_module("uvicorn.main")
@@ -22,9 +23,7 @@ class Config(uvicorn.Config):
     def load(self) -> None:
         """Called last thing before the server starts, in the process that will serve."""
         super().load()
-        leader = multiprocessing.parent_process()
-        if leader is not None and leader.pid is not None:
-            kernel.die_with_parent(leader.pid)
+        die_with_parent()
         _announce(uvicorn.Server)
 
 
