@@ -10,6 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Optional
@@ -231,6 +232,9 @@ def test_every_server_listens_everywhere_at_the_port_of_the_environment(
     "server", [one for one in SERVERS if one.name in BUILT_IN], ids=lambda server: server.name
 )
 def test_the_servers_themselves_understand_their_arguments(server: Any) -> None:
+    here = replace(SHOP, packages={server.package: version(server.package)})
+    if not server.installed(here):
+        pytest.skip(f"{server.requirement} is not installed here")
     block = texts.settings_block(proposed(SHOP, server=server.name, before=(), workers=()))
     port = free_port()
     entry = executed(block, str(port))["web"]

@@ -182,14 +182,15 @@ def test_what_is_scheduled_is_executed_once_however_many_schedulers_there_are(
 ) -> None:
     """Each of them holds the lock while it looks for what is due, and at no other time."""
     site.hold("job")
-    jobs = [["high", "hello"], ["default", "hold", "job"]]
-    site.call("rq_jobs.schedule", *jobs, **project(redis))
+    site.call("rq_jobs.schedule", ["high", "hello"], **project(redis))
     processes = {
         **worker(ARGS=["high", "default"]),
         "scheduler": {"BACKEND": "rq-scheduler", "ARGS": {"interval": 1}, "REPLICAS": 2},
     }
     run = site(processes, **project(redis))
-    wait_for_each_of(run, "all 3 ready", "hello from worker.1", "job in hand")
+    wait_for_each_of(run, "all 3 ready", "hello from worker.1")
+    site.call("rq_jobs.schedule", ["default", "hold", "job"], **project(redis))
+    wait_for_each_of(run, "job in hand")
 
     run.signal(signal.SIGTERM)
     wait_for_each_of(run, "scheduler.1 stopped", "scheduler.2 stopped", "warm shut down requested")
