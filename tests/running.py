@@ -134,7 +134,7 @@ class Systemd:
         return self.socket.recv(100)
 
     def wait_for_ready(self) -> None:
-        while self.hear() != b"READY=1":
+        while b"READY=1" not in self.hear().splitlines():
             """It has looked for its broker before, and pinged meanwhile."""
 
     def forget(self) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import pytest
 from django_prodserver.backends.hypercorn import HypercornServer
 from tests.functional.helpers import gone
 from tests.inside import free_port, refused
-from tests.running import Request, Site, get
+from tests.running import Request, Site, get, systemd
 
 pytestmark = pytest.mark.timeout(40)
 
@@ -65,14 +64,13 @@ def test_without_workers_it_serves_in_the_forked_process(site: Site, tmp_path: P
     assert slow.answer() == "slow held"
     assert run.end() == 0
 
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(tmp_path / "notify"))
+    with systemd(tmp_path) as listener:
         run = site(
             {"web": hypercorn(port, ARGS={"workers": 0, "max-requests": 1})},
             "web",
-            env={"NOTIFY_SOCKET": str(tmp_path / "notify")},
+            env=listener.environ,
         )
-        assert systemd.recv(100) == b"READY=1"
+        listener.wait_for_ready()
     for _ in range(2):
         assert get(port).startswith("served by ")
     assert run.end() == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import psutil
 import pytest
 from redis import Redis
 
-from tests.running import Site, wait_for_each_of
+from tests.running import Site, systemd, wait_for_each_of
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -89,11 +88,9 @@ def test_alone_it_ends_with_0_after_as_much_work_as_it_is_told(
     """It tells systemd that it is ready, where that has started it."""
     site.hold("job")
     site.call("rq_jobs.enqueue", ["high", "hold", "job"], **project(redis))
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(tmp_path / "notify"))
-        env = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
-        run = site(worker(ARGS=["high", *args]), "worker", env=env, **project(redis))
-        assert systemd.recv(100) == b"READY=1"
+    with systemd(tmp_path) as listener:
+        run = site(worker(ARGS=["high", *args]), "worker", env=listener.environ, **project(redis))
+        listener.wait_for_ready()
     run.wait_for("", "job in hand")
     site.release("job")
 
@@ -208,11 +205,9 @@ def test_alone_the_scheduler_says_that_it_is_ready_and_stops_with_0(
     site: Site, redis: str, tmp_path: Path
 ) -> None:
     entry = {"scheduler": {"BACKEND": "rq-scheduler"}}
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(tmp_path / "notify"))
-        env = {"NOTIFY_SOCKET": str(tmp_path / "notify")}
-        run = site(entry, "scheduler", env=env, **project(redis))
-        assert systemd.recv(100) == b"READY=1"
+    with systemd(tmp_path) as listener:
+        run = site(entry, "scheduler", env=listener.environ, **project(redis))
+        listener.wait_for_ready()
 
     assert run.end(signal.SIGTERM) == 0
     assert any("Shutting down RQ scheduler" in line for line in run.said(""))

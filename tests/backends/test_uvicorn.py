@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 
 from django_prodserver.backends.uvicorn import UvicornServer
 from tests.inside import UVICORN, UVICORN_WSGI, free_port
-from tests.running import Request, Site, get
+from tests.running import Request, Site, get, systemd
 
 pytestmark = pytest.mark.timeout(40)
 
@@ -83,14 +82,13 @@ def test_alone_it_ends_as_it_does_from_its_own_command_line(
 ) -> None:
     """It tells systemd that it is ready, where that has started it."""
     port = free_port()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(tmp_path / "notify"))
+    with systemd(tmp_path) as listener:
         run = site(
             {"web": {"BACKEND": backend, "ARGS": {"port": port, "workers": workers}}},
             "web",
-            env={"NOTIFY_SOCKET": str(tmp_path / "notify")},
+            env=listener.environ,
         )
-        assert systemd.recv(100) == b"READY=1"
+        listener.wait_for_ready()
 
     assert get(port).startswith("served by ")
     assert run.end(signal.SIGTERM) == status
@@ -101,14 +99,13 @@ def test_it_ends_with_0_after_as_many_requests_as_it_is_told(
     site: Site, backend: str, tmp_path: Path
 ) -> None:
     port = free_port()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(tmp_path / "notify"))
+    with systemd(tmp_path) as listener:
         run = site(
             {"web": {"BACKEND": backend, "ARGS": {"port": port, "limit-max-requests": 2}}},
             "web",
-            env={"NOTIFY_SOCKET": str(tmp_path / "notify")},
+            env=listener.environ,
         )
-        assert systemd.recv(100) == b"READY=1"
+        listener.wait_for_ready()
 
     for _ in range(2):
         assert get(port).startswith("served by ")
