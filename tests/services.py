@@ -12,6 +12,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,13 +49,13 @@ def redis_fixture(redis_server: str) -> str:
 def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     initdb, postgres = found("initdb"), found("postgres")
     port = free_port()
-    # It refuses to run as the superuser, and pytest's folders are for their owner alone.
-    user: dict[str, Any] = {"user": "postgres"} if os.geteuid() == 0 else {}
-    folder = Path(tmp_path_factory.mktemp("postgresql"))
-    if user:
-        folder = Path("/tmp") / f"prodserver-postgresql-{os.getpid()}"
-        folder.mkdir(mode=0o700)
-        os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+    user: dict[str, Any] = {}
+    folder = tmp_path_factory.mktemp("postgresql")
+    if os.geteuid() == 0:
+        # It refuses to run as the superuser, and pytest's folders are for their owner alone.
+        user["user"] = owner = user_id("postgres")
+        folder = Path(tempfile.mkdtemp(prefix="prodserver-postgresql-"))
+        os.chown(folder, owner, -1)
     try:
         command = [initdb, "--pgdata", folder, "--auth=trust", "--username=tests", "--no-sync"]
         subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd="/", **user)
@@ -93,6 +94,13 @@ def database(address: str) -> dict[str, Any]:
         "USER": url.username,
         "NAME": url.path[1:],
     }
+
+
+def user_id(name: str) -> int:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        pytest.skip(f"there is no user {name} here")
 
 
 def found(program: str) -> str:
