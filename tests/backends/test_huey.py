@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 import signal
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from tests.functional.helpers import Run
-from tests.running import Site, wait_for_all
+from tests.running import Site, systemd, wait_for_all
 
 huey: Any = pytest.importorskip("huey", reason="huey is missing")
 
@@ -148,11 +149,15 @@ def test_sighup_gives_the_same_instance_anew(site: Site) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_alone_it_is_as_with_its_own_command(site: Site) -> None:
+def test_alone_it_is_as_with_its_own_command(site: Site, tmp_path: Path) -> None:
     supervisor = project()
     site.hold("one")
     site.call("huey_jobs.tasks.enqueue", "one", supervisor=supervisor)
-    run = site({"jobs": {"BACKEND": "huey"}}, "jobs", supervisor=supervisor)
+    jobs = {"jobs": {"BACKEND": "huey"}}
+    with systemd(tmp_path) as listener:
+        run = site(jobs, "jobs", env=listener.environ, supervisor=supervisor)
+        # A worker may be quicker than the consumer, which has no handler for SIGINT before.
+        listener.wait_for_ready()
     run.wait_for("", "one in hand")
     run.signal(signal.SIGINT)
     site.release("one")
