@@ -118,7 +118,7 @@ def test_E004_a_wrong_value() -> None:
 def test_E005_a_missing_key() -> None:
     message = checks.Error(
         f"{WEB} has no 'BACKEND'.",
-        hint="Name the class that runs it, such as 'gunicorn'.",
+        hint="Name what runs it, such as 'gunicorn'.",
         id="prodserver.E005",
     )
 

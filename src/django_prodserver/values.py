@@ -74,7 +74,7 @@ def read_mapping(
             converted[fields[key].name] = found
     for key, field in fields.items():
         if field.required and key not in value:
-            hint = "Name the class that runs it, such as " + repr(EXAMPLE_BACKEND) + "."
+            hint = "Name what runs it, such as " + repr(EXAMPLE_BACKEND) + "."
             findings.append(Finding("E005", f"{where} has no {key!r}.", hint))
     if kind is HealthCheck:
         findings += _not_one_probe(where, value)

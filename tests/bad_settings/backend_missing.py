@@ -3,5 +3,5 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web": {}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web'] has no 'BACKEND'. Name the class that runs it, such as 'gunicorn'.
+PRODUCTION_PROCESSES['web'] has no 'BACKEND'. Name what runs it, such as 'gunicorn'.
 """

@@ -56,5 +56,5 @@ PRODUCTION_PROCESSES['web']['MAX_MEM'] is not a known key. Did you mean 'MAX_MEM
     <keys of a process>.
 PRODUCTION_PROCESSES['web']['STARTMETHOD'] is not a known key. Did you mean 'START_METHOD'?
     Known: <keys of a process>.
-PRODUCTION_PROCESSES['web'] has no 'BACKEND'. Name the class that runs it, such as 'gunicorn'.
+PRODUCTION_PROCESSES['web'] has no 'BACKEND'. Name what runs it, such as 'gunicorn'.
 """

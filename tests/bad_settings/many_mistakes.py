@@ -20,7 +20,7 @@ PRODUCTION_PROCESSES['web']['REPLICAS'] is 0: expected int >= 1.
 PRODUCTION_PROCESSES['web']['ENV']: expected str, got int at ['A'].
 PRODUCTION_PROCESSES['web']['ENV']: expected str, got int at ['C'].
 PRODUCTION_PROCESSES['api']['ARGS'] is 3: expected str | mapping | list, got int.
-PRODUCTION_PROCESSES['api'] has no 'BACKEND'. Name the class that runs it, such as 'gunicorn'.
+PRODUCTION_PROCESSES['api'] has no 'BACKEND'. Name what runs it, such as 'gunicorn'.
 PRODUCTION_PROCESSES has a process named 'my worker'. Use letters, digits, - and _ only: the
     name becomes one in a Procfile.
 PRODUCTION_SUPERVISOR['X'] is not a known key. Known: <keys of PRODUCTION_SUPERVISOR>.
