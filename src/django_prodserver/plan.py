@@ -35,9 +35,9 @@ def plan(
         # Who is not run now is waited for by nobody.
         after = [one for name in process.settings.after for one in instances.get(name, ())]
         serves = served.get(process.name, ())
+        recycles = process in here and process.recycles
         for name in process.instances:
             backend = process.backend(name)
-            recycles = process in here and backend.recycles()
             specs.append(_spec(process, backend, name, frozenset(after), bool(serves), recycles))
             execute = _alone(process) if process.name in spawned else ()
             programs.append(_program(process, backend, name, serves, execute))

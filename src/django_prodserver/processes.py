@@ -47,6 +47,20 @@ class Process:
         """A backend to ask, not to start."""
         return self.backend()
 
+    @cached_property
+    def addresses(self) -> Sequence[Address]:
+        """Where it will listen; its software is asked once.
+
+        That may import it (see `importable_here`), and raises as `BaseServerBackend.parse` does.
+        """
+        self.probe.parse()
+        return self.probe.addresses()
+
+    @cached_property
+    def recycles(self) -> bool:
+        """Whether it ends with 0 after some work, by its own options. May import its software."""
+        return self.probe.recycles()
+
     def backend(self, instance: Optional[str] = None) -> BaseServerBackend:
         """Create the backend, for an instance of a supervisor or for this process alone."""
         given = self.settings
@@ -90,7 +104,7 @@ class Process:
         `importable_here`.
         """
         try:
-            return _reachable(self.probe.addresses())
+            return _reachable(self.addresses)
         except PrintsOnly:
             return None
 
@@ -160,8 +174,7 @@ def listening(
     found = []
     for process in importable_here(processes):
         try:
-            process.probe.parse()
-            found += [(process, where) for where in process.probe.addresses()]
+            found += [(process, where) for where in process.addresses]
         except PrintsOnly:
             continue
         except ValueError as error:
