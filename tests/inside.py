@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
+import os
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any, Optional
 
 import django
@@ -64,17 +66,38 @@ def refused(processes: Any, *args: str, supervisor: Any = NOT_SET, **others: Any
 
 
 def free_port() -> int:
-    """A port at 127.0.0.1 that nobody uses at the moment."""
-    return free_ports(1)[0]
+    """A port at 127.0.0.1 that nobody uses, and that nobody else of these tests will choose."""
+    for port in _ports:
+        with socket.socket() as probe:
+            # As servers do: connections of a former one that linger are no obstacle.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("a cycle has no end")
 
 
 def free_ports(number: int) -> list[int]:
     """So many of them, none twice."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(number)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
+    return [free_port() for _ in range(number)]
+
+
+def _own_ports() -> Iterator[int]:
+    """Those of this process: none that another process of pytest-xdist has.
+
+    Below those that the kernel gives to whoever connects (ip_local_port_range in ip(7)): one of
+    these may be taken before the server has it that it was chosen for.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 10
+    first = 10_000 + 2_000 * worker
+    # Other tests may run at the same time.
+    start = os.getpid() % 2_000
+    return itertools.cycle(first + (start + n) % 2_000 for n in range(2_000))
+
+
+_ports = _own_ports()
 
 
 @contextmanager
