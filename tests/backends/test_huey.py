@@ -10,8 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.functional.helpers import Run
-from tests.running import Site, systemd, wait_for_all
+from tests.running import Site, systemd, wait_for_all, wait_for_each_of
 
 huey: Any = pytest.importorskip("huey", reason="huey is missing")
 
@@ -33,21 +32,12 @@ def limited() -> bool:
     return "shutdown_timeout" in config_keys
 
 
-def wait_for_any(run: Run, *patterns: str) -> None:
-    """Read on until somebody has said each of these."""
-    waiting = list(patterns)
-    while waiting:
-        line = run.read()
-        assert line is not None, f"nobody said: {waiting}\n" + "\n".join(run.raw)
-        waiting = [pattern for pattern in waiting if not re.search(pattern, line.text)]
-
-
 def test_instances_finish_the_tasks_in_hand_and_one_enqueues_the_periodic_ones(site: Site) -> None:
     supervisor = project()
     site.hold("one", "two")
     site.call("huey_jobs.tasks.enqueue", "one", "two", supervisor=supervisor)
     run = site({"jobs": {"BACKEND": "huey", "REPLICAS": 2}}, supervisor=supervisor)
-    wait_for_any(run, "all 2 ready", "one in hand", "two in hand")
+    wait_for_each_of(run, "all 2 ready", "one in hand", "two in hand")
 
     run.signal(signal.SIGTERM)
     wait_for_all(
@@ -74,7 +64,7 @@ def test_its_processes_execute_tasks_from_redis_and_die_with_the_supervisor(
     site.call("huey_jobs.tasks.enqueue", "one", "two", supervisor=supervisor)
     processes = {"jobs": {"BACKEND": "huey", "ARGS": {"workers": 2}}}
     run = site(processes, supervisor=supervisor)
-    wait_for_any(run, "all 1 ready", "one in hand", "two in hand")
+    wait_for_each_of(run, "all 1 ready", "one in hand", "two in hand")
     run.signal(signal.SIGTERM)
     run.wait_for("jobs.1", "Shutting down gracefully")
     site.release("one")
@@ -84,7 +74,7 @@ def test_its_processes_execute_tasks_from_redis_and_die_with_the_supervisor(
 
     site.call("huey_jobs.tasks.enqueue", "three", supervisor=supervisor)
     run = site(processes, supervisor=supervisor)
-    wait_for_any(run, "all 1 ready", "three in hand")
+    wait_for_each_of(run, "all 1 ready", "three in hand")
     descendants = psutil.Process(run.pid).children(recursive=True)
 
     assert run.end(signal.SIGKILL) == -signal.SIGKILL
@@ -104,7 +94,7 @@ def test_a_task_without_end_is_interrupted_within_the_stop_timeout(site: Site) -
         for kind in ("thread", "process")
     }
     run = site(processes, supervisor=supervisor)
-    wait_for_any(run, "all 2 ready", "one in hand", "two in hand")
+    wait_for_each_of(run, "all 2 ready", "one in hand", "two in hand")
 
     assert run.end(signal.SIGTERM) == 0
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.running import Site, wait_for_all
+from tests.running import Site, wait_for_all, wait_for_each_of
 from tests.services import database
 
 pytestmark = pytest.mark.timeout(60)
@@ -57,11 +57,7 @@ def test_replicas_finish_what_they_have_in_hand(site: Site, postgresql: str) -> 
     jobs = [("hello", {}), ("hold", {"name": "one"}), ("hold", {"name": "two"})]
     enqueue(site, supervisor, *jobs)
     run = site(worker(REPLICAS=2), supervisor=supervisor)
-    waiting = {"all 2 ready", "hello from", "one in hand", "two in hand"}
-    while waiting:
-        line = run.read()
-        assert line is not None, f"never: {waiting}\n" + "\n".join(run.raw)
-        waiting = {text for text in waiting if text not in line.text}
+    wait_for_each_of(run, "all 2 ready", "hello from", "one in hand", "two in hand")
     wait_until_it_listens(postgresql, workers=2)
 
     run.signal(signal.SIGTERM)

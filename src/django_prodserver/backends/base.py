@@ -102,6 +102,13 @@ class BaseServerBackend:
         """Where it will listen. Raises as `parse` does."""
         return ()
 
+    def graceful_limit(self, spare: int = 2) -> int:
+        """How long work in hand may take once it is to stop, in whole seconds, 1 at least.
+
+        It ends before the patience of the supervisor does: STOP_TIMEOUT less what is `spare`.
+        """
+        return max(1, int(self.config["STOP_TIMEOUT"]) - spare)
+
     def recycles(self) -> bool:
         """Whether, by its own options, it ends with 0 after some work, to be started anew.
 

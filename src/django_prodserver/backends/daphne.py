@@ -26,7 +26,7 @@ class DaphneServer(BaseServerBackend):
     def start_server(self, *args: str) -> None:
         from . import _daphne
 
-        _daphne.main(args, limit=max(1, int(self.config["STOP_TIMEOUT"]) - 2))
+        _daphne.main(args, limit=self.graceful_limit())
 
     def preload(self) -> None:
         # Not daphne.server, which installs Twisted's reactor: its event loop would be everybody's.

@@ -31,7 +31,7 @@ class DramatiqWorker(CommandBackend):
             return [command, *args]
         # dramatiq's own is ten minutes. It needs up to three seconds besides, because it looks up
         # once a second: at the signal, at the end of its consumers, and at that of its log.
-        limit = max(1, int(self.config["STOP_TIMEOUT"]) - 4)
+        limit = self.graceful_limit(spare=4)
         return [command, f"--worker-shutdown-timeout={limit * 1000}", *args]
 
     def announce_ready(self, module: Any) -> None:

@@ -25,7 +25,7 @@ class GranianASGIServer(BaseServerBackend):
     def prep_server_args(self) -> Sequence[str]:
         # Without a limit it waits for ever for requests in hand; half an hour is its longest. The
         # last one counts, so ARGS can say otherwise.
-        limit = max(1, min(1800, int(self.config["STOP_TIMEOUT"]) - 2))
+        limit = min(1800, self.graceful_limit())
         defaults = [f"--workers-kill-timeout={limit}", f"--interface={self.interface}"]
         return [*defaults, *self.args, self._application()]
 

@@ -66,7 +66,7 @@ class GunicornServer(BaseServerBackend):
 
     def _defaults(self) -> dict[str, Any]:
         # Its own limit for requests in hand, 30 s, is to end before the supervisor's does.
-        return {"graceful_timeout": max(1, min(30, int(self.config["STOP_TIMEOUT"]) - 2))}
+        return {"graceful_timeout": min(30, self.graceful_limit())}
 
     def _served(self) -> str:
         return application.wsgi()

@@ -46,7 +46,7 @@ class HueyWorker(CommandBackend):
         known = import_module("huey.consumer_options").config_keys  # Since huey 3.4:
         if "shutdown_timeout" in known and "shutdown_timeout" not in self._consumer():
             # Without a limit it waits for ever for the tasks in hand.
-            args.insert(0, f"--shutdown-timeout={max(1, int(self.config['STOP_TIMEOUT']) - 2)}")
+            args.insert(0, f"--shutdown-timeout={self.graceful_limit()}")
         if not self.instance.endswith(".1"):
             args.append("--no-periodic")
         return [command, *args]

@@ -28,7 +28,7 @@ class HypercornServer(BaseServerBackend):
         from . import _hypercorn
 
         # Its own limit for requests in hand, 3 s, is far below what the supervisor grants.
-        limit = max(1, int(self.config["STOP_TIMEOUT"]) - 2)
+        limit = self.graceful_limit()
         sys.exit(_hypercorn.main(args, graceful_timeout=limit))
 
     def preload(self) -> None:

@@ -34,7 +34,7 @@ class ProcrastinateWorker(CommandBackend):
     def _defaults(self) -> Iterator[str]:
         """Unless ARGS, which come later, or the environment or the project's settings say it."""
         # Without a limit it waits for ever for the jobs in hand.
-        limit = max(1, int(self.config["STOP_TIMEOUT"]) - 2)
+        limit = self.graceful_limit()
         environ = {**os.environ, **self.config.get("ENV", {})}
         for name, value in (("name", self.instance), ("shutdown_graceful_timeout", limit)):
             said = environ.get(f"PROCRASTINATE_WORKER_{name.upper()}") or name in _of_the_project()

@@ -23,7 +23,7 @@ class UvicornServer(BaseServerBackend):
     def prep_server_args(self) -> Sequence[str]:
         # Without a limit it waits for ever for connections that stay open. The last one counts, so
         # ARGS can say otherwise.
-        limit = max(1, int(self.config["STOP_TIMEOUT"]) - 2)
+        limit = self.graceful_limit()
         defaults = [f"--timeout-graceful-shutdown={limit}", f"--interface={self.interface}"]
         return [*defaults, *self.args, self._application()]
 
