@@ -96,8 +96,8 @@ bench-quick: $(venv)/.stamp-bench benchmarks/node_modules/.stamp ## the same in 
 
 fuzz: $(venv)/.stamp-test ## arbitrary bytes, cut at arbitrary places, in every log format, for ten minutes
 	@end=$$(( $$(date +%s) + $(FUZZ) )); while [ $$(date +%s) -lt $$end ]; do \
-		$(venv)/bin/python -m pytest -q --hypothesis-profile=nightly $(ARGS) tests/supervisor/test_lines.py \
-			tests/supervisor/test_formats.py tests/functional/test_streams.py || exit 1; \
+		$(venv)/bin/python -m pytest -q --hypothesis-profile=nightly $(ARGS) tests/logs/test_lines.py \
+			tests/logs/test_formats.py tests/functional/test_streams.py || exit 1; \
 	done
 
 soak: $(venv)/.stamp-bench ## four writers at full speed for ten minutes, every line verified; ARGS="--minutes 60"

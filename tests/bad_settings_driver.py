@@ -31,7 +31,7 @@ for module in (
     "django.views.generic",
     "django_prodserver.checks",
     "django_prodserver.management.commands.prodserver",
-    "django_prodserver.supervise",
+    "django_prodserver.launch.supervise",
 ):
     importlib.import_module(module)
 

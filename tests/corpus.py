@@ -15,9 +15,9 @@ from unittest import mock
 from django.core.management import get_commands
 from django.test import override_settings
 
-from django_prodserver.registry import registered
-from django_prodserver.schema import HealthCheck, ProcessSettings, SupervisorSettings
-from django_prodserver.values import fields_of
+from django_prodserver.backends.registry import registered
+from django_prodserver.settings.convert import fields_of
+from django_prodserver.settings.schema import HealthCheck, ProcessSettings, SupervisorSettings
 from tests import settings as defaults
 from tests.inside import NOT_SET
 

@@ -22,33 +22,29 @@ PACKAGE = Path(django_prodserver.__file__).parent
 Modules = Mapping[str, ast.Module]
 Rule = Callable[[Modules], Iterable[str]]
 
-# The lowest first; a folder stands for what is not named itself. 2a and 2b know nothing of each
-# other.
-FLOORS = {
-    "__init__.py": "-",
-    "supervisor/model.py": "0",
-    "supervisor/": "1",
-    "supervisor/run.py": "2a",
-    "posix/": "2b",
-    "schema.py": "3",
-    "values.py": "3",
-    "environment.py": "3",
-    "conf.py": "3",
-    "registry.py": "3",
-    "json_schema.py": "3",
-    "typing.py": "3",
-    "checks.py": "3",
-    "apps.py": "3",
-    "procfile.py": "3",
-    "completion/": "3",
-    "processes.py": "3",
-    "backends/": "3",
-    "wizard/": "3",
-    "plan.py": "4",
-    "supervise.py": "4",
-    "test.py": "4",
-    "management/": "4",
-}
+# The lowest first. Places on one floor know nothing of each other; a folder stands for those of its
+# modules that are not named themselves, and these may import each other.
+FLOORS = [
+    ["__init__.py", "typing.py"],
+    ["supervisor/model.py"],
+    ["supervisor/", "logs/"],
+    ["supervisor/run.py", "posix/"],
+    ["settings/__init__.py", "settings/findings.py", "settings/schema.py"],
+    ["settings/convert.py"],
+    ["settings/variables.py"],
+    ["settings/load.py"],
+    ["settings/json_schema.py"],
+    ["backends/hooks/"],
+    ["backends/"],
+    ["launch/__init__.py", "launch/resolve.py"],
+    ["launch/plan.py"],
+    ["launch/supervise.py"],
+    ["completion/", "exports/"],
+    ["wizard/"],
+    ["checks.py", "test.py"],
+    ["apps.py"],
+    ["management/"],
+]
 
 # All that decisions may use of Python: nothing in it blocks, fails or asks what time it is.
 PURE = {
@@ -87,11 +83,11 @@ EXCEPTIONS = {
     ("backends/command.py", "signal.signal"),
     ("backends/command.py", "os.execvp"),
     # A worker that was forked must not keep the handlers of its leader.
-    ("backends/_granian.py", "signal.signal"),
+    ("backends/hooks/granian.py", "signal.signal"),
     # One that is sent SIGTERM beside the event that it waits for finishes what it has in hand.
-    ("backends/_hypercorn.py", "signal.signal"),
+    ("backends/hooks/hypercorn.py", "signal.signal"),
     # `rundramatiq --use-gevent` turns into a program, which patches Python before all else.
-    ("backends/_dramatiq.py", "os.execvp"),
+    ("backends/hooks/dramatiq.py", "os.execvp"),
     # Before huey 3.5.4 SIGINT may end its main loop instead of stopping it.
     ("backends/huey.py", "signal.signal"),
     ("backends/huey.py", "signal.default_int_handler"),
@@ -99,9 +95,9 @@ EXCEPTIONS = {
     ("posix/child.py", "threading"),
     ("posix/child.py", "threading._shutdown"),
     # The log says which threads the preload left running.
-    ("supervise.py", "threading"),
-    ("supervise.py", "threading.enumerate"),
-    ("supervise.py", "threading.main_thread"),
+    ("launch/supervise.py", "threading"),
+    ("launch/supervise.py", "threading.enumerate"),
+    ("launch/supervise.py", "threading.main_thread"),
     # It runs in the tests of a project, and starts a supervisor as a user does.
     ("test.py", "subprocess"),
     *(("test.py", f"subprocess.{name}") for name in ("DEVNULL", "PIPE", "Popen")),
@@ -173,9 +169,14 @@ def _path(parts: list[str], modules: Modules) -> str:
     return "/".join(parts) + ".py"
 
 
-def floor(path: str) -> str | None:
-    fitting = [place for place in FLOORS if path == place or path.startswith(place)]
-    return FLOORS[max(fitting, key=len)] if fitting else None
+def place_of(path: str) -> str | None:
+    """The place in FLOORS that a module belongs to."""
+    fitting = [place for floor in FLOORS for place in floor if path.startswith(place)]
+    return max(fitting, key=len, default=None)
+
+
+def height(path: str) -> int | None:
+    return next((n for n, floor in enumerate(FLOORS) if place_of(path) in floor), None)
 
 
 def within(names: Iterable[str], places: Iterable[str]) -> list[str]:
@@ -188,21 +189,23 @@ def within(names: Iterable[str], places: Iterable[str]) -> list[str]:
 
 def every_module_has_a_floor(modules: Modules) -> Iterator[str]:
     for path in modules:
-        if floor(path) is None:
+        if place_of(path) is None:
             yield f"{path} has no floor yet"
 
 
 def a_floor_imports_only_floors_below_it(modules: Modules) -> Iterator[str]:
     for path in modules:
         for other in sorted(imported(path, modules)):
-            own, its = floor(path), floor(other)
-            if own != its and (own is None or its is None or own[0] <= its[0]):
+            if place_of(path) == place_of(other):
+                continue
+            own, its = height(path), height(other)
+            if own is None or its is None or own <= its:
                 yield f"{path} (floor {own}) imports {other} (floor {its})"
 
 
 def decisions_are_pure(modules: Modules) -> Iterator[str]:
     for path, module in modules.items():
-        if path.startswith("supervisor/"):
+        if path.startswith(("supervisor/", "logs/")):
             names = used(module)
             for name in sorted(names - set(within(names, PURE))):
                 yield f"{path} uses {name}"
@@ -274,7 +277,7 @@ def test_the_package_keeps_the_rule(rule: Rule) -> None:
 
 
 def test_every_place_on_a_floor_exists() -> None:
-    assert [place for place in FLOORS if not (PACKAGE / place).exists()] == []
+    assert [p for floor in FLOORS for p in floor if not (PACKAGE / p).exists()] == []
 
 
 def test_every_exception_is_needed() -> None:
@@ -298,27 +301,55 @@ FUTURE = "from __future__ import annotations\n"
             "supervisor/model.py",
             "from .instance import MOVES",
         ),
-        (a_floor_imports_only_floors_below_it, "supervisor/lines.py", "from .run import run"),
+        (a_floor_imports_only_floors_below_it, "logs/lines.py", "from ..supervisor.run import run"),
         (a_floor_imports_only_floors_below_it, "supervisor/run.py", "from ..posix import system"),
         (a_floor_imports_only_floors_below_it, "posix/system.py", "from ..supervisor import run"),
-        (a_floor_imports_only_floors_below_it, "posix/system.py", "from .. import conf"),
-        (a_floor_imports_only_floors_below_it, "posix/a.py", "def f():\n from ..conf import load"),
-        (a_floor_imports_only_floors_below_it, "posix/a.py", "import django_prodserver.conf"),
-        (a_floor_imports_only_floors_below_it, "posix/a.py", "from django_prodserver import conf"),
-        (a_floor_imports_only_floors_below_it, "conf.py", "from .supervise import preload"),
-        (a_floor_imports_only_floors_below_it, "backends/a.py", "from ..supervise import preload"),
+        (a_floor_imports_only_floors_below_it, "posix/system.py", "from ..settings import load"),
+        (
+            a_floor_imports_only_floors_below_it,
+            "posix/a.py",
+            "def f():\n from ..settings.load import load",
+        ),
+        (
+            a_floor_imports_only_floors_below_it,
+            "posix/a.py",
+            "import django_prodserver.settings.load",
+        ),
+        (
+            a_floor_imports_only_floors_below_it,
+            "posix/a.py",
+            "from django_prodserver import settings",
+        ),
+        (
+            a_floor_imports_only_floors_below_it,
+            "settings/load.py",
+            "from ..launch import supervise",
+        ),
+        (
+            a_floor_imports_only_floors_below_it,
+            "backends/a.py",
+            "from ..launch.supervise import preload",
+        ),
         (a_floor_imports_only_floors_below_it, "posix/a.py", "from ..novelty import x"),
         (decisions_are_pure, "supervisor/instance.py", "import os"),
         (decisions_are_pure, "supervisor/instance.py", "def f():\n import time"),
         (decisions_are_pure, "supervisor/run.py", "from logging import getLogger"),
-        (decisions_are_pure, "supervisor/lines.py", "from django.conf import settings"),
-        (decisions_are_pure, "supervisor/lines.py", "import random"),
+        (decisions_are_pure, "logs/lines.py", "from django.conf import settings"),
+        (decisions_are_pure, "logs/lines.py", "import random"),
         (decisions_are_pure, "supervisor/supervisor.py", "import signal"),
         (decisions_are_pure, "supervisor/supervisor.py", "from signal import Signals, signal"),
-        (only_posix_touches_the_operating_system, "conf.py", "import os\nos.fork()"),
-        (only_posix_touches_the_operating_system, "conf.py", "import os as o\no.killpg(1, 9)"),
-        (only_posix_touches_the_operating_system, "conf.py", "from os import waitpid"),
-        (only_posix_touches_the_operating_system, "supervise.py", "import time\ntime.monotonic()"),
+        (only_posix_touches_the_operating_system, "settings/load.py", "import os\nos.fork()"),
+        (
+            only_posix_touches_the_operating_system,
+            "settings/load.py",
+            "import os as o\no.killpg(1, 9)",
+        ),
+        (only_posix_touches_the_operating_system, "settings/load.py", "from os import waitpid"),
+        (
+            only_posix_touches_the_operating_system,
+            "launch/supervise.py",
+            "import time\ntime.monotonic()",
+        ),
         (only_posix_touches_the_operating_system, "backends/a.py", "from time import monotonic"),
         (only_posix_touches_the_operating_system, "backends/a.py", "import selectors"),
         (only_posix_touches_the_operating_system, "backends/a.py", "from select import poll"),
@@ -339,12 +370,20 @@ FUTURE = "from __future__ import annotations\n"
             "posix/a.py",
             "import selectors\nselectors.DefaultSelector()",
         ),
-        (annotations_are_never_evaluated, "conf.py", '"""Text."""\nimport os'),
-        (python_3_9_can_read_it, "conf.py", "@dataclass(frozen=True, slots=True)\nclass A: ..."),
-        (python_3_9_can_read_it, "conf.py", "@dataclasses.dataclass(kw_only=True)\nclass A: ..."),
+        (annotations_are_never_evaluated, "settings/load.py", '"""Text."""\nimport os'),
+        (
+            python_3_9_can_read_it,
+            "settings/load.py",
+            "@dataclass(frozen=True, slots=True)\nclass A: ...",
+        ),
+        (
+            python_3_9_can_read_it,
+            "settings/load.py",
+            "@dataclasses.dataclass(kw_only=True)\nclass A: ...",
+        ),
         pytest.param(
             python_3_9_can_read_it,
-            "conf.py",
+            "settings/load.py",
             "match 1:\n case 1: pass",
             marks=pytest.mark.skipif(sys.version_info < (3, 10), reason="no `match` to read"),
         ),
@@ -361,14 +400,14 @@ def test_the_rule_can_be_broken(rule: Rule, path: str, source: str) -> None:
 
 
 def test_no_backend_imports_its_software_before_it_is_needed() -> None:
-    public = [p.stem for p in (PACKAGE / "backends").glob("[!_]*.py")]
+    public = [p.stem for p in (PACKAGE / "backends").glob("*.py")]
 
     assert len(public) > 5
     assert software_loaded_by(public) == []
 
 
 def test_what_imports_its_software_would_be_noticed() -> None:
-    assert software_loaded_by(["gunicorn", "_gunicorn"]) == ["gunicorn"]
+    assert software_loaded_by(["gunicorn", "hooks.gunicorn"]) == ["gunicorn"]
 
 
 def software_loaded_by(backends: Iterable[str]) -> list[str]:

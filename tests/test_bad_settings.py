@@ -25,14 +25,14 @@ from django.core.management import call_command
 from django.core.management.base import SystemCheckError
 
 from django_prodserver.checks import check_settings
-from django_prodserver.schema import (
+from django_prodserver.settings.convert import fields_of
+from django_prodserver.settings.schema import (
     Backoff,
     HealthCheck,
     ProcessSettings,
     StartLimit,
     SupervisorSettings,
 )
-from django_prodserver.values import fields_of
 from tests.corpus import NAMES, wrong
 from tests.inside import NOT_SET, refused
 from tests.running import QUICKSTART, ROOT

@@ -12,9 +12,10 @@ from django.core import checks
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
-from django_prodserver import conf
-from django_prodserver.processes import addresses_in_use, resolve
-from django_prodserver.supervise import preload
+from django_prodserver.launch.resolve import addresses_in_use, resolve
+from django_prodserver.launch.supervise import preload
+from django_prodserver.settings.findings import ConfigurationError, Finding
+from django_prodserver.settings.load import load
 from tests.inside import (
     BEAT,
     CELERY,
@@ -209,9 +210,9 @@ def test_E010_an_address_in_use_is_a_matter_of_the_moment_of_the_start() -> None
         processes = {"web": {"BACKEND": GUNICORN, "ARGS": {"bind": address}}}
         assert found(processes) == []
         with configured(processes):
-            (finding,) = addresses_in_use(resolve(conf.load(), ["web"]))
+            (finding,) = addresses_in_use(resolve(load(), ["web"]))
 
-    assert finding == conf.Finding(
+    assert finding == Finding(
         "E010",
         f"{WEB} cannot listen at {address}: Address already in use.",
         "Stop what uses it (`ss -ltnp` tells), or choose another address in its ARGS.",
@@ -223,11 +224,11 @@ def test_an_address_that_all_who_listen_share_is_not_in_use() -> None:
         alone = {"web": {"BACKEND": GUNICORN, "ARGS": {"bind": address}}}
         sharing = {"web": {"BACKEND": GUNICORN, "ARGS": {"bind": address, "reuse-port": True}}}
         with configured(alone):
-            assert [finding.id for finding in addresses_in_use(resolve(conf.load(), ["web"]))] == [
+            assert [finding.id for finding in addresses_in_use(resolve(load(), ["web"]))] == [
                 "E010"
             ]
         with configured(sharing):
-            assert addresses_in_use(resolve(conf.load(), ["web"])) == []
+            assert addresses_in_use(resolve(load(), ["web"])) == []
 
 
 def test_E011_a_preload_that_fails_is_a_matter_of_the_moment_of_the_start() -> None:
@@ -235,12 +236,12 @@ def test_E011_a_preload_that_fails_is_a_matter_of_the_moment_of_the_start() -> N
     assert found({"web": sleeper()}, supervisor=supervisor) == []
 
     with configured({"web": sleeper()}, supervisor):
-        configuration = conf.load()
-    with pytest.raises(conf.ConfigurationError) as error:
+        configuration = load()
+    with pytest.raises(ConfigurationError) as error:
         preload(resolve(configuration, ["web"]), configuration.supervisor.preload)
 
     assert error.value.findings == [
-        conf.Finding(
+        Finding(
             "E011",
             "PRODUCTION_SUPERVISOR['PRELOAD'] names 'tests.backends.odd.broken', which cannot be "
             "imported: ZeroDivisionError: division by zero.",
@@ -252,8 +253,8 @@ def test_a_path_to_probe_is_a_matter_of_the_address_that_only_a_start_knows() ->
     processes = {"web": sleeper(HEALTHCHECK={"HTTP": "/health"})}
     assert found(processes) == []
 
-    with configured(processes), pytest.raises(conf.ConfigurationError) as error:
-        resolve(conf.load(), ["web"])
+    with configured(processes), pytest.raises(ConfigurationError) as error:
+        resolve(load(), ["web"])
 
     assert [finding.id for finding in error.value.findings] == ["E004"]
 

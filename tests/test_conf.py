@@ -9,25 +9,33 @@ from typing import Any
 import pytest
 from django.utils.functional import lazystr
 
-from django_prodserver import conf
 from django_prodserver.backends.base import arguments
 from django_prodserver.backends.gunicorn import GunicornServer
+from django_prodserver.launch.resolve import Process, resolve
 from django_prodserver.management.commands.prodserver import Command
-from django_prodserver.processes import Process, resolve
-from django_prodserver.schema import Backoff, HealthCheck, StartLimit
+from django_prodserver.settings import load as settings
+from django_prodserver.settings.findings import ConfigurationError
+from django_prodserver.settings.schema import (
+    Backoff,
+    EffectiveSettings,
+    HealthCheck,
+    ProcessSettings,
+    StartLimit,
+    SupervisorSettings,
+)
 from tests.inside import GUNICORN, NOT_SET, SHELL, UVICORN, configured, prodserver, sleeper
 
 
-def load(processes: Any, supervisor: Any = NOT_SET) -> conf.Configuration:
+def load(processes: Any, supervisor: Any = NOT_SET) -> settings.Configuration:
     with configured(processes, supervisor):
-        return conf.load()
+        return settings.load()
 
 
 def test_the_defaults_of_a_process() -> None:
     loaded = load({"web": {"BACKEND": GUNICORN}})
 
     assert dict(loaded.processes) == {
-        "web": conf.ProcessSettings(
+        "web": ProcessSettings(
             backend=GUNICORN,
             args={},
             app=None,
@@ -50,7 +58,7 @@ def test_the_defaults_of_a_process() -> None:
 
 
 def test_the_defaults_of_the_supervisor() -> None:
-    expected = conf.SupervisorSettings(
+    expected = SupervisorSettings(
         restart="never",
         start_limit=StartLimit(burst=5, interval=60.0),
         backoff=Backoff(initial=0.5, max=30.0),
@@ -114,7 +122,7 @@ EVERYTHING_FOR_ALL: dict[str, Any] = {
 def test_everything_that_can_be_said_is_kept() -> None:
     loaded = load(EVERYTHING, EVERYTHING_FOR_ALL)
 
-    assert loaded.processes["web"] == conf.ProcessSettings(
+    assert loaded.processes["web"] == ProcessSettings(
         backend=GUNICORN,
         args=["--reload"],
         app="shop.celery.app",
@@ -135,7 +143,7 @@ def test_everything_that_can_be_said_is_kept() -> None:
         max_memory="1GB",
         start_method="spawn",
     )
-    assert loaded.supervisor == conf.SupervisorSettings(
+    assert loaded.supervisor == SupervisorSettings(
         restart="on-failure",
         start_limit=StartLimit(burst=9, interval=60.0),
         backoff=Backoff(initial=0.5, max=9.0),
@@ -179,7 +187,7 @@ def test_the_nearest_stop_timeout_counts(
 def test_what_counts_without_any_setting() -> None:
     web = load({"web": sleeper()}).effective("web")
 
-    assert web == conf.EffectiveSettings(
+    assert web == EffectiveSettings(
         backend=SHELL,
         args=["sleep", "1000"],
         restart="never",
@@ -217,7 +225,7 @@ def test_an_own_setting_beats_the_default_for_all() -> None:
 
     own, default = loaded.effective("own"), loaded.effective("default")
 
-    assert own == conf.EffectiveSettings(
+    assert own == EffectiveSettings(
         backend=SHELL,
         args=["sleep", "1000"],
         restart="on-failure",
@@ -229,7 +237,7 @@ def test_an_own_setting_beats_the_default_for_all() -> None:
         max_memory=1024,
         start_method="spawn",
     )
-    assert default == conf.EffectiveSettings(
+    assert default == EffectiveSettings(
         backend=SHELL,
         args=["sleep", "1000"],
         restart="always",
@@ -413,8 +421,8 @@ def test_the_values_of_a_setting_may_be_lazy_or_paths() -> None:
 
 
 def test_every_mistake_is_in_the_error() -> None:
-    with configured({"web": {}, "b c": {}}), pytest.raises(conf.ConfigurationError) as error:
-        conf.load()
+    with configured({"web": {}, "b c": {}}), pytest.raises(ConfigurationError) as error:
+        settings.load()
 
     assert [finding.id for finding in error.value.findings] == ["E005", "E002"]
     assert str(error.value).count("\n") == 1

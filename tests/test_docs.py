@@ -17,11 +17,12 @@ from django.test import override_settings
 from django.utils.module_loading import import_string
 
 import django_prodserver
-from django_prodserver import conf, procfile
 from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.base import BaseServerBackend
-from django_prodserver.environment import OF_A_PROCESS, OF_THE_SUPERVISOR
+from django_prodserver.exports import procfile
 from django_prodserver.management.commands.prodserver import Command
+from django_prodserver.settings.load import PROCESSES, load
+from django_prodserver.settings.variables import OF_A_PROCESS, OF_THE_SUPERVISOR
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.instance import MOVES
 from django_prodserver.supervisor.model import (
@@ -82,7 +83,7 @@ def settings_examples() -> list[Any]:
     for page in PAGES:
         blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
         for number, block in enumerate(blocks):
-            if conf.PROCESSES in block:
+            if PROCESSES in block:
                 name = f"{page.relative_to(ROOT).as_posix()}-{number}"
                 examples.append(pytest.param(block, id=name))
     return examples
@@ -95,9 +96,9 @@ def test_every_example_of_settings_is_accepted(block: str) -> None:
     given = {key: value for key, value in names.items() if key.startswith("PRODUCTION_")}
 
     with override_settings(**given):
-        loaded = conf.load()
+        loaded = load()
 
-    assert list(loaded.processes) == list(given[conf.PROCESSES])
+    assert list(loaded.processes) == list(given[PROCESSES])
 
 
 def test_the_readme_has_examples_of_settings() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from django_prodserver import conf, environment
-from django_prodserver.environment import OF_A_PROCESS, OF_THE_SUPERVISOR, Variable
-from django_prodserver.schema import ProcessSettings, SupervisorSettings
+from django_prodserver.settings import load as settings
+from django_prodserver.settings import variables
+from django_prodserver.settings.schema import ProcessSettings, SupervisorSettings
+from django_prodserver.settings.variables import OF_A_PROCESS, OF_THE_SUPERVISOR, Variable
 from tests.inside import NOT_SET, configured, prodserver, sleeper
 from tests.running import SHELL, Site, site_fixture  # noqa: F401
 
@@ -18,7 +19,7 @@ TWO = {"web": sleeper(), "celery-worker": sleeper(STOP_TIMEOUT=3)}
 
 def load(environ: Mapping[str, str], processes: Any = TWO, supervisor: Any = NOT_SET) -> Any:
     with configured(processes, supervisor):
-        return conf.load(environ)
+        return settings.load(environ)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_check_lists_all_of_them_when_it_is_asked_for_more(monkeypatch: pytest.M
     assert first == "Nothing wrong with web, celery-worker."
     assert header.split() == ["VARIABLE", "VALUE", "FROM"]
     found = {variable: (value, origin) for variable, value, origin in map(cells, rows)}
-    assert list(found) == [str(one) for one in environment.variables(TWO)]
+    assert list(found) == [str(one) for one in variables.variables(TWO)]
     assert found["PRODSERVER_LOG_FORMAT"] == ("json", "settings")
     assert found["PRODSERVER_COLOR"] == ("never", "command line")
     assert found["PRODSERVER_TIMESTAMPS"] == ("true", "default")

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 import django_prodserver
-from django_prodserver import conf, json_schema, schema
-from django_prodserver.values import plain
+from django_prodserver.settings import json_schema, load, schema
+from django_prodserver.settings.convert import plain
 from tests import corpus, test_conf, test_docs, test_schema
 from tests.inside import BEAT, NOT_SET, configured, prodserver, refused, sleeper
 from tests.running import Site, site_fixture  # noqa: F401
@@ -33,7 +33,7 @@ VALIDATOR = Draft202012Validator(json_schema.document())
 
 def in_json(processes: Any, supervisor: Any = NOT_SET) -> Any:
     """Both settings, as a JSON file would have them."""
-    both = {conf.PROCESSES: processes, conf.SUPERVISOR: supervisor}
+    both = {load.PROCESSES: processes, load.SUPERVISOR: supervisor}
     given = {key: plain(value) for key, value in both.items() if value is not NOT_SET}
     return json.loads(json.dumps(given, default=str))
 
@@ -47,8 +47,8 @@ def loads(processes: Any, supervisor: Any = NOT_SET) -> bool:
     """Whether the loader accepts them. Nothing is imported yet that they name."""
     with configured(processes, supervisor):
         try:
-            conf.load()
-        except conf.ConfigurationError:
+            load.load()
+        except load.ConfigurationError:
             return False
     return True
 
@@ -68,7 +68,7 @@ def test_every_example_of_the_docs_fits(block: str) -> None:
     names: dict[str, Any] = {"INSTALLED_APPS": []}
     exec(block, names)
 
-    assert fits(names[conf.PROCESSES], names.get(conf.SUPERVISOR, NOT_SET))
+    assert fits(names[load.PROCESSES], names.get(load.SUPERVISOR, NOT_SET))
 
 
 RIGHT: dict[str, tuple[Any, Any]] = {
@@ -164,7 +164,7 @@ def test_most_of_what_is_wrong_is_seen() -> None:
 
 def test_a_setting_of_another_name_is_refused() -> None:
     assert not VALIDATOR.is_valid({**in_json({"web": sleeper()}), "PRODUCTION_SUPERVISER": {}})
-    assert not VALIDATOR.is_valid({conf.SUPERVISOR: {}})
+    assert not VALIDATOR.is_valid({load.SUPERVISOR: {}})
 
 
 # ---- texts that stand for values ----
@@ -233,10 +233,12 @@ def test_it_works_where_only_compiled_files_are_installed(tmp_path: Path) -> Non
     for file in tmp_path.rglob("*.py"):
         file.unlink()
 
-    program = "from django_prodserver import json_schema as j; print(j.__file__, j.render())"
+    program = (
+        "from django_prodserver.settings import json_schema as j; print(j.__file__, j.render())"
+    )
     path, made = run(tmp_path, "-c", program).split(maxsplit=1)
 
-    assert path == str(tmp_path / package.name / "json_schema.pyc")
+    assert path == str(tmp_path / package.name / "settings" / "json_schema.pyc")
     wordless = Draft202012Validator(json.loads(made))
     assert wordless.is_valid(in_json({"web": sleeper()}))
     assert not wordless.is_valid(in_json({"web": sleeper(X=1)}))

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from django_prodserver import conf
 from django_prodserver.backends.base import Address, BaseServerBackend
-from django_prodserver.plan import plan
+from django_prodserver.launch.plan import plan
+from django_prodserver.launch.resolve import resolve
 from django_prodserver.posix.child import Program
 from django_prodserver.posix.probes import CommandProbe, HttpProbe, Target, TcpProbe
-from django_prodserver.processes import resolve
+from django_prodserver.settings.findings import ConfigurationError
+from django_prodserver.settings.load import load
 from django_prodserver.supervisor.model import Spec
 from tests.inside import GUNICORN, configured, sleeper
 
@@ -49,12 +50,12 @@ LISTENING = f"{__name__}.Listening"
 
 def planned(processes: dict[str, Any], *names: str) -> tuple[list[Spec], list[Program]]:
     with configured(processes):
-        return plan(resolve(conf.load(), names or processes), ())
+        return plan(resolve(load(), names or processes), ())
 
 
 def target(check: dict[str, Any], entry: Any = None, **others: Any) -> Target:
     with configured({"web": {**(entry or sleeper()), "HEALTHCHECK": check}}, **others):
-        (program,) = plan(resolve(conf.load(), ["web"]), ())[1]
+        (program,) = plan(resolve(load(), ["web"]), ())[1]
     assert program.health is not None
     return program.health
 
@@ -143,7 +144,7 @@ def test_who_listens_everywhere_is_asked_here() -> None:
     ("key", "check"), [("HTTP", "http://nobody.invalid/"), ("TCP", "nobody.invalid:1")]
 )
 def test_a_host_that_nobody_knows(key: str, check: str) -> None:
-    with pytest.raises(conf.ConfigurationError) as error:
+    with pytest.raises(ConfigurationError) as error:
         target({key: check})
 
     where = f"PRODUCTION_PROCESSES['web']['HEALTHCHECK']['{key}']"

@@ -11,7 +11,7 @@ from typing import Callable
 import pytest
 
 from django_prodserver.backends import BUILT_IN
-from django_prodserver.registry import GROUP, OURS, Registered, registered
+from django_prodserver.backends.registry import GROUP, OURS, Registered, registered
 from tests.inside import SHELL, prodserver, refused
 from tests.running import Site, site_fixture  # noqa: F401
 
@@ -134,8 +134,8 @@ def test_to_know_the_backends_imports_none_of_them() -> None:
     """What comes with every one: the base class, and what it needs."""
     shared = loaded_by("backends.base")
 
-    assert loaded_by("registry", "conf", "checks", "processes", "plan", "supervise") == sorted(
-        {*shared, "application", "parsers"}
+    assert loaded_by("settings.load", "checks", "launch.supervise") == sorted(
+        {*shared, "application", "parsers", "registry"}
     )
     assert len(BUILT_IN) > 2 * len(shared)
 
@@ -163,4 +163,4 @@ def test_a_running_supervisor_has_imported_the_backends_that_are_configured_and_
     assert run.end() == 0
     (said,) = run.said("spy.1")
     names = {name.rpartition(".")[2] for name in said.strip("[]").replace("'", "").split(", ")}
-    assert names == {"base", "application", "parsers", "command"}
+    assert names == {"base", "application", "parsers", "registry", "command"}

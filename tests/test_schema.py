@@ -6,7 +6,12 @@ from typing import Any, Callable
 
 import pytest
 
-from django_prodserver.schema import command_line, host_and_port, http_target, memory_size
+from django_prodserver.settings.schema import (
+    command_line,
+    host_and_port,
+    http_target,
+    memory_size,
+)
 
 
 def refusal(reader: Callable[[Any], object], given: Any) -> str:

@@ -16,7 +16,7 @@ import pytest
 
 import django_prodserver
 from django_prodserver import typing
-from django_prodserver.schema import ProcessSettings, SupervisorSettings
+from django_prodserver.settings.schema import ProcessSettings, SupervisorSettings
 from tests import test_docs
 
 SOURCE = Path(django_prodserver.__file__).parent.parent

@@ -23,9 +23,9 @@ from django.test import override_settings
 from django.urls import path
 from honcho.environ import parse_procfile
 
-from django_prodserver import conf
 from django_prodserver.backends import BUILT_IN
-from django_prodserver.processes import resolve
+from django_prodserver.launch.resolve import resolve
+from django_prodserver.settings.load import PROCESSES, load
 from django_prodserver.wizard import look, questions, texts
 from django_prodserver.wizard.project import DEPENDENCIES, CeleryApp, Project, TaskBackend
 from django_prodserver.wizard.proposal import (
@@ -100,7 +100,7 @@ def executed(block: str, port: Optional[str] = None) -> dict[str, Any]:
         if port is not None:
             patch.setenv("PORT", port)
         exec(block, names)
-    found: dict[str, Any] = names[conf.PROCESSES]
+    found: dict[str, Any] = names[PROCESSES]
     return found
 
 
@@ -240,7 +240,7 @@ def test_the_servers_themselves_understand_their_arguments(server: Any) -> None:
     entry = executed(block, str(port))["web"]
 
     with configured({"web": entry}):
-        (web,) = resolve(conf.load(), ["web"])
+        (web,) = resolve(load(), ["web"])
 
     assert [where.at for where in web.probe.addresses()] == [("0.0.0.0", port)]
     assert list(web.backend_class.requires.values()) == [server.package]
@@ -255,7 +255,7 @@ def test_every_choice_of_processes_gives_settings_that_are_right(project: Projec
             names = [*before, *(["web"] if server else []), *workers]
             if names:
                 with configured(executed(texts.settings_block(proposal))):
-                    assert list(conf.load().processes) == names
+                    assert list(load().processes) == names
 
 
 def subsets(names: tuple[str, ...]) -> Iterable[tuple[str, ...]]:

@@ -15,8 +15,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from generated import DOCS, ROOT, Generated, main, table
 
-from django_prodserver.json_schema import STRUCTS, meanings
-from django_prodserver.schema import (
+from django_prodserver.settings.json_schema import STRUCTS, meanings
+from django_prodserver.settings.schema import (
     Backoff,
     HealthCheck,
     ProcessSettings,

@@ -12,6 +12,6 @@ class ProdserverConfig(AppConfig):
     verbose_name = "Production processes"
 
     def ready(self) -> None:
-        from .checks import check_settings
+        from django_prodserver.checks import check_settings
 
         checks.register(check_settings)

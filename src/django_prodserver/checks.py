@@ -8,8 +8,9 @@ from typing import Any
 from django.core import checks
 from django.core.signals import setting_changed
 
-from . import conf
-from .processes import resolve
+from django_prodserver.launch.resolve import resolve
+from django_prodserver.settings.findings import ConfigurationError, Finding
+from django_prodserver.settings.load import load
 
 
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
@@ -18,15 +19,15 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
 
 
 @cache
-def _findings() -> list[conf.Finding]:
+def _findings() -> list[Finding]:
     # Remembered, because Celery runs the system checks again in each of its processes.
     try:
-        configuration = conf.load()
-    except conf.ConfigurationError as error:
+        configuration = load()
+    except ConfigurationError as error:
         return error.findings
     try:
         resolve(configuration, configuration.processes, starting=False)
-    except conf.ConfigurationError as error:
+    except ConfigurationError as error:
         return error.findings
     return []
 
@@ -38,7 +39,7 @@ def _forget(**kwargs: Any) -> None:
 setting_changed.connect(_forget)
 
 
-def _message(finding: conf.Finding) -> checks.CheckMessage:
+def _message(finding: Finding) -> checks.CheckMessage:
     # A machine for development may lack the servers, and the settings of production.
     kind = checks.Warning if finding.warning else checks.Error
     return kind(finding.message, hint=finding.hint or None, id=f"prodserver.{finding.id}")

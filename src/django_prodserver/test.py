@@ -20,10 +20,11 @@ import psutil
 from django.conf import settings as project
 from django.core import checks
 
-from . import conf
-from .backends.application import describe
-from .processes import resolve
-from .supervise import preload as load_what_is_shared
+from django_prodserver.backends.application import describe
+from django_prodserver.launch.resolve import resolve
+from django_prodserver.launch.supervise import preload as load_what_is_shared
+from django_prodserver.settings.findings import ConfigurationError
+from django_prodserver.settings.load import load, unknown
 
 __all__ = ["Line", "Run", "assert_valid_configuration", "running"]
 
@@ -47,19 +48,19 @@ def assert_valid_configuration(*names: str, preload: bool = True) -> None:
 
 def _findings(names: Sequence[str], preload: bool) -> list[str]:
     try:
-        configuration = conf.load()
-    except conf.ConfigurationError as error:
+        configuration = load()
+    except ConfigurationError as error:
         return [str(finding) for finding in error.findings]
     configured = configuration.processes
-    unknown = [conf.unknown(name, configured) for name in names if name not in configured]
+    missing = [unknown(name, configured) for name in names if name not in configured]
     known = [name for name in names or configured if name in configured]
     try:
         processes = resolve(configuration, known, starting=preload)
         if preload:
             load_what_is_shared(processes, configuration.supervisor.preload)
-    except conf.ConfigurationError as error:
-        return [*unknown, *(str(finding) for finding in error.findings)]
-    return unknown
+    except ConfigurationError as error:
+        return [*missing, *(str(finding) for finding in error.findings)]
+    return missing
 
 
 def _system_checks() -> list[str]:

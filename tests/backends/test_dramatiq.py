@@ -107,7 +107,7 @@ def test_lines_of_several_workers_are_whole(site: Site, redis: str) -> None:
 
 def test_a_signal_handler_may_write_while_its_thread_does() -> None:
     """As the one of a worker does, which says that it is stopping."""
-    from django_prodserver.backends._dramatiq import WholeLines
+    from django_prodserver.backends.hooks.dramatiq import WholeLines
 
     class Pipe(io.StringIO):
         def write(self, text: str) -> int:

@@ -54,7 +54,7 @@ def is_fresh(run: Run, name: str) -> bool:
     return run.wait_for(name, "loaded (True|False)")[1] == "False"
 
 
-LOADED = "print('loaded', 'django_prodserver.supervise' in sys.modules)"
+LOADED = "print('loaded', 'django_prodserver.launch.supervise' in sys.modules)"
 
 
 def test_a_fresh_interpreter_gets_what_a_fork_gets(start: Runs) -> None:

@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from django_prodserver.logs.formats import TextFormat
 from django_prodserver.posix import kernel
 from django_prodserver.posix.output import Output
 from django_prodserver.posix.streams import CHUNK, Streams
-from django_prodserver.supervisor.formats import TextFormat
 
 LINE = b"x" * 99 + b"\n"
 

@@ -14,10 +14,10 @@ from signal import SIGKILL
 
 import pytest
 
+from django_prodserver.logs.formats import TextFormat
 from django_prodserver.posix.child import Program
 from django_prodserver.posix.probes import CommandProbe, HttpProbe, SocketAddress, Target, resolve
 from django_prodserver.posix.system import PosixSystem
-from django_prodserver.supervisor.formats import TextFormat
 from django_prodserver.supervisor.model import (
     Exited,
     ExitStatus,

@@ -10,13 +10,7 @@ from typing import Optional
 
 import pytest
 
-from django_prodserver.supervisor.model import (
-    ExitStatus,
-    Happening,
-    HealthCheck,
-    Restart,
-    Spec,
-)
+from django_prodserver.supervisor.model import ExitStatus, Happening, HealthCheck, Restart, Spec
 from django_prodserver.supervisor.run import run
 from django_prodserver.supervisor.supervisor import Supervisor
 

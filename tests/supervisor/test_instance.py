@@ -9,12 +9,7 @@ from typing import Any, Callable, NamedTuple, Optional, Union
 
 import pytest
 
-from django_prodserver.supervisor.instance import (
-    MOVES,
-    STOPPING_EVERYTHING,
-    Instance,
-    Outcome,
-)
+from django_prodserver.supervisor.instance import MOVES, STOPPING_EVERYTHING, Instance, Outcome
 from django_prodserver.supervisor.model import (
     CancelProbe,
     Effect,

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from django_prodserver.values import a
+from django_prodserver.settings.convert import a
 
 from .base import Problem
 

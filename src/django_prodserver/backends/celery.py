@@ -12,9 +12,9 @@ from typing import Any, ClassVar
 
 from django.utils.module_loading import autodiscover_modules
 
-from . import _celery
 from .application import describe
 from .base import Address, BaseServerBackend, Problem
+from .hooks import celery as celery_hooks
 from .parsers import by_click, meant
 
 
@@ -39,9 +39,9 @@ class CeleryBackend(BaseServerBackend):
     def start_server(self, *args: str) -> None:
         from celery import maybe_patch_concurrency
 
-        _celery.read_environment_again()
+        celery_hooks.read_environment_again()
         maybe_patch_concurrency(["celery", *args])
-        with _celery.without_terminal_toolkits():
+        with celery_hooks.without_terminal_toolkits():
             from celery.bin.celery import celery
 
         self.announce_ready()
@@ -52,7 +52,7 @@ class CeleryBackend(BaseServerBackend):
         raise NotImplementedError
 
     def preload(self) -> None:
-        with _celery.without_terminal_toolkits():
+        with celery_hooks.without_terminal_toolkits():
             for module in ("celery.bin.celery", *self.modules):
                 importlib.import_module(module)
         autodiscover_modules("tasks")
@@ -75,7 +75,7 @@ class CeleryBackend(BaseServerBackend):
 
     def _click_command(self, app: Any) -> Any:
         """The command with the options that the app adds; Celery would add them for good."""
-        with _celery.without_terminal_toolkits():
+        with celery_hooks.without_terminal_toolkits():
             module = importlib.import_module(self.modules[0])
         command = copy(getattr(module, self.command))
         for kind in (self.command, "preload"):
@@ -133,7 +133,7 @@ class CeleryWorker(CeleryBackend):
         return [*args, f"--hostname={self.instance}@%h"]
 
     def announce_ready(self) -> None:
-        _celery.announce_worker(supervised=self.instance is not None)
+        celery_hooks.announce_worker(supervised=self.instance is not None)
 
 
 class CeleryBeat(CeleryBackend):
@@ -144,7 +144,7 @@ class CeleryBeat(CeleryBackend):
     singleton = True
 
     def announce_ready(self) -> None:
-        _celery.announce_beat()
+        celery_hooks.announce_beat()
 
 
 class CeleryFlower(CeleryBackend):
@@ -156,17 +156,17 @@ class CeleryFlower(CeleryBackend):
     modules = ("flower.command",)
 
     def announce_ready(self) -> None:
-        _celery.announce_flower()
+        celery_hooks.announce_flower()
 
     def parse(self) -> Any:
         words = super().parse()["tornado_argv"]
-        from . import _flower
+        from .hooks import flower as flower_hooks
 
         try:
-            return _flower.parse(words, {**os.environ, **self.config.get("ENV", {})})
+            return flower_hooks.parse(words, {**os.environ, **self.config.get("ENV", {})})
         except ValueError as error:
             complaint = f"celery flower: {error}"
-            raise ValueError(f"{complaint}{meant(complaint, _flower.names())}") from None
+            raise ValueError(f"{complaint}{meant(complaint, flower_hooks.names())}") from None
 
     def addresses(self) -> Sequence[Address]:
         options = self.parse()

@@ -24,9 +24,9 @@ class DaphneServer(BaseServerBackend):
         return [*self.args, application.asgi()]
 
     def start_server(self, *args: str) -> None:
-        from . import _daphne
+        from .hooks import daphne as daphne_hooks
 
-        _daphne.main(args, limit=self.graceful_limit())
+        daphne_hooks.main(args, limit=self.graceful_limit())
 
     def preload(self) -> None:
         # Not daphne.server, which installs Twisted's reactor: its event loop would be everybody's.
@@ -43,7 +43,7 @@ class DaphneServer(BaseServerBackend):
         yield from application.problems(application.asgi())
 
     def parse(self) -> Namespace:
-        from ._daphne_parser import parser
+        from .hooks.daphne_parser import parser
 
         return by_argparse(parser(), self.prep_server_args(), "daphne")
 

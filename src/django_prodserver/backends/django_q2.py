@@ -27,11 +27,11 @@ class DjangoQ2Worker(CommandBackend):
     is_an_app = True
 
     def announce_ready(self, module: Any) -> None:
-        from . import _multiprocessing
+        from .hooks import multiprocessing
 
         if self.instance is not None:
             # The sentinel, and the workers, the monitor and the pusher below it.
-            _multiprocessing.die_with(os.getpid(), generations=2)
+            multiprocessing.die_with(os.getpid(), generations=2)
 
         class Cluster(module.Cluster):  # type: ignore[misc]
             def start(self) -> Any:

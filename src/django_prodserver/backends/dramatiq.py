@@ -35,10 +35,10 @@ class DramatiqWorker(CommandBackend):
         return [command, f"--worker-shutdown-timeout={limit * 1000}", *args]
 
     def announce_ready(self, module: Any) -> None:
-        module.os = import_module("._dramatiq", __package__).OperatingSystem()
+        module.os = import_module(".hooks.dramatiq", __package__).OperatingSystem()
 
     def preload(self) -> None:
-        import_module("._dramatiq", __package__)
+        import_module(".hooks.dramatiq", __package__)
         command: Any = load_command(self.command)
         command.stdout = OutputWrapper(io.StringIO())
         command.discover_tasks_modules()

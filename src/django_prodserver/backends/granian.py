@@ -30,14 +30,14 @@ class GranianASGIServer(BaseServerBackend):
         return [*defaults, *self.args, self._application()]
 
     def start_server(self, *args: str) -> None:
-        from . import _granian
+        from .hooks import granian as granian_hooks
 
-        with _granian.hooked():
-            main = _granian.command_line.cli.main
+        with granian_hooks.hooked():
+            main = granian_hooks.command_line.cli.main
             main(args=list(args), prog_name="granian", auto_envvar_prefix=PREFIX)
 
     def preload(self) -> None:
-        import_module("._granian", __package__)
+        import_module(".hooks.granian", __package__)
         import_module("granian._loops")
         application.load(self._application())
 

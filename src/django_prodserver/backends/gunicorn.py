@@ -60,7 +60,7 @@ class GunicornServer(BaseServerBackend):
         return self._application(self.prep_server_args())
 
     def _application(self, args: Sequence[str], **hooks: Any) -> Any:
-        from ._gunicorn import Application
+        from .hooks.gunicorn import Application
 
         return Application(args, defaults=self._defaults(), **hooks)
 

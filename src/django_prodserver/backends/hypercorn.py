@@ -25,14 +25,14 @@ class HypercornServer(BaseServerBackend):
         return [*self.args, self._application()]
 
     def start_server(self, *args: str) -> None:
-        from . import _hypercorn
+        from .hooks import hypercorn as hypercorn_hooks
 
         # Its own limit for requests in hand, 3 s, is far below what the supervisor grants.
         limit = self.graceful_limit()
-        sys.exit(_hypercorn.main(args, graceful_timeout=limit))
+        sys.exit(hypercorn_hooks.main(args, graceful_timeout=limit))
 
     def preload(self) -> None:
-        import_module("._hypercorn", __package__).load(self.parse())
+        import_module(".hooks.hypercorn", __package__).load(self.parse())
         application.load(self._application().partition(":")[2])
 
     def problems(self) -> Iterator[Problem]:
@@ -40,13 +40,13 @@ class HypercornServer(BaseServerBackend):
 
     def parse(self) -> Any:
         """Its configuration: of the arguments and the configuration file."""
-        from . import _hypercorn
+        from .hooks import hypercorn as hypercorn_hooks
 
-        print_help = partial(_hypercorn.configuration, ["--help"])
+        print_help = partial(hypercorn_hooks.configuration, ["--help"])
         with quietly("hypercorn", partial(options_in_help, print_help)):
-            config = _hypercorn.configuration(self.prep_server_args())
-        if config.worker_class not in _hypercorn.WORKER_CLASSES:
-            known = ", ".join(_hypercorn.WORKER_CLASSES)
+            config = hypercorn_hooks.configuration(self.prep_server_args())
+        if config.worker_class not in hypercorn_hooks.WORKER_CLASSES:
+            known = ", ".join(hypercorn_hooks.WORKER_CLASSES)
             complaint = f"hypercorn: there is no worker class {config.worker_class!r}"
             raise ValueError(f"{complaint}. Known: {known}")
         return config

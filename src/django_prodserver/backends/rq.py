@@ -12,7 +12,7 @@ from uuid import uuid4
 from django.conf import settings
 
 from django_prodserver.posix import kernel, notify
-from django_prodserver.values import did_you_mean
+from django_prodserver.settings.convert import did_you_mean
 
 from .command import CommandBackend
 from .parsers import PrintsOnly
@@ -42,7 +42,7 @@ class RQWorker(RQBackend):
         return [name, f"--name={self.instance}.{uuid4().hex}", *rest]
 
     def announce_ready(self, module: Any) -> None:
-        from . import _multiprocessing
+        from .hooks import multiprocessing
 
         get_worker = module.get_worker
         leader = os.getpid()
@@ -53,7 +53,7 @@ class RQWorker(RQBackend):
             _notify_when_it_listens(worker)
             if self.instance is not None:
                 _let_horses_die_with(leader, worker)
-                _multiprocessing.die_with(leader)  # The scheduler of --with-scheduler.
+                multiprocessing.die_with(leader)  # The scheduler of --with-scheduler.
             return worker
 
         module.get_worker = get_hooked_worker

@@ -28,13 +28,13 @@ class UvicornServer(BaseServerBackend):
         return [*defaults, *self.args, self._application()]
 
     def start_server(self, *args: str) -> None:
-        from . import _uvicorn
+        from .hooks import uvicorn as uvicorn_hooks
 
-        with _uvicorn.hooked():
-            _uvicorn.command_line.main.main(args=list(args), prog_name="uvicorn")
+        with uvicorn_hooks.hooked():
+            uvicorn_hooks.command_line.main.main(args=list(args), prog_name="uvicorn")
 
     def preload(self) -> None:
-        import_module("._uvicorn", __package__)
+        import_module(".hooks.uvicorn", __package__)
         for module in (
             "lifespan.on",
             "loops.asyncio",

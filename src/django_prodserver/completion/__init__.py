@@ -13,7 +13,7 @@ from typing import Optional
 
 from django.conf import settings
 
-from django_prodserver.conf import PROCESSES
+from django_prodserver.settings.load import PROCESSES
 
 ASKED = "--complete"
 SHELLS = ("bash", "zsh")

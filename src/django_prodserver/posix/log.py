@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from signal import Signals
 from typing import NamedTuple
 
-from django_prodserver.supervisor.formats import SYSTEM, Format
-from django_prodserver.supervisor.lines import whole
+from django_prodserver.logs.formats import SYSTEM, Format
+from django_prodserver.logs.lines import whole
 
 from . import kernel
 from .output import Output

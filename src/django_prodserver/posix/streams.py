@@ -9,8 +9,8 @@ import struct
 import termios
 from dataclasses import dataclass
 
-from django_prodserver.supervisor.formats import Format
-from django_prodserver.supervisor.lines import Block, Lines
+from django_prodserver.logs.formats import Format
+from django_prodserver.logs.lines import Block, Lines
 
 from . import kernel
 from .output import Output

@@ -20,8 +20,8 @@ from signal import Signals
 from types import TracebackType
 from typing import TYPE_CHECKING, Callable, NoReturn, Optional
 
-from django_prodserver.supervisor.formats import Format
-from django_prodserver.supervisor.lines import MAX_LINE
+from django_prodserver.logs.formats import Format
+from django_prodserver.logs.lines import MAX_LINE
 from django_prodserver.supervisor.model import (
     Exited,
     ExitStatus,

@@ -15,9 +15,10 @@ from django.apps import apps
 from django.conf import settings
 from django.urls import Resolver404, resolve
 
-from django_prodserver import conf
 from django_prodserver.backends import application
 from django_prodserver.backends.application import describe
+from django_prodserver.settings.findings import ConfigurationError
+from django_prodserver.settings.load import PROCESSES, load
 
 from .project import DEPENDENCIES, CeleryApp, Project, TaskBackend
 from .proposal import APPS, PACKAGES
@@ -209,11 +210,11 @@ def _lists_packages(file: Path) -> bool:
 
 
 def _set_already(notes: list[str]) -> None:
-    if not hasattr(settings, conf.PROCESSES):
+    if not hasattr(settings, PROCESSES):
         return
     try:
-        names: Iterable[str] = conf.load().processes
-    except conf.ConfigurationError:
-        notes.append(f"{conf.PROCESSES} is set already, and wrong: `prodserver --check` says why.")
+        names: Iterable[str] = load().processes
+    except ConfigurationError:
+        notes.append(f"{PROCESSES} is set already, and wrong: `prodserver --check` says why.")
     else:
-        notes.append(f"{conf.PROCESSES} is set already ({', '.join(names)}): this is made afresh.")
+        notes.append(f"{PROCESSES} is set already ({', '.join(names)}): this is made afresh.")

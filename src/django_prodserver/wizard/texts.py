@@ -10,7 +10,7 @@ from typing import Any
 
 from django.template import Context, Engine, Library
 
-from django_prodserver import procfile
+from django_prodserver.exports import procfile
 
 from .project import Project
 from .proposal import Code, Proposal, needs_worker

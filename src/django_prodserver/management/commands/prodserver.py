@@ -14,12 +14,15 @@ import msgspec
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
-from django_prodserver import __version__, completion, conf, procfile
+from django_prodserver import __version__, completion
 from django_prodserver.backends.application import describe
+from django_prodserver.exports import procfile
+from django_prodserver.launch.resolve import Process, addresses_in_use, resolve
 from django_prodserver.posix.interpreter import begin_anew
 from django_prodserver.posix.signals import die_as_others_do
-from django_prodserver.processes import Process, addresses_in_use, resolve
-from django_prodserver.schema import WEEK, LogFormat, ProcessSettings, StartMethod
+from django_prodserver.settings.findings import ConfigurationError
+from django_prodserver.settings.load import Configuration, load, origins, unknown
+from django_prodserver.settings.schema import WEEK, LogFormat, ProcessSettings, StartMethod
 
 
 class Command(BaseCommand):
@@ -89,7 +92,7 @@ class Command(BaseCommand):
     def handle(self, *args: str, **options: Any) -> None:
         try:
             self._handle(Namespace(**options))
-        except conf.ConfigurationError as error:
+        except ConfigurationError as error:
             raise CommandError(str(error)) from None
 
     def _handle(self, options: Namespace) -> None:
@@ -98,7 +101,7 @@ class Command(BaseCommand):
             return
         if not options.interactive:
             raise CommandError("--noinput goes with --init.")
-        configuration = conf.load()
+        configuration = load()
         counts = _counts(options, configuration)
         chosen = {
             "stop_timeout": options.stop_timeout,
@@ -131,7 +134,7 @@ class Command(BaseCommand):
         if options.names or options.all or options.excluded or options.extra:
             raise CommandError(f"{option} is about no process: give it alone.")
         if options.schema:
-            from django_prodserver import json_schema
+            from django_prodserver.settings import json_schema
 
             return f"{json_schema.render()}\n"
         if options.init:
@@ -161,21 +164,21 @@ class Command(BaseCommand):
         self.stdout.write(procfile.render(services), ending="")
 
     def _check(
-        self, configuration: conf.Configuration, names: Sequence[str], extra: Sequence[str]
+        self, configuration: Configuration, names: Sequence[str], extra: Sequence[str]
     ) -> None:
-        from django_prodserver.supervise import preload
+        from django_prodserver.launch.supervise import preload
 
         processes = self._resolve(configuration, names, extra)
         preload(processes, configuration.supervisor.preload)
         self.stdout.write(f"Nothing wrong with {', '.join(names)}.")
 
     def _variables(
-        self, configuration: conf.Configuration, names: Iterable[str], chosen: Mapping[str, Any]
+        self, configuration: Configuration, names: Iterable[str], chosen: Mapping[str, Any]
     ) -> None:
         keys = {field.upper() for field, value in chosen.items() if value is not None}
         rows = [
             {"variable": variable, "value": _shown(value), "origin": origin}
-            for variable, value, origin in conf.origins(configuration, names, keys)
+            for variable, value, origin in origins(configuration, names, keys)
         ]
         for line in _table(["VARIABLE", "VALUE", "FROM"], rows):
             self.stdout.write(line)
@@ -187,14 +190,14 @@ class Command(BaseCommand):
                 self.stdout.write(f"{instance}: {process.backend_class.__name__} {command}")
 
     def _supervise(
-        self, configuration: conf.Configuration, names: Sequence[str], extra: Sequence[str]
+        self, configuration: Configuration, names: Sequence[str], extra: Sequence[str]
     ) -> None:
         if not hasattr(os, "fork"):
             raise CommandError(
                 "Supervising several processes needs fork, which this platform does not have. "
                 f"Start each with `prodserver NAME`: {', '.join(names)}."
             )
-        from django_prodserver.supervise import supervise
+        from django_prodserver.launch.supervise import supervise
 
         status = supervise(
             lambda: self._resolve(configuration, names, extra), configuration.supervisor
@@ -202,9 +205,7 @@ class Command(BaseCommand):
         if status:
             sys.exit(status)
 
-    def _run_alone(
-        self, configuration: conf.Configuration, name: str, extra: Sequence[str]
-    ) -> None:
+    def _run_alone(self, configuration: Configuration, name: str, extra: Sequence[str]) -> None:
         before = dict(os.environ)
         os.environ.update(configuration.processes[name].env)
         # A supervisor may have started it in a fresh interpreter, as one of several instances, and
@@ -222,13 +223,13 @@ class Command(BaseCommand):
         backend.start_server(*backend.prep_server_args())
 
     def _resolve(
-        self, configuration: conf.Configuration, names: Sequence[str], extra: Sequence[str]
+        self, configuration: Configuration, names: Sequence[str], extra: Sequence[str]
     ) -> list[Process]:
         processes = resolve(configuration, names, extra)
         self._check_project()
         in_use = addresses_in_use(processes)
         if in_use:
-            raise conf.ConfigurationError(in_use)
+            raise ConfigurationError(in_use)
         return processes
 
     def _check_project(self) -> None:
@@ -261,7 +262,7 @@ class _Parser(CommandParser):
         return parsed
 
 
-def _counts(options: Namespace, configuration: conf.Configuration) -> dict[str, Optional[int]]:
+def _counts(options: Namespace, configuration: Configuration) -> dict[str, Optional[int]]:
     """The chosen processes, each with the number of instances that was asked for, if any."""
     configured = configuration.processes
     if options.all and options.names:
@@ -292,7 +293,7 @@ def _counts(options: Namespace, configuration: conf.Configuration) -> dict[str, 
 
 def _known(name: str, configured: Iterable[str]) -> None:
     if name not in configured:
-        raise CommandError(conf.unknown(name, configured))
+        raise CommandError(unknown(name, configured))
 
 
 def _count(word: str, count: str) -> int:

@@ -5,37 +5,16 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
 from typing import Any, Callable, Literal, Optional, get_args, get_origin
 
 import msgspec
 from django.utils.functional import Promise
 
+from .findings import Finding
 from .schema import PROBES, Backoff, HealthCheck
 
 EXAMPLE_BACKEND = "gunicorn"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A mistake: where it is, what is wrong, what to do. A warning is one only in production."""
-
-    id: str
-    message: str
-    hint: str = ""
-    warning: bool = False
-
-    def __str__(self) -> str:
-        return f"{self.message} {self.hint}".rstrip()
-
-
-class ConfigurationError(Exception):
-    """Everything that is wrong with the configuration, as findings."""
-
-    def __init__(self, findings: Iterable[Finding]) -> None:
-        self.findings = list(findings)
-        super().__init__("\n".join(map(str, self.findings)))
 
 
 def nearest(word: object, known: Iterable[str], alike: float = 0.6) -> Optional[str]:

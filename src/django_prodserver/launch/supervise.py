@@ -16,19 +16,22 @@ import django
 from django.core.cache import close_caches
 from django.db import connections
 
-from .backends.application import describe
-from .conf import SUPERVISOR, ConfigurationError, Finding, SupervisorSettings, path
+from django_prodserver.backends.application import describe
+from django_prodserver.logs.formats import Format, JsonFormat, RawFormat, TextFormat
+from django_prodserver.posix.log import DESCRIPTORS, STDERR, STDOUT
+from django_prodserver.posix.notify import watchdog_interval
+from django_prodserver.posix.output import open_standard_descriptors
+from django_prodserver.posix.signals import leaving_on
+from django_prodserver.posix.system import PosixSystem
+from django_prodserver.settings.findings import ConfigurationError, Finding
+from django_prodserver.settings.load import SUPERVISOR, path
+from django_prodserver.settings.schema import SupervisorSettings
+from django_prodserver.supervisor import report
+from django_prodserver.supervisor.run import run
+from django_prodserver.supervisor.supervisor import HANDLED, STOP_SIGNALS, Supervisor
+
 from .plan import plan
-from .posix.log import DESCRIPTORS, STDERR, STDOUT
-from .posix.notify import watchdog_interval
-from .posix.output import open_standard_descriptors
-from .posix.signals import leaving_on
-from .posix.system import PosixSystem
-from .processes import Process, importable_here
-from .supervisor import report
-from .supervisor.formats import Format, JsonFormat, RawFormat, TextFormat
-from .supervisor.run import run
-from .supervisor.supervisor import HANDLED, STOP_SIGNALS, Supervisor
+from .resolve import Process, importable_here
 
 
 def preload(processes: Sequence[Process], modules: Sequence[str]) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from .backends import BUILT_IN
+from . import BUILT_IN
 
 # The entry points of a package that brings backends:
 # https://packaging.python.org/en/latest/specifications/entry-points/

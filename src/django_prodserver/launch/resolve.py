@@ -12,14 +12,16 @@ from typing import Any, Optional
 
 from django.utils.module_loading import import_string
 
-from .backends import BUILT_IN
-from .backends.application import describe
-from .backends.base import Address, BaseServerBackend
-from .backends.parsers import PrintsOnly
-from .conf import Configuration, ConfigurationError, Finding, did_you_mean, path
-from .posix import address
-from .registry import registered
-from .schema import EffectiveSettings, http_target
+from django_prodserver.backends import BUILT_IN
+from django_prodserver.backends.application import describe
+from django_prodserver.backends.base import Address, BaseServerBackend
+from django_prodserver.backends.parsers import PrintsOnly
+from django_prodserver.backends.registry import registered
+from django_prodserver.posix import address
+from django_prodserver.settings.convert import did_you_mean
+from django_prodserver.settings.findings import ConfigurationError, Finding
+from django_prodserver.settings.load import Configuration, path
+from django_prodserver.settings.schema import EffectiveSettings, http_target
 
 # A server that listens everywhere is asked at this machine.
 EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from django_prodserver.supervisor.formats import Format, JsonFormat, RawFormat, TextFormat
-from django_prodserver.supervisor.lines import Block, Lines, whole
+from django_prodserver.logs.formats import Format, JsonFormat, RawFormat, TextFormat
+from django_prodserver.logs.lines import Block, Lines, whole
 
 NOON = "12:00:01"
 NOON_UTC = "2026-11-23T12:00:01.250Z"

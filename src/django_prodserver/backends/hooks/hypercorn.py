@@ -15,7 +15,7 @@ import hypercorn.__main__
 
 from django_prodserver.posix import notify
 
-from ._multiprocessing import die_with_parent
+from .multiprocessing import die_with_parent
 
 # Where each class of workers has its functions.
 WORKER_CLASSES = {

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
+from .convert import fields_of, nearest, read_text
+from .findings import Finding
 from .schema import ProcessSettings, SupervisorSettings
-from .values import Finding, fields_of, nearest, read_text
 
 PREFIX = "PRODSERVER_"
 

@@ -10,14 +10,23 @@ from typing import Optional
 
 from django.conf import settings as project
 
-from .backends.base import BaseServerBackend
-from .conf import ConfigurationError, Finding, path
-from .posix.child import Program
-from .posix.interpreter import command_line
-from .posix.probes import CommandProbe, HttpProbe, SocketAddress, Target, TcpProbe, resolve
-from .processes import Process, importable_here, listening
-from .schema import host_and_port, http_target
-from .supervisor.model import HealthCheck, Restart, Spec
+from django_prodserver.backends.base import BaseServerBackend
+from django_prodserver.posix.child import Program
+from django_prodserver.posix.interpreter import command_line
+from django_prodserver.posix.probes import (
+    CommandProbe,
+    HttpProbe,
+    SocketAddress,
+    Target,
+    TcpProbe,
+    resolve,
+)
+from django_prodserver.settings.findings import ConfigurationError, Finding
+from django_prodserver.settings.load import path
+from django_prodserver.settings.schema import host_and_port, http_target
+from django_prodserver.supervisor.model import HealthCheck, Restart, Spec
+
+from .resolve import Process, importable_here, listening
 
 
 def plan(

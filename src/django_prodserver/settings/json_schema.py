@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 
 from . import schema
-from .conf import NAME, PROCESSES, SUPERVISOR
+from .load import NAME, PROCESSES, SUPERVISOR
 from .schema import (
     FOR_SERVICES,
     PROBES,

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from django_prodserver.posix import notify
 
-from ._multiprocessing import die_with_parent
+from .multiprocessing import die_with_parent
 
 cli: Any = import_module("dramatiq.cli")
 worker_process = cli.worker_process

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Callable, Literal, NamedTuple, Optional, Unio
 
 import msgspec
 
-from .supervisor.lines import MAX_LINE
+from django_prodserver.logs.lines import MAX_LINE
 
 # ---- texts that stand for values: each reader raises ValueError with what is wrong ----
 

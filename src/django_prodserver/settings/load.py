@@ -12,8 +12,9 @@ from typing import Any, Callable
 import msgspec
 from django.conf import settings
 
-from . import environment
-from .environment import Variable
+from . import variables
+from .convert import EXAMPLE_BACKEND, a, did_you_mean, read_mapping
+from .findings import ConfigurationError, Finding
 from .schema import (
     FOR_SERVICES,
     EffectiveSettings,
@@ -21,29 +22,7 @@ from .schema import (
     SupervisorSettings,
     memory_size,
 )
-from .values import (
-    EXAMPLE_BACKEND,
-    ConfigurationError,
-    Finding,
-    a,
-    did_you_mean,
-    read_mapping,
-)
-
-__all__ = [
-    "PROCESSES",
-    "SUPERVISOR",
-    "Configuration",
-    "ConfigurationError",
-    "EffectiveSettings",
-    "Finding",
-    "ProcessSettings",
-    "SupervisorSettings",
-    "did_you_mean",
-    "load",
-    "path",
-    "unknown",
-]
+from .variables import Variable
 
 PROCESSES = "PRODUCTION_PROCESSES"
 SUPERVISOR = "PRODUCTION_SUPERVISOR"
@@ -104,12 +83,12 @@ def load(environ: Mapping[str, str] = os.environ) -> Configuration:
     """
     findings: list[Finding] = []
     entries = _entries(findings)
-    given = environment.read(map(str, entries), environ, findings)
+    given = variables.read(map(str, entries), environ, findings)
     processes = _processes(entries, given, findings)
     supervisor = read_mapping(
         SUPERVISOR, getattr(settings, SUPERVISOR, {}), SupervisorSettings, findings
     )
-    supervisor.update(environment.fields(given, None))
+    supervisor.update(variables.fields(given, None))
     if findings:
         raise ConfigurationError(findings)
     return Configuration(
@@ -130,12 +109,12 @@ def origins(
     """
     entries = getattr(settings, PROCESSES)
     supervisor = getattr(settings, SUPERVISOR, {})
-    for variable in environment.variables(names):
+    for variable in variables.variables(names):
         name, key = variable
         chosen: Any = configuration.supervisor if name is None else configuration.effective(name)
         value = getattr(chosen, variable.field)
         own = supervisor if name is None else entries[name]
-        inherits = name is not None and key in environment.OF_THE_SUPERVISOR
+        inherits = name is not None and key in variables.OF_THE_SUPERVISOR
         if name is None and key in given:
             origin = "command line"
         elif environ.get(str(variable)):
@@ -190,7 +169,7 @@ def _processes(
             findings.append(Finding("E002", message, hint))
             continue
         values = read_mapping(path(name), entry, ProcessSettings, findings)
-        values.update(environment.fields(given, name))
+        values.update(variables.fields(given, name))
         findings += _impossible_variables(path(name, "ENV"), values.get("env", {}))
         findings += _not_for_a_oneshot(values, partial(_place, given, name))
         findings += _not_to_be_after(name, values.get("after", ()), entries)

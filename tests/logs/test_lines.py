@@ -7,7 +7,7 @@ import itertools
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from django_prodserver.supervisor.lines import MAX_LINE, Block, Lines, whole
+from django_prodserver.logs.lines import MAX_LINE, Block, Lines, whole
 
 
 def pieces(line: bytes, max_line: int) -> list[bytes]:

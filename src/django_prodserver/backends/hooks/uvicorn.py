@@ -11,7 +11,7 @@ import uvicorn
 
 from django_prodserver.posix import notify
 
-from ._multiprocessing import die_with_parent
+from .multiprocessing import die_with_parent
 
 # `uvicorn.main` is the function as soon as the package is imported.
 command_line: Any = import_module("uvicorn.main")

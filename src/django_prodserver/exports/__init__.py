@@ -1,0 +1,1 @@
+"""The settings in the formats of other programs."""

@@ -1,0 +1,1 @@
+"""Settings and backends together: what is to be run, and how."""
