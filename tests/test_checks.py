@@ -213,9 +213,10 @@ def test_E010_an_address_in_use_is_a_matter_of_the_moment_of_the_start() -> None
             (finding,) = addresses_in_use(resolve(load(), ["web"]))
 
     assert finding == Finding(
-        "E010",
-        f"{WEB} cannot listen at {address}: Address already in use.",
+        WEB,
+        f"cannot listen at {address}: Address already in use.",
         "Stop what uses it (`ss -ltnp` tells), or choose another address in its ARGS.",
+        id="E010",
     )
 
 
@@ -242,9 +243,10 @@ def test_E011_a_preload_that_fails_is_a_matter_of_the_moment_of_the_start() -> N
 
     assert error.value.findings == [
         Finding(
-            "E011",
-            "PRODUCTION_SUPERVISOR['PRELOAD'] names 'tests.backends.odd.broken', which cannot be "
-            "imported: ZeroDivisionError: division by zero.",
+            "PRODUCTION_SUPERVISOR['PRELOAD']",
+            "names 'tests.backends.odd.broken', which cannot be imported: ZeroDivisionError: "
+            "division by zero.",
+            id="E011",
         )
     ]
 

@@ -239,7 +239,7 @@ def test_the_backend_of_the_how_to_is_one() -> None:
 
     assert list(server(ARGS="127.0.0.1:8000").problems()) == []
     assert server(ARGS="127.0.0.1:8000").addresses() == [(("127.0.0.1", 8000), False)]
-    assert [problem.key for problem in server(ARGS=[]).problems()] == ["ARGS"]
+    assert [problem.place for problem in server(ARGS=[]).problems()] == ["ARGS"]
     with pytest.raises(ValueError, match="is not host:port"):
         server(ARGS="127.0.0.1").addresses()
 

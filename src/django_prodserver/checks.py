@@ -42,4 +42,4 @@ setting_changed.connect(_forget)
 def _message(finding: Finding) -> checks.CheckMessage:
     # A machine for development may lack the servers, and the settings of production.
     kind = checks.Warning if finding.warning else checks.Error
-    return kind(finding.message, hint=finding.hint or None, id=f"prodserver.{finding.id}")
+    return kind(finding.text, hint=finding.hint or None, id=f"prodserver.{finding.id}")

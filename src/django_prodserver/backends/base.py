@@ -6,17 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Optional, Union
 
 from django_prodserver.posix.notify import notify
+from django_prodserver.settings.findings import Finding
 
 # For a backend whose software has a hook: `notify()` says READY=1.
 __all__ = ["Address", "BaseServerBackend", "Problem", "notify"]
 
-
-class Problem(NamedTuple):
-    """Something in a process's settings that this software cannot work with."""
-
-    key: str
-    message: str
-    hint: str = ""
+# What a backend finds wrong with its settings: `Problem("ARGS", "has to be one address.", hint)`.
+Problem = Finding
 
 
 class Address(NamedTuple):

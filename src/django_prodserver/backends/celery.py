@@ -92,17 +92,17 @@ class CeleryBackend(BaseServerBackend):
     def problems(self) -> Iterator[Problem]:
         hint = "Name the Celery app, such as 'myproject.celery.app'."
         if "APP" not in self.config:
-            yield Problem("", "has no 'APP'.", hint)
+            yield Problem("", "has no 'APP'.", hint, id="E008")
             return
         app = self.config["APP"]
         try:
             found = _find_app(app)
         except Exception as error:
             message = f"is {app!r}, which cannot be imported: {describe(error)}."
-            yield Problem("APP", message, hint)
+            yield Problem("APP", message, hint, id="E008")
         else:
             if not hasattr(found, "finalize"):  # It may be a proxy.
-                yield Problem("APP", f"is {app!r}, which is no Celery app.", hint)
+                yield Problem("APP", f"is {app!r}, which is no Celery app.", hint, id="E008")
 
 
 class CeleryWorker(CeleryBackend):

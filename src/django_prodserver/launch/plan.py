@@ -178,8 +178,8 @@ def _resolve(process: Process, key: str, host: str, port: int) -> tuple[SocketAd
     except (OSError, UnicodeError) as error:
         where = f"{path(process.name, 'HEALTHCHECK')}[{key!r}]"
         reason = getattr(error, "strerror", None) or error
-        message = f"{where} names the host {host!r}, which cannot be found: {reason}."
-        raise ConfigurationError([Finding("E004", message)]) from None
+        message = f"names the host {host!r}, which cannot be found: {reason}."
+        raise ConfigurationError([Finding(where, message, id="E004")]) from None
 
 
 def _netloc(host: str, port: int) -> str:

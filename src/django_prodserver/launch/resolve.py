@@ -160,9 +160,9 @@ def addresses_in_use(processes: Iterable[Process]) -> list[Finding]:
     for process, where in listening(processes, findings):
         reason = address.why_not_free(where.at, where.shared)
         if reason is not None:
-            message = f"{path(process.name)} cannot listen at {where}: {reason}."
+            message = f"cannot listen at {where}: {reason}."
             hint = "Stop what uses it (`ss -ltnp` tells), or choose another address in its ARGS."
-            findings.append(Finding("E010", message, hint))
+            findings.append(Finding(path(process.name), message, hint, "E010"))
     return findings
 
 
@@ -180,17 +180,17 @@ def listening(
         except PrintsOnly:
             continue
         except ValueError as error:
-            findings.append(Finding("E009", f"{path(process.name, 'ARGS')}: {error}"))
+            findings.append(Finding(path(process.name, "ARGS"), f": {error}"))
         except Exception as error:
-            message = f"{path(process.name)} cannot be used: {describe(error)}."
-            findings.append(Finding("E009", message))
+            message = f"cannot be used: {describe(error)}."
+            findings.append(Finding(path(process.name), message))
     return found
 
 
 def _import_backend(
     name: str, settings: EffectiveSettings, findings: list[Finding]
 ) -> Optional[type[BaseServerBackend]]:
-    where = f"{path(name, 'BACKEND')} is {settings.backend!r}, which"
+    where, given = path(name, "BACKEND"), f"is {settings.backend!r}, which"
     dotted = _dotted(where, settings.backend, findings)
     if dotted is None:
         return None
@@ -198,21 +198,23 @@ def _import_backend(
         found = import_string(dotted)
     except Exception as error:
         hint = did_you_mean(dotted, BUILT_IN.values()).strip()
-        findings.append(Finding("E006", f"{where} cannot be imported: {describe(error)}.", hint))
+        message = f"{given} cannot be imported: {describe(error)}."
+        findings.append(Finding(where, message, hint, "E006"))
         return None
     base = f"{BaseServerBackend.__module__}.{BaseServerBackend.__name__}"
     if not (isinstance(found, type) and issubclass(found, BaseServerBackend)):
         hint = did_you_mean(dotted, BUILT_IN.values()) or f"Let it inherit from {base}."
-        findings.append(Finding("E007", f"{where} is not a backend.", hint.strip()))
+        findings.append(Finding(where, f"{given} is not a backend.", hint.strip(), "E007"))
         return None
     if found.start_server is BaseServerBackend.start_server:
-        findings.append(Finding("E007", f"{where} does not define start_server.", f"See {base}."))
+        message = f"{given} does not define start_server."
+        findings.append(Finding(where, message, f"See {base}.", "E007"))
         return None
     missing = [package for module, package in found.requires.items() if not _is_there(module)]
     if missing:
-        message = f"{where} needs {' and '.join(missing)}, not installed here."
+        message = f"{given} needs {' and '.join(missing)}, not installed here."
         hint = f"Run: pip install {' '.join(missing)}"
-        findings.append(Finding("W002", message, hint, warning=True))
+        findings.append(Finding(where, message, hint, "W002", warning=True))
         return None
     return found
 
@@ -221,16 +223,17 @@ def _dotted(where: str, backend: str, findings: list[Finding]) -> Optional[str]:
     """The path of a class, which may be given by its short name."""
     if "." in backend:
         return backend
-    known = registered()
+    known, given = registered(), f"is {backend!r}, which"
     if backend not in known:
         hint = f"{did_you_mean(backend, known)}Known: {', '.join(known)}; or give the dotted path "
-        findings.append(Finding("E006", f"{where} is no known backend.", f"{hint}of a class."))
+        hint += "of a class."
+        findings.append(Finding(where, f"{given} is no known backend.", hint, "E006"))
         return None
     first, *others = known[backend]
     if others:
         both = " and ".join(f"{one.package} ({one.path})" for one in known[backend])
         hint = "Give the dotted path of the one that is meant."
-        findings.append(Finding("E014", f"{where} is claimed by {both}.", hint))
+        findings.append(Finding(where, f"{given} is claimed by {both}.", hint, "E014"))
         return None
     return first.path
 
@@ -249,24 +252,24 @@ def _problems(process: Process) -> Iterator[Finding]:
         backend = process.probe
         problems = list(backend.problems())
     except Exception as error:
-        yield Finding("E009", f"{path(name)} cannot be used: {describe(error)}.")
+        yield Finding(path(name), f"cannot be used: {describe(error)}.")
         return
     for problem in problems:
-        key_id = "E008" if problem.key == "APP" or "'APP'" in problem.message else "E009"
-        yield Finding(key_id, f"{path(name, problem.key)} {problem.message}", problem.hint)
+        yield problem.within(path(name))
     if backend.singleton and process.settings.replicas > 1:
-        message = f"{path(name, 'REPLICAS')} is {process.settings.replicas}."
-        yield Finding("E009", message, "Use 1: each one would do all the work of the others again.")
+        message = f"is {process.settings.replicas}."
+        hint = "Use 1: each one would do all the work of the others again."
+        yield Finding(path(name, "REPLICAS"), message, hint)
 
 
 def _too_many(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:
     """Addresses that two instances of one process cannot both have."""
     for process, where in found:
         if process.settings.replicas > 1 and not where.shared and not where.chosen_by_the_system:
-            message = f"{path(process.name, 'REPLICAS')} is {process.settings.replicas}, but only "
-            message += f"one instance can listen at {where}."
+            message = f"is {process.settings.replicas}, but only one instance can listen at "
+            message += f"{where}."
             hint = "Let the server have more workers instead, in its ARGS."
-            yield Finding("E009", message, hint)
+            yield Finding(path(process.name, "REPLICAS"), message, hint)
 
 
 def _conflicts(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:
@@ -274,8 +277,9 @@ def _conflicts(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:
     for (one, here), (other, there) in combinations(found, 2):
         if one is not other and _collide(here, there):
             at = str(here) if here.at == there.at else f"{here} and {there}"
-            message = f"{path(one.name)} and {path(other.name)} cannot both listen at {at}."
-            yield Finding("E009", message, "Choose another address in the ARGS of one of them.")
+            message = f"and {path(other.name)} cannot both listen at {at}."
+            hint = "Choose another address in the ARGS of one of them."
+            yield Finding(path(one.name), message, hint)
 
 
 def _nowhere_to_ask(
@@ -287,10 +291,10 @@ def _nowhere_to_ask(
         if check is None or check.http is None or http_target(check.http).host is not None:
             continue
         if _reachable(where for one, where in found if one is process) is None:
-            message = f"{path(process.name, 'HEALTHCHECK')}['HTTP'] is {check.http!r}, but it is "
-            message += "not known at which host and port the process will listen."
+            message = f"is {check.http!r}, but it is not known at which host and port the process "
+            message += "will listen."
             hint = "Write a whole URL, such as 'http://127.0.0.1:8000/health'."
-            yield Finding("E004", message, hint)
+            yield Finding(f"{path(process.name, 'HEALTHCHECK')}['HTTP']", message, hint, "E004")
 
 
 def _reachable(addresses: Iterable[Address]) -> Optional[tuple[str, int]]:

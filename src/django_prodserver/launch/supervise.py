@@ -44,14 +44,14 @@ def preload(processes: Sequence[Process], modules: Sequence[str]) -> None:
         try:
             import_module(module)
         except Exception as error:
-            message = f"{SUPERVISOR}['PRELOAD'] names {module!r}, which cannot be imported: "
-            findings.append(Finding("E011", f"{message}{describe(error)}."))
+            message = f"names {module!r}, which cannot be imported: {describe(error)}."
+            findings.append(Finding(f"{SUPERVISOR}['PRELOAD']", message, id="E011"))
     for process in importable_here(processes):
         try:
             process.probe.preload()
         except Exception as error:
-            message = f"{path(process.name)} cannot be loaded: {describe(error)}."
-            findings.append(Finding("E011", message))
+            message = f"cannot be loaded: {describe(error)}."
+            findings.append(Finding(path(process.name), message, id="E011"))
     if findings:
         raise ConfigurationError(findings)
 

@@ -36,15 +36,14 @@ def read_mapping(
     """Convert a mapping key by key, so that one mistake does not hide the next."""
     fields = fields_of(kind)
     if not isinstance(value, Mapping):
-        message = f"{where} is {a(value)}, not a mapping."
-        findings.append(Finding("E004", message, f"Its keys can be {', '.join(fields)}."))
+        hint = f"Its keys can be {', '.join(fields)}."
+        findings.append(Finding(where, f"is {a(value)}, not a mapping.", hint, "E004"))
         return {}
     converted: dict[str, Any] = {}
     for key, given in value.items():
         if key not in fields:
-            message = f"{where}[{key!r}] is not a known key."
             hint = f"{did_you_mean(key, fields)}Known: {', '.join(fields)}."
-            findings.append(Finding("E003", message, hint))
+            findings.append(Finding(f"{where}[{key!r}]", "is not a known key.", hint, "E003"))
             continue
         mistakes: list[Finding] = []
         found = _read(f"{where}[{key!r}]", given, fields[key].type, mistakes)
@@ -54,7 +53,7 @@ def read_mapping(
     for key, field in fields.items():
         if field.required and key not in value:
             hint = "Name what runs it, such as " + repr(EXAMPLE_BACKEND) + "."
-            findings.append(Finding("E005", f"{where} has no {key!r}.", hint))
+            findings.append(Finding(where, f"has no {key!r}.", hint, "E005"))
     if kind is HealthCheck:
         findings += _not_one_probe(where, value)
     if kind is Backoff:
@@ -91,7 +90,7 @@ def _read(
             try:
                 reader(converted)
             except ValueError as error:
-                findings.append(Finding("E004", f"{where}: {error}.", hint))
+                findings.append(Finding(where, f": {error}.", hint, "E004"))
     return converted
 
 
@@ -148,21 +147,22 @@ def _wrong_values(
     choices = _choices(kind)
     if choices and isinstance(value, str):
         hint = f"{did_you_mean(value, choices)}It can be {', '.join(choices)}."
-        yield Finding("E004", f"{where} is {value!r}, which it cannot be.", hint)
+        yield Finding(where, f"is {value!r}, which it cannot be.", hint, "E004")
         return
     # msgspec says: Expected `int`, got `str` - at `$[1]`
     text = str(error).replace("`", "").replace("object", "mapping").replace("array", "list")
     text = text.replace("float", "number").replace("Expected", "expected")
     text = text.replace("null", "None")
     text = text.replace(" - at key in $", " as a key").replace(" - at $", " at ")
+    shown = ""
     if isinstance(value, Mapping):
         # Its values may be secrets: name the key alone.
         text = text.replace("[...]", "".join(f"[{key!r}]" for key in value))
     elif not isinstance(value, (list, tuple)) and not _may_be_secret(value, text):
-        where += f" is {value!r}"
+        shown = f"is {value!r}"
     if kind is bool and isinstance(value, str):
         text = "expected true or false"
-    yield Finding("E004", f"{where}: {text}.")
+    yield Finding(where, f"{shown}: {text}.", id="E004")
 
 
 def _may_be_secret(value: Any, complaint: str) -> bool:
@@ -175,9 +175,9 @@ def _not_one_probe(where: str, value: Mapping[Any, Any]) -> Iterator[Finding]:
     given = [probe for probe in PROBES if value.get(probe) is not None]
     hint = f"Give it exactly one of {', '.join(PROBES)}."
     if not given:
-        yield Finding("E004", f"{where} does not say what to probe.", hint)
+        yield Finding(where, "does not say what to probe.", hint, "E004")
     elif len(given) > 1:
-        yield Finding("E004", f"{where} has {' and '.join(given)} at once.", hint)
+        yield Finding(where, f"has {' and '.join(given)} at once.", hint, "E004")
 
 
 def _shrinking(
@@ -187,9 +187,9 @@ def _shrinking(
         return
     backoff = Backoff(**values)
     if backoff.initial > backoff.max:
-        message = f"{where} has an INITIAL of {backoff.initial:g} s above its MAX of "
-        message += f"{backoff.max:g} s."
-        yield Finding("E012", message, "Raise MAX: the pause grows from INITIAL up to it.")
+        message = f"has an INITIAL of {backoff.initial:g} s above its MAX of {backoff.max:g} s."
+        hint = "Raise MAX: the pause grows from INITIAL up to it."
+        yield Finding(where, message, hint, "E012")
 
 
 def _choices(kind: Any) -> list[str]:

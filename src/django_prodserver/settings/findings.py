@@ -1,22 +1,40 @@
-"""What is wrong with the configuration."""
+"""A mistake in the configuration, and the error that carries all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A mistake: where it is, what is wrong, what to do. A warning is one only in production."""
+    """A mistake: where it is, what is wrong, what to do.
 
-    id: str
+    `place` is a setting, such as `PRODUCTION_PROCESSES['web']['ARGS']`, or the name of a variable.
+    A backend gives the key alone ("ARGS"), or "" for the process as a whole. `message` continues
+    the sentence that `place` begins: "has to be one address.", or ": expected int, got str.".
+    `id` is listed in docs/reference/checks.md; E009 is for what the software cannot work with.
+    A `warning` prevents a start as every other finding does, but `manage.py check` passes.
+    """
+
+    place: str
     message: str
     hint: str = ""
+    id: str = "E009"
     warning: bool = False
 
+    @property
+    def text(self) -> str:
+        """The place and what is wrong there, without the hint."""
+        space = "" if self.message.startswith(":") else " "
+        return f"{self.place}{space}{self.message}"
+
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".rstrip()
+        return f"{self.text} {self.hint}".rstrip()
+
+    def within(self, outer: str) -> Finding:
+        """The same with its whole place, where `place` is a key of `outer` or empty."""
+        return replace(self, place=f"{outer}[{self.place!r}]" if self.place else outer)
 
 
 class ConfigurationError(Exception):

@@ -147,12 +147,12 @@ def _entries(findings: list[Finding]) -> Mapping[Any, Any]:
     entries = getattr(settings, PROCESSES, None)
     example = f"Add {PROCESSES} = {{'web': {{'BACKEND': {EXAMPLE_BACKEND!r}}}}} to your settings."
     if entries is None:
-        findings.append(Finding("W001", f"{PROCESSES} is not set.", example, warning=True))
+        findings.append(Finding(PROCESSES, "is not set.", example, "W001", warning=True))
     elif not isinstance(entries, Mapping):
-        message = f"{PROCESSES} is {a(entries)}, not a mapping of names to processes."
-        findings.append(Finding("E001", message, example))
+        message = f"is {a(entries)}, not a mapping of names to processes."
+        findings.append(Finding(PROCESSES, message, example, "E001"))
     elif not entries:
-        findings.append(Finding("E001", f"{PROCESSES} is empty.", example))
+        findings.append(Finding(PROCESSES, "is empty.", example, "E001"))
     else:
         return entries
     return {}
@@ -164,9 +164,8 @@ def _processes(
     processes = {}
     for name, entry in entries.items():
         if not isinstance(name, str) or not NAME.fullmatch(name):
-            message = f"{PROCESSES} has a process named {name!r}."
             hint = "Use letters, digits, - and _ only: the name becomes one in a Procfile."
-            findings.append(Finding("E002", message, hint))
+            findings.append(Finding(PROCESSES, f"has a process named {name!r}.", hint, "E002"))
             continue
         values = read_mapping(path(name), entry, ProcessSettings, findings)
         values.update(variables.fields(given, name))
@@ -191,12 +190,12 @@ def _impossible_variables(where: str, env: Mapping[str, str]) -> Iterator[Findin
             hint = "A name is not empty, and has neither '=' nor a null character."
             # What follows may be the value.
             shown = name.partition("=")[0] + "=..." if "=" in name else name
-            yield Finding("E004", f"{where} has a variable named {shown!r}.", hint)
+            yield Finding(where, f"has a variable named {shown!r}.", hint, "E004")
         elif "\0" in value:
-            yield Finding("E004", f"{where}[{name!r}] has a null character in it.")
+            yield Finding(f"{where}[{name!r}]", "has a null character in it.", id="E004")
         elif not (_can_be_passed_on(name) and _can_be_passed_on(value)):
-            message = f"{where}[{name!r}] has a character that cannot be encoded."
-            yield Finding("E004", message)
+            message = "has a character that cannot be encoded."
+            yield Finding(f"{where}[{name!r}]", message, id="E004")
 
 
 def _can_be_passed_on(text: str) -> bool:
@@ -212,23 +211,26 @@ def _not_for_a_oneshot(values: Mapping[str, Any], place: Callable[[str], str]) -
     if values.get("type") != "oneshot":
         return
     if values.get("restart") == "always":
-        message = f"{place('RESTART')} is 'always', but its TYPE is 'oneshot'."
-        yield Finding("E012", message, "Use 'on-failure': a oneshot is done once it exits with 0.")
+        message = "is 'always', but its TYPE is 'oneshot'."
+        hint = "Use 'on-failure': a oneshot is done once it exits with 0."
+        yield Finding(place("RESTART"), message, hint, "E012")
     for key in FOR_SERVICES:
         if values.get(key.lower()) is not None:
-            message = f"{place(key)} is for a service, but its TYPE is 'oneshot'."
-            yield Finding("E012", message, "Leave it out: a oneshot is done once it exits with 0.")
+            message = "is for a service, but its TYPE is 'oneshot'."
+            hint = "Leave it out: a oneshot is done once it exits with 0."
+            yield Finding(place(key), message, hint, "E012")
 
 
 def _not_to_be_after(name: str, after: Sequence[str], known: Collection[Any]) -> Iterator[Finding]:
+    where = path(name, "AFTER")
     for other in dict.fromkeys(after):
         if other == name:
-            yield Finding("E013", f"{path(name, 'AFTER')} names {name!r} itself.", "Leave it out.")
+            yield Finding(where, f"names {name!r} itself.", "Leave it out.", "E013")
         elif other not in known:
-            message = f"{path(name, 'AFTER')} names {other!r}, which is no process."
+            message = f"names {other!r}, which is no process."
             others = [str(one) for one in known if one != name]
             hint = f"{did_you_mean(other, others)}Known: {', '.join(others)}."
-            yield Finding("E013", message, hint if others else "Leave it out.")
+            yield Finding(where, message, hint if others else "Leave it out.", "E013")
 
 
 def _circles(after: Mapping[str, Iterable[str]]) -> Iterator[Finding]:
@@ -252,8 +254,8 @@ def _circles(after: Mapping[str, Iterable[str]]) -> Iterator[Finding]:
             elif following in way:
                 names = list(way)
                 circle = " -> ".join([*names[names.index(following) :], following])
-                message = f"{path(following, 'AFTER')} leads back to it: {circle}."
+                message = f"leads back to it: {circle}."
                 hint = "An arrow means 'comes after': take one of them away."
-                yield Finding("E013", message, hint)
+                yield Finding(path(following, "AFTER"), message, hint, "E013")
             elif following not in followed:
                 way[following] = iter(after[following])

@@ -84,7 +84,7 @@ def read(
         if others:
             both = " and ".join(repr(one.process) for one in known[name])
             hint = "Rename one of the processes, or set it in the settings."
-            findings.append(Finding("E003", f"{name} could be meant for {both}.", hint))
+            findings.append(Finding(name, f"could be meant for {both}.", hint, "E003"))
             continue
         mistakes: list[Finding] = []
         value = read_text(name, text, _type(first), mistakes)
@@ -109,9 +109,10 @@ def _misspelt(name: str, known: Iterable[str]) -> Iterator[Finding]:
     word = name[len(PREFIX) :]
     near = nearest(word, ours, ALIKE)
     if near is not None:
-        yield Finding("E003", f"{name} is not a known variable.", f"Did you mean {ours[near]!r}?")
+        hint = f"Did you mean {ours[near]!r}?"
+        yield Finding(name, "is not a known variable.", hint, "E003")
     elif word.startswith(tuple(f"{key}_" for key in OF_A_PROCESS)):
-        yield Finding("E003", f"{name} is for a process that is not configured.", "Unset it.")
+        yield Finding(name, "is for a process that is not configured.", "Unset it.", "E003")
     elif word in fields_of(SupervisorSettings):
         hint = f"{word} is set in the settings alone."
-        yield Finding("E003", f"{name} is not a known variable.", hint)
+        yield Finding(name, "is not a known variable.", hint, "E003")
