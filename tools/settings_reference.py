@@ -2,7 +2,7 @@
 
     PYTHONPATH=src python tools/settings_reference.py --write
 
-Nothing here knows a key: all of it comes from the specs in `schema`.
+Nothing here knows a key: all of it comes from the structs in `schema`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import msgspec
 from generated import DOCS, ROOT, Generated, main, table
 
-from django_prodserver.settings.json_schema import STRUCTS, meanings
+from django_prodserver.settings.json_schema import STRUCTS, document
 from django_prodserver.settings.schema import (
     Backoff,
     HealthCheck,
@@ -88,6 +88,12 @@ class ListOrTuple(Protocol[_T_co]):
     # A str can only be asked for another str.
     def __contains__(self, item: object, /) -> bool: ...
 '''
+
+
+def meanings(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """What the keys of a struct mean."""
+    keys = document()["$defs"][struct.__name__]["properties"]
+    return {key: schema["description"] for key, schema in keys.items()}
 
 
 # ---- types ----
@@ -210,8 +216,8 @@ def _words(kind: Any) -> str:
     """The type in words; whether it may be None is said by its default."""
     arguments = get_args(kind)
     if get_origin(kind) is Annotated:
-        (form,) = [meta.extra["form"] for meta in arguments[1:] if "form" in (meta.extra or {})]
-        return str(form)
+        forms = [meta.extra["form"] for meta in arguments[1:] if "form" in (meta.extra or {})]
+        return str(forms[0]) if forms else _words(arguments[0])
     if get_origin(kind) is Literal:
         return ", ".join(f'`"{choice}"`' for choice in arguments)
     if get_origin(kind) is Union:

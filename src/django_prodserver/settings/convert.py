@@ -96,10 +96,9 @@ def _read(
 
 def _struct(kind: Any) -> Optional[type[msgspec.Struct]]:
     """The struct that a mapping becomes, also where it may be None."""
-    for one in (kind, *get_args(kind)):
-        if isinstance(one, type(msgspec.Struct)):
-            return one
-    return None
+    if isinstance(kind, type(msgspec.Struct)):
+        return kind
+    return next(filter(None, map(_struct, get_args(kind))), None)
 
 
 def _readers(kind: Any) -> Iterator[tuple[type, Callable[[Any], object], str]]:
@@ -160,7 +159,7 @@ def _wrong_values(
         text = text.replace("[...]", "".join(f"[{key!r}]" for key in value))
     elif not isinstance(value, (list, tuple)) and not _may_be_secret(value, text):
         shown = f"is {value!r}"
-    if kind is bool and isinstance(value, str):
+    if text == "expected bool, got str":
         text = "expected true or false"
     yield Finding(where, f"{shown}: {text}.", id="E004")
 

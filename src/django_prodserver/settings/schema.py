@@ -8,43 +8,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from fractions import Fraction
 from ipaddress import IPv6Address
 from typing import Annotated, Any, Callable, Literal, NamedTuple, Optional, Union
 
 import msgspec
+from msgspec import Meta
 
 from django_prodserver.logs.lines import MAX_LINE
 
 # ---- texts that stand for values: each reader raises ValueError with what is wrong ----
 
-_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
-_UNITS.update({"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "b": 1, "": 1})
-# Compiled where they are used for the first time, which most starts never do.
-_SIZE = r"([0-9]{1,15}(?:\.[0-9]{1,15})?) ?([a-z]*)"
+# Patterns that the JSON Schema has, too, are without flags, lookaheads and Python's own syntax.
+# They are compiled where they are used for the first time, which most starts never do.
+_SIZE = r"([0-9]{1,15})(?:\.([0-9]{1,15}))? ?((?:[kKmMgGtT][iI]?)?[bB])?"
 _HOST = r"\[[^\[\]]*\]|[A-Za-z0-9._-]+"
 _HOST_AND_PORT = rf"({_HOST}|):([0-9]+)"
+_PATH_OR_URL = "(/|[hH][tT][tT][pP]://)[!-~]*"
 _HTTP_URL = rf"http://({_HOST})(?::([0-9]+))?((?:[/?].*)?)"
 
-# The same for a JSON Schema, as far as it can be said there: in words that every dialect of regular
-# expressions knows, so without flags and lookaheads. `not` is what fits and yet is refused, such as
-# a newline at the end, before which Python's $ is content.
-_SIZE_SCHEMA = {
-    "pattern": r"^[0-9]{1,15}(\.[0-9]{1,15})? ?([kKmMgGtT][iI]?[bB]|[bB])?$",
-    "not": {"pattern": r"^(0+(\.[0-9]+)? ?[bB]?|[0.]+ ?[A-Za-z]*)$|\n"},
-}
-_HOST_SCHEMA = r"(\[[0-9A-Fa-f:.]+(%[^\[\]]+)?\]|[A-Za-z0-9._-]+)"
-_NO_PORT = ":(0+|6553[6-9]|655[4-9][0-9]|65[6-9][0-9]{2}|6[6-9][0-9]{3}|[7-9][0-9]{4})"
-_HOST_AND_PORT_SCHEMA = {
-    "pattern": f"^{_HOST_SCHEMA}?:[0-9]{{1,5}}$",
-    "not": {"pattern": f"{_NO_PORT}$|\\n"},
-}
-_REST = r'[!-"$-~]*'  # What is printed in ASCII, but the space and the #.
-_HTTP_SCHEMA = {
-    "pattern": f"^(/{_REST}|[hH][tT][tT][pP]://{_HOST_SCHEMA}(:[0-9]{{1,5}})?([/?]{_REST})?)$",
-    "not": {"pattern": f"^[^/]*//{_HOST_SCHEMA}{_NO_PORT}([/?]|$)|\\n"},
-}
-_NO_NULL = {"pattern": r"^[^\x00]*$"}
+_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_UNITS.update({"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "b": 1, "": 1})
 
 
 def memory_size(given: Union[int, str]) -> int:
@@ -55,10 +38,12 @@ def memory_size(given: Union[int, str]) -> int:
     """
     if isinstance(given, int):
         return given
-    found = re.fullmatch(_SIZE, given, re.IGNORECASE)
-    if found is None or found[2].lower() not in _UNITS:
+    found = re.fullmatch(_SIZE, given)
+    if found is None:
         raise ValueError(f"{given!r} is not a size")
-    size = int(Fraction(found[1]) * _UNITS[found[2].lower()])
+    decimals = found[2] or ""
+    scale: int = 10 ** len(decimals)
+    size = int(found[1] + decimals) * _UNITS[(found[3] or "").lower()] // scale
     if size < 1:
         raise ValueError(f"{given!r} is less than one byte")
     return size
@@ -131,17 +116,20 @@ def _port(digits: str) -> int:
 # ---- types: msgspec reads them at run time, on Python 3.9 too, hence no `X | Y` ----
 
 
-def _form(words: str, **constraints: Any) -> msgspec.Meta:
+def _form(words: str, **constraints: Any) -> Meta:
     """Say what a value looks like, in the words of the reference."""
-    return msgspec.Meta(extra={"form": words}, **constraints)
+    return Meta(extra={"form": words}, **constraints)
 
 
-def _read_by(reader: Callable[[Any], object], hint: str, **schema: Any) -> msgspec.Meta:
-    """Name what else reads a value, and what to do where it raises ValueError."""
-    return msgspec.Meta(extra={"reader": reader, "hint": hint}, extra_json_schema=schema)
+def _read_by(reader: Callable[[Any], object], hint: str, pattern: str = "") -> Meta:
+    """Name what else reads a value, and what to do where it raises ValueError.
+
+    The pattern is for the JSON Schema, and refuses nothing that the reader accepts.
+    """
+    schema = {"pattern": f"^{pattern}$"} if pattern else None
+    return Meta(extra={"reader": reader, "hint": hint}, extra_json_schema=schema)
 
 
-Text = Annotated[str, msgspec.Meta(extra_json_schema=_NO_NULL)]
 DottedPath = Annotated[str, _form("dotted path")]
 BackendName = Annotated[str, _form("short name, or dotted path")]
 Modules = Annotated[list[str], _form("list of dotted modules")]
@@ -152,10 +140,9 @@ Arguments = Annotated[
     _form("mapping, list of strings, or string"),
 ]
 Environment = Annotated[
-    dict[str, Text],
+    dict[str, str],
     _form(
-        "mapping of strings to strings",
-        extra_json_schema={"propertyNames": {"pattern": r"^[^=\x00]+$"}},
+        "mapping of strings to strings", extra_json_schema={"propertyNames": {"pattern": "^[^=]+$"}}
     ),
 ]
 Signal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"]
@@ -174,7 +161,7 @@ HTTP = Annotated[
     _read_by(
         http_target,
         "Write a path such as '/health', or a URL such as 'http://127.0.0.1:8000/health'.",
-        **_HTTP_SCHEMA,
+        _PATH_OR_URL,
     ),
 ]
 TCP = Annotated[
@@ -183,16 +170,15 @@ TCP = Annotated[
     _read_by(
         host_and_port,
         "Write host:port, such as '127.0.0.1:8000' or '[::1]:8000'.",
-        **_HOST_AND_PORT_SCHEMA,
+        _HOST_AND_PORT,
     ),
 ]
 CommandLine = Annotated[
-    list[Text],
+    list[str],
     _form("list of strings", min_length=1),
     _read_by(
         command_line,
         "Write the program and its arguments, such as ['pg_isready', '-q'].",
-        prefixItems=[{"type": "string", "minLength": 1, **_NO_NULL}],
     ),
 ]
 SizeInWords = Annotated[
@@ -200,141 +186,150 @@ SizeInWords = Annotated[
     _read_by(
         memory_size,
         "Write a number of bytes, or a size such as '512MB' or '1.5GiB'.",
-        **_SIZE_SCHEMA,
+        _SIZE,
     ),
 ]
 Size = Annotated[Union[Count, SizeInWords], _form("bytes, or a size")]
 
 
-# ---- the settings: keys are the names of the fields in capitals ----
+# ---- the settings: each key is the name of its field in capitals ----
 #
-# Below each field is what it means: plain sentences, without mark-up and for people who have never
-# seen this file. They cost nothing at the start, because nobody reads them then.
+# The descriptions are for people who have never seen this file: plain sentences without mark-up.
+# They appear in the reference, in the types for editors and in the JSON Schema.
 
 
-class StartLimit(
-    msgspec.Struct, frozen=True, kw_only=True, rename="upper", forbid_unknown_fields=True
-):
+def means(description: str) -> Meta:
+    return Meta(description=description)
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True, rename="upper", forbid_unknown_fields=True):
+    """A mapping in the settings. Its docstring and descriptions are shown to users."""
+
+
+class StartLimit(Keys, frozen=True, kw_only=True):
     """More starts than BURST within INTERVAL seconds are too many."""
 
-    burst: Count = 5
-    """So many starts of an instance are allowed within INTERVAL."""
-
-    interval: Seconds = 60.0
-    """The time in which starts are counted."""
+    burst: Annotated[Count, means("So many starts of an instance are allowed within INTERVAL.")] = 5
+    interval: Annotated[Seconds, means("The time in which starts are counted.")] = 60.0
 
 
-class Backoff(
-    msgspec.Struct, frozen=True, kw_only=True, rename="upper", forbid_unknown_fields=True
-):
+class Backoff(Keys, frozen=True, kw_only=True):
     """The pause before a restart, in seconds: it doubles from INITIAL up to MAX."""
 
-    initial: SecondsOrZero = 0.5
-    """The first pause; also the one after a run that was ready for the INTERVAL of START_LIMIT."""
-
-    max: SecondsOrZero = 30.0
-    """No pause is longer. It is not below INITIAL."""
+    initial: Annotated[
+        SecondsOrZero,
+        means(
+            "The first pause; also the one after a run that was ready for the INTERVAL of "
+            "START_LIMIT."
+        ),
+    ] = 0.5
+    max: Annotated[SecondsOrZero, means("No pause is longer. It is not below INITIAL.")] = 30.0
 
 
 PROBES = ("HTTP", "TCP", "COMMAND")
 
 
-class HealthCheck(
-    msgspec.Struct, frozen=True, kw_only=True, rename="upper", forbid_unknown_fields=True
-):
+class HealthCheck(Keys, frozen=True, kw_only=True):
     """How and when a running instance is probed: by exactly one of HTTP, TCP and COMMAND."""
 
-    http: Optional[HTTP] = None
-    """Healthy if the answer has a status from 200 to 399. A path such as "/health" is asked for at
-    the first host and port that the process serves, at 127.0.0.1 if it serves all; a URL such as
-    "http://127.0.0.1:8000/health" at its own. No https."""
-
-    tcp: Optional[TCP] = None
-    """Healthy if a connection to it succeeds: "127.0.0.1:8000", "[::1]:8000", or ":8000" at
-    127.0.0.1."""
-
-    command: Optional[CommandLine] = None
-    """A program and its arguments: healthy if it exits with 0."""
-
-    interval: Seconds = 10.0
-    """The time between two probes."""
-
-    timeout: Seconds = 3.0
-    """A probe that takes longer has failed."""
-
-    retries: Count = 3
-    """So many failures in a row make it unhealthy."""
-
-    start_period: SecondsOrZero = 0.0
-    """Failures so soon after the start do not count, unless a probe has succeeded before."""
+    http: Annotated[
+        Optional[HTTP],
+        means(
+            'Healthy if the answer has a status from 200 to 399. A path such as "/health" is '
+            "asked for at the first host and port that the process serves, at 127.0.0.1 if it "
+            'serves all; a URL such as "http://127.0.0.1:8000/health" at its own. No https.'
+        ),
+    ] = None
+    tcp: Annotated[
+        Optional[TCP],
+        means(
+            'Healthy if a connection to it succeeds: "127.0.0.1:8000", "[::1]:8000", or ":8000" '
+            "at 127.0.0.1."
+        ),
+    ] = None
+    command: Annotated[
+        Optional[CommandLine],
+        means("A program and its arguments: healthy if it exits with 0."),
+    ] = None
+    interval: Annotated[Seconds, means("The time between two probes.")] = 10.0
+    timeout: Annotated[Seconds, means("A probe that takes longer has failed.")] = 3.0
+    retries: Annotated[Count, means("So many failures in a row make it unhealthy.")] = 3
+    start_period: Annotated[
+        SecondsOrZero,
+        means(
+            "Failures so soon after the start do not count, unless a probe has succeeded before."
+        ),
+    ] = 0.0
 
 
 # A oneshot is done once it exits with 0, and has none of these.
 FOR_SERVICES = ("READY_TIMEOUT", "HEALTHCHECK", "WATCHDOG")
 
 
-class ProcessSettings(
-    msgspec.Struct, frozen=True, kw_only=True, rename="upper", forbid_unknown_fields=True
-):
+class ProcessSettings(Keys, frozen=True, kw_only=True):
     """One entry of PRODUCTION_PROCESSES; None where PRODUCTION_SUPERVISOR has the default."""
 
-    backend: BackendName
-    """What runs it: one of the built-in backends, one that a package brings, or a backend of your
-    own."""
+    backend: Annotated[
+        BackendName,
+        means(
+            "What runs it: one of the built-in backends, one that a package brings, or a backend "
+            "of your own."
+        ),
+    ]
+    args: Annotated[Arguments, means("The software's own command-line options.")] = {}
+    app: Annotated[
+        Optional[DottedPath],
+        means('The Celery app, as behind "celery -A"; other backends ignore it.'),
+    ] = None
+    env: Annotated[Environment, means("Added to the process's environment.")] = {}
+    replicas: Annotated[Count, means("How many instances a supervisor runs.")] = 1
+    type: Annotated[
+        Literal["service", "oneshot"],
+        means('A service is meant to run for ever; a oneshot to finish with 0, such as "migrate".'),
+    ] = "service"
+    after: Annotated[
+        ProcessNames,
+        means(
+            "Start once these are ready (services) or have finished with 0 (oneshots), and stop "
+            "before them."
+        ),
+    ] = []
+    restart: Annotated[Optional[Restart], means("What follows when it ends unasked.")] = None
+    start_limit: Annotated[Optional[StartLimit], means("How many starts are too many.")] = None
+    backoff: Annotated[Optional[Backoff], means("How long the pause before a restart is.")] = None
+    stop_signal: Annotated[
+        Optional[Signal],
+        means("Asks the process to stop; without it, the backend's own signal does."),
+    ] = None
+    stop_timeout: Annotated[
+        Optional[Seconds], means("How long it may take to stop before SIGKILL.")
+    ] = None
+    ready_timeout: Annotated[
+        Optional[Seconds],
+        means("A service that is not ready by then has failed to start."),
+    ] = None
+    healthcheck: Annotated[Optional[HealthCheck], means("Probes it while it runs.")] = None
+    watchdog: Annotated[
+        Optional[Seconds],
+        means('For software that sends "WATCHDOG=1": silence for longer counts as unhealthy.'),
+    ] = None
+    max_memory: Annotated[
+        Optional[Size],
+        means(
+            "Above it (all processes of an instance together) the instance is stopped gracefully "
+            "and started anew."
+        ),
+    ] = None
+    start_method: Annotated[
+        Optional[StartMethod],
+        means(
+            'Either "fork" from the preloaded supervisor, or "spawn" a fresh interpreter; "auto" '
+            "forks, unless the preload left threads running."
+        ),
+    ] = None
 
-    args: Arguments = msgspec.field(default_factory=dict)
-    """The software's own command-line options."""
 
-    app: Optional[DottedPath] = None
-    """The Celery app, as behind "celery -A"; other backends ignore it."""
-
-    env: Environment = msgspec.field(default_factory=dict)
-    """Added to the process's environment."""
-
-    replicas: Count = 1
-    """How many instances a supervisor runs."""
-
-    type: Literal["service", "oneshot"] = "service"
-    """A service is meant to run for ever; a oneshot to finish with 0, such as "migrate"."""
-
-    after: ProcessNames = msgspec.field(default_factory=list)
-    """Start once these are ready (services) or have finished with 0 (oneshots), and stop before
-    them."""
-
-    restart: Optional[Restart] = None
-    """What follows when it ends unasked."""
-
-    start_limit: Optional[StartLimit] = None
-    """How many starts are too many."""
-
-    backoff: Optional[Backoff] = None
-    """How long the pause before a restart is."""
-
-    stop_signal: Optional[Signal] = None
-    """Asks the process to stop; without it, the backend's own signal does."""
-
-    stop_timeout: Optional[Seconds] = None
-    """How long it may take to stop before SIGKILL."""
-
-    ready_timeout: Optional[Seconds] = None
-    """A service that is not ready by then has failed to start."""
-
-    healthcheck: Optional[HealthCheck] = None
-    """Probes it while it runs."""
-
-    watchdog: Optional[Seconds] = None
-    """For software that sends "WATCHDOG=1": silence for longer counts as unhealthy."""
-
-    max_memory: Optional[Size] = None
-    """Above it (all processes of an instance together) the instance is stopped gracefully and
-    started anew."""
-
-    start_method: Optional[StartMethod] = None
-    """Either "fork" from the preloaded supervisor, or "spawn" a fresh interpreter; "auto" forks,
-    unless the preload left threads running."""
-
-
-class EffectiveSettings(ProcessSettings, frozen=True, kw_only=True, rename="upper"):
+class EffectiveSettings(ProcessSettings, frozen=True, kw_only=True):
     """One entry together with the defaults of PRODUCTION_SUPERVISOR, and sizes in bytes."""
 
     restart: Restart
@@ -346,48 +341,58 @@ class EffectiveSettings(ProcessSettings, frozen=True, kw_only=True, rename="uppe
     start_method: StartMethod
 
 
-class SupervisorSettings(
-    msgspec.Struct, frozen=True, kw_only=True, rename="upper", forbid_unknown_fields=True
-):
+class SupervisorSettings(Keys, frozen=True, kw_only=True):
     """PRODUCTION_SUPERVISOR: for all processes, and for the supervisor itself."""
 
-    restart: Restart = "never"
-    """The RESTART of processes that do not set their own."""
-
-    start_limit: StartLimit = StartLimit()
-    """The START_LIMIT of processes that do not set their own."""
-
-    backoff: Backoff = Backoff()
-    """The BACKOFF of processes that do not set their own."""
-
-    stop_timeout: Seconds = 25.0
-    """The STOP_TIMEOUT of processes that do not set their own. The default is below Kubernetes' 30
-    seconds, so that the supervisor is still there to say who hung."""
-
-    ready_timeout: Seconds = 60.0
-    """The READY_TIMEOUT of services that do not set their own."""
-
-    max_memory: Optional[Size] = None
-    """The MAX_MEMORY of services that do not set their own."""
-
-    start_method: StartMethod = "auto"
-    """The START_METHOD of processes that do not set their own."""
-
-    log_format: LogFormat = "text"
-    """How lines are written: with a prefix, as JSON objects, or as they are."""
-
-    timestamps: bool = True
-    """Each line has the time."""
-
-    color: Literal["auto", "always", "never"] = "auto"
-    """Colours in front of the lines; "auto": on a terminal, or as NO_COLOR and FORCE_COLOR say."""
-
-    stderr: Literal["merge", "separate"] = "merge"
-    """With "merge", stderr of a process comes out of the supervisor's stdout, in exact order with
-    its stdout; with "separate", out of the supervisor's stderr."""
-
-    max_line: Bytes = MAX_LINE
-    """A longer line is cut into pieces of this size, each a line of its own."""
-
-    preload: Modules = msgspec.field(default_factory=list)
-    """Imported in the supervisor before it forks, beside what the backends import."""
+    restart: Annotated[Restart, means("The RESTART of processes that do not set their own.")] = (
+        "never"
+    )
+    start_limit: Annotated[
+        StartLimit, means("The START_LIMIT of processes that do not set their own.")
+    ] = StartLimit()
+    backoff: Annotated[Backoff, means("The BACKOFF of processes that do not set their own.")] = (
+        Backoff()
+    )
+    stop_timeout: Annotated[
+        Seconds,
+        means(
+            "The STOP_TIMEOUT of processes that do not set their own. The default is below "
+            "Kubernetes' 30 seconds, so that the supervisor is still there to say who hung."
+        ),
+    ] = 25.0
+    ready_timeout: Annotated[
+        Seconds, means("The READY_TIMEOUT of services that do not set their own.")
+    ] = 60.0
+    max_memory: Annotated[
+        Optional[Size], means("The MAX_MEMORY of services that do not set their own.")
+    ] = None
+    start_method: Annotated[
+        StartMethod, means("The START_METHOD of processes that do not set their own.")
+    ] = "auto"
+    log_format: Annotated[
+        LogFormat,
+        means("How lines are written: with a prefix, as JSON objects, or as they are."),
+    ] = "text"
+    timestamps: Annotated[bool, means("Each line has the time.")] = True
+    color: Annotated[
+        Literal["auto", "always", "never"],
+        means(
+            'Colours in front of the lines; "auto": on a terminal, or as NO_COLOR and FORCE_COLOR '
+            "say."
+        ),
+    ] = "auto"
+    stderr: Annotated[
+        Literal["merge", "separate"],
+        means(
+            'With "merge", stderr of a process comes out of the supervisor\'s stdout, in exact '
+            'order with its stdout; with "separate", out of the supervisor\'s stderr.'
+        ),
+    ] = "merge"
+    max_line: Annotated[
+        Bytes,
+        means("A longer line is cut into pieces of this size, each a line of its own."),
+    ] = MAX_LINE
+    preload: Annotated[
+        Modules,
+        means("Imported in the supervisor before it forks, beside what the backends import."),
+    ] = []
