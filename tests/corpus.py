@@ -17,7 +17,11 @@ from django.test import override_settings
 
 from django_prodserver.backends.registry import registered
 from django_prodserver.settings.convert import fields_of
-from django_prodserver.settings.schema import HealthCheck, ProcessSettings, SupervisorSettings
+from django_prodserver.settings.schema import (
+    HealthCheckSettings,
+    ProcessSettings,
+    SupervisorSettings,
+)
 from tests import settings as defaults
 from tests.inside import NOT_SET
 
@@ -27,7 +31,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 LISTS = {
     "<keys of a process>": fields_of(ProcessSettings),
     "<keys of PRODUCTION_SUPERVISOR>": fields_of(SupervisorSettings),
-    "<keys of HEALTHCHECK>": fields_of(HealthCheck),
+    "<keys of HEALTHCHECK>": fields_of(HealthCheckSettings),
     "<backends>": registered(),
 }
 ANYTHING = "[...]"

@@ -28,7 +28,7 @@ from django_prodserver.checks import check_settings
 from django_prodserver.settings.convert import fields_of
 from django_prodserver.settings.schema import (
     Backoff,
-    HealthCheck,
+    HealthCheckSettings,
     ProcessSettings,
     StartLimit,
     SupervisorSettings,
@@ -76,7 +76,7 @@ def test_every_key_is_wrong_in_one_of_them() -> None:
         process: ProcessSettings,
         f"{process}['START_LIMIT']": StartLimit,
         f"{process}['BACKOFF']": Backoff,
-        f"{process}['HEALTHCHECK']": HealthCheck,
+        f"{process}['HEALTHCHECK']": HealthCheckSettings,
         supervisor: SupervisorSettings,
     }
     places = [f"{where}['{key}']" for where, kind in kinds.items() for key in fields_of(kind)]

@@ -18,7 +18,7 @@ from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.schema import (
     Backoff,
     EffectiveSettings,
-    HealthCheck,
+    HealthCheckSettings,
     ProcessSettings,
     StartLimit,
     SupervisorSettings,
@@ -136,7 +136,7 @@ def test_everything_that_can_be_said_is_kept() -> None:
         stop_signal="SIGQUIT",
         stop_timeout=7.0,
         ready_timeout=0.5,
-        healthcheck=HealthCheck(
+        healthcheck=HealthCheckSettings(
             command=["true"], interval=1.0, timeout=2.0, retries=4, start_period=0.0
         ),
         watchdog=6.0,
@@ -340,7 +340,7 @@ def test_a_path_to_probe_is_enough_where_the_address_is_known() -> None:
 
     (process,) = resolve(load({"web": web}), ["web"])
 
-    assert process.settings.healthcheck == HealthCheck(http="/health")
+    assert process.settings.healthcheck == HealthCheckSettings(http="/health")
     assert process.health_address() == ("127.0.0.1", 8000)
 
 

@@ -21,8 +21,9 @@ from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.base import BaseServerBackend
 from django_prodserver.exports import procfile
 from django_prodserver.management.commands.prodserver import Command
-from django_prodserver.settings.load import PROCESSES, load
-from django_prodserver.settings.variables import OF_A_PROCESS, OF_THE_SUPERVISOR
+from django_prodserver.settings.load import load
+from django_prodserver.settings.names import PROCESSES
+from django_prodserver.settings.variables import PROCESS_KEYS, SUPERVISOR_KEYS
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.instance import MOVES
 from django_prodserver.supervisor.model import (
@@ -110,7 +111,7 @@ def test_the_readme_has_examples_of_settings() -> None:
 def test_the_keys_that_have_a_variable_are_documented() -> None:
     documented = {of: code(keys) for of, keys in table("howto/environments.md", "of", "keys")}
 
-    assert documented == {"all": [*OF_THE_SUPERVISOR], "a process": [*OF_A_PROCESS]}
+    assert documented == {"all": [*SUPERVISOR_KEYS], "a process": [*PROCESS_KEYS]}
 
 
 # ---- the command ----

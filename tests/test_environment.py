@@ -10,7 +10,7 @@ import pytest
 from django_prodserver.settings import load as settings
 from django_prodserver.settings import variables
 from django_prodserver.settings.schema import ProcessSettings, SupervisorSettings
-from django_prodserver.settings.variables import OF_A_PROCESS, OF_THE_SUPERVISOR, Variable
+from django_prodserver.settings.variables import PROCESS_KEYS, SUPERVISOR_KEYS, Variable
 from tests.inside import NOT_SET, configured, prodserver, sleeper
 from tests.running import SHELL, Site, site_fixture  # noqa: F401
 
@@ -75,8 +75,8 @@ def test_all_that_can_be_set_has_been_tried() -> None:
 
     supervisor = test_a_variable_stands_in_the_place_of_a_supervisors_key
     process = test_a_variable_with_a_name_stands_in_the_place_of_that_processs_key
-    assert tried(supervisor) == set(OF_THE_SUPERVISOR) <= keys(SupervisorSettings)
-    assert tried(process) == set(OF_A_PROCESS) <= keys(ProcessSettings)
+    assert tried(supervisor) == set(SUPERVISOR_KEYS) <= keys(SupervisorSettings)
+    assert tried(process) == set(PROCESS_KEYS) <= keys(ProcessSettings)
 
 
 def keys(struct: Any) -> set[str]:

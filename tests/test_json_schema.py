@@ -16,8 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from django_prodserver.settings import json_schema, load, schema
+from django_prodserver.settings import json_schema, load, schema, texts
 from django_prodserver.settings.convert import plain
+from django_prodserver.settings.names import PROCESSES, SUPERVISOR
 from tests import corpus, test_conf, test_docs, test_schema
 from tests.inside import BEAT, NOT_SET, configured, prodserver, refused, sleeper
 from tests.running import Site, site_fixture  # noqa: F401
@@ -29,7 +30,7 @@ VALIDATOR = Draft202012Validator(json_schema.document())
 
 def in_json(processes: Any, supervisor: Any = NOT_SET) -> Any:
     """Both settings, as a JSON file would have them."""
-    both = {load.PROCESSES: processes, load.SUPERVISOR: supervisor}
+    both = {PROCESSES: processes, SUPERVISOR: supervisor}
     given = {key: plain(value) for key, value in both.items() if value is not NOT_SET}
     return json.loads(json.dumps(given, default=str))
 
@@ -64,7 +65,7 @@ def test_every_example_of_the_docs_fits(block: str) -> None:
     names: dict[str, Any] = {"INSTALLED_APPS": []}
     exec(block, names)
 
-    assert fits(names[load.PROCESSES], names.get(load.SUPERVISOR, NOT_SET))
+    assert fits(names[PROCESSES], names.get(SUPERVISOR, NOT_SET))
 
 
 RIGHT: dict[str, tuple[Any, Any]] = {
@@ -184,7 +185,7 @@ def test_most_of_what_is_wrong_is_seen() -> None:
 
 def test_a_setting_of_another_name_is_refused() -> None:
     assert not VALIDATOR.is_valid({**in_json({"web": sleeper()}), "PRODUCTION_SUPERVISER": {}})
-    assert not VALIDATOR.is_valid({load.SUPERVISOR: {}})
+    assert not VALIDATOR.is_valid({SUPERVISOR: {}})
 
 
 # ---- texts that stand for values ----
@@ -194,20 +195,20 @@ TEXTS: dict[str, tuple[Callable[[str], Any], list[Any], list[Any], Any]] = {
         lambda text: sleeper(MAX_MEMORY=text),
         [text for text, _ in test_schema.SIZES],
         [*test_schema.NO_SIZES, *test_schema.TOO_SMALL, "9" * 16],
-        st.from_regex(schema._SIZE, fullmatch=True),
+        st.from_regex(texts.SIZE, fullmatch=True),
     ),
     "HTTP": (
         lambda text: sleeper(HEALTHCHECK={"HTTP": text}),
         [text for text, _ in test_schema.TARGETS],
         [text for text, _ in test_schema.NO_TARGETS],
-        st.from_regex(schema._HTTP_URL, fullmatch=True)
-        | st.from_regex(schema._PATH_OR_URL, fullmatch=True),
+        st.from_regex(texts._URL, fullmatch=True)
+        | st.from_regex(texts.PATH_OR_URL, fullmatch=True),
     ),
     "TCP": (
         lambda text: sleeper(HEALTHCHECK={"TCP": text}),
         [text for text, _ in test_schema.ADDRESSES],
         [text for text, _ in test_schema.NO_ADDRESSES],
-        st.from_regex(schema._HOST_AND_PORT, fullmatch=True),
+        st.from_regex(texts.HOST_AND_PORT, fullmatch=True),
     ),
 }
 UNSEEN_TEXTS = {

@@ -6,11 +6,11 @@ from typing import Any, Callable
 
 import pytest
 
-from django_prodserver.settings.schema import (
-    command_line,
+from django_prodserver.settings.texts import (
     host_and_port,
-    http_target,
     memory_size,
+    path_or_url,
+    program_and_arguments,
 )
 
 
@@ -81,7 +81,7 @@ TARGETS = [
 
 @pytest.mark.parametrize(("text", "target"), TARGETS)
 def test_the_target_of_a_health_check_is_read(text: str, target: Any) -> None:
-    assert http_target(text) == target
+    assert path_or_url(text) == target
 
 
 NEITHER = "{!r} is neither a path nor an http:// URL"
@@ -131,7 +131,7 @@ NO_TARGETS = [
 
 @pytest.mark.parametrize(("text", "message"), NO_TARGETS)
 def test_what_no_health_check_can_ask_for_is_refused(text: str, message: str) -> None:
-    assert refusal(http_target, text) == message.format(text)
+    assert refusal(path_or_url, text) == message.format(text)
 
 
 ADDRESSES = [
@@ -172,6 +172,6 @@ def test_what_is_not_a_host_and_port_is_refused(text: str, message: str) -> None
 
 
 def test_a_command_is_taken_as_it_is() -> None:
-    assert command_line(["test", "-e", ""]) == ["test", "-e", ""]
-    assert refusal(command_line, ["", "x"]) == "the name of the program is empty"
-    assert refusal(command_line, ["x", "a\0b"]) == "it has a null character in it"
+    assert program_and_arguments(["test", "-e", ""]) == ["test", "-e", ""]
+    assert refusal(program_and_arguments, ["", "x"]) == "the name of the program is empty"
+    assert refusal(program_and_arguments, ["x", "a\0b"]) == "it has a null character in it"

@@ -25,7 +25,8 @@ from honcho.environ import parse_procfile
 
 from django_prodserver.backends import BUILT_IN
 from django_prodserver.launch.resolve import resolve
-from django_prodserver.settings.load import PROCESSES, load
+from django_prodserver.settings.load import load
+from django_prodserver.settings.names import PROCESSES
 from django_prodserver.wizard import look, questions, texts
 from django_prodserver.wizard.project import DEPENDENCIES, CeleryApp, Project, TaskBackend
 from django_prodserver.wizard.proposal import (

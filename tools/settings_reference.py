@@ -18,7 +18,7 @@ from generated import DOCS, ROOT, Generated, main, table
 from django_prodserver.settings.json_schema import STRUCTS, document
 from django_prodserver.settings.schema import (
     Backoff,
-    HealthCheck,
+    HealthCheckSettings,
     ProcessSettings,
     StartLimit,
     SupervisorSettings,
@@ -31,7 +31,7 @@ NAMES = {
     ProcessSettings: "Process",
     StartLimit: "StartLimit",
     Backoff: "Backoff",
-    HealthCheck: "HealthCheck",
+    HealthCheckSettings: "HealthCheck",
     SupervisorSettings: "ProductionSupervisor",
 }
 
@@ -40,7 +40,7 @@ TABLES = {
     "PRODUCTION_PROCESSES": ProcessSettings,
     "START_LIMIT": StartLimit,
     "BACKOFF": Backoff,
-    "HEALTHCHECK": HealthCheck,
+    "HEALTHCHECK": HealthCheckSettings,
     "PRODUCTION_SUPERVISOR": SupervisorSettings,
 }
 

@@ -24,7 +24,8 @@ from django_prodserver.backends.application import describe
 from django_prodserver.launch.resolve import resolve
 from django_prodserver.launch.supervise import preload as load_what_is_shared
 from django_prodserver.settings.findings import ConfigurationError
-from django_prodserver.settings.load import load, unknown
+from django_prodserver.settings.load import load
+from django_prodserver.settings.wording import no_such_process
 
 __all__ = ["Line", "Run", "assert_valid_configuration", "running"]
 
@@ -52,7 +53,7 @@ def _findings(names: Sequence[str], preload: bool) -> list[str]:
     except ConfigurationError as error:
         return [str(finding) for finding in error.findings]
     configured = configuration.processes
-    missing = [unknown(name, configured) for name in names if name not in configured]
+    missing = [no_such_process(name, configured) for name in names if name not in configured]
     known = [name for name in names or configured if name in configured]
     try:
         processes = resolve(configuration, known, starting=preload)

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
-from django_prodserver.settings.convert import a
+from django_prodserver.settings.wording import with_article
 
 from .base import Problem
 
@@ -64,7 +64,7 @@ def describe(error: BaseException) -> str:
 def _named(setting: str) -> str:
     dotted = getattr(settings, setting, None) or ""
     if not isinstance(dotted, str):
-        raise ImproperlyConfigured(f"{setting} is {a(dotted)}, not a dotted path")
+        raise ImproperlyConfigured(f"{setting} is {with_article(dotted)}, not a dotted path")
     return ":".join(dotted.rsplit(".", 1))
 
 

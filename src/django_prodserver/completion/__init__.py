@@ -13,7 +13,7 @@ from typing import Optional
 
 from django.conf import settings
 
-from django_prodserver.settings.load import PROCESSES
+from django_prodserver.settings.names import PROCESSES
 
 ASKED = "--complete"
 SHELLS = ("bash", "zsh")

@@ -22,8 +22,8 @@ from django_prodserver.posix.probes import (
     resolve,
 )
 from django_prodserver.settings.findings import ConfigurationError, Finding
-from django_prodserver.settings.load import path
-from django_prodserver.settings.schema import host_and_port, http_target
+from django_prodserver.settings.names import place_of
+from django_prodserver.settings.texts import host_and_port, path_or_url
 from django_prodserver.supervisor.model import HealthCheck, Restart, Spec
 
 from .resolve import Process, importable_here, listening
@@ -153,9 +153,9 @@ def _health(process: Process, environ: Mapping[str, str]) -> Optional[Target]:
         host, port = host_and_port(check.tcp)
         return TcpProbe(check.tcp, _resolve(process, "TCP", host, port))
     assert check.http is not None
-    target = http_target(check.http)
-    if target.host is not None:
-        host, port = target.host, target.port or 80
+    given = path_or_url(check.http)
+    if given.host is not None:
+        host, port = given.host, given.port or 80
         asked_for = _netloc(host, port).removesuffix(":80")
     else:
         served = process.health_address()
@@ -166,8 +166,8 @@ def _health(process: Process, environ: Mapping[str, str]) -> Optional[Target]:
     return HttpProbe(
         name=where,
         addresses=_resolve(process, "HTTP", host, port),
-        url=f"http://{where}{target.path}",
-        target=target.path,
+        url=f"http://{where}{given.path}",
+        target=given.path,
         host=asked_for,
     )
 
@@ -176,10 +176,10 @@ def _resolve(process: Process, key: str, host: str, port: int) -> tuple[SocketAd
     try:
         return resolve((host, port))
     except (OSError, UnicodeError) as error:
-        where = f"{path(process.name, 'HEALTHCHECK')}[{key!r}]"
+        place = place_of(process.name, "HEALTHCHECK", key)
         reason = getattr(error, "strerror", None) or error
         message = f"names the host {host!r}, which cannot be found: {reason}."
-        raise ConfigurationError([Finding(where, message, id="E004")]) from None
+        raise ConfigurationError([Finding(place, message, id="E004")]) from None
 
 
 def _netloc(host: str, port: int) -> str:

@@ -18,10 +18,12 @@ from django_prodserver.backends.base import Address, BaseServerBackend
 from django_prodserver.backends.parsers import PrintsOnly
 from django_prodserver.backends.registry import registered
 from django_prodserver.posix import address
-from django_prodserver.settings.convert import did_you_mean
+from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.findings import ConfigurationError, Finding
-from django_prodserver.settings.load import Configuration, path
-from django_prodserver.settings.schema import EffectiveSettings, http_target
+from django_prodserver.settings.names import place_of
+from django_prodserver.settings.schema import EffectiveSettings
+from django_prodserver.settings.texts import path_or_url
+from django_prodserver.settings.wording import did_you_mean
 
 # A server that listens everywhere is asked at this machine.
 EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -162,7 +164,7 @@ def addresses_in_use(processes: Iterable[Process]) -> list[Finding]:
         if reason is not None:
             message = f"cannot listen at {where}: {reason}."
             hint = "Stop what uses it (`ss -ltnp` tells), or choose another address in its ARGS."
-            findings.append(Finding(path(process.name), message, hint, "E010"))
+            findings.append(Finding(place_of(process.name), message, hint, "E010"))
     return findings
 
 
@@ -180,18 +182,18 @@ def listening(
         except PrintsOnly:
             continue
         except ValueError as error:
-            findings.append(Finding(path(process.name, "ARGS"), f": {error}"))
+            findings.append(Finding(place_of(process.name, "ARGS"), f": {error}"))
         except Exception as error:
             message = f"cannot be used: {describe(error)}."
-            findings.append(Finding(path(process.name), message))
+            findings.append(Finding(place_of(process.name), message))
     return found
 
 
 def _import_backend(
     name: str, settings: EffectiveSettings, findings: list[Finding]
 ) -> Optional[type[BaseServerBackend]]:
-    where, given = path(name, "BACKEND"), f"is {settings.backend!r}, which"
-    dotted = _dotted(where, settings.backend, findings)
+    place, given = place_of(name, "BACKEND"), f"is {settings.backend!r}, which"
+    dotted = _dotted(place, settings.backend, findings)
     if dotted is None:
         return None
     try:
@@ -199,27 +201,27 @@ def _import_backend(
     except Exception as error:
         hint = did_you_mean(dotted, BUILT_IN.values()).strip()
         message = f"{given} cannot be imported: {describe(error)}."
-        findings.append(Finding(where, message, hint, "E006"))
+        findings.append(Finding(place, message, hint, "E006"))
         return None
     base = f"{BaseServerBackend.__module__}.{BaseServerBackend.__name__}"
     if not (isinstance(found, type) and issubclass(found, BaseServerBackend)):
         hint = did_you_mean(dotted, BUILT_IN.values()) or f"Let it inherit from {base}."
-        findings.append(Finding(where, f"{given} is not a backend.", hint.strip(), "E007"))
+        findings.append(Finding(place, f"{given} is not a backend.", hint.strip(), "E007"))
         return None
     if found.start_server is BaseServerBackend.start_server:
         message = f"{given} does not define start_server."
-        findings.append(Finding(where, message, f"See {base}.", "E007"))
+        findings.append(Finding(place, message, f"See {base}.", "E007"))
         return None
     missing = [package for module, package in found.requires.items() if not _is_there(module)]
     if missing:
         message = f"{given} needs {' and '.join(missing)}, not installed here."
         hint = f"Run: pip install {' '.join(missing)}"
-        findings.append(Finding(where, message, hint, "W002", warning=True))
+        findings.append(Finding(place, message, hint, "W002", warning=True))
         return None
     return found
 
 
-def _dotted(where: str, backend: str, findings: list[Finding]) -> Optional[str]:
+def _dotted(place: str, backend: str, findings: list[Finding]) -> Optional[str]:
     """The path of a class, which may be given by its short name."""
     if "." in backend:
         return backend
@@ -227,13 +229,13 @@ def _dotted(where: str, backend: str, findings: list[Finding]) -> Optional[str]:
     if backend not in known:
         hint = f"{did_you_mean(backend, known)}Known: {', '.join(known)}; or give the dotted path "
         hint += "of a class."
-        findings.append(Finding(where, f"{given} is no known backend.", hint, "E006"))
+        findings.append(Finding(place, f"{given} is no known backend.", hint, "E006"))
         return None
     first, *others = known[backend]
     if others:
         both = " and ".join(f"{one.package} ({one.path})" for one in known[backend])
         hint = "Give the dotted path of the one that is meant."
-        findings.append(Finding(where, f"{given} is claimed by {both}.", hint, "E014"))
+        findings.append(Finding(place, f"{given} is claimed by {both}.", hint, "E014"))
         return None
     return first.path
 
@@ -252,14 +254,14 @@ def _problems(process: Process) -> Iterator[Finding]:
         backend = process.probe
         problems = list(backend.problems())
     except Exception as error:
-        yield Finding(path(name), f"cannot be used: {describe(error)}.")
+        yield Finding(place_of(name), f"cannot be used: {describe(error)}.")
         return
     for problem in problems:
-        yield problem.within(path(name))
+        yield problem.within(place_of(name))
     if backend.singleton and process.settings.replicas > 1:
         message = f"is {process.settings.replicas}."
         hint = "Use 1: each one would do all the work of the others again."
-        yield Finding(path(name, "REPLICAS"), message, hint)
+        yield Finding(place_of(name, "REPLICAS"), message, hint)
 
 
 def _too_many(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:
@@ -269,7 +271,7 @@ def _too_many(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:
             message = f"is {process.settings.replicas}, but only one instance can listen at "
             message += f"{where}."
             hint = "Let the server have more workers instead, in its ARGS."
-            yield Finding(path(process.name, "REPLICAS"), message, hint)
+            yield Finding(place_of(process.name, "REPLICAS"), message, hint)
 
 
 def _conflicts(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:
@@ -277,9 +279,9 @@ def _conflicts(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:
     for (one, here), (other, there) in combinations(found, 2):
         if one is not other and _collide(here, there):
             at = str(here) if here.at == there.at else f"{here} and {there}"
-            message = f"and {path(other.name)} cannot both listen at {at}."
+            message = f"and {place_of(other.name)} cannot both listen at {at}."
             hint = "Choose another address in the ARGS of one of them."
-            yield Finding(path(one.name), message, hint)
+            yield Finding(place_of(one.name), message, hint)
 
 
 def _nowhere_to_ask(
@@ -288,13 +290,13 @@ def _nowhere_to_ask(
     """Health checks of a path alone, where no host and port are known to go with it."""
     for process in processes:
         check = process.settings.healthcheck
-        if check is None or check.http is None or http_target(check.http).host is not None:
+        if check is None or check.http is None or path_or_url(check.http).host is not None:
             continue
         if _reachable(where for one, where in found if one is process) is None:
             message = f"is {check.http!r}, but it is not known at which host and port the process "
             message += "will listen."
             hint = "Write a whole URL, such as 'http://127.0.0.1:8000/health'."
-            yield Finding(f"{path(process.name, 'HEALTHCHECK')}['HTTP']", message, hint, "E004")
+            yield Finding(place_of(process.name, "HEALTHCHECK", "HTTP"), message, hint, "E004")
 
 
 def _reachable(addresses: Iterable[Address]) -> Optional[tuple[str, int]]:

@@ -24,7 +24,7 @@ from django_prodserver.posix.output import open_standard_descriptors
 from django_prodserver.posix.signals import leaving_on
 from django_prodserver.posix.system import PosixSystem
 from django_prodserver.settings.findings import ConfigurationError, Finding
-from django_prodserver.settings.load import SUPERVISOR, path
+from django_prodserver.settings.names import SUPERVISOR, place_of
 from django_prodserver.settings.schema import SupervisorSettings
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.run import run
@@ -51,7 +51,7 @@ def preload(processes: Sequence[Process], modules: Sequence[str]) -> None:
             process.probe.preload()
         except Exception as error:
             message = f"cannot be loaded: {describe(error)}."
-            findings.append(Finding(path(process.name), message, id="E011"))
+            findings.append(Finding(place_of(process.name), message, id="E011"))
     if findings:
         raise ConfigurationError(findings)
 

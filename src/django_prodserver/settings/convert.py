@@ -1,126 +1,66 @@
-"""From plain values to typed ones: every mistake at once, each with its place and what to do."""
+"""Turn plain values into typed ones, and report every mistake at once.
+
+What is wrong is added to a list of findings, each with its place; what is right is returned.
+"""
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Callable, Literal, Optional, get_args, get_origin
 
 import msgspec
 from django.utils.functional import Promise
 
+from . import rules
 from .findings import Finding
-from .schema import PROBES, Backoff, HealthCheck
-
-EXAMPLE_BACKEND = "gunicorn"
-
-
-def nearest(word: object, known: Iterable[str], alike: float = 0.6) -> Optional[str]:
-    """The known word that is most like this one, if any is `alike`, from 0 to 1 for the same."""
-    spelt = {one.casefold(): one for one in known}
-    near = difflib.get_close_matches(str(word).casefold(), list(spelt), n=1, cutoff=alike)
-    return spelt[near[0]] if near else None
+from .wording import EXAMPLE_BACKEND, with_article
+from .wording import did_you_mean as did_you_mean  # Backends import it from here, too.
+from .wording import nearest as nearest  # Likewise.
 
 
-def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """`Did you mean 'web'? ` with the nearest of the known words, or nothing."""
-    near = nearest(word, known)
-    return f"Did you mean {near!r}? " if near else ""
-
-
-def read_mapping(
-    where: str, value: Any, kind: type[msgspec.Struct], findings: list[Finding]
+def convert_mapping(
+    place: str, given: Any, struct: type[msgspec.Struct], findings: list[Finding]
 ) -> dict[str, Any]:
-    """Convert a mapping key by key, so that one mistake does not hide the next."""
-    fields = fields_of(kind)
-    if not isinstance(value, Mapping):
-        hint = f"Its keys can be {', '.join(fields)}."
-        findings.append(Finding(where, f"is {a(value)}, not a mapping.", hint, "E004"))
+    """Convert key by key, so that one mistake does not hide the next; returns correct fields."""
+    known = fields_of(struct)
+    if not isinstance(given, Mapping):
+        hint = f"Its keys can be {', '.join(known)}."
+        findings.append(Finding(place, f"is {with_article(given)}, not a mapping.", hint, "E004"))
         return {}
-    converted: dict[str, Any] = {}
-    for key, given in value.items():
-        if key not in fields:
-            hint = f"{did_you_mean(key, fields)}Known: {', '.join(fields)}."
-            findings.append(Finding(f"{where}[{key!r}]", "is not a known key.", hint, "E003"))
+    fields: dict[str, Any] = {}
+    for key, value in given.items():
+        if key not in known:
+            hint = f"{did_you_mean(key, known)}Known: {', '.join(known)}."
+            findings.append(Finding(f"{place}[{key!r}]", "is not a known key.", hint, "E003"))
             continue
         mistakes: list[Finding] = []
-        found = _read(f"{where}[{key!r}]", given, fields[key].type, mistakes)
+        converted = _convert(f"{place}[{key!r}]", value, known[key].type, mistakes)
         findings += mistakes
         if not mistakes:
-            converted[fields[key].name] = found
-    for key, field in fields.items():
-        if field.required and key not in value:
-            hint = "Name what runs it, such as " + repr(EXAMPLE_BACKEND) + "."
-            findings.append(Finding(where, f"has no {key!r}.", hint, "E005"))
-    if kind is HealthCheck:
-        findings += _not_one_probe(where, value)
-    if kind is Backoff:
-        findings += _shrinking(where, value, converted)
-    return converted
+            fields[known[key].name] = converted
+    for key, field in known.items():
+        if field.required and key not in given:
+            hint = f"Name what runs it, such as {EXAMPLE_BACKEND!r}."
+            findings.append(Finding(place, f"has no {key!r}.", hint, "E005"))
+    findings += rules.of_mapping(struct, place, given, fields)
+    return fields
 
 
-@cache  # msgspec puts them together anew each time, which takes 0.4 ms.
-def fields_of(kind: type[msgspec.Struct]) -> Mapping[str, msgspec.structs.FieldInfo]:
+def convert_text(place: str, text: str, wanted: Any, findings: list[Finding]) -> Any:
+    """Convert a text to the wanted type: `4` to a number, `false` to a bool."""
+    return _convert(place, text, wanted, findings, strict=False)
+
+
+@cache  # msgspec evaluates the annotations at each call, which takes 2 ms.
+def fields_of(struct: type[msgspec.Struct]) -> Mapping[str, msgspec.structs.FieldInfo]:
     """The fields of a struct by the keys of the settings."""
-    return {field.encode_name: field for field in msgspec.structs.fields(kind)}
-
-
-def read_text(where: str, given: str, kind: Any, findings: list[Finding]) -> Any:
-    """Convert a text to a type: `4` to a number, `false` to a bool."""
-    return _read(where, given, kind, findings, strict=False)
-
-
-def _read(
-    where: str, given: Any, kind: Any, findings: list[Finding], *, strict: bool = True
-) -> Any:
-    struct = _struct(kind)
-    if struct is not None and given is not None:
-        before = len(findings)
-        values = read_mapping(where, given, struct, findings)
-        return struct(**values) if len(findings) == before else None
-    try:
-        converted = msgspec.convert(plain(given), kind, strict=strict)
-    except msgspec.ValidationError as error:
-        findings += _wrong_values(where, given, kind, error)
-        return None
-    for form, reader, hint in _readers(kind):
-        if isinstance(converted, form):
-            try:
-                reader(converted)
-            except ValueError as error:
-                findings.append(Finding(where, f": {error}.", hint, "E004"))
-    return converted
-
-
-def _struct(kind: Any) -> Optional[type[msgspec.Struct]]:
-    """The struct that a mapping becomes, also where it may be None."""
-    if isinstance(kind, type(msgspec.Struct)):
-        return kind
-    return next(filter(None, map(_struct, get_args(kind))), None)
-
-
-def _readers(kind: Any) -> Iterator[tuple[type, Callable[[Any], object], str]]:
-    """What reads the texts of a type: of which form they are, the reader, and a hint."""
-    for part in get_args(kind):
-        if isinstance(part, msgspec.Meta):
-            if part.extra and "reader" in part.extra:
-                form = get_args(kind)[0]
-                yield get_origin(form) or form, part.extra["reader"], part.extra["hint"]
-        else:
-            yield from _readers(part)
-
-
-def a(value: object) -> str:
-    if value is None:
-        return "None"
-    kind = type(value).__name__
-    return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
+    return {field.encode_name: field for field in msgspec.structs.fields(struct)}
 
 
 def plain(value: Any) -> Any:
-    """What Django settings hold beside plain values: paths, lazy strings, mappings and tuples."""
+    """Replace paths, lazy strings, mappings and tuples, which Django settings may have."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Promise):
@@ -132,66 +72,91 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _wrong_values(
-    where: str, value: Any, kind: Any, error: msgspec.ValidationError
+def _convert(
+    place: str, value: Any, wanted: Any, findings: list[Finding], *, strict: bool = True
+) -> Any:
+    struct = _struct_in(wanted)
+    if struct is not None and value is not None:
+        before = len(findings)
+        fields = convert_mapping(place, value, struct, findings)
+        return struct(**fields) if len(findings) == before else None
+    try:
+        converted = msgspec.convert(plain(value), wanted, strict=strict)
+    except msgspec.ValidationError as error:
+        findings += _explain(place, value, wanted, error)
+        return None
+    for form, reader, hint in _readers_in(wanted):
+        if isinstance(converted, form):
+            try:
+                reader(converted)
+            except ValueError as error:
+                findings.append(Finding(place, f": {error}.", hint, "E004"))
+    return converted
+
+
+# ---- what a type consists of ----
+
+
+def _struct_in(wanted: Any) -> Optional[type[msgspec.Struct]]:
+    """The struct that a mapping becomes, also where it may be None."""
+    if isinstance(wanted, type(msgspec.Struct)):
+        return wanted
+    return next(filter(None, map(_struct_in, get_args(wanted))), None)
+
+
+def _readers_in(wanted: Any) -> Iterator[tuple[type, Callable[[Any], object], str]]:
+    """The readers of texts (see `texts`), each with the type that it reads and a hint."""
+    for part in get_args(wanted):
+        if isinstance(part, msgspec.Meta):
+            if part.extra and "reader" in part.extra:
+                form = get_args(wanted)[0]
+                yield get_origin(form) or form, part.extra["reader"], part.extra["hint"]
+        else:
+            yield from _readers_in(part)
+
+
+def _choices_in(wanted: Any) -> list[str]:
+    if get_origin(wanted) is Literal:
+        return [str(choice) for choice in get_args(wanted)]
+    return [choice for part in get_args(wanted) for choice in _choices_in(part)]
+
+
+# ---- msgspec's errors in our words ----
+
+
+def _explain(
+    place: str, value: Any, wanted: Any, error: msgspec.ValidationError
 ) -> Iterator[Finding]:
     if isinstance(value, Mapping) and len(value) > 1:
-        # msgspec stops at the first item that is wrong, and cannot tell which one it is.
+        # msgspec stops at the first wrong item, and does not tell which one it is.
         for key, item in value.items():
             try:
-                msgspec.convert(plain({key: item}), kind)
+                msgspec.convert(plain({key: item}), wanted)
             except msgspec.ValidationError as item_error:
-                yield from _wrong_values(where, {key: item}, kind, item_error)
+                yield from _explain(place, {key: item}, wanted, item_error)
         return
-    choices = _choices(kind)
+    choices = _choices_in(wanted)
     if choices and isinstance(value, str):
         hint = f"{did_you_mean(value, choices)}It can be {', '.join(choices)}."
-        yield Finding(where, f"is {value!r}, which it cannot be.", hint, "E004")
+        yield Finding(place, f"is {value!r}, which it cannot be.", hint, "E004")
         return
     # msgspec says: Expected `int`, got `str` - at `$[1]`
-    text = str(error).replace("`", "").replace("object", "mapping").replace("array", "list")
-    text = text.replace("float", "number").replace("Expected", "expected")
-    text = text.replace("null", "None")
-    text = text.replace(" - at key in $", " as a key").replace(" - at $", " at ")
+    complaint = str(error).replace("`", "").replace("object", "mapping").replace("array", "list")
+    complaint = complaint.replace("float", "number").replace("Expected", "expected")
+    complaint = complaint.replace("null", "None")
+    complaint = complaint.replace(" - at key in $", " as a key").replace(" - at $", " at ")
     shown = ""
     if isinstance(value, Mapping):
-        # Its values may be secrets: name the key alone.
-        text = text.replace("[...]", "".join(f"[{key!r}]" for key in value))
-    elif not isinstance(value, (list, tuple)) and not _may_be_secret(value, text):
+        # Its values may be secrets: show the key alone.
+        complaint = complaint.replace("[...]", "".join(f"[{key!r}]" for key in value))
+    elif not isinstance(value, (list, tuple)) and not _may_be_secret(value, complaint):
         shown = f"is {value!r}"
-    if text == "expected bool, got str":
-        text = "expected true or false"
-    yield Finding(where, f"{shown}: {text}.", id="E004")
+    if complaint == "expected bool, got str":
+        complaint = "expected true or false"
+    yield Finding(place, f"{shown}: {complaint}.", id="E004")
 
 
 def _may_be_secret(value: Any, complaint: str) -> bool:
-    """Whether it could be variables, written as something else than a mapping of them."""
+    """Whether it may be the variables of ENV, written as something other than a mapping."""
     wanted = complaint.startswith("expected mapping")
     return wanted and not isinstance(value, (int, float, type(None)))
-
-
-def _not_one_probe(where: str, value: Mapping[Any, Any]) -> Iterator[Finding]:
-    given = [probe for probe in PROBES if value.get(probe) is not None]
-    hint = f"Give it exactly one of {', '.join(PROBES)}."
-    if not given:
-        yield Finding(where, "does not say what to probe.", hint, "E004")
-    elif len(given) > 1:
-        yield Finding(where, f"has {' and '.join(given)} at once.", hint, "E004")
-
-
-def _shrinking(
-    where: str, given: Mapping[Any, Any], values: Mapping[str, Any]
-) -> Iterator[Finding]:
-    if any(key.upper() in given and key not in values for key in ("initial", "max")):
-        return
-    backoff = Backoff(**values)
-    if backoff.initial > backoff.max:
-        message = f"has an INITIAL of {backoff.initial:g} s above its MAX of {backoff.max:g} s."
-        hint = "Raise MAX: the pause grows from INITIAL up to it."
-        yield Finding(where, message, hint, "E012")
-
-
-def _choices(kind: Any) -> list[str]:
-    if get_origin(kind) is Literal:
-        return [str(choice) for choice in get_args(kind)]
-    return [choice for part in get_args(kind) for choice in _choices(part)]

@@ -12,12 +12,12 @@ from typing import Annotated, Any
 
 import msgspec
 
-from .load import NAME, PROCESSES, SUPERVISOR
+from .names import PROCESS_NAME, PROCESSES, SUPERVISOR
 from .schema import (
     FOR_SERVICES,
     PROBES,
     Backoff,
-    HealthCheck,
+    HealthCheckSettings,
     ProcessSettings,
     StartLimit,
     SupervisorSettings,
@@ -25,11 +25,11 @@ from .schema import (
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-STRUCTS = (ProcessSettings, StartLimit, Backoff, HealthCheck, SupervisorSettings)
+STRUCTS = (ProcessSettings, StartLimit, Backoff, HealthCheckSettings, SupervisorSettings)
 
 _ONESHOT = {"properties": {"TYPE": {"const": "oneshot"}}, "required": ["TYPE"]}
 
-# The rules about several keys of a mapping.
+# What the schema has of `rules`.
 _RULES: dict[str, dict[str, Any]] = {
     ProcessSettings.__name__: {
         "if": _ONESHOT,
@@ -40,7 +40,7 @@ _RULES: dict[str, dict[str, Any]] = {
             }
         },
     },
-    HealthCheck.__name__: {
+    HealthCheckSettings.__name__: {
         "oneOf": [
             {"required": [probe], "properties": {probe: {"not": {"type": "null"}}}}
             for probe in PROBES
@@ -56,7 +56,7 @@ def document() -> dict[str, Any]:
         msgspec.Meta(
             min_length=1,
             description="The processes by their names, in the order of their start.",
-            extra_json_schema={"propertyNames": {"pattern": f"^{NAME.pattern}$"}},
+            extra_json_schema={"propertyNames": {"pattern": f"^{PROCESS_NAME.pattern}$"}},
         ),
     ]
     (of_processes, of_supervisor), structs = msgspec.json.schema_components(

@@ -1,119 +1,21 @@
-"""What the settings can say: keys, types, defaults, meanings, and the texts that stand for values.
+"""What the settings can say: keys, types, defaults and meanings.
 
-All that is told about a key comes from here: what is wrong with its value (`conf`), its JSON Schema
-(`json_schema`), and what tools/settings_reference.py writes, `typing` and the tables of the docs.
+Everything about a key comes from here: what is wrong with its value (`convert`), the JSON Schema
+(`json_schema`), and what tools/settings_reference.py writes: `typing` and the tables of the docs.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from ipaddress import IPv6Address
-from typing import Annotated, Any, Callable, Literal, NamedTuple, Optional, Union
+from typing import Annotated, Any, Callable, Literal, Optional, Union
 
 import msgspec
 from msgspec import Meta
 
 from django_prodserver.logs.lines import MAX_LINE
 
-# ---- texts that stand for values: each reader raises ValueError with what is wrong ----
+from . import texts
 
-# Patterns that the JSON Schema has, too, are without flags, lookaheads and Python's own syntax.
-# They are compiled where they are used for the first time, which most starts never do.
-_SIZE = r"([0-9]{1,15})(?:\.([0-9]{1,15}))? ?((?:[kKmMgGtT][iI]?)?[bB])?"
-_HOST = r"\[[^\[\]]*\]|[A-Za-z0-9._-]+"
-_HOST_AND_PORT = rf"({_HOST}|):([0-9]+)"
-_PATH_OR_URL = "(/|[hH][tT][tT][pP]://)[!-~]*"
-_HTTP_URL = rf"http://({_HOST})(?::([0-9]+))?((?:[/?].*)?)"
-
-_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
-_UNITS.update({"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "b": 1, "": 1})
-
-
-def memory_size(given: Union[int, str]) -> int:
-    """Bytes: from a number of them, or from text such as `512MB`.
-
-    kB, MB, GB and TB are powers of 1000, KiB, MiB, GiB and TiB powers of 1024, in capitals or
-    not. Docker's and systemd's `512M`, which mean 1024 there, are not taken for either.
-    """
-    if isinstance(given, int):
-        return given
-    found = re.fullmatch(_SIZE, given)
-    if found is None:
-        raise ValueError(f"{given!r} is not a size")
-    decimals = found[2] or ""
-    scale: int = 10 ** len(decimals)
-    size = int(found[1] + decimals) * _UNITS[(found[3] or "").lower()] // scale
-    if size < 1:
-        raise ValueError(f"{given!r} is less than one byte")
-    return size
-
-
-class HTTPTarget(NamedTuple):
-    """What a health check asks for; without host and port at the address that is served."""
-
-    host: Optional[str]
-    port: Optional[int]
-    path: str
-
-
-def http_target(text: str) -> HTTPTarget:
-    """Read a path (`/health`), or an http:// URL. An IPv6 address loses its brackets."""
-    if not re.fullmatch("[!-~]*", text):
-        raise ValueError("it has a character that has to be percent-encoded, such as a space")
-    if re.match("https:", text, re.IGNORECASE):
-        raise ValueError("health checks speak plain http, not https")
-    if "#" in text:
-        raise ValueError(f"{text!r} has a fragment (#), which is never sent")
-    if text.startswith("/"):
-        return HTTPTarget(None, None, text)
-    if re.match("http://[^/?]*@", text, re.IGNORECASE):
-        # Not to be printed.
-        raise ValueError("it has a user name or a password, which would not be sent")
-    found = re.fullmatch(_HTTP_URL, text, re.IGNORECASE)
-    if found is None:
-        raise ValueError(f"{text!r} is neither a path nor an http:// URL")
-    path = found[3] if found[3].startswith("/") else f"/{found[3]}"
-    return HTTPTarget(_host(found[1]), _port(found[2] or "80"), path)
-
-
-def host_and_port(text: str) -> tuple[str, int]:
-    """Read `host:port`, `[::1]:port` (which loses its brackets), or `:port` at 127.0.0.1."""
-    found = re.fullmatch(_HOST_AND_PORT, text)
-    if found is None:
-        raise ValueError(f"{text!r} is not host:port")
-    return _host(found[1]) or "127.0.0.1", _port(found[2])
-
-
-def command_line(words: Sequence[str]) -> Sequence[str]:
-    """Take the words of a command as they are, if a program can be started with them."""
-    if not words[0]:
-        raise ValueError("the name of the program is empty")
-    if any("\0" in word for word in words):
-        raise ValueError("it has a null character in it")
-    return words
-
-
-def _host(text: str) -> str:
-    if not text.startswith("["):
-        return text
-    host = text[1:-1]
-    try:
-        IPv6Address(host)
-    except ValueError:
-        raise ValueError(f"{text!r} is not an IPv6 address") from None
-    return host
-
-
-def _port(digits: str) -> int:
-    # As many digits as somebody likes to type are too many for int().
-    port = int(digits[:6])
-    if not 1 <= port <= 65535 or len(digits) > 5:
-        raise ValueError(f"{digits} is not a port from 1 to 65535")
-    return port
-
-
-# ---- types: msgspec reads them at run time, on Python 3.9 too, hence no `X | Y` ----
+# ---- types: msgspec evaluates annotations, and Python 3.9 cannot evaluate `X | Y` ----
 
 
 def _form(words: str, **constraints: Any) -> Meta:
@@ -122,7 +24,7 @@ def _form(words: str, **constraints: Any) -> Meta:
 
 
 def _read_by(reader: Callable[[Any], object], hint: str, pattern: str = "") -> Meta:
-    """Name what else reads a value, and what to do where it raises ValueError.
+    """Name the reader of a text; the hint says what to do where it raises ValueError.
 
     The pattern is for the JSON Schema, and refuses nothing that the reader accepts.
     """
@@ -146,10 +48,10 @@ Environment = Annotated[
     ),
 ]
 Signal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"]
-Restart = Literal["never", "on-failure", "always"]
+RestartPolicy = Literal["never", "on-failure", "always"]
 StartMethod = Literal["auto", "fork", "spawn"]
 LogFormat = Literal["text", "json", "raw"]
-# At most a week: poll(2) takes milliseconds as an int, which are 24 days.
+# The longest time: poll(2) takes an int of milliseconds, which ends after 24 days.
 WEEK = 7 * 24 * 3600
 Seconds = Annotated[float, _form("seconds", gt=0, le=WEEK)]
 SecondsOrZero = Annotated[float, _form("seconds, or 0", ge=0, le=WEEK)]
@@ -159,37 +61,37 @@ HTTP = Annotated[
     str,
     _form("path or URL"),
     _read_by(
-        http_target,
+        texts.path_or_url,
         "Write a path such as '/health', or a URL such as 'http://127.0.0.1:8000/health'.",
-        _PATH_OR_URL,
+        texts.PATH_OR_URL,
     ),
 ]
 TCP = Annotated[
     str,
     _form("host:port"),
     _read_by(
-        host_and_port,
+        texts.host_and_port,
         "Write host:port, such as '127.0.0.1:8000' or '[::1]:8000'.",
-        _HOST_AND_PORT,
+        texts.HOST_AND_PORT,
     ),
 ]
-CommandLine = Annotated[
+ProgramAndArguments = Annotated[
     list[str],
     _form("list of strings", min_length=1),
     _read_by(
-        command_line,
+        texts.program_and_arguments,
         "Write the program and its arguments, such as ['pg_isready', '-q'].",
     ),
 ]
-SizeInWords = Annotated[
+SizeText = Annotated[
     str,
     _read_by(
-        memory_size,
+        texts.memory_size,
         "Write a number of bytes, or a size such as '512MB' or '1.5GiB'.",
-        _SIZE,
+        texts.SIZE,
     ),
 ]
-Size = Annotated[Union[Count, SizeInWords], _form("bytes, or a size")]
+Size = Annotated[Union[Count, SizeText], _form("bytes, or a size")]
 
 
 # ---- the settings: each key is the name of its field in capitals ----
@@ -229,7 +131,7 @@ class Backoff(Keys, frozen=True, kw_only=True):
 PROBES = ("HTTP", "TCP", "COMMAND")
 
 
-class HealthCheck(Keys, frozen=True, kw_only=True):
+class HealthCheckSettings(Keys, frozen=True, kw_only=True):
     """How and when a running instance is probed: by exactly one of HTTP, TCP and COMMAND."""
 
     http: Annotated[
@@ -248,7 +150,7 @@ class HealthCheck(Keys, frozen=True, kw_only=True):
         ),
     ] = None
     command: Annotated[
-        Optional[CommandLine],
+        Optional[ProgramAndArguments],
         means("A program and its arguments: healthy if it exits with 0."),
     ] = None
     interval: Annotated[Seconds, means("The time between two probes.")] = 10.0
@@ -294,7 +196,7 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
             "before them."
         ),
     ] = []
-    restart: Annotated[Optional[Restart], means("What follows when it ends unasked.")] = None
+    restart: Annotated[Optional[RestartPolicy], means("What follows when it ends unasked.")] = None
     start_limit: Annotated[Optional[StartLimit], means("How many starts are too many.")] = None
     backoff: Annotated[Optional[Backoff], means("How long the pause before a restart is.")] = None
     stop_signal: Annotated[
@@ -308,7 +210,7 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
         Optional[Seconds],
         means("A service that is not ready by then has failed to start."),
     ] = None
-    healthcheck: Annotated[Optional[HealthCheck], means("Probes it while it runs.")] = None
+    healthcheck: Annotated[Optional[HealthCheckSettings], means("Probes it while it runs.")] = None
     watchdog: Annotated[
         Optional[Seconds],
         means('For software that sends "WATCHDOG=1": silence for longer counts as unhealthy.'),
@@ -330,9 +232,9 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
 
 
 class EffectiveSettings(ProcessSettings, frozen=True, kw_only=True):
-    """One entry together with the defaults of PRODUCTION_SUPERVISOR, and sizes in bytes."""
+    """One entry with the defaults of PRODUCTION_SUPERVISOR filled in; sizes are in bytes."""
 
-    restart: Restart
+    restart: RestartPolicy
     start_limit: StartLimit
     backoff: Backoff
     stop_timeout: Seconds
@@ -344,9 +246,9 @@ class EffectiveSettings(ProcessSettings, frozen=True, kw_only=True):
 class SupervisorSettings(Keys, frozen=True, kw_only=True):
     """PRODUCTION_SUPERVISOR: for all processes, and for the supervisor itself."""
 
-    restart: Annotated[Restart, means("The RESTART of processes that do not set their own.")] = (
-        "never"
-    )
+    restart: Annotated[
+        RestartPolicy, means("The RESTART of processes that do not set their own.")
+    ] = "never"
     start_limit: Annotated[
         StartLimit, means("The START_LIMIT of processes that do not set their own.")
     ] = StartLimit()

@@ -1,8 +1,8 @@
-"""Variables that stand in the place of settings: what operators choose when they deploy.
+"""Environment variables that override settings: what operators choose when they deploy.
 
-`PRODSERVER_STOP_TIMEOUT` stands in the place of PRODUCTION_SUPERVISOR["STOP_TIMEOUT"], and
-`PRODSERVER_REPLICAS_WEB` in that of PRODUCTION_PROCESSES["web"]["REPLICAS"]. One that is empty
-counts as not set. A name of a process is written in capitals, with `_` for `-`.
+`PRODSERVER_STOP_TIMEOUT` overrides PRODUCTION_SUPERVISOR["STOP_TIMEOUT"], and
+`PRODSERVER_REPLICAS_WEB` overrides PRODUCTION_PROCESSES["web"]["REPLICAS"]. An empty one counts as
+not set. The name of a process is in capitals, with `_` for `-`.
 """
 
 from __future__ import annotations
@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
-from .convert import fields_of, nearest, read_text
+from .convert import convert_text, fields_of
 from .findings import Finding
 from .schema import ProcessSettings, SupervisorSettings
+from .wording import nearest
 
 PREFIX = "PRODSERVER_"
 
-# What is one word, and says how much or how long; what a project consists of is not for operators.
-OF_A_PROCESS = (
+# Keys whose value is one word, a number or a time. What a project consists of (BACKEND, ARGS, ENV,
+# AFTER, ...) is for its developers, not for those who deploy it.
+PROCESS_KEYS = (
     "REPLICAS",
     "RESTART",
     "STOP_SIGNAL",
@@ -27,7 +29,7 @@ OF_A_PROCESS = (
     "MAX_MEMORY",
     "START_METHOD",
 )
-OF_THE_SUPERVISOR = (
+SUPERVISOR_KEYS = (
     "RESTART",
     "STOP_TIMEOUT",
     "READY_TIMEOUT",
@@ -40,13 +42,13 @@ OF_THE_SUPERVISOR = (
     "MAX_LINE",
 )
 
-# How alike a variable has to be to be taken for one of ours with a mistake. Others are none of
-# our business: Kubernetes sets PRODSERVER_SERVICE_HOST where a service is called prodserver.
+# How like one of ours a variable is that is reported as misspelled. Others are ignored:
+# Kubernetes sets PRODSERVER_SERVICE_HOST where a service is called prodserver.
 ALIKE = 0.8
 
 
 class Variable(NamedTuple):
-    """A key of a process, or of the supervisor."""
+    """A variable for a key of a process, or of the supervisor where `process` is None."""
 
     process: Optional[str]
     key: str
@@ -55,63 +57,64 @@ class Variable(NamedTuple):
     def field(self) -> str:
         return self.key.lower()
 
+    @property
+    def type(self) -> Any:
+        struct = SupervisorSettings if self.process is None else ProcessSettings
+        return fields_of(struct)[self.key].type
+
     def __str__(self) -> str:
         process = "" if self.process is None else f"_{self.process.upper().replace('-', '_')}"
         return f"{PREFIX}{self.key}{process}"
 
 
 def variables(processes: Iterable[str]) -> list[Variable]:
-    """All that there are for processes of these names."""
-    ours = [Variable(None, key) for key in OF_THE_SUPERVISOR]
-    return ours + [Variable(name, key) for name in processes for key in OF_A_PROCESS]
+    """All variables of the supervisor and of these processes, set or not."""
+    ours = [Variable(None, key) for key in SUPERVISOR_KEYS]
+    return ours + [Variable(name, key) for name in processes for key in PROCESS_KEYS]
 
 
 def read(
     processes: Iterable[str], environ: Mapping[str, str], findings: list[Finding]
 ) -> dict[Variable, Any]:
-    """What is set, as typed values."""
+    """The variables that are set, with their values converted."""
+    # Two processes can share a variable: web-1 and web_1.
     known: dict[str, list[Variable]] = {}
     for variable in variables(processes):
         known.setdefault(str(variable), []).append(variable)
-    values = {}
+    overrides = {}
     for name, text in environ.items():
         if not name.startswith(PREFIX) or not text:
             continue
         if name not in known:
-            findings += _misspelt(name, known)
+            findings += _unknown(name, known)
             continue
-        first, *others = known[name]
+        variable, *others = known[name]
         if others:
             both = " and ".join(repr(one.process) for one in known[name])
             hint = "Rename one of the processes, or set it in the settings."
             findings.append(Finding(name, f"could be meant for {both}.", hint, "E003"))
             continue
         mistakes: list[Finding] = []
-        value = read_text(name, text, _type(first), mistakes)
+        value = convert_text(name, text, variable.type, mistakes)
         findings += mistakes
         if not mistakes:
-            values[first] = value
-    return values
+            overrides[variable] = value
+    return overrides
 
 
-def fields(given: Mapping[Variable, Any], process: Optional[str]) -> dict[str, Any]:
-    """The values for the fields of a process's settings, or of the supervisor's."""
-    return {one.field: value for one, value in given.items() if one.process == process}
+def fields(overrides: Mapping[Variable, Any], process: Optional[str]) -> dict[str, Any]:
+    """The overridden fields of a process, or of the supervisor where it is None."""
+    return {one.field: value for one, value in overrides.items() if one.process == process}
 
 
-def _type(variable: Variable) -> Any:
-    kind = SupervisorSettings if variable.process is None else ProcessSettings
-    return fields_of(kind)[variable.key].type
-
-
-def _misspelt(name: str, known: Iterable[str]) -> Iterator[Finding]:
+def _unknown(name: str, known: Iterable[str]) -> Iterator[Finding]:
     ours = {one[len(PREFIX) :]: one for one in known}
     word = name[len(PREFIX) :]
     near = nearest(word, ours, ALIKE)
     if near is not None:
         hint = f"Did you mean {ours[near]!r}?"
         yield Finding(name, "is not a known variable.", hint, "E003")
-    elif word.startswith(tuple(f"{key}_" for key in OF_A_PROCESS)):
+    elif word.startswith(tuple(f"{key}_" for key in PROCESS_KEYS)):
         yield Finding(name, "is for a process that is not configured.", "Unset it.", "E003")
     elif word in fields_of(SupervisorSettings):
         hint = f"{word} is set in the settings alone."

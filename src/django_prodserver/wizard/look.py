@@ -18,7 +18,8 @@ from django.urls import Resolver404, resolve
 from django_prodserver.backends import application
 from django_prodserver.backends.application import describe
 from django_prodserver.settings.findings import ConfigurationError
-from django_prodserver.settings.load import PROCESSES, load
+from django_prodserver.settings.load import load
+from django_prodserver.settings.names import PROCESSES
 
 from .project import DEPENDENCIES, CeleryApp, Project, TaskBackend
 from .proposal import APPS, PACKAGES

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from django_prodserver.settings.convert import did_you_mean
+from django_prodserver.settings.wording import did_you_mean
 
 from .project import Project
 from .proposal import Answers, Process, default_answers, oneshots, servers, workers

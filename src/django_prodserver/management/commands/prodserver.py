@@ -20,9 +20,11 @@ from django_prodserver.exports import procfile
 from django_prodserver.launch.resolve import Process, addresses_in_use, resolve
 from django_prodserver.posix.interpreter import begin_anew
 from django_prodserver.posix.signals import die_as_others_do
+from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.findings import ConfigurationError
-from django_prodserver.settings.load import Configuration, load, origins, unknown
+from django_prodserver.settings.load import load
 from django_prodserver.settings.schema import WEEK, LogFormat, ProcessSettings, StartMethod
+from django_prodserver.settings.wording import no_such_process
 
 
 class Command(BaseCommand):
@@ -175,6 +177,8 @@ class Command(BaseCommand):
     def _variables(
         self, configuration: Configuration, names: Iterable[str], chosen: Mapping[str, Any]
     ) -> None:
+        from django_prodserver.settings.origins import origins
+
         keys = {field.upper() for field, value in chosen.items() if value is not None}
         rows = [
             {"variable": variable, "value": _shown(value), "origin": origin}
@@ -293,7 +297,7 @@ def _counts(options: Namespace, configuration: Configuration) -> dict[str, Optio
 
 def _known(name: str, configured: Iterable[str]) -> None:
     if name not in configured:
-        raise CommandError(unknown(name, configured))
+        raise CommandError(no_such_process(name, configured))
 
 
 def _count(word: str, count: str) -> int:

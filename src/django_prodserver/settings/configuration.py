@@ -1,0 +1,57 @@
+"""What the settings say, as a value: the processes in their order, and the supervisor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from .schema import EffectiveSettings, ProcessSettings, SupervisorSettings
+from .texts import memory_size
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Both settings without a mistake in them; nothing that they name has been imported yet."""
+
+    processes: Mapping[str, ProcessSettings]
+    supervisor: SupervisorSettings
+
+    def overridden(self, replicas: Mapping[str, int], **supervisor: Any) -> Configuration:
+        """A copy with the values of the command line; None means that an option was not given."""
+        given = {key: value for key, value in supervisor.items() if value is not None}
+        processes = {
+            name: msgspec.structs.replace(process, replicas=replicas.get(name, process.replicas))
+            for name, process in self.processes.items()
+        }
+        return Configuration(processes, msgspec.structs.replace(self.supervisor, **given))
+
+    def effective(self, name: str) -> EffectiveSettings:
+        """The settings of a process, with the supervisor's defaults for what it does not set."""
+        fields = msgspec.structs.asdict(self.processes[name])
+        defaults = msgspec.structs.asdict(self.supervisor)
+        if fields["type"] == "oneshot":
+            # Once it has succeeded it must not run again, and a migration must not be stopped
+            # half-way by a limit that was meant for servers.
+            if defaults["restart"] == "always":
+                defaults["restart"] = "on-failure"
+            defaults["max_memory"] = None
+        fields.update({key: defaults.get(key) for key in fields if fields[key] is None})
+        if fields["max_memory"] is not None:
+            fields["max_memory"] = memory_size(fields["max_memory"])
+        return EffectiveSettings(**fields)
+
+    def starting_order(self, names: Iterable[str]) -> list[str]:
+        """The names, each behind those that it comes AFTER, otherwise in the order given.
+
+        Processes that are not among the names do not count.
+        """
+        waiting = {name: set(self.processes[name].after) for name in names}
+        order = []
+        while waiting:
+            name = next(name for name, after in waiting.items() if not after & waiting.keys())
+            order.append(name)
+            del waiting[name]
+        return order

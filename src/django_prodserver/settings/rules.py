@@ -1,0 +1,141 @@
+"""The rules that hold between several keys, and between processes.
+
+A rule gets what has been converted without a mistake, so it also holds where another key is wrong.
+The JSON Schema has those of them that it has words for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Callable
+
+import msgspec
+
+from .findings import Finding
+from .names import place_of
+from .schema import FOR_SERVICES, PROBES, Backoff, HealthCheckSettings
+from .wording import did_you_mean
+
+Fields = Mapping[str, Any]
+
+
+# ---- within one mapping ----
+
+
+def of_mapping(
+    struct: type[msgspec.Struct], place: str, given: Mapping[Any, Any], fields: Fields
+) -> Iterator[Finding]:
+    """`given` is the mapping as it is in the settings, `fields` are its correct values."""
+    if struct is HealthCheckSettings:
+        yield from _exactly_one_probe(place, given)
+    elif struct is Backoff:
+        yield from _initial_up_to_max(place, given, fields)
+
+
+def _exactly_one_probe(place: str, given: Mapping[Any, Any]) -> Iterator[Finding]:
+    probes = [probe for probe in PROBES if given.get(probe) is not None]
+    hint = f"Give it exactly one of {', '.join(PROBES)}."
+    if not probes:
+        yield Finding(place, "does not say what to probe.", hint, "E004")
+    elif len(probes) > 1:
+        yield Finding(place, f"has {' and '.join(probes)} at once.", hint, "E004")
+
+
+def _initial_up_to_max(place: str, given: Mapping[Any, Any], fields: Fields) -> Iterator[Finding]:
+    if any(key.upper() in given and key not in fields for key in ("initial", "max")):
+        return  # One of them is wrong by itself.
+    backoff = Backoff(**fields)
+    if backoff.initial > backoff.max:
+        message = f"has an INITIAL of {backoff.initial:g} s above its MAX of {backoff.max:g} s."
+        hint = "Raise MAX: the pause grows from INITIAL up to it."
+        yield Finding(place, message, hint, "E012")
+
+
+# ---- within one process ----
+
+
+def of_oneshot(process: Fields, place: Callable[[str], str]) -> Iterator[Finding]:
+    """What a oneshot cannot have; `place` tells where the value of a key comes from."""
+    if process.get("type") != "oneshot":
+        return
+    if process.get("restart") == "always":
+        message = "is 'always', but its TYPE is 'oneshot'."
+        hint = "Use 'on-failure': a oneshot is done once it exits with 0."
+        yield Finding(place("RESTART"), message, hint, "E012")
+    for key in FOR_SERVICES:
+        if process.get(key.lower()) is not None:
+            message = "is for a service, but its TYPE is 'oneshot'."
+            hint = "Leave it out: a oneshot is done once it exits with 0."
+            yield Finding(place(key), message, hint, "E012")
+
+
+def of_env(place: str, env: Mapping[str, str]) -> Iterator[Finding]:
+    """Variables that execve(2) cannot pass to a process. Values may be secrets: none is shown."""
+    for name, value in env.items():
+        if not name or "=" in name or "\0" in name:
+            hint = "A name is not empty, and has neither '=' nor a null character."
+            # After the = may be the value.
+            shown = name.partition("=")[0] + "=..." if "=" in name else name
+            yield Finding(place, f"has a variable named {shown!r}.", hint, "E004")
+        elif "\0" in value:
+            yield Finding(f"{place}[{name!r}]", "has a null character in it.", id="E004")
+        elif not (_can_be_encoded(name) and _can_be_encoded(value)):
+            message = "has a character that cannot be encoded."
+            yield Finding(f"{place}[{name!r}]", message, id="E004")
+
+
+def _can_be_encoded(text: str) -> bool:
+    try:
+        os.fsencode(text)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+# ---- between processes ----
+
+
+def of_after(name: str, after: Iterable[str], configured: Collection[Any]) -> Iterator[Finding]:
+    """A process comes AFTER others that are configured, and not after itself."""
+    place = place_of(name, "AFTER")
+    for other in dict.fromkeys(after):
+        if other == name:
+            yield Finding(place, f"names {name!r} itself.", "Leave it out.", "E013")
+        elif other not in configured:
+            message = f"names {other!r}, which is no process."
+            others = [str(one) for one in configured if one != name]
+            hint = f"{did_you_mean(other, others)}Known: {', '.join(others)}."
+            yield Finding(place, message, hint if others else "Leave it out.", "E013")
+
+
+def of_cycles(after: Mapping[str, Iterable[str]]) -> Iterator[Finding]:
+    """AFTER leads from no process back to it. Without the last arrow of each cycle, none is left.
+
+    Depth first: `way` has the processes from the first one to the current one, each with the
+    others that are still to be followed from it.
+    """
+    # `of_after` reports unknown names, and a process that names itself.
+    after = {
+        name: [other for other in dict.fromkeys(others) if other in after and other != name]
+        for name, others in after.items()
+    }
+    done: set[str] = set()
+    for first in after:
+        if first in done:
+            continue
+        way = {first: iter(after[first])}
+        while way:
+            current = next(reversed(way))
+            following = next(way[current], None)
+            if following is None:
+                done.add(current)
+                del way[current]
+            elif following in way:
+                names = list(way)
+                cycle = " -> ".join([*names[names.index(following) :], following])
+                message = f"leads back to it: {cycle}."
+                hint = "An arrow means 'comes after': take one of them away."
+                yield Finding(place_of(following, "AFTER"), message, hint, "E013")
+            elif following not in done:
+                way[following] = iter(after[following])

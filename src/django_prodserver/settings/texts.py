@@ -1,0 +1,105 @@
+"""Texts that stand for values: sizes, addresses, URLs and commands.
+
+Each has a reader that returns the value, or raises ValueError with what is wrong. Its message is a
+part of a sentence: the caller adds the place, and a hint.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from ipaddress import IPv6Address
+from typing import NamedTuple, Optional, Union
+
+# Those without an underscore are in the JSON Schema, too: every language of regular expressions
+# reads them. They are compiled where they are first used, which most starts never do.
+SIZE = r"([0-9]{1,15})(?:\.([0-9]{1,15}))? ?((?:[kKmMgGtT][iI]?)?[bB])?"
+_HOST = r"\[[^\[\]]*\]|[A-Za-z0-9._-]+"
+HOST_AND_PORT = rf"({_HOST}|):([0-9]+)"
+PATH_OR_URL = "(/|[hH][tT][tT][pP]://)[!-~]*"
+_URL = rf"(?i:http)://({_HOST})(?::([0-9]+))?((?:[/?].*)?)"
+
+_UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_UNITS.update({"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "b": 1, "": 1})
+
+
+def memory_size(given: Union[int, str]) -> int:
+    """Read a number of bytes, or a text such as `512MB`; returns bytes.
+
+    kB, MB, GB and TB are powers of 1000; KiB, MiB, GiB and TiB are powers of 1024; case does not
+    matter. `512M` is refused, because Docker and systemd mean powers of 1024 by it.
+    """
+    if isinstance(given, int):
+        return given
+    found = re.fullmatch(SIZE, given)
+    if found is None:
+        raise ValueError(f"{given!r} is not a size")
+    decimals = found[2] or ""
+    scale: int = 10 ** len(decimals)
+    size = int(found[1] + decimals) * _UNITS[(found[3] or "").lower()] // scale
+    if size < 1:
+        raise ValueError(f"{given!r} is less than one byte")
+    return size
+
+
+class HealthURL(NamedTuple):
+    """What a health check requests; host and port are None where only a path was given."""
+
+    host: Optional[str]
+    port: Optional[int]
+    path: str
+
+
+def path_or_url(text: str) -> HealthURL:
+    """Read a path (`/health`) or an http:// URL. An IPv6 address loses its brackets."""
+    if not re.fullmatch("[!-~]*", text):
+        raise ValueError("it has a character that has to be percent-encoded, such as a space")
+    if re.match("(?i:https):", text):
+        raise ValueError("health checks speak plain http, not https")
+    if "#" in text:
+        raise ValueError(f"{text!r} has a fragment (#), which is never sent")
+    if text.startswith("/"):
+        return HealthURL(None, None, text)
+    if re.match("(?i:http)://[^/?]*@", text):
+        # The message does not show it: it may be a password.
+        raise ValueError("it has a user name or a password, which would not be sent")
+    found = re.fullmatch(_URL, text)
+    if found is None:
+        raise ValueError(f"{text!r} is neither a path nor an http:// URL")
+    path = found[3] if found[3].startswith("/") else f"/{found[3]}"
+    return HealthURL(_host(found[1]), _port(found[2] or "80"), path)
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Read `host:port`, `[::1]:port` (which loses its brackets), or `:port` at 127.0.0.1."""
+    found = re.fullmatch(HOST_AND_PORT, text)
+    if found is None:
+        raise ValueError(f"{text!r} is not host:port")
+    return _host(found[1]) or "127.0.0.1", _port(found[2])
+
+
+def program_and_arguments(words: Sequence[str]) -> Sequence[str]:
+    """Return the words as they are; execve(2) takes neither an empty program nor a NUL."""
+    if not words[0]:
+        raise ValueError("the name of the program is empty")
+    if any("\0" in word for word in words):
+        raise ValueError("it has a null character in it")
+    return words
+
+
+def _host(text: str) -> str:
+    if not text.startswith("["):
+        return text
+    host = text[1:-1]
+    try:
+        IPv6Address(host)
+    except ValueError:
+        raise ValueError(f"{text!r} is not an IPv6 address") from None
+    return host
+
+
+def _port(digits: str) -> int:
+    # Checked before int(), which refuses thousands of digits with a message of its own.
+    if len(digits) > 5 or not 1 <= int(digits) <= 65535:
+        raise ValueError(f"{digits} is not a port from 1 to 65535")
+    return int(digits)
