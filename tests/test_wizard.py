@@ -243,7 +243,7 @@ def test_the_servers_themselves_understand_their_arguments(server: Any) -> None:
     with configured({"web": entry}):
         (web,) = resolve(load(), ["web"])
 
-    assert [where.at for where in web.probe.addresses()] == [("0.0.0.0", port)]
+    assert [where.at for where in web.backend.addresses()] == [("0.0.0.0", port)]
     assert list(web.backend_class.requires.values()) == [server.package]
 
 

@@ -46,7 +46,7 @@ def plan(
         serves = served.get(process.name, ())
         recycles = process in here and process.recycles
         for name in process.instances:
-            backend = process.backend(name)
+            backend = process.new_backend(name)
             specs.append(_spec(process, backend, name, frozenset(after), bool(serves), recycles))
             execute = _alone(process) if process.name in spawned else ()
             programs.append(_program(process, backend, name, serves, execute))

@@ -47,9 +47,9 @@ class Process:
         return [f"{self.name}.{number + 1}" for number in range(self.settings.replicas)]
 
     @cached_property
-    def probe(self) -> BaseServerBackend:
-        """A backend to ask, not to start."""
-        return self.backend()
+    def backend(self) -> BaseServerBackend:
+        """The one that answers questions and preloads; it is never started."""
+        return self.new_backend()
 
     @cached_property
     def addresses(self) -> Sequence[Address]:
@@ -57,15 +57,15 @@ class Process:
 
         That may import it (see `importable_here`), and raises as `BaseServerBackend.parse` does.
         """
-        self.probe.parse()
-        return self.probe.addresses()
+        self.backend.parse()
+        return self.backend.addresses()
 
     @cached_property
     def recycles(self) -> bool:
         """Whether it ends with 0 after some work, by its own options. May import its software."""
-        return self.probe.recycles()
+        return self.backend.recycles()
 
-    def backend(self, instance: Optional[str] = None) -> BaseServerBackend:
+    def new_backend(self, instance: Optional[str] = None) -> BaseServerBackend:
         """Create the backend, for an instance of a supervisor or for this process alone."""
         given = self.settings
         config: dict[str, Any] = {
@@ -251,7 +251,7 @@ def _problems(process: Process) -> Iterator[Finding]:
     """What the backend finds wrong with its settings, and what it cannot be asked to do."""
     name = process.name
     try:
-        backend = process.probe
+        backend = process.backend
         problems = list(backend.problems())
     except Exception as error:
         yield Finding(place_of(name), f"cannot be used: {describe(error)}.")

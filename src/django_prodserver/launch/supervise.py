@@ -48,7 +48,7 @@ def preload(processes: Sequence[Process], modules: Sequence[str]) -> None:
             findings.append(Finding(f"{SUPERVISOR}['PRELOAD']", message, id="E011"))
     for process in importable_here(processes):
         try:
-            process.probe.preload()
+            process.backend.preload()
         except Exception as error:
             message = f"cannot be loaded: {describe(error)}."
             findings.append(Finding(place_of(process.name), message, id="E011"))

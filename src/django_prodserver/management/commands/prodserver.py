@@ -190,7 +190,7 @@ class Command(BaseCommand):
     def _dry_run(self, processes: Sequence[Process]) -> None:
         for process in processes:
             for instance in process.instances:
-                command = shlex.join(process.backend(instance).prep_server_args())
+                command = shlex.join(process.new_backend(instance).prep_server_args())
                 self.stdout.write(f"{instance}: {process.backend_class.__name__} {command}")
 
     def _supervise(
@@ -221,7 +221,7 @@ class Command(BaseCommand):
         (process,) = self._resolve(configuration, [name], extra)
         if process.read_already(before):
             begin_anew()
-        backend = process.backend(instance if supervised else None)
+        backend = process.new_backend(instance if supervised else None)
         connections.close_all()
         die_as_others_do()
         backend.start_server(*backend.prep_server_args())
