@@ -12,6 +12,7 @@ from django.core import checks
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
+from django_prodserver.backends.base import Problem
 from django_prodserver.launch.resolve import addresses_in_use, resolve
 from django_prodserver.launch.supervise import preload
 from django_prodserver.settings.findings import ConfigurationError, Finding
@@ -171,6 +172,21 @@ def test_E009_what_the_software_cannot_do() -> None:
     assert found({"web": {"BACKEND": BEAT, "APP": "celery.current_app", "REPLICAS": 2}}) == [
         checks.Error(twice, hint=hint, id="prodserver.E009")
     ]
+
+
+def test_a_problem_of_a_backend_gets_its_whole_place() -> None:
+    problem = Problem("ARGS", "has to be one address.", "Write '127.0.0.1:8000'.")
+    missing = Problem("", "has no 'APP'.", id="E008")
+
+    assert str(problem.within(WEB)) == (
+        f"{WEB}['ARGS'] has to be one address. Write '127.0.0.1:8000'."
+    )
+    assert problem.within(WEB).id == "E009"
+    assert missing.within(WEB) == Finding(WEB, "has no 'APP'.", id="E008")
+
+
+def test_a_message_may_begin_with_a_colon() -> None:
+    assert str(Finding(f"{WEB}['ARGS']", ": unknown option.")) == f"{WEB}['ARGS']: unknown option."
 
 
 def test_a_check_imports_no_server_and_no_application() -> None:

@@ -14,13 +14,13 @@ from .texts import memory_size
 
 @dataclass(frozen=True)
 class Configuration:
-    """Both settings without a mistake in them; nothing that they name has been imported yet."""
+    """Both settings, converted. Nothing that they name has been imported yet."""
 
     processes: Mapping[str, ProcessSettings]
     supervisor: SupervisorSettings
 
     def overridden(self, replicas: Mapping[str, int], **supervisor: Any) -> Configuration:
-        """A copy with the values of the command line; None means that an option was not given."""
+        """A copy with the command line's values; None means that an option was not given."""
         given = {key: value for key, value in supervisor.items() if value is not None}
         processes = {
             name: msgspec.structs.replace(process, replicas=replicas.get(name, process.replicas))
@@ -46,7 +46,7 @@ class Configuration:
     def starting_order(self, names: Iterable[str]) -> list[str]:
         """The names, each behind those that it comes AFTER, otherwise in the order given.
 
-        Processes that are not among the names do not count.
+        AFTER is ignored where it names a process that is not among them.
         """
         waiting = {name: set(self.processes[name].after) for name in names}
         order = []

@@ -1,6 +1,6 @@
 """Turn plain values into typed ones, and report every mistake at once.
 
-What is wrong is added to a list of findings, each with its place; what is right is returned.
+Mistakes are added to a list of findings, each with its place; correct values are returned.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from django.utils.functional import Promise
 from . import rules
 from .findings import Finding
 from .wording import EXAMPLE_BACKEND, with_article
-from .wording import did_you_mean as did_you_mean  # Backends import it from here, too.
-from .wording import nearest as nearest  # Likewise.
+from .wording import did_you_mean as did_you_mean  # Backends import both from here, too.
+from .wording import nearest as nearest
 
 
 def convert_mapping(
@@ -60,7 +60,7 @@ def fields_of(struct: type[msgspec.Struct]) -> Mapping[str, msgspec.structs.Fiel
 
 
 def plain(value: Any) -> Any:
-    """Replace paths, lazy strings, mappings and tuples, which Django settings may have."""
+    """Replace what msgspec does not know, but Django settings may have, such as lazy strings."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Promise):

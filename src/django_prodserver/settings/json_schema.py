@@ -29,7 +29,7 @@ STRUCTS = (ProcessSettings, StartLimit, Backoff, HealthCheckSettings, Supervisor
 
 _ONESHOT = {"properties": {"TYPE": {"const": "oneshot"}}, "required": ["TYPE"]}
 
-# What the schema has of `rules`.
+# From `rules`, for each struct that has one.
 _RULES: dict[str, dict[str, Any]] = {
     ProcessSettings.__name__: {
         "if": _ONESHOT,

@@ -20,7 +20,7 @@ def origins(
     options: Collection[str],
     environ: Mapping[str, str] = os.environ,
 ) -> Iterator[tuple[Variable, Any, str]]:
-    """Each variable of these processes and of the supervisor, the effective value, its origin.
+    """Each variable of these processes and of the supervisor, its effective value, and its origin.
 
     `options` are the keys that the command line sets.
     """

@@ -1,7 +1,7 @@
 """The rules that hold between several keys, and between processes.
 
-A rule gets what has been converted without a mistake, so it also holds where another key is wrong.
-The JSON Schema has those of them that it has words for.
+A rule sees the values that have been converted without a mistake, so it is also checked where
+another key is wrong. `json_schema` repeats those about oneshots and probes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Fields = Mapping[str, Any]
 def of_mapping(
     struct: type[msgspec.Struct], place: str, given: Mapping[Any, Any], fields: Fields
 ) -> Iterator[Finding]:
-    """`given` is the mapping as it is in the settings, `fields` are its correct values."""
+    """HEALTHCHECK and BACKOFF: `given` is as the settings have it, `fields` are correct values."""
     if struct is HealthCheckSettings:
         yield from _exactly_one_probe(place, given)
     elif struct is Backoff:
@@ -56,7 +56,10 @@ def _initial_up_to_max(place: str, given: Mapping[Any, Any], fields: Fields) -> 
 
 
 def of_oneshot(process: Fields, place: Callable[[str], str]) -> Iterator[Finding]:
-    """What a oneshot cannot have; `place` tells where the value of a key comes from."""
+    """A oneshot does not restart always, and has none of the keys for services.
+
+    `place` returns where the value of a key comes from: a setting, or a variable.
+    """
     if process.get("type") != "oneshot":
         return
     if process.get("restart") == "always":
@@ -71,11 +74,11 @@ def of_oneshot(process: Fields, place: Callable[[str], str]) -> Iterator[Finding
 
 
 def of_env(place: str, env: Mapping[str, str]) -> Iterator[Finding]:
-    """Variables that execve(2) cannot pass to a process. Values may be secrets: none is shown."""
+    """execve(2) can pass each variable to a process. Values may be secrets: none is shown."""
     for name, value in env.items():
         if not name or "=" in name or "\0" in name:
             hint = "A name is not empty, and has neither '=' nor a null character."
-            # After the = may be the value.
+            # The value may come after the =.
             shown = name.partition("=")[0] + "=..." if "=" in name else name
             yield Finding(place, f"has a variable named {shown!r}.", hint, "E004")
         elif "\0" in value:
@@ -97,7 +100,7 @@ def _can_be_encoded(text: str) -> bool:
 
 
 def of_after(name: str, after: Iterable[str], configured: Collection[Any]) -> Iterator[Finding]:
-    """A process comes AFTER others that are configured, and not after itself."""
+    """AFTER names other processes, and they are configured."""
     place = place_of(name, "AFTER")
     for other in dict.fromkeys(after):
         if other == name:
@@ -110,12 +113,12 @@ def of_after(name: str, after: Iterable[str], configured: Collection[Any]) -> It
 
 
 def of_cycles(after: Mapping[str, Iterable[str]]) -> Iterator[Finding]:
-    """AFTER leads from no process back to it. Without the last arrow of each cycle, none is left.
+    """AFTER has no cycles. Each one found is reported at the process where it closes.
 
-    Depth first: `way` has the processes from the first one to the current one, each with the
-    others that are still to be followed from it.
+    This is a depth-first search: `way` holds the processes from the first to the current one, each
+    with an iterator over those that are still to be visited from it.
     """
-    # `of_after` reports unknown names, and a process that names itself.
+    # Unknown names, and a process that names itself, are reported by `of_after`.
     after = {
         name: [other for other in dict.fromkeys(others) if other in after and other != name]
         for name, others in after.items()

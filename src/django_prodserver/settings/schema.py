@@ -96,8 +96,8 @@ Size = Annotated[Union[Count, SizeText], _form("bytes, or a size")]
 
 # ---- the settings: each key is the name of its field in capitals ----
 #
-# The descriptions are for people who have never seen this file: plain sentences without mark-up.
-# They appear in the reference, in the types for editors and in the JSON Schema.
+# Docstrings and descriptions are shown to users: in the reference, in the types for editors and in
+# the JSON Schema. They are sentences without mark-up.
 
 
 def means(description: str) -> Meta:
@@ -105,7 +105,7 @@ def means(description: str) -> Meta:
 
 
 class Keys(msgspec.Struct, frozen=True, kw_only=True, rename="upper", forbid_unknown_fields=True):
-    """A mapping in the settings. Its docstring and descriptions are shown to users."""
+    """A mapping in the settings."""
 
 
 class StartLimit(Keys, frozen=True, kw_only=True):

@@ -1,8 +1,8 @@
 """Environment variables that override settings: what operators choose when they deploy.
 
 `PRODSERVER_STOP_TIMEOUT` overrides PRODUCTION_SUPERVISOR["STOP_TIMEOUT"], and
-`PRODSERVER_REPLICAS_WEB` overrides PRODUCTION_PROCESSES["web"]["REPLICAS"]. An empty one counts as
-not set. The name of a process is in capitals, with `_` for `-`.
+`PRODSERVER_REPLICAS_WEB` overrides PRODUCTION_PROCESSES["web"]["REPLICAS"]: the name of the process
+is in capitals, with `_` for `-`. An empty variable counts as not set.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ SUPERVISOR_KEYS = (
     "MAX_LINE",
 )
 
-# How like one of ours a variable is that is reported as misspelled. Others are ignored:
+# A variable that is this similar to one of ours is reported as misspelled. Others are ignored:
 # Kubernetes sets PRODSERVER_SERVICE_HOST where a service is called prodserver.
 ALIKE = 0.8
 

@@ -12,7 +12,7 @@ EXAMPLE_BACKEND = "gunicorn"
 
 
 def nearest(word: object, known: Iterable[str], alike: float = 0.6) -> Optional[str]:
-    """The known word that is most like this one, if one is at least so alike: 0 to 1."""
+    """The most similar known word, if its similarity is at least `alike`, from 0 to 1."""
     spelled = {one.casefold(): one for one in known}
     near = difflib.get_close_matches(str(word).casefold(), list(spelled), n=1, cutoff=alike)
     return spelled[near[0]] if near else None
