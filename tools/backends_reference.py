@@ -51,18 +51,19 @@ def everything() -> Iterator[Generated]:
 
 
 def _facts(name: str, backend: Backend) -> Iterator[tuple[str, str]]:
-    to = "the process group" if backend.stop_group else "the leader alone"
+    to = "process group" if backend.stop_group else "leader only"
+    statuses = [0, *sorted(backend.success_exit_statuses)]
     yield "class path", f"`{BUILT_IN[name]}`"
     yield "needs", _listed(backend.requires.values(), "nothing that Django does not bring")
     yield "ready", _ready(backend)
-    yield "stop signal", f"{backend.stop_signal}, to {to}"
-    if backend.last_signal:
-        yield "second step", f"{backend.last_signal}, after 70 % of the stop timeout"
-    yield "a success after it", ", ".join(["0", "death by it", *map(str, sorted(backend.success))])
+    yield "stop signal", f"{backend.stop_signal}, to the {to}"
+    if backend.escalation_signal:
+        yield "escalation signal", f"{backend.escalation_signal}, after 70 % of the stop timeout"
+    yield "success exit statuses", f"{', '.join(map(str, statuses))}, or death by the stop signal"
     yield "signals passed on", ", ".join(sorted(backend.forwards)) or "none"
     yield "`WATCHDOG`", "it sends `WATCHDOG=1`" if backend.pings else "not for this software"
     yield "`REPLICAS`", _replicas(backend)
-    yield "read from the environment when imported", _listed(sorted(backend.environment), "nothing")
+    yield "import-time variables", _listed(sorted(backend.import_time_variables), "none")
 
 
 def _ready(backend: Backend) -> str:

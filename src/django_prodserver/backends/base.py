@@ -50,7 +50,7 @@ class BaseServerBackend:
     # That signal goes to the whole process group, not to the leader alone.
     stop_group: bool = False
     # A second step before SIGKILL, sent after 70 % of the stop timeout.
-    last_signal: Optional[str] = None
+    escalation_signal: Optional[str] = None
     # It tells by itself when it is ready: READY=1 to NOTIFY_SOCKET.
     notifies: bool = False
     # It is ready once a connection to one of its `addresses` succeeds. With neither: once started.
@@ -58,11 +58,11 @@ class BaseServerBackend:
     # It sends WATCHDOG=1 there, at least every WATCHDOG_USEC microseconds, if that is set.
     pings: bool = False
     # Exit statuses that mean success after the stop signal, beside 0 and death by that signal.
-    success: ClassVar[frozenset[int]] = frozenset()
+    success_exit_statuses: ClassVar[frozenset[int]] = frozenset()
     # Signals to the supervisor that the software gives a meaning to: SIGUSR1, SIGUSR2.
     forwards: ClassVar[frozenset[str]] = frozenset()
     # Environment variables that the software reads when it is imported.
-    environment: ClassVar[frozenset[str]] = frozenset()
+    import_time_variables: ClassVar[frozenset[str]] = frozenset()
     # Django imports it with INSTALLED_APPS: by now it has read them.
     is_an_app: ClassVar[bool] = False
     # Two of it at once would do everything twice.

@@ -24,7 +24,7 @@ class CeleryBackend(BaseServerBackend):
     requires: ClassVar[Mapping[str, str]] = {"celery": "celery"}
     notifies = True
     pings = True
-    environment = frozenset({"REMAP_SIGTERM"})
+    import_time_variables = frozenset({"REMAP_SIGTERM"})
     command: ClassVar[str]
     # Where settings such as `_pool=solo` among ARGS belong.
     namespace: ClassVar[str] = "celery"
@@ -122,8 +122,8 @@ class CeleryWorker(CeleryBackend):
     )
     # What is in hand has not ended: give back to the broker what it may be given back (acks_late),
     # and end. Celery 5.5 and later; before, it is heeded no more once a warm shutdown has begun.
-    last_signal = "SIGQUIT"
-    success = frozenset({1})  # After SIGINT.
+    escalation_signal = "SIGQUIT"
+    success_exit_statuses = frozenset({1})  # After SIGINT.
     forwards = frozenset({"SIGUSR1"})  # Print the stacks of all threads.
 
     def prep_server_args(self) -> Sequence[str]:

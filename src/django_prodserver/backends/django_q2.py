@@ -23,7 +23,7 @@ class DjangoQ2Worker(CommandBackend):
     command = "qcluster"
     comes_with = "Add 'django_q' to INSTALLED_APPS."
     notifies = True
-    environment = frozenset({"Q_CLUSTER_NAME"})
+    import_time_variables = frozenset({"Q_CLUSTER_NAME"})
     is_an_app = True
 
     def announce_ready(self, module: Any) -> None:

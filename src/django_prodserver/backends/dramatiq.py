@@ -23,7 +23,7 @@ class DramatiqWorker(CommandBackend):
     command = "rundramatiq"
     comes_with = "Add 'django_dramatiq' to INSTALLED_APPS."
     notifies = True
-    environment = frozenset({"DRAMATIQ_NPROCS", "DRAMATIQ_NTHREADS"})
+    import_time_variables = frozenset({"DRAMATIQ_NPROCS", "DRAMATIQ_NTHREADS"})
 
     def prep_server_args(self) -> Sequence[str]:
         command, *args = super().prep_server_args()

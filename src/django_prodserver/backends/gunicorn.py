@@ -22,7 +22,9 @@ class GunicornServer(BaseServerBackend):
     requires: ClassVar[Mapping[str, str]] = {"gunicorn": "gunicorn"}
     notifies = True
     forwards = frozenset({"SIGUSR1"})  # Reopen the log files.
-    environment = frozenset({"PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "XDG_RUNTIME_DIR"})
+    import_time_variables = frozenset(
+        {"PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "XDG_RUNTIME_DIR"}
+    )
 
     def prep_server_args(self) -> Sequence[str]:
         return [*self.args, self._served()]

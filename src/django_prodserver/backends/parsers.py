@@ -86,7 +86,7 @@ def by_click(
     import click
 
     try:
-        with environment(env), quietly(program):
+        with temporary_variables(env), quietly(program):
             parsed = command.make_context(program, list(args), **context)
             further(parsed)
     except click.exceptions.Exit:
@@ -120,8 +120,8 @@ def meant(complaint: str, options: Iterable[str]) -> str:
 
 
 @contextmanager
-def environment(added: Mapping[str, str]) -> Iterator[None]:
-    """For parsers that heed variables of their own."""
+def temporary_variables(added: Mapping[str, str]) -> Iterator[None]:
+    """For parsers that read variables of their own: set them in this process."""
     before = {name: os.environ.get(name) for name in added}
     os.environ.update(added)
     try:

@@ -15,7 +15,7 @@ from django_prodserver.posix import notify
 
 from .base import Problem
 from .command import CommandBackend, load_command
-from .parsers import PrintsOnly, by_argparse, environment
+from .parsers import PrintsOnly, by_argparse, temporary_variables
 
 
 class ProcrastinateWorker(CommandBackend):
@@ -70,7 +70,7 @@ class ProcrastinateWorker(CommandBackend):
             yield Problem("BACKEND", message, hint)
 
     def parse(self) -> Namespace:
-        with environment(self.config.get("ENV", {})):
+        with temporary_variables(self.config.get("ENV", {})):
             try:  # Its parser reads variables when it is made.
                 parser = load_command(self.command).create_parser("manage.py", self.command)
             except (ArgumentTypeError, ValueError) as error:

@@ -23,7 +23,7 @@ class RQBackend(CommandBackend):
 
     comes_with = "Add 'django_rq' to INSTALLED_APPS."
     notifies = True
-    environment = frozenset({"RQ_KEY_PREFIX"})
+    import_time_variables = frozenset({"RQ_KEY_PREFIX"})
     is_an_app = True
 
 

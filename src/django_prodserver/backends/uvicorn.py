@@ -17,7 +17,7 @@ class UvicornServer(BaseServerBackend):
 
     requires: ClassVar[Mapping[str, str]] = {"uvicorn": "uvicorn"}
     notifies = True
-    environment = frozenset({"FORWARDED_ALLOW_IPS", "WEB_CONCURRENCY"})
+    import_time_variables = frozenset({"FORWARDED_ALLOW_IPS", "WEB_CONCURRENCY"})
     interface = "asgi3"
 
     def prep_server_args(self) -> Sequence[str]:

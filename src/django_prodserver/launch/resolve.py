@@ -83,9 +83,9 @@ class Process:
     def stop_signal(self, backend: BaseServerBackend) -> Signals:
         return Signals[self.settings.stop_signal or backend.stop_signal]
 
-    def last_signal(self, backend: BaseServerBackend) -> Optional[Signals]:
+    def escalation_signal(self, backend: BaseServerBackend) -> Optional[Signals]:
         """The second step of a stop, unless it would be the first one again."""
-        signal = Signals[backend.last_signal] if backend.last_signal else None
+        signal = Signals[backend.escalation_signal] if backend.escalation_signal else None
         return None if signal is self.stop_signal(backend) else signal
 
     def read_already(self, environ: Mapping[str, str]) -> list[str]:
@@ -93,7 +93,7 @@ class Process:
         if not self.backend_class.is_an_app:
             return []
         env = self.settings.env
-        names = self.backend_class.environment & set(env)
+        names = self.backend_class.import_time_variables & set(env)
         return sorted(name for name in names if env[name] != environ.get(name))
 
     def forwards(self, backend: BaseServerBackend) -> frozenset[Signals]:
@@ -151,7 +151,7 @@ def importable_here(processes: Iterable[Process]) -> list[Process]:
     """
     processes = list(processes)
     set_by_env = {name for process in processes for name in process.settings.env}
-    return [p for p in processes if not p.backend_class.environment & set_by_env]
+    return [p for p in processes if not p.backend_class.import_time_variables & set_by_env]
 
 
 def addresses_in_use(processes: Iterable[Process]) -> list[Finding]:
