@@ -89,8 +89,8 @@ EXCEPTIONS = {
     # `rundramatiq --use-gevent` turns into a program, which patches Python before all else.
     ("backends/hooks/dramatiq.py", "os.execvp"),
     # Before huey 3.5.4 SIGINT may end its main loop instead of stopping it.
-    ("backends/huey.py", "signal.signal"),
-    ("backends/huey.py", "signal.default_int_handler"),
+    ("backends/hooks/huey.py", "signal.signal"),
+    ("backends/hooks/huey.py", "signal.default_int_handler"),
     # A child ends as an interpreter of its own would: its threads are joined.
     ("posix/child.py", "threading"),
     ("posix/child.py", "threading._shutdown"),
