@@ -19,6 +19,13 @@ PAGES = DOCS / "reference" / "backends"
 
 Backend = type[BaseServerBackend]
 
+# By what a backend declares as `pings`.
+WATCHDOG = {
+    True: "it sends `WATCHDOG=1`",
+    False: "refused: it does not send `WATCHDOG=1`",
+    None: "for processes that send `WATCHDOG=1`",
+}
+
 
 def backends() -> dict[str, Backend]:
     return {name: import_string(path) for name, path in BUILT_IN.items()}
@@ -61,7 +68,7 @@ def _facts(name: str, backend: Backend) -> Iterator[tuple[str, str]]:
         yield "escalation signal", f"{backend.escalation_signal}, after 70 % of the stop timeout"
     yield "success exit statuses", f"{', '.join(map(str, statuses))}, or death by the stop signal"
     yield "signals passed on", ", ".join(sorted(backend.forwards)) or "none"
-    yield "`WATCHDOG`", "it sends `WATCHDOG=1`" if backend.pings else "not for this software"
+    yield "`WATCHDOG`", WATCHDOG[backend.pings]
     yield "`REPLICAS`", _replicas(backend)
     yield "import-time variables", _listed(sorted(backend.import_time_variables), "none")
 

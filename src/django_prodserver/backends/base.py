@@ -71,8 +71,9 @@ class BaseServerBackend:
     notifies: bool = False
     # Ready once a connection to one of its `addresses` succeeds. With neither: once started.
     connects: bool = False
-    # The software sends WATCHDOG=1 there, at least every WATCHDOG_USEC microseconds, if set.
-    pings: bool = False
+    # Whether it sends WATCHDOG=1 there, at least every WATCHDOG_USEC microseconds if that is set:
+    # True, False if it never does, None if that is not known.
+    pings: Optional[bool] = None
     # Signals that the supervisor passes on, of SIGUSR1 and SIGUSR2.
     forwards: ClassVar[frozenset[str]] = frozenset()
     # Environment variables that the software reads when it is imported.

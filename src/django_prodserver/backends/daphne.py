@@ -18,6 +18,7 @@ class DaphneServer(ApplicationServer):
 
     requires: ClassVar[Mapping[str, str]] = {"daphne": "daphne"}
     notifies = True
+    pings = False
     interface = "asgi"
 
     def start_server(self, *args: str) -> None:

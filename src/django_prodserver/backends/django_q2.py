@@ -20,6 +20,7 @@ class DjangoQ2Worker(CommandBackend):
     command = "qcluster"
     comes_with = "Add 'django_q' to INSTALLED_APPS."
     notifies = True
+    pings = False
     import_time_variables = frozenset({"Q_CLUSTER_NAME"})
     is_an_app = True
 

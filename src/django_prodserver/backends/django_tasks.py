@@ -23,6 +23,7 @@ class DjangoTasksWorker(CommandBackend):
     # With DEBUG it would watch the code, and re-execute sys.argv on changes.
     defaults = ("--no-reload",)
     notifies = True
+    pings = False
 
     def announce_ready(self, module: ModuleType) -> None:
         from .hooks import django_tasks as hooks

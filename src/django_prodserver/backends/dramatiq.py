@@ -23,6 +23,7 @@ class DramatiqWorker(CommandBackend):
     command = "rundramatiq"
     comes_with = "Add 'django_dramatiq' to INSTALLED_APPS."
     notifies = True
+    pings = False
     import_time_variables = frozenset({"DRAMATIQ_NPROCS", "DRAMATIQ_NTHREADS"})
 
     def prep_server_args(self) -> Sequence[str]:

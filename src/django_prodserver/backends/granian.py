@@ -16,6 +16,7 @@ class GranianASGIServer(ApplicationServer):
     requires: ClassVar[Mapping[str, str]] = {"granian": "granian"}
     # Its log says "Started worker" before the socket listens, but after everything is loaded.
     connects = True
+    pings = False
     interface = "asgi"
 
     def prep_server_args(self) -> Sequence[str]:

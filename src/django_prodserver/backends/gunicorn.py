@@ -18,6 +18,7 @@ class GunicornServer(ApplicationServer):
 
     requires: ClassVar[Mapping[str, str]] = {"gunicorn": "gunicorn"}
     notifies = True
+    pings = False
     forwards = frozenset({"SIGUSR1"})  # Reopen the log files.
     import_time_variables = frozenset(
         {"PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "XDG_RUNTIME_DIR"}

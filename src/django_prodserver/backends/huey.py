@@ -28,6 +28,7 @@ class HueyWorker(CommandBackend):
     # SIGTERM interrupts running tasks, unless `--graceful-signal` swaps the two.
     stop_signal = "SIGINT"
     notifies = True
+    pings = False
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)

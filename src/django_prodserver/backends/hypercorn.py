@@ -19,6 +19,7 @@ class HypercornServer(ApplicationServer):
 
     requires: ClassVar[Mapping[str, str]] = {"hypercorn": "hypercorn"}
     notifies = True
+    pings = False
     interface = "asgi"
 
     def prep_server_args(self) -> Sequence[str]:

@@ -22,6 +22,7 @@ class ProcrastinateWorker(CommandBackend):
     command = "procrastinate"
     comes_with = "Add 'procrastinate.contrib.django' to INSTALLED_APPS."
     notifies = True
+    pings = False
 
     def prep_server_args(self) -> Sequence[str]:
         # Options of Django come before the sub-command, those of the worker after it.

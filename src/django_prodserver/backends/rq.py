@@ -20,6 +20,7 @@ class RQBackend(CommandBackend):
 
     comes_with = "Add 'django_rq' to INSTALLED_APPS."
     notifies = True
+    pings = False
     import_time_variables = frozenset({"RQ_KEY_PREFIX"})
     is_an_app = True
 

@@ -15,6 +15,7 @@ class UvicornServer(ApplicationServer):
 
     requires: ClassVar[Mapping[str, str]] = {"uvicorn": "uvicorn"}
     notifies = True
+    pings = False
     import_time_variables = frozenset({"FORWARDED_ALLOW_IPS", "WEB_CONCURRENCY"})
     interface = "asgi"
 

@@ -19,6 +19,7 @@ class WaitressServer(ApplicationServer):
     # SIGTERM ends it at once, in the middle of a response; SIGINT lets it finish.
     stop_signal = "SIGINT"
     notifies = True
+    pings = False
     interface = "wsgi"
 
     def start_server(self, *args: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,7 @@ from django_prodserver.settings.convert import did_you_mean
 from django_prodserver.settings.findings import ConfigurationError, Finding
 from django_prodserver.settings.load import Configuration, path
 from django_prodserver.settings.schema import EffectiveSettings, http_target
+from django_prodserver.settings.variables import Variable
 
 # A server that listens everywhere is asked at this machine.
 EVERYWHERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -143,6 +145,22 @@ def resolve(
     return processes
 
 
+def warnings(processes: Iterable[Process]) -> list[Finding]:
+    """What may be a mistake, but does not prevent a start."""
+    return [
+        Finding(
+            "W003",
+            f"{_place(process.name, 'WATCHDOG')} is set, but it is not known whether the process "
+            "sends WATCHDOG=1.",
+            "If it does not, it will be stopped as unhealthy: use HEALTHCHECK instead. If it does, "
+            "add 'prodserver.W003' to SILENCED_SYSTEM_CHECKS.",
+            warning=True,
+        )
+        for process in processes
+        if process.settings.watchdog is not None and process.probe.pings is None
+    ]
+
+
 def importable_here(processes: Iterable[Process]) -> list[Process]:
     """Those whose software may be imported in this process, for others to be forked from.
 
@@ -257,6 +275,16 @@ def _problems(process: Process) -> Iterator[Finding]:
     if backend.singleton and process.settings.replicas > 1:
         message = f"{path(name, 'REPLICAS')} is {process.settings.replicas}."
         yield Finding("E009", message, "Use 1: each one would do all the work of the others again.")
+    if process.settings.watchdog is not None and backend.pings is False:
+        software = process.settings.backend.rpartition(".")[2]
+        message = f"{_place(name, 'WATCHDOG')} is set, but {software} does not send WATCHDOG=1."
+        yield Finding("E012", message, "Use HEALTHCHECK instead.")
+
+
+def _place(name: str, key: str) -> str:
+    """Where a process's value comes from: a variable, or the setting."""
+    variable = str(Variable(name, key))
+    return variable if os.environ.get(variable) else path(name, key)
 
 
 def _too_many(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:
