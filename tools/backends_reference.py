@@ -1,4 +1,5 @@
-"""What the classes of the backends declare, as docs/reference/backends.md and its pages show it.
+"""What the classes of the backends declare, as docs/reference/backends.md and its pages show it,
+and the template of a package of backends in docs/howto/own-backend.md.
 
 PYTHONPATH=src python tools/backends_reference.py           prints the pages that are stale
 PYTHONPATH=src python tools/backends_reference.py --write   mends them
@@ -9,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from django.utils.module_loading import import_string
-from generated import DOCS, Generated, main, table
+from generated import DOCS, ROOT, Generated, main, table
 
 from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.base import BaseServerBackend
 
 OVERVIEW = DOCS / "reference" / "backends.md"
 PAGES = DOCS / "reference" / "backends"
+HOWTO = DOCS / "howto" / "own-backend.md"
+TEMPLATE = ROOT / "examples" / "backend-package" / "src" / "prodserver_wsgiref" / "__init__.py"
 
 Backend = type[BaseServerBackend]
 
@@ -51,7 +54,12 @@ def facts(name: str) -> str:
     return table((f"`{name}`", ""), _facts(name, backends()[name]))
 
 
+def template() -> str:
+    return f"```python\n{TEMPLATE.read_text(encoding='utf-8')}```"
+
+
 def everything() -> Iterator[Generated]:
+    yield Generated(HOWTO, template(), "template")
     yield Generated(OVERVIEW, overview(), "backends")
     for name in BUILT_IN:
         yield Generated(PAGES / f"{name}.md", facts(name), "facts")
