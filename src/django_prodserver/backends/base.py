@@ -134,9 +134,9 @@ class BaseServerBackend:
         return False
 
     def graceful_limit(self, spare: int = 2) -> int:
-        """How many seconds in-flight requests or running tasks get after the stop signal, min. 1.
+        """Seconds for in-flight requests or running tasks after the stop signal, at least 1.
 
-        `spare` seconds less than STOP_TIMEOUT, so that the software's limit ends before SIGKILL.
+        That is `spare` less than STOP_TIMEOUT: the software's own limit ends before SIGKILL.
         """
         return max(1, int(self.config["STOP_TIMEOUT"]) - spare)
 

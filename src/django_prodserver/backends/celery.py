@@ -22,7 +22,7 @@ class CeleryBackend(BaseServerBackend):
     pings = True
     import_time_variables = frozenset({"REMAP_SIGTERM"})
     command: ClassVar[str]
-    # Where settings among ARGS belong, such as `_pool=solo`.
+    # The prefix of settings among ARGS: with "worker", `_pool=solo` means `worker_pool=solo`.
     namespace: ClassVar[str] = "celery"
 
     def prep_server_args(self) -> Sequence[str]:
@@ -55,7 +55,7 @@ class CeleryBackend(BaseServerBackend):
             yield Problem("APP", message, hint)
         else:
             if not hooks.is_app(found):
-                yield Problem("APP", f"is {app!r}, which is no Celery app.", hint)
+                yield Problem("APP", f"is {app!r}, which is not a Celery app.", hint)
 
     def parse(self) -> Any:
         from .hooks import celery as hooks

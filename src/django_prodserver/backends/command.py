@@ -38,9 +38,9 @@ class ManagementCommand(BaseServerBackend):
         words = self.config.get("ARGS")
         if not words or isinstance(words, Mapping) or (isinstance(words, str) and " " in words):
             hint = "Write it as a list, such as ['clearsessions', '--verbosity=2']."
-            yield Problem("ARGS", "has to begin with the name of a management command.", hint)
+            yield Problem("ARGS", "must begin with the name of a management command.", hint)
         elif self.args[0] not in get_commands():
-            message = f"names {self.args[0]!r}, which is no management command."
+            message = f"names {self.args[0]!r}, which is not a management command."
             yield Problem("ARGS", message, did_you_mean(self.args[0], get_commands()).strip())
 
     def parse(self) -> Namespace:
@@ -107,12 +107,12 @@ class ShellCommand(BaseServerBackend):
         words = self.config.get("ARGS")
         if not isinstance(words, (list, tuple, str)) or not (words and self.args[0].strip()):
             hint = "Write it as a list of words, or as one string for the shell."
-            yield Problem("ARGS", "has to be a command.", hint)
+            yield Problem("ARGS", "must be a command.", hint)
         elif any("\0" in word for word in self.args):
             yield Problem("ARGS", "has a null character in it.")
         elif not self.stop_group and not self._is_on_the_path():
             message = f"names {self.args[0]!r}, which is no program on the PATH."
-            hint = "Install it, or give its whole path."
+            hint = "Install it, or give its full path."
             if " " in self.args[0]:
                 hint = "Write each word as an item of its own, or all as one string for the shell."
             yield Problem("ARGS", message, hint)
