@@ -75,6 +75,15 @@ OPERATING_SYSTEM = {
     *("signal.setitimer", "signal.pause", "signal.sigwait", "signal.sigwaitinfo"),
     *("signal.sigtimedwait", "signal.pidfd_send_signal"),
 }
+# What backends start, and its parts. `import_module` would hide an import from this test.
+SOFTWARE = {
+    *("gunicorn", "uvicorn", "granian", "hypercorn", "daphne", "twisted", "waitress"),
+    *("celery", "billiard", "kombu", "flower", "tornado", "rq", "django_rq", "rq_scheduler"),
+    *("dramatiq", "django_dramatiq", "huey", "django_q", "procrastinate", "django_tasks"),
+    *("django_tasks_db", "importlib.import_module", "importlib.__import__"),
+}
+# Of this package, all that hooks may use.
+FOR_HOOKS = ("backends/hooks/", "posix/__init__.py", "posix/kernel.py", "posix/notify.py")
 CONCURRENCY = {"_thread", "asyncio", "concurrent", "multiprocessing", "queue", "sched", "threading"}
 SHARED_WITH_CHILDREN = {"select.epoll", "selectors.EpollSelector", "selectors.DefaultSelector"}
 
@@ -85,13 +94,15 @@ EXCEPTIONS = {
     ("backends/command.py", "os.execvp"),
     # A worker that was forked must not keep the handlers of its leader.
     ("backends/hooks/granian.py", "signal.signal"),
-    # One that is sent SIGTERM beside the event that it waits for finishes what it has in hand.
+    # A worker that gets SIGTERM instead of the event that it waits for finishes its requests.
     ("backends/hooks/hypercorn.py", "signal.signal"),
     # `rundramatiq --use-gevent` turns into a program, which patches Python before all else.
     ("backends/hooks/dramatiq.py", "os.execvp"),
+    # The application is the project's own, and its module is known by name only.
+    ("backends/application.py", "importlib.import_module"),
     # Before huey 3.5.4 SIGINT may end its main loop instead of stopping it.
-    ("backends/huey.py", "signal.signal"),
-    ("backends/huey.py", "signal.default_int_handler"),
+    ("backends/hooks/huey.py", "signal.signal"),
+    ("backends/hooks/huey.py", "signal.default_int_handler"),
     # A child ends as an interpreter of its own would: its threads are joined.
     ("posix/child.py", "threading"),
     ("posix/child.py", "threading._shutdown"),
@@ -228,6 +239,22 @@ def only_backends_may_start_threads(modules: Modules) -> Iterator[str]:
                     yield f"{path} uses {name}"
 
 
+def only_hooks_import_the_software(modules: Modules) -> Iterator[str]:
+    for path, module in modules.items():
+        if path.startswith("backends/") and not path.startswith("backends/hooks/"):
+            for name in within(used(module), SOFTWARE):
+                if (path, name) not in EXCEPTIONS:
+                    yield f"{path} uses {name}"
+
+
+def hooks_know_only_the_software(modules: Modules) -> Iterator[str]:
+    for path in modules:
+        if path.startswith("backends/hooks/"):
+            for other in sorted(imported(path, modules)):
+                if not other.startswith(FOR_HOOKS):
+                    yield f"{path} imports {other}"
+
+
 def nothing_that_polls_is_shared_with_children(modules: Modules) -> Iterator[str]:
     for path, module in modules.items():
         for name in within(used(module), SHARED_WITH_CHILDREN):
@@ -262,6 +289,8 @@ RULES: list[Rule] = [
     decisions_are_pure,
     only_posix_touches_the_operating_system,
     only_backends_may_start_threads,
+    only_hooks_import_the_software,
+    hooks_know_only_the_software,
     nothing_that_polls_is_shared_with_children,
     annotations_are_never_evaluated,
     python_3_9_can_read_it,
@@ -366,6 +395,19 @@ FUTURE = "from __future__ import annotations\n"
         (only_backends_may_start_threads, "posix/child.py", "import threading\nthreading.Thread()"),
         (only_backends_may_start_threads, "posix/child.py", "from threading import Thread"),
         (only_backends_may_start_threads, "supervisor/run.py", "import concurrent.futures"),
+        (only_hooks_import_the_software, "backends/a.py", "def f():\n import gunicorn.config"),
+        (only_hooks_import_the_software, "backends/a.py", "from django_rq.queues import get_queue"),
+        (
+            only_hooks_import_the_software,
+            "backends/a.py",
+            "import importlib\nimportlib.import_module('gunicorn')",
+        ),
+        (
+            hooks_know_only_the_software,
+            "backends/hooks/a.py",
+            "from django_prodserver.settings.load import load",
+        ),
+        (hooks_know_only_the_software, "backends/hooks/a.py", "from ...posix import system"),
         (nothing_that_polls_is_shared_with_children, "posix/a.py", "import select\nselect.epoll()"),
         (
             nothing_that_polls_is_shared_with_children,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import textwrap
@@ -300,6 +301,50 @@ def test_E012_what_makes_no_sense_together() -> None:
         watched,
     ]
     assert found({"web": sleeper()}, supervisor={"BACKOFF": {"INITIAL": 40}}) == [shrinking]
+
+
+def test_E012_a_watchdog_of_software_that_never_pings() -> None:
+    message = checks.Error(
+        f"{WEB}['WATCHDOG'] is set, but gunicorn does not send WATCHDOG=1.",
+        hint="Use HEALTHCHECK instead.",
+        id="prodserver.E012",
+    )
+
+    assert found({"web": {"BACKEND": "gunicorn", "WATCHDOG": 30}}) == [message]
+    assert found({"web": {"BACKEND": CELERY, "APP": "celery.current_app", "WATCHDOG": 30}}) == []
+
+
+UNKNOWN_PINGS = checks.Warning(
+    f"{WEB}['WATCHDOG'] is set, but it is not known whether the process sends WATCHDOG=1.",
+    hint="If it does not, it will be stopped as unhealthy: use HEALTHCHECK instead. If it does, "
+    "add 'prodserver.W003' to SILENCED_SYSTEM_CHECKS.",
+    id="prodserver.W003",
+)
+
+
+def test_W003_a_watchdog_of_software_that_may_ping() -> None:
+    assert found({"web": sleeper(WATCHDOG=30)}) == [UNKNOWN_PINGS]
+    assert found({"web": {"BACKEND": "tests.backends.odd.Odd", "WATCHDOG": 30}}) == [UNKNOWN_PINGS]
+
+
+def test_W003_names_the_variable_that_the_watchdog_comes_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PRODSERVER_WATCHDOG_WEB", "30")
+
+    (message,) = found({"web": sleeper()})
+
+    assert message.msg == UNKNOWN_PINGS.msg.replace(f"{WEB}['WATCHDOG']", "PRODSERVER_WATCHDOG_WEB")
+
+
+def test_W003_is_shown_by_a_check_that_passes() -> None:
+    out, err = io.StringIO(), io.StringIO()
+
+    with configured({"web": sleeper(WATCHDOG=30)}):
+        call_command("prodserver", "--check", stdout=out, stderr=err)
+
+    assert out.getvalue() == "Nothing wrong with web.\n"
+    assert f"(prodserver.W003) {UNKNOWN_PINGS.msg}" in err.getvalue()
 
 
 def test_what_makes_sense_together_or_does_no_harm_has_no_messages() -> None:

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from signal import Signals
 from typing import Any
@@ -228,21 +229,42 @@ def test_what_a_page_installs_brings_what_the_backend_requires(name: str) -> Non
     assert all(re.search(rf"^{extra} = \[", pyproject, re.MULTILINE) for extra in extras)
 
 
-def own_backends() -> dict[str, Any]:
-    names: dict[str, Any] = {}
-    for block in re.findall(r"```python\n(.*?)```", read("howto/own-backend.md"), re.DOTALL):
-        exec(block, names)
-    return names
+def own_backends() -> list[str]:
+    blocks = re.findall(r"```python\n(.*?)```", read("howto/own-backend.md"), re.DOTALL)
+    # The one with a __future__ import has to be first where they are one module.
+    return sorted(blocks, key=lambda block: "__future__" not in block)
 
 
 def test_the_backend_of_the_how_to_is_one() -> None:
-    server = own_backends()["WsgirefServer"]
+    names: dict[str, Any] = {}
+    for block in own_backends():
+        exec(block, names)
+    server = names["WsgirefServer"]
 
     assert list(server(ARGS="127.0.0.1:8000").problems()) == []
     assert server(ARGS="127.0.0.1:8000").addresses() == [(("127.0.0.1", 8000), False)]
     assert [problem.place for problem in server(ARGS=[]).problems()] == ["ARGS"]
     with pytest.raises(ValueError, match="is not host:port"):
         server(ARGS="127.0.0.1").addresses()
+
+
+@pytest.mark.skipif(find_spec("mypy") is None, reason="mypy is not installed")
+def test_the_backends_of_the_how_to_have_the_right_types(tmp_path: Path) -> None:
+    """Those of the template among them, which the how-to shows."""
+    (tmp_path / "backends.py").write_text("\n".join(own_backends()))
+    # django-stubs may not be installed, and what is imported is not what is tested.
+    options = ["--strict", "--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
+    path = {} if SOURCE.parent.name == "site-packages" else {"MYPYPATH": str(SOURCE.parent)}
+
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, "--no-error-summary", "backends.py"],
+        cwd=tmp_path,
+        env={**os.environ, **path},
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+    )
+
+    assert (checked.stdout, checked.returncode) == ("", 0)
 
 
 def test_everything_that_a_backend_can_declare_is_documented() -> None:
@@ -258,7 +280,10 @@ def test_everything_that_a_backend_can_declare_is_documented() -> None:
     }
 
     attributes = table("howto/own-backend.md", "attribute")
-    methods = table("howto/own-backend.md", "method")
+    methods = [
+        *table("howto/own-backend.md", "method", "when it is called"),
+        *table("howto/own-backend.md", "method", "returns"),
+    ]
 
     assert {code(name)[0]: eval(code(default)[0]) for name, default, _ in attributes} == declared
     assert {code(call)[0].partition("(")[0] for call, _ in methods} == defined

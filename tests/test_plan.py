@@ -37,7 +37,7 @@ class Listening(BaseServerBackend):
 
 
 class Recycling(BaseServerBackend):
-    environment = frozenset({"READ_AT_IMPORT"})
+    import_time_variables = frozenset({"READ_AT_IMPORT"})
 
     def start_server(self, *args: str) -> None: ...
 

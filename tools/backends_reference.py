@@ -1,4 +1,5 @@
-"""What the classes of the backends declare, as docs/reference/backends.md and its pages show it.
+"""What the classes of the backends declare, as docs/reference/backends.md and its pages show it,
+and the template of a package of backends in docs/howto/own-backend.md.
 
 PYTHONPATH=src python tools/backends_reference.py           prints the pages that are stale
 PYTHONPATH=src python tools/backends_reference.py --write   mends them
@@ -9,15 +10,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from django.utils.module_loading import import_string
-from generated import DOCS, Generated, main, table
+from generated import DOCS, ROOT, Generated, main, table
 
 from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.base import BaseServerBackend
 
 OVERVIEW = DOCS / "reference" / "backends.md"
 PAGES = DOCS / "reference" / "backends"
+HOWTO = DOCS / "howto" / "own-backend.md"
+TEMPLATE = ROOT / "examples" / "backend-package" / "src" / "prodserver_wsgiref" / "__init__.py"
 
 Backend = type[BaseServerBackend]
+
+# By what a backend declares as `pings`.
+WATCHDOG = {
+    True: "it sends `WATCHDOG=1`",
+    False: "refused: it does not send `WATCHDOG=1`",
+    None: "for processes that send `WATCHDOG=1`",
+}
 
 
 def backends() -> dict[str, Backend]:
@@ -44,25 +54,31 @@ def facts(name: str) -> str:
     return table((f"`{name}`", ""), _facts(name, backends()[name]))
 
 
+def template() -> str:
+    return f"```python\n{TEMPLATE.read_text(encoding='utf-8')}```"
+
+
 def everything() -> Iterator[Generated]:
+    yield Generated(HOWTO, template(), "template")
     yield Generated(OVERVIEW, overview(), "backends")
     for name in BUILT_IN:
         yield Generated(PAGES / f"{name}.md", facts(name), "facts")
 
 
 def _facts(name: str, backend: Backend) -> Iterator[tuple[str, str]]:
-    to = "the process group" if backend.stop_group else "the leader alone"
+    to = "process group" if backend.stop_group else "leader only"
+    statuses = [0, *sorted(backend.success_exit_statuses)]
     yield "class path", f"`{BUILT_IN[name]}`"
     yield "needs", _listed(backend.requires.values(), "nothing that Django does not bring")
     yield "ready", _ready(backend)
-    yield "stop signal", f"{backend.stop_signal}, to {to}"
-    if backend.last_signal:
-        yield "second step", f"{backend.last_signal}, after 70 % of the stop timeout"
-    yield "a success after it", ", ".join(["0", "death by it", *map(str, sorted(backend.success))])
+    yield "stop signal", f"{backend.stop_signal}, to the {to}"
+    if backend.escalation_signal:
+        yield "escalation signal", f"{backend.escalation_signal}, after 70 % of the stop timeout"
+    yield "success exit statuses", f"{', '.join(map(str, statuses))}, or death by the stop signal"
     yield "signals passed on", ", ".join(sorted(backend.forwards)) or "none"
-    yield "`WATCHDOG`", "it sends `WATCHDOG=1`" if backend.pings else "not for this software"
+    yield "`WATCHDOG`", WATCHDOG[backend.pings]
     yield "`REPLICAS`", _replicas(backend)
-    yield "read from the environment when imported", _listed(sorted(backend.environment), "nothing")
+    yield "import-time variables", _listed(sorted(backend.import_time_variables), "none")
 
 
 def _ready(backend: Backend) -> str:

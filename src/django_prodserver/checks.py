@@ -8,7 +8,7 @@ from typing import Any
 from django.core import checks
 from django.core.signals import setting_changed
 
-from django_prodserver.launch.resolve import resolve
+from django_prodserver.launch.resolve import resolve, warnings
 from django_prodserver.settings.findings import ConfigurationError, Finding
 from django_prodserver.settings.load import load
 
@@ -26,10 +26,11 @@ def _findings() -> list[Finding]:
     except ConfigurationError as error:
         return error.findings
     try:
-        resolve(configuration, configuration.processes, starting=False)
+        processes = resolve(configuration, configuration.processes, starting=False)
     except ConfigurationError as error:
         return error.findings
-    return []
+    # Every start runs the system checks, and Django prints these before it.
+    return warnings(processes)
 
 
 def _forget(**kwargs: Any) -> None:

@@ -282,7 +282,7 @@ def test_the_second_step_gives_a_task_that_hangs_back_to_the_broker(site: Site) 
     # Not earlier: SIGQUIT in the same moment as SIGTERM may leave Celery 5.7 hanging.
     run.wait_for("", "Stopping Pool")
 
-    assert run.end(signal.Signals[str(CeleryWorker.last_signal)]) == 0
+    assert run.end(signal.Signals[str(CeleryWorker.escalation_signal)]) == 0
 
     assert messages(site) == 1
     assert "task done" not in run.said("")

@@ -10,8 +10,7 @@ PRODUCTION_PROCESSES = {
 MESSAGE = """
 PRODUCTION_PROCESSES['web']['BACKEND'] is 'gunicron', which is no known backend. Did you mean
     'gunicorn'? Known: <backends>; or give the dotted path of a class.
-PRODUCTION_PROCESSES['worker'] has no 'APP'. Name the Celery app, such as
-    'myproject.celery.app'.
-PRODUCTION_PROCESSES['tidy']['ARGS'] has to begin with the name of a management command. Write
-    it as a list, such as ['clearsessions', '--verbosity=2'].
+PRODUCTION_PROCESSES['worker'] has no 'APP'. Name the Celery app, such as 'myproject.celery.app'.
+PRODUCTION_PROCESSES['tidy']['ARGS'] must begin with the name of a management command. Write it
+    as a list, such as ['clearsessions', '--verbosity=2'].
 """

@@ -3,6 +3,6 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web": {"BACKEND": "command"}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ARGS'] has to begin with the name of a management command. Write
-    it as a list, such as ['clearsessions', '--verbosity=2'].
+PRODUCTION_PROCESSES['web']['ARGS'] must begin with the name of a management command. Write it as
+    a list, such as ['clearsessions', '--verbosity=2'].
 """

@@ -3,6 +3,6 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web": {"BACKEND": "command", "ARGS": ["migrat"]}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ARGS'] names 'migrat', which is no management command. Did you
+PRODUCTION_PROCESSES['web']['ARGS'] names 'migrat', which is not a management command. Did you
     mean 'migrate'?
 """

@@ -3,6 +3,6 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": {"sleep": 3}}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ARGS'] has to be a command. Write it as a list of words, or as one
+PRODUCTION_PROCESSES['web']['ARGS'] must be a command. Write it as a list of words, or as one
     string for the shell.
 """

@@ -358,6 +358,15 @@ def test_silence_is_unhealthy(start: Runs, backend: str) -> None:
     assert run.end(SIGTERM) == 0
 
 
+def test_a_watchdog_that_may_hear_nothing_prevents_no_start(start: Runs) -> None:
+    run = start({"web": code("forever()", WATCHDOG=60)})
+    run.wait_for("system", "all 1 ready")
+
+    where = "PRODUCTION_PROCESSES['web']['WATCHDOG']"
+    assert f"(prodserver.W003) {where} is set, but it is not known" in run.stderr
+    assert run.end(SIGTERM) == 0
+
+
 def test_silence_before_it_is_ready_is_not(start: Runs) -> None:
     run = start({"web": code("held()\nnotify()\n" + PINGS, "NotifyingCode", WATCHDOG=2)})
     run.held("web.1")

@@ -66,7 +66,7 @@ def test_who_is_said_to_be_running_may_end(start: Runs) -> None:
 
 
 def test_the_second_step_is_enough(start: Runs) -> None:
-    run = start({"web": code(TWO_STEPS, "CodeWithLastSignal", STOP_TIMEOUT=3)})
+    run = start({"web": code(TWO_STEPS, "CodeWithEscalationSignal", STOP_TIMEOUT=3)})
     run.wait_for("web.1", "here")
 
     assert run.end(SIGTERM) == 0
@@ -77,7 +77,7 @@ def test_the_second_step_is_enough(start: Runs) -> None:
 
 
 def test_the_second_step_is_not_taken_if_the_first_is_enough(start: Runs) -> None:
-    run = start({"web": code("print('here'); forever()", "CodeWithLastSignal")})
+    run = start({"web": code("print('here'); forever()", "CodeWithEscalationSignal")})
     run.wait_for("web.1", "here")
 
     assert run.end(SIGTERM) == 0
@@ -98,7 +98,11 @@ def test_the_second_step_goes_to_the_leader_alone(start: Runs) -> None:
         beget(lambda: os.close(held_open) or grandchild())
     """
     run = start(
-        {"web": code(dedent(source) + dedent(TWO_STEPS), "CodeWithLastSignal", STOP_TIMEOUT=2)}
+        {
+            "web": code(
+                dedent(source) + dedent(TWO_STEPS), "CodeWithEscalationSignal", STOP_TIMEOUT=2
+            )
+        }
     )
     while not {"here", "grandchild here"} <= set(run.said("web.1")):
         assert run.read() is not None
@@ -110,7 +114,7 @@ def test_the_second_step_goes_to_the_leader_alone(start: Runs) -> None:
 
 def test_where_the_second_step_is_not_enough_either(start: Runs) -> None:
     source = TWO_STEPS.replace(" or os._exit(0)", "")
-    run = start({"web": code(source, "CodeWithLastSignal", STOP_TIMEOUT=2)})
+    run = start({"web": code(source, "CodeWithEscalationSignal", STOP_TIMEOUT=2)})
     run.wait_for("web.1", "here")
 
     assert run.end(SIGTERM) == 1

@@ -39,7 +39,7 @@ def test_its_short_name_is_known() -> None:
 @pytest.mark.parametrize(
     ("arguments", "finding"),
     [
-        ([], " has to be one address. Write '127.0.0.1:8000'."),
+        ([], " must be one address. Write '127.0.0.1:8000'."),
         ("127.0.0.1", ": '127.0.0.1' is not host:port."),
     ],
 )

@@ -1,8 +1,8 @@
-"""A class for each kind of software; nothing here imports the software before it is asked to."""
+"""A class for each kind of software. To import a backend does not import its software."""
 
 from __future__ import annotations
 
-# By their short names, in the order of the reference.
+# Class paths by short name, in the order of the reference.
 BUILT_IN = {
     name: f"django_prodserver.backends.{path}"
     for name, path in {

@@ -1,31 +1,52 @@
-"""Which WSGI or ASGI application a server is to serve, as `module:attribute`."""
+"""The project's WSGI or ASGI application, as `module:attribute`, and what its servers share."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from typing import ClassVar
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from django_prodserver.settings.wording import with_article
 
-from .base import Problem
+from .base import BaseServerBackend, Problem
+
+
+class ApplicationServer(BaseServerBackend):
+    """A server of the project's application, which comes last on its command line."""
+
+    # "wsgi" or "asgi".
+    interface: ClassVar[str]
+
+    @property
+    def application(self) -> str:
+        return wsgi() if self.interface == "wsgi" else asgi()
+
+    def prep_server_args(self) -> Sequence[str]:
+        return [*self.args, self.application]
+
+    def preload(self) -> None:
+        load(self.application)
+
+    def problems(self) -> Iterator[Problem]:
+        yield from problems(self.application)
 
 
 def wsgi() -> str:
-    """WSGI_APPLICATION; without it, `application` of `wsgi.py` beside the root URLconf."""
-    return _named("WSGI_APPLICATION") or _beside_the_urls("wsgi")
+    """WSGI_APPLICATION; without it, `application` in `wsgi.py` next to the root URLconf."""
+    return _named("WSGI_APPLICATION") or _next_to_the_urls("wsgi")
 
 
 def asgi() -> str:
-    """ASGI_APPLICATION; without it, `application` of `asgi.py` beside the WSGI one or the URLs."""
+    """ASGI_APPLICATION; else `application` in `asgi.py` next to the WSGI one or the URLconf."""
     named = _named("ASGI_APPLICATION")
     if not named and _named("WSGI_APPLICATION"):
         package = _named("WSGI_APPLICATION").partition(":")[0].rpartition(".")[0]
         return f"{package}.asgi:application" if package else "asgi:application"
-    return named or _beside_the_urls("asgi")
+    return named or _next_to_the_urls("asgi")
 
 
 def load(application: str) -> None:
@@ -35,10 +56,10 @@ def load(application: str) -> None:
 
 
 def problems(application: str) -> Iterator[Problem]:
-    """Look for the module, without importing it: this runs before every management command.
+    """Look for the module without importing it: this runs before every management command.
 
-    To import it starts monitoring agents in many projects, and keeps gunicorn from loading new
-    code at a reload. Where processes are forked, the preload imports it.
+    In many projects an import starts monitoring agents, and it would keep gunicorn from loading
+    new code at a reload. Where processes are forked, the preload imports it.
     """
     try:
         module = application.partition(":")[0]
@@ -51,9 +72,9 @@ def problems(application: str) -> Iterator[Problem]:
 
 
 def describe(error: BaseException) -> str:
-    """The error in one line, without what ends a sentence.
+    """The error in one line, without a full stop.
 
-    gunicorn puts whole tracebacks into messages; of those the last line is kept.
+    gunicorn puts whole tracebacks into its messages; only their last line is kept.
     """
     before, trace, after = str(error).partition("Traceback (most recent call last):")
     lines = [line for line in after.splitlines() if line.strip(" ]")]
@@ -68,6 +89,6 @@ def _named(setting: str) -> str:
     return ":".join(dotted.rsplit(".", 1))
 
 
-def _beside_the_urls(module: str) -> str:
+def _next_to_the_urls(module: str) -> str:
     package = settings.ROOT_URLCONF.rpartition(".")[0]
     return f"{package}.{module}:application" if package else f"{module}:application"

@@ -1,15 +1,29 @@
-"""What a backend is: how to start one kind of software, and what a supervisor must know of it."""
+"""What a backend is: how to start one kind of software, and what a supervisor has to know about it.
+
+This module is the public address for backends that other packages bring.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Optional, Union
 
-from django_prodserver.posix.notify import notify
+from django_prodserver.posix.notify import notify, watchdog_interval
 from django_prodserver.settings.findings import Finding
 
-# For a backend whose software has a hook: `notify()` says READY=1.
-__all__ = ["Address", "BaseServerBackend", "Problem", "notify"]
+from .parsers import PrintsOnly, by_argparse, by_click
+
+__all__ = [
+    "Address",
+    "BaseServerBackend",
+    "PrintsOnly",
+    "Problem",
+    "by_argparse",
+    "by_click",
+    "notify",
+    "watchdog_interval",
+]
 
 # What a backend finds wrong with its settings: `Problem("ARGS", "has to be one address.", hint)`.
 Problem = Finding
@@ -24,7 +38,7 @@ class Address(NamedTuple):
 
     @property
     def chosen_by_the_system(self) -> bool:
-        """Port 0: another one for everybody who asks."""
+        """Port 0: the kernel picks a free port for each socket."""
         return not isinstance(self.at, str) and self.at[1] == 0
 
     def __str__(self) -> str:
@@ -32,93 +46,111 @@ class Address(NamedTuple):
 
 
 class BaseServerBackend:
-    """Base class of all backends. A subclass has to define `start_server`, and nothing else.
+    """Base class of all backends. A subclass must define `start_server`; the rest is optional.
 
-    It is created with its entry of PRODUCTION_PROCESSES as keyword arguments (`ARGS`, `APP`, ...;
-    STOP_TIMEOUT and REPLICAS always among them), and started by
+    It is created with the keys of its entry in PRODUCTION_PROCESSES as keyword arguments (`ARGS`,
+    `APP`, ...; always with STOP_TIMEOUT and REPLICAS), and started by
     `backend.start_server(*backend.prep_server_args())`, in a process of its own.
     """
 
-    # Modules that must be importable -> what to `pip install` for it.
+    # Modules that must be importable -> what to `pip install` for each.
     requires: ClassVar[Mapping[str, str]] = {}
-    # The signal that asks the software to finish what it has in hand and end.
+    # Asks the software to finish its in-flight requests or running tasks, and to exit.
     stop_signal: str = "SIGTERM"
-    # That signal goes to the whole process group, not to the leader alone.
+    # The stop signal goes to the whole process group instead of the leader only.
     stop_group: bool = False
-    # A second step before SIGKILL, sent after 70 % of the stop timeout.
-    last_signal: Optional[str] = None
-    # It tells by itself when it is ready: READY=1 to NOTIFY_SOCKET.
+    # Sent before SIGKILL, after 70 % of the stop timeout.
+    escalation_signal: Optional[str] = None
+    # Exit statuses that mean success after a stop, besides 0 and death by the stop signal.
+    success_exit_statuses: ClassVar[frozenset[int]] = frozenset()
+    # The software sends READY=1 to NOTIFY_SOCKET when it is ready.
     notifies: bool = False
-    # It is ready once a connection to one of its `addresses` succeeds. With neither: once started.
+    # Ready once a connection to one of its `addresses` succeeds. With neither: once started.
     connects: bool = False
-    # It sends WATCHDOG=1 there, at least every WATCHDOG_USEC microseconds, if that is set.
-    pings: bool = False
-    # Exit statuses that mean success after the stop signal, beside 0 and death by that signal.
-    success: ClassVar[frozenset[int]] = frozenset()
-    # Signals to the supervisor that the software gives a meaning to: SIGUSR1, SIGUSR2.
+    # Whether it sends WATCHDOG=1 there, at least every WATCHDOG_USEC microseconds if that is set:
+    # True, False if it never does, None if that is not known.
+    pings: Optional[bool] = None
+    # Signals that the supervisor passes on, of SIGUSR1 and SIGUSR2.
     forwards: ClassVar[frozenset[str]] = frozenset()
     # Environment variables that the software reads when it is imported.
-    environment: ClassVar[frozenset[str]] = frozenset()
-    # Django imports it with INSTALLED_APPS: by now it has read them.
+    import_time_variables: ClassVar[frozenset[str]] = frozenset()
+    # Django imports the software with INSTALLED_APPS, before any `preload`.
     is_an_app: ClassVar[bool] = False
-    # Two of it at once would do everything twice.
+    # Two instances would do all work twice.
     singleton: ClassVar[bool] = False
 
-    # `web.1` where a supervisor runs it; None where it is the manage.py process itself.
+    # `web.1` under a supervisor; None where this is the manage.py process itself.
     instance: Optional[str] = None
 
     def __init__(self, **config: Any) -> None:
         self.config = config
         self.args = arguments(config.get("ARGS", {}))
+        self.env: Mapping[str, str] = config.get("ENV", {})
 
     def prep_server_args(self) -> Sequence[str]:
-        """The arguments for `start_server`, as its own command line has them."""
+        """The arguments for `start_server`, as the software's own command line takes them."""
         return self.args
 
     def start_server(self, *args: str) -> None:
-        """Run the software until it ends, as its own command line would with these arguments."""
+        """Run the software until it exits, as its own command line does with these arguments."""
         raise NotImplementedError
 
     def preload(self) -> None:
-        """Import what `start_server` will need, so that forked processes share it."""
+        """Import what `start_server` needs, so that forked processes share its memory."""
 
     def problems(self) -> Iterator[Problem]:
-        """Find what would keep it from starting. May import the project, must change nothing."""
+        """Find what would keep it from starting. May import the project; must change nothing."""
         yield from ()
 
     def parse(self) -> object:
-        """Let the software's own parser read the arguments; what it makes of them is its own.
+        """Let the software's own parser read the arguments; the type of the result is its own.
 
-        Raises ValueError with its words where they are wrong, and PrintsOnly for `--help` and the
-        like. May import the software, must change nothing.
+        Raises ValueError with the parser's message where they are wrong, and PrintsOnly for
+        `--help` and the like. May import the software; must change nothing.
         """
         return None
 
     def addresses(self) -> Sequence[Address]:
-        """Where it will listen. Raises as `parse` does."""
+        """Where it will listen. Raises what `parse` raises."""
         return ()
 
-    def graceful_limit(self, spare: int = 2) -> int:
-        """How long work in hand may take once it is to stop, in whole seconds, 1 at least.
+    def recycles(self) -> bool:
+        """Whether its own options make it exit with 0 after some work, to be restarted.
 
-        It ends before the patience of the supervisor does: STOP_TIMEOUT less what is `spare`.
+        The supervisor asks before it starts anything. False where ARGS are wrong.
+        """
+        try:
+            options = self.parse()
+        except (PrintsOnly, ValueError):
+            return False
+        return self.recycles_with(options)
+
+    def recycles_with(self, options: Any) -> bool:
+        """Answer `recycles` for what `parse` has returned."""
+        return False
+
+    def graceful_limit(self, spare: int = 2) -> int:
+        """Seconds for in-flight requests or running tasks after the stop signal, at least 1.
+
+        That is `spare` less than STOP_TIMEOUT: the software's own limit ends before SIGKILL.
         """
         return max(1, int(self.config["STOP_TIMEOUT"]) - spare)
 
-    def recycles(self) -> bool:
-        """Whether, by its own options, it ends with 0 after some work, to be started anew.
+    def skip_checks(self) -> Sequence[str]:
+        """Django's option `--skip-checks` under a supervisor, which has run the checks for all."""
+        return [] if self.instance is None else ["--skip-checks"]
 
-        Asked in the supervisor before anything starts; False on wrong ARGS.
-        """
-        return False
+    def environ(self) -> Mapping[str, str]:
+        """The environment that the process will have: the current one and its ENV."""
+        return {**os.environ, **self.env}
 
 
 def arguments(args: Union[str, Sequence[str], Mapping[str, Any]]) -> list[str]:
     """ARGS as a command line.
 
-    A string is one argument, a list is taken as it is. In a mapping `{"bind": "x"}` becomes
-    `--bind=x`, a one-letter key `-b x`; True and None give the bare flag, False leaves it out, a
-    list repeats the option.
+    A string is one argument; a list is taken as it is. In a mapping `{"bind": "x"}` becomes
+    `--bind=x`, and a one-letter key `-b x`; True and None give the bare flag, False omits it, and
+    a list repeats the option.
     """
     if isinstance(args, str):
         return [args]

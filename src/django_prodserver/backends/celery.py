@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from copy import copy
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -14,8 +11,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from .application import describe
 from .base import Address, BaseServerBackend, Problem
-from .hooks import celery as celery_hooks
-from .parsers import by_click, meant
+from .parsers import by_click, refusal
 
 
 class CeleryBackend(BaseServerBackend):
@@ -24,85 +20,56 @@ class CeleryBackend(BaseServerBackend):
     requires: ClassVar[Mapping[str, str]] = {"celery": "celery"}
     notifies = True
     pings = True
-    environment = frozenset({"REMAP_SIGTERM"})
+    import_time_variables = frozenset({"REMAP_SIGTERM"})
     command: ClassVar[str]
-    # Where settings such as `_pool=solo` among ARGS belong.
+    # The prefix of settings among ARGS: with "worker", `_pool=solo` means `worker_pool=solo`.
     namespace: ClassVar[str] = "celery"
-    # Its own module, and what that imports only when it runs.
-    modules: ClassVar[Sequence[str]]
 
     def prep_server_args(self) -> Sequence[str]:
-        # The supervisor has run the system checks; they are for every process the same.
-        checked = [] if self.instance is None else ["--skip-checks"]
-        return ["-A", self.config["APP"], *checked, self.command, *self.args]
+        return ["-A", self.config["APP"], *self.skip_checks(), self.command, *self.args]
 
     def start_server(self, *args: str) -> None:
-        from celery import maybe_patch_concurrency
+        from .hooks import celery as hooks
 
-        celery_hooks.read_environment_again()
-        maybe_patch_concurrency(["celery", *args])
-        with celery_hooks.without_terminal_toolkits():
-            from celery.bin.celery import celery
-
-        self.announce_ready()
-        celery.main(args=list(args), prog_name="celery", auto_envvar_prefix="CELERY")
-
-    def announce_ready(self) -> None:
-        """Hook into what tells that this command is ready."""
-        raise NotImplementedError
+        hooks.run(args, self.command, supervised=self.instance is not None)
 
     def preload(self) -> None:
-        with celery_hooks.without_terminal_toolkits():
-            for module in ("celery.bin.celery", *self.modules):
-                importlib.import_module(module)
+        from .hooks import celery as hooks
+
+        hooks.preload(self.command)
         autodiscover_modules("tasks")
-        app = _find_app(self.config["APP"])
-        app.finalize()
-        app.connection_for_read().get_transport_cls()  # Imported, not connected.
-
-    def parse(self) -> Any:
-        app = _find_app(self.config["APP"])
-        env: Mapping[str, str] = self.config.get("ENV", {})
-        return by_click(
-            self._click_command(app),
-            self.args,
-            f"celery {self.command}",
-            env,
-            partial(self._read_further, app),
-            auto_envvar_prefix=f"CELERY_{self.command.upper()}",
-            obj=SimpleNamespace(app=app),
-        )
-
-    def _click_command(self, app: Any) -> Any:
-        """The command with the options that the app adds; Celery would add them for good."""
-        with celery_hooks.without_terminal_toolkits():
-            module = importlib.import_module(self.modules[0])
-        command = copy(getattr(module, self.command))
-        for kind in (self.command, "preload"):
-            command.params = [*command.params, *app.user_options.get(kind, ())]
-        return command
-
-    def _read_further(self, app: Any, parsed: Any) -> None:
-        """Settings of Celery, such as `worker_prefetch_multiplier=4`: the command reads these."""
-        try:
-            app.loader.cmdline_config_parser(parsed.args, namespace=self.namespace)
-        except (KeyError, ValueError) as error:
-            parsed.fail(f"Unable to parse extra configuration from command line. Reason: {error}")
+        hooks.finalize(self.config["APP"])
 
     def problems(self) -> Iterator[Problem]:
+        from .hooks import celery as hooks
+
         hint = "Name the Celery app, such as 'myproject.celery.app'."
         if "APP" not in self.config:
             yield Problem("", "has no 'APP'.", hint, id="E008")
             return
         app = self.config["APP"]
         try:
-            found = _find_app(app)
+            found = hooks.find_app(app)
         except Exception as error:
             message = f"is {app!r}, which cannot be imported: {describe(error)}."
             yield Problem("APP", message, hint, id="E008")
         else:
-            if not hasattr(found, "finalize"):  # It may be a proxy.
-                yield Problem("APP", f"is {app!r}, which is no Celery app.", hint, id="E008")
+            if not hooks.is_app(found):
+                yield Problem("APP", f"is {app!r}, which is not a Celery app.", hint, id="E008")
+
+    def parse(self) -> Any:
+        from .hooks import celery as hooks
+
+        app = hooks.find_app(self.config["APP"])
+        return by_click(
+            hooks.click_command(app, self.command),
+            self.args,
+            f"celery {self.command}",
+            self.env,
+            partial(hooks.parse_settings, app, self.namespace),
+            auto_envvar_prefix=f"CELERY_{self.command.upper()}",
+            obj=SimpleNamespace(app=app),
+        )
 
 
 class CeleryWorker(CeleryBackend):
@@ -110,20 +77,10 @@ class CeleryWorker(CeleryBackend):
 
     command = "worker"
     namespace = "worker"
-    modules = (
-        "celery.bin.worker",
-        "celery.apps.worker",
-        "celery.concurrency.prefork",
-        "celery.worker.consumer.consumer",
-        "celery.worker.loops",
-        "celery.events.receiver",
-        "billiard.sharedctypes",
-        "billiard.synchronize",
-    )
-    # What is in hand has not ended: give back to the broker what it may be given back (acks_late),
-    # and end. Celery 5.5 and later; before, it is heeded no more once a warm shutdown has begun.
-    last_signal = "SIGQUIT"
-    success = frozenset({1})  # After SIGINT.
+    # A cold shutdown: it cancels running tasks, and returns those with acks_late to the broker.
+    # Celery before 5.5 ignores this signal once a warm shutdown has begun.
+    escalation_signal = "SIGQUIT"
+    success_exit_statuses = frozenset({1})  # After SIGINT.
     forwards = frozenset({"SIGUSR1"})  # Print the stacks of all threads.
 
     def prep_server_args(self) -> Sequence[str]:
@@ -132,19 +89,12 @@ class CeleryWorker(CeleryBackend):
             return args
         return [*args, f"--hostname={self.instance}@%h"]
 
-    def announce_ready(self) -> None:
-        celery_hooks.announce_worker(supervised=self.instance is not None)
-
 
 class CeleryBeat(CeleryBackend):
-    """`celery beat`; one of it, because each sends every task."""
+    """`celery beat`; two of it would send every task twice."""
 
     command = "beat"
-    modules = ("celery.bin.beat", "celery.apps.beat", "celery.app.routes")
     singleton = True
-
-    def announce_ready(self) -> None:
-        celery_hooks.announce_beat()
 
 
 class CeleryFlower(CeleryBackend):
@@ -153,30 +103,19 @@ class CeleryFlower(CeleryBackend):
     requires: ClassVar[Mapping[str, str]] = {"celery": "celery", "flower": "flower"}
     pings = False
     command = "flower"
-    modules = ("flower.command",)
-
-    def announce_ready(self) -> None:
-        celery_hooks.announce_flower()
 
     def parse(self) -> Any:
-        words = super().parse()["tornado_argv"]
-        from .hooks import flower as flower_hooks
+        from .hooks import flower as hooks
 
+        words = super().parse()["tornado_argv"]
         try:
-            return flower_hooks.parse(words, {**os.environ, **self.config.get("ENV", {})})
+            return hooks.parse(words, self.environ())
         except ValueError as error:
-            complaint = f"celery flower: {error}"
-            raise ValueError(f"{complaint}{meant(complaint, flower_hooks.names())}") from None
+            raise refusal(f"celery flower: {error}", hooks.names()) from None
 
     def addresses(self) -> Sequence[Address]:
         options = self.parse()
         return [Address(options.unix_socket or (options.address or "0.0.0.0", options.port))]
-
-
-def _find_app(app: str) -> Any:
-    from celery.app.utils import find_app
-
-    return find_app(app)
 
 
 def _has_option(args: Sequence[str], short: str, long: str) -> bool:

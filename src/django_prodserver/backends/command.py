@@ -1,4 +1,4 @@
-"""Any management command of the project, and any command of the operating system."""
+"""Any management command of the project, and any program of the operating system."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ import signal
 import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
+from types import ModuleType
 from typing import Any, ClassVar
 
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
-from django_prodserver.settings.convert import did_you_mean
+from django_prodserver.settings.wording import did_you_mean
 
 from .base import BaseServerBackend, Problem
 from .parsers import by_argparse
 
-# As shells have it: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html
+# Exit statuses of a shell: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 
 
 class ManagementCommand(BaseServerBackend):
-    """ARGS is a list: the name of the command, and what follows it on the command line."""
+    """ARGS is a list: the name of the command and its arguments."""
 
     def start_server(self, *args: str) -> None:
         run_command(load_command(args[0]), *args)
@@ -33,40 +34,38 @@ class ManagementCommand(BaseServerBackend):
     def preload(self) -> None:
         load_command(self.args[0])
 
-    def parse(self) -> Namespace:
-        return parse_command(*self.args)
-
     def problems(self) -> Iterator[Problem]:
         words = self.config.get("ARGS")
         if not words or isinstance(words, Mapping) or (isinstance(words, str) and " " in words):
             hint = "Write it as a list, such as ['clearsessions', '--verbosity=2']."
-            yield Problem("ARGS", "has to begin with the name of a management command.", hint)
+            yield Problem("ARGS", "must begin with the name of a management command.", hint)
         elif self.args[0] not in get_commands():
-            message = f"names {self.args[0]!r}, which is no management command."
+            message = f"names {self.args[0]!r}, which is not a management command."
             yield Problem("ARGS", message, did_you_mean(self.args[0], get_commands()).strip())
+
+    def parse(self) -> Namespace:
+        return parse_command(*self.args)
 
 
 class CommandBackend(BaseServerBackend):
     """Software that is started by a management command of its own; ARGS are its options."""
 
     command: ClassVar[str]
-    # What brings the command, and what to do where it is missing: a sentence.
+    # A sentence that says how to install the command.
     comes_with: ClassVar[str]
-    # Options that a supervised process needs. The last one counts, so ARGS can say otherwise.
+    # Options for every process. The last value of an option counts, so ARGS can override these.
     defaults: ClassVar[Sequence[str]] = ()
 
     def prep_server_args(self) -> Sequence[str]:
-        # The supervisor has run the system checks; they are for every process the same.
-        checked = [] if self.instance is None else ["--skip-checks"]
-        return [self.command, *self.defaults, *checked, *self.args]
+        return [self.command, *self.defaults, *self.skip_checks(), *self.args]
 
     def start_server(self, *args: str) -> None:
         command = load_command(args[0])
         self.announce_ready(sys.modules[type(command).__module__])
         run_command(command, *args)
 
-    def announce_ready(self, module: Any) -> None:
-        """Hook into the software, so that it tells when it is ready; `module` is the command's."""
+    def announce_ready(self, module: ModuleType) -> None:
+        """Make the software send READY=1 when it is ready; `module` is that of the command."""
 
     def preload(self) -> None:
         load_command(self.command)
@@ -83,8 +82,8 @@ class CommandBackend(BaseServerBackend):
 class ShellCommand(BaseServerBackend):
     """ARGS is a list, run without a shell, or a string, run by `sh -c`.
 
-    A shell does not pass a signal on to what it runs, so with a string the whole process group
-    gets the stop signal.
+    A shell does not forward signals to the programs that it runs, so with a string the stop signal
+    goes to the whole process group.
     """
 
     def __init__(self, **config: Any) -> None:
@@ -95,7 +94,7 @@ class ShellCommand(BaseServerBackend):
         return ["sh", "-c", *self.args] if self.stop_group else self.args
 
     def start_server(self, *args: str) -> None:
-        # Python ignores these; a program it turns into would inherit that (signal(7)).
+        # Python ignores these signals, and a program inherits that across an exec (signal(7)).
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         try:
@@ -108,19 +107,19 @@ class ShellCommand(BaseServerBackend):
         words = self.config.get("ARGS")
         if not isinstance(words, (list, tuple, str)) or not (words and self.args[0].strip()):
             hint = "Write it as a list of words, or as one string for the shell."
-            yield Problem("ARGS", "has to be a command.", hint)
+            yield Problem("ARGS", "must be a command.", hint)
         elif any("\0" in word for word in self.args):
             yield Problem("ARGS", "has a null character in it.")
-        elif not self.stop_group and shutil.which(self.args[0], path=self._path()) is None:
+        elif not self.stop_group and not self._is_on_the_path():
             message = f"names {self.args[0]!r}, which is no program on the PATH."
-            hint = "Install it, or give its whole path."
+            hint = "Install it, or give its full path."
             if " " in self.args[0]:
                 hint = "Write each word as an item of its own, or all as one string for the shell."
             yield Problem("ARGS", message, hint)
 
-    def _path(self) -> str:
-        env = self.config.get("ENV", {})
-        return str(env.get("PATH", os.environ.get("PATH", os.defpath)))
+    def _is_on_the_path(self) -> bool:
+        path = self.environ().get("PATH", os.defpath)
+        return shutil.which(self.args[0], path=path) is not None
 
 
 def load_command(name: str) -> BaseCommand:
@@ -130,7 +129,7 @@ def load_command(name: str) -> BaseCommand:
 
 
 def parse_command(name: str, *args: str) -> Namespace:
-    """What the command's own parser makes of its arguments. Raises ValueError and PrintsOnly."""
+    """Let the command's own parser read its arguments. Raises ValueError and PrintsOnly."""
     parser = load_command(name).create_parser("manage.py", name)
     return by_argparse(parser, args, name)
 

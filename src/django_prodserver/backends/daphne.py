@@ -3,49 +3,39 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from typing import ClassVar, Optional
 
-from . import application
-from .base import Address, BaseServerBackend, Problem
+from .application import ApplicationServer
+from .base import Address
 from .parsers import by_argparse
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8000
 
 
-class DaphneServer(BaseServerBackend):
+class DaphneServer(ApplicationServer):
     """ARGS are those of `daphne`."""
 
     requires: ClassVar[Mapping[str, str]] = {"daphne": "daphne"}
     notifies = True
-
-    def prep_server_args(self) -> Sequence[str]:
-        return [*self.args, application.asgi()]
+    pings = False
+    interface = "asgi"
 
     def start_server(self, *args: str) -> None:
-        from .hooks import daphne as daphne_hooks
+        from .hooks import daphne as hooks
 
-        daphne_hooks.main(args, limit=self.graceful_limit())
+        hooks.run(args, limit=self.graceful_limit())
 
     def preload(self) -> None:
-        # Not daphne.server, which installs Twisted's reactor: its event loop would be everybody's.
-        for module in (
-            "daphne.http_protocol",
-            "daphne.ws_protocol",
-            "twisted.internet.asyncioreactor",
-            "twisted.internet.endpoints",
-        ):
-            import_module(module)
-        application.load(application.asgi())
+        from .hooks import daphne as hooks
 
-    def problems(self) -> Iterator[Problem]:
-        yield from application.problems(application.asgi())
+        hooks.preload()
+        super().preload()
 
     def parse(self) -> Namespace:
-        from .hooks.daphne_parser import parser
+        from .hooks import daphne as hooks
 
-        return by_argparse(parser(), self.prep_server_args(), "daphne")
+        return by_argparse(hooks.parser(), self.prep_server_args(), "daphne")
 
     def addresses(self) -> Sequence[Address]:
         options = self.parse()
@@ -62,7 +52,7 @@ class DaphneServer(BaseServerBackend):
 
 
 def _endpoint(description: str) -> Optional[Address]:
-    """Where an endpoint of Twisted listens, as far as it is one of TCP, TLS or a Unix socket.
+    """Where an endpoint of Twisted listens; None if it is not TCP, TLS or a Unix socket.
 
     https://docs.twisted.org/en/stable/core/howto/endpoints.html#servers
     """

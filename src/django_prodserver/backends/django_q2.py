@@ -2,49 +2,32 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
+from types import ModuleType
 from typing import Any, ClassVar
 
-from django_prodserver.posix import notify
-
 from .command import CommandBackend
-from .parsers import PrintsOnly
 
 
 class DjangoQ2Worker(CommandBackend):
     """ARGS are those of `manage.py qcluster`.
 
-    The command returns as soon as the cluster is started. What keeps the process alive is that
-    multiprocessing, at its exit, joins the sentinel: the child that has forked all others.
+    The command returns as soon as the cluster has started. The process lives on because
+    multiprocessing joins the sentinel at exit: the child that has forked all the others.
     """
 
     requires: ClassVar[Mapping[str, str]] = {"django_q": "django-q2"}
     command = "qcluster"
     comes_with = "Add 'django_q' to INSTALLED_APPS."
     notifies = True
-    environment = frozenset({"Q_CLUSTER_NAME"})
+    pings = False
+    import_time_variables = frozenset({"Q_CLUSTER_NAME"})
     is_an_app = True
 
-    def announce_ready(self, module: Any) -> None:
-        from .hooks import multiprocessing
+    def announce_ready(self, module: ModuleType) -> None:
+        from .hooks import django_q2 as hooks
 
-        if self.instance is not None:
-            # The sentinel, and the workers, the monitor and the pusher below it.
-            multiprocessing.die_with(os.getpid(), generations=2)
+        hooks.announce(module, supervised=self.instance is not None)
 
-        class Cluster(module.Cluster):  # type: ignore[misc]
-            def start(self) -> Any:
-                pid = super().start()
-                if self.is_running:  # It returns as well when it is stopped meanwhile.
-                    notify.notify()
-                return pid
-
-        module.Cluster = Cluster
-
-    def recycles(self) -> bool:
-        try:
-            options = self.parse()
-        except (PrintsOnly, ValueError):
-            return False
+    def recycles_with(self, options: Any) -> bool:
         return bool(options.run_once)

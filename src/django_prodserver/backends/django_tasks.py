@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
-from django_prodserver.posix import notify
-
 from .command import CommandBackend
-from .parsers import PrintsOnly
 
 
 class DjangoTasksWorker(CommandBackend):
     """ARGS are those of `manage.py db_worker`.
 
-    It comes with django-tasks up to 0.11, and with django-tasks-db since, where the tasks
-    themselves may be those of Django 6.
+    django-tasks has that command up to 0.11; since then django-tasks-db has it, also for the tasks
+    of Django 6.
     """
 
     command = "db_worker"
@@ -22,23 +20,15 @@ class DjangoTasksWorker(CommandBackend):
         "pip install django-tasks-db and add 'django_tasks_db' to INSTALLED_APPS (up to "
         "django-tasks 0.11: add 'django_tasks.backends.database')."
     )
-    # It reloads itself under DEBUG by re-executing sys.argv.
+    # With DEBUG it would watch the code, and re-execute sys.argv on changes.
     defaults = ("--no-reload",)
     notifies = True
+    pings = False
 
-    def announce_ready(self, module: Any) -> None:
-        """When it begins to look for tasks: it has no hook."""
+    def announce_ready(self, module: ModuleType) -> None:
+        from .hooks import django_tasks as hooks
 
-        class Worker(module.Worker):  # type: ignore[misc]
-            def run(self) -> None:
-                notify.notify()
-                super().run()
+        hooks.announce(module)
 
-        module.Worker = Worker
-
-    def recycles(self) -> bool:
-        try:
-            options = self.parse()
-        except (PrintsOnly, ValueError):
-            return False
+    def recycles_with(self, options: Any) -> bool:
         return options.batch or options.max_tasks is not None

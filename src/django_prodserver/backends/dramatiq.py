@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from importlib import import_module
+from types import ModuleType
 from typing import Any, ClassVar
 
 from django.core.management.base import OutputWrapper
@@ -15,30 +15,34 @@ from .command import CommandBackend, load_command
 class DramatiqWorker(CommandBackend):
     """ARGS are those of `manage.py rundramatiq`.
 
-    That command becomes the program `dramatiq`, which would import the project anew; here it runs
-    dramatiq in this process, and the worker processes are forked from what is loaded already.
+    That command executes the program `dramatiq`, which would import the project again. Here it
+    runs dramatiq in this process, and worker processes are forked from what is already loaded.
     """
 
     requires: ClassVar[Mapping[str, str]] = {"django_dramatiq": "django-dramatiq"}
     command = "rundramatiq"
     comes_with = "Add 'django_dramatiq' to INSTALLED_APPS."
     notifies = True
-    environment = frozenset({"DRAMATIQ_NPROCS", "DRAMATIQ_NTHREADS"})
+    pings = False
+    import_time_variables = frozenset({"DRAMATIQ_NPROCS", "DRAMATIQ_NTHREADS"})
 
     def prep_server_args(self) -> Sequence[str]:
         command, *args = super().prep_server_args()
         if self.instance is None:
             return [command, *args]
-        # dramatiq's own is ten minutes. It needs up to three seconds besides, because it looks up
-        # once a second: at the signal, at the end of its consumers, and at that of its log.
+        # Its default is ten minutes. On top of the limit a stop takes it up to three seconds: it
+        # polls once a second for the signal, for the end of its consumers and for that of its log.
         limit = self.graceful_limit(spare=4)
         return [command, f"--worker-shutdown-timeout={limit * 1000}", *args]
 
-    def announce_ready(self, module: Any) -> None:
-        module.os = import_module(".hooks.dramatiq", __package__).OperatingSystem()
+    def announce_ready(self, module: ModuleType) -> None:
+        from .hooks import dramatiq as hooks
+
+        hooks.run_in_this_process(module)
 
     def preload(self) -> None:
-        import_module(".hooks.dramatiq", __package__)
+        from .hooks import dramatiq  # noqa: F401
+
         command: Any = load_command(self.command)
         command.stdout = OutputWrapper(io.StringIO())
         command.discover_tasks_modules()

@@ -2,74 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from . import application
-from .base import Address, BaseServerBackend, Problem
+from .application import ApplicationServer
+from .base import Address
 from .parsers import by_click
 
-# Its command line's own prefix of environment variables, read when it parses.
-PREFIX = "GRANIAN"
 
-
-class GranianASGIServer(BaseServerBackend):
+class GranianASGIServer(ApplicationServer):
     """ARGS are those of `granian`; the environment variables GRANIAN_* count as usual."""
 
     requires: ClassVar[Mapping[str, str]] = {"granian": "granian"}
-    # Its log says "Started worker" before the socket listens, which is after all is loaded.
+    # Its log says "Started worker" before the socket listens, but after everything is loaded.
     connects = True
+    pings = False
     interface = "asgi"
 
     def prep_server_args(self) -> Sequence[str]:
-        # Without a limit it waits for ever for requests in hand; half an hour is its longest. The
-        # last one counts, so ARGS can say otherwise.
+        # Without a limit it waits forever for in-flight requests; half an hour is the longest that
+        # it accepts. The last value of an option counts, so ARGS can override these.
         limit = min(1800, self.graceful_limit())
         defaults = [f"--workers-kill-timeout={limit}", f"--interface={self.interface}"]
-        return [*defaults, *self.args, self._application()]
+        return [*defaults, *super().prep_server_args()]
 
     def start_server(self, *args: str) -> None:
-        from .hooks import granian as granian_hooks
+        from .hooks import granian as hooks
 
-        with granian_hooks.hooked():
-            main = granian_hooks.command_line.cli.main
-            main(args=list(args), prog_name="granian", auto_envvar_prefix=PREFIX)
+        hooks.run(args)
 
     def preload(self) -> None:
-        import_module(".hooks.granian", __package__)
-        import_module("granian._loops")
-        application.load(self._application())
+        from .hooks import granian as hooks
 
-    def problems(self) -> Iterator[Problem]:
-        yield from application.problems(self._application())
+        hooks.preload()
+        super().preload()
 
     def parse(self) -> dict[str, Any]:
-        command = import_module("granian.cli").cli
-        env = self.config.get("ENV", {})
-        args = self.prep_server_args()
-        return by_click(command, args, "granian", env, auto_envvar_prefix=PREFIX)
+        from .hooks import granian as hooks
+
+        command, args = hooks.command_line.cli, self.prep_server_args()
+        return by_click(command, args, "granian", self.env, auto_envvar_prefix=hooks.PREFIX)
 
     def addresses(self) -> Sequence[Address]:
         options = self.parse()
-        if options["uds"] is not None:
-            found = [Address(str(options["uds"]))]
-        else:
-            found = [Address((options["host"], options["port"]), shared=True)]
+        at = str(options["uds"]) if options["uds"] else (options["host"], options["port"])
+        found = [Address(at, shared=not options["uds"])]
         if options.get("metrics_enabled"):
-            found.append(
-                Address((options["metrics_address"], options["metrics_port"]), shared=True)
-            )
+            metrics = (options["metrics_address"], options["metrics_port"])
+            found.append(Address(metrics, shared=True))
         return found
-
-    def _application(self) -> str:
-        return application.asgi()
 
 
 class GranianWSGIServer(GranianASGIServer):
     """The same for the WSGI application, in a pool of threads."""
 
     interface = "wsgi"
-
-    def _application(self) -> str:
-        return application.wsgi()

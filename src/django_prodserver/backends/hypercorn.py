@@ -3,52 +3,50 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib import import_module
 from typing import Any, ClassVar
 
-from . import application
-from .base import Address, BaseServerBackend, Problem
-from .parsers import PrintsOnly, options_in_help, quietly
+from .application import ApplicationServer
+from .base import Address
+from .parsers import options_in_help, quietly
 
 DEFAULT_PORT = 8000
 
 
-class HypercornServer(BaseServerBackend):
+class HypercornServer(ApplicationServer):
     """ARGS are those of `hypercorn`; with `--config` the configuration file counts as usual."""
 
     requires: ClassVar[Mapping[str, str]] = {"hypercorn": "hypercorn"}
     notifies = True
+    pings = False
+    interface = "asgi"
 
     def prep_server_args(self) -> Sequence[str]:
-        return [*self.args, self._application()]
+        return [*self.args, f"{self.interface}:{self.application}"]
 
     def start_server(self, *args: str) -> None:
-        from .hooks import hypercorn as hypercorn_hooks
+        from .hooks import hypercorn as hooks
 
-        # Its own limit for requests in hand, 3 s, is far below what the supervisor grants.
-        limit = self.graceful_limit()
-        sys.exit(hypercorn_hooks.main(args, graceful_timeout=limit))
+        # Its default for in-flight requests, 3 s, is far less than STOP_TIMEOUT allows.
+        sys.exit(hooks.run(args, graceful_timeout=self.graceful_limit()))
 
     def preload(self) -> None:
-        import_module(".hooks.hypercorn", __package__).load(self.parse())
-        application.load(self._application().partition(":")[2])
+        from .hooks import hypercorn as hooks
 
-    def problems(self) -> Iterator[Problem]:
-        yield from application.problems(self._application().partition(":")[2])
+        hooks.preload(self.parse())
+        super().preload()
 
     def parse(self) -> Any:
-        """Its configuration: of the arguments and the configuration file."""
-        from .hooks import hypercorn as hypercorn_hooks
+        """Its configuration: from the arguments and the configuration file."""
+        from .hooks import hypercorn as hooks
 
-        print_help = partial(hypercorn_hooks.configuration, ["--help"])
+        print_help = partial(hooks.configuration, ["--help"])
         with quietly("hypercorn", partial(options_in_help, print_help)):
-            config = hypercorn_hooks.configuration(self.prep_server_args())
-        if config.worker_class not in hypercorn_hooks.WORKER_CLASSES:
-            known = ", ".join(hypercorn_hooks.WORKER_CLASSES)
-            complaint = f"hypercorn: there is no worker class {config.worker_class!r}"
-            raise ValueError(f"{complaint}. Known: {known}")
+            config = hooks.configuration(self.prep_server_args())
+        if config.worker_class not in hooks.WORKER_CLASSES:
+            message = f"hypercorn: there is no worker class {config.worker_class!r}"
+            raise ValueError(f"{message}. Known: {', '.join(hooks.WORKER_CLASSES)}")
         return config
 
     def addresses(self) -> Sequence[Address]:
@@ -58,23 +56,15 @@ class HypercornServer(BaseServerBackend):
         shared = config.workers > 1
         return [_address(bind, shared) for bind in binds if not bind.startswith("fd://")]
 
-    def recycles(self) -> bool:
-        try:
-            config = self.parse()
-        except (PrintsOnly, ValueError):
-            return False
-        # Workers are replaced by the process that has started them.
-        return bool(config.workers == 0 and config.max_requests is not None)
-
-    def _application(self) -> str:
-        return f"asgi:{application.asgi()}"
+    def recycles_with(self, options: Any) -> bool:
+        # Workers are replaced by their parent process; with 0 of them there is none.
+        return bool(options.workers == 0 and options.max_requests is not None)
 
 
 class HypercornWSGIServer(HypercornServer):
     """The same for the WSGI application, in a pool of threads."""
 
-    def _application(self) -> str:
-        return f"wsgi:{application.wsgi()}"
+    interface = "wsgi"
 
 
 def _address(bind: str, shared: bool) -> Address:

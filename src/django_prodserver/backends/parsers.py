@@ -1,4 +1,4 @@
-"""What the software's own command-line parser says of its arguments, before anything starts."""
+"""The software's own command-line parser reads its arguments, before anything starts."""
 
 from __future__ import annotations
 
@@ -13,62 +13,77 @@ from typing import Any, Callable
 
 from django.core.management.base import CommandError
 
-from django_prodserver.settings.convert import nearest
+from django_prodserver.settings.wording import nearest
 
 _OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
 
 
 class PrintsOnly(Exception):
-    """With these arguments the software prints something and ends: `--help`, `--version`."""
+    """With these arguments the software prints something and exits: `--help`, `--version`."""
 
     def __init__(self, program: str) -> None:
-        super().__init__(f"{program} would only print something and end")
+        super().__init__(f"{program} would only print something and exit")
+
+
+def refusal(message: str, options: Iterable[str]) -> ValueError:
+    """What the software says of its arguments, with the nearest of its options.
+
+    `. Did you mean '--workers'?` is added where the message has an option that is unknown.
+    """
+    known = [option for option in options if option.startswith("--")]
+    for word in _OPTION.findall(message):
+        near = nearest(word, known, alike=0.7)
+        if word not in known and near is not None:
+            stop = "" if message.endswith(".") else "."
+            return ValueError(f"{message}{stop} Did you mean {near!r}?")
+    return ValueError(message)
 
 
 def _no_options() -> Iterable[str]:
     return ()
 
 
-def _nothing(parsed: object) -> None: ...
-
-
 @contextmanager
 def quietly(program: str, options: Callable[[], Iterable[str]] = _no_options) -> Iterator[None]:
-    """Turn a command-line parser that prints its complaint and exits into a ValueError with it.
+    """For a parser that prints a message and exits: raise a ValueError with the message instead.
 
-    Where the complaint is of an option that is unknown, the nearest of `options` is named. Raises
-    PrintsOnly where it was no complaint.
+    Raises PrintsOnly if the parser exits with 0.
     """
-    said = io.StringIO()
+    output = io.StringIO()
     try:
-        with redirect_stderr(said), redirect_stdout(said):
+        with redirect_stderr(output), redirect_stdout(output):
             yield
     except SystemExit as end:
         if not end.code:
             raise PrintsOnly(program) from None
-        lines = [line.strip() for line in said.getvalue().splitlines() if line.strip()]
-        complaint = lines[-1] if lines else f"{program} exits with {end.code}"
-        raise ValueError(f"{complaint}{meant(complaint, options())}") from None
+        lines = [line.strip() for line in output.getvalue().splitlines() if line.strip()]
+        message = lines[-1] if lines else f"{program} exits with {end.code}"
+        raise refusal(message, options()) from None
 
 
 def by_argparse(parser: ArgumentParser, args: Sequence[str], program: str) -> Namespace:
-    """Parse with `argparse`, or with Django's parser of a management command."""
+    """Parse with `argparse`, or with Django's parser of a management command.
+
+    Raises ValueError with the parser's message, and PrintsOnly for `--help` and the like.
+    """
     options = partial(_options_of, parser, args)
     try:
         with quietly(program, options):
             return parser.parse_args(list(args))
     except CommandError as error:
-        complaint = f"{program}: {str(error).replace('Error: ', '')}"
-        raise ValueError(f"{complaint}{meant(complaint, options())}") from None
+        raise refusal(f"{program}: {str(error).replace('Error: ', '')}", options()) from None
 
 
 def _options_of(parser: ArgumentParser, args: Sequence[str]) -> Iterator[str]:
-    """Those of the sub-command that is called, too."""
+    """Its options, and those of the sub-commands among the arguments."""
     yield from parser._option_string_actions
     for action in parser._actions:
         if isinstance(action, _SubParsersAction):
             for name in set(args) & set(action.choices):
                 yield from _options_of(action.choices[name], args)
+
+
+def _nothing(context: object) -> None: ...
 
 
 def by_click(
@@ -79,51 +94,42 @@ def by_click(
     further: Callable[[Any], object] = _nothing,
     **context: Any,
 ) -> dict[str, Any]:
-    """Parse with `click` in the environment that the process will have; returns the options.
+    """Parse with `click`, in an environment with the variables `env`; return the options.
 
-    `further` is given click's context, and reads what the command itself reads when it runs.
+    `further` is called with click's context, to parse what the command only parses when it runs.
+    Raises ValueError with the parser's message, and PrintsOnly for `--help` and the like.
     """
     import click
 
     try:
-        with environment(env), quietly(program):
+        with temporary_variables(env), quietly(program):
             parsed = command.make_context(program, list(args), **context)
             further(parsed)
     except click.exceptions.Exit:
         raise PrintsOnly(program) from None
     except click.ClickException as error:
-        complaint = f"{program}: {error.format_message()}"
-        known = [option for one in command.params for option in (*one.opts, *one.secondary_opts)]
-        if not getattr(error, "possibilities", None):  # Those it has named itself.
-            complaint += meant(complaint, known)
-        raise ValueError(complaint) from None
-    options: dict[str, Any] = parsed.params
-    return options
+        message = f"{program}: {error.format_message()}"
+        # click may have suggested options itself.
+        params = () if getattr(error, "possibilities", None) else command.params
+        options = [option for one in params for option in (*one.opts, *one.secondary_opts)]
+        raise refusal(message, options) from None
+    found: dict[str, Any] = parsed.params
+    return found
 
 
 def options_in_help(print_help: Callable[[], object]) -> Iterable[str]:
-    """The options that a program's own help names, where its parser cannot be asked."""
-    said = io.StringIO()
-    with redirect_stdout(said), suppress(SystemExit):
+    """The options in a program's `--help`, where its parser cannot be reached."""
+    output = io.StringIO()
+    with redirect_stdout(output), suppress(SystemExit):
         print_help()
-    return _OPTION.findall(said.getvalue())
-
-
-def meant(complaint: str, options: Iterable[str]) -> str:
-    """`. Did you mean '--workers'?` where the complaint has an option like one that there is."""
-    known = [option for option in options if option.startswith("--")]
-    for word in _OPTION.findall(complaint):
-        near = nearest(word, known, alike=0.7)
-        if word not in known and near is not None:
-            return f"{'' if complaint.endswith('.') else '.'} Did you mean {near!r}?"
-    return ""
+    return _OPTION.findall(output.getvalue())
 
 
 @contextmanager
-def environment(added: Mapping[str, str]) -> Iterator[None]:
-    """For parsers that heed variables of their own."""
-    before = {name: os.environ.get(name) for name in added}
-    os.environ.update(added)
+def temporary_variables(env: Mapping[str, str]) -> Iterator[None]:
+    """For parsers that read environment variables: set these, and restore the old ones."""
+    before = {name: os.environ.get(name) for name in env}
+    os.environ.update(env)
     try:
         yield
     finally:

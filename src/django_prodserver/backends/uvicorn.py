@@ -2,54 +2,46 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from . import application
-from .base import Address, BaseServerBackend, Problem
-from .parsers import PrintsOnly, by_click
+from .application import ApplicationServer
+from .base import Address
+from .parsers import by_click
 
 
-class UvicornServer(BaseServerBackend):
+class UvicornServer(ApplicationServer):
     """ARGS are those of `uvicorn`; the environment variables UVICORN_* count as usual."""
 
     requires: ClassVar[Mapping[str, str]] = {"uvicorn": "uvicorn"}
     notifies = True
-    environment = frozenset({"FORWARDED_ALLOW_IPS", "WEB_CONCURRENCY"})
-    interface = "asgi3"
+    pings = False
+    import_time_variables = frozenset({"FORWARDED_ALLOW_IPS", "WEB_CONCURRENCY"})
+    interface = "asgi"
 
     def prep_server_args(self) -> Sequence[str]:
-        # Without a limit it waits for ever for connections that stay open. The last one counts, so
-        # ARGS can say otherwise.
+        # Without a limit it waits forever for connections that stay open. The last value of an
+        # option counts, so ARGS can override these.
         limit = self.graceful_limit()
-        defaults = [f"--timeout-graceful-shutdown={limit}", f"--interface={self.interface}"]
-        return [*defaults, *self.args, self._application()]
+        interface = "asgi3" if self.interface == "asgi" else "wsgi"
+        defaults = [f"--timeout-graceful-shutdown={limit}", f"--interface={interface}"]
+        return [*defaults, *super().prep_server_args()]
 
     def start_server(self, *args: str) -> None:
-        from .hooks import uvicorn as uvicorn_hooks
+        from .hooks import uvicorn as hooks
 
-        with uvicorn_hooks.hooked():
-            uvicorn_hooks.command_line.main.main(args=list(args), prog_name="uvicorn")
+        hooks.run(args)
 
     def preload(self) -> None:
-        import_module(".hooks.uvicorn", __package__)
-        for module in (
-            "lifespan.on",
-            "loops.asyncio",
-            "protocols.http.auto",
-            "protocols.websockets.auto",
-        ):
-            import_module(f"uvicorn.{module}")
-        application.load(self._application())
+        from .hooks import uvicorn as hooks
 
-    def problems(self) -> Iterator[Problem]:
-        yield from application.problems(self._application())
+        hooks.preload()
+        super().preload()
 
     def parse(self) -> dict[str, Any]:
-        command = import_module("uvicorn.main").main
-        return by_click(command, self.prep_server_args(), "uvicorn", self._env)
+        from .hooks import uvicorn as hooks
+
+        return by_click(hooks.command_line.main, self.prep_server_args(), "uvicorn", self.env)
 
     def addresses(self) -> Sequence[Address]:
         options = self.parse()
@@ -57,31 +49,16 @@ class UvicornServer(BaseServerBackend):
             return ()
         return [Address(options["uds"] or (options["host"], options["port"]))]
 
-    def recycles(self) -> bool:
-        try:
-            options = self.parse()
-        except (PrintsOnly, ValueError):
-            return False
+    def recycles_with(self, options: Any) -> bool:
         workers = options["workers"]
         if workers is None:
-            workers = {**os.environ, **self._env}.get("WEB_CONCURRENCY", 1)
-        # With several, each of them ends, and the process that has started them lives on.
+            workers = self.environ().get("WEB_CONCURRENCY", 1)
+        # Several workers exit one by one, and their parent process replaces them.
         alone = str(workers) == "1" and not options["reload"]
         return alone and options["limit_max_requests"] is not None
-
-    @property
-    def _env(self) -> Mapping[str, str]:
-        env: Mapping[str, str] = self.config.get("ENV", {})
-        return env
-
-    def _application(self) -> str:
-        return application.asgi()
 
 
 class UvicornWSGIServer(UvicornServer):
     """The same for the WSGI application, in a pool of threads."""
 
     interface = "wsgi"
-
-    def _application(self) -> str:
-        return application.wsgi()

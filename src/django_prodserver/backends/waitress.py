@@ -3,76 +3,49 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from getopt import GetoptError
 from typing import Any, ClassVar
 
-from django_prodserver.posix import notify
-
-from . import application
-from .base import Address, BaseServerBackend, Problem
-from .parsers import PrintsOnly, meant
+from .application import ApplicationServer
+from .base import Address
+from .parsers import PrintsOnly, refusal
 
 
-class WaitressServer(BaseServerBackend):
+class WaitressServer(ApplicationServer):
     """ARGS are those of `waitress-serve`."""
 
     requires: ClassVar[Mapping[str, str]] = {"waitress": "waitress"}
-    # It ends at once by SIGTERM, in the middle of a response; by SIGINT it finishes.
+    # SIGTERM ends it at once, in the middle of a response; SIGINT lets it finish.
     stop_signal = "SIGINT"
     notifies = True
-
-    def prep_server_args(self) -> Sequence[str]:
-        return [*self.args, application.wsgi()]
+    pings = False
+    interface = "wsgi"
 
     def start_server(self, *args: str) -> None:
-        from waitress import runner
+        from .hooks import waitress as hooks
 
-        run: Any = runner.run  # It returns an exit status, whatever its stubs say.
-        sys.exit(run(["waitress-serve", *args], _serve=_serve))
+        sys.exit(hooks.run(args))
 
     def preload(self) -> None:
-        from waitress import runner  # noqa: F401
+        from .hooks import waitress  # noqa: F401
 
-        application.load(application.wsgi())
-
-    def problems(self) -> Iterator[Problem]:
-        yield from application.problems(application.wsgi())
+        super().preload()
 
     def parse(self) -> Any:
         """Its settings, as it calls them: `Adjustments`."""
-        from getopt import GetoptError
-
-        from waitress.adjustments import Adjustments
+        from .hooks import waitress as hooks
 
         try:
-            parse: Any = Adjustments.parse_args
-            options, _ = parse(list(self.prep_server_args()))
-            if options.pop("help"):
-                raise PrintsOnly("waitress-serve")
-            del options["call"]
-            return Adjustments(**options)
+            adjustments = hooks.adjustments(self.prep_server_args())
         except (GetoptError, ValueError) as error:
-            parameters: Any = vars(Adjustments)["_params"]
-            known = [f"--{name.replace('_', '-')}" for name, _ in parameters]
-            complaint = f"waitress-serve: {error}"
-            raise ValueError(f"{complaint}{meant(complaint, known)}") from None
+            raise refusal(f"waitress-serve: {error}", hooks.options()) from None
+        if adjustments is None:
+            raise PrintsOnly("waitress-serve")
+        return adjustments
 
     def addresses(self) -> Sequence[Address]:
         adjustments = self.parse()
         if adjustments.unix_socket is not None:
             return [Address(adjustments.unix_socket)]
         return [Address(info[3][:2]) for info in adjustments.listen]
-
-
-def _serve(app: Any, **options: Any) -> None:
-    import waitress
-
-    waitress.serve(app, _server=_create_and_notify, **options)
-
-
-def _create_and_notify(app: Any, **options: Any) -> Any:
-    from waitress.server import create_server
-
-    server = create_server(app, **options)
-    notify.notify()  # It listens from here on; what connects now is served in a moment.
-    return server

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ from django_prodserver.settings.findings import ConfigurationError, Finding
 from django_prodserver.settings.names import place_of
 from django_prodserver.settings.schema import EffectiveSettings
 from django_prodserver.settings.texts import path_or_url
+from django_prodserver.settings.variables import Variable
 from django_prodserver.settings.wording import did_you_mean
 
 # A server that listens everywhere is asked at this machine.
@@ -85,9 +87,9 @@ class Process:
     def stop_signal(self, backend: BaseServerBackend) -> Signals:
         return Signals[self.settings.stop_signal or backend.stop_signal]
 
-    def last_signal(self, backend: BaseServerBackend) -> Optional[Signals]:
+    def escalation_signal(self, backend: BaseServerBackend) -> Optional[Signals]:
         """The second step of a stop, unless it would be the first one again."""
-        signal = Signals[backend.last_signal] if backend.last_signal else None
+        signal = Signals[backend.escalation_signal] if backend.escalation_signal else None
         return None if signal is self.stop_signal(backend) else signal
 
     def read_already(self, environ: Mapping[str, str]) -> list[str]:
@@ -95,7 +97,7 @@ class Process:
         if not self.backend_class.is_an_app:
             return []
         env = self.settings.env
-        names = self.backend_class.environment & set(env)
+        names = self.backend_class.import_time_variables & set(env)
         return sorted(name for name in names if env[name] != environ.get(name))
 
     def forwards(self, backend: BaseServerBackend) -> frozenset[Signals]:
@@ -145,6 +147,25 @@ def resolve(
     return processes
 
 
+def warnings(processes: Iterable[Process]) -> list[Finding]:
+    """What may be a mistake, but does not prevent a start."""
+    hint = (
+        "If it does not, it will be stopped as unhealthy: use HEALTHCHECK instead. If it does, "
+        "add 'prodserver.W003' to SILENCED_SYSTEM_CHECKS."
+    )
+    return [
+        Finding(
+            _origin(process.name, "WATCHDOG"),
+            "is set, but it is not known whether the process sends WATCHDOG=1.",
+            hint,
+            id="W003",
+            warning=True,
+        )
+        for process in processes
+        if process.settings.watchdog is not None and process.backend.pings is None
+    ]
+
+
 def importable_here(processes: Iterable[Process]) -> list[Process]:
     """Those whose software may be imported in this process, for others to be forked from.
 
@@ -153,7 +174,7 @@ def importable_here(processes: Iterable[Process]) -> list[Process]:
     """
     processes = list(processes)
     set_by_env = {name for process in processes for name in process.settings.env}
-    return [p for p in processes if not p.backend_class.environment & set_by_env]
+    return [p for p in processes if not p.backend_class.import_time_variables & set_by_env]
 
 
 def addresses_in_use(processes: Iterable[Process]) -> list[Finding]:
@@ -262,6 +283,16 @@ def _problems(process: Process) -> Iterator[Finding]:
         message = f"is {process.settings.replicas}."
         hint = "Use 1: each one would do all the work of the others again."
         yield Finding(place_of(name, "REPLICAS"), message, hint)
+    if process.settings.watchdog is not None and backend.pings is False:
+        software = process.settings.backend.rpartition(".")[2]
+        message = f"is set, but {software} does not send WATCHDOG=1."
+        yield Finding(_origin(name, "WATCHDOG"), message, "Use HEALTHCHECK instead.", id="E012")
+
+
+def _origin(name: str, key: str) -> str:
+    """Where a process's value comes from: a variable, or the setting."""
+    variable = str(Variable(name, key))
+    return variable if os.environ.get(variable) else place_of(name, key)
 
 
 def _too_many(found: Sequence[tuple[Process, Address]]) -> Iterator[Finding]:

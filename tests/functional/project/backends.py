@@ -47,8 +47,8 @@ class RecyclingCode(Code):
         return True
 
 
-class CodeWithLastSignal(Code):
-    last_signal = "SIGQUIT"
+class CodeWithEscalationSignal(Code):
+    escalation_signal = "SIGQUIT"
 
 
 class CodeWithSIGUSR1(Code):

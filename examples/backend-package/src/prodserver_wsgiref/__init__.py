@@ -16,10 +16,10 @@ class WsgirefServer(BaseServerBackend):
     # SIGTERM would end it in the middle of a response.
     stop_signal = "SIGINT"
     notifies = True
+    pings = False
 
-    def start_server(self, address: str) -> None:
-        host, port = address.split(":")
-        with make_server(host, int(port), get_wsgi_application()) as server:
+    def start_server(self, *args: str) -> None:
+        with make_server(*host_and_port(args[0]), get_wsgi_application()) as server:
             notify()
             server.serve_forever()
 
@@ -28,13 +28,17 @@ class WsgirefServer(BaseServerBackend):
 
     def problems(self) -> Iterator[Problem]:
         if len(self.args) != 1:
-            yield Problem("ARGS", "has to be one address.", "Write '127.0.0.1:8000'.")
+            yield Problem("ARGS", "must be one address.", "Write '127.0.0.1:8000'.")
 
     def parse(self) -> tuple[str, int]:
-        host, _, port = self.args[0].partition(":")
-        if not port.isdecimal():
-            raise ValueError(f"{self.args[0]!r} is not host:port.")
-        return host, int(port)
+        return host_and_port(self.args[0])
 
     def addresses(self) -> Sequence[Address]:
         return [Address(self.parse())]
+
+
+def host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.partition(":")
+    if not port.isdecimal():
+        raise ValueError(f"{address!r} is not host:port.")
+    return host, int(port)

@@ -1,1 +1,6 @@
-"""What imports or wraps each software: a module each, imported where the software is started."""
+"""All code that imports or wraps a software is in the module of its name here.
+
+A backend imports that module inside its methods, so that to import a backend is cheap and needs no
+software. Nothing here knows the backends: hooks import the software, `posix.notify` and
+`posix.kernel`.
+"""

@@ -1,4 +1,4 @@
-"""dramatiq's command line in this process, with hooks in its workers; imports dramatiq."""
+"""dramatiq's command line in this process, with our hooks; imports dramatiq."""
 
 from __future__ import annotations
 
@@ -22,29 +22,35 @@ worker_process = cli.worker_process
 fork_process = cli.fork_process
 
 
-class OperatingSystem:
-    """The module `os` as `rundramatiq` is to have it: `dramatiq` is executed in this process."""
+def run_in_this_process(command: Any) -> None:
+    """Let `rundramatiq` run `dramatiq` here; `command` is the module of that command."""
+    command.os = _OperatingSystem()
+
+
+class _OperatingSystem:
+    """The module `os`, except that to execute `dramatiq` is to run it in this process."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(os, name)
 
     def execvp(self, path: str, words: Sequence[str]) -> NoReturn:
         if words[0] != "dramatiq":
-            # `dramatiq-gevent` patches Python before it imports anything, and has no hook for us.
+            # `dramatiq-gevent` must patch Python before anything is imported, so it cannot run
+            # here. Nothing in it can send READY=1.
             notify.notify()
             os.execvp(path, list(words))
-        sys.exit(run(words[1:]))
+        sys.exit(_run(words[1:]))
 
 
-def run(words: Sequence[str]) -> int:
-    """Run `dramatiq` with these arguments; returns its exit status."""
+def _run(words: Sequence[str]) -> int:
+    """Run `dramatiq` with these arguments; return its exit status."""
     args = cli.make_argument_parser().parse_args(words)
     _choose_start_method(args)
-    # Both are pickled where workers are not forked.
+    # Both must be picklable: workers may be spawned.
     cli.worker_process = partial(_worker_process, multiprocessing.Value("i", 0))
     cli.fork_process = _fork_process
     before = sys.argv
-    # At SIGHUP it executes sys.argv[0], which is no program where it is `manage.py`.
+    # At SIGHUP it executes sys.argv[0], and `manage.py` may not be executable.
     sys.argv = [sys.executable, *sys.argv]
     try:
         return int(cli.main(args))
@@ -53,16 +59,16 @@ def run(words: Sequence[str]) -> int:
 
 
 class WholeLines:
-    """The stream of a worker to the process that writes for all, which mixes what it gets.
+    """A worker's output stream that sends only whole lines, because several threads write to it.
 
-    `print` writes the end of a line by itself, and others may be quicker. What a thread has begun
-    waits for its end, or until it is flushed.
+    The parent process writes what it receives in that order, and `print` writes the newline
+    separately. So the beginning of a line is kept until its thread ends the line or flushes.
     """
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._begun = threading.local()
-        # A signal handler of dramatiq logs, and may interrupt what this thread is writing.
+        # dramatiq's signal handler logs, and may interrupt a write of this thread.
         self._lock = threading.RLock()
 
     def __getattr__(self, name: str) -> Any:
@@ -85,14 +91,14 @@ class WholeLines:
 
 
 def _choose_start_method(args: Namespace) -> None:
-    """Fork workers from what is loaded, unless that is unsafe or they are to be spawned.
+    """Fork workers, so that they share what is loaded, unless that is unsafe or ARGS say spawn.
 
-    From Python 3.14 on it is not the default any more. By force, because an app such as django-q2
-    may have fixed it in what this process was forked from.
+    Python 3.14 does not fork by default. `force` overrides what an app such as django-q2 may have
+    set in the parent of this process.
     """
     if args.use_spawn:
         multiprocessing.set_start_method("spawn", force=True)
-        args.use_spawn = False  # Done, and it can be done only once.
+        args.use_spawn = False  # dramatiq would set it again, without force, and fail.
     elif sys.platform == "linux" and threading.active_count() == 1:
         multiprocessing.set_start_method("fork", force=True)
 
@@ -103,8 +109,8 @@ def _worker_process(booted: Any, args: Namespace, worker: int, log: Any, *others
     class Worker(cli.Worker):  # type: ignore[misc]
         def __init__(self, broker: Any, **options: Any) -> None:
             if hasattr(broker, "broker_id"):
-                # By it Redis knows whose messages to give to others when somebody is gone; what
-                # was created before the fork all have in common.
+                # Redis requeues the messages of a broker id that is gone, so each worker needs its
+                # own; the one created before the fork is the same in all of them.
                 broker.broker_id = str(uuid4())
             super().__init__(broker, **options)
 

@@ -1,27 +1,42 @@
-"""The options of flower, read as flower reads them, without leaving a trace in its own."""
+"""flower's options, parsed without a change to flower's own, and our hook; imports flower."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from copy import copy
+from importlib import import_module
+from typing import Any
 
 from flower import options as flower_options
 from tornado.options import Error, OptionParser
 
+from django_prodserver.posix import notify
+
 PREFIX = "FLOWER_"
+
+
+def announce() -> None:
+    """Send READY=1 once its event loop runs: flower has no hook for that."""
+    command: Any = import_module("flower.command")
+
+    class Flower(command.Flower):  # type: ignore[misc]
+        def start(self) -> None:
+            self.io_loop.add_callback(notify.notify)
+            super().start()
+
+    command.Flower = Flower
 
 
 class _Options(OptionParser):
     def print_help(self, file: object = None) -> None:
-        """Not before each complaint; flower 2.0 cannot print it."""
+        """Nothing: tornado calls this before each error, and with flower 2.0 it fails."""
 
 
 def parse(args: Sequence[str], environ: Mapping[str, str]) -> OptionParser:
-    """What the environment, the configuration file and the command line say; the last one counts.
+    """The options of environment, configuration file and command line; the last one counts.
 
-    Raises ValueError also where flower itself would not say a word: it takes no notice of options
-    that it does not know.
+    Raises ValueError also for unknown options, which flower itself ignores.
     """
     options = _Options()
     known = flower_options.options._options
@@ -29,7 +44,7 @@ def parse(args: Sequence[str], environ: Mapping[str, str]) -> OptionParser:
     for name, value in environ.items():
         option = name[len(PREFIX) :].lower().replace("_", "-")
         if name.startswith(PREFIX) and option in known:
-            _read(options, f"--{option}={value}", said=f"{name}={value}")
+            _read(options, f"--{option}={value}", shown=f"{name}={value}")
     _read_all(options, args)  # It may name the file.
     path = os.path.abspath(options.conf)
     if os.path.exists(path):
@@ -48,14 +63,14 @@ def _read_all(options: OptionParser, args: Sequence[str]) -> None:
     for arg in args:
         if not arg.startswith("-"):
             raise ValueError(f"{arg!r} is not an option, such as --port=5555")
-        _read(options, arg, said=arg)
+        _read(options, arg, shown=arg)
 
 
-def _read(options: OptionParser, arg: str, said: str) -> None:
+def _read(options: OptionParser, arg: str, shown: str) -> None:
     try:
         options.parse_command_line(["celery flower", arg], final=False)
     except (Error, ValueError) as error:
-        raise ValueError(f"{said}: {error}") from None
+        raise ValueError(f"{shown}: {error}") from None
 
 
 def _read_file(options: OptionParser, path: str) -> None:

@@ -2,31 +2,66 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any, Callable, Optional
 
 from gunicorn.app.wsgiapp import WSGIApplication
+from gunicorn.config import Config
+from gunicorn.workers import SUPPORTED_WORKERS
+
+from django_prodserver.posix import kernel, notify
+
+WORKER_CLASSES: Any = SUPPORTED_WORKERS  # Its stubs are those of the newest release.
+
+
+def run(args: Sequence[str], defaults: Mapping[str, Any], supervised: bool) -> None:
+    """Run `gunicorn` with these arguments."""
+    if not supervised:
+        Application(args, defaults).run()
+        return
+    # gunicorn sends READY=1 before a worker has loaded the application. Take the socket from it,
+    # and send READY=1 once one has.
+    address = os.environ.pop(notify.VARIABLE, "")
+    arbiter = os.getpid()
+    Application(
+        args,
+        defaults,
+        on_fork=lambda: kernel.die_with_parent(arbiter),
+        on_ready=lambda: notify.notify(address=address),
+    ).run()
+
+
+def preload(cfg: Any) -> None:
+    """Import what it needs to serve with this configuration."""
+    import_module("gunicorn.arbiter")
+    import_module(cfg.worker_class.__module__)
+
+
+def options() -> Iterable[str]:
+    return Config().parser()._option_string_actions
 
 
 class Application(WSGIApplication):
-    """gunicorn as its command line makes it, except for where the arguments come from.
+    """gunicorn as its command line creates it, except for where the arguments come from.
 
-    gunicorn reads sys.argv, again at every reload; ours says how to start this process anew,
-    which is what gunicorn uses it for when it re-executes itself. `on_ready` is called in each
-    worker that has loaded the application, `on_fork` in each one that was forked.
+    gunicorn reads sys.argv, again at every reload, and uses it to re-execute itself. Ours has to
+    restart this process. `on_fork` is called in each worker that was forked, `on_ready` in each
+    one that has loaded the application.
     """
 
     def __init__(
         self,
         args: Sequence[str],
-        defaults: Optional[Mapping[str, Any]] = None,
+        defaults: Mapping[str, Any],
         on_fork: Optional[Callable[[], None]] = None,
         on_ready: Optional[Callable[[], None]] = None,
     ) -> None:
         self._args = args
-        self._defaults = defaults or {}
+        self._defaults = defaults
         self._on_fork = on_fork
         self._on_ready = on_ready
         super().__init__("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn")
@@ -41,7 +76,8 @@ class Application(WSGIApplication):
             super().load_config()
         control = self.cfg.settings.get("control_socket")
         if control is not None and control.get() == control.default:
-            # One path for all gunicorns of a user, who unlink each other's: only if asked for.
+            # All gunicorns of a user share the default path and unlink each other's socket: open
+            # one only where a path is configured.
             self.cfg.set("control_socket_disable", True)
         self._add_hooks()
 
@@ -49,7 +85,7 @@ class Application(WSGIApplication):
         users_post_fork = self.cfg.post_fork
         users_post_worker_init = self.cfg.post_worker_init
 
-        # gunicorn counts the parameters of a hook.
+        # gunicorn checks how many parameters a hook has.
         def post_fork(arbiter: Any, worker: Any) -> None:
             if self._on_fork is not None:
                 self._on_fork()

@@ -17,7 +17,7 @@ from django_prodserver.posix import notify
 
 from .multiprocessing import die_with_parent
 
-# Where each class of workers has its functions.
+# The module with the functions of each worker class.
 WORKER_CLASSES = {
     "asyncio": "hypercorn.asyncio.run",
     "uvloop": "hypercorn.asyncio.run",
@@ -27,11 +27,11 @@ WORKER_CLASSES = {
 command_line: Any = hypercorn.__main__
 
 
-def main(args: Sequence[str], graceful_timeout: int) -> int:
-    """Run it as its command line does, except that requests in hand have so many seconds."""
+def run(args: Sequence[str], graceful_timeout: int) -> int:
+    """Run `hypercorn` with these arguments and this default; return its exit status."""
     original = command_line.run
 
-    def run(config: Any) -> Any:
+    def run_hooked(config: Any) -> Any:
         if "graceful_timeout" not in vars(config):
             config.graceful_timeout = graceful_timeout
         module = import_module(WORKER_CLASSES[config.worker_class])
@@ -41,37 +41,37 @@ def main(args: Sequence[str], graceful_timeout: int) -> int:
         with _replaced(module, f"{config.worker_class}_worker", partial(_work, module.__name__)):
             return original(config)
 
-    with _replaced(command_line, "run", run):
+    with _replaced(command_line, "run", run_hooked):
         status: int = command_line.main(list(args))
         return status
 
 
 def configuration(args: Sequence[str]) -> Any:
-    """What its command line makes of the arguments; its parser is a local variable of it."""
-    argv = ["hypercorn", *args]  # That is whose name its complaints begin with.
+    """What its command line makes of the arguments; its parser cannot be reached otherwise."""
+    argv = ["hypercorn", *args]  # Its messages begin with that name.
     with _replaced(sys, "argv", argv), _replaced(command_line, "run", lambda config: config):
         return command_line.main(list(args))
 
 
-def load(config: Any) -> None:
+def preload(config: Any) -> None:
     """Import what it needs to serve with this configuration."""
     import_module(WORKER_CLASSES[config.worker_class])
 
 
 def _work(module_name: str, config: Any, shutdown_event: Any, sockets: Any) -> None:
-    """Be a worker, in a fresh interpreter that hypercorn has started for it."""
+    """Run a worker, in the fresh interpreter that hypercorn has spawned for it."""
     die_with_parent()
     module: Any = import_module(module_name)
     module.raise_shutdown = _announcing(module.raise_shutdown)
     work = getattr(module, f"{config.worker_class}_worker")
-    work(config, sockets, _AskedToEnd(shutdown_event))
+    work(config, sockets, _EventOrSigterm(shutdown_event))
 
 
-class _AskedToEnd:
-    """The event that all workers of hypercorn wait for; SIGTERM sets it for this one, too.
+class _EventOrSigterm:
+    """The event that tells all workers of hypercorn to shut down; here SIGTERM sets it, too.
 
-    As soon as one of them has ended, hypercorn sends that to the others. Its default action would
-    kill them in the middle of a request.
+    As soon as one worker has exited, hypercorn sends SIGTERM to the others. The default action
+    would kill them in the middle of a request.
     """
 
     def __init__(self, event: Any) -> None:
@@ -87,23 +87,23 @@ class _AskedToEnd:
 
 
 def _announcing(raise_shutdown: Any) -> Any:
-    """What hypercorn waits in for its end, from when its lifespan has started and it listens."""
+    """hypercorn awaits this function until it shuts down, once it listens and is started up."""
 
     async def announce_and_wait(event: Any) -> None:
         notify.notify()
         try:
             await raise_shutdown(event)
         finally:
-            # Since Python 3.12 this waits for the connections, for ever; hypercorn counts on what
-            # it did before, and waits with its own limit thereafter. This process ends now.
+            # Since Python 3.12 wait_closed() waits for all connections, without a limit. hypercorn
+            # expects it to return at once, and waits with its own limit later.
             # https://github.com/pgjones/hypercorn/issues/308
             server: Any = asyncio.Server
-            server.wait_closed = _at_once
+            server.wait_closed = _return_at_once
 
     return announce_and_wait
 
 
-async def _at_once(server: asyncio.Server) -> None: ...
+async def _return_at_once(server: asyncio.Server) -> None: ...
 
 
 @contextmanager

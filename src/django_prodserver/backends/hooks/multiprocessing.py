@@ -1,4 +1,4 @@
-"""Processes that software starts by means of multiprocessing must not outlive it."""
+"""Processes that software starts with multiprocessing must not outlive it."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from django_prodserver.posix import kernel
 
 
 def die_with_parent() -> None:
-    """Let this process die with the one that has started it, if multiprocessing has, on Linux."""
+    """Let this process die with its parent on Linux, if multiprocessing has started it."""
     process = multiprocessing.parent_process()
     if process is not None and process.pid is not None:
         kernel.die_with_parent(process.pid)
 
 
 def die_with(parent: int, generations: int = 1) -> None:
-    """Let processes that this one, with the pid `parent`, will fork die with it, on Linux.
+    """Let processes that multiprocessing forks from this one, of the pid `parent`, die with it.
 
-    With two generations those that they fork die with them, and so on. Others further down do as
-    they like: the kernel takes the end of the thread that forked for the end of the parent.
+    On Linux only. With two generations, the processes that those fork die with them, and so on.
+    Deeper ones are left alone: for the kernel the parent ends with the thread that forked.
     """
 
     def after_fork(module: object) -> None:
@@ -32,5 +32,5 @@ def die_with(parent: int, generations: int = 1) -> None:
         if generations > 1:
             die_with(os.getpid(), generations - 1)
 
-    # It is forgotten when its first argument is.
+    # This is registered for as long as the first argument exists.
     util.register_after_fork(sys.modules[__name__], after_fork)

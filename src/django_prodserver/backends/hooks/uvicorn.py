@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -17,11 +16,30 @@ from .multiprocessing import die_with_parent
 command_line: Any = import_module("uvicorn.main")
 
 
+def run(args: Sequence[str]) -> None:
+    """Run `uvicorn` with these arguments, with our Config."""
+    command_line.Config = Config
+    try:
+        command_line.main.main(args=list(args), prog_name="uvicorn")
+    finally:
+        command_line.Config = uvicorn.Config
+
+
+def preload() -> None:
+    for module in (
+        "lifespan.on",
+        "loops.asyncio",
+        "protocols.http.auto",
+        "protocols.websockets.auto",
+    ):
+        import_module(f"uvicorn.{module}")
+
+
 class Config(uvicorn.Config):
-    """uvicorn's Config, which travels into each worker process that uvicorn spawns."""
+    """uvicorn's Config, which is pickled for each worker process that uvicorn spawns."""
 
     def load(self) -> None:
-        """Called last thing before the server starts, in the process that will serve."""
+        """The last call before the server starts, in the process that will serve."""
         super().load()
         die_with_parent()
         _announce(uvicorn.Server)
@@ -36,13 +54,3 @@ def _announce(server: Any) -> None:
             notify.notify()
 
     server.startup = startup_and_notify
-
-
-@contextmanager
-def hooked() -> Iterator[None]:
-    """Let the command line use our Config."""
-    command_line.Config = Config
-    try:
-        yield
-    finally:
-        command_line.Config = uvicorn.Config

@@ -1,0 +1,21 @@
+"""The database worker of django-tasks with our hook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django_prodserver.posix import notify
+
+
+def announce(command: Any) -> None:
+    """Send READY=1 when the worker begins to look for tasks: it has no hook for that.
+
+    `command` is the module of the command `db_worker`.
+    """
+
+    class Worker(command.Worker):  # type: ignore[misc]
+        def run(self) -> None:
+            notify.notify()
+            super().run()
+
+    command.Worker = Worker

@@ -1,0 +1,76 @@
+"""huey's consumer with our hooks; imports huey when called."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Collection, Mapping
+from functools import partial
+from importlib import import_module
+from typing import Any, Callable
+
+from django_prodserver.posix import kernel, notify
+
+
+def preload() -> None:
+    import_module("huey.consumer")
+
+
+def close_storage() -> None:
+    """It may have opened a database when it was created, which forked processes must not share."""
+    _huey().storage.close()
+
+
+def is_immediate() -> bool:
+    return bool(_huey().immediate)
+
+
+def consumer_options() -> Collection[str]:
+    """The names of the consumer's options."""
+    known: Collection[str] = import_module("huey.consumer_options").config_keys
+    return known
+
+
+def validate(consumer: Mapping[str, Any]) -> None:
+    """Raises ValueError for values that the consumer does not accept."""
+    import_module("huey.consumer_options").ConsumerConfig(**consumer).validate()
+
+
+def announce() -> None:
+    """Send READY=1 when the consumer has started; its worker processes die with it."""
+    module: Any = import_module("huey.consumer")
+    start = module.Consumer.start
+    create_process = module.ProcessEnvironment.create_process
+
+    def start_and_notify(consumer: Any) -> None:
+        start(consumer)
+        _stop_by_a_flag(consumer)
+        notify.notify()
+
+    def create_mortal_process(environment: Any, runnable: Callable[[], None], name: str) -> Any:
+        return create_process(environment, partial(_run_with, os.getpid(), runnable), name)
+
+    module.Consumer.start = start_and_notify
+    module.ProcessEnvironment.create_process = create_mortal_process
+
+
+def _huey() -> Any:
+    return import_module("huey.contrib.djhuey").HUEY
+
+
+def _stop_by_a_flag(consumer: Any) -> None:
+    """Before huey 3.5.4 SIGINT may raise KeyboardInterrupt anywhere in the main loop.
+
+    The loop expects it only where it waits. Elsewhere it would end the loop and the running tasks.
+    With greenlets a handler sets a flag instead, which the loop also checks with threads and
+    processes: install that one.
+    """
+    for name in ("_handle_graceful_signal", "_handle_interrupt_signal_gevent"):
+        handler = getattr(consumer, name, None)
+        if handler and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, handler)
+
+
+def _run_with(parent: int, runnable: Callable[[], None]) -> None:
+    kernel.die_with_parent(parent)
+    runnable()

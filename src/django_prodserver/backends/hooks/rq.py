@@ -1,0 +1,82 @@
+"""RQ's workers and rq-scheduler with our hooks; imports django-rq when called."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from typing import Any
+
+from django_prodserver.posix import kernel, notify
+
+from . import multiprocessing
+
+
+def create_queues(*names: str) -> None:
+    """Create queue objects, which do not connect. Raises ValueError if their Redis differs."""
+    import_module("django_rq.queues").get_queues(*names)
+
+
+def announce_worker(command: Any, supervised: bool) -> None:
+    """Hook into the workers that the module of the command `rqworker` creates."""
+    get_worker = command.get_worker
+    leader = os.getpid()
+
+    def get_hooked_worker(*queues: str, **options: Any) -> Any:
+        worker = get_worker(*queues, **options)
+        _remember_to_stop(worker)
+        _notify_after_signal_handlers(worker)
+        if supervised:
+            _let_horses_die_with(leader, worker)
+            multiprocessing.die_with(leader)  # The scheduler of --with-scheduler.
+        return worker
+
+    command.get_worker = get_hooked_worker
+
+
+def announce_scheduler(command: Any) -> None:
+    """Hook into the scheduler that the module of the command `rqscheduler` creates."""
+    get_scheduler = command.get_scheduler
+
+    def get_hooked_scheduler(**options: Any) -> Any:
+        scheduler = get_scheduler(**options)
+        _notify_after_signal_handlers(scheduler)
+        return scheduler
+
+    command.get_scheduler = get_hooked_scheduler
+
+
+def _notify_after_signal_handlers(runner: Any) -> None:
+    """Worker and scheduler install their signal handlers last, right before their loop."""
+    install = runner._install_signal_handlers
+
+    def install_and_notify() -> None:
+        install()
+        notify.notify()
+
+    runner._install_signal_handlers = install_and_notify
+
+
+def _remember_to_stop(worker: Any) -> None:
+    """Let a stop signal set the flag that the worker's loop checks.
+
+    The signal handler of an idle worker raises StopRequested instead. If some code swallows the
+    exception, such as logging (seen with RQ 3.0), the worker never stops.
+    """
+    request_stop = worker.request_stop
+
+    def remember_and_request_stop(*args: Any) -> None:
+        worker._stop_requested = True
+        request_stop(*args)
+
+    worker.request_stop = remember_and_request_stop
+
+
+def _let_horses_die_with(leader: int, worker: Any) -> None:
+    """A work horse, which executes one job, has a process group of its own."""
+    work = worker.main_work_horse
+
+    def die_with_the_worker_and_work(*args: Any) -> None:
+        kernel.die_with_parent(leader)
+        work(*args)
+
+    worker.main_work_horse = die_with_the_worker_and_work
