@@ -6,11 +6,11 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from signal import Signals
-from typing import Any
+from typing import Any, Optional
 
 import pytest
 from django.core.management.base import BaseCommand
@@ -25,22 +25,43 @@ from django_prodserver.management.commands.prodserver import Command
 from django_prodserver.settings.load import load
 from django_prodserver.settings.names import PROCESSES
 from django_prodserver.settings.variables import PROCESS_KEYS, SUPERVISOR_KEYS
-from django_prodserver.supervisor import report
-from django_prodserver.supervisor.instance import MOVES
-from django_prodserver.supervisor.model import (
+from django_prodserver.supervisor import pump, report
+from django_prodserver.supervisor.events import ExitStatus
+from django_prodserver.supervisor.facts import (
     AllFinished,
     AllReady,
     AllStopped,
-    ExitStatus,
-    LastStep,
-    SignalTaken,
+    CheckFailed,
+    ChecksFailed,
+    Ended,
+    Escalated,
+    Fact,
+    Killing,
+    LifeState,
+    Lost,
+    NoAnswer,
+    NotReady,
+    Ready,
+    Restart,
+    SignalEffect,
+    SignalReceived,
+    StartLimitReached,
+    StartRefused,
     State,
     StateChanged,
     StillRunning,
-    Unwell,
+    StopEverything,
+    Stopping,
+    TooMuchMemory,
+    WaitingToFinish,
+    WatchdogSilent,
+    WatchdogTriggered,
 )
-from django_prodserver.supervisor.supervisor import HANDLED, STOP_SIGNALS
+from django_prodserver.supervisor.group import HANDLED, STOP_SIGNALS, Group
+from django_prodserver.supervisor.life import TABLE
+from django_prodserver.supervisor.spec import CheckSchedule, Ref, RestartPolicy, Spec
 from tests import inside  # noqa: F401  It configures Django.
+from tests.simulation.world import Behaviour, Child, World
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -159,24 +180,70 @@ def test_the_procfile_that_is_shown_is_the_one_that_is_printed() -> None:
 
 
 def test_every_state_is_documented_in_its_own_words() -> None:
-    assert table("reference/states.md", "state") == [[s.name, s.value] for s in State]
+    assert table("reference/states.md", "state", "meaning") == [[s.name, s.value] for s in State]
 
 
-def test_every_move_is_documented() -> None:
-    documented = {
-        (old, new)
-        for old, cell in table("reference/states.md", "from")
-        for new in cell.split(", ")
-        if new != "-"
-    }
-
-    assert documented == {(old.name, new.name) for old, moves in MOVES.items() for new in moves}
+def test_every_move_of_a_life_is_documented() -> None:
+    assert table("reference/states.md", "from") == [
+        [old.name, cause.name, new.name] for old in LifeState for cause, new in TABLE[old].items()
+    ]
 
 
-def test_every_state_that_can_be_reached_says_when() -> None:
-    reached = [state.name for state in State if any(state in moves for moves in MOVES.values())]
+def test_every_state_says_when_it_comes() -> None:
+    assert [to for to, _ in table("reference/states.md", "to")] == [s.name for s in State]
 
-    assert [to for to, _ in table("reference/states.md", "to")] == reached
+
+def crash(**more: Any) -> Behaviour:
+    return Behaviour(exits_after=1.0, status=ExitStatus(code=3), **more)
+
+
+ALWAYS = RestartPolicy.ALWAYS
+WAITS = Spec("web.1", after=frozenset({"migrate.1"}), stop_timeout=1.0)
+# What leads to each of the sequences of states that the page shows, in its order.
+SEQUENCES = [
+    [Child(Spec("web.1"))],
+    [Child(WAITS), Child(Spec("migrate.1", oneshot=True), (Behaviour(exits_after=1.0),))],
+    [Child(WAITS), Child(Spec("migrate.1", oneshot=True), (crash(),))],
+    [Child(Spec("web.1", oneshot=True), (crash(),))],
+    [Child(Spec("web.1", stop_timeout=1.0), (Behaviour(stops_after=None),))],
+    [Child(Spec("web.1", restart=ALWAYS), (crash(), Behaviour()))],
+    [Child(Spec("web.1", restart=ALWAYS, backoff_initial=0), (crash(), Behaviour()))],
+    [
+        Child(
+            Spec("web.1", restart=ALWAYS, check=CheckSchedule(retries=1)),
+            (Behaviour(health=("HTTP 500",)), Behaviour()),
+        )
+    ],
+    [
+        Child(
+            Spec("web.1", oneshot=True, restart=RestartPolicy.ON_FAILURE, start_burst=2), (crash(),)
+        )
+    ],
+    [Child(Spec("web.1"), (Behaviour(cannot_start="no memory"),))],
+]
+
+
+def test_the_sequences_of_states_are_those_of_real_runs() -> None:
+    shown = [states.split(", ") for states, _ in table("reference/states.md", "states")]
+
+    assert len(shown) == len(SEQUENCES)
+    for states, children in zip(shown, SEQUENCES):
+        run = seen(children)
+        # What is shown may go on: the page does not repeat how each of them stops.
+        assert run[: len(states)] == states
+        assert run[len(states) :] in ([], ["STOPPING", "EXITED", "STOPPED"])
+
+
+def seen(children: Sequence[Child]) -> list[str]:
+    """The states that users see of the first one, until it is asked to stop after a minute."""
+    world, states = World(children, [(60.0, Signals.SIGTERM)]), []
+
+    def observe(fact: Fact) -> None:
+        if isinstance(fact, StateChanged) and fact.name == children[0].spec.name:
+            states.append(fact.new.name)
+
+    pump.run(Group([child.spec for child in children]), world, [*world.observers, observe])
+    return states
 
 
 # ---- checks ----
@@ -320,70 +387,64 @@ def test_the_exit_statuses_of_signals_are_right() -> None:
 # ---- output ----
 
 
-def changed(new: State, old: State = State.RUNNING, **values: Any) -> StateChanged:
-    name = values.pop("name", "web.1")
-    return StateChanged(name=name, old=old, new=new, **values)
+class Fixed:
+    """The processes behind the lives that the page speaks of."""
+
+    def pid(self, ref: Ref) -> int:
+        return 12
+
+    def members(self, ref: Ref) -> list[tuple[str, int]]:
+        return [("sleep", 29240)]
 
 
-EVERYTHING = "stopping everything"
-ANEW = "restarting in 0.50 s"
+def said(fact: Fact) -> Optional[str]:
+    return report.line(fact, Fixed())
+
+
+def ended(status: ExitStatus, old: LifeState = LifeState.RUNNING, **values: Any) -> Ended:
+    return Ended(WEB, old, status, **{"after": 126.0, "lasted": 0.21, **values})
+
+
+WEB, WORKER, MIGRATE = (Ref(f"{name}.1", 0, 1) for name in ("web", "worker", "migrate"))
+EVERYTHING, AGAIN = StopEverything(), Restart(0.5)
 ZERO, THREE, KILLED = ExitStatus(code=0), ExitStatus(code=3), ExitStatus(signal=9)
+STARTING, STOPPING = LifeState.STARTING, LifeState.STOPPING
 OF_MEMORY = {"out_of_memory": True, "memory": 530 * 10**6}
-NOT_READY = {"old": State.STARTING, "ready": False, "after": 0.4}
-LINES = [
-    changed(State.RUNNING, State.STARTING, after=0.15, pid=12),
-    changed(State.EXITED, State.STARTING, name="migrate.1", status=ZERO, expected=True, after=1.2),
+LINES: list[Fact] = [
+    Ready(WEB, 0.15),
+    Ended(MIGRATE, STARTING, ZERO, after=1.2, expected=True, oneshot=True),
     AllReady(2, 0.61),
     AllFinished(2, 1.63),
-    SignalTaken(Signals.SIGTERM, EVERYTHING),
-    SignalTaken(Signals.SIGTERM, "killing everything"),
-    SignalTaken(Signals.SIGUSR1, "passed on"),
-    SignalTaken(Signals.SIGHUP, "ignored"),
-    changed(State.EXITED, State.STOPPING, lasted=0.21, status=ZERO, expected=True),
-    changed(State.EXITED, State.STOPPING, lasted=0.21, status=THREE),
-    changed(
-        State.EXITED,
-        State.STOPPING,
-        lasted=0.21,
-        status=ZERO,
-        expected=True,
-        consequence=ANEW,
-    ),
-    changed(State.EXITED, after=126, status=THREE, consequence=EVERYTHING),
-    changed(State.EXITED, after=126, status=ExitStatus(signal=11), consequence=EVERYTHING),
-    changed(State.EXITED, after=126, status=KILLED, consequence=EVERYTHING),
-    changed(State.EXITED, after=126, status=KILLED, consequence=EVERYTHING, **OF_MEMORY),
-    changed(State.EXITED, status=THREE, consequence=ANEW, **NOT_READY),
-    changed(
-        State.EXITED, status=THREE, consequence="restarting in 2.00 s", restarts=2, **NOT_READY
-    ),
-    changed(
-        State.EXITED, after=126, status=THREE, reason="No space left on device", consequence=ANEW
-    ),
-    changed(State.EXITED, after=126, status=ZERO, consequence="restarting"),
+    SignalReceived(Signals.SIGTERM, SignalEffect.STOP),
+    SignalReceived(Signals.SIGTERM, SignalEffect.KILL),
+    SignalReceived(Signals.SIGUSR1, SignalEffect.FORWARD),
+    SignalReceived(Signals.SIGHUP, SignalEffect.NOTHING),
+    ended(ZERO, STOPPING, expected=True),
+    ended(THREE, STOPPING),
+    ended(ZERO, STOPPING, expected=True, consequence=AGAIN),
+    ended(THREE, consequence=EVERYTHING),
+    ended(ExitStatus(signal=11), consequence=EVERYTHING),
+    ended(KILLED, consequence=EVERYTHING),
+    ended(KILLED, consequence=EVERYTHING, **OF_MEMORY),
+    ended(THREE, STARTING, after=0.4, consequence=AGAIN),
+    ended(THREE, STARTING, after=0.4, consequence=Restart(2.0), restarts=2),
+    ended(THREE, reported="No space left on device", consequence=AGAIN),
+    ended(ZERO, consequence=Restart(0.0)),
     StillRunning(("web.1", "worker.1"), 24.0),
-    LastStep("worker.1", Signals.SIGQUIT),
-    changed(State.KILLING, State.STOPPING, reason="did not stop within 25 s"),
-    changed(State.EXITED, State.KILLING, status=KILLED),
-    changed(State.EXITED, State.KILLING, status=KILLED, consequence=ANEW),
-    Unwell("web.1", "connection to localhost:8000 refused", 1, 3),
-    changed(State.STOPPING, reason="is unhealthy: no answer within 3 s, 3 times in a row"),
-    changed(State.STOPPING, reason="is unhealthy: no WATCHDOG=1 for 30 s"),
-    changed(State.STOPPING, reason="is unhealthy: it said WATCHDOG=trigger"),
-    changed(State.STOPPING, reason="was not ready within 60 s"),
-    changed(State.STOPPING, reason="uses 530 MB, its MAX_MEMORY is 512 MB"),
-    changed(
-        State.FATAL,
-        State.STARTING,
-        reason="Resource temporarily unavailable",
-        consequence=EVERYTHING,
-    ),
-    changed(
-        State.FATAL,
-        State.EXITED,
-        reason="5 starts in 60 s, its START_LIMIT",
-        consequence=EVERYTHING,
-    ),
+    WaitingToFinish(("migrate.1",), 25.0),
+    Escalated(WORKER, Signals.SIGQUIT),
+    Killing(WEB, 25.0),
+    Lost(WEB, 5.0),
+    ended(KILLED, LifeState.KILLING),
+    ended(KILLED, LifeState.KILLING, consequence=AGAIN),
+    CheckFailed(WEB, "connection to localhost:8000 refused", 1, 3),
+    Stopping(WEB, ChecksFailed(NoAnswer(3.0), 3)),
+    Stopping(WEB, WatchdogSilent(30.0)),
+    Stopping(WEB, WatchdogTriggered()),
+    Stopping(WEB, NotReady(60.0)),
+    Stopping(WEB, TooMuchMemory(530 * 10**6, 512 * 10**6)),
+    StartRefused("web.1", "Resource temporarily unavailable", EVERYTHING),
+    StartLimitReached("web.1", 5, 60.0, EVERYTHING),
     AllStopped(0, 0.21),
 ]
 # What is not a word of report.py, by its beginning.
@@ -391,12 +452,13 @@ OTHER_LINES = (
     *("supervising ", "killed what was left behind: ", "web.1: 3 messages to "),
     *("the preload left the thread ", "starting by spawn: "),
     *("starting cluster by spawn: ", "cluster will not see "),
+    *("SIGKILL did not end ", "some processes are left behind: "),
 )
 
 
-@pytest.mark.parametrize("effect", LINES, ids=lambda effect: str(report.line(effect)))
-def test_every_line_of_the_report_is_documented(effect: Any) -> None:
-    assert report.line(effect) in documented_lines()
+@pytest.mark.parametrize("fact", LINES, ids=lambda fact: str(said(fact)))
+def test_every_line_of_the_report_is_documented(fact: Fact) -> None:
+    assert said(fact) in documented_lines()
 
 
 def documented_lines() -> list[str]:
@@ -405,7 +467,7 @@ def documented_lines() -> list[str]:
 
 
 def test_no_line_is_documented_that_nobody_says() -> None:
-    known = {report.line(effect) for effect in LINES}
+    known = {said(fact) for fact in LINES}
 
     unknown = [line for line in documented_lines() if line not in known]
 
@@ -445,11 +507,3 @@ def test_what_is_generated_is_up_to_date(tool: str) -> None:
     ).stdout
 
     assert stale == "", f"PYTHONPATH=src python tools/{tool} --write"
-
-
-def test_the_usual_lives_are_made_of_legal_moves() -> None:
-    for life, _ in table("reference/states.md", "a life"):
-        states = [State[name] for name in life.split(", ")]
-
-        assert states[0] is State.STOPPED
-        assert all(new in MOVES[old] for old, new in zip(states, states[1:])), life

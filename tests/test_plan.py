@@ -10,11 +10,11 @@ import pytest
 from django_prodserver.backends.base import Address, BaseServerBackend
 from django_prodserver.launch.plan import plan
 from django_prodserver.launch.resolve import resolve
-from django_prodserver.posix.child import Program
-from django_prodserver.posix.probes import CommandProbe, HttpProbe, Target, TcpProbe
+from django_prodserver.posix.probes.targets import CommandTarget, HttpTarget, Target, TcpTarget
+from django_prodserver.posix.program import Program
 from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.load import load
-from django_prodserver.supervisor.model import Spec
+from django_prodserver.supervisor.spec import Spec
 from tests.inside import GUNICORN, configured, sleeper
 
 LOOPBACK = (socket.AF_INET, ("127.0.0.1", 8000))
@@ -60,9 +60,9 @@ def target(check: dict[str, Any], entry: Any = None, **others: Any) -> Target:
     return program.health
 
 
-def http(check: str, entry: Any = None, **others: Any) -> HttpProbe:
+def http(check: str, entry: Any = None, **others: Any) -> HttpTarget:
     found = target({"HTTP": check}, entry, **others)
-    assert isinstance(found, HttpProbe)
+    assert isinstance(found, HttpTarget)
     return found
 
 
@@ -73,31 +73,31 @@ def gunicorn(bind: str) -> dict[str, Any]:
 def test_no_health_check() -> None:
     (spec,), (program,) = planned({"web": sleeper()})
 
-    assert spec.healthcheck is None
+    assert spec.check is None
     assert program.health is None
 
 
 def test_a_command_has_the_environment_of_its_instance() -> None:
     found = target({"COMMAND": ["true", "x"]}, sleeper(ENV={"A": "b"}))
 
-    assert isinstance(found, CommandProbe)
+    assert isinstance(found, CommandTarget)
     assert list(found.argv) == ["true", "x"]
     assert found.environ == {"PRODSERVER_PROCESS": "web", "PRODSERVER_INSTANCE": "web.1", "A": "b"}
 
 
 def test_a_host_and_a_port() -> None:
-    assert target({"TCP": "127.0.0.1:8000"}) == TcpProbe("127.0.0.1:8000", (LOOPBACK,))
+    assert target({"TCP": "127.0.0.1:8000"}) == TcpTarget("127.0.0.1:8000", (LOOPBACK,))
     ipv6 = target({"TCP": "[::1]:8000"})
-    assert isinstance(ipv6, TcpProbe)
+    assert isinstance(ipv6, TcpTarget)
     assert ipv6.addresses == ((socket.AF_INET6, ("::1", 8000, 0, 0)),)
 
 
 def test_a_whole_url() -> None:
-    assert http("http://127.0.0.1:8000/health?a=b") == HttpProbe(
+    assert http("http://127.0.0.1:8000/health?a=b") == HttpTarget(
         name="127.0.0.1:8000",
         addresses=(LOOPBACK,),
         url="http://127.0.0.1:8000/health?a=b",
-        target="/health?a=b",
+        path="/health?a=b",
         host="127.0.0.1:8000",
     )
 

@@ -1,8 +1,8 @@
-"""The states of an instance and the moves between them, as docs/reference/states.md shows them.
+"""The states of an instance and of its lives, as docs/reference/states.md shows them.
 
     PYTHONPATH=src python tools/state_diagram.py --write
 
-Nothing here knows a state: all of it comes from `State` and `MOVES`.
+Nothing here knows a state: all of it comes from `State`, `SEEN` and the `TABLE` of a life.
 """
 
 from __future__ import annotations
@@ -11,26 +11,32 @@ from collections.abc import Iterator
 
 from generated import DOCS, Generated, main, table
 
-from django_prodserver.supervisor.instance import MOVES
-from django_prodserver.supervisor.model import State
+from django_prodserver.supervisor.facts import LifeState, State
+from django_prodserver.supervisor.instance import SEEN
+from django_prodserver.supervisor.life import TABLE, Cause
 
 PAGE = DOCS / "reference" / "states.md"
 
 
-def diagram() -> str:
-    """A Mermaid diagram: https://mermaid.js.org/syntax/stateDiagram.html"""
-    return "\n".join(["stateDiagram-v2", *(f"    {line}" for line in _diagram())]) + "\n"
+def states() -> str:
+    return table(("state", "meaning"), [(state.name, state.value) for state in State])
 
 
-def markdown() -> str:
-    """The part of the page that is generated."""
-    meanings = [(state.name, state.value) for state in State]
-    moves = [(state.name, ", ".join(s.name for s in _moves(state)) or "-") for state in State]
+def lives() -> str:
+    """The states of a life, and where each cause leads from there."""
+    meanings = [
+        (state.name, state.value, SEEN[state].name if state in SEEN else "-") for state in LifeState
+    ]
+    causes = [(cause.name, cause.value) for cause in Cause]
+    moves = [
+        (old.name, cause.name, new.name) for old in LifeState for cause, new in TABLE[old].items()
+    ]
     return "\n\n".join(
         [
-            table(("state", "meaning"), meanings),
-            "These moves are possible, and no others:",
-            table(("from", "to"), moves),
+            table(("state of a life", "meaning", "seen as"), meanings),
+            table(("cause", "meaning"), causes),
+            "What is not in this table has no effect:",
+            table(("from", "cause", "to"), moves),
             "The same as a diagram, for whatever draws [Mermaid](https://mermaid.js.org):",
             # The lexer of Sphinx does not know Mermaid.
             f"```text\n{diagram()}```",
@@ -38,20 +44,18 @@ def markdown() -> str:
     )
 
 
-def _moves(state: State) -> list[State]:
-    return [new for new in State if new in MOVES[state]]
+def diagram() -> str:
+    """A Mermaid diagram: https://mermaid.js.org/syntax/stateDiagram.html"""
+    return "\n".join(["stateDiagram-v2", *(f"    {line}" for line in _diagram())]) + "\n"
 
 
 def _diagram() -> Iterator[str]:
-    for state in State:
-        yield f"{state.name}: {state.name}"
-        # A semicolon would end the line.
-        yield f"{state.name}: {state.value.replace(';', ',')}"
-    yield f"[*] --> {next(iter(State)).name}"
-    for state in State:
-        for new in _moves(state):
-            yield f"{state.name} --> {new.name}"
+    yield f"[*] --> {next(iter(LifeState)).name}"
+    for old in LifeState:
+        for cause, new in TABLE[old].items():
+            yield f"{old.name} --> {new.name}: {cause.name}"
+    yield f"{LifeState.GONE.name} --> [*]"
 
 
 if __name__ == "__main__":
-    main([Generated(PAGE, markdown(), "states")])
+    main([Generated(PAGE, states(), "states"), Generated(PAGE, lives(), "lives")])

@@ -21,7 +21,8 @@ from django_prodserver.posix.notify import (
     parse,
     watchdog_interval,
 )
-from django_prodserver.supervisor.model import Notified, Watchdog
+from django_prodserver.supervisor.events import Notified, WatchdogMessage
+from django_prodserver.supervisor.spec import Ref
 from tests.functional.helpers import FOREVER, Run, Runs, code
 
 NOTIFY = "from django_prodserver.posix.notify import notify\n"
@@ -170,33 +171,33 @@ def test_a_flood_of_notifications_makes_nobody_deaf(start: Runs) -> None:
 
 # ---- the protocol ----
 
-PID = 7
+WEB = Ref("web.1", 0, 1)
 
 
 @pytest.mark.parametrize(
     ("message", "said"),
     [
-        (b"READY=1", Notified(PID, ready=True)),
-        (b"READY=1\n", Notified(PID, ready=True)),
-        (b"STOPPING=1", Notified(PID, stopping=True)),
-        (b"STATUS=half way", Notified(PID, status="half way")),
-        (b"STATUS=", Notified(PID, status="")),
-        (b"STATUS=a=b", Notified(PID, status="a=b")),
-        ("STATUS=größer".encode(), Notified(PID, status="größer")),
-        (b"EXTEND_TIMEOUT_USEC=2500000", Notified(PID, extend_timeout=2.5)),
-        (b"EXTEND_TIMEOUT_USEC=0", Notified(PID, extend_timeout=0)),
-        (b"EXTEND_TIMEOUT_USEC=604800000000", Notified(PID, extend_timeout=604800)),
-        (b"WATCHDOG=1", Notified(PID, watchdog=Watchdog.PING)),
-        (b"WATCHDOG=trigger", Notified(PID, watchdog=Watchdog.TRIGGER)),
-        (b"ERRNO=2", Notified(PID, error=os.strerror(errno.ENOENT))),
-        (b"ERRNO=0", Notified(PID)),
-        (b"STATUS=a\nREADY=1\nSTATUS=b", Notified(PID, ready=True, status="b")),
-        (b"READY=0\nWATCHDOG=2\nSTOPPING=", Notified(PID)),
-        (b"MAINPID=1\nRELOADING=1\nX_NEW=1\nFDSTORE=1\nBARRIER=1", Notified(PID)),
+        (b"READY=1", Notified(WEB, ready=True)),
+        (b"READY=1\n", Notified(WEB, ready=True)),
+        (b"STOPPING=1", Notified(WEB, stopping=True)),
+        (b"STATUS=half way", Notified(WEB, status="half way")),
+        (b"STATUS=", Notified(WEB, status="")),
+        (b"STATUS=a=b", Notified(WEB, status="a=b")),
+        ("STATUS=größer".encode(), Notified(WEB, status="größer")),
+        (b"EXTEND_TIMEOUT_USEC=2500000", Notified(WEB, extend_timeout=2.5)),
+        (b"EXTEND_TIMEOUT_USEC=0", Notified(WEB, extend_timeout=0)),
+        (b"EXTEND_TIMEOUT_USEC=604800000000", Notified(WEB, extend_timeout=604800)),
+        (b"WATCHDOG=1", Notified(WEB, watchdog=WatchdogMessage.PING)),
+        (b"WATCHDOG=trigger", Notified(WEB, watchdog=WatchdogMessage.TRIGGER)),
+        (b"ERRNO=2", Notified(WEB, error=os.strerror(errno.ENOENT))),
+        (b"ERRNO=0", Notified(WEB)),
+        (b"STATUS=a\nREADY=1\nSTATUS=b", Notified(WEB, ready=True, status="b")),
+        (b"READY=0\nWATCHDOG=2\nSTOPPING=", Notified(WEB)),
+        (b"MAINPID=1\nRELOADING=1\nX_NEW=1\nFDSTORE=1\nBARRIER=1", Notified(WEB)),
     ],
 )
 def test_what_a_message_says(message: bytes, said: Notified) -> None:
-    assert parse(message, PID) == said
+    assert parse(message, WEB) == said
 
 
 @pytest.mark.parametrize(
@@ -224,12 +225,12 @@ def test_what_a_message_says(message: bytes, said: Notified) -> None:
 )
 def test_what_is_malformed(message: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parse(message, PID)
+        parse(message, WEB)
 
 
 def test_a_status_is_one_printable_line_of_bounded_length() -> None:
-    status = parse("STATUS=a\x1b[31mb\r\u2028\x07c\t d".encode(), PID).status
-    long = parse(b"STATUS=" + b"x" * 1000, PID).status
+    status = parse("STATUS=a\x1b[31mb\r\u2028\x07c\t d".encode(), WEB).status
+    long = parse(b"STATUS=" + b"x" * 1000, WEB).status
 
     assert status == "a [31mb c d"
     assert long == "x" * 197 + "..."
@@ -247,11 +248,11 @@ def listener() -> Iterator[NotifySocket]:
 
 def heard(listener: NotifySocket) -> list[Notified]:
     """What it hears from this process, whose session stands for that of the instance."""
-    return listener.receive(os.getsid(0))
+    return listener.receive(WEB, os.getsid(0))
 
 
 def said(**what: Any) -> Notified:
-    return Notified(os.getsid(0), **what)
+    return Notified(WEB, **what)
 
 
 def send(listener: NotifySocket, *messages: bytes) -> None:

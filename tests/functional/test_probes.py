@@ -21,21 +21,16 @@ import pytest
 
 from django_prodserver import __version__
 from django_prodserver.posix import child, kernel, memory
-from django_prodserver.posix.probes import (
-    CommandProbe,
-    HttpProbe,
-    Probes,
-    Target,
-    TcpProbe,
-    _to_itself,
-    resolve,
-)
+from django_prodserver.posix.address import socket_addresses
+from django_prodserver.posix.probes.running import RunningProbes
+from django_prodserver.posix.probes.targets import CommandTarget, HttpTarget, Target, TcpTarget
+from django_prodserver.posix.probes.tcp import connected_to_itself
 from django_prodserver.posix.signals import SignalPipe
-from django_prodserver.supervisor.model import ExitStatus
+from django_prodserver.supervisor.events import ExitStatus
+from django_prodserver.supervisor.spec import Ref
 from tests.functional.helpers import FOREVER, Runs, code
 
-# The pid of an instance: nothing more than a name to a probe.
-WEB = 7
+WEB, OTHER = Ref("web.1", 0, 1), Ref("other.1", 0, 1)
 PYTHON = (sys.executable, "-S", "-c")
 
 
@@ -46,14 +41,14 @@ class World:
         self.selector = selectors.PollSelector()
         self.signals = SignalPipe([])
         self.selector.register(self.signals, selectors.EVENT_READ, self._reap)
-        self.results: list[tuple[int, str]] = []
+        self.results: list[tuple[Ref, str]] = []
         self.reaped: list[int] = []
         self.commands: list[int] = []
-        self.probes = Probes(
-            self.selector, self._execute, lambda pid, failure: self.results.append((pid, failure))
+        self.probes = RunningProbes(
+            self.selector, self._execute, lambda ref, failure: self.results.append((ref, failure))
         )
 
-    def _execute(self, command: CommandProbe, output: int) -> int:
+    def _execute(self, command: CommandTarget, output: int) -> int:
         parent = os.getpid()
         pid = os.fork()
         if pid == 0:
@@ -90,8 +85,8 @@ class World:
         self.probes.start(WEB, target)
         self.until(lambda: self.results)
         assert len(self.results) == 1
-        pid, failure = self.results.pop()
-        assert pid == WEB
+        ref, failure = self.results.pop()
+        assert ref == WEB
         return failure
 
     @property
@@ -176,14 +171,16 @@ def read_request(connection: socket.socket) -> bytes:
     return read
 
 
-def http(port: int, target: str = "/health", host: str = "example.com") -> HttpProbe:
+def http(port: int, target: str = "/health", host: str = "example.com") -> HttpTarget:
     name = f"127.0.0.1:{port}"
-    return HttpProbe(name, resolve(("127.0.0.1", port)), f"http://{name}{target}", target, host)
+    return HttpTarget(
+        name, socket_addresses(("127.0.0.1", port)), f"http://{name}{target}", target, host
+    )
 
 
-def tcp(at: Union[tuple[str, int], str]) -> TcpProbe:
+def tcp(at: Union[tuple[str, int], str]) -> TcpTarget:
     name = at if isinstance(at, str) else f"{at[0]}:{at[1]}"
-    return TcpProbe(name, resolve(at))
+    return TcpTarget(name, socket_addresses(at))
 
 
 @pytest.fixture
@@ -210,19 +207,22 @@ def test_nobody_listens(world: World, closed_port: int) -> None:
 
 def test_addresses_are_tried_in_order(world: World, closed_port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        both = (*resolve(("127.0.0.1", closed_port)), *resolve(listener.getsockname()[:2]))
+        both = (
+            *socket_addresses(("127.0.0.1", closed_port)),
+            *socket_addresses(listener.getsockname()[:2]),
+        )
 
-        assert world.ask(TcpProbe("both", both)) == ""
+        assert world.ask(TcpTarget("both", both)) == ""
 
 
 def test_a_family_that_there_is_none_of_is_no_crash(world: World) -> None:
-    failure = world.ask(TcpProbe("web:80", ((9999, ("127.0.0.1", 80)),)))
+    failure = world.ask(TcpTarget("web:80", ((9999, ("127.0.0.1", 80)),)))
 
     assert failure == f"connection to web:80 failed: {os.strerror(errno.EAFNOSUPPORT)}"
 
 
 def test_without_any_address(world: World) -> None:
-    assert world.ask(TcpProbe("web.1", ())) == "web.1 is no address to connect to"
+    assert world.ask(TcpTarget("web.1", ())) == "web.1 has no address to connect to"
 
 
 def test_unix_socket(world: World, tmp_path: Path) -> None:
@@ -242,19 +242,19 @@ def test_a_connection_to_itself_is_none(world: World) -> None:
         selfish.bind(("127.0.0.1", 0))
         port = selfish.getsockname()[1]
         selfish.connect(("127.0.0.1", port))
-        assert _to_itself(selfish)
+        assert connected_to_itself(selfish)
 
 
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "127.0.0.1"])
 def test_who_listens_everywhere_is_asked_here(host: str) -> None:
-    assert (socket.AF_INET, ("127.0.0.1", 80)) in resolve((host, 80))
+    assert (socket.AF_INET, ("127.0.0.1", 80)) in socket_addresses((host, 80))
 
 
 def test_names_are_resolved_beforehand() -> None:
-    assert resolve(("::", 80)) == ((socket.AF_INET6, ("::1", 80, 0, 0)),)
-    assert resolve(("localhost", 80))
+    assert socket_addresses(("::", 80)) == ((socket.AF_INET6, ("::1", 80, 0, 0)),)
+    assert socket_addresses(("localhost", 80))
     with pytest.raises(OSError, match=r"."):
-        resolve(("nobody.invalid", 80))
+        socket_addresses(("nobody.invalid", 80))
 
 
 # ---- HTTP ----
@@ -345,8 +345,8 @@ def test_an_answer_in_pieces(world: World) -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (b"", "closed the connection without an answer"),
-        (b"HTTP/1.1 200", "closed the connection without an answer"),
+        (b"", "closed the connection without a response"),
+        (b"HTTP/1.1 200", "closed the connection without a response"),
     ],
 )
 def test_closed_too_early(world: World, answer: bytes, reason: str) -> None:
@@ -362,7 +362,7 @@ def test_reset_instead_of_an_answer(world: World) -> None:
     with server(handle) as port:
         failure = world.ask(http(port))
 
-    assert failure == f"http://127.0.0.1:{port}/health closed the connection without an answer"
+    assert failure == f"http://127.0.0.1:{port}/health closed the connection without a response"
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_what_is_no_http(world: World, answer: bytes) -> None:
     with server(answering(answer)) as port:
         failure = world.ask(http(port))
 
-    assert failure.startswith(f"the answer from http://127.0.0.1:{port}/health is no HTTP: ")
+    assert failure.startswith(f"the response from http://127.0.0.1:{port}/health is not HTTP: ")
     assert failure.isprintable()
     assert len(failure) <= 200
 
@@ -390,7 +390,7 @@ def test_what_is_no_http(world: World, answer: bytes) -> None:
 def test_what_cannot_be_asked(world: World) -> None:
     with server(answering(b"HTTP/1.1 200 OK\r\n\r\n")) as port:
         for wrong in (http(port, host="a\nb"), http(port, "/ä"), http(port, "/a b\r\nX: y")):
-            assert "cannot be asked for" in world.ask(wrong)
+            assert "cannot be requested" in world.ask(wrong)
 
 
 def test_nobody_speaks_http_where_nobody_listens(world: World, closed_port: int) -> None:
@@ -435,13 +435,13 @@ def test_one_that_ends_while_another_is_dealt_with_is_not_disturbed(world: World
         target = tcp(listener.getsockname()[:2])
         cancelled = []
 
-        def report(pid: int, failure: str) -> None:
-            cancelled.append(3 - pid)
-            probes.cancel(3 - pid)
+        def report(ref: Ref, failure: str) -> None:
+            cancelled.append(OTHER if ref == WEB else WEB)
+            probes.cancel(cancelled[-1])
 
-        probes = Probes(world.selector, lambda *_: 0, report)
-        probes.start(1, target)
-        probes.start(2, target)
+        probes = RunningProbes(world.selector, lambda *_: 0, report)
+        probes.start(WEB, target)
+        probes.start(OTHER, target)
         while world.watched:
             for key, _ in world.selector.select():
                 key.data()
@@ -452,8 +452,8 @@ def test_one_that_ends_while_another_is_dealt_with_is_not_disturbed(world: World
 # ---- commands ----
 
 
-def command(source: str, **environ: str) -> CommandProbe:
-    return CommandProbe((*PYTHON, source), environ)
+def command(source: str, **environ: str) -> CommandTarget:
+    return CommandTarget((*PYTHON, source), environ)
 
 
 def test_status_0_is_healthy(world: World) -> None:
@@ -479,9 +479,9 @@ def test_killed_by_a_signal(world: World) -> None:
 
 
 def test_a_command_that_there_is_none_of(world: World, tmp_path: Path) -> None:
-    missing = world.ask(CommandProbe(("prodserver-nothing",)))
+    missing = world.ask(CommandTarget(("prodserver-nothing",)))
     (tmp_path / "plain").write_text("")
-    denied = world.ask(CommandProbe((str(tmp_path / "plain"),)))
+    denied = world.ask(CommandTarget((str(tmp_path / "plain"),)))
 
     reason = os.strerror(errno.ENOENT)
     assert missing == f"command exited with status 127: prodserver-nothing: {reason}"
@@ -515,7 +515,7 @@ raise SystemExit(f"{os.environ['EXTRA']} {env} {leads} {os.read(0, 1)} {open_fds
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_a_command_has_default_signals(world: World) -> None:
     """Python ignores SIGPIPE; a shell that inherits that cannot change it."""
-    ignored = world.ask(CommandProbe(("sh", "-c", "grep SigIgn /proc/self/status; exit 1")))
+    ignored = world.ask(CommandTarget(("sh", "-c", "grep SigIgn /proc/self/status; exit 1")))
 
     # Beyond 31 are the C library's own, which posix_spawn(3) ignores in whom it starts.
     assert int(ignored.split()[-1], 16) & 0x7FFFFFFF == 0
@@ -593,7 +593,7 @@ def test_a_command_that_is_cancelled_before_it_runs(world: World) -> None:
 
 def test_the_end_kills_what_is_under_way(world: World) -> None:
     world.probes.start(WEB, command("import signal; signal.pause()"))
-    world.probes.start(WEB + 1, command("import signal; signal.pause()"))
+    world.probes.start(OTHER, command("import signal; signal.pause()"))
 
     world.probes.close()
 
@@ -606,10 +606,10 @@ def test_the_end_kills_what_is_under_way(world: World) -> None:
 def test_a_command_that_cannot_be_started(world: World) -> None:
     results: list[str] = []
 
-    def fail(command: CommandProbe, output: int) -> int:
+    def fail(command: CommandTarget, output: int) -> int:
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    probes = Probes(world.selector, fail, lambda pid, failure: results.append(failure))
+    probes = RunningProbes(world.selector, fail, lambda _, failure: results.append(failure))
     probes.start(WEB, command("pass"))
 
     assert results == [f"the command cannot be started: {os.strerror(errno.EAGAIN)}"]
@@ -704,16 +704,16 @@ KILLED, FAILED = ExitStatus(signal=SIGKILL), ExitStatus(code=1)
         [(0.0, 1, FAILED, False), (1.5, 2, KILLED, True), (1.5, 2, KILLED, False)],
     ],
 )
-def test_whom_a_shortage_of_memory_has_killed(
+def test_which_exits_are_oom_kills(
     tmp_path: Path, ends: list[tuple[float, int, ExitStatus, bool]]
 ) -> None:
     counter = "sys/fs/cgroup/memory.events"
     root = counters(tmp_path, "0::/\n", **{counter: "oom_kill 0\n"})
-    shortage = memory.Shortage(root)
+    oom_kills = memory.OomKills(root)
 
     for now, kills, status, expected in ends:
         (root / counter).write_text(f"oom_kill {kills}\n")
-        assert shortage.explains(status, now) is expected
+        assert oom_kills.explains(status, now) is expected
 
 
 # ---- memory ----

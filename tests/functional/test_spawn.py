@@ -266,13 +266,13 @@ def test_options_of_django_itself(start: Runs, tmp_path: Path) -> None:
 
 AGAIN = """
 import json, subprocess, sys
-from django_prodserver.posix.interpreter import command_line
+from django_prodserver.posix.interpreter import own_command
 if "once" in sys.argv:
     print(json.dumps([list(sys.flags), sys.warnoptions, sys._xoptions, sys.argv]))
 else:
     first = [list(sys.flags), sys.warnoptions, sys._xoptions, [sys.argv[0], "once"]]
     print(json.dumps(first), flush=True)
-    subprocess.run(command_line(["once"]), check=True)
+    subprocess.run(own_command(["once"]), check=True)
 """
 
 
@@ -302,8 +302,8 @@ def test_an_interpreter_like_this_one(tmp_path: Path, options: list[str]) -> Non
 
 def test_a_program_that_is_no_file_is_djangos(tmp_path: Path) -> None:
     source = (
-        "import sys; from django_prodserver.posix.interpreter import command_line;"
-        "print(command_line(['prodserver', 'web'])[-4:])"
+        "import sys; from django_prodserver.posix.interpreter import own_command;"
+        "print(own_command(['prodserver', 'web'])[-4:])"
     )
     ran = subprocess.run(
         [sys.executable, "-c", source], stdout=subprocess.PIPE, text=True, check=True, cwd=tmp_path

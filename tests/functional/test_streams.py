@@ -49,7 +49,7 @@ class Path:
 
     def turn(self) -> None:
         """One round of the supervisor's loop."""
-        self.streams.regulate()
+        self.streams.apply_backpressure()
         for key, _ in self.selector.select(0):
             key.data()
 

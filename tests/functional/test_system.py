@@ -8,25 +8,31 @@ import resource
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from itertools import count
 from pathlib import Path
-from signal import SIGKILL
+from signal import SIGKILL, SIGUSR1
 
 import pytest
 
 from django_prodserver.logs.formats import TextFormat
-from django_prodserver.posix.child import Program
-from django_prodserver.posix.probes import CommandProbe, HttpProbe, SocketAddress, Target, resolve
+from django_prodserver.posix import kernel
+from django_prodserver.posix.address import SocketAddress, socket_addresses
+from django_prodserver.posix.probes.targets import CommandTarget, HttpTarget, Target
+from django_prodserver.posix.program import Program
 from django_prodserver.posix.system import PosixSystem
-from django_prodserver.supervisor.model import (
+from django_prodserver.supervisor.commands import ProbeKind
+from django_prodserver.supervisor.events import (
+    Event,
     Exited,
     ExitStatus,
     GroupGone,
-    Happening,
     Measured,
-    Probe,
     Probed,
+    Signalled,
+    Spawned,
+    SpawnFailed,
 )
+from django_prodserver.supervisor.spec import Ref
 
 HANGS = ("sh", "-c", "sleep 1000 & wait")
 
@@ -50,7 +56,7 @@ def opened() -> Iterator[Open]:
     systems = []
 
     def open_(program: Program) -> PosixSystem:
-        systems.append(PosixSystem([program], {"stdout": TextFormat(["web.1"])}, []))
+        systems.append(PosixSystem(lambda name: program, {"stdout": TextFormat(["web.1"])}, []))
         return systems[-1]
 
     yield open_
@@ -61,72 +67,82 @@ def opened() -> Iterator[Open]:
         os.waitpid(-1, os.WNOHANG)
 
 
-def wait_for(system: PosixSystem, kind: type[Happening]) -> list[Happening]:
+numbers = count(1)
+
+
+def spawn(system: PosixSystem) -> Ref:
+    """Start another life of it."""
+    ref = Ref("web.1", 0, next(numbers))
+    assert system.spawn(ref) == Spawned(ref)
+    return ref
+
+
+def wait_for(system: PosixSystem, kind: type[Event]) -> list[Event]:
     """All that happens until there is one of this kind."""
-    happened: list[Happening] = []
-    while not any(isinstance(happening, kind) for happening in happened):
+    happened: list[Event] = []
+    while not any(isinstance(event, kind) for event in happened):
         happened += system.wait(None)
     return happened
 
 
 def test_whether_a_connection_succeeds(opened: Open) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        system = opened(program(*HANGS, serves=resolve(listener.getsockname()[:2])))
-        pid = system.spawn("web.1")
+        system = opened(program(*HANGS, serves=socket_addresses(listener.getsockname()[:2])))
+        ref = spawn(system)
 
-        system.start_probe(pid, Probe.READY)
+        system.start_probe(ref, ProbeKind.READY)
 
-        assert wait_for(system, Probed) == [Probed(pid)]
+        assert wait_for(system, Probed) == [Probed(ref)]
 
 
 def test_whether_it_is_well(opened: Open) -> None:
-    system = opened(program(*HANGS, health=CommandProbe(["sh", "-c", "echo ill; exit 1"])))
-    pid = system.spawn("web.1")
+    system = opened(program(*HANGS, health=CommandTarget(["sh", "-c", "echo ill; exit 1"])))
+    ref = spawn(system)
 
-    system.start_probe(pid, Probe.HEALTH)
+    system.start_probe(ref, ProbeKind.HEALTH)
 
     failure = "command exited with status 1: ill"
-    assert wait_for(system, Probed) == [Probed(pid, failure)]
+    assert wait_for(system, Probed) == [Probed(ref, failure)]
 
 
 def test_a_cancelled_probe_is_not_heard_of(opened: Open) -> None:
-    system = opened(program(*HANGS, health=CommandProbe(HANGS)))
-    pid = system.spawn("web.1")
-    system.start_probe(pid, Probe.HEALTH)
+    system = opened(program(*HANGS, health=CommandTarget(HANGS)))
+    ref = spawn(system)
+    system.start_probe(ref, ProbeKind.HEALTH)
 
-    system.cancel_probe(pid)
-    system.cancel_probe(pid)
-    system.kill(pid, SIGKILL, group=True)
+    system.cancel_probe(ref)
+    system.cancel_probe(ref)
+    system.kill(ref, SIGKILL, group=True)
 
     (exited,) = (h for h in wait_for(system, GroupGone) if not isinstance(h, GroupGone))
     assert isinstance(exited, Exited)
 
 
 def test_the_probes_of_the_dead_end_with_them(opened: Open) -> None:
-    system = opened(program(*HANGS, health=CommandProbe(HANGS)))
-    pid = system.spawn("web.1")
-    system.start_probe(pid, Probe.HEALTH)
-    system.kill(pid, SIGKILL, group=True)
+    system = opened(program(*HANGS, health=CommandTarget(HANGS)))
+    ref = spawn(system)
+    system.start_probe(ref, ProbeKind.HEALTH)
+    system.kill(ref, SIGKILL, group=True)
 
     happened = wait_for(system, GroupGone)
 
-    assert not any(isinstance(happening, Probed) for happening in happened)
-    system.start_probe(pid, Probe.HEALTH)
-    system.start_probe(pid, Probe.READY)
-    system.measure(pid)
+    assert not any(isinstance(event, Probed) for event in happened)
+    system.start_probe(ref, ProbeKind.HEALTH)
+    system.start_probe(ref, ProbeKind.READY)
+    system.measure(ref)
     assert system.wait(0) == []
 
 
 def test_probes_under_way_at_the_end_are_no_surprise(capfd: pytest.CaptureFixture[str]) -> None:
-    hanging = program(*HANGS, health=CommandProbe(HANGS))
-    with PosixSystem([hanging], {"stdout": TextFormat(["web.1"])}, []) as system:
+    hanging = program(*HANGS, health=CommandTarget(HANGS))
+    with PosixSystem(lambda name: hanging, {"stdout": TextFormat(["web.1"])}, []) as system:
         for _ in range(3):
-            pid = system.spawn("web.1")
+            ref = spawn(system)
             for _ in range(5):
-                system.start_probe(pid, Probe.HEALTH)
-            system.kill(pid, SIGKILL, group=True)
+                system.start_probe(ref, ProbeKind.HEALTH)
+            system.kill(ref, SIGKILL, group=True)
             wait_for(system, GroupGone)
-        system.start_probe(system.spawn("web.1"), Probe.HEALTH)
+        system.start_probe(spawn(system), ProbeKind.HEALTH)
 
     said = capfd.readouterr().out
     assert "killed what was left behind: " in said  # The last one, which nobody has killed.
@@ -137,34 +153,34 @@ def test_a_probe_in_hand_is_closed_in_a_fork(opened: Open, tmp_path: Path) -> No
     """Else the server would never see the end of the connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()[:2]
-        hanging = HttpProbe("x", resolve(address), "http://x/", "/", "x")
+        hanging = HttpTarget("x", socket_addresses(address), "http://x/", "/", "x")
         system = opened(program(*HANGS, health=hanging))
-        pid = system.spawn("web.1")
-        system.start_probe(pid, Probe.HEALTH)
+        ref = spawn(system)
+        system.start_probe(ref, ProbeKind.HEALTH)
         connection, _ = listener.accept()
         with connection:
-            other = system.spawn("web.1")
-            system.cancel_probe(pid)
+            other = spawn(system)
+            system.cancel_probe(ref)
 
             assert connection.recv(1) == b""
         system.kill(other, SIGKILL, group=True)
-        system.kill(pid, SIGKILL, group=True)
+        system.kill(ref, SIGKILL, group=True)
 
 
 def test_out_of_descriptors_is_no_crash(opened: Open) -> None:
-    health = CommandProbe(["true"])
-    system = opened(program(*HANGS, health=health, serves=resolve(("127.0.0.1", 1))))
-    pid = system.spawn("web.1")
+    health = CommandTarget(["true"])
+    system = opened(program(*HANGS, health=health, serves=socket_addresses(("127.0.0.1", 1))))
+    ref = spawn(system)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    answers = []
     for spare in range(4):
         lowest = os.dup(0)
         os.close(lowest)
         resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + spare, hard))
         try:
-            system.start_probe(pid, Probe.HEALTH)
-            system.start_probe(pid, Probe.READY)
-            with suppress(OSError):
-                system.spawn("web.1")
+            system.start_probe(ref, ProbeKind.HEALTH)
+            system.start_probe(ref, ProbeKind.READY)
+            answers.append(system.spawn(Ref("web.1", 0, next(numbers))))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -172,15 +188,17 @@ def test_out_of_descriptors_is_no_crash(opened: Open) -> None:
     reason = os.strerror(errno.EMFILE)
     assert f"the command cannot be started: {reason}" in failures
     assert f"connection to web.1 failed: {reason}" in failures
+    refused = next(answer for answer in answers if isinstance(answer, SpawnFailed))
+    assert refused.error == f"[Errno {errno.EMFILE}] {reason}"
 
 
 def test_how_it_ended(opened: Open) -> None:
     system = opened(program("sh", "-c", "exit 3"))
     jitters = []
     for _ in range(5):
-        pid = system.spawn("web.1")
+        ref = spawn(system)
         (exited,) = (h for h in wait_for(system, Exited) if isinstance(h, Exited))
-        assert (exited.pid, exited.status) == (pid, ExitStatus(code=3))
+        assert (exited.ref, exited.status) == (ref, ExitStatus(code=3))
         assert exited.out_of_memory is False
         jitters.append(exited.jitter)
 
@@ -191,14 +209,66 @@ def test_how_it_ended(opened: Open) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="PSS is Linux's")
 def test_its_memory(opened: Open) -> None:
     system = opened(program(*HANGS))
-    pid = system.spawn("web.1")
+    ref = spawn(system)
 
-    happened: list[Happening] = []
+    happened: list[Event] = []
     while not happened:  # While it is being executed it has none.
-        system.measure(pid)
+        system.measure(ref)
         happened = system.wait(0)
 
     (measured,) = happened
     assert isinstance(measured, Measured)
-    assert measured.pid == pid
+    assert measured.ref == ref
     assert 0 < measured.memory < 1 << 30
+
+
+def test_a_pid_is_known_until_its_group_is_gone(opened: Open) -> None:
+    system = opened(program("sh", "-c", "sleep 1000 & exit 3"))
+    ref = spawn(system)
+    wait_for(system, Exited)
+    pid = system.pid(ref)
+
+    assert pid is not None
+    ((name, member),) = system.members(ref)
+    assert name in ("sh", "sleep")  # The second one once it is executed.
+    assert member not in (pid, os.getpid())
+    system.kill(ref, SIGKILL, group=True)
+    wait_for(system, GroupGone)
+    assert system.pid(ref) == pid  # For the lines about what happened in the meantime.
+    assert system.members(ref) == []
+    system.wait(0)
+    assert system.pid(ref) is None
+
+
+def test_what_is_unknown_is_addressed_in_vain(opened: Open) -> None:
+    system = opened(program(*HANGS))
+    ref = Ref("web.1", 0, 1)
+    system.kill(ref, SIGKILL, group=True)
+    system.start_probe(ref, ProbeKind.READY)
+    system.cancel_probe(ref)
+    system.measure(ref)
+
+    assert system.wait(0) == []
+    assert system.pid(ref) is None
+    assert system.members(ref) == []
+
+
+def test_signals_are_seen_though_a_deadline_is_due() -> None:
+    with PosixSystem(lambda name: program(), {"stdout": TextFormat([])}, [SIGUSR1]) as system:
+        os.kill(os.getpid(), SIGUSR1)
+
+        assert system.wait(0) == [Signalled(SIGUSR1)]
+
+
+def test_leaders_are_killed_though_proc_does_not_show_them(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(kernel, "shows_our_processes", lambda: False)
+    sleeping = program("sleep", "1000", health=CommandTarget(["sleep", "1000"]))
+    with PosixSystem(lambda name: sleeping, {"stdout": TextFormat(["web.1"])}, []) as system:
+        system.start_probe(spawn(system), ProbeKind.HEALTH)
+
+    assert not system.left_behind
+    assert capfd.readouterr().out == ""
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)

@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from signal import SIGINT, SIGQUIT, SIGTERM, SIGUSR1
 from typing import Any
 
 import pytest
 
-from django_prodserver.supervisor.model import (
+from django_prodserver.supervisor.events import (
     ExitStatus,
-    HealthCheck,
+    GoalRequest,
     Notified,
-    Restart,
-    Spec,
-    Watchdog,
+    RestartRequest,
+    ScaleRequest,
+    WatchdogMessage,
 )
-from django_prodserver.supervisor.run import run
-from django_prodserver.supervisor.supervisor import Supervisor
+from django_prodserver.supervisor.group import Group
+from django_prodserver.supervisor.pump import run
+from django_prodserver.supervisor.spec import CheckSchedule, Goal, Ref, RestartPolicy, Spec
 
-from .world import Child, Life, Member, World
+from .world import NOBODY, Behaviour, Child, Member, World
 
 
 def child(name: str, stop_signal: Any = SIGTERM, **more: Any) -> Child:
-    known = {key: more.pop(key) for key in list(more) if key in Spec.__annotations__}
-    lives = more.pop("lives", None) or (Life(**more),)
-    return Child(Spec(name, stop_signal=stop_signal, **known), lives)
+    known = {key: more.pop(key) for key in list(more) if key in Spec._fields}
+    behaviours = more.pop("behaviours", None) or (Behaviour(**more),)
+    return Child(Spec(name, stop_signal=stop_signal, **known), behaviours)
 
 
 def told(*children: Child, notifications: bool = False, **more: Any) -> list[str]:
     """Run them; return what was done and said, with the time."""
     world = World(children, **more)
-    run(Supervisor([child.spec for child in children]), world)
+    run(Group([child.spec for child in children]), world, world.observers)
     return [
         f"{time:g} {what}"
         for time, what in world.trace
@@ -256,8 +258,8 @@ def test_a_failed_oneshot_stops_everything_before_anybody_who_needs_it_is_starte
 
 
 def test_a_crash_loop_ends_at_the_start_limit() -> None:
-    crash = Life(exits_after=0.25, status=ExitStatus(code=7))
-    worker = child("worker.1", restart=Restart.ON_FAILURE, start_burst=3, lives=(crash,))
+    crash = Behaviour(exits_after=0.25, status=ExitStatus(code=7))
+    worker = child("worker.1", restart=RestartPolicy.ON_FAILURE, start_burst=3, behaviours=(crash,))
     again = "say worker.1 exited with status 7 after 0.25 s, restarted once so far"
 
     assert told(worker, child("web.1")) == [
@@ -281,9 +283,9 @@ def test_a_crash_loop_ends_at_the_start_limit() -> None:
 
 
 def test_an_unhealthy_one_is_replaced() -> None:
-    sick = Life(health=("", "HTTP 500", None), stops_after=0.25)
-    check = HealthCheck(interval=5.0, timeout=1.0, retries=2)
-    web = child("web.1", healthcheck=check, restart=Restart.ALWAYS, lives=(sick, Life()))
+    sick = Behaviour(health=("", "HTTP 500", None), stops_after=0.25)
+    check = CheckSchedule(interval=5.0, timeout=1.0, retries=2)
+    web = child("web.1", check=check, restart=RestartPolicy.ALWAYS, behaviours=(sick, Behaviour()))
 
     assert told(web, signals=[(20.0, SIGTERM)])[3:] == [
         "5 probe 101 HEALTH",
@@ -305,9 +307,9 @@ def test_an_unhealthy_one_is_replaced() -> None:
 
 def test_nobody_is_called_unhealthy_while_everything_stops() -> None:
     """It has to live until what comes after it has ended, however it is."""
-    check = HealthCheck(interval=1.0, timeout=1.0, retries=1)
-    sick = Life(health=("", "HTTP 500"))
-    web = child("web.1", healthcheck=check, watchdog=9.5, lives=(sick,))
+    check = CheckSchedule(interval=1.0, timeout=1.0, retries=1)
+    sick = Behaviour(health=("", "HTTP 500"))
+    web = child("web.1", check=check, watchdog=9.5, behaviours=(sick,))
     worker = child("worker.1", after=frozenset({"web.1"}), stops_after=5.0)
 
     assert told(web, worker, signals=[(1.5, SIGTERM)])[6:] == [
@@ -322,15 +324,15 @@ def test_nobody_is_called_unhealthy_while_everything_stops() -> None:
 
 
 def test_a_recycled_one_is_started_anew_at_once() -> None:
-    batch = Life(ready_after=0.25, exits_after=4.0, members=(Member(),))
-    lives = (batch, batch, Life())
+    batch = Behaviour(ready_after=0.25, exits_after=4.0, members=(Member(),))
+    behaviours = (batch, batch, Behaviour())
     worker = child(
         "worker.1",
         notifies=True,
         recycles=True,
-        restart=Restart.ALWAYS,
+        restart=RestartPolicy.ALWAYS,
         start_burst=1,
-        lives=lives,
+        behaviours=behaviours,
     )
 
     assert told(worker, signals=[(9.0, SIGTERM)], kill_takes=0.25)[:8] == [
@@ -349,9 +351,9 @@ def test_a_second_step_before_sigkill() -> None:
     worker = child(
         "worker.1",
         stop_timeout=25.0,
-        last_signal=SIGQUIT,
+        escalation_signal=SIGQUIT,
         stops_after=None,
-        last_step_after=0.5,
+        escalation_after=0.5,
         stop_status=ExitStatus(code=1),
     )
 
@@ -368,14 +370,14 @@ def test_a_second_step_before_sigkill() -> None:
 
 
 def test_one_that_is_silent_for_too_long_is_replaced() -> None:
-    pings = tuple((at, Notified(0, watchdog=Watchdog.PING)) for at in (1.0, 2.0, 3.0))
-    hangs = Life(says=pings, stops_after=None)
+    pings = tuple((at, Notified(NOBODY, watchdog=WatchdogMessage.PING)) for at in (1.0, 2.0, 3.0))
+    hangs = Behaviour(says=pings, stops_after=None)
     worker = child(
         "worker.1",
         watchdog=1.5,
         stop_timeout=2.5,
-        restart=Restart.ON_FAILURE,
-        lives=(hangs, Life(says=pings)),
+        restart=RestartPolicy.ON_FAILURE,
+        behaviours=(hangs, Behaviour(says=pings)),
     )
 
     assert told(worker, signals=[(9.0, SIGTERM)])[3:] == [
@@ -396,7 +398,7 @@ def test_one_that_is_silent_for_too_long_is_replaced() -> None:
 
 
 def test_the_service_manager_is_told() -> None:
-    web = child("web.1", says=((1.0, Notified(0, status="serving")),))
+    web = child("web.1", says=((1.0, Notified(NOBODY, status="serving")),))
 
     assert [
         what for what in told(web, notifications=True, signals=[(3.0, SIGTERM)]) if " tell " in what
@@ -411,6 +413,264 @@ def test_the_service_manager_is_told() -> None:
     ]
 
 
+# ---- SIGKILL that does not take ----
+
+
+def test_a_stop_does_not_wait_for_ever_for_what_sigkill_does_not_end() -> None:
+    """A leader in uninterruptible sleep, or of another user."""
+    stuck = child("worker.1", stop_timeout=2.0, stops_after=None, unkillable=True)
+
+    assert told(stuck, signals=[(10.0, SIGTERM)])[3:] == [
+        "10 say SIGTERM received; stopping everything",
+        "10 kill 101 SIGTERM",
+        "11 say still running: worker.1; to be killed in 1.00 s",
+        "12 say worker.1 did not stop within 2 s; killing it and its process group",
+        "12 killpg 101 SIGKILL",
+        "17 say worker.1 survived SIGKILL for 5 s: leader (pid 101); no longer waiting for it",
+        "17 say all stopped after 7.00 s; exit status 1",
+    ]
+
+
+def test_a_second_signal_does_not_wait_for_ever_either() -> None:
+    stuck = child("worker.1", stops_after=None, unkillable=True)
+
+    assert told(stuck, signals=[(10.0, SIGTERM), (10.5, SIGTERM)])[5:] == [
+        "10.5 say SIGTERM received; killing everything",
+        "10.5 killpg 101 SIGKILL",
+        "15.5 say worker.1 survived SIGKILL for 5 s: leader (pid 101); no longer waiting for it",
+        "15.5 say all stopped after 5.50 s; exit status 1",
+    ]
+
+
+def test_a_stop_does_not_wait_for_ever_for_the_rest_of_a_group() -> None:
+    helped = child("web.1", members=(Member(unkillable=True),))
+
+    assert told(helped, signals=[(10.0, SIGTERM)])[3:] == [
+        "10 say SIGTERM received; stopping everything",
+        "10 kill 101 SIGTERM",
+        "10 say web.1 stopped after 0.00 s",
+        *(f"{at} killpg 101 SIGKILL" for at in (11, 12, 13, 14, 15, 16)),
+        "16 say web.1 survived SIGKILL for 5 s: member (pid 101); no longer waiting for it",
+        "16 say all stopped after 6.00 s; exit status 1",
+    ]
+
+
+def test_a_restart_goes_on_once_it_has_waited_long_enough() -> None:
+    crash = Behaviour(
+        exits_after=0.5, status=ExitStatus(code=3), members=(Member(3.0, unkillable=True),)
+    )
+    stuck = replace(crash, members=(Member(unkillable=True),))
+    again = "worker.1 exited with status 3 after 0.50 s, restarted once so far"
+    worker = child(
+        "worker.1",
+        restart=RestartPolicy.ALWAYS,
+        backoff_initial=0.25,
+        behaviours=(crash, stuck, Behaviour()),
+    )
+
+    assert told(worker, signals=[(20.0, SIGTERM)])[3:] == [
+        "0.5 say worker.1 exited with status 3 after 0.50 s; restarting in 0.25 s",
+        *(f"{at} killpg 101 SIGKILL" for at in (0.75, 1.75, 2.75)),
+        "3 spawn worker.1 102",
+        "3 say worker.1 ready after 0.00 s (pid 102)",
+        f"3.5 say {again}; restarting in 0.50 s",
+        *(f"{at:g} killpg 102 SIGKILL" for at in (4.0, 5.0, 6.0, 7.0, 8.0, 9.0)),
+        "9 say worker.1 survived SIGKILL for 5 s: member (pid 102); no longer waiting for it",
+        "9 spawn worker.1 103",
+        "9 say worker.1 ready after 0.00 s (pid 103)",
+        "20 say SIGTERM received; stopping everything",
+        "20 kill 103 SIGTERM",
+        "20 say worker.1 stopped after 0.00 s",
+        "20 say all stopped after 0.00 s; exit status 1",
+    ]
+
+
+# ---- a oneshot runs while something else fails ----
+
+
+def test_a_failed_oneshot_lets_another_one_finish() -> None:
+    static = child("static.1", oneshot=True, exits_after=1.0, status=ExitStatus(code=1))
+    migrate = child("migrate.1", oneshot=True, exits_after=9.0)
+    web = child("web.1", after=frozenset({"static.1", "migrate.1"}))
+    beat = child("beat.1")
+
+    assert told(static, migrate, web, beat) == [
+        "0 spawn static.1 101",
+        "0 spawn migrate.1 102",
+        "0 spawn beat.1 103",
+        "0 say beat.1 ready after 0.00 s (pid 103)",
+        "1 say static.1 exited with status 1 after 1.00 s; stopping everything",
+        "1 kill 103 SIGTERM",
+        "1 say waiting up to 25.0 s for migrate.1 to finish",
+        "1 say beat.1 stopped after 0.00 s",
+        "9 say migrate.1 finished after 9.00 s",
+        "9 say all stopped after 8.00 s; exit status 1",
+    ]
+
+
+def test_a_oneshot_that_does_not_finish_then_is_asked_to_stop() -> None:
+    migrate = child("migrate.1", oneshot=True, stop_timeout=5.0, stops_after=0.25)
+    web = child("web.1", exits_after=2.0, status=ExitStatus(code=3))
+
+    assert told(migrate, web)[3:] == [
+        "2 say web.1 exited with status 3 after 2.00 s; stopping everything",
+        "2 say waiting up to 5.00 s for migrate.1 to finish",
+        "7 kill 101 SIGTERM",
+        "7.25 say migrate.1 stopped after 0.25 s",
+        "7.25 say all stopped after 5.25 s; exit status 3",
+    ]
+
+
+def test_a_signal_reaches_a_oneshot_that_may_finish() -> None:
+    migrate = child("migrate.1", oneshot=True, stops_after=0.25)
+    web = child("web.1", exits_after=2.0, status=ExitStatus(code=3))
+
+    assert told(migrate, web, signals=[(3.0, SIGTERM)])[4:] == [
+        "2 say waiting up to 25.0 s for migrate.1 to finish",
+        "3 say SIGTERM received; stopping everything",
+        "3 kill 101 SIGTERM",
+        "3.25 say migrate.1 stopped after 0.25 s",
+        "3.25 say all stopped after 1.25 s; exit status 3",
+    ]
+
+
+# ---- requests ----
+
+
+def test_a_stopped_instance_is_no_failure_and_starts_again_on_request() -> None:
+    web, worker = child("web.1"), child("worker.1", stops_after=0.5)
+    requests = [
+        (5.0, GoalRequest("worker", Goal.DOWN)),
+        (9.0, GoalRequest("worker.1", Goal.UP)),
+    ]
+
+    assert told(web, worker, requests=requests, signals=[(20.0, SIGTERM)])[5:10] == [
+        "5 kill 102 SIGTERM",
+        "5.5 say worker.1 stopped after 0.50 s",
+        "9 spawn worker.1 103",
+        "9 say worker.1 ready after 0.00 s (pid 103)",
+        "20 say SIGTERM received; stopping everything",
+    ]
+
+
+def test_a_restart_goes_one_by_one_and_stops_first() -> None:
+    web = [child(name, notifies=True, ready_after=1.0) for name in ("web.1", "web.2")]
+    requests = [(5.0, RestartRequest("web"))]
+
+    assert told(*web, requests=requests, signals=[(20.0, SIGTERM)])[5:14] == [
+        "5 kill 101 SIGTERM",
+        "5 say web.1 stopped after 0.00 s; restarting",
+        "5 spawn web.1 103",
+        "6 say web.1 ready after 1.00 s (pid 103)",
+        "6 kill 102 SIGTERM",
+        "6 say web.2 stopped after 0.00 s; restarting",
+        "6 spawn web.2 104",
+        "7 say web.2 ready after 1.00 s (pid 104)",
+        "20 say SIGTERM received; stopping everything",
+    ]
+
+
+def test_where_sockets_are_held_the_new_life_starts_first() -> None:
+    web = [
+        child(name, notifies=True, start_first=True, ready_after=1.0, stops_after=0.5)
+        for name in ("web.1", "web.2")
+    ]
+    requests = [(5.0, RestartRequest("web"))]
+
+    assert told(*web, requests=requests, signals=[(20.0, SIGTERM)])[5:14] == [
+        "5 spawn web.1 103",
+        "6 say web.1 ready after 1.00 s (pid 103)",
+        "6 kill 101 SIGTERM",
+        "6.5 say web.1 stopped after 0.50 s",
+        "6.5 spawn web.2 104",
+        "7.5 say web.2 ready after 1.00 s (pid 104)",
+        "7.5 kill 102 SIGTERM",
+        "8 say web.2 stopped after 0.50 s",
+        "20 say SIGTERM received; stopping everything",
+    ]
+
+
+def test_a_new_life_that_fails_ends_the_update_and_the_old_one_stays() -> None:
+    broken = Behaviour(exits_after=0.5, status=ExitStatus(code=1))
+    web = child(
+        "web.1", notifies=True, start_first=True, behaviours=(Behaviour(ready_after=1.0), broken)
+    )
+    other = child("web.2", start_first=True)
+    requests = [(5.0, RestartRequest("web"))]
+
+    assert told(web, other, requests=requests, signals=[(20.0, SIGTERM)])[5:9] == [
+        "5 spawn web.1 103",
+        "5.5 say web.1 exited with status 1 after 0.50 s, before it was ready",
+        "5.5 say web.1 was not replaced: the new one failed",
+        "20 say SIGTERM received; stopping everything",
+    ]
+
+
+def test_a_life_that_is_not_ready_in_time_does_not_replace_the_old_one() -> None:
+    web = child(
+        "web.1",
+        notifies=True,
+        ready_timeout=2.0,
+        start_first=True,
+        behaviours=(Behaviour(ready_after=1.0), Behaviour()),
+    )
+    requests = [(5.0, RestartRequest("web.1"))]
+
+    assert told(web, requests=requests, signals=[(20.0, SIGTERM)])[3:8] == [
+        "5 spawn web.1 102",
+        "7 say web.1 was not ready within 2 s; stopping it",
+        "7 kill 102 SIGTERM",
+        "7 say web.1 stopped after 0.00 s",
+        "7 say web.1 was not replaced: the new one failed",
+    ]
+
+
+def test_an_old_life_that_crashes_meanwhile_is_replaced_all_the_same() -> None:
+    crash = Behaviour(ready_after=1.0, exits_after=6.0, status=ExitStatus(code=1))
+    web = child(
+        "web.1", notifies=True, start_first=True, behaviours=(crash, Behaviour(ready_after=3.0))
+    )
+    requests = [(5.0, RestartRequest("web"))]
+
+    assert told(web, requests=requests, signals=[(20.0, SIGTERM)])[3:7] == [
+        "5 spawn web.1 102",
+        "6 say web.1 exited with status 1 after 6.00 s",
+        "8 say web.1 ready after 3.00 s (pid 102)",
+        "20 say SIGTERM received; stopping everything",
+    ]
+
+
+def test_scaling_starts_the_next_numbers_and_stops_the_highest() -> None:
+    worker = child("worker.1")
+    requests = [(5.0, ScaleRequest("worker", 3)), (9.0, ScaleRequest("worker", 1))]
+
+    assert told(worker, requests=requests, signals=[(20.0, SIGTERM)])[3:12] == [
+        "5 spawn worker.2 102",
+        "5 say worker.2 ready after 0.00 s (pid 102)",
+        "5 spawn worker.3 103",
+        "5 say worker.3 ready after 0.00 s (pid 103)",
+        "9 kill 102 SIGTERM",
+        "9 kill 103 SIGTERM",
+        "9 say worker.2 stopped after 0.00 s",
+        "9 say worker.3 stopped after 0.00 s",
+        "20 say SIGTERM received; stopping everything",
+    ]
+
+
+def test_a_request_that_cannot_be_granted_changes_nothing() -> None:
+    web = child("web.1", stops_after=1.0)
+    requests = [(5.0, RestartRequest("wbe")), (20.5, ScaleRequest("web", 3))]
+
+    assert told(web, requests=requests, signals=[(20.0, SIGTERM)])[3:] == [
+        "5 say wbe: there is no instance or process of that name; nothing was changed",
+        "20 say SIGTERM received; stopping everything",
+        "20 kill 101 SIGTERM",
+        "20.5 say web: everything is being stopped; nothing was changed",
+        "21 say web.1 stopped after 1.00 s",
+        "21 say all stopped after 1.00 s; exit status 0",
+    ]
+
+
 # ---- the world itself: a fake that lies proves nothing ----
 
 
@@ -420,21 +680,22 @@ def test_a_run_that_nothing_would_ever_end_is_a_failure() -> None:
 
 
 def test_waking_up_for_nothing_is_a_failure() -> None:
-    class Restless(Supervisor):
+    class Restless(Group):
         @property
         def deadline(self) -> float:
             return 1000.0
 
     world = World([child("web.1")])
     with pytest.raises(AssertionError, match="did nothing"):
-        run(Restless([child("web.1").spec]), world)
+        run(Restless([child("web.1").spec]), world, world.observers)
 
 
 def test_a_signal_that_was_not_declared_kills() -> None:
     web = child("web.1")
     world = World([web])
-    pid = world.spawn("web.1")
+    ref = Ref("web.1", 0, 1)
+    world.spawn(ref)
 
-    world.kill(pid, SIGUSR1, False)
+    world.kill(ref, SIGUSR1, False)
 
     assert world.alive == []

@@ -6,15 +6,16 @@ import pickle
 import pickletools
 from collections import Counter
 from signal import SIGTERM
-from typing import Optional
+from typing import Optional, Union
 
 import pytest
 
-from django_prodserver.supervisor.model import ExitStatus, Happening, HealthCheck, Restart, Spec
-from django_prodserver.supervisor.run import run
-from django_prodserver.supervisor.supervisor import Supervisor
+from django_prodserver.supervisor.events import Event, ExitStatus, Spawned, SpawnFailed
+from django_prodserver.supervisor.group import Group
+from django_prodserver.supervisor.pump import run
+from django_prodserver.supervisor.spec import CheckSchedule, Ref, RestartPolicy, Spec
 
-from .world import Child, Life, World
+from .world import Behaviour, Child, World
 
 DAY = 24 * 60 * 60
 DAYS = 30
@@ -22,22 +23,22 @@ DAYS = 30
 CRASHING = Child(
     Spec(
         "worker.1",
-        restart=Restart.ALWAYS,
+        restart=RestartPolicy.ALWAYS,
         notifies=True,
         backoff_initial=0.5,
         backoff_max=30.0,
         start_burst=10,
         start_interval=60.0,
     ),
-    (Life(exits_after=0.25, status=ExitStatus(code=1)),),
+    (Behaviour(exits_after=0.25, status=ExitStatus(code=1)),),
 )
 STEADY = Child(
-    Spec("web.1", connects=True, healthcheck=HealthCheck(interval=120.0)),
-    (Life(connects_after=0.5),),
+    Spec("web.1", connects=True, check=CheckSchedule(interval=120.0)),
+    (Behaviour(connects_after=0.5),),
 )
 
 
-def pieces(supervisor: Supervisor) -> int:
+def pieces(supervisor: Group) -> int:
     """Of how many objects its state is made; a number counts once, however large it has become."""
     return sum(1 for _ in pickletools.genops(pickle.dumps(supervisor)))
 
@@ -45,7 +46,7 @@ def pieces(supervisor: Supervisor) -> int:
 class ForgetfulWorld(World):
     """Keeps what is alive, and of the past only how many lines were said and lives begun."""
 
-    supervisor: Supervisor
+    supervisor: Group
 
     def __init__(self) -> None:
         super().__init__(
@@ -58,23 +59,24 @@ class ForgetfulWorld(World):
         # For each day the most that the supervisor's state was at the start of an instance.
         self.most: Counter[int] = Counter()
 
-    def say(self, text: str) -> None:
-        self.said[text.partition(" ")[0]] += 1
-        super().say(text)
+    def did(self, what: str) -> None:
+        if what.startswith("say "):
+            self.said[what.split()[1]] += 1
+        super().did(what)
 
-    def spawn(self, name: str) -> int:
-        self.begun[name] += 1
+    def spawn(self, ref: Ref) -> Union[Spawned, SpawnFailed]:
+        self.begun[ref.name] += 1
         day = int(self.now() // DAY) + 1
         # Every so often: to count takes much longer than to live. 31 meets each jitter in turn.
-        if day in (1, 2, DAYS) and self.begun[name] % 31 == 1:
+        if day in (1, 2, DAYS) and self.begun[ref.name] % 31 == 1:
             self.most[day] = max(self.most[day], pieces(self.supervisor))
-        return super().spawn(name)
+        return super().spawn(ref)
 
-    def wait(self, timeout: Optional[float]) -> list[Happening]:
+    def wait(self, timeout: Optional[float]) -> list[Event]:
         for past in (self.trace, self.told, self.history, self.kills):
             past.clear()
         for pid in self.reaped:
-            del self.leaders[pid], self.members[pid]
+            del self.leaders[pid], self.members_of[pid]
         self.reaped.clear()
         return super().wait(timeout)
 
@@ -82,9 +84,9 @@ class ForgetfulWorld(World):
 @pytest.mark.timeout(600)
 def test_a_month_of_crashes_leaves_no_growth() -> None:
     world = ForgetfulWorld()
-    world.supervisor = supervisor = Supervisor([CRASHING.spec, STEADY.spec])
+    world.supervisor = supervisor = Group([CRASHING.spec, STEADY.spec])
 
-    assert run(supervisor, world) == 0
+    assert run(supervisor, world, world.observers) == 0
 
     # Its pause is 30 s less a random part, so that it is started some 3,200 times a day.
     assert world.begun["worker.1"] > DAYS * DAY / 31

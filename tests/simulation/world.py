@@ -13,21 +13,29 @@ from dataclasses import dataclass, field, replace
 from signal import Signals
 from typing import Callable, Optional, Union
 
-from django_prodserver.supervisor.model import (
+from django_prodserver.supervisor import report
+from django_prodserver.supervisor.commands import ProbeKind
+from django_prodserver.supervisor.events import (
+    Event,
     Exited,
     ExitStatus,
     GroupGone,
-    Happening,
     Measured,
     Notified,
     OutputGone,
-    Probe,
     Probed,
+    Request,
     Signalled,
-    Spec,
+    Spawned,
+    SpawnFailed,
 )
+from django_prodserver.supervisor.facts import Observer
+from django_prodserver.supervisor.spec import Ref, Spec
+from django_prodserver.supervisor.values import replace as changed
 
 FIRST_PID = 101
+# Of messages that are written down before there is a life to send them.
+NOBODY = Ref("", 0, 0)
 
 
 @dataclass(frozen=True)
@@ -36,10 +44,12 @@ class Member:
 
     ends_after: Optional[float] = None
     heeds_stop_signal: bool = False
+    # SIGKILL never takes: it runs as another user, or never returns from a system call.
+    unkillable: bool = False
 
 
 @dataclass(frozen=True)
-class Life:
+class Behaviour:
     """What an instance does from one start to the next; None means never.
 
     Seconds count from the spawn, or from its stop signal.
@@ -55,8 +65,9 @@ class Life:
     status: ExitStatus = field(default=ExitStatus(code=0))
     out_of_memory: bool = False
     stops_after: Optional[float] = 0.0
-    last_step_after: Optional[float] = 0.0
+    escalation_after: Optional[float] = 0.0
     stop_status: ExitStatus = field(default=ExitStatus(code=0))
+    unkillable: bool = False
     members: tuple[Member, ...] = ()
     # Of each probe in turn, the last for ever: what is wrong, nothing, or no answer.
     health: tuple[Optional[str], ...] = ("",)
@@ -67,17 +78,20 @@ class Life:
 
 @dataclass(frozen=True)
 class Child:
-    """An instance with its lives, the last of which it leads for ever."""
+    """An instance, and what it does in each of its lives; the last for ever."""
 
     spec: Spec
-    lives: tuple[Life, ...] = (Life(),)
+    behaviours: tuple[Behaviour, ...] = (Behaviour(),)
 
 
 @dataclass(eq=False)
-class Process:
+class Fake:
+    """A process: the leader of a life, or a member of its group."""
+
     pid: int
+    ref: Ref
     spec: Spec
-    life: Life
+    behaviour: Behaviour
     since: float
     member: Optional[Member] = None
     alive: bool = True
@@ -87,9 +101,13 @@ class Process:
     # The probe that is under way.
     probe: Optional[object] = None
 
+    @property
+    def unkillable(self) -> bool:
+        return (self.behaviour if self.member is None else self.member).unkillable
+
 
 class World:
-    """Implements `supervisor.system.System`, with the promises that its docstrings make.
+    """Implements `supervisor.system.System` and `Processes`, with the promises of their docstrings.
 
     With `adopts` orphans are reaped here, as on Linux, so that the end of a process group is
     noticed when it comes; without, when a signal finds nobody there, or when the next leader dies.
@@ -100,6 +118,7 @@ class World:
         children: Sequence[Child],
         signals: Sequence[tuple[float, Signals]] = (),
         *,
+        requests: Sequence[tuple[float, Request]] = (),
         output_gone_at: Optional[float] = None,
         adopts: bool = True,
         spawn_takes: float = 0.0,
@@ -107,16 +126,20 @@ class World:
         jitters: Sequence[float] = (0.0,),
     ) -> None:
         self.children: Mapping[str, Child] = {child.spec.name: child for child in children}
-        self.leaders: dict[int, Process] = {}
-        self.members: dict[int, list[Process]] = {}
+        self.leaders: dict[int, Fake] = {}
+        self.members_of: dict[int, list[Fake]] = {}
         self.reaped: set[int] = set()
         # What was done and what was said, each with its time: two runs can be compared.
         self.trace: list[tuple[float, str]] = []
         # What the supervisor was told, and when.
-        self.told: list[tuple[float, Happening]] = []
+        self.told: list[tuple[float, Event]] = []
         # Both, as they followed each other.
-        self.history: list[tuple[float, Union[str, Happening]]] = []
+        self.history: list[tuple[float, Union[str, Event]]] = []
         self.kills: list[tuple[float, int, Signals, bool]] = []
+        self.observers: Sequence[Observer] = [
+            report.to_log(lambda text: self.did(f"say {text}"), self),
+            report.to_service_manager(lambda message: self.did(f"tell {message}"), self),
+        ]
         self._now = 0.0
         self._adopts = adopts
         self._spawn_takes, self._kill_takes = spawn_takes, kill_takes
@@ -127,10 +150,12 @@ class World:
         self._pids = itertools.count(FIRST_PID)
         self._orphaned: list[int] = []
         self._somebody_died = False
-        self._happened: list[Happening] = []
+        self._happened: list[Event] = []
         self._woken_for_nothing = False
         for at, signal in signals:
             self._at(at, lambda signal=signal: self._happened.append(Signalled(signal)))
+        for at, request in requests:
+            self._at(at, lambda request=request: self._happened.append(request))
         if output_gone_at is not None:
             self._at(output_gone_at, lambda: self._happened.append(OutputGone()))
 
@@ -139,73 +164,70 @@ class World:
     def now(self) -> float:
         return self._now
 
-    def say(self, text: str) -> None:
-        self.did(f"say {text}")
-
-    def tell(self, message: str) -> None:
-        self.did(f"tell {message}")
-
-    def spawn(self, name: str) -> int:
-        child = self.children[name]
-        assert not any(process.spec.name == name for process in self.alive), "two lives at once"
-        life = child.lives[min(self._starts[name], len(child.lives) - 1)]
-        self._starts[name] += 1
+    def spawn(self, ref: Ref) -> Union[Spawned, SpawnFailed]:
+        child = self._child(ref.name)
+        assert not self._doubled(child.spec), f"two lives of {ref.name} at once"
+        starts = self._starts.get(ref.name, 0)
+        behaviour = child.behaviours[min(starts, len(child.behaviours) - 1)]
+        self._starts[ref.name] = starts + 1
         self._pass(self._now + self._spawn_takes)
-        if life.cannot_start:
-            self.did(f"spawn {name}: {life.cannot_start}")
-            raise OSError(life.cannot_start)
-        leader = Process(next(self._pids), child.spec, life, self._now)
-        self.leaders[leader.pid] = leader
-        self.members[leader.pid] = [replace(leader, member=member) for member in life.members]
-        self.did(f"spawn {name} {leader.pid}")
-        self._after(life.ready_after, lambda: self._says(leader, Notified(leader.pid, ready=True)))
-        for after, message in life.says:
-            said = replace(message, pid=leader.pid)
+        if behaviour.cannot_start:
+            self.did(f"spawn {ref.name}: {behaviour.cannot_start}")
+            return SpawnFailed(ref, behaviour.cannot_start)
+        leader = Fake(next(self._pids), ref, child.spec, behaviour, self._now)
+        members = [replace(leader, member=member) for member in behaviour.members]
+        self.leaders[leader.pid], self.members_of[leader.pid] = leader, members
+        self.did(f"spawn {ref.name} {leader.pid}")
+        self._after(behaviour.ready_after, lambda: self._says(leader, Notified(ref, ready=True)))
+        for after, message in behaviour.says:
+            said = changed(message, ref=ref)
             self._after(after, lambda said=said: self._says(leader, said))
-        self._after(life.exits_after, lambda: self._die(leader, life.status))
-        for member in self.members[leader.pid]:
+        self._after(behaviour.exits_after, lambda: self._die(leader, behaviour.status))
+        for member in members:
             assert member.member is not None
-            self._after(member.member.ends_after, lambda m=member: self._die(m, life.status))
-        return leader.pid
+            self._after(member.member.ends_after, lambda m=member: self._die(m, behaviour.status))
+        return Spawned(ref)
 
-    def kill(self, pid: int, signal: Signals, group: bool) -> None:
+    def kill(self, ref: Ref, signal: Signals, group: bool) -> None:
+        pid = self._leader(ref).pid
         self.did(f"{'killpg' if group else 'kill'} {pid} {signal.name}")
         self.kills.append((self._now, pid, signal, group))
-        targets = [self.leaders[pid], *(self.members[pid] if group else ())]
+        targets = [self.leaders[pid], *(self.members_of[pid] if group else ())]
         if not any(target.alive for target in targets):
             self._sweep()
         for target in targets:
             if target.alive:
                 self._deliver(target, signal)
 
-    def start_probe(self, pid: int, probe: Probe) -> None:
-        self.did(f"probe {pid} {probe.name}")
-        leader = self.leaders[pid]
-        life, leader.probe = leader.life, object()
-        if probe is Probe.READY:
-            after = life.connects_after
+    def start_probe(self, ref: Ref, kind: ProbeKind) -> None:
+        leader = self._leader(ref)
+        self.did(f"probe {leader.pid} {kind.name}")
+        behaviour, leader.probe = leader.behaviour, object()
+        if kind is ProbeKind.READY:
+            after = behaviour.connects_after
             connects = after is not None and self._now >= leader.since + after
             failure: Optional[str] = "" if connects else "connection refused"
         else:
-            failure = life.health[min(leader.probes, len(life.health) - 1)]
+            failure = behaviour.health[min(leader.probes, len(behaviour.health) - 1)]
             leader.probes += 1
         if failure is not None:
-            answer, token = Probed(pid, failure), leader.probe
-            self._after(life.answers_after, lambda: self._answers(leader, token, answer))
+            answer, token = Probed(ref, failure), leader.probe
+            self._after(behaviour.answers_after, lambda: self._answers(leader, token, answer))
 
-    def cancel_probe(self, pid: int) -> None:
-        self.did(f"cancel {pid}")
-        self.leaders[pid].probe = None
+    def cancel_probe(self, ref: Ref) -> None:
+        leader = self._leader(ref)
+        self.did(f"cancel {leader.pid}")
+        leader.probe = None
 
-    def measure(self, pid: int) -> None:
-        self.did(f"measure {pid}")
-        leader = self.leaders[pid]
-        memory = leader.life.memory[min(leader.looks, len(leader.life.memory) - 1)]
+    def measure(self, ref: Ref) -> None:
+        leader = self._leader(ref)
+        self.did(f"measure {leader.pid}")
+        memory = leader.behaviour.memory[min(leader.looks, len(leader.behaviour.memory) - 1)]
         leader.looks += 1
         if leader.alive:
-            self._happened.append(Measured(pid, memory))
+            self._happened.append(Measured(ref, memory))
 
-    def wait(self, timeout: Optional[float]) -> list[Happening]:
+    def wait(self, timeout: Optional[float]) -> list[Event]:
         assert not self._woken_for_nothing, "the supervisor woke up and did nothing"
         end = float("inf") if timeout is None else self._now + timeout
         self._pass(self._now)
@@ -218,21 +240,44 @@ class World:
         happened, self._happened = self._happened, []
         return _Told(self, happened)
 
+    def pid(self, ref: Ref) -> int:
+        return self._leader(ref).pid
+
+    def members(self, ref: Ref) -> list[tuple[str, int]]:
+        leader = self._leader(ref)
+        everybody = [leader, *self.members_of[leader.pid]]
+        return [("member" if one.member else "leader", one.pid) for one in everybody if one.alive]
+
     # ---- the world behind it ----
 
     @property
-    def alive(self) -> list[Process]:
-        everybody = [*self.leaders.values(), *itertools.chain(*self.members.values())]
-        return [process for process in everybody if process.alive]
+    def alive(self) -> list[Fake]:
+        everybody = [*self.leaders.values(), *itertools.chain(*self.members_of.values())]
+        return [one for one in everybody if one.alive]
 
     def did(self, what: str) -> None:
         self._woken_for_nothing = False
         self.trace.append((self._now, what))
         self.history.append((self._now, what))
 
-    def hand_out(self, happening: Happening) -> None:
-        self.told.append((self._now, happening))
-        self.history.append((self._now, happening))
+    def hand_out(self, event: Event) -> None:
+        self.told.append((self._now, event))
+        self.history.append((self._now, event))
+
+    def _child(self, name: str) -> Child:
+        """An instance that was not there at first does what the first of its process does."""
+        if name in self.children:
+            return self.children[name]
+        sibling = self.children[f"{name.rpartition('.')[0]}.1"]
+        return Child(changed(sibling.spec, name=name), sibling.behaviours)
+
+    def _doubled(self, spec: Spec) -> bool:
+        """Two lives that do their work, which only an update by start-first may have."""
+        others = [one for one in self.alive if one.spec.name == spec.name and not one.member]
+        return len([one for one in others if not one.unkillable]) > (1 if spec.start_first else 0)
+
+    def _leader(self, ref: Ref) -> Fake:
+        return next(one for one in self.leaders.values() if one.ref == ref)
 
     def _at(self, time: float, event: Callable[[], None]) -> None:
         heapq.heappush(self._future, (time, next(self._order), event))
@@ -252,61 +297,62 @@ class World:
             self._somebody_died = False
             self._sweep()
 
-    def _says(self, leader: Process, message: Notified) -> None:
+    def _says(self, leader: Fake, message: Notified) -> None:
         if leader.alive:
             self._happened.append(message)
 
-    def _answers(self, leader: Process, token: object, answer: Probed) -> None:
+    def _answers(self, leader: Fake, token: object, answer: Probed) -> None:
         if leader.alive and leader.probe is token:
             leader.probe = None
             self._happened.append(answer)
 
-    def _die(self, process: Process, status: ExitStatus) -> None:
-        if not process.alive:
+    def _die(self, one: Fake, status: ExitStatus) -> None:
+        if not one.alive:
             return
-        process.alive = False
-        if process.member is None:
-            self._orphaned.append(process.pid)
-            starved = process.life.out_of_memory and status.signal == Signals.SIGKILL
-            self._happened.append(Exited(process.pid, status, starved, next(self._jitters)))
+        one.alive = False
+        if one.member is None:
+            self._orphaned.append(one.pid)
+            starved = one.behaviour.out_of_memory and status.signal == Signals.SIGKILL
+            self._happened.append(Exited(one.ref, status, starved, next(self._jitters)))
             self._somebody_died = True
         elif self._adopts:
             self._somebody_died = True
 
     def _sweep(self) -> None:
         for pid in list(self._orphaned):
-            if not any(member.alive for member in self.members[pid]):
+            if not any(member.alive for member in self.members_of[pid]):
                 self._orphaned.remove(pid)
                 self.reaped.add(pid)
-                self._happened.append(GroupGone(pid))
+                self._happened.append(GroupGone(self.leaders[pid].ref))
 
-    def _deliver(self, process: Process, signal: Signals) -> None:
-        spec, life = process.spec, process.life
+    def _deliver(self, one: Fake, signal: Signals) -> None:
+        spec, behaviour = one.spec, one.behaviour
         if signal is Signals.SIGKILL:
-            killed = ExitStatus(signal=Signals.SIGKILL)
-            self._after(self._kill_takes, lambda: self._die(process, killed))
+            if not one.unkillable:
+                killed = ExitStatus(signal=Signals.SIGKILL)
+                self._after(self._kill_takes, lambda: self._die(one, killed))
         elif signal in spec.forwards:
-            assert process.member is None
-        elif signal is spec.last_signal:
-            self._after(life.last_step_after, lambda: self._die(process, life.stop_status))
+            assert one.member is None
+        elif signal is spec.escalation_signal:
+            self._after(behaviour.escalation_after, lambda: self._die(one, behaviour.stop_status))
         elif signal is not spec.stop_signal:
-            self._die(process, ExitStatus(signal=signal))  # The default action.
-        elif process.member is not None:
-            if process.member.heeds_stop_signal:
-                self._die(process, life.stop_status)
+            self._die(one, ExitStatus(signal=signal))  # The default action.
+        elif one.member is not None:
+            if one.member.heeds_stop_signal:
+                self._die(one, behaviour.stop_status)
         else:
-            process.stop_signals += 1
-            self._after(life.stops_after, lambda: self._die(process, life.stop_status))
+            one.stop_signals += 1
+            self._after(behaviour.stops_after, lambda: self._die(one, behaviour.stop_status))
 
 
-class _Told(list[Happening]):
-    """Happenings that are written down one by one, as the supervisor takes them."""
+class _Told(list[Event]):
+    """Events that are written down one by one, as the supervisor takes them."""
 
-    def __init__(self, world: World, happened: list[Happening]) -> None:
+    def __init__(self, world: World, happened: list[Event]) -> None:
         super().__init__(happened)
         self._world = world
 
-    def __iter__(self) -> Iterator[Happening]:
-        for happening in super().__iter__():
-            self._world.hand_out(happening)
-            yield happening
+    def __iter__(self) -> Iterator[Event]:
+        for event in super().__iter__():
+            self._world.hand_out(event)
+            yield event

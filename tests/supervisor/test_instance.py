@@ -1,59 +1,113 @@
-"""Every input in every state of an instance, the table of moves, and what is due when."""
+"""The slot of an instance: every input in every state, restarts, updates, and what users see."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from signal import Signals
+from signal import SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2
 from typing import Any, Callable, NamedTuple, Optional, Union
 
 import pytest
 
-from django_prodserver.supervisor.instance import MOVES, STOPPING_EVERYTHING, Instance, Outcome
-from django_prodserver.supervisor.model import (
+from django_prodserver.supervisor import restarts
+from django_prodserver.supervisor.commands import (
     CancelProbe,
-    Effect,
+    Kill,
+    Measure,
+    ProbeKind,
+    Spawn,
+    StartProbe,
+)
+from django_prodserver.supervisor.events import (
     Exited,
     ExitStatus,
-    HealthCheck,
-    Kill,
-    LastStep,
-    Measure,
+    GroupGone,
+    LifeEvent,
+    Measured,
     Notified,
-    Probe,
+    Probed,
+    Spawned,
+    SpawnFailed,
+    WatchdogMessage,
+)
+from django_prodserver.supervisor.facts import (
+    CheckFailed,
+    Consequence,
+    Ended,
+    Fault,
+    Killing,
+    LifeState,
+    Lost,
+    NoAnswer,
+    NotReady,
+    Output,
+    Ready,
     Restart,
-    Spawn,
-    Spec,
-    StartProbe,
+    StartLimitReached,
+    StartRefused,
     State,
     StateChanged,
-    StatusTold,
-    StillRunning,
-    Unwell,
-    Watchdog,
+    StatusReported,
+    StopEverything,
+    Stopping,
+    TooMuchMemory,
+    Updated,
+    WaitingToFinish,
+    WatchdogTriggered,
 )
+from django_prodserver.supervisor.instance import Instance
+from django_prodserver.supervisor.spec import CheckSchedule, Goal, Ref, RestartPolicy, Spec
+from django_prodserver.supervisor.values import replace
 
-PID = 101
 MB = 1_000_000
+REF, NEXT, THIRD = Ref("web.1", 0, 1), Ref("web.1", 0, 2), Ref("web.1", 0, 3)
 SPEC = Spec(
     "web.1",
-    stop_signal=Signals.SIGINT,
+    after=frozenset({"db.1"}),
+    stop_signal=SIGINT,
     stop_timeout=25.0,
-    last_signal=Signals.SIGQUIT,
+    escalation_signal=SIGQUIT,
     notifies=True,
-    success=frozenset({3}),
-    forwards=frozenset({Signals.SIGUSR1}),
-    restart=Restart.ON_FAILURE,
+    success_exit_statuses=frozenset({3}),
+    forwards=frozenset({SIGUSR1}),
+    restart=RestartPolicy.ON_FAILURE,
     backoff_initial=4.0,
-    healthcheck=HealthCheck(interval=10.0, timeout=3.0, retries=2),
+    check=CheckSchedule(interval=10.0, timeout=3.0, retries=2),
     max_memory=500 * MB,
 )
 PLAIN = Spec("web.1")
-FAILED, ZERO = ExitStatus(code=1), ExitStatus(code=0)
+# It says when it is ready, and there is nothing else that would be due.
+NOTIFIES = replace(PLAIN, notifies=True)
+FAILED, ZERO, KILLED = ExitStatus(code=1), ExitStatus(code=0), ExitStatus(signal=SIGKILL)
+NEVER_AGAIN, ON_FAILURE, ALWAYS = (
+    RestartPolicy.NEVER,
+    RestartPolicy.ON_FAILURE,
+    RestartPolicy.ALWAYS,
+)
 
 
-def ended(status: ExitStatus, **more: Any) -> Exited:
-    return Exited(PID, status, **more)
+def ready(ref: Ref = REF) -> Notified:
+    return Notified(ref, ready=True)
+
+
+def trigger(ref: Ref = REF) -> Notified:
+    """Something is wrong with it."""
+    return Notified(ref, watchdog=WatchdogMessage.TRIGGER)
+
+
+def exited(status: ExitStatus, ref: Ref = REF, **more: Any) -> Exited:
+    return Exited(ref, status, **more)
+
+
+def seen(old: State, new: State) -> StateChanged:
+    return StateChanged("web.1", old, new)
+
+
+def take(instance: Instance, now: float, *events: LifeEvent) -> list[Output]:
+    """Let one event follow another; returns what came of the last."""
+    outputs: list[Output] = []
+    for event in events:
+        outputs = instance.take(now, event)
+    return outputs
 
 
 # ---- the states, each reached as a supervisor would: started at 10, ready at 12, asked at 20 ----
@@ -71,7 +125,7 @@ def waiting() -> Instance:
 
 def called_off() -> Instance:
     instance = waiting()
-    instance.call_off(10.0)
+    instance.want(10.0, Goal.DOWN)
     return instance
 
 
@@ -83,18 +137,18 @@ def spawning(spec: Spec = SPEC) -> Instance:
 
 def starting(spec: Spec = SPEC) -> Instance:
     instance = spawning(spec)
-    instance.spawned(10.0, PID)
+    take(instance, 10.0, Spawned(REF))
     return instance
 
 
 def running(spec: Spec = SPEC) -> Instance:
     instance = starting(spec)
-    instance.ready(12.0)
+    take(instance, 12.0, ready())
     return instance
 
 
 def probing() -> Instance:
-    """A probe has begun, which has three seconds."""
+    """A check has begun, which has three seconds."""
     instance = running()
     instance.tick(22.0)
     return instance
@@ -105,9 +159,30 @@ def last_chance() -> Instance:
     return running(replace(SPEC, start_burst=1))
 
 
+def unwanted() -> Instance:
+    """Its goal is down, and it is to be asked to stop after others."""
+    instance = running()
+    instance.want(15.0, Goal.DOWN)
+    return instance
+
+
 def stopping(spec: Spec = SPEC) -> Instance:
+    """Asked to stop, for another life to follow."""
     instance = running(spec)
     instance.stop(20.0)
+    return instance
+
+
+def stopping_for_good() -> Instance:
+    instance = unwanted()
+    instance.stop(20.0)
+    return instance
+
+
+def faulty(spec: Spec = SPEC) -> Instance:
+    """Asked to stop, because something is wrong with it."""
+    instance = running(spec)
+    take(instance, 20.0, trigger())
     return instance
 
 
@@ -117,91 +192,119 @@ def killing() -> Instance:
     return instance
 
 
+def killing_for_good() -> Instance:
+    instance = stopping_for_good()
+    instance.kill(30.0)
+    return instance
+
+
+def overdue(spec: Spec = SPEC) -> Instance:
+    """Something was wrong with it, and it did not stop in time."""
+    instance = faulty(spec)
+    instance.tick(45.0)
+    return instance
+
+
 def leaving_others() -> Instance:
-    """Dead, while others of its process group may live."""
-    instance = running()
-    instance.exited(20.0, ended(FAILED), ending=True)
+    """Dead while its goal is down, and others of its process group may live."""
+    instance = unwanted()
+    take(instance, 20.0, exited(FAILED))
     return instance
 
 
 def gone() -> Instance:
     instance = leaving_others()
-    instance.group_gone(20.0)
+    take(instance, 20.5, GroupGone(REF))
+    return instance
+
+
+def stopped_for_good() -> Instance:
+    instance = stopping_for_good()
+    take(instance, 20.5, exited(ZERO), GroupGone(REF))
     return instance
 
 
 def restarting() -> Instance:
-    """The same, and it is to be started anew at 24."""
+    """Dead, and to be started again at 24."""
     instance = running()
-    instance.exited(20.0, ended(FAILED), ending=False)
+    take(instance, 20.0, exited(FAILED))
     return instance
 
 
 def backing_off() -> Instance:
     instance = restarting()
-    instance.group_gone(20.0)
+    take(instance, 20.0, GroupGone(REF))
     return instance
 
 
-def fatal() -> Instance:
+def refused() -> Instance:
     instance = spawning()
-    instance.spawn_failed(10.0, "no memory")
+    take(instance, 10.0, SpawnFailed(REF, "no memory"))
     return instance
 
 
 def given_up() -> Instance:
     instance = last_chance()
-    instance.exited(20.0, ended(FAILED), ending=False)
+    take(instance, 20.0, exited(FAILED))
+    return instance
+
+
+def lost() -> Instance:
+    """Its goal is down, and SIGKILL did not take."""
+    instance = killing_for_good()
+    instance.tick(35.0)
     return instance
 
 
 STATES: tuple[Callable[[], Instance], ...] = (
     *(stopped, waiting, called_off, spawning, starting, running, probing, last_chance),
-    *(stopping, killing, leaving_others, gone, restarting, backing_off, fatal, given_up),
+    *(unwanted, stopping, stopping_for_good, faulty, killing, killing_for_good, overdue),
+    *(leaving_others, gone, stopped_for_good, restarting, backing_off, refused, given_up, lost),
 )
 
 # ---- the inputs, nearly all at 50, when everything that has a time is due ----
 
 
-def tick_too_early(instance: Instance) -> list[Effect]:
+def tick_too_early(instance: Instance) -> list[Output]:
     return instance.tick(50.0 if instance.deadline is None else instance.deadline - 0.01)
 
 
-INPUTS: dict[str, Callable[[Instance], list[Effect]]] = {
+def event(event: LifeEvent, now: float = 50.0) -> Callable[[Instance], list[Output]]:
+    return lambda instance: instance.take(now, event)
+
+
+INPUTS: dict[str, Callable[[Instance], list[Output]]] = {
     "wait": lambda instance: instance.wait(50.0),
     "start": lambda instance: instance.start(50.0),
-    "spawned": lambda instance: instance.spawned(50.0, PID),
-    "spawn_failed": lambda instance: instance.spawn_failed(50.0, "no memory"),
-    "ready": lambda instance: instance.ready(50.0),
-    "says how it is": lambda instance: instance.notified(50.0, Notified(PID, status="busy")),
-    "says READY=1": lambda instance: instance.notified(50.0, Notified(PID, ready=True)),
-    "asks for time": lambda instance: instance.notified(50.0, Notified(PID, extend_timeout=90.0)),
-    "WATCHDOG=trigger": lambda instance: instance.notified(
-        50.0, Notified(PID, watchdog=Watchdog.TRIGGER)
-    ),
-    "probed, well": lambda instance: instance.probed(50.0, ""),
-    "probed, not well": lambda instance: instance.probed(50.0, "refused"),
-    "measured, little": lambda instance: instance.measured(50.0, 400 * MB),
-    "measured, too much": lambda instance: instance.measured(50.0, 600 * MB),
-    "call_off": lambda instance: instance.call_off(50.0),
+    "want it up": lambda instance: instance.want(50.0, Goal.UP),
+    "want it down": lambda instance: instance.want(50.0, Goal.DOWN),
+    "replace": lambda instance: instance.replace(50.0),
     "stop": lambda instance: instance.stop(50.0),
     "kill": lambda instance: instance.kill(50.0),
-    "kill, with a reason": lambda instance: instance.kill(50.0, why="hung"),
-    "forward, declared": lambda instance: instance.forward(Signals.SIGUSR1),
-    "forward, not declared": lambda instance: instance.forward(Signals.SIGUSR2),
-    "failed": lambda instance: instance.exited(50.0, ended(FAILED), ending=False),
-    "ended with 0": lambda instance: instance.exited(50.0, ended(ZERO), ending=False),
-    "failed, at the end": lambda instance: instance.exited(50.0, ended(FAILED), ending=True),
-    "ended with 0, at the end": lambda instance: instance.exited(50.0, ended(ZERO), ending=True),
-    "group_gone, at once": lambda instance: instance.group_gone(20.0),
-    "group_gone": lambda instance: instance.group_gone(50.0),
+    "let_finish": lambda instance: instance.let_finish(50.0),
+    "forward, declared": lambda instance: instance.forward(SIGUSR1),
+    "forward, not declared": lambda instance: instance.forward(SIGUSR2),
+    "spawned": event(Spawned(REF)),
+    "spawn failed": event(SpawnFailed(REF, "no memory")),
+    "says its status": event(Notified(REF, status="busy")),
+    "says READY=1": event(ready()),
+    "asks for time": event(Notified(REF, extend_timeout=90.0)),
+    "WATCHDOG=trigger": event(trigger()),
+    "probed, well": event(Probed(REF)),
+    "probed, not well": event(Probed(REF, "refused")),
+    "measured, little": event(Measured(REF, 400 * MB)),
+    "measured, too much": event(Measured(REF, 600 * MB)),
+    "failed": event(exited(FAILED)),
+    "ended with 0": event(exited(ZERO)),
+    "group gone, at once": event(GroupGone(REF), 20.0),
+    "group gone": event(GroupGone(REF)),
     "tick, too early": tick_too_early,
     "tick, due": lambda instance: instance.tick(50.0),
 }
 
 
 class Does(NamedTuple):
-    effects: Sequence[Effect]
+    outputs: Sequence[Output]
     state: State
     deadline: Optional[float] = None
 
@@ -211,69 +314,34 @@ class Illegal(NamedTuple):
 
 
 class Never(NamedTuple):
-    """Cannot come: nobody speaks of it in this state."""
+    """Cannot come: the group does not do it, or nothing speaks of the life in this state."""
 
 
 Result = Union[Does, Illegal, Never]
 ILLEGAL, NEVER = Illegal(), Never()
 
+BIRTH = ("spawned", "spawn failed")
+SAYS = ("says READY=1", "asks for time", "WATCHDOG=trigger")
+PROBED = ("probed, well", "probed, not well")
+MEASURED = ("measured, little", "measured, too much")
+FORWARD = ("forward, declared", "forward, not declared")
+EXIT = ("failed", "ended with 0")
+GONE = ("group gone, at once", "group gone")
+TICK = ("tick, too early", "tick, due")
+WANT = ("want it up", "want it down")
+# What may be said of a life that once was.
+OF_A_LIFE = (*BIRTH, "says its status", *SAYS, *PROBED, *MEASURED, *EXIT, *GONE)
 
-def moved(old: State, new: State, *, lasted: float, **more: Any) -> Effect:
-    more = {"pid": PID, "after": 40.0, "ready": old is not State.STARTING, **more}
-    return StateChanged("web.1", old, new, lasted=lasted, **more)
-
-
-def buried(old: State, lasted: float, status: ExitStatus = FAILED, **more: Any) -> Does:
-    """It is over: its group is swept a second later."""
-    changed = moved(old, State.EXITED, lasted=lasted, status=status, **more)
-    return Does([changed], State.EXITED, deadline=51.0)
-
-
-def anew(old: State, lasted: float, status: ExitStatus = FAILED, **more: Any) -> Does:
-    return buried(old, lasted, status, consequence="restarting in 4.00 s", **more)
-
-
-def last(old: State, lasted: float, status: ExitStatus = FAILED, **more: Any) -> Does:
-    return buried(old, lasted, status, consequence=STOPPING_EVERYTHING, **more)
-
-
-def asked(old: State, lasted: float, reason: str = "", *, before: Sequence[Effect] = ()) -> Does:
-    changed = moved(old, State.STOPPING, lasted=lasted, reason=reason)
-    # It is due to be talked of after a second.
-    return Does([*before, changed, Kill(PID, Signals.SIGINT)], State.STOPPING, deadline=51.0)
-
-
-def killed(old: State, lasted: float, reason: str = "", *, before: Sequence[Effect] = ()) -> Does:
-    changed = moved(old, State.KILLING, lasted=lasted, reason=reason)
-    return Does([*before, changed, Kill(PID, Signals.SIGKILL, group=True)], State.KILLING)
+BUSY = StatusReported(REF, "busy")
+SWEEP = Kill(REF, SIGKILL, group=True)
+TOO_MUCH = TooMuchMemory(600 * MB, 500 * MB)
+NOW: Consequence = Restart(0.0)
+PAUSE: Consequence = Restart(4.0)
+END: Consequence = StopEverything()
 
 
 def each(result: Result, *inputs: str) -> dict[str, Result]:
     return dict.fromkeys(inputs, result)
-
-
-BIRTH = ("wait", "start", "spawned", "spawn_failed")
-SAYS = ("says READY=1", "asks for time", "WATCHDOG=trigger")
-TOLD = ("says how it is", *SAYS)
-PROBED = ("probed, well", "probed, not well")
-MEASURED = ("measured, little", "measured, too much")
-END = ("kill", "kill, with a reason")
-FORWARD = ("forward, declared", "forward, not declared")
-EXIT = ("failed", "ended with 0", "failed, at the end", "ended with 0, at the end")
-GONE = ("group_gone, at once", "group_gone")
-TICK = ("tick, too early", "tick, due")
-# What the system says of a pid: there is none before `spawned`, and none after `group_gone`.
-OF_A_PID = (*TOLD, *PROBED, *MEASURED, *EXIT, *GONE)
-
-BUSY = StatusTold("web.1", "busy")
-SWEEP = Kill(PID, Signals.SIGKILL, group=True)
-TRIGGERED = "is unhealthy: it said WATCHDOG=trigger"
-TOO_MUCH = "uses 600 MB, its MAX_MEMORY is 500 MB"
-BEGUN = [
-    # It was in no state before: `lasted` counts from the clock's beginning.
-    StateChanged("web.1", State.STOPPED, State.STARTING, lasted=50.0),
-    Spawn("web.1"),
-]
 
 
 def remains(state: State, deadline: Optional[float], *inputs: str) -> dict[str, Result]:
@@ -281,238 +349,293 @@ def remains(state: State, deadline: Optional[float], *inputs: str) -> dict[str, 
     return each(Does([], state, deadline), *inputs)
 
 
-def alive(old: State, lasted: float) -> dict[str, Result]:
-    """What means the same from the spawn until somebody asks it to stop."""
-    return {
-        "measured, too much": asked(old, lasted, TOO_MUCH),
-        "stop": asked(old, lasted),
-        "kill": killed(old, lasted),
-        "kill, with a reason": killed(old, lasted, "hung"),
-        "failed": anew(old, lasted),
-        "ended with 0": last(old, lasted, ZERO),
-        "failed, at the end": buried(old, lasted),
-        "ended with 0, at the end": buried(old, lasted, ZERO),
-        **each(ILLEGAL, *BIRTH, *GONE),
-    }
+def turns(old: State, new: State, deadline: Optional[float] = None) -> Does:
+    """Nothing is done, but users see something else."""
+    return Does([seen(old, new)], new, deadline)
 
 
-def dead(state: State, pending: Optional[float]) -> dict[str, Result]:
-    """Its leader has ended, and its group is to be swept."""
-    return {
-        "says how it is": Does([BUSY], state, pending),
-        **each(Does([SWEEP], state, 51.0), *END, "tick, due"),
-        **remains(state, pending, *SAYS, *PROBED, *MEASURED, "ready", "call_off", "stop"),
-        **remains(state, pending, *FORWARD, "tick, too early"),
-        **each(ILLEGAL, *EXIT),
-    }
+def end(
+    old: LifeState,
+    lasted: float,
+    status: ExitStatus,
+    consequence: Optional[Consequence] = None,
+    **more: Any,
+) -> Ended:
+    more = {"after": 40.0, **more}
+    return Ended(REF, old, status, lasted=lasted, consequence=consequence, **more)
+
+
+def buried(
+    old: LifeState,
+    lasted: float,
+    status: ExitStatus,
+    consequence: Optional[Consequence] = None,
+    **more: Any,
+) -> Does:
+    """It is over, and its group is swept a second later."""
+    outputs = [
+        end(old, lasted, status, consequence, **more),
+        seen(State[old.name], State.EXITED),
+    ]
+    return Does(outputs, State.EXITED, 51.0)
+
+
+def begun(old: State, ref: Ref = REF) -> Does:
+    return Does([Spawn(ref), seen(old, State.STARTING)], State.STARTING)
+
+
+def asked(old: State, *before: Output, fault: Optional[Fault] = None) -> Does:
+    stop = [*before, Stopping(REF, fault), Kill(REF, SIGINT), seen(old, State.STOPPING)]
+    # It is due to be reported after a second.
+    return Does(stop, State.STOPPING, 51.0)
+
+
+def killed(old: State, *before: Output, overran: Optional[float] = None) -> Does:
+    kill = [*before, Killing(REF, overran), SWEEP, seen(old, State.KILLING)]
+    return Does(kill, State.KILLING, 55.0)
 
 
 def at_rest(state: State, deadline: Optional[float] = None) -> dict[str, Result]:
-    """Nobody has its pid."""
+    """It has no life; what is said of the one that it had means nothing."""
     return {
-        **remains(state, deadline, "ready", "stop", "call_off", *END, *FORWARD, *TICK),
-        **each(NEVER, *OF_A_PID),
+        **remains(state, deadline, "stop", "kill", "let_finish", *FORWARD, *TICK, *OF_A_LIFE),
+        **remains(state, deadline, *WANT),
+        **each(ILLEGAL, "replace", "start"),
+        "wait": NEVER,
+    }
+
+
+def working(state: LifeState, lasted: float, *before: Output) -> dict[str, Result]:
+    """What means the same from the spawn until it is asked to stop."""
+    old = State[state.name]
+    return {
+        **each(asked(old, *before), "stop", "replace"),
+        "kill": killed(old, *before),
+        "measured, too much": asked(old, *before, fault=TOO_MUCH),
+        "want it down": Does([*before], old),
+        "failed": buried(state, lasted, FAILED, PAUSE),
+        "ended with 0": buried(state, lasted, ZERO, END),
+        **each(ILLEGAL, "start", *BIRTH, *GONE),
+        "wait": NEVER,
+    }
+
+
+def at_work(deadline: float, *before: Output) -> dict[str, Result]:
+    """It is ready."""
+    return {
+        **working(LifeState.RUNNING, 38.0, *before),
+        "WATCHDOG=trigger": asked(State.RUNNING, *before, fault=WatchdogTriggered()),
+        "says its status": Does([BUSY], State.RUNNING, deadline),
+        "forward, declared": Does([Kill(REF, SIGUSR1)], State.RUNNING, deadline),
+        **remains(State.RUNNING, deadline, "says READY=1", "asks for time", "want it up"),
+        **remains(State.RUNNING, deadline, "let_finish", "measured, little"),
+        **remains(State.RUNNING, deadline, "forward, not declared", "tick, too early"),
+    }
+
+
+MEASURE_AND_CHECK = Does([StartProbe(REF, ProbeKind.HEALTH), Measure(REF)], State.RUNNING, 53.0)
+
+
+def on_its_way_out(state: State, deadline: float) -> dict[str, Result]:
+    """What means nothing any more once it is asked to stop."""
+    return {
+        "says its status": Does([BUSY], state, deadline),
+        **remains(state, deadline, *SAYS, *PROBED, *MEASURED, *WANT, "stop", "let_finish"),
+        **remains(state, deadline, *FORWARD, "tick, too early"),
+        **each(ILLEGAL, "start", "replace", *BIRTH),
+        "wait": NEVER,
+    }
+
+
+def asked_to_stop(
+    failed: Optional[Consequence], ended_with_0: Optional[Consequence]
+) -> dict[str, Result]:
+    return {
+        **on_its_way_out(State.STOPPING, 21.0),
+        "kill": killed(State.STOPPING),
+        # The loop was late.
+        "tick, due": killed(State.STOPPING, overran=25.0),
+        "failed": buried(LifeState.STOPPING, 30.0, FAILED, failed),
+        "ended with 0": buried(LifeState.STOPPING, 30.0, ZERO, ended_with_0, expected=True),
+        **each(ILLEGAL, *GONE),
+    }
+
+
+def being_killed(
+    since: float, failed: Optional[Consequence], ended_with_0: Optional[Consequence], given_up: Does
+) -> dict[str, Result]:
+    return {
+        **on_its_way_out(State.KILLING, since + 5.0),
+        "kill": Does([], State.KILLING, since + 5.0),
+        "tick, due": given_up,
+        "failed": buried(LifeState.KILLING, 50.0 - since, FAILED, failed),
+        "ended with 0": buried(LifeState.KILLING, 50.0 - since, ZERO, ended_with_0),
+        **each(ILLEGAL, *GONE),
+    }
+
+
+def dead(state: State) -> dict[str, Result]:
+    """Its leader has ended, and its group is to be swept."""
+    return {
+        **on_its_way_out(state, 21.0),
+        **each(Does([SWEEP], state, 51.0), "kill", "tick, due"),
+        **each(ILLEGAL, *EXIT),
     }
 
 
 EXPECTED: dict[str, dict[str, Result]] = {
     "stopped": {
         **at_rest(State.STOPPED),
-        "wait": Does(
-            [StateChanged("web.1", State.STOPPED, State.WAITING, after=50.0, lasted=50.0)],
-            State.WAITING,
-        ),
-        "start": Does(BEGUN, State.STARTING),
-        **each(ILLEGAL, "spawned", "spawn_failed"),
+        "wait": turns(State.STOPPED, State.WAITING),
+        "start": begun(State.STOPPED),
+        "want it up": turns(State.STOPPED, State.WAITING),
     },
     "waiting": {
         **at_rest(State.WAITING),
-        "start": Does(
-            [
-                StateChanged("web.1", State.WAITING, State.STARTING, lasted=45.0),
-                Spawn("web.1"),
-            ],
-            State.STARTING,
-        ),
-        "call_off": Does(
-            [StateChanged("web.1", State.WAITING, State.STOPPED, after=50.0, lasted=45.0)],
-            State.STOPPED,
-        ),
-        **each(ILLEGAL, "wait", "spawned", "spawn_failed"),
+        "start": begun(State.WAITING),
+        "want it down": turns(State.WAITING, State.STOPPED),
     },
     "called_off": {
         **at_rest(State.STOPPED),
-        **each(ILLEGAL, "spawned", "spawn_failed"),
-        **each(NEVER, "wait", "start"),
+        "want it up": turns(State.STOPPED, State.WAITING),
     },
     "spawning": {
-        "spawned": Does([], State.STARTING, deadline=60.0),
-        "spawn_failed": Does(
-            [
-                moved(
-                    State.STARTING,
-                    State.FATAL,
-                    lasted=40.0,
-                    pid=None,
-                    reason="no memory",
-                    consequence=STOPPING_EVERYTHING,
-                )
-            ],
+        "spawned": Does([], State.STARTING, 60.0),
+        "spawn failed": Does(
+            [StartRefused("web.1", "no memory", END), seen(State.STARTING, State.FATAL)],
             State.FATAL,
         ),
-        **each(ILLEGAL, "wait", "start", *END),
-        **each(NEVER, "ready", *OF_A_PID),
-        **remains(State.STARTING, None, "call_off", "stop", *FORWARD, *TICK),
+        # It is asked as soon as it exists.
+        **remains(State.STARTING, None, *WANT, "stop", "kill", "let_finish", *FORWARD, *TICK),
+        **each(ILLEGAL, "start", "replace", *EXIT, *GONE),
+        **each(NEVER, "wait", "says its status", *SAYS, *PROBED, *MEASURED),
     },
     "starting": {
-        **alive(State.STARTING, 40.0),
-        **each(
-            # Memory was due at 20; the first probe comes an interval after it is ready.
-            Does([moved(State.STARTING, State.RUNNING, lasted=40.0)], State.RUNNING, 20.0),
-            "ready",
-            "says READY=1",
+        **working(LifeState.STARTING, 40.0),
+        # Memory was due at 20; the first check comes an interval after it is ready.
+        "says READY=1": Does(
+            [Ready(REF, 40.0), seen(State.STARTING, State.RUNNING)], State.RUNNING, 20.0
         ),
-        "says how it is": Does([BUSY], State.STARTING, deadline=20.0),
-        "tick, due": Does([Measure(PID)], State.STARTING, deadline=60.0),
+        "says its status": Does([BUSY], State.STARTING, 20.0),
+        "tick, due": Does([Measure(REF)], State.STARTING, 60.0),
         **remains(State.STARTING, 20.0, "asks for time", "WATCHDOG=trigger", *PROBED),
-        "call_off": Does([], State.STARTING),
-        **remains(State.STARTING, 20.0, "measured, little", *FORWARD),
+        **remains(State.STARTING, 20.0, "want it up", "measured, little", *FORWARD),
         **remains(State.STARTING, 20.0, "tick, too early"),
+        # Only a oneshot may finish.
+        "let_finish": NEVER,
     },
     "running": {
-        **alive(State.RUNNING, 38.0),
-        "WATCHDOG=trigger": asked(State.RUNNING, 38.0, TRIGGERED),
-        "says how it is": Does([BUSY], State.RUNNING, deadline=20.0),
-        "forward, declared": Does([Kill(PID, Signals.SIGUSR1)], State.RUNNING, deadline=20.0),
-        "tick, due": Does([StartProbe(PID, Probe.HEALTH), Measure(PID)], State.RUNNING, 53.0),
-        **remains(State.RUNNING, 20.0, "ready", "says READY=1", "asks for time", *PROBED),
-        "call_off": Does([], State.RUNNING),
-        **remains(State.RUNNING, 20.0, "measured, little", "forward, not declared"),
-        **remains(State.RUNNING, 20.0, "tick, too early"),
+        **at_work(20.0),
+        "tick, due": MEASURE_AND_CHECK,
+        **remains(State.RUNNING, 20.0, *PROBED),
     },
     "probing": {
-        **alive(State.RUNNING, 38.0),
-        # Nobody waits for the answer any more.
-        "WATCHDOG=trigger": asked(State.RUNNING, 38.0, TRIGGERED, before=[CancelProbe(PID)]),
-        "measured, too much": asked(State.RUNNING, 38.0, TOO_MUCH, before=[CancelProbe(PID)]),
-        "stop": asked(State.RUNNING, 38.0, before=[CancelProbe(PID)]),
-        "kill": killed(State.RUNNING, 38.0, before=[CancelProbe(PID)]),
-        "kill, with a reason": killed(State.RUNNING, 38.0, "hung", before=[CancelProbe(PID)]),
-        "probed, well": Does([], State.RUNNING, deadline=32.0),
-        "probed, not well": Does([Unwell("web.1", "refused", 1, 2)], State.RUNNING, deadline=32.0),
-        "says how it is": Does([BUSY], State.RUNNING, deadline=25.0),
-        "forward, declared": Does([Kill(PID, Signals.SIGUSR1)], State.RUNNING, deadline=25.0),
+        # Nothing waits for the answer any more where it is asked to stop.
+        **at_work(25.0, CancelProbe(REF)),
+        "probed, well": Does([], State.RUNNING, 32.0),
+        "probed, not well": Does([CheckFailed(REF, "refused", 1, 2)], State.RUNNING, 32.0),
         "tick, due": Does(
-            [CancelProbe(PID), Unwell("web.1", "no answer within 3 s", 1, 2), Measure(PID)],
+            [CancelProbe(REF), CheckFailed(REF, NoAnswer(3.0), 1, 2), Measure(REF)],
             State.RUNNING,
-            deadline=60.0,
+            60.0,
         ),
-        **remains(State.RUNNING, 25.0, "ready", "says READY=1", "asks for time"),
-        "call_off": Does([CancelProbe(PID)], State.RUNNING),
-        **remains(State.RUNNING, 25.0, "measured, little", "forward, not declared"),
-        **remains(State.RUNNING, 25.0, "tick, too early"),
     },
     "last_chance": {
-        **alive(State.RUNNING, 38.0),
-        "WATCHDOG=trigger": asked(State.RUNNING, 38.0, TRIGGERED),
-        "says how it is": Does([BUSY], State.RUNNING, deadline=20.0),
-        "forward, declared": Does([Kill(PID, Signals.SIGUSR1)], State.RUNNING, deadline=20.0),
+        **at_work(20.0),
         "failed": Does(
             [
-                moved(State.RUNNING, State.EXITED, lasted=38.0, status=FAILED),
-                moved(
-                    State.EXITED,
-                    State.FATAL,
-                    lasted=0.0,
-                    reason="1 starts in 60 s, its START_LIMIT",
-                    consequence=STOPPING_EVERYTHING,
-                ),
+                end(LifeState.RUNNING, 38.0, FAILED),
+                StartLimitReached("web.1", 1, 60.0, END),
+                seen(State.RUNNING, State.FATAL),
             ],
             State.FATAL,
-            deadline=51.0,
+            51.0,
         ),
-        "tick, due": Does([StartProbe(PID, Probe.HEALTH), Measure(PID)], State.RUNNING, 53.0),
-        **remains(State.RUNNING, 20.0, "ready", "says READY=1", "asks for time", *PROBED),
-        "call_off": Does([], State.RUNNING),
-        **remains(State.RUNNING, 20.0, "measured, little", "forward, not declared"),
-        **remains(State.RUNNING, 20.0, "tick, too early"),
+        "tick, due": MEASURE_AND_CHECK,
+        **remains(State.RUNNING, 20.0, *PROBED),
     },
-    "stopping": {
-        "kill": killed(State.STOPPING, 30.0),
-        "kill, with a reason": killed(State.STOPPING, 30.0, "hung"),
-        "failed": anew(State.STOPPING, 30.0),
-        "ended with 0": last(State.STOPPING, 30.0, ZERO, expected=True),
-        "failed, at the end": buried(State.STOPPING, 30.0),
-        "ended with 0, at the end": buried(State.STOPPING, 30.0, ZERO, expected=True),
-        "says how it is": Does([BUSY], State.STOPPING, deadline=21.0),
-        # The loop was late: nothing is said, and no second step taken, just before the end.
-        "tick, due": killed(State.STOPPING, 30.0, "did not stop within 25 s"),
-        **each(ILLEGAL, *BIRTH, *GONE),
-        **remains(State.STOPPING, 21.0, "ready", *SAYS, *PROBED, *MEASURED, "call_off", "stop"),
-        **remains(State.STOPPING, 21.0, *FORWARD, "tick, too early"),
+    "unwanted": {
+        **working(LifeState.RUNNING, 38.0),
+        "says its status": Does([BUSY], State.RUNNING),
+        "forward, declared": Does([Kill(REF, SIGUSR1)], State.RUNNING),
+        # How well it is does not matter any more.
+        **remains(State.RUNNING, None, *SAYS, *PROBED, *MEASURED, *TICK, *WANT, "let_finish"),
+        **remains(State.RUNNING, None, "forward, not declared"),
+        "failed": buried(LifeState.RUNNING, 38.0, FAILED),
+        "ended with 0": buried(LifeState.RUNNING, 38.0, ZERO),
+        # The group replaces only what is wanted.
+        "replace": NEVER,
     },
-    "killing": {
-        "failed": anew(State.KILLING, 20.0),
-        "ended with 0": last(State.KILLING, 20.0, ZERO),
-        "failed, at the end": buried(State.KILLING, 20.0),
-        "ended with 0, at the end": buried(State.KILLING, 20.0, ZERO),
-        "says how it is": Does([BUSY], State.KILLING),
-        **each(ILLEGAL, *BIRTH, *GONE),
-        **remains(State.KILLING, None, "ready", *SAYS, *PROBED, *MEASURED, "call_off", "stop"),
-        **remains(State.KILLING, None, *END, *FORWARD, *TICK),
-    },
+    "stopping": asked_to_stop(NOW, NOW),
+    "stopping_for_good": asked_to_stop(None, None),
+    # What was wrong with it makes it a failure, however it ends.
+    "faulty": asked_to_stop(PAUSE, PAUSE),
+    "killing": being_killed(
+        30.0,
+        NOW,
+        NOW,
+        Does(
+            [Lost(REF, 5.0, NOW), Spawn(NEXT), seen(State.KILLING, State.STARTING)],
+            State.STARTING,
+        ),
+    ),
+    "killing_for_good": being_killed(
+        30.0,
+        None,
+        None,
+        Does([Lost(REF, 5.0), seen(State.KILLING, State.STOPPED)], State.STOPPED),
+    ),
+    "overdue": being_killed(
+        45.0,
+        PAUSE,
+        PAUSE,
+        Does(
+            [Lost(REF, 5.0, PAUSE), seen(State.KILLING, State.BACKOFF)],
+            State.BACKOFF,
+            54.0,
+        ),
+    ),
     "leaving_others": {
-        **dead(State.EXITED, 21.0),
+        **dead(State.EXITED),
         **each(Does([], State.EXITED), *GONE),
-        **each(ILLEGAL, "wait", "spawned", "spawn_failed"),
-        **each(NEVER, "start"),
     },
     "gone": {
         **at_rest(State.EXITED),
-        **each(ILLEGAL, "wait", "spawned", "spawn_failed"),
-        **each(NEVER, "start"),
+        "want it up": turns(State.EXITED, State.WAITING),
+    },
+    "stopped_for_good": {
+        **at_rest(State.STOPPED),
+        "want it up": turns(State.STOPPED, State.WAITING),
     },
     "restarting": {
-        **dead(State.EXITED, 21.0),
-        "group_gone, at once": Does(
-            [moved(State.EXITED, State.BACKOFF, after=10.0, lasted=0.0, restarts=1)],
-            State.BACKOFF,
-            deadline=24.0,
-        ),
+        **dead(State.EXITED),
+        "group gone, at once": turns(State.EXITED, State.BACKOFF, 24.0),
         # The sweep took longer than the pause.
-        "group_gone": Does(
-            [
-                StateChanged("web.1", State.EXITED, State.STARTING, lasted=30.0, restarts=1),
-                Spawn("web.1"),
-            ],
-            State.STARTING,
-        ),
-        **each(ILLEGAL, "wait", "spawned", "spawn_failed"),
-        **each(NEVER, "start"),
+        "group gone": begun(State.EXITED, NEXT),
     },
     "backing_off": {
-        **at_rest(State.BACKOFF, deadline=24.0),
-        "call_off": Does(
-            [moved(State.BACKOFF, State.STOPPED, lasted=30.0, restarts=1)], State.STOPPED
-        ),
-        "tick, due": Does(
-            [
-                StateChanged("web.1", State.BACKOFF, State.STARTING, lasted=30.0, restarts=1),
-                Spawn("web.1"),
-            ],
-            State.STARTING,
-        ),
-        **each(ILLEGAL, "wait", "spawned", "spawn_failed"),
-        **each(NEVER, "start"),
+        **at_rest(State.BACKOFF, 24.0),
+        # It does not wait until the pause is over.
+        "want it up": turns(State.BACKOFF, State.WAITING),
+        "want it down": turns(State.BACKOFF, State.STOPPED),
+        "tick, due": begun(State.BACKOFF, NEXT),
     },
-    "fatal": {
+    "refused": {
         **at_rest(State.FATAL),
-        **each(ILLEGAL, *BIRTH),
+        "want it up": turns(State.FATAL, State.WAITING),
     },
     "given_up": {
-        **dead(State.FATAL, 21.0),
+        **dead(State.FATAL),
+        "want it up": turns(State.FATAL, State.EXITED, 21.0),
         **each(Does([], State.FATAL), *GONE),
+    },
+    "lost": {
+        **at_rest(State.STOPPED),
+        "says its status": Does([BUSY], State.STOPPED),
+        # It may end after all, which changes nothing.
+        **remains(State.STOPPED, None, *EXIT, *GONE),
         **each(ILLEGAL, *BIRTH),
+        "want it up": turns(State.STOPPED, State.WAITING),
     },
 }
 
@@ -531,698 +654,309 @@ def test_an_input_in_a_state(state: Callable[[], Instance], name: str) -> None:
     if isinstance(expected, Never):
         return
     if isinstance(expected, Illegal):
-        with pytest.raises((AssertionError, KeyError)):
+        with pytest.raises(AssertionError):
             INPUTS[name](instance)
         return
 
-    effects = INPUTS[name](instance)
+    outputs = INPUTS[name](instance)
 
-    assert Does(effects, instance.state, instance.deadline) == expected
-
-
-def test_every_move_of_the_table_is_made_and_no_other() -> None:
-    made = {
-        (effect.old, effect.new)
-        for row in EXPECTED.values()
-        for result in row.values()
-        if isinstance(result, Does)
-        for effect in result.effects
-        if isinstance(effect, StateChanged)
-    }
-
-    assert made == {(old, new) for old, news in MOVES.items() for new in news}
-
-
-def test_every_state_has_its_moves() -> None:
-    assert set(MOVES) == set(State)
+    assert Does(outputs, instance.state, instance.deadline) == expected
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_over_means_that_nothing_is_alive_and_nothing_is_due(state: Callable[[], Instance]) -> None:
-    assert state().over == (state in (stopped, waiting, called_off, gone, fatal))
-
-
-@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_only_who_is_ready_lets_others_start(state: Callable[[], Instance]) -> None:
-    assert state().fulfilled == (state in (running, probing, last_chance))
-
-
-# ---- becoming ready ----
-
-
-def test_what_does_not_say_when_is_ready_once_it_is_spawned() -> None:
-    instance = Instance(PLAIN)
-    instance.start(10.0)
-
-    effects = instance.spawned(12.0, PID)
-
-    assert effects == [
-        StateChanged(
-            "web.1", State.STARTING, State.RUNNING, pid=PID, after=2.0, lasted=2.0, ready=False
-        )
-    ]
-    assert instance.deadline is None
-
-
-def test_who_is_not_ready_in_time_is_asked_to_stop() -> None:
-    instance = starting(replace(PLAIN, notifies=True, ready_timeout=60.0))
-
-    assert instance.deadline == 70.0
-    assert instance.tick(69.9) == []
-    assert instance.tick(70.0) == [
-        moved(
-            State.STARTING,
-            State.STOPPING,
-            after=60.0,
-            lasted=60.0,
-            reason="was not ready within 60 s",
-        ),
-        Kill(PID, Signals.SIGTERM),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("timeout", "text"),
-    [(0.5, "0.5"), (60.0, "60"), (999.0, "999"), (1000.0, "1000"), (7200, "7200")],
-)
-def test_the_time_that_it_had_to_get_ready_is_named_in_plain_digits(
-    timeout: float, text: str
+def test_over_means_that_nothing_is_alive_and_nothing_is_planned(
+    state: Callable[[], Instance],
 ) -> None:
-    instance = starting(replace(PLAIN, notifies=True, ready_timeout=timeout))
+    rest = (stopped, waiting, called_off, gone, stopped_for_good, refused, lost)
 
-    asked_to_stop = instance.tick(10.0 + timeout)[0]
-
-    assert isinstance(asked_to_stop, StateChanged)
-    assert asked_to_stop.reason == f"was not ready within {text} s"
+    assert state().over == (state in rest)
 
 
-def test_it_may_ask_for_more_time_to_get_ready_and_never_for_less() -> None:
-    instance = starting(replace(PLAIN, notifies=True, ready_timeout=60.0))
-
-    instance.notified(20.0, Notified(PID, extend_timeout=5.0))
-    assert instance.deadline == 70.0
-    instance.notified(60.0, Notified(PID, extend_timeout=30.0))
-    assert instance.deadline == 90.0
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_only_what_is_ready_lets_others_start(state: Callable[[], Instance]) -> None:
+    assert state().fulfilled == (state in (running, probing, last_chance, unwanted))
 
 
-def test_nobody_may_ask_for_more_time_to_stop() -> None:
-    instance = stopping(replace(PLAIN, stop_timeout=1.0))
-
-    instance.notified(20.5, Notified(PID, extend_timeout=1000.0))
-
-    assert instance.deadline == 21.0
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_only_what_rests_and_is_wanted_can_be_started(state: Callable[[], Instance]) -> None:
+    assert state().startable == (state in (stopped, waiting))
 
 
-def test_a_connection_is_tried_until_it_succeeds() -> None:
-    instance = starting(replace(PLAIN, connects=True))
-    tried: list[Effect] = [StartProbe(PID, Probe.READY)]
-
-    assert instance.tick(10.0) == tried
-    assert instance.deadline == 11.0
-    assert instance.probed(10.25, "refused") == []
-    assert instance.deadline == 10.375
-    assert instance.tick(10.375) == tried
-    # No answer at all: it is given up, and tried again a moment later.
-    assert instance.tick(11.375) == [CancelProbe(PID)]
-    assert instance.tick(11.5) == tried
-    assert instance.probed(11.5, "") == [
-        moved(State.STARTING, State.RUNNING, after=1.5, lasted=1.5)
-    ]
-    assert instance.deadline is None
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_what_failed_and_is_not_restarted_has_a_status_for_the_supervisor(
+    state: Callable[[], Instance],
+) -> None:
+    assert state().failure == (1 if state in (refused, given_up) else None)
 
 
-def test_what_says_ready_needs_no_connection_any_more() -> None:
-    instance = starting(replace(PLAIN, connects=True))
-    instance.tick(10.0)
-
-    assert instance.notified(10.5, Notified(PID, ready=True)) == [
-        CancelProbe(PID),
-        moved(State.STARTING, State.RUNNING, after=0.5, lasted=0.5),
-    ]
-    assert instance.probed(10.6, "refused") == []
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_what_overran_or_is_lost_is_left_behind(state: Callable[[], Instance]) -> None:
+    assert state().left_behind == (state in (overdue, lost))
 
 
-def test_a_connection_that_never_succeeds_is_a_failure_to_start() -> None:
-    instance = starting(replace(PLAIN, connects=True, ready_timeout=1.0))
-    instance.tick(10.5)
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_each_change_of_what_users_see_is_told_once(state: Callable[[], Instance]) -> None:
+    instance = state()
+    old, since = instance.state, instance.since
 
-    assert instance.tick(11.0) == [
-        CancelProbe(PID),
-        moved(
-            State.STARTING,
-            State.STOPPING,
-            after=1.0,
-            lasted=1.0,
-            reason="was not ready within 1 s",
-        ),
-        Kill(PID, Signals.SIGTERM),
-    ]
+    outputs = instance.want(60.0, Goal.DOWN) + instance.kill(60.0)
+
+    told = [output for output in outputs if isinstance(output, StateChanged)]
+    assert told == ([] if instance.state is old else [seen(old, instance.state)])
+    assert instance.since == (since if instance.state is old else 60.0)
+
+
+def test_an_instance_knows_since_when_users_see_its_state() -> None:
+    instance = running()
+    take(instance, 30.0, Notified(REF, status="busy"))
+    assert instance.since == 12.0
+
+    instance.stop(40.0)
+
+    assert instance.since == 40.0
 
 
 # ---- a oneshot ----
 
-
 ONESHOT = replace(PLAIN, oneshot=True)
 
 
-def test_a_oneshot_has_all_the_time_it_takes_and_cannot_be_ready() -> None:
-    instance = starting(replace(ONESHOT, notifies=True))
+@pytest.mark.parametrize("goal", Goal)
+@pytest.mark.parametrize("policy", RestartPolicy)
+def test_a_oneshot_that_ends_with_0_has_finished(policy: RestartPolicy, goal: Goal) -> None:
+    instance = starting(replace(ONESHOT, restart=policy))
+    instance.want(20.0, goal)
 
-    assert instance.deadline is None
-    assert instance.notified(11.0, Notified(PID, ready=True)) == []
-    assert instance.state is State.STARTING
-
-
-@pytest.mark.parametrize("ending", [False, True])
-@pytest.mark.parametrize("restart", Restart)
-def test_a_oneshot_that_ends_with_0_has_finished(restart: Restart, ending: bool) -> None:
-    instance = starting(replace(ONESHOT, restart=restart))
-
-    assert instance.exited(50.0, ended(ZERO), ending=ending) == [
-        moved(State.STARTING, State.EXITED, lasted=40.0, status=ZERO, ready=True, expected=True)
+    assert take(instance, 50.0, exited(ZERO)) == [
+        end(LifeState.STARTING, 40.0, ZERO, expected=True, oneshot=True),
+        seen(State.STARTING, State.EXITED),
     ]
-    assert instance.outcome is Outcome.FINISHED
-    assert instance.fulfilled
+    assert (instance.finished, instance.fulfilled, instance.failure) == (True, True, None)
+    assert take(instance, 50.5, GroupGone(REF)) == []
+    assert (instance.state, instance.finished) == (State.EXITED, True)
 
 
 def test_a_oneshot_that_fails_has_not_finished() -> None:
     instance = starting(ONESHOT)
 
-    assert instance.exited(50.0, ended(FAILED), ending=False) == [
-        moved(
-            State.STARTING,
-            State.EXITED,
-            lasted=40.0,
-            ready=True,
-            status=FAILED,
-            consequence=STOPPING_EVERYTHING,
-        )
+    assert take(instance, 50.0, exited(FAILED)) == [
+        end(LifeState.STARTING, 40.0, FAILED, END, oneshot=True),
+        seen(State.STARTING, State.EXITED),
     ]
-    assert instance.outcome is Outcome.FAILED
-    assert not instance.fulfilled
+    assert (instance.finished, instance.fulfilled, instance.failure) == (False, False, 1)
 
 
-def test_a_oneshot_that_was_asked_to_stop_and_ended_with_0_has_not_finished() -> None:
+def test_a_oneshot_with_a_fault_that_ends_with_0_has_not_finished() -> None:
     instance = starting(replace(ONESHOT, max_memory=MB))
-    instance.measured(20.0, 2 * MB)
+    take(instance, 20.0, Measured(REF, 2 * MB))
 
-    instance.exited(21.0, ended(ZERO), ending=False)
+    take(instance, 21.0, exited(ZERO))
 
-    assert instance.outcome is Outcome.FAILED
-
-
-# ---- health ----
+    assert (instance.finished, instance.failure) == (False, 1)
 
 
-def probed(instance: Instance, *answers: Optional[str]) -> list[Effect]:
-    """Let one probe after another be answered, or not answered; returns what came of the last."""
-    effects: list[Effect] = []
-    for answer in answers:
-        assert instance.deadline is not None
-        now = instance.deadline
-        assert instance.tick(now) == [StartProbe(PID, Probe.HEALTH)]
-        if answer is None:
-            assert instance.deadline is not None
-            effects = instance.tick(instance.deadline)
-        else:
-            effects = instance.probed(now + 1.0, answer)
-    return effects
+def test_a_oneshot_that_has_finished_can_be_run_again() -> None:
+    instance = starting(ONESHOT)
+    take(instance, 20.0, exited(ZERO), GroupGone(REF))
+
+    assert instance.want(30.0, Goal.UP) == [seen(State.EXITED, State.STOPPED)]
+    assert (instance.startable, instance.finished) == (True, False)
+    assert instance.start(30.0) == [Spawn(NEXT), seen(State.STOPPED, State.STARTING)]
 
 
-def checked(**more: Any) -> Instance:
-    """Probed each 10 s from 22 on; unhealthy after two failures."""
-    check = HealthCheck(**{"interval": 10.0, "timeout": 3.0, "retries": 2, **more})
-    return running(replace(PLAIN, notifies=True, healthcheck=check))
+def test_a_oneshot_runs_again_once_what_it_left_behind_is_gone() -> None:
+    instance = starting(ONESHOT)
+    take(instance, 20.0, exited(ZERO))
 
-
-def test_the_next_probe_begins_an_interval_after_the_last_has_ended() -> None:
-    instance = checked()
-    assert instance.deadline == 22.0
-
-    assert probed(instance, "") == []
-    assert instance.deadline == 33.0
-    assert probed(instance, None) == [
-        CancelProbe(PID),
-        Unwell("web.1", "no answer within 3 s", 1, 2),
-    ]
-    assert instance.deadline == 46.0
-
-
-def test_so_many_failures_in_a_row_are_unhealthy() -> None:
-    instance = checked()
-
-    assert probed(instance, "refused") == [Unwell("web.1", "refused", 1, 2)]
-    assert probed(instance, "status 500") == [
-        moved(
-            State.RUNNING,
-            State.STOPPING,
-            after=24.0,
-            lasted=22.0,
-            reason="is unhealthy: status 500, 2 times in a row",
-        ),
-        Kill(PID, Signals.SIGTERM),
+    assert instance.want(20.5, Goal.UP) == []
+    assert take(instance, 20.75, GroupGone(REF)) == [
+        Spawn(NEXT),
+        seen(State.EXITED, State.STARTING),
     ]
 
 
-def test_no_answer_can_be_the_last_failure() -> None:
-    effects = probed(checked(), "refused", None)
+def test_a_oneshot_may_finish_where_the_group_lets_it() -> None:
+    instance = starting(ONESHOT)
+    instance.want(20.0, Goal.DOWN)
 
-    assert effects == [
-        CancelProbe(PID),
-        moved(
-            State.RUNNING,
-            State.STOPPING,
-            after=26.0,
-            lasted=24.0,
-            reason="is unhealthy: no answer within 3 s, 2 times in a row",
-        ),
-        Kill(PID, Signals.SIGTERM),
+    assert instance.let_finish(20.0) == [WaitingToFinish(("web.1",), 25.0)]
+    assert instance.deadline == 45.0
+    assert instance.tick(45.0) == [
+        Stopping(REF),
+        Kill(REF, SIGTERM),
+        seen(State.STARTING, State.STOPPING),
     ]
 
 
-def test_where_one_failure_is_enough_it_is_not_counted() -> None:
-    stop, _ = probed(checked(retries=1), "refused")
+# ---- what follows an end on its own ----
 
-    assert isinstance(stop, StateChanged)
-    assert stop.reason == "is unhealthy: refused"
-
-
-def test_a_success_between_failures_forgives_them() -> None:
-    instance = checked()
-
-    assert probed(instance, "refused", "", "refused") == [Unwell("web.1", "refused", 1, 2)]
-
-
-def test_failures_do_not_count_soon_after_the_start() -> None:
-    instance = checked(start_period=30.0)  # from 10 to 40; the answers come at 23, 34 and 45
-
-    assert probed(instance, "refused") == []
-    assert probed(instance, "refused") == []
-    assert probed(instance, "refused") == [Unwell("web.1", "refused", 1, 2)]
-
-
-def test_once_it_was_healthy_failures_count_even_soon_after_the_start() -> None:
-    instance = checked(start_period=1000.0)
-
-    assert probed(instance, "refused", "", "refused") == [Unwell("web.1", "refused", 1, 2)]
-
-
-def test_an_answer_that_comes_too_late_means_nothing() -> None:
-    instance = checked()
-    probed(instance, None)
-
-    assert instance.probed(36.5, "refused") == []
-    assert instance.deadline == 35.0
-
-
-def test_a_failed_health_check_of_one_life_does_not_count_in_the_next() -> None:
-    check = HealthCheck(interval=10.0, timeout=3.0, retries=2)
-    instance = running(
-        replace(PLAIN, notifies=True, healthcheck=check, restart=Restart.ALWAYS, backoff_initial=0)
-    )
-    probed(instance, "refused")
-    instance.exited(24.0, ended(FAILED), ending=False)
-    instance.group_gone(24.0)
-    instance.spawned(24.0, PID)
-    instance.ready(24.0)
-
-    assert probed(instance, "refused") == [Unwell("web.1", "refused", 1, 2)]
-
-
-# ---- watchdog ----
-
-
-def watched() -> Instance:
-    return running(replace(PLAIN, notifies=True, watchdog=30.0))
-
-
-def test_silence_is_unhealthy() -> None:
-    instance = watched()
-
-    assert instance.deadline == 42.0
-    assert instance.tick(42.0) == [
-        moved(
-            State.RUNNING,
-            State.STOPPING,
-            after=32.0,
-            lasted=30.0,
-            reason="is unhealthy: no WATCHDOG=1 for 30 s",
-        ),
-        Kill(PID, Signals.SIGTERM),
-    ]
-
-
-def test_each_ping_gives_it_as_long_again() -> None:
-    instance = watched()
-
-    assert instance.notified(40.0, Notified(PID, watchdog=Watchdog.PING)) == []
-    assert instance.deadline == 70.0
-
-
-def test_silence_before_it_is_ready_and_while_it_stops_means_nothing() -> None:
-    spec = replace(PLAIN, notifies=True, watchdog=0.5, ready_timeout=60.0)
-
-    assert starting(spec).deadline == 70.0
-    assert stopping(spec).deadline == 21.0
-    instance = stopping(spec)
-    instance.notified(20.0, Notified(PID, watchdog=Watchdog.PING))
-    assert instance.tick(20.9) == []
-
-
-def test_a_ping_where_nobody_waits_for_one_means_nothing() -> None:
-    instance = running(replace(PLAIN, notifies=True))
-
-    assert instance.notified(20.0, Notified(PID, watchdog=Watchdog.PING)) == []
-    assert instance.deadline is None
-
-
-def test_one_message_may_say_several_things() -> None:
-    instance = starting(replace(PLAIN, notifies=True, watchdog=30.0))
-
-    assert instance.notified(
-        15.0, Notified(PID, ready=True, status="serving", watchdog=Watchdog.TRIGGER)
-    ) == [
-        StatusTold("web.1", "serving"),
-        moved(State.STARTING, State.RUNNING, after=5.0, lasted=5.0),
-        moved(State.RUNNING, State.STOPPING, after=5.0, lasted=0.0, reason=TRIGGERED),
-        Kill(PID, Signals.SIGTERM),
-    ]
-
-
-# ---- memory ----
-
-
-def test_memory_is_looked_at_every_ten_seconds_from_the_start_on() -> None:
-    instance = starting(replace(PLAIN, notifies=True, max_memory=MB))
-    looked: list[Effect] = [Measure(PID)]
-
-    assert instance.deadline == 20.0
-    assert instance.tick(20.0) == looked
-    instance.ready(25.0)
-    assert instance.deadline == 30.0
-    assert instance.tick(30.0) == looked
-    instance.stop(35.0)
-    assert instance.tick(60.0) != looked
-
-
-def test_without_a_limit_memory_costs_nothing() -> None:
-    assert running(replace(PLAIN, notifies=True)).deadline is None
-
-
-@pytest.mark.parametrize(("memory", "too_much"), [(500 * MB, False), (500 * MB + 1, True)])
-def test_the_limit_itself_is_allowed(memory: int, too_much: bool) -> None:
-    assert bool(running().measured(20.0, memory)) == too_much
-
-
-def test_what_was_seen_last_is_told_with_the_end() -> None:
-    instance = running()
-    instance.measured(20.0, 400 * MB)
-
-    assert instance.exited(50.0, ended(ExitStatus(signal=9), out_of_memory=True), ending=True) == [
-        moved(
-            State.RUNNING,
-            State.EXITED,
-            lasted=38.0,
-            status=ExitStatus(signal=9),
-            memory=400 * MB,
-            out_of_memory=True,
-        )
-    ]
-
-
-# ---- what it said about its end ----
-
-
-@pytest.mark.parametrize(
-    ("said", "reason"),
-    [
-        ([Notified(PID, stopping=True)], "STOPPING=1"),
-        ([Notified(PID, error="No such file or directory")], "No such file or directory"),
-        ([Notified(PID, error="Oops"), Notified(PID, stopping=True)], "Oops"),
-        ([Notified(PID, error="Oops"), Notified(PID, error="Ouch")], "Ouch"),
-        ([Notified(PID, status="busy")], ""),
-    ],
-    ids=str,
-)
-def test_what_it_said_about_its_end_is_told_with_it(said: list[Notified], reason: str) -> None:
-    instance = running()
-    for message in said:
-        instance.notified(20.0, message)
-
-    (end,) = instance.exited(50.0, ended(FAILED), ending=True)
-
-    assert isinstance(end, StateChanged)
-    assert end.reason == reason
-
-
-# ---- stopping ----
-
-
-@pytest.mark.parametrize(
-    ("status", "expected"),
-    [
-        (ExitStatus(code=0), True),
-        (ExitStatus(signal=Signals.SIGINT), True),  # its stop signal
-        (ExitStatus(code=3), True),  # declared as success
-        (ExitStatus(code=1), False),
-        (ExitStatus(code=Signals.SIGINT), False),
-        (ExitStatus(signal=Signals.SIGTERM), False),
-        (ExitStatus(signal=Signals.SIGKILL), False),
-        (ExitStatus(signal=3), False),
-    ],
-    ids=str,
-)
-@pytest.mark.parametrize("state", [starting, running, stopping, killing])
-def test_only_who_was_asked_to_stop_ends_as_expected(
-    state: Callable[[], Instance], status: ExitStatus, expected: bool
-) -> None:
-    (changed,) = state().exited(50.0, ended(status), ending=True)
-
-    assert isinstance(changed, StateChanged)
-    assert changed.expected == (expected and state is stopping)
-
-
-def test_the_stop_signal_of_a_shell_goes_to_its_group() -> None:
-    instance = running(replace(PLAIN, stop_group=True))
-
-    _, kill = instance.stop(20.0)
-
-    assert kill == Kill(PID, Signals.SIGTERM, group=True)
-
-
-@pytest.mark.parametrize(
-    ("timeout", "text"), [(25.0, "25 s"), (0.5, "0.5 s"), (90.0, "90 s"), (7200.0, "7200 s")]
-)
-def test_the_stop_timeout_is_named_as_it_was_set(timeout: float, text: str) -> None:
-    instance = stopping(replace(PLAIN, stop_timeout=timeout))
-
-    changed, _ = instance.tick(20.0 + timeout)
-
-    assert isinstance(changed, StateChanged)
-    assert changed.reason == f"did not stop within {text}"
-
-
-def test_a_slow_stop_goes_step_by_step() -> None:
-    instance = stopping(replace(SPEC, stop_timeout=40.0))
-    moments: list[tuple[float, list[Effect]]] = []
-    while instance.deadline is not None:
-        now = instance.deadline
-        moments.append((now, instance.tick(now)))
-
-    assert moments == [
-        (21.0, [StillRunning(("web.1",), 39.0)]),
-        (40.0, [StillRunning(("web.1",), 20.0)]),
-        (48.0, [LastStep("web.1", Signals.SIGQUIT), Kill(PID, Signals.SIGQUIT)]),
-        (
-            60.0,
-            [
-                moved(
-                    State.STOPPING,
-                    State.KILLING,
-                    after=50.0,
-                    lasted=40.0,
-                    reason="did not stop within 40 s",
-                ),
-                Kill(PID, Signals.SIGKILL, group=True),
-            ],
-        ),
-    ]
-    assert instance.overdue
-
-
-@pytest.mark.parametrize(
-    ("timeout", "notices"),
-    [(0.5, []), (1.0, []), (1.5, [21.0]), (2.0, [21.0]), (3.0, [21.0, 21.5]), (25, [21.0, 32.5])],
-)
-def test_a_short_stop_is_not_talked_about(timeout: float, notices: list[float]) -> None:
-    instance = stopping(replace(PLAIN, stop_timeout=timeout))
-    moments = []
-    while instance.deadline is not None:
-        now = instance.deadline
-        if any(isinstance(effect, StillRunning) for effect in instance.tick(now)):
-            moments.append(now)
-
-    assert moments == notices
-
-
-@pytest.mark.parametrize("late", [45.0, 45.5, 1000.0])
-def test_a_loop_that_comes_late_kills_and_says_nothing_of_a_time_that_is_over(late: float) -> None:
-    assert [type(effect) for effect in stopping().tick(late)] == [StateChanged, Kill]
-
-
-def test_a_second_signal_does_not_make_it_overdue() -> None:
-    assert not killing().overdue
-
-
-def test_what_is_left_of_its_group_is_swept_each_second_until_it_is_gone() -> None:
-    instance = leaving_others()
-    sweep: list[Effect] = [SWEEP]
-
-    assert instance.tick(20.9) == []
-    assert instance.tick(21.0) == sweep
-    assert instance.tick(21.9) == []
-    assert instance.tick(22.0) == sweep
-    instance.group_gone(22.5)
-    assert instance.tick(23.0) == []
-
-
-# ---- what is done when it has ended unasked ----
-
-NEVER_AGAIN, ON_FAILURE, ALWAYS = Restart.NEVER, Restart.ON_FAILURE, Restart.ALWAYS
 SEGV = ExitStatus(signal=11)
 
 
+def consequence(outputs: Sequence[Output]) -> Optional[Consequence]:
+    """Of the end that is told first."""
+    first = outputs[0]
+    assert isinstance(first, (Ended, Lost))
+    return first.consequence
+
+
 @pytest.mark.parametrize(
-    ("restart", "status", "recycles", "again"),
+    ("policy", "status", "recycles", "expected"),
     [
-        (NEVER_AGAIN, ZERO, False, ""),
-        (NEVER_AGAIN, FAILED, False, ""),
-        (NEVER_AGAIN, ZERO, True, ""),
-        (ON_FAILURE, ZERO, False, ""),
-        (ON_FAILURE, ZERO, True, "restarting"),
-        (ON_FAILURE, FAILED, False, "restarting in 0.50 s"),
-        (ON_FAILURE, FAILED, True, "restarting in 0.50 s"),
-        (ON_FAILURE, SEGV, False, "restarting in 0.50 s"),
-        (ALWAYS, ZERO, False, "restarting in 0.50 s"),
-        (ALWAYS, ZERO, True, "restarting"),
-        (ALWAYS, FAILED, False, "restarting in 0.50 s"),
-        (ALWAYS, SEGV, True, "restarting in 0.50 s"),
+        (NEVER_AGAIN, ZERO, False, END),
+        (NEVER_AGAIN, FAILED, False, END),
+        (NEVER_AGAIN, ZERO, True, END),
+        (ON_FAILURE, ZERO, False, END),
+        (ON_FAILURE, ZERO, True, Restart(0.0)),
+        (ON_FAILURE, FAILED, False, Restart(0.5)),
+        (ON_FAILURE, FAILED, True, Restart(0.5)),
+        (ON_FAILURE, SEGV, False, Restart(0.5)),
+        (ALWAYS, ZERO, False, Restart(0.5)),
+        (ALWAYS, ZERO, True, Restart(0.0)),
+        (ALWAYS, FAILED, False, Restart(0.5)),
+        (ALWAYS, SEGV, True, Restart(0.5)),
     ],
 )
-def test_the_policy(restart: Restart, status: ExitStatus, recycles: bool, again: str) -> None:
-    instance = running(replace(PLAIN, notifies=True, restart=restart, recycles=recycles))
+def test_the_restart_policy(
+    policy: RestartPolicy, status: ExitStatus, recycles: bool, expected: Consequence
+) -> None:
+    instance = running(replace(NOTIFIES, restart=policy, recycles=recycles))
 
-    (end,) = instance.exited(50.0, ended(status), ending=False)
+    outputs = take(instance, 50.0, exited(status))
 
-    assert isinstance(end, StateChanged)
-    assert end.consequence == (again or STOPPING_EVERYTHING)
-    assert instance.outcome is (Outcome.OPEN if again else Outcome.FAILED)
-    assert instance.restarts == (1 if again else 0)
+    assert consequence(outputs) == expected
+    assert instance.failure == ((status.shell or 1) if expected == END else None)
+    assert instance.restarts == (0 if expected == END else 1)
 
 
-def test_where_everything_ends_nothing_is_started_anew() -> None:
-    instance = running(replace(PLAIN, notifies=True, restart=ALWAYS))
+@pytest.mark.parametrize("policy", RestartPolicy)
+def test_while_the_goal_is_down_nothing_is_restarted(policy: RestartPolicy) -> None:
+    instance = running(replace(NOTIFIES, restart=policy))
+    instance.want(40.0, Goal.DOWN)
 
-    (end,) = instance.exited(50.0, ended(FAILED), ending=True)
-
-    assert isinstance(end, StateChanged)
-    assert end.consequence == ""
-    assert instance.group_gone(50.0) == []
+    assert consequence(take(instance, 50.0, exited(FAILED))) is None
+    assert take(instance, 50.0, GroupGone(REF)) == []
     assert instance.over
+    assert instance.failure is None
 
 
-def test_what_was_faulty_has_failed_even_if_it_stops_with_0() -> None:
-    instance = running(replace(PLAIN, notifies=True, restart=ON_FAILURE, recycles=True))
-    instance.notified(20.0, Notified(PID, watchdog=Watchdog.TRIGGER))
+def test_what_is_faulty_has_failed_even_if_it_stops_with_0() -> None:
+    instance = faulty(replace(NOTIFIES, restart=ON_FAILURE, recycles=True))
 
-    (end,) = instance.exited(20.5, ended(ZERO), ending=False)
+    assert consequence(take(instance, 20.5, exited(ZERO))) == Restart(0.5)
 
-    assert isinstance(end, StateChanged)
-    assert end.consequence == "restarting in 0.50 s"
+
+@pytest.mark.parametrize(
+    ("status", "failure"), [(ZERO, 1), (FAILED, 1), (ExitStatus(code=3), 3), (SEGV, 139)], ids=str
+)
+def test_what_is_faulty_and_not_restarted_is_a_failure(status: ExitStatus, failure: int) -> None:
+    instance = faulty(NOTIFIES)
+
+    assert consequence(take(instance, 20.5, exited(status))) == END
+    assert instance.failure == failure
 
 
 def test_what_has_never_been_ready_is_not_recycled() -> None:
-    instance = starting(replace(PLAIN, notifies=True, restart=ALWAYS, recycles=True))
+    instance = starting(replace(NOTIFIES, restart=ALWAYS, recycles=True))
 
-    (end,) = instance.exited(11.0, ended(ZERO), ending=False)
-
-    assert isinstance(end, StateChanged)
-    assert end.consequence == "restarting in 0.50 s"
+    assert consequence(take(instance, 11.0, exited(ZERO))) == Restart(0.5)
 
 
-def test_recycling_is_at_once_and_counts_for_nothing() -> None:
-    instance = running(replace(PLAIN, notifies=True, restart=ALWAYS, recycles=True, start_burst=2))
-    for life in range(100):
-        now = 20.0 + life
-        (end,) = instance.exited(now, ended(ZERO), ending=False)
-        assert isinstance(end, StateChanged)
-        assert end.consequence == "restarting"
-        # Its group has had its time: it lets no new life wait.
-        assert instance.tick(now) == [SWEEP]
-        assert [type(effect) for effect in instance.group_gone(now)] == [StateChanged, Spawn]
-        instance.spawned(now, PID)
-        instance.ready(now)
+def test_recycling_is_at_once_and_does_not_count_against_the_limit() -> None:
+    instance = running(replace(NOTIFIES, restart=ALWAYS, recycles=True, start_burst=2))
+    for number in range(1, 101):
+        now, ref, following = 20.0 + number, Ref("web.1", 0, number), Ref("web.1", 0, number + 1)
+        assert consequence(take(instance, now, exited(ZERO, ref))) == Restart(0.0)
+        # Its group had its time: it does not keep a new life waiting.
+        assert instance.tick(now) == [Kill(ref, SIGKILL, group=True)]
+        assert take(instance, now, GroupGone(ref)) == [
+            Spawn(following),
+            seen(State.EXITED, State.STARTING),
+        ]
+        take(instance, now, Spawned(following), ready(following))
 
-    (end,) = instance.exited(130.0, ended(FAILED), ending=False)
-    assert isinstance(end, StateChanged)
-    assert end.consequence == "restarting in 0.50 s"
+    failed = take(instance, 130.0, exited(FAILED, Ref("web.1", 0, 101)))
+    assert consequence(failed) == Restart(0.5)
+
+
+def test_what_recycles_itself_is_not_started_more_than_eight_times_a_second() -> None:
+    instance = running(replace(NOTIFIES, restart=ALWAYS, recycles=True))
+    take(instance, 50.0, exited(ZERO))
+    take(instance, 50.0, GroupGone(REF), Spawned(NEXT), ready(NEXT))
+
+    assert consequence(take(instance, 50.0625, exited(ZERO, NEXT))) == Restart(0.0625)
 
 
 def test_a_short_pause_shortens_the_time_that_its_group_has() -> None:
-    instance = running(replace(PLAIN, notifies=True, restart=ALWAYS, backoff_initial=0.25))
+    instance = running(replace(NOTIFIES, restart=ALWAYS, backoff_initial=0.25))
 
-    instance.exited(20.0, ended(FAILED), ending=False)
+    take(instance, 20.0, exited(FAILED))
 
     assert instance.deadline == 20.25
     assert instance.tick(20.25) == [SWEEP]
-    assert [type(effect) for effect in instance.group_gone(20.3)] == [StateChanged, Spawn]
+    assert take(instance, 20.3, GroupGone(REF)) == [
+        Spawn(NEXT),
+        seen(State.EXITED, State.STARTING),
+    ]
 
 
-def test_a_restart_that_is_called_off_does_not_come() -> None:
+def test_a_restart_that_is_not_wanted_any_more_does_not_come() -> None:
     instance = restarting()
 
-    assert instance.call_off(20.5) == []
-    assert instance.group_gone(20.75) == []
+    assert instance.want(20.5, Goal.DOWN) == []
+    assert take(instance, 20.75, GroupGone(REF)) == []
     assert instance.over
 
 
 def test_a_new_life_does_not_inherit_from_the_old_one() -> None:
-    instance = running(replace(SPEC, backoff_initial=0))
-    instance.measured(20.0, 400 * MB)
-    instance.notified(20.0, Notified(PID, error="Oops", stopping=True))
-    instance.notified(20.0, Notified(PID, watchdog=Watchdog.TRIGGER))
+    instance = running(replace(SPEC, backoff_initial=0.0))
+    take(instance, 20.0, Measured(REF, 400 * MB), Notified(REF, error="Oops", stopping=True))
+    take(instance, 20.0, trigger())
     instance.tick(45.0)
-    assert instance.overdue
-    instance.exited(50.0, ended(ExitStatus(signal=9)), ending=False)
-    assert not instance.overdue
+    assert instance.left_behind
+    take(instance, 50.0, exited(KILLED))
+    assert not instance.left_behind
 
-    instance.group_gone(50.0)
-    assert instance.pid is None
-    instance.spawned(50.0, PID + 1)
-    instance.ready(51.0)
+    take(instance, 50.0, GroupGone(REF), Spawned(NEXT))
+    take(instance, 51.0, ready(NEXT))
 
-    assert instance.exited(52.0, Exited(PID + 1, ZERO), ending=False) == [
-        StateChanged(
-            "web.1",
-            State.RUNNING,
-            State.EXITED,
-            pid=PID + 1,
+    assert take(instance, 52.0, exited(ZERO, NEXT)) == [
+        Ended(
+            NEXT,
+            LifeState.RUNNING,
+            ZERO,
             after=2.0,
             lasted=1.0,
             restarts=1,
-            status=ZERO,
-            consequence=STOPPING_EVERYTHING,
-        )
+            consequence=END,
+        ),
+        seen(State.RUNNING, State.EXITED),
     ]
 
 
-def test_overdue_stays_with_what_is_not_started_anew() -> None:
-    instance = running(replace(SPEC, restart=NEVER_AGAIN))
-    instance.notified(20.0, Notified(PID, watchdog=Watchdog.TRIGGER))
-    instance.tick(45.0)
-    instance.exited(45.5, ended(ExitStatus(signal=9)), ending=False)
+def test_a_failed_check_of_one_life_does_not_count_in_the_next() -> None:
+    instance = running(replace(SPEC, max_memory=None, restart=ALWAYS, backoff_initial=0.0))
+    instance.tick(22.0)
+    assert take(instance, 23.0, Probed(REF, "refused")) == [CheckFailed(REF, "refused", 1, 2)]
+    take(instance, 24.0, exited(FAILED), GroupGone(REF), Spawned(NEXT), ready(NEXT))
+    instance.tick(34.0)
 
-    assert (instance.overdue, instance.outcome) == (True, Outcome.FAILED)
+    assert take(instance, 35.0, Probed(NEXT, "refused")) == [CheckFailed(NEXT, "refused", 1, 2)]
+
+
+def test_what_overran_stays_left_behind_if_it_is_not_restarted() -> None:
+    instance = overdue(replace(SPEC, restart=NEVER_AGAIN))
+    take(instance, 45.5, exited(KILLED), GroupGone(REF))
+
+    assert (instance.left_behind, instance.failure) == (True, 137)
+
+
+def test_what_is_said_of_a_life_that_is_gone_means_nothing() -> None:
+    instance = backing_off()
+    instance.tick(24.0)
+
+    assert take(instance, 24.5, Spawned(NEXT), trigger(), exited(FAILED), ready()) == []
+    assert instance.state is State.STARTING
 
 
 # ---- pauses, and the start limit ----
@@ -1232,13 +966,14 @@ def lives(
     instance: Instance, count: int, *, now: float, lasting: float = 0.0, jitter: float = 0.0
 ) -> list[float]:
     """The pauses after so many lives, each of which lasts so long after it was ready."""
-    pauses = []
+    pauses: list[float] = []
     for _ in range(count):
+        assert instance.life is not None
         now += lasting
-        instance.exited(now, ended(FAILED, jitter=jitter), ending=False)
+        take(instance, now, exited(FAILED, instance.life.ref, jitter=jitter))
         if instance.state is State.FATAL:
             break
-        instance.group_gone(now)
+        take(instance, now, GroupGone(instance.life.ref))
         if instance.state is State.BACKOFF:
             assert instance.deadline is not None
             pauses.append(instance.deadline - now)
@@ -1246,14 +981,13 @@ def lives(
             instance.tick(now)
         else:
             pauses.append(0.0)
-        instance.spawned(now, PID)
-        instance.ready(now)
+        take(instance, now, Spawned(instance.life.ref), ready(instance.life.ref))
     return pauses
 
 
 def crashing(**more: Any) -> Instance:
     values = {"restart": ALWAYS, "start_burst": 1000, "start_interval": 64.0, **more}
-    return running(replace(PLAIN, notifies=True, **values))
+    return running(replace(NOTIFIES, **values))
 
 
 @pytest.mark.parametrize(
@@ -1277,6 +1011,10 @@ def test_the_pause_doubles_up_to_the_longest_and_is_shortened_by_chance(
     assert lives(instance, len(pauses), now=16.0, jitter=jitter) == pauses
 
 
+def test_chance_never_takes_the_whole_pause() -> None:
+    assert 0 <= restarts.JITTER < 1
+
+
 def test_the_pause_never_overflows() -> None:
     pauses = lives(crashing(start_interval=1.0), 2000, now=16.0)
 
@@ -1291,28 +1029,22 @@ def test_after_a_stable_run_the_pause_is_the_first_one_again(lasting: float, aft
     assert lives(instance, 1, now=17.5, lasting=lasting) == [after]
 
 
-def test_time_before_it_is_ready_is_no_stable_run() -> None:
+def test_time_before_it_is_ready_is_not_a_stable_run() -> None:
     instance = starting(
-        replace(PLAIN, notifies=True, restart=ALWAYS, start_interval=64.0, ready_timeout=1000.0)
+        replace(NOTIFIES, restart=ALWAYS, start_interval=64.0, ready_timeout=1000.0)
     )
-    instance.exited(20.0, ended(FAILED), ending=False)
-    instance.group_gone(20.0)
+    take(instance, 20.0, exited(FAILED), GroupGone(REF))
     instance.tick(20.5)
-    instance.spawned(20.5, PID)
+    take(instance, 20.5, Spawned(NEXT))
 
-    (end,) = instance.exited(500.0, ended(FAILED), ending=False)
-
-    assert isinstance(end, StateChanged)
-    assert end.consequence == "restarting in 1.00 s"
+    assert consequence(take(instance, 500.0, exited(FAILED, NEXT))) == Restart(1.0)
 
 
 def test_more_starts_than_the_limit_are_fatal() -> None:
     instance = crashing(start_burst=5)
 
     assert lives(instance, 10, now=10.0) == [0.5, 1.0, 2.0, 4.0]
-    assert instance.state is State.FATAL
-    assert instance.outcome is Outcome.FAILED
-    assert instance.restarts == 4
+    assert (instance.state, instance.failure, instance.restarts) == (State.FATAL, 1, 4)
 
 
 def test_starts_that_are_an_interval_ago_do_not_count() -> None:
@@ -1329,5 +1061,531 @@ def test_one_start_too_many_in_any_interval_is_fatal() -> None:
     assert instance.state is State.FATAL
 
 
-def test_a_burst_of_one_means_never_again() -> None:
+def test_a_burst_of_one_means_that_it_is_never_restarted() -> None:
     assert lives(crashing(start_burst=1), 5, now=10.0) == []
+
+
+def test_a_start_on_request_begins_with_the_first_pause_and_all_its_starts() -> None:
+    instance = crashing(start_burst=3)
+    assert lives(instance, 2, now=16.0) == [0.5, 1.0]
+    instance.want(18.0, Goal.DOWN)
+    instance.stop(18.0)
+    take(instance, 18.0, exited(ZERO, THIRD), GroupGone(THIRD))
+
+    instance.want(19.0, Goal.UP)
+    instance.start(19.0)
+    fourth = Ref("web.1", 0, 4)
+    take(instance, 19.0, Spawned(fourth), ready(fourth))
+
+    assert lives(instance, 2, now=19.0) == [0.5, 1.0]
+
+
+# ---- the goal ----
+
+
+def test_what_is_started_again_while_it_stops_is_followed_by_a_new_life() -> None:
+    instance = stopping_for_good()
+    instance.want(21.0, Goal.UP)
+
+    assert take(instance, 22.0, exited(ZERO)) == [
+        end(LifeState.STOPPING, 2.0, ZERO, NOW, after=12.0, expected=True),
+        seen(State.STOPPING, State.EXITED),
+    ]
+    assert take(instance, 22.5, GroupGone(REF)) == [
+        Spawn(NEXT),
+        seen(State.EXITED, State.STARTING),
+    ]
+    assert (instance.restarts, instance.replacements) == (0, 1)
+
+
+def test_what_is_started_again_after_it_exited_waits_for_the_end_of_its_group() -> None:
+    instance = stopping_for_good()
+    take(instance, 22.0, exited(ZERO))
+    assert instance.state is State.EXITED
+
+    assert instance.want(22.25, Goal.UP) == []
+    assert take(instance, 22.5, GroupGone(REF)) == [
+        Spawn(NEXT),
+        seen(State.EXITED, State.STARTING),
+    ]
+
+
+def test_what_was_stopped_on_request_is_seen_as_stopped_once_its_group_is_gone() -> None:
+    instance = stopping_for_good()
+
+    assert take(instance, 22.0, exited(ZERO))[1:] == [seen(State.STOPPING, State.EXITED)]
+    assert take(instance, 22.5, GroupGone(REF)) == [seen(State.EXITED, State.STOPPED)]
+
+
+def test_what_overran_before_the_last_stop_does_not_count() -> None:
+    instance = stopping_for_good()
+    instance.tick(45.0)
+    take(instance, 45.5, exited(KILLED), GroupGone(REF))
+    assert instance.left_behind
+
+    instance.want(100.0, Goal.DOWN)
+
+    assert not instance.left_behind
+
+
+def test_a_fault_ends_as_the_policy_says_also_if_it_was_stopped_and_started_meanwhile() -> None:
+    instance = faulty(replace(NOTIFIES, restart=ON_FAILURE))
+    instance.want(21.0, Goal.DOWN)
+    instance.want(22.0, Goal.UP)
+
+    assert consequence(take(instance, 23.0, exited(ZERO))) == Restart(0.5)
+
+
+# ---- updates: stop first ----
+
+
+def test_an_update_that_stops_first_starts_the_new_life_once_the_old_one_is_gone() -> None:
+    instance = running(NOTIFIES)
+
+    assert instance.replace(20.0) == [
+        Stopping(REF),
+        Kill(REF, SIGTERM),
+        seen(State.RUNNING, State.STOPPING),
+    ]
+    assert instance.updating
+    assert take(instance, 21.0, exited(ZERO)) == [
+        end(LifeState.STOPPING, 1.0, ZERO, NOW, after=11.0, expected=True),
+        seen(State.STOPPING, State.EXITED),
+    ]
+    assert take(instance, 21.0, GroupGone(REF)) == [Spawn(NEXT), seen(State.EXITED, State.STARTING)]
+    assert take(instance, 21.0, Spawned(NEXT)) == []
+    assert take(instance, 23.0, ready(NEXT)) == [
+        Ready(NEXT, 2.0),
+        Updated("web.1", replaced=True),
+        seen(State.STARTING, State.RUNNING),
+    ]
+    assert not instance.updating
+    assert (instance.restarts, instance.replacements) == (0, 1)
+
+
+@pytest.mark.parametrize("status", [FAILED, KILLED, SEGV], ids=str)
+@pytest.mark.parametrize("policy", RestartPolicy)
+def test_however_the_old_life_ends_in_an_update_the_new_one_follows(
+    status: ExitStatus, policy: RestartPolicy
+) -> None:
+    instance = running(replace(NOTIFIES, restart=policy))
+    instance.replace(20.0)
+
+    assert consequence(take(instance, 21.0, exited(status))) == NOW
+    assert take(instance, 21.0, GroupGone(REF))[0] == Spawn(NEXT)
+
+
+def test_an_update_does_not_count_against_the_start_limit() -> None:
+    instance = running(replace(NOTIFIES, restart=ALWAYS, start_burst=2))
+    for number in range(1, 50):
+        old, new = Ref("web.1", 0, number), Ref("web.1", 0, number + 1)
+        instance.replace(20.0)
+        take(instance, 20.0, exited(ZERO, old), GroupGone(old), Spawned(new), ready(new))
+
+    assert consequence(take(instance, 20.0, exited(FAILED, new))) == Restart(0.5)
+
+
+def test_a_new_life_that_is_not_ready_in_time_has_a_fault_like_any_other() -> None:
+    instance = running(NOTIFIES)
+    instance.replace(20.0)
+    take(instance, 20.0, exited(ZERO), GroupGone(REF), Spawned(NEXT))
+
+    assert instance.tick(80.0)[0] == Stopping(NEXT, NotReady(60.0))
+    assert consequence(take(instance, 81.0, exited(ZERO, NEXT))) == END
+
+
+def test_a_stop_during_an_update_ends_it() -> None:
+    instance = running(NOTIFIES)
+    instance.replace(20.0)
+
+    assert instance.want(21.0, Goal.DOWN) == [Updated("web.1", replaced=False)]
+    assert instance.stop(21.0) == []
+    assert consequence(take(instance, 22.0, exited(ZERO))) is None
+    assert take(instance, 22.0, GroupGone(REF)) == [seen(State.EXITED, State.STOPPED)]
+    assert (instance.over, instance.updating) == (True, False)
+
+
+def test_an_update_of_a_oneshot_ends_when_the_new_life_finishes() -> None:
+    instance = starting(ONESHOT)
+    instance.replace(20.0)
+    take(instance, 20.0, exited(ExitStatus(signal=15)), GroupGone(REF), Spawned(NEXT))
+    assert instance.updating
+
+    assert take(instance, 30.0, exited(ZERO, NEXT)) == [
+        Ended(
+            NEXT,
+            LifeState.STARTING,
+            ZERO,
+            after=10.0,
+            lasted=10.0,
+            expected=True,
+            oneshot=True,
+        ),
+        Updated("web.1", replaced=True),
+        seen(State.STARTING, State.EXITED),
+    ]
+    assert not instance.updating
+
+
+# ---- updates: start first ----
+
+START_FIRST = replace(NOTIFIES, start_first=True)
+
+
+def updating(spec: Spec = START_FIRST) -> Instance:
+    """The new life was started at 20, and is not ready yet."""
+    instance = running(spec)
+    instance.replace(20.0)
+    take(instance, 20.0, Spawned(NEXT))
+    return instance
+
+
+def replaced() -> Instance:
+    """The new life has been ready since 23, and the old one is on its way out."""
+    instance = updating()
+    take(instance, 23.0, ready(NEXT))
+    return instance
+
+
+def refs(instance: Instance) -> list[tuple[Ref, LifeState]]:
+    return [(life.ref, life.state) for life in instance.lives]
+
+
+def test_an_update_that_starts_first_stops_the_old_life_once_the_new_one_is_ready() -> None:
+    instance = running(START_FIRST)
+
+    assert instance.replace(20.0) == [Spawn(NEXT)]
+    assert take(instance, 20.0, Spawned(NEXT)) == []
+    assert instance.state is State.RUNNING
+    assert take(instance, 23.0, ready(NEXT)) == [
+        Ready(NEXT, 3.0),
+        Updated("web.1", replaced=True),
+        Stopping(REF),
+        Kill(REF, SIGTERM),
+    ]
+    # Users see nothing but an instance that is running.
+    assert instance.state is State.RUNNING
+    assert take(instance, 24.0, exited(ZERO)) == [
+        end(LifeState.STOPPING, 1.0, ZERO, after=14.0, expected=True)
+    ]
+    assert take(instance, 24.5, GroupGone(REF)) == []
+    assert refs(instance) == [(NEXT, LifeState.RUNNING)]
+    assert (instance.restarts, instance.replacements, instance.failure) == (0, 1, None)
+
+
+def test_a_successor_that_does_not_notify_replaces_the_old_life_at_once() -> None:
+    instance = spawning(replace(PLAIN, start_first=True))
+    take(instance, 10.0, Spawned(REF))
+    instance.replace(20.0)
+
+    assert take(instance, 20.0, Spawned(NEXT)) == [
+        Ready(NEXT, 0.0),
+        Updated("web.1", replaced=True),
+        Stopping(REF),
+        Kill(REF, SIGTERM),
+    ]
+
+
+def test_a_successor_that_is_ready_once_the_goal_is_down_stops_nothing_by_itself() -> None:
+    """The old life may have to live on, until what comes after it has stopped."""
+    instance = spawning(replace(PLAIN, start_first=True))
+    take(instance, 10.0, Spawned(REF))
+    instance.replace(20.0)
+    instance.want(20.0, Goal.DOWN)
+
+    assert take(instance, 20.0, Spawned(NEXT)) == [Ready(NEXT, 0.0)]
+
+
+def test_a_oneshot_never_runs_twice_at_once() -> None:
+    instance = spawning(Spec("web.1", oneshot=True, start_first=True))
+    take(instance, 10.0, Spawned(REF))
+
+    assert instance.replace(20.0) == [
+        Stopping(REF),
+        Kill(REF, SIGTERM),
+        StateChanged("web.1", State.STARTING, State.STOPPING),
+    ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Notified(REF, status="busy"),
+        ready(),
+        Notified(REF, watchdog=WatchdogMessage.PING),
+        Measured(REF, 1),
+        Probed(REF),
+    ],
+    ids=lambda said: type(said).__name__,
+)
+def test_what_the_old_life_says_does_not_end_an_update(said: LifeEvent) -> None:
+    instance = updating()
+
+    outputs = take(instance, 21.0, said)
+
+    assert [output for output in outputs if not isinstance(output, StatusReported)] == []
+    assert instance.updating
+
+
+@pytest.mark.parametrize("policy", RestartPolicy)
+@pytest.mark.parametrize("status", [ZERO, FAILED], ids=str)
+def test_a_successor_that_exits_leaves_the_old_life_alone(
+    policy: RestartPolicy, status: ExitStatus
+) -> None:
+    instance = updating(replace(START_FIRST, restart=policy))
+
+    assert take(instance, 21.0, exited(status, NEXT)) == [
+        Ended(NEXT, LifeState.STARTING, status, after=1.0, lasted=1.0),
+        Updated("web.1", replaced=False),
+    ]
+    assert refs(instance) == [(NEXT, LifeState.SWEEPING), (REF, LifeState.RUNNING)]
+    assert take(instance, 21.0, GroupGone(NEXT)) == []
+    assert (instance.state, instance.failure, instance.deadline) == (State.RUNNING, None, None)
+
+
+def test_a_successor_that_is_refused_leaves_the_old_life_alone() -> None:
+    instance = running(START_FIRST)
+    instance.replace(20.0)
+
+    assert take(instance, 20.0, SpawnFailed(NEXT, "no memory")) == [
+        StartRefused("web.1", "no memory"),
+        Updated("web.1", replaced=False),
+    ]
+    assert refs(instance) == [(REF, LifeState.RUNNING)]
+    assert (instance.updating, instance.failure) == (False, None)
+
+
+def test_a_successor_that_is_never_ready_is_stopped_and_leaves_the_old_life_alone() -> None:
+    instance = updating()
+
+    assert instance.deadline == 80.0
+    assert instance.tick(80.0) == [Stopping(NEXT, NotReady(60.0)), Kill(NEXT, SIGTERM)]
+    assert instance.updating
+    assert take(instance, 81.0, exited(ZERO, NEXT)) == [
+        Ended(NEXT, LifeState.STOPPING, ZERO, after=61.0, lasted=1.0, expected=True),
+        Updated("web.1", replaced=False),
+    ]
+    assert instance.state is State.RUNNING
+
+
+def test_a_successor_that_cannot_even_be_killed_leaves_the_old_life_alone() -> None:
+    instance = updating()
+    instance.tick(80.0)
+    instance.tick(105.0)
+
+    assert instance.tick(110.0) == [Lost(NEXT, 5.0), Updated("web.1", replaced=False)]
+    assert refs(instance) == [(NEXT, LifeState.LOST), (REF, LifeState.RUNNING)]
+    assert (instance.state, instance.left_behind) == (State.RUNNING, True)
+
+
+@pytest.mark.parametrize("policy", RestartPolicy)
+def test_an_old_life_that_dies_meanwhile_gives_way_to_its_successor(policy: RestartPolicy) -> None:
+    instance = updating(replace(START_FIRST, restart=policy))
+
+    assert take(instance, 21.0, exited(FAILED)) == [
+        end(LifeState.RUNNING, 9.0, FAILED, after=11.0),
+        seen(State.RUNNING, State.STARTING),
+    ]
+    assert (instance.failure, instance.next_start) == (None, None)
+    assert take(instance, 21.5, GroupGone(REF)) == []
+    assert take(instance, 23.0, ready(NEXT)) == [
+        Ready(NEXT, 3.0),
+        Updated("web.1", replaced=True),
+        seen(State.STARTING, State.RUNNING),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"), [(NEVER_AGAIN, END), (ON_FAILURE, Restart(0.5)), (ALWAYS, Restart(0.5))]
+)
+def test_where_both_lives_die_the_policy_decides(
+    policy: RestartPolicy, expected: Consequence
+) -> None:
+    instance = updating(replace(START_FIRST, restart=policy))
+    take(instance, 21.0, exited(FAILED))
+
+    assert consequence(take(instance, 22.0, exited(FAILED, NEXT))) == expected
+
+
+def test_where_the_old_life_died_a_refused_successor_is_a_failure() -> None:
+    instance = running(START_FIRST)
+    instance.replace(20.0)
+    take(instance, 20.0, exited(FAILED))
+
+    assert take(instance, 20.0, SpawnFailed(NEXT, "no memory")) == [
+        StartRefused("web.1", "no memory", END),
+        seen(State.STARTING, State.FATAL),
+    ]
+    assert instance.failure == 1
+
+
+def test_an_old_life_with_a_fault_is_stopped_while_its_successor_starts() -> None:
+    instance = updating()
+
+    assert take(instance, 21.0, trigger()) == [
+        Stopping(REF, WatchdogTriggered()),
+        Kill(REF, SIGTERM),
+        seen(State.RUNNING, State.STOPPING),
+    ]
+    # It is asked once.
+    assert take(instance, 23.0, ready(NEXT)) == [
+        Ready(NEXT, 3.0),
+        Updated("web.1", replaced=True),
+        seen(State.STOPPING, State.RUNNING),
+    ]
+    assert take(instance, 24.0, exited(ZERO)) == [
+        end(LifeState.STOPPING, 3.0, ZERO, after=14.0, expected=True)
+    ]
+
+
+@pytest.mark.parametrize("policy", RestartPolicy)
+def test_an_old_life_that_is_lost_meanwhile_gives_way_to_its_successor(
+    policy: RestartPolicy,
+) -> None:
+    instance = updating(replace(START_FIRST, restart=policy))
+    take(instance, 21.0, trigger())
+    instance.tick(46.0)
+
+    assert instance.tick(51.0) == [Lost(REF, 5.0), seen(State.KILLING, State.STARTING)]
+    assert refs(instance) == [(REF, LifeState.LOST), (NEXT, LifeState.STARTING)]
+    assert (instance.failure, instance.next_start) == (None, None)
+
+
+def test_a_stop_during_an_update_stops_both_lives() -> None:
+    instance = updating()
+
+    assert instance.want(21.0, Goal.DOWN) == [Updated("web.1", replaced=False)]
+    assert instance.stop(21.0) == [
+        Stopping(REF),
+        Kill(REF, SIGTERM),
+        Stopping(NEXT),
+        Kill(NEXT, SIGTERM),
+        seen(State.RUNNING, State.STOPPING),
+    ]
+    assert take(instance, 22.0, exited(ZERO, NEXT)) == [
+        Ended(NEXT, LifeState.STOPPING, ZERO, after=2.0, lasted=1.0, expected=True)
+    ]
+    assert consequence(take(instance, 22.0, exited(ZERO))) is None
+    assert not instance.over
+    take(instance, 22.0, GroupGone(NEXT))
+    assert take(instance, 22.0, GroupGone(REF)) == [seen(State.EXITED, State.STOPPED)]
+    assert instance.over
+
+
+def test_a_kill_during_an_update_kills_both_lives() -> None:
+    instance = updating()
+    instance.want(21.0, Goal.DOWN)
+
+    assert instance.kill(21.0) == [
+        *(Killing(REF), Kill(REF, SIGKILL, group=True)),
+        *(Killing(NEXT), Kill(NEXT, SIGKILL, group=True)),
+        seen(State.RUNNING, State.KILLING),
+    ]
+
+
+def test_a_signal_is_passed_on_to_every_life_that_is_ready() -> None:
+    instance = updating(replace(START_FIRST, forwards=frozenset({SIGUSR1})))
+
+    assert instance.forward(SIGUSR1) == [Kill(REF, SIGUSR1)]
+
+
+def test_a_life_on_its_way_out_is_killed_at_its_own_deadline() -> None:
+    instance = replaced()
+
+    assert instance.deadline == 24.0
+    instance.tick(24.0)
+    instance.tick(35.5)
+    assert instance.tick(48.0) == [Killing(REF, overran=25.0), Kill(REF, SIGKILL, group=True)]
+    assert instance.tick(53.0) == [Lost(REF, 5.0)]
+    assert (instance.state, instance.left_behind, instance.deadline) == (State.RUNNING, True, None)
+    assert take(instance, 60.0, exited(KILLED), GroupGone(REF)) == []
+    assert not instance.left_behind
+
+
+def test_the_end_of_a_life_on_its_way_out_does_not_restart_anything() -> None:
+    instance = replaced()
+
+    assert consequence(take(instance, 24.0, exited(FAILED))) is None
+    assert (instance.state, instance.failure, instance.next_start) == (State.RUNNING, None, None)
+
+
+# ---- a life that cannot be killed ----
+
+
+@pytest.mark.parametrize(
+    ("policy", "outputs", "failure"),
+    [
+        (NEVER_AGAIN, [Lost(REF, 5.0, END), seen(State.KILLING, State.EXITED)], 1),
+        (ON_FAILURE, [Lost(REF, 5.0, Restart(0.5)), seen(State.KILLING, State.BACKOFF)], None),
+        (ALWAYS, [Lost(REF, 5.0, Restart(0.5)), seen(State.KILLING, State.BACKOFF)], None),
+    ],
+)
+def test_a_lost_life_has_failed(
+    policy: RestartPolicy, outputs: list[Output], failure: Optional[int]
+) -> None:
+    instance = overdue(replace(NOTIFIES, restart=policy))
+
+    assert instance.tick(50.0) == outputs
+    assert (instance.failure, instance.left_behind) == (failure, True)
+
+
+@pytest.mark.parametrize("policy", RestartPolicy)
+def test_a_life_that_is_lost_after_a_requested_stop_is_followed_by_the_next(
+    policy: RestartPolicy,
+) -> None:
+    instance = running(replace(NOTIFIES, restart=policy))
+    instance.replace(20.0)
+    instance.tick(45.0)
+
+    assert instance.tick(50.0) == [
+        Lost(REF, 5.0, NOW),
+        Spawn(NEXT),
+        seen(State.KILLING, State.STARTING),
+    ]
+    assert (instance.failure, instance.replacements) == (None, 1)
+
+
+@pytest.mark.parametrize("policy", RestartPolicy)
+def test_while_the_goal_is_down_nothing_follows_a_lost_life(policy: RestartPolicy) -> None:
+    instance = running(replace(NOTIFIES, restart=policy))
+    instance.want(20.0, Goal.DOWN)
+    instance.stop(20.0)
+    instance.tick(45.0)
+
+    assert instance.tick(50.0) == [Lost(REF, 5.0), seen(State.KILLING, State.STOPPED)]
+    assert (instance.over, instance.failure, instance.deadline) == (True, None, None)
+
+
+def test_a_lost_life_that_says_something_is_not_lost_again() -> None:
+    assert take(lost(), 50.0, Notified(REF, status="busy")) == [BUSY]
+
+
+def test_a_group_that_is_lost_does_not_keep_the_next_life_waiting() -> None:
+    instance = restarting()
+    for now in (21.0, 22.0, 23.0, 24.0, 25.0):
+        assert instance.tick(now) == [SWEEP]
+
+    assert instance.tick(26.0) == [
+        SWEEP,
+        Lost(REF, 5.0),
+        Spawn(NEXT),
+        seen(State.EXITED, State.STARTING),
+    ]
+
+
+def test_a_group_that_is_lost_keeps_the_pause_before_the_next_life() -> None:
+    instance = running(replace(NOTIFIES, restart=ALWAYS, backoff_initial=8.0))
+    take(instance, 20.0, exited(FAILED))
+    for now in (21.0, 22.0, 23.0, 24.0, 25.0):
+        instance.tick(now)
+
+    assert instance.tick(26.0) == [SWEEP, Lost(REF, 5.0), seen(State.EXITED, State.BACKOFF)]
+    assert instance.deadline == 28.0
+
+
+def test_a_lost_life_is_forgotten_once_it_is_gone_after_all() -> None:
+    instance = lost()
+    assert refs(instance) == [(REF, LifeState.LOST)]
+
+    assert take(instance, 60.0, exited(KILLED), GroupGone(REF)) == []
+    assert (refs(instance), instance.left_behind) == ([], False)

@@ -3,68 +3,96 @@ rely on them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from signal import Signals
-from typing import Any, get_args
+from typing import Any, Optional, Union, get_args
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from django_prodserver.supervisor import report
-from django_prodserver.supervisor.model import (
+from django_prodserver.supervisor import facts, report
+from django_prodserver.supervisor.events import ExitStatus
+from django_prodserver.supervisor.facts import (
     Alive,
     AllFinished,
     AllReady,
     AllStopped,
-    CancelProbe,
-    Effect,
-    ExitStatus,
-    Kill,
-    LastStep,
-    Measure,
-    Probe,
-    SignalTaken,
-    Spawn,
-    StartProbe,
+    CheckFailed,
+    ChecksFailed,
+    Ended,
+    Escalated,
+    Fact,
+    Fault,
+    Killing,
+    LifeState,
+    Lost,
+    NoAnswer,
+    NotReady,
+    ProbeFailure,
+    Ready,
+    Refusal,
+    RequestRefused,
+    Restart,
+    SignalEffect,
+    SignalReceived,
+    StartLimitReached,
+    StartRefused,
     State,
     StateChanged,
-    StatusTold,
+    StatusReported,
     StillRunning,
+    StopEverything,
     Stopping,
-    Unwell,
+    StoppingAll,
+    TooMuchMemory,
+    Updated,
+    WaitingToFinish,
+    WatchdogSilent,
+    WatchdogTriggered,
 )
+from django_prodserver.supervisor.spec import Ref
+from django_prodserver.supervisor.values import replace
+
+WEB, WORKER = Ref("web.1", 0, 1), Ref("worker.1", 0, 1)
+STUBBORN = Ref("stubborn.1", 0, 1)
 
 
-def changed(name: str, old: State, new: State, **more: Any) -> StateChanged:
-    return StateChanged(name, old, new, **more)
+class Processes:
+    """`web.1` is pid 12; `stubborn.1` has two processes that are left."""
+
+    def pid(self, ref: Ref) -> Optional[int]:
+        return 12
+
+    def members(self, ref: Ref) -> Sequence[tuple[str, int]]:
+        return [("gunicorn", 12), ("sleep", 15)] if ref == STUBBORN else []
 
 
-def ended(old: State, status: ExitStatus, **more: Any) -> StateChanged:
-    return changed("web.1", old, State.EXITED, pid=12, status=status, **more)
+PROCESSES = Processes()
 
 
-STARTING, RUNNING = State.STARTING, State.RUNNING
-STOPPING, KILLING, FATAL = State.STOPPING, State.KILLING, State.FATAL
+def ended(old: LifeState, status: ExitStatus, **more: Any) -> Ended:
+    return Ended(WEB, old, status, **more)
+
+
+STARTING, RUNNING = LifeState.STARTING, LifeState.RUNNING
+STOPPING, KILLING = LifeState.STOPPING, LifeState.KILLING
 BY_SIGKILL, SEGV = ExitStatus(signal=9), ExitStatus(signal=11)
+END = StopEverything()
 
-
-LINES: list[tuple[Effect, str]] = [
-    (
-        changed("web.1", STARTING, RUNNING, pid=12, after=0.15, ready=False),
-        "web.1 ready after 0.15 s (pid 12)",
-    ),
+LINES: list[tuple[Fact, str]] = [
+    (Ready(WEB, 0.15), "web.1 ready after 0.15 s (pid 12)"),
     (AllReady(2, after=0.61), "all 2 ready after 0.61 s"),
     (AllFinished(2, after=1.63), "all 2 finished after 1.63 s"),
-    # Ends that nobody asked for: everything that is known.
+    # Ends that were not requested: everything that is known.
     (
-        changed(
-            "worker.1",
+        Ended(
+            WORKER,
             RUNNING,
-            State.EXITED,
-            status=ExitStatus(code=1),
+            ExitStatus(code=1),
             after=126.3,
             lasted=7.0,
-            consequence="stopping everything",
+            consequence=END,
         ),
         "worker.1 exited with status 1 after 126 s; stopping everything",
     ),
@@ -86,16 +114,16 @@ LINES: list[tuple[Effect, str]] = [
         "web.1 was killed by SIGKILL (out of memory, 530 MB when last seen) after 2.00 s",
     ),
     (
-        # A worker of its was killed for want of memory, and it ended for want of a worker.
+        # One of its workers was killed for want of memory, and it exited for want of a worker.
         ended(RUNNING, ExitStatus(code=3), after=2.0, out_of_memory=True),
         "web.1 exited with status 3 (out of memory) after 2.00 s",
     ),
     (
-        ended(STARTING, ExitStatus(code=3), after=2.0, ready=False),
+        ended(STARTING, ExitStatus(code=3), after=2.0),
         "web.1 exited with status 3 after 2.00 s, before it was ready",
     ),
     (
-        ended(RUNNING, ExitStatus(code=3), after=2.0, reason="No space left on device"),
+        ended(RUNNING, ExitStatus(code=3), after=2.0, reported="No space left on device"),
         "web.1 exited with status 3 after 2.00 s, having said: No space left on device",
     ),
     (
@@ -111,12 +139,11 @@ LINES: list[tuple[Effect, str]] = [
             STARTING,
             BY_SIGKILL,
             after=2.0,
-            ready=False,
             restarts=7,
-            reason="STOPPING=1",
+            reported="STOPPING=1",
             out_of_memory=True,
             memory=1_400_000,
-            consequence="restarting in 4.00 s",
+            consequence=Restart(4.0),
         ),
         (
             "web.1 was killed by SIGKILL (out of memory, 1 MB when last seen) after 2.00 s, "
@@ -125,25 +152,38 @@ LINES: list[tuple[Effect, str]] = [
         ),
     ),
     (
+        # By its own options.
+        ended(RUNNING, ExitStatus(code=0), after=2.0, consequence=Restart(0.0)),
+        "web.1 exited with status 0 after 2.00 s; restarting",
+    ),
+    (
         # A oneshot cannot become ready.
-        ended(STARTING, ExitStatus(code=3), after=2.0, consequence="stopping everything"),
+        ended(STARTING, ExitStatus(code=3), after=2.0, oneshot=True, consequence=END),
         "web.1 exited with status 3 after 2.00 s; stopping everything",
     ),
     (
-        ended(STARTING, ExitStatus(code=0), expected=True, after=60.0, lasted=0.5),
+        ended(STARTING, ExitStatus(code=0), expected=True, oneshot=True, after=60.0, lasted=0.5),
         "web.1 finished after 60.0 s",
     ),
-    # Ends that were asked for.
+    # Ends that were requested.
     (
         ended(STOPPING, ExitStatus(signal=15), expected=True, after=60.0, lasted=0.5),
         "web.1 stopped after 0.50 s",
+    ),
+    (
+        ended(STOPPING, ExitStatus(signal=15), expected=True, oneshot=True, lasted=0.5),
+        "web.1 stopped after 0.50 s",
+    ),
+    (
+        ended(STOPPING, ExitStatus(code=0), expected=True, lasted=0.5, consequence=Restart(0.0)),
+        "web.1 stopped after 0.50 s; restarting",
     ),
     (
         ended(STOPPING, ExitStatus(code=1), after=60.0, lasted=0.5),
         "web.1 exited with status 1 while stopping, after 0.50 s",
     ),
     (
-        ended(STOPPING, ExitStatus(code=0), lasted=0.5, consequence="restarting in 0.50 s"),
+        ended(STOPPING, ExitStatus(code=0), lasted=0.5, consequence=Restart(0.5)),
         "web.1 exited with status 0 while stopping, after 0.50 s; restarting in 0.50 s",
     ),
     (
@@ -152,127 +192,333 @@ LINES: list[tuple[Effect, str]] = [
     ),
     (ended(KILLING, BY_SIGKILL, after=60.0), "web.1 killed"),
     (
-        ended(KILLING, BY_SIGKILL, consequence="restarting in 0.50 s"),
+        ended(KILLING, BY_SIGKILL, consequence=Restart(0.5)),
         "web.1 killed; restarting in 0.50 s",
+    ),
+    # What cannot be killed.
+    (
+        Lost(STUBBORN, 5.0),
+        (
+            "stubborn.1 survived SIGKILL for 5 s: gunicorn (pid 12), sleep (pid 15); "
+            "no longer waiting for it"
+        ),
+    ),
+    # Nothing may be known of its processes.
+    (Lost(WEB, 5.0), "web.1 survived SIGKILL for 5 s (pid 12); no longer waiting for it"),
+    (
+        Lost(WEB, 5.0, Restart(0.5)),
+        ("web.1 survived SIGKILL for 5 s (pid 12); no longer waiting for it; restarting in 0.50 s"),
+    ),
+    (
+        Lost(WEB, 5.0, END),
+        ("web.1 survived SIGKILL for 5 s (pid 12); no longer waiting for it; stopping everything"),
     ),
     # What is done about it.
     (
-        changed("web.1", RUNNING, STOPPING, reason="is unhealthy: no WATCHDOG=1 for 30 s"),
+        Stopping(WEB, WatchdogSilent(30.0)),
         "web.1 is unhealthy: no WATCHDOG=1 for 30 s; stopping it",
     ),
     (
-        changed("web.1", STOPPING, KILLING, reason="did not stop within 25 s"),
+        Killing(WEB, overran=25.0),
         "web.1 did not stop within 25 s; killing it and its process group",
     ),
+    (StartRefused("web.1", "out of pids"), "web.1 could not be started: out of pids"),
     (
-        changed("web.1", STARTING, FATAL, reason="out of pids", consequence="stopping everything"),
+        StartRefused("web.1", "out of pids", END),
         "web.1 could not be started: out of pids; stopping everything",
     ),
     (
-        changed(
-            "web.1",
-            State.EXITED,
-            FATAL,
-            reason="5 starts in 60 s, its START_LIMIT",
-            consequence="stopping everything",
-        ),
+        StartLimitReached("web.1", 5, 60.0, END),
         "web.1 failed for good: 5 starts in 60 s, its START_LIMIT; stopping everything",
     ),
+    (Updated("web.1", replaced=False), "web.1 was not replaced: the new one failed"),
     (
-        Unwell("web.1", "connection refused", 1, 3),
+        CheckFailed(WEB, "connection refused", 1, 3),
         "web.1 failed a health check (1 of 3): connection refused",
+    ),
+    (
+        CheckFailed(WEB, NoAnswer(3.0), 2, 3),
+        "web.1 failed a health check (2 of 3): no answer within 3 s",
     ),
     (StillRunning(("web.1",), 24.0), "still running: web.1; to be killed in 24.0 s"),
     (
         StillRunning(("web.1", "worker.1"), 0.5),
         "still running: web.1, worker.1; to be killed in 0.50 s",
     ),
-    (LastStep("worker.1", Signals.SIGQUIT), "worker.1 is still running; sending it SIGQUIT"),
     (
-        SignalTaken(Signals.SIGTERM, "stopping everything"),
+        WaitingToFinish(("migrate.1", "static.1"), 25.0),
+        "waiting up to 25.0 s for migrate.1, static.1 to finish",
+    ),
+    (Escalated(WORKER, Signals.SIGQUIT), "worker.1 is still running; sending it SIGQUIT"),
+    (
+        SignalReceived(Signals.SIGTERM, SignalEffect.STOP),
         "SIGTERM received; stopping everything",
+    ),
+    (
+        SignalReceived(Signals.SIGINT, SignalEffect.KILL),
+        "SIGINT received; killing everything",
+    ),
+    (SignalReceived(Signals.SIGUSR1, SignalEffect.FORWARD), "SIGUSR1 received; passed on"),
+    (SignalReceived(Signals.SIGHUP, SignalEffect.NOTHING), "SIGHUP received; ignored"),
+    (
+        RequestRefused("mail", Refusal.NO_SUCH_NAME),
+        "mail: there is no instance or process of that name; nothing was changed",
+    ),
+    (
+        RequestRefused("web", Refusal.STOPPING),
+        "web: everything is being stopped; nothing was changed",
     ),
     (AllStopped(130, after=2.41), "all stopped after 2.41 s; exit status 130"),
 ]
 
-
-@pytest.mark.parametrize(("effect", "line"), LINES, ids=[line for _, line in LINES])
-def test_a_line_of_the_log(effect: Effect, line: str) -> None:
-    assert report.line(effect) == line
-
-
-SILENT: list[Effect] = [
-    Spawn("web.1"),
-    Kill(12, Signals.SIGTERM),
-    StartProbe(12, Probe.HEALTH),
-    CancelProbe(12),
-    Measure(12),
-    StatusTold("web.1", "4 tasks"),
-    Stopping(),
+SILENT: list[Fact] = [
+    StatusReported(WEB, "4 tasks"),
+    StoppingAll(),
     Alive(),
-    changed("web.1", State.STOPPED, STARTING),
-    changed("web.1", State.STOPPED, State.WAITING),
-    changed("web.1", State.WAITING, STARTING),
-    changed("web.1", State.WAITING, State.STOPPED),
-    changed("web.1", State.EXITED, State.BACKOFF),  # The line about the end says how long.
-    changed("web.1", State.BACKOFF, STARTING),
-    changed("web.1", State.BACKOFF, State.STOPPED),
-    changed("web.1", RUNNING, STOPPING),
-    changed("web.1", STOPPING, KILLING),  # By a second signal, which has a line of its own.
+    # On request, which has a line of its own, and so has a second signal.
+    Stopping(WEB),
+    Killing(WEB),
+    Updated("web.1", replaced=True),
+    *(StateChanged("web.1", old, new) for old in State for new in State if old is not new),
 ]
 
 
-@pytest.mark.parametrize("effect", SILENT, ids=str)
-def test_what_nobody_needs_to_read_has_no_line(effect: Effect) -> None:
-    assert report.line(effect) is None
+@pytest.mark.parametrize(("fact", "line"), LINES, ids=[line for _, line in LINES])
+def test_a_line_of_the_log(fact: Fact, line: str) -> None:
+    assert report.line(fact, PROCESSES) == line
 
 
-def test_every_effect_has_a_line_or_none() -> None:
-    assert {type(effect) for effect in [*SILENT, *(effect for effect, _ in LINES)]} == set(
-        get_args(Effect)
-    )
+@pytest.mark.parametrize("fact", SILENT, ids=str)
+def test_what_does_not_need_to_be_read_has_no_line(fact: Fact) -> None:
+    assert report.line(fact, PROCESSES) is None
+
+
+def test_every_fact_has_a_line_or_none() -> None:
+    assert {type(fact) for fact in [*SILENT, *(fact for fact, _ in LINES)]} == set(get_args(Fact))
+
+
+def test_what_is_not_a_fact_is_an_assertion() -> None:
+    with pytest.raises(AssertionError, match=r"^unexpected: Ref\("):
+        report.line(WEB, PROCESSES)  # type: ignore[arg-type]
+
+
+# ---- why it has to stop, and what follows ----
+
+FAULTS: list[tuple[Fault, str]] = [
+    (NotReady(60.0), "was not ready within 60 s"),
+    (NotReady(0.5), "was not ready within 0.5 s"),
+    (NotReady(999.0), "was not ready within 999 s"),
+    (NotReady(1000.0), "was not ready within 1000 s"),
+    (NotReady(7200.0), "was not ready within 7200 s"),
+    (NotReady(1234567.5), "was not ready within 1234567.5 s"),
+    (ChecksFailed("status 500", 1), "is unhealthy: status 500"),
+    (ChecksFailed("status 500", 2), "is unhealthy: status 500, 2 times in a row"),
+    (ChecksFailed(NoAnswer(3.0), 1), "is unhealthy: no answer within 3 s"),
+    (ChecksFailed(NoAnswer(0.5), 3), "is unhealthy: no answer within 0.5 s, 3 times in a row"),
+    (WatchdogSilent(30.0), "is unhealthy: no WATCHDOG=1 for 30 s"),
+    (WatchdogSilent(1.5), "is unhealthy: no WATCHDOG=1 for 1.5 s"),
+    (WatchdogTriggered(), "is unhealthy: it said WATCHDOG=trigger"),
+    (TooMuchMemory(600_000_000, 500_000_000), "uses 600 MB, its MAX_MEMORY is 500 MB"),
+]
+
+
+@pytest.mark.parametrize(("fault", "reason"), FAULTS, ids=[reason for _, reason in FAULTS])
+def test_each_fault_is_the_reason_of_a_stop(fault: Fault, reason: str) -> None:
+    assert report.line(Stopping(WEB, fault), PROCESSES) == f"web.1 {reason}; stopping it"
+
+
+def members(union: object) -> set[object]:
+    return set(get_args(union))
+
+
+def test_every_member_of_a_union_and_of_an_enum_has_its_words() -> None:
+    """What is added to the core has to be added here."""
+    assert {type(fault) for fault, _ in FAULTS} == members(Fault)
+    told = [fact for fact, _ in LINES]
+    failures = {type(fact.failure) for fact in told if isinstance(fact, CheckFailed)}
+    assert failures == members(ProbeFailure)
+    assert {type(fact.consequence) for fact in told if isinstance(fact, Ended)} == {
+        *members(facts.Consequence),
+        type(None),
+    }
+    assert {fact.effect for fact in told if isinstance(fact, SignalReceived)} == set(SignalEffect)
+    assert {fact.why for fact in told if isinstance(fact, RequestRefused)} == set(Refusal)
+
+
+@pytest.mark.parametrize(
+    ("timeout", "text"), [(25.0, "25 s"), (0.5, "0.5 s"), (90.0, "90 s"), (7200.0, "7200 s")]
+)
+def test_the_stop_timeout_is_named_as_it_was_set(timeout: float, text: str) -> None:
+    said = report.line(Killing(WEB, overran=timeout), PROCESSES)
+
+    assert said == f"web.1 did not stop within {text}; killing it and its process group"
+
+
+@pytest.mark.parametrize(
+    ("consequence", "text"),
+    [
+        (None, ""),
+        (END, "; stopping everything"),
+        (Restart(0.0), "; restarting"),
+        (Restart(0.375), "; restarting in 0.38 s"),
+        (Restart(30.0), "; restarting in 30.00 s"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    ("fact", "said"),
+    [
+        (ended(RUNNING, SEGV, after=2.0), "web.1 was killed by SIGSEGV after 2.00 s"),
+        (Lost(WEB, 5.0), "web.1 survived SIGKILL for 5 s (pid 12); no longer waiting for it"),
+        (StartRefused("web.1", "no memory"), "web.1 could not be started: no memory"),
+        (
+            StartLimitReached("web.1", 5, 60.0),
+            "web.1 failed for good: 5 starts in 60 s, its START_LIMIT",
+        ),
+    ],
+    ids=str,
+)
+def test_a_line_about_an_end_says_what_happens_next(
+    fact: Union[Ended, Lost, StartRefused, StartLimitReached],
+    said: str,
+    consequence: Optional[facts.Consequence],
+    text: str,
+) -> None:
+    followed = replace(fact, consequence=consequence)
+
+    assert report.line(followed, PROCESSES) == said + text
 
 
 # ---- what a service manager is told ----
 
-NOTIFICATIONS: list[tuple[Effect, str]] = [
+NOTIFICATIONS: list[tuple[Fact, str]] = [
     (AllReady(2, after=0.61), "READY=1\nSTATUS=all 2 ready after 0.61 s"),
     (AllFinished(2, after=1.63), "READY=1\nSTATUS=all 2 finished after 1.63 s"),
-    (Stopping(), "STOPPING=1"),
+    (StoppingAll(), "STOPPING=1"),
     (Alive(), "WATCHDOG=1"),
-    (StatusTold("web.1", "4 tasks"), "STATUS=web.1: 4 tasks"),
+    (StatusReported(WEB, "4 tasks"), "STATUS=web.1: 4 tasks"),
 ]
+OWN = tuple(type(fact) for fact, _ in NOTIFICATIONS)
 
 
 @pytest.mark.parametrize(
-    ("effect", "message"), NOTIFICATIONS, ids=[type(effect).__name__ for effect, _ in NOTIFICATIONS]
+    ("fact", "message"), NOTIFICATIONS, ids=[type(fact).__name__ for fact, _ in NOTIFICATIONS]
 )
-def test_a_notification(effect: Effect, message: str) -> None:
-    assert report.notification(effect) == message
+def test_a_notification(fact: Fact, message: str) -> None:
+    assert report.notification(fact, PROCESSES) == message
 
 
 @pytest.mark.parametrize(
-    ("effect", "line"),
-    [row for row in LINES if not isinstance(row[0], (AllReady, AllFinished))],
-    ids=[line for effect, line in LINES if not isinstance(effect, (AllReady, AllFinished))],
+    ("fact", "line"),
+    [row for row in LINES if not isinstance(row[0], OWN)],
+    ids=[line for fact, line in LINES if not isinstance(fact, OWN)],
 )
-def test_each_line_of_the_log_is_the_status_for_the_time_being(effect: Effect, line: str) -> None:
-    assert report.notification(effect) == f"STATUS={line}"
+def test_each_line_of_the_log_is_the_status_for_the_time_being(fact: Fact, line: str) -> None:
+    assert report.notification(fact, PROCESSES) == f"STATUS={line}"
 
 
-@pytest.mark.parametrize(
-    "effect",
-    [e for e in SILENT if not isinstance(e, (StatusTold, Stopping, Alive))],
-    ids=str,
-)
-def test_what_nobody_needs_to_read_is_not_told_either(effect: Effect) -> None:
-    assert report.notification(effect) is None
+@pytest.mark.parametrize("fact", [fact for fact in SILENT if not isinstance(fact, OWN)], ids=str)
+def test_what_does_not_need_to_be_read_is_not_told_either(fact: Fact) -> None:
+    assert report.notification(fact, PROCESSES) is None
 
 
 def test_only_what_is_ready_as_a_whole_says_so() -> None:
-    alone = report.notification(changed("web.1", STARTING, RUNNING, pid=12, after=0.15))
+    alone = report.notification(Ready(WEB, 0.15), PROCESSES)
 
     assert alone == "STATUS=web.1 ready after 0.15 s (pid 12)"
+
+
+# ---- observers ----
+
+
+def test_the_log_gets_a_line_for_each_fact_that_is_worth_one() -> None:
+    said: list[str] = []
+    observe = report.to_log(said.append, PROCESSES)
+
+    for fact in (Ready(WEB, 0.15), StoppingAll(), Alive(), AllStopped(0, after=1.0)):
+        observe(fact)
+
+    assert said == [
+        "web.1 ready after 0.15 s (pid 12)",
+        "all stopped after 1.00 s; exit status 0",
+    ]
+
+
+def test_the_service_manager_is_told_what_concerns_it() -> None:
+    told: list[str] = []
+    observe = report.to_service_manager(told.append, PROCESSES)
+
+    for fact in (Ready(WEB, 0.15), Stopping(WEB), StoppingAll(), Alive()):
+        observe(fact)
+
+    assert told == ["STATUS=web.1 ready after 0.15 s (pid 12)", "STOPPING=1", "WATCHDOG=1"]
+
+
+# ---- lines that are not about a fact of the core ----
+
+
+def test_the_first_line_names_what_is_supervised_and_with_what() -> None:
+    assert report.supervising(["web.1", "worker.1"], "3.13.0", "5.2", 0.44) == (
+        "supervising web.1, worker.1 (python 3.13.0, django 5.2, preloaded in 0.44 s)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "web.1: 1 message to its notify socket was ignored"),
+        (2, "web.1: 2 messages to its notify socket were ignored"),
+    ],
+)
+def test_ignored_notifications_are_counted(count: int, said: str) -> None:
+    assert report.notifications_ignored("web.1", count) == said
+
+
+def test_what_was_left_behind_is_named() -> None:
+    left = [("sleep", 15), ("sh", 16)]
+
+    assert report.killed_left_behind(left) == (
+        "killed what was left behind: sleep (pid 15), sh (pid 16)"
+    )
+    assert report.survived_sigkill(left, 5.0) == (
+        "SIGKILL did not end sleep (pid 15), sh (pid 16) within 5 s; exit status 1"
+    )
+    assert report.descendants_hidden() == (
+        "some processes are left behind: /proc does not show them, so they cannot be killed"
+    )
+
+
+def test_lost_output_is_counted() -> None:
+    assert report.output_lost(12, "stdout") == "12 bytes of output were lost: stdout took no more"
+
+
+# ---- words ----
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (ExitStatus(code=0), "exited with status 0"),
+        (ExitStatus(code=255), "exited with status 255"),
+        (ExitStatus(signal=15), "was killed by SIGTERM"),
+        (ExitStatus(signal=9), "was killed by SIGKILL"),
+    ],
+    ids=str,
+)
+def test_an_exit_status_is_a_few_words(status: ExitStatus, text: str) -> None:
+    assert report.exit_status(status) == text
+
+
+def test_a_real_time_signal_has_a_number_only() -> None:
+    assert report.signal_name(Signals.SIGTERM) == "SIGTERM"
+    assert report.signal_name(40) == "signal 40"
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(530_400_000, "530 MB"), (1_400_000, "1 MB"), (0, "0 MB")]
+)
+def test_memory_is_in_megabytes(size: int, text: str) -> None:
+    assert report.megabytes(size) == text
 
 
 @pytest.mark.parametrize(

@@ -11,20 +11,14 @@ from typing import Optional
 from django.conf import settings as project
 
 from django_prodserver.backends.base import BaseServerBackend
-from django_prodserver.posix.child import Program
-from django_prodserver.posix.interpreter import command_line
-from django_prodserver.posix.probes import (
-    CommandProbe,
-    HttpProbe,
-    SocketAddress,
-    Target,
-    TcpProbe,
-    resolve,
-)
+from django_prodserver.posix.address import SocketAddress, socket_addresses
+from django_prodserver.posix.interpreter import own_command
+from django_prodserver.posix.probes.targets import CommandTarget, HttpTarget, Target, TcpTarget
+from django_prodserver.posix.program import Program
 from django_prodserver.settings.findings import ConfigurationError, Finding
 from django_prodserver.settings.names import place_of
 from django_prodserver.settings.texts import host_and_port, path_or_url
-from django_prodserver.supervisor.model import HealthCheck, Restart, Spec
+from django_prodserver.supervisor.spec import CheckSchedule, RestartPolicy, Spec
 
 from .resolve import Process, importable_here, listening
 
@@ -69,21 +63,21 @@ def _spec(
         stop_signal=process.stop_signal(backend),
         stop_timeout=given.stop_timeout,
         stop_group=backend.stop_group,
-        last_signal=process.escalation_signal(backend),
+        escalation_signal=process.escalation_signal(backend),
         notifies=backend.notifies,
         # Where no address is known to connect to, nothing but the start tells that it is ready.
         connects=backend.connects and serves,
         ready_timeout=given.ready_timeout,
-        success=backend.success_exit_statuses,
+        success_exit_statuses=backend.success_exit_statuses,
         forwards=process.forwards(backend),
-        restart=Restart(given.restart),
+        restart=RestartPolicy(given.restart),
         recycles=recycles,
         backoff_initial=given.backoff.initial,
         backoff_max=given.backoff.max,
         start_burst=given.start_limit.burst,
         start_interval=given.start_limit.interval,
-        healthcheck=(
-            HealthCheck(check.interval, check.timeout, check.retries, check.start_period)
+        check=(
+            CheckSchedule(check.interval, check.timeout, check.retries, check.start_period)
             if check is not None
             else None
         ),
@@ -126,7 +120,7 @@ def _alone(process: Process) -> list[str]:
     given = parser.parse_known_args(sys.argv[2:])[0].pythonpath
     arguments = ["prodserver", process.name, f"--stop-timeout={process.stop_timeout}"]
     arguments += [f"--pythonpath={given}"] if given else []
-    return command_line(arguments + (["--", *process.extra] if process.extra else []))
+    return own_command(arguments + (["--", *process.extra] if process.extra else []))
 
 
 def _served(processes: Sequence[Process]) -> Mapping[str, tuple[SocketAddress, ...]]:
@@ -136,7 +130,7 @@ def _served(processes: Sequence[Process]) -> Mapping[str, tuple[SocketAddress, .
     for process, where in listening(asked, []):
         if not where.chosen_by_the_system:
             with suppress(OSError, UnicodeError):
-                found[process.name] = found.get(process.name, ()) + resolve(where.at)
+                found[process.name] = found.get(process.name, ()) + socket_addresses(where.at)
     return found
 
 
@@ -148,10 +142,10 @@ def _health(process: Process, environ: Mapping[str, str]) -> Optional[Target]:
     if check is None:
         return None
     if check.command is not None:
-        return CommandProbe(check.command, environ)
+        return CommandTarget(check.command, environ)
     if check.tcp is not None:
         host, port = host_and_port(check.tcp)
-        return TcpProbe(check.tcp, _resolve(process, "TCP", host, port))
+        return TcpTarget(check.tcp, _resolve(process, "TCP", host, port))
     assert check.http is not None
     given = path_or_url(check.http)
     if given.host is not None:
@@ -163,18 +157,18 @@ def _health(process: Process, environ: Mapping[str, str]) -> Optional[Target]:
         host, port = served
         asked_for = _allowed_host()
     where = _netloc(host, port)
-    return HttpProbe(
+    return HttpTarget(
         name=where,
         addresses=_resolve(process, "HTTP", host, port),
         url=f"http://{where}{given.path}",
-        target=given.path,
+        path=given.path,
         host=asked_for,
     )
 
 
 def _resolve(process: Process, key: str, host: str, port: int) -> tuple[SocketAddress, ...]:
     try:
-        return resolve((host, port))
+        return socket_addresses((host, port))
     except (OSError, UnicodeError) as error:
         place = place_of(process.name, "HEALTHCHECK", key)
         reason = getattr(error, "strerror", None) or error

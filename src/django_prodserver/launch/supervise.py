@@ -27,8 +27,8 @@ from django_prodserver.settings.findings import ConfigurationError, Finding
 from django_prodserver.settings.names import SUPERVISOR, place_of
 from django_prodserver.settings.schema import SupervisorSettings
 from django_prodserver.supervisor import report
-from django_prodserver.supervisor.run import run
-from django_prodserver.supervisor.supervisor import HANDLED, STOP_SIGNALS, Supervisor
+from django_prodserver.supervisor.group import HANDLED, STOP_SIGNALS, Group
+from django_prodserver.supervisor.pump import run
 
 from .plan import plan
 from .resolve import Process, importable_here
@@ -80,18 +80,21 @@ def _supervise(find: Callable[[], Sequence[Process]], settings: SupervisorSettin
     spawned = {p.name for p in processes if _is_spawned(p, threads)}
     specs, programs = plan(processes, spawned)
     names = [spec.name for spec in specs]
-    with PosixSystem(programs, _formats(settings, names), HANDLED, settings.max_line) as system:
+    program_of = {program.name: program for program in programs}.__getitem__
+    with PosixSystem(program_of, _formats(settings, names), HANDLED, settings.max_line) as system:
         age = _age()
-        supervisor = Supervisor(specs, began=system.now() - age, watchdog=watchdog_interval())
-        system.say(
-            f"supervising {', '.join(names)} (python {platform.python_version()}, "
-            f"django {django.get_version()}, preloaded in {report.seconds(age)})"
-        )
+        group = Group(specs, began=system.now() - age, watchdog=watchdog_interval())
+        python, framework = platform.python_version(), django.get_version()
+        system.say(report.supervising(names, python, framework, age))
         for line in _said_of_threads(processes, threads):
             system.say(line)
         for line in _said_of_environment(processes):
             system.say(line)
-        return run(supervisor, system)
+        to_log = report.to_log(system.say, system)
+        to_service_manager = report.to_service_manager(system.tell, system)
+        status = run(group, system, [to_log, to_service_manager])
+    # What even SIGKILL has not ended is known once the system is closed.
+    return 1 if system.left_behind else status
 
 
 def _is_spawned(process: Process, threads: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
-"""What happens between fork and the backend's start routine, and how the child ends.
+"""Children: how they are forked, become a program, end and are reaped.
 
-The child has a copy of everything that the supervisor has: its frames, its signal handlers, its
-file descriptors. It gives all of that back first, and never returns into it.
+A child has a copy of everything that the supervisor has: its frames, its signal handlers, its file
+descriptors. It gives all of that back first, and never returns into it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,22 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import time
+import warnings
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Callable, NoReturn, Optional
 
+from django_prodserver.supervisor.events import ExitStatus
+
 from . import kernel, notify
-from .probes import CommandProbe, SocketAddress, Target
-from .signals import restore_defaults
+from .probes.targets import CommandTarget
+from .program import Program
+from .signals import SignalPipe, restore_defaults
 
 try:
     from setproctitle import setproctitle
-except ImportError:  # An extra: without it the child is called as its parent is.
+except ImportError:  # An extra: without it the child has the title of its parent.
 
     def setproctitle(title: str) -> None: ...
 
@@ -37,26 +42,48 @@ NOT_INHERITED = (
 )
 
 
-@dataclass(frozen=True)
-class Program:
-    """How to run one instance: `start`, as if it were the main program, in its own environment.
+def fork(become: Callable[[], NoReturn], signals: SignalPipe) -> int:
+    """Start a process that calls `become`; returns its pid. Raises OSError.
 
-    What `start` raises or leaves running ends as it would in an interpreter of its own.
+    The signals are held back until they have handlers of the child's own, or none.
     """
+    for stream in (sys.stdout, sys.stderr):
+        # What is buffered would be printed by both.
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    signals.block()
+    try:
+        with warnings.catch_warnings():
+            # Python 3.12 warns where threads run; the log has said so already, and better.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            pid = os.fork()
+        if pid == 0:
+            become()
+        return pid
+    finally:
+        signals.unblock()
 
-    name: str
-    start: Callable[[], object]
-    argv: Sequence[str]
-    environ: Mapping[str, str] = field(default_factory=dict)
-    # The command line of a fresh interpreter to run it, in place of `start` in a fork of this one.
-    execute: Sequence[str] = ()
-    # It gets a socket to report to.
-    notifies: bool = False
-    # Seconds between two WATCHDOG=1, at most; it is told so.
-    watchdog: Optional[float] = None
-    # Where it can be connected to once it is ready, and how its health is found out.
-    serves: Sequence[SocketAddress] = ()
-    health: Optional[Target] = None
+
+def reap() -> Iterator[tuple[int, ExitStatus]]:
+    """Reap every child that has exited, adopted ones among them."""
+    with suppress(ChildProcessError):
+        while True:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            code = os.waitstatus_to_exitcode(status)
+            yield pid, ExitStatus(code=code) if code >= 0 else ExitStatus(signal=-code)
+
+
+def reap_all(pids: Collection[int], signals: SignalPipe, end: float) -> None:
+    """Reap until all of these children have been, or until that moment of the monotonic clock."""
+    left = set(pids)
+    while True:
+        left -= {pid for pid, _ in reap()}
+        patience = end - time.monotonic()
+        if not left or patience <= 0:
+            return
+        signals.wait(patience)
 
 
 def become(
@@ -69,7 +96,7 @@ def become(
 ) -> NoReturn:
     """Turn a freshly forked process into the program; never returns.
 
-    `stdout` and `stderr` are what it is to have as such, and may be the same; `release` gives back
+    `stdout` and `stderr` are its descriptors for these, and may be the same; `release` gives back
     what the parent holds.
     """
 
@@ -91,7 +118,7 @@ def become(
 
 
 def become_command(
-    command: CommandProbe, parent: int, output: int, release: Callable[[], None]
+    command: CommandTarget, parent: int, output: int, release: Callable[[], None]
 ) -> NoReturn:
     """Turn a freshly forked process into the command of a health check; never returns."""
 

@@ -1,4 +1,4 @@
-"""How to run this very program anew, in an interpreter like this one."""
+"""How to run this very program again, in an interpreter like this one."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _FLAGS = {
 }
 
 
-def begin_anew() -> NoReturn:
-    """Become this very program again, from its start, in the environment that there is now."""
-    os.execv(sys.executable, command_line(sys.argv[1:]))
+def restart_program() -> NoReturn:
+    """Start this very program again, in place of this process, with the environment of now."""
+    os.execv(sys.executable, own_command(sys.argv[1:]))
 
 
-def command_line(arguments: Sequence[str]) -> list[str]:
-    """The program, in the way that it was started, with other arguments.
+def own_command(arguments: Sequence[str]) -> list[str]:
+    """The command line of this program, in the way that it was started, with other arguments.
 
-    Ways are `python manage.py`, `python -m django` and a script such as `django-admin`. Of a
-    program that is no file (`python -c`), what remains is Django's own.
+    Ways are `python manage.py`, `python -m django` and a script such as `django-admin`. For a
+    program that is not a file (`python -c`) it is Django's own.
     """
     return [sys.executable, *_options(), *_program(), *arguments]
 

@@ -46,16 +46,29 @@ def recycle_memory(size: int) -> None:
     """Have blocks of up to so many bytes kept, once freed, for the next one that is needed.
 
     glibc learns that from the largest block that was freed (M_MMAP_THRESHOLD in mallopt(3)).
-    Otherwise the pages of each are given back and mapped anew; with a chunk of output that took
+    Otherwise the pages of each are given back and mapped again; with a chunk of output that took
     longer than all else that is done with it (Python 3.13, glibc 2.36).
     """
     bytearray(size)
 
 
-def out_of_memory_counter(root: Path = Path("/")) -> Optional[Path]:
-    """Where the kernel counts whom of our control group it has killed for want of memory.
+def shows_our_processes() -> bool:
+    """Whether processes can be looked up by the pids that they have for this one.
 
-    None where it does not. Of cgroup v2 it is `oom_kill` in memory.events, of v1 the same line
+    In another pid namespace than that of the mounted /proc they cannot (pid_namespaces(7)).
+    """
+    if sys.platform != "linux":
+        return True
+    try:
+        return os.readlink("/proc/self") == str(os.getpid())
+    except OSError:
+        return False
+
+
+def out_of_memory_counter(root: Path = Path("/")) -> Optional[Path]:
+    """Where the kernel counts the processes of our control group that it killed when out of memory.
+
+    None where it does not. In cgroup v2 it is `oom_kill` in memory.events, in v1 the same line
     in memory.oom_control (admin-guide/cgroup-v2 and cgroup-v1/memory of docs.kernel.org). `root`
     is where /proc and /sys are.
     """

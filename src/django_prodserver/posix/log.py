@@ -1,4 +1,4 @@
-"""The supervisor's log: what all instances write, in one stream, or in two with stderr apart."""
+"""The supervisor's log: what all lives write, in one stream, or in two with stderr apart."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import selectors
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from signal import Signals
-from typing import NamedTuple
 
 from django_prodserver.logs.formats import SYSTEM, Format
 from django_prodserver.logs.lines import whole
+from django_prodserver.supervisor import report
+from django_prodserver.supervisor.values import Value
 
 from . import kernel
 from .output import Output
@@ -28,8 +29,8 @@ RECYCLED = 1 << 20
 LAST_FLUSH = 5.0
 
 
-class Pipes(NamedTuple):
-    """What connects an instance to the log: our ends, and those that it is to have."""
+class Pipes(Value):
+    """What connects a life to the log: our ends, and those that it is to have."""
 
     streams: Sequence[Stream]
     stdout: int
@@ -68,7 +69,7 @@ class Log:
 
     @property
     def gone(self) -> bool:
-        """Nobody reads it any more, or a part of it."""
+        """The reader of it, or of a part of it, is gone."""
         return any(streams.output.gone for streams in self._distinct)
 
     def say(self, text: str) -> None:
@@ -77,8 +78,16 @@ class Log:
         self._streams[STDOUT].log(SYSTEM, SYSTEM, line)
 
     def create(self, name: str) -> Pipes:
-        """Make the pipes of an instance; our ends are to be given to `add`, or closed."""
-        made = [streams.create(name, kind) for kind, streams in self._streams.items()]
+        """Make the pipes of a life; our ends are to be given to `add`, or closed."""
+        made: list[tuple[Stream, int]] = []
+        try:
+            for kind, streams in self._streams.items():
+                made.append(streams.create(name, kind))
+        except OSError:
+            for stream, theirs in made:
+                os.close(stream.fd)
+                os.close(theirs)
+            raise
         return Pipes([stream for stream, _ in made], made[0][1], made[-1][1])
 
     def add(self, streams: Iterable[Stream]) -> None:
@@ -90,9 +99,10 @@ class Log:
         for stream in streams:
             self._streams[stream.kind].read_last_words(stream)
 
-    def regulate(self) -> None:
+    def apply_backpressure(self) -> None:
+        """Read as fast as the log is read, and not faster; to be called before each poll."""
         for streams in self._distinct:
-            streams.regulate()
+            streams.apply_backpressure()
 
     def release(self) -> None:
         """In a forked child: give back what belongs to the supervisor."""
@@ -111,7 +121,7 @@ class Log:
             output = streams.output
             output.close()
             if output.lost and not output.gone:
-                _complain(f"{output.lost} bytes of output were lost: {kind} took no more")
+                _complain(report.output_lost(output.lost, kind))
 
     def _write_the_rest(self, signals: SignalPipe) -> None:
         end = time.monotonic() + LAST_FLUSH

@@ -1,4 +1,4 @@
-"""How much memory an instance has, and who was killed because there was none left."""
+"""How much memory a process tree has, and what the kernel killed because there was none left."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from signal import Signals
 from typing import TYPE_CHECKING, Optional
 
-from django_prodserver.supervisor.model import ExitStatus
+from django_prodserver.supervisor.events import ExitStatus
 
 from . import kernel
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 COUNTS_FOR = 1.0
 
 
-class Shortage:
-    """Tells whom the kernel has killed for want of memory, from its counter of such kills.
+class OomKills:
+    """Tells which processes the kernel killed when out of memory, from its counter of such kills.
 
-    The counter does not say who it was, so somebody else's SIGKILL in the same second is taken
-    for it.
+    The counter does not say which ones, so another SIGKILL from outside in the same second is
+    mistaken for it.
     """
 
     def __init__(self, root: Path = Path("/")) -> None:
-        # Looked for once: who asks has an end to react to.
+        # Looked for once: whoever asks has an exit to react to.
         self._counter = kernel.out_of_memory_counter(root)
         self._counted = kernel.out_of_memory_kills(self._counter)
-        # Kills that belong to nobody yet, and how long they may find somebody.
+        # Kills that belong to no process yet, and until when they may.
         self._unassigned = 0
         self._until = 0.0
 
     def explains(self, status: ExitStatus, now: float) -> bool:
-        """Whether this end is one of them; to be asked about every process at its end."""
+        """Whether this exit is one of them; to be asked about every process at its exit."""
         before, self._counted = self._counted, kernel.out_of_memory_kills(self._counter)
         if now > self._until:
             self._unassigned = 0
@@ -52,8 +52,8 @@ def of_tree(pid: int) -> Optional[int]:
     """The memory of a process and all its descendants, in bytes; None if it is gone.
 
     Where the kernel gives it, the PSS: what processes share counts once, in parts
-    (proc_pid_smaps(5)). Elsewhere, and where it is denied, the RSS. Who vanishes meanwhile counts
-    nothing.
+    (proc_pid_smaps(5)). Elsewhere, and where it is denied, the RSS. Processes
+    that exit meanwhile are ignored.
     """
     import psutil  # Only where memory is limited: 10 ms of every start if imported before.
 

@@ -1,4 +1,4 @@
-"""The sd_notify protocol, both ways: what instances say of themselves, and what we say of us.
+"""The sd_notify protocol, both ways: what lives report, and what this process reports.
 
 https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 """
@@ -15,7 +15,8 @@ import tempfile
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from django_prodserver.supervisor.model import Notified, Watchdog
+from django_prodserver.supervisor.events import Notified, WatchdogMessage
+from django_prodserver.supervisor.spec import Ref
 
 from .text import one_line
 
@@ -23,7 +24,7 @@ VARIABLE = "NOTIFY_SOCKET"
 WATCHDOG = "WATCHDOG_USEC"
 READY = b"READY=1"
 
-# One datagram holds a few short lines; what is longer, in bytes, is no notification.
+# One datagram holds a few short lines; what is longer, in bytes, is not a notification.
 LONGEST = 4096
 # Of a STATUS, in characters.
 LONGEST_STATUS = 200
@@ -38,7 +39,7 @@ _LINUX = sys.platform == "linux"
 
 
 def notify(message: bytes = READY, address: Optional[str] = None, *, wait: bool = True) -> None:
-    """Send a message to whoever started this process, if it listens; silent otherwise.
+    """Send a message to whoever started this process, if that listens; silent otherwise.
 
     `address` is what the environment variable NOTIFY_SOCKET says, unless given: a path, or a name
     in the abstract namespace behind an `@`. Without `wait` the message is lost where the listener
@@ -54,14 +55,14 @@ def notify(message: bytes = READY, address: Optional[str] = None, *, wait: bool 
         try:
             sender.sendto(message, address)
         except OSError:
-            # The listener is gone or overrun: its loss, and no reason to fail the work.
+            # The listener is gone or overrun: its loss, and not a reason to fail.
             return
 
 
 def watchdog_interval(environ: Mapping[str, str] = os.environ) -> Optional[float]:
-    """After how many seconds without WATCHDOG=1 whoever started us will think us dead.
+    """After how many seconds without WATCHDOG=1 this process will be considered dead.
 
-    None where nobody waits for it, or not for this process (sd_watchdog_enabled(3)).
+    None where it is not waited for, or not from this process (sd_watchdog_enabled(3)).
     """
     pid = environ.get("WATCHDOG_PID", "")
     if not environ.get(VARIABLE) or pid not in ("", str(os.getpid())):
@@ -72,11 +73,11 @@ def watchdog_interval(environ: Mapping[str, str] = os.environ) -> Optional[float
         return None
 
 
-def parse(message: bytes, pid: int) -> Notified:
-    """What a message of the instance with this pid says. Raises ValueError where it is malformed.
+def parse(message: bytes, ref: Ref) -> Notified:
+    """What a message of this life says. Raises ValueError where it is malformed.
 
-    Variables and values that a supervisor has no use for are passed over, MAINPID and RELOADING
-    among them.
+    Variables and values that a supervisor has no use for are ignored, MAINPID and RELOADING among
+    them.
     """
     if b"\0" in message:
         raise ValueError("binary")
@@ -97,15 +98,15 @@ def parse(message: bytes, pid: int) -> Notified:
         elif variable == "EXTEND_TIMEOUT_USEC":
             told["extend_timeout"] = _number(value, _WEEK) / 10**6
         elif variable == "WATCHDOG" and value in ("1", "trigger"):
-            told["watchdog"] = Watchdog(value)
+            told["watchdog"] = WatchdogMessage(value)
         elif variable == "ERRNO":
             number = _number(value, _MAX_ERRNO)
             told["error"] = os.strerror(number) if number else ""
-    return Notified(pid, **told)
+    return Notified(ref, **told)
 
 
 def _number(text: str, most: int) -> int:
-    """Raises ValueError where it is none, negative or too large."""
+    """Raises ValueError where it is not a number, negative or too large."""
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most))):
         raise ValueError("no such number")
     number = int(text)
@@ -115,13 +116,13 @@ def _number(text: str, most: int) -> int:
 
 
 class NotifySocket:
-    """The socket to which one instance reports.
+    """The socket to which one life reports.
 
     On Linux an abstract one: it needs no writable directory, and leaves nothing behind.
     """
 
     def __init__(self) -> None:
-        # How many messages were none, or came from somebody else.
+        # How many messages were malformed, or came from another process.
         self.ignored = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
@@ -138,10 +139,10 @@ class NotifySocket:
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def receive(self, session: int) -> list[Notified]:
+    def receive(self, ref: Ref, session: int) -> list[Notified]:
         """Read waiting messages, AT_ONCE at most, and return what they say, in order.
 
-        Only those count whose sender is of that session, which the instance leads.
+        Only those count whose sender is in that session, which this life leads.
         """
         heard = []
         for _ in range(AT_ONCE):
@@ -157,16 +158,16 @@ class NotifySocket:
             try:
                 if flags & socket.MSG_TRUNC or not _is_from(session, ancillary):
                     raise ValueError("too long, or foreign")
-                notified = parse(message, session)
+                notified = parse(message, ref)
             except ValueError:
                 self.ignored += 1
                 continue
-            if notified != Notified(session):
+            if notified != Notified(ref):
                 heard.append(notified)
         return heard
 
     def release(self) -> None:
-        """Close the descriptor; for a forked child, to whom the rest does not belong."""
+        """Close the descriptor; for a forked child, to which the rest does not belong."""
         self._socket.close()
 
     def close(self) -> None:
@@ -177,7 +178,7 @@ class NotifySocket:
 
 def _is_from(session: int, ancillary: list[tuple[int, int, bytes]]) -> bool:
     if not _LINUX:
-        return True  # Nobody but this user can reach into the socket's folder.
+        return True  # Only this user can reach into the socket's folder.
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
             pid, _, _ = _CREDENTIALS.unpack_from(data)

@@ -1,4 +1,4 @@
-"""The writer to stdout that never blocks, and never changes the stdout of anybody else.
+"""The writer to stdout that never blocks, and never changes the stdout of another process.
 
 O_NONBLOCK belongs to the open file description, which other processes share (open(2)): set on
 fd 1 it would reach into the shell that started us. So each kind of stdout has a way of its own.
@@ -14,7 +14,7 @@ import stat
 from collections.abc import Sequence
 from typing import Callable, Optional, Union
 
-# Nobody reads any more: a closed pipe or socket, a terminal that hung up.
+# No process reads any more: a closed pipe or socket, a terminal that hung up.
 GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EIO})
 
 Pieces = Sequence[Union[bytes, bytearray, memoryview]]
@@ -85,7 +85,7 @@ class Output:
             except BlockingIOError:
                 return 0
             except OSError as error:
-                # A full disk loses lines, but is no reason to stop anybody.
+                # A full disk loses lines, but is not a reason to stop.
                 self.gone = error.errno in GONE
         size = sum(map(len, pieces))
         self.lost += size

@@ -6,6 +6,7 @@ https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -45,6 +46,13 @@ class SignalPipe:
         # Others arrive too, for which the project has installed a handler.
         return [Signals(number) for number in numbers if number in self._handled]
 
+    def wait(self, timeout: float) -> list[Signals]:
+        """Sleep until signals arrive, at most `timeout` seconds, and return them."""
+        poll = select.poll()
+        poll.register(self._read, select.POLLIN)
+        poll.poll(timeout * 1000)
+        return self.drain()
+
     def block(self) -> None:
         """Hold the handled signals back: one that arrives stays pending."""
         signal.pthread_sigmask(signal.SIG_BLOCK, self._handled)
@@ -76,7 +84,7 @@ class SignalPipe:
 def restore_defaults() -> None:
     """Give every signal its default action, which a program that is executed next will inherit.
 
-    What Python itself ignores is among them (SIGPIPE), and what whoever started us did.
+    What Python itself ignores is among them (SIGPIPE), and what was ignored when it was started.
     """
     for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_DFL)
@@ -84,7 +92,7 @@ def restore_defaults() -> None:
 
 @contextmanager
 def leaving_on(statuses: Mapping[Signals, int]) -> Iterator[None]:
-    """Let these signals end the program with an exit status each, where nothing runs yet.
+    """Let each of these signals end the program with an exit status of its own.
 
     PID 1 has no default action for a signal (pid_namespaces(7)): without a handler it is lost.
     """
@@ -100,7 +108,7 @@ def leaving_on(statuses: Mapping[Signals, int]) -> Iterator[None]:
 
 
 def die_as_others_do() -> None:
-    """Let PID 1 end by SIGTERM as any other process does that has no handler for it."""
+    """Let SIGTERM end PID 1 as it ends any other process that has no handler for it."""
     if os.getpid() == 1 and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
 

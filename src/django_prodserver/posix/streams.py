@@ -1,4 +1,4 @@
-"""From the pipes behind the instances' stdout and stderr, as whole lines, to one of ours."""
+"""From the pipes behind stdout and stderr of all lives, as whole lines, to one output of ours."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import os
 import selectors
 import struct
 import termios
-from dataclasses import dataclass
 
 from django_prodserver.logs.formats import Format
 from django_prodserver.logs.lines import Block, Lines
@@ -22,15 +21,19 @@ CHUNK = 1 << 18
 LARGE_PIPES = 64
 
 
-@dataclass(eq=False)
 class Stream:
-    """The reading end of one instance's pipe. It may outlive the instance: others may hold it."""
+    """The reading end of one life's pipe. It may outlive the life: other processes may hold it.
 
-    name: str
-    # Which of its standard streams it is: "stdout" or "stderr".
-    kind: str
-    fd: int
-    lines: Lines
+    `kind` says which of its standard streams it is: "stdout" or "stderr".
+    """
+
+    __slots__ = ("fd", "kind", "lines", "name")
+
+    def __init__(self, name: str, kind: str, fd: int, lines: Lines) -> None:
+        self.name = name
+        self.kind = kind
+        self.fd = fd
+        self.lines = lines
 
 
 class Streams:
@@ -43,13 +46,13 @@ class Streams:
         self._selector = selector
         self._format = format
         self._max_line = max_line
-        # In the order in which they were read last: a dict for want of an ordered set.
+        # In the order in which they were read last; a dict, because sets have no order.
         self._open: dict[Stream, None] = {}
         self._reading = True
         self._writing = False
 
     def create(self, name: str, kind: str) -> tuple[Stream, int]:
-        """Make a pipe; return our end, to be given to `add`, and the instance's end."""
+        """Make a pipe; return our end, to be given to `add`, and the one to write to."""
         read, write = os.pipe()
         os.set_blocking(read, False)
         if len(self._open) < LARGE_PIPES:
@@ -70,7 +73,7 @@ class Streams:
         """Log all that is in the pipe now, without waiting for its end.
 
         A grandchild may hold the pipe open, and may go on writing for ever; a line that it has
-        begun is left to it. If nobody does, the end of the pipe is there to be read.
+        begun is left to it. If none does, the end of the pipe is there to be read.
         """
         if stream not in self._open:
             return
@@ -79,8 +82,8 @@ class Streams:
             left -= self._read(stream, left)
         self._read(stream)
 
-    def regulate(self) -> None:
-        """Read from the instances, and poll the output, only while there is a use in it."""
+    def apply_backpressure(self) -> None:
+        """Do not read while the output is full; poll the output only while bytes are pending."""
         if self._reading and self.output.full:
             self._reading = False
             for stream in self._open:
@@ -113,8 +116,8 @@ class Streams:
         self._selector.register(stream.fd, selectors.EVENT_READ, lambda: self._take_turn(stream))
 
     def _take_turn(self, stream: Stream) -> None:
-        # Not if its end was seen in the same round of the poll, or the output is full by now. Who
-        # is left out comes before those who were not when all are watched again.
+        # Not if its end was seen in the same round of the poll, or the output is full by now. One
+        # that is left out comes before those that were not when all are watched again.
         if stream in self._open and not self.output.full:
             self._open[stream] = self._open.pop(stream)
             self._read(stream)

@@ -1,510 +1,407 @@
-"""The life of one instance: inputs in, effects out, every move from one table."""
+"""Instance: the slot `web.1`, with its goal, its restart policy, and one life or two.
+
+goal up     a life is wanted: one that exits on its own is restarted as the policy says,
+            one that was asked to stop is followed by the next
+goal down   none is wanted: whatever ends is not restarted
+"""
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from signal import Signals
 from types import MappingProxyType
-from typing import Callable, Optional
+from typing import Optional, Union
 
-from .model import (
-    CONNECT_EVERY,
-    CONNECT_TIMEOUT,
-    LAST_SIGNAL_AFTER,
-    MEASURE_EVERY,
-    SLOW_STOP,
-    SWEEP_AFTER,
-    CancelProbe,
-    Effect,
-    Exited,
-    ExitStatus,
-    Kill,
-    LastStep,
-    Measure,
-    Notified,
-    Probe,
-    Spawn,
-    Spec,
-    StartProbe,
+from .commands import Spawn
+from .events import Exited, GroupGone, LifeEvent, Measured, Notified, Probed, Spawned, SpawnFailed
+from .facts import (
+    Ended,
+    LifeState,
+    Lost,
+    Output,
+    Restart,
+    StartLimitReached,
+    StartRefused,
     State,
     StateChanged,
-    StatusTold,
-    StillRunning,
-    Unwell,
-    Watchdog,
+    StopEverything,
+    Updated,
 )
+from .life import LOSE_AFTER, SWEEP_AFTER, WORKING, Life
 from .restarts import Restarts
+from .spec import Goal, Ref, Spec
+from .values import assert_never, replace
 
-# Every legal move. Anything else is our bug, and an assertion.
-MOVES: Mapping[State, frozenset[State]] = MappingProxyType(
+# What users see of a life. With none, they see what the instance has come to rest in.
+SEEN: Mapping[LifeState, State] = MappingProxyType(
     {
-        State.STOPPED: frozenset({State.WAITING, State.STARTING}),
-        State.WAITING: frozenset({State.STARTING, State.STOPPED}),
-        State.STARTING: frozenset(
-            {State.RUNNING, State.STOPPING, State.KILLING, State.EXITED, State.FATAL}
-        ),
-        State.RUNNING: frozenset({State.STOPPING, State.KILLING, State.EXITED}),
-        State.STOPPING: frozenset({State.KILLING, State.EXITED}),
-        State.KILLING: frozenset({State.EXITED}),
-        State.EXITED: frozenset({State.STARTING, State.BACKOFF, State.FATAL}),
-        State.BACKOFF: frozenset({State.STARTING, State.STOPPED}),
-        State.FATAL: frozenset(),
+        LifeState.SPAWNING: State.STARTING,
+        LifeState.STARTING: State.STARTING,
+        LifeState.RUNNING: State.RUNNING,
+        LifeState.STOPPING: State.STOPPING,
+        LifeState.KILLING: State.KILLING,
+        LifeState.SWEEPING: State.EXITED,
     }
 )
-
-ALIVE = frozenset({State.STARTING, State.RUNNING, State.STOPPING, State.KILLING})
-
-STOPPING_EVERYTHING = "stopping everything"
-
-
-class Due(enum.Enum):
-    """What may be due at a moment; two at the same moment are done in this order."""
-
-    START = "the pause before a restart is over"
-    READY = "it should have been ready by now"
-    ANSWER = "the probe should have been answered by now"
-    PROBE = "begin a probe"
-    WATCHDOG = "it should have said WATCHDOG=1 by now"
-    MEASURE = "look at its memory"
-    KILL = "SIGKILL"
-    LAST_SIGNAL = "take the second step of a stop"
-    NOTICE = "say that it is still running"
-    SWEEP = "SIGKILL for what it has left in its process group"
-
-
-class Outcome(enum.Enum):
-    """What came of an instance, for those who wait for it."""
-
-    OPEN = "nothing that would be final"
-    FINISHED = "a oneshot did what it had to do"
-    FAILED = "it ended unasked, and is not to be started anew"
-
-
-@dataclass
-class _Life:
-    """From one start to the next."""
-
-    started: float
-    ready: Optional[float] = None
-    ready_within: float = 0.0
-    # Why it is asked to stop, if the reason lies with itself.
-    fault: str = ""
-    # What it said about itself.
-    error: str = ""
-    stopping: bool = False
-    # Probes that failed since one succeeded, and whether one has.
-    failures: int = 0
-    healthy: bool = False
-    # The last that was seen, in bytes.
-    memory: Optional[int] = None
 
 
 class Instance:
-    """One running copy of a process.
+    """One slot. Each input returns what is to be done and what is to be told."""
 
-    What is due, and when in the clock of `now`, stands in one table, which every move empties:
-    there is no timer to cancel, and none that fires late into a state it was not meant for.
-    """
-
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: Spec, generation: int = 0) -> None:
         self.spec = spec
-        self.state = State.STOPPED
-        self.pid: Optional[int] = None
-        self.outcome = Outcome.OPEN
+        self.goal = Goal.UP
+        # Since when users see its state.
+        self.since = 0.0
+        # The last life that counted, and during a rolling update the one that is to follow it. Then
+        # those that do not count any more: on their way out, or lost.
+        self.life: Optional[Life] = None
+        self.successor: Optional[Life] = None
+        self.retired: list[Life] = []
+        # A rolling update of it has begun, and no new life is ready.
+        self._updating = False
+        # When the next life starts, once the process group of the last one is empty.
+        self.next_start: Optional[float] = None
+        # It failed, and is not restarted: what that makes of the supervisor's exit status.
+        self.failure: Optional[int] = None
+        self.last_end: Optional[Ended] = None
+        # Restarts by the policy, and lives that were replaced on request.
         self.restarts = 0
-        # The last life ended by SIGKILL, because the stop signal was not obeyed in time.
-        self.overdue = False
-        self._due: dict[Due, float] = {}
-        self._life = _Life(0.0)
-        self._since = 0.0
-        self._restarts = Restarts(spec)
-        # When to start anew, once nobody is left in the process group.
-        self._restart_at: Optional[float] = None
+        self.replacements = 0
+        # A life that does not count any more had to be killed since the goal is down.
+        self._retired_overran = False
+        self._generation = generation
+        self._number = 0
+        self._policy = Restarts(spec)
+        # What users see while there is no life, and what they have been told.
+        self._rest = State.STOPPED
+        self._seen = State.STOPPED
+
+    # ---- what is known ----
 
     @property
-    def deadline(self) -> Optional[float]:
-        """The next moment at which something is due, or None."""
-        return min(self._due.values(), default=None)
+    def state(self) -> State:
+        """What users see."""
+        if self.life is None or self._rest is State.FATAL:
+            return self._rest
+        return SEEN.get(self.life.state, self._rest)
+
+    @property
+    def lives(self) -> list[Life]:
+        """All lives whose processes may exist."""
+        ours = (*self.retired, self.life, self.successor)
+        return [one for one in ours if one is not None and one.state is not LifeState.GONE]
 
     @property
     def alive(self) -> bool:
-        return self.state in ALIVE
+        return any(life.alive for life in self.lives)
 
     @property
     def over(self) -> bool:
-        """Nothing of it is alive, and nothing is due."""
-        return not self.alive and not self._due
+        """Nothing of it is waited for; what is lost is not."""
+        lost = all(life.state is LifeState.LOST for life in self.lives)
+        return lost and self.next_start is None
+
+    @property
+    def deadline(self) -> Optional[float]:
+        """The next moment at which something has to be done, or None."""
+        moments = [life.deadline for life in self.lives]
+        if self._empty:
+            moments.append(self.next_start)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    @property
+    def startable(self) -> bool:
+        """It is to be started as soon as what it comes after is ready or finished."""
+        at_rest = self._rest in (State.STOPPED, State.WAITING) and self._empty
+        return at_rest and self.goal is Goal.UP and self.next_start is None
+
+    @property
+    def finished(self) -> bool:
+        """A oneshot that succeeded, and is not running again."""
+        return self._rest is State.EXITED and self.last_end is not None and self.last_end.finished
+
+    @property
+    def updating(self) -> bool:
+        """A rolling update of it is not over: a new life is awaited, or the end of the old one."""
+        leaving = [life for life in self.retired if life.state is not LifeState.LOST]
+        return self._updating or bool(leaving)
 
     @property
     def fulfilled(self) -> bool:
-        """What comes after it may be started."""
-        return self.state is State.RUNNING or self.outcome is Outcome.FINISHED
+        """What comes after it may start."""
+        return self.state is State.RUNNING or self.finished
 
-    # ---- inputs ----
+    @property
+    def left_behind(self) -> bool:
+        """Its last life did not stop in time and was killed, or could not even be killed."""
+        overran = self.life is not None and self.life.overran
+        return (
+            overran
+            or self._retired_overran
+            or any(life.state is LifeState.LOST for life in self.lives)
+        )
 
-    def wait(self, now: float) -> list[Effect]:
-        """Let it be started later, after others."""
-        return [self._move(now, State.WAITING)]
+    @property
+    def _empty(self) -> bool:
+        return self.life is None or self.life.state is LifeState.GONE
 
-    def start(self, now: float) -> list[Effect]:
-        self._restarts.started(now)
-        return self._begin(now)
+    # ---- decisions of the group ----
 
-    def spawned(self, now: float, pid: int) -> list[Effect]:
-        assert self.state is State.STARTING
-        assert self.pid is None
-        self.pid = pid
-        if self.spec.max_memory is not None:
-            self._due[Due.MEASURE] = now + MEASURE_EVERY
-        if self.spec.oneshot:
+    def wait(self, now: float) -> list[Output]:
+        """Start later, once what it comes after is ready or finished."""
+        self._rest = State.WAITING
+        return self._told(now)
+
+    def start(self, now: float) -> list[Output]:
+        """Begin a life that the restart policy did not ask for."""
+        assert self.startable, f"{self.spec.name} is {self.state.name}"
+        self._policy = Restarts(self.spec)
+        self._policy.started(now)
+        return self._told(now, self._begin(now))
+
+    def want(self, now: float, goal: Goal) -> list[Output]:
+        """Change the goal. What is not wanted any more still has to be asked to stop."""
+        self.goal = goal
+        if goal is Goal.UP:
+            if self._empty:
+                self._rest = State.WAITING if self.spec.after else State.STOPPED
+                self.next_start, self.failure = None, None
+            elif self.state in (State.EXITED, State.FATAL) and self.next_start is None:
+                self._rest, self.next_start, self.failure = State.EXITED, now, None
+            return self._told(now)
+        self.next_start = None
+        # How anything was stopped before is an old story.
+        self._retired_overran = False
+        if self._empty:
+            self.life = None
+        if self._rest in (State.WAITING, State.BACKOFF):
+            self._rest = State.STOPPED
+        ignored = [output for life in self.lives for output in life.ignore_health()]
+        return self._told(now, ignored + self._end_update(replaced=False))
+
+    def stop(self, now: float) -> list[Output]:
+        """Ask all of it to end."""
+        return self._told(now, [output for life in self.lives for output in life.stop(now)])
+
+    def kill(self, now: float) -> list[Output]:
+        """Kill all of it, and what is left of a dead leader's process group."""
+        return self._told(now, [output for life in self.lives for output in life.kill(now)])
+
+    def let_finish(self, now: float) -> list[Output]:
+        """Let a running oneshot go on, for as long as a stop may take."""
+        return [output for life in self.lives for output in life.let_finish(now)]
+
+    def forward(self, signal: Signals) -> list[Output]:
+        return [output for life in self.lives for output in life.forward(signal)]
+
+    def replace(self, now: float) -> list[Output]:
+        """Let a new life follow a working one: it starts first, or once the old one is gone."""
+        assert self.life is not None
+        assert self.life.state in WORKING
+        assert self.successor is None
+        self._updating = True
+        if self.spec.oneshot or not self.spec.start_first:
+            return self.stop(now)
+        self.successor = self._create(now)
+        return [Spawn(self.successor.ref)]
+
+    # ---- events ----
+
+    def take(self, now: float, event: LifeEvent) -> list[Output]:
+        """Take what is about one of its lives; one that is gone may still be spoken of."""
+        life = next((one for one in self.lives if one.ref == event.ref), None)
+        return [] if life is None else self._told(now, self._take(now, life, event))
+
+    def tick(self, now: float) -> list[Output]:
+        """Do what is due."""
+        outputs: list[Output] = []
+        for life in self.lives:
+            old = life.state
+            outputs += life.tick(now)
+            outputs += self._follow(now, life, old)
+        if self._empty and self.next_start is not None and self.next_start <= now:
+            outputs += self._begin(now)
+        return self._told(now, outputs)
+
+    # ---- what follows ----
+
+    def _take(self, now: float, life: Life, event: LifeEvent) -> list[Output]:
+        if isinstance(event, SpawnFailed):
+            life.refused(now)
+            return self._refused(life, event.error)
+        if isinstance(event, Exited):
+            return self._exited(now, life, event)
+        old, minded = life.state, self.goal is Goal.UP and life.state in WORKING
+        if isinstance(event, Spawned):
+            outputs = life.spawned(now)
+        elif isinstance(event, GroupGone):
+            life.group_gone(now)
+            outputs = []
+        elif isinstance(event, Notified):
+            outputs = life.notified(now, event, minded)
+        elif isinstance(event, Probed):
+            outputs = life.probed(now, event) if minded else []
+        elif isinstance(event, Measured):
+            outputs = life.measured(now, event) if minded else []
+        else:
+            assert_never(event)
+        return outputs + self._follow(now, life, old)
+
+    def _follow(self, now: float, life: Life, old: LifeState) -> list[Output]:
+        """What the state that a life has come to means for the slot."""
+        if life.state is old:
             return []
-        if not (self.spec.notifies or self.spec.connects):
-            return self.ready(now)
-        self._life.ready_within = self.spec.ready_timeout
-        self._due[Due.READY] = now + self.spec.ready_timeout
-        if self.spec.connects:
-            self._due[Due.PROBE] = now
+        if life.state is LifeState.LOST:
+            return self._lost(now, life)
+        if life.state is LifeState.GONE:
+            return self._gone(now, life)
+        if life.state is LifeState.RUNNING and life is self.successor and self.goal is Goal.UP:
+            return self._promote(now)
+        if life.state is LifeState.RUNNING and life is self.life and self.successor is None:
+            return self._end_update(replaced=True)
         return []
 
-    def spawn_failed(self, now: float, why: str) -> list[Effect]:
-        assert self.pid is None
-        self.outcome = Outcome.FAILED
-        return [self._move(now, State.FATAL, reason=why, consequence=STOPPING_EVERYTHING)]
+    def _promote(self, now: float) -> list[Output]:
+        """The successor counts from now on, and the life before it is asked to stop."""
+        assert self.successor is not None
+        old, self.life, self.successor = self.life, self.successor, None
+        assert old is not None
+        self.replacements += 1
+        self.retired.append(old)
+        return [*self._end_update(replaced=True), *old.stop(now)]
 
-    def ready(self, now: float) -> list[Effect]:
-        """It can do its work; said again, or too late, that means nothing."""
-        if self.state is not State.STARTING or self.spec.oneshot:
-            return []
-        self._life.ready = now
-        due = {}
-        if self.spec.healthcheck is not None:
-            due[Due.PROBE] = now + self.spec.healthcheck.interval
-        if self.spec.watchdog is not None:
-            due[Due.WATCHDOG] = now + self.spec.watchdog
-        if Due.MEASURE in self._due:
-            due[Due.MEASURE] = self._due[Due.MEASURE]
-        return [*self._without_probe(), self._move(now, State.RUNNING, due)]
+    def _exited(self, now: float, life: Life, exited: Exited) -> list[Output]:
+        ended = life.ended(now, exited)
+        if life is self.successor:
+            self.successor = None
+            self.retired.append(life)
+            life.exited(now, SWEEP_AFTER)
+            return [ended, *self._end_update(replaced=False)]
+        if life is not self.life:
+            lost = life.state is LifeState.LOST
+            life.exited(now, SWEEP_AFTER)
+            return [] if lost else [ended]
+        self.last_end = ended = replace(ended, restarts=self.restarts)
+        if self.successor is not None:
+            # It died while the next one starts: that one counts now, ready or not.
+            self.retired.append(life)
+            self.life, self.successor = self.successor, None
+            life.exited(now, SWEEP_AFTER)
+            return [ended]
+        failed = life.fault is not None or exited.status.shell != 0
+        outputs = self._end(now, life, ended, failed=failed, jitter=exited.jitter)
+        (self.last_end,) = [told for told in outputs if isinstance(told, Ended)]
+        life.exited(now, self._sweep_after(now, life))
+        return outputs
 
-    def notified(self, now: float, said: Notified) -> list[Effect]:
-        """It said something about itself."""
-        effects: list[Effect] = []
-        self._life.error = said.error or self._life.error
-        self._life.stopping = said.stopping or self._life.stopping
-        if said.status is not None:
-            effects.append(StatusTold(self.spec.name, said.status))
-        # Only the time to get ready is the instance's to extend: when everything has to stop,
-        # somebody else is counting.
-        if said.extend_timeout is not None and Due.READY in self._due:
-            self._extend(now, said.extend_timeout)
-        if said.ready:
-            effects += self.ready(now)
-        if said.watchdog is Watchdog.TRIGGER and self.state is State.RUNNING:
-            effects += self._fail(now, "is unhealthy: it said WATCHDOG=trigger")
-        elif said.watchdog is Watchdog.PING and Due.WATCHDOG in self._due:
-            assert self.spec.watchdog is not None
-            self._due[Due.WATCHDOG] = now + self.spec.watchdog
-        return effects
-
-    def probed(self, now: float, failure: str) -> list[Effect]:
-        """A probe was answered; one that nobody waits for any more means nothing."""
-        if self._due.pop(Due.ANSWER, None) is None:
-            return []
-        return self._answered(now, failure)
-
-    def measured(self, now: float, memory: int) -> list[Effect]:
-        if self.state not in (State.STARTING, State.RUNNING):
-            return []
-        self._life.memory = memory
-        limit = self.spec.max_memory
-        if limit is None or memory <= limit:
-            return []
-        return self._fail(
-            now, f"uses {memory / 1e6:.0f} MB, its MAX_MEMORY is {limit / 1e6:.0f} MB"
-        )
-
-    def call_off(self, now: float) -> list[Effect]:
-        """Everything is about to stop: do not start it any more, nor mind how well it is."""
-        self._restart_at = None
-        if self.state in (State.WAITING, State.BACKOFF):
-            return [self._move(now, State.STOPPED)]
-        if self.state not in (State.STARTING, State.RUNNING):
-            return []
-        unprobed = self._without_probe()
-        self._due.clear()
-        return unprobed
-
-    def stop(self, now: float) -> list[Effect]:
-        """Ask it to end, once: to much software a second stop signal means to abort its work."""
-        # Without a pid it is being forked this moment, and asked as soon as it is.
-        if self.state not in (State.STARTING, State.RUNNING) or self.pid is None:
-            return []
-        return self._ask(now)
-
-    def kill(self, now: float, why: str = "") -> list[Effect]:
-        """End it and its process group at once; where the leader is dead, what is left of it."""
-        if Due.SWEEP in self._due:
-            return self._sweep(now)
-        if not self.alive or self.state is State.KILLING:
-            return []
-        assert self.pid is not None
-        unprobed = self._without_probe()
-        killing = self._move(now, State.KILLING, reason=why)
-        return [*unprobed, killing, Kill(self.pid, Signals.SIGKILL, group=True)]
-
-    def forward(self, signal: Signals) -> list[Effect]:
-        """Pass a signal on, if it means something to this software; it would kill any other."""
-        if signal not in self.spec.forwards or self.state is not State.RUNNING:
-            return []
-        assert self.pid is not None
-        return [Kill(self.pid, signal)]
-
-    def exited(self, now: float, ended: Exited, *, ending: bool) -> list[Effect]:
-        """Its leader ended. With `ending` everything is being stopped, and it is not restarted."""
-        if self.spec.oneshot and self.state is State.STARTING and ended.status.code == 0:
-            self.outcome = Outcome.FINISHED
-            return [self._bury(now, ended, expected=True)]
-        if ending:
-            return [self._bury(now, ended)]
-        return self._ended_unasked(now, ended)
-
-    def group_gone(self, now: float) -> list[Effect]:
-        """Nobody is left in its process group."""
-        del self._due[Due.SWEEP]
-        if self._restart_at is None:
-            return []
-        if self._restart_at <= now:
-            return self._begin(now)
-        return [self._move(now, State.BACKOFF, {Due.START: self._restart_at})]
-
-    def tick(self, now: float) -> list[Effect]:
-        """Do what is due."""
-        effects: list[Effect] = []
-        while self._due:
-            due = next((due for due in Due if due in self._due and self._due[due] <= now), None)
-            if due is None:
-                break
-            del self._due[due]
-            effects += _ACTIONS[due](self, now)
-        return effects
-
-    # ---- what is due ----
-
-    def _begin(self, now: float) -> list[Effect]:
-        self._life, self._restart_at, self.pid = _Life(now), None, None
-        return [self._move(now, State.STARTING), Spawn(self.spec.name)]
-
-    def _not_ready(self, now: float) -> list[Effect]:
-        return self._fail(now, f"was not ready within {self._life.ready_within:.10g} s")
-
-    def _probe(self, now: float) -> list[Effect]:
-        assert self.pid is not None
-        if self.state is State.STARTING:
-            self._due[Due.ANSWER] = now + CONNECT_TIMEOUT
-            return [StartProbe(self.pid, Probe.READY)]
-        assert self.spec.healthcheck is not None
-        self._due[Due.ANSWER] = now + self.spec.healthcheck.timeout
-        return [StartProbe(self.pid, Probe.HEALTH)]
-
-    def _unanswered(self, now: float) -> list[Effect]:
-        assert self.pid is not None
-        check = self.spec.healthcheck
-        within = check.timeout if check and self.state is State.RUNNING else CONNECT_TIMEOUT
-        return [CancelProbe(self.pid), *self._answered(now, f"no answer within {within:g} s")]
-
-    def _silent(self, now: float) -> list[Effect]:
-        assert self.spec.watchdog is not None
-        return self._fail(now, f"is unhealthy: no WATCHDOG=1 for {self.spec.watchdog:g} s")
-
-    def _measure(self, now: float) -> list[Effect]:
-        assert self.pid is not None
-        self._due[Due.MEASURE] = now + MEASURE_EVERY
-        return [Measure(self.pid)]
-
-    def _still_running(self, now: float) -> list[Effect]:
-        end = self._due[Due.KILL]
-        half = end - self.spec.stop_timeout / 2
-        if now < half:
-            self._due[Due.NOTICE] = half
-        return [StillRunning((self.spec.name,), end - now)]
-
-    def _last_step(self, now: float) -> list[Effect]:
-        assert self.pid is not None
-        assert self.spec.last_signal is not None
-        signal = self.spec.last_signal
-        return [LastStep(self.spec.name, signal), Kill(self.pid, signal)]
-
-    def _sweep(self, now: float) -> list[Effect]:
-        assert self.pid is not None
-        self._due[Due.SWEEP] = now + SWEEP_AFTER
-        return [Kill(self.pid, Signals.SIGKILL, group=True)]
-
-    def _overrun(self, now: float) -> list[Effect]:
-        self.overdue = True
-        return self.kill(now, f"did not stop within {self.spec.stop_timeout:g} s")
-
-    # ---- decisions ----
-
-    def _answered(self, now: float, failure: str) -> list[Effect]:
-        if self.state is State.STARTING:
-            if not failure:
-                return self.ready(now)
-            self._due[Due.PROBE] = now + CONNECT_EVERY
-            return []
-        check, life = self.spec.healthcheck, self._life
-        assert check is not None
-        self._due[Due.PROBE] = now + check.interval
-        if not failure:
-            life.failures, life.healthy = 0, True
-            return []
-        if not life.healthy and now - life.started < check.start_period:
-            return []
-        life.failures += 1
-        if life.failures < check.retries:
-            return [Unwell(self.spec.name, failure, life.failures, check.retries)]
-        times = f", {check.retries} times in a row" if check.retries > 1 else ""
-        return self._fail(now, f"is unhealthy: {failure}{times}")
-
-    def _extend(self, now: float, seconds: float) -> None:
-        if now + seconds > self._due[Due.READY]:
-            self._due[Due.READY] = now + seconds
-            self._life.ready_within = now + seconds - self._life.started
-
-    def _fail(self, now: float, fault: str) -> list[Effect]:
-        """Ask it to stop because something is wrong with it, which counts as a failure."""
-        self._life.fault = fault
-        return self._ask(now, fault)
-
-    def _ask(self, now: float, why: str = "") -> list[Effect]:
-        assert self.pid is not None
-        timeout = self.spec.stop_timeout
-        due = {Due.KILL: now + timeout}
-        if timeout > SLOW_STOP:
-            due[Due.NOTICE] = now + SLOW_STOP
-        if self.spec.last_signal is not None:
-            due[Due.LAST_SIGNAL] = now + LAST_SIGNAL_AFTER * timeout
-        unprobed = self._without_probe()
-        asked = self._move(now, State.STOPPING, due, reason=why)
-        return [*unprobed, asked, Kill(self.pid, self.spec.stop_signal, self.spec.stop_group)]
-
-    def _without_probe(self) -> list[Effect]:
-        if Due.ANSWER not in self._due:
-            return []
-        assert self.pid is not None
-        return [CancelProbe(self.pid)]
-
-    def _obeyed(self, status: ExitStatus) -> bool:
-        """It ended by its stop signal, and in a way that means success."""
-        return self.state is State.STOPPING and (
-            status.shell == 0
-            or status.signal == self.spec.stop_signal
-            or status.shell in self.spec.success
-        )
-
-    def _ended_unasked(self, now: float, ended: Exited) -> list[Effect]:
-        life = self._life
-        failed = bool(life.fault) or ended.status.shell != 0
-        recycled = self.spec.recycles and self.state is State.RUNNING and not failed
-        if not self._restarts.wanted(failed or recycled):
-            self.outcome = Outcome.FAILED
-            return [self._bury(now, ended, consequence=STOPPING_EVERYTHING)]
+    def _end(
+        self, now: float, life: Life, ended: Union[Ended, Lost], *, failed: bool, jitter: float
+    ) -> list[Output]:
+        """Decide what follows the end of the life that counts."""
+        self._rest = State.EXITED
+        if isinstance(ended, Ended) and ended.finished:
+            return [ended, *self._end_update(replaced=True)]
+        if self.goal is Goal.DOWN:
+            self._rest = State.STOPPED if life.asked else State.EXITED
+            return [ended]
+        if life.asked:
+            self.replacements += 1
+            return [replace(ended, consequence=self._restart_at(now, life, now))]
+        recycled = self.spec.recycles and life.state is LifeState.RUNNING and not failed
+        if not self._policy.wanted(failed or recycled):
+            return [replace(ended, consequence=self._give_up(ended))]
         if recycled:
-            return [self._restart(now, self._restarts.after_recycling(now, life.started), ended)]
-        ready_for = 0.0 if life.ready is None else now - life.ready
-        at = self._restarts.after_failure(now, ready_for, ended.jitter)
+            at: Optional[float] = self._policy.after_recycling(now, life.started)
+        else:
+            ready_at = life.health.ready_at
+            ready_for = 0.0 if ready_at is None else now - ready_at
+            at = self._policy.after_failure(now, ready_for, jitter)
         if at is not None:
-            return [self._restart(now, at, ended)]
-        self.outcome = Outcome.FAILED
-        return [self._bury(now, ended), self._give_up(now)]
+            self.restarts += 1
+            return [replace(ended, consequence=self._restart_at(now, life, at))]
+        self._rest = State.FATAL
+        limit = self.spec.start_burst, self.spec.start_interval
+        return [ended, StartLimitReached(self.spec.name, *limit, self._give_up(ended))]
 
-    def _restart(self, now: float, at: float, ended: Exited) -> StateChanged:
-        pause = at - now
-        consequence = f"restarting in {pause:.2f} s" if pause else "restarting"
-        buried = self._bury(
-            now, ended, sweep_after=min(pause, SWEEP_AFTER), consequence=consequence
-        )
-        self._restart_at, self.overdue = at, False
-        self.restarts += 1
-        return buried
+    def _restart_at(self, now: float, life: Life, at: float) -> Restart:
+        self.next_start, life.overran = at, False
+        return Restart(at - now)
 
-    def _give_up(self, now: float) -> StateChanged:
-        limit = f"{self.spec.start_burst} starts in {self.spec.start_interval:g} s"
-        return self._move(
-            now,
-            State.FATAL,
-            dict(self._due),
-            reason=f"{limit}, its START_LIMIT",
-            consequence=STOPPING_EVERYTHING,
-        )
+    def _give_up(self, ended: Union[Ended, Lost]) -> StopEverything:
+        # Not asked to end, so that even status 0 is a failure: what watches the supervisor restarts
+        # on failure, and must notice.
+        self.failure = (ended.status.shell if isinstance(ended, Ended) else 0) or 1
+        return StopEverything()
 
-    def _bury(
-        self,
-        now: float,
-        ended: Exited,
-        *,
-        sweep_after: float = SWEEP_AFTER,
-        expected: bool = False,
-        consequence: str = "",
-    ) -> StateChanged:
-        life = self._life
-        return self._move(
-            now,
-            State.EXITED,
-            {Due.SWEEP: now + sweep_after},
-            status=ended.status,
-            expected=expected or self._obeyed(ended.status),
-            reason=life.error or ("STOPPING=1" if life.stopping else ""),
-            consequence=consequence,
-            out_of_memory=ended.out_of_memory,
-            memory=life.memory,
-        )
+    def _sweep_after(self, now: float, life: Life) -> float:
+        """After a crash the rest of the group delays no restart; after a stop it has its time."""
+        if self.next_start is None or life.asked:
+            return SWEEP_AFTER
+        return min(self.next_start - now, SWEEP_AFTER)
 
-    def _move(
-        self,
-        now: float,
-        new: State,
-        due: Mapping[Due, float] = MappingProxyType({}),
-        *,
-        status: Optional[ExitStatus] = None,
-        expected: bool = False,
-        reason: str = "",
-        consequence: str = "",
-        out_of_memory: bool = False,
-        memory: Optional[int] = None,
-    ) -> StateChanged:
-        assert new in MOVES[self.state], f"{self.spec.name}: {self.state.name} -> {new.name}"
-        changed = StateChanged(
-            name=self.spec.name,
-            old=self.state,
-            new=new,
-            pid=self.pid,
-            after=now - self._life.started,
-            lasted=now - self._since,
-            ready=self.state is not State.STARTING or self.spec.oneshot,
-            restarts=self.restarts,
-            status=status,
-            expected=expected,
-            reason=reason,
-            consequence=consequence,
-            out_of_memory=out_of_memory,
-            memory=memory,
-        )
-        self.state, self._due, self._since = new, dict(due), now
-        return changed
+    def _refused(self, life: Life, error: str) -> list[Output]:
+        if life is self.successor:
+            self.successor = None
+            return [StartRefused(self.spec.name, error), *self._end_update(replaced=False)]
+        if self.goal is Goal.DOWN:
+            return [StartRefused(self.spec.name, error)]
+        self._rest, self.failure = State.FATAL, 1
+        return [StartRefused(self.spec.name, error, StopEverything())]
 
+    def _lost(self, now: float, life: Life) -> list[Output]:
+        """It is not waited for any more, and something else may take its place."""
+        lost = Lost(life.ref, LOSE_AFTER)
+        if life in self.retired:
+            return [lost]
+        self.retired.append(life)
+        if life is self.successor:
+            self.successor = None
+            return [lost, *self._end_update(replaced=False)]
+        self.life, self.successor = self.successor, None
+        if self.life is not None:
+            # As where it dies while the next one starts: that one counts now, ready or not.
+            return [lost]
+        if self.last_end is not None and self.last_end.ref == life.ref:
+            # Its leader had exited, and what follows was decided then.
+            return [lost, *self._begin_if_wanted(now)]
+        outputs = self._end(now, life, lost, failed=True, jitter=0.0)
+        return [*outputs, *self._begin_if_wanted(now)]
 
-_ACTIONS: Mapping[Due, Callable[[Instance, float], list[Effect]]] = MappingProxyType(
-    {
-        Due.START: Instance._begin,
-        Due.READY: Instance._not_ready,
-        Due.ANSWER: Instance._unanswered,
-        Due.PROBE: Instance._probe,
-        Due.WATCHDOG: Instance._silent,
-        Due.MEASURE: Instance._measure,
-        Due.NOTICE: Instance._still_running,
-        Due.LAST_SIGNAL: Instance._last_step,
-        Due.KILL: Instance._overrun,
-        Due.SWEEP: Instance._sweep,
-    }
-)
+    def _gone(self, now: float, life: Life) -> list[Output]:
+        if life in self.retired:
+            self.retired.remove(life)
+            self._retired_overran |= life.overran and self.goal is Goal.DOWN
+            return []
+        return self._begin_if_wanted(now)
+
+    def _begin_if_wanted(self, now: float) -> list[Output]:
+        if self.next_start is None:
+            return []
+        if self.next_start <= now:
+            return self._begin(now)
+        self._rest = State.BACKOFF
+        return []
+
+    def _begin(self, now: float) -> list[Output]:
+        self._rest, self.next_start, self.failure = State.STOPPED, None, None
+        self.life = self._create(now)
+        return [Spawn(self.life.ref)]
+
+    def _create(self, now: float) -> Life:
+        self._number += 1
+        return Life(Ref(self.spec.name, self._generation, self._number), self.spec, now)
+
+    def _end_update(self, *, replaced: bool) -> list[Output]:
+        if not self._updating:
+            return []
+        self._updating = False
+        return [Updated(self.spec.name, replaced)]
+
+    def _told(self, now: float, outputs: Sequence[Output] = ()) -> list[Output]:
+        """Tell as well what users see from now on, if that changed."""
+        old, self._seen = self._seen, self.state
+        if old is self._seen:
+            return list(outputs)
+        self.since = now
+        return [*outputs, StateChanged(self.spec.name, old, self._seen)]

@@ -1,63 +1,173 @@
-"""What the supervisor says about itself: a line for each effect worth a human's time, and a
-notification for each that is worth the service manager's."""
+"""What the supervisor says about itself: a sentence for each fact that is worth a human's time.
+
+All sentences of its own lines in the log are made here, and so are the notifications for whoever
+supervises the supervisor.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from signal import Signals
-from typing import Optional
+from typing import Callable, Optional
 
-from .model import (
+from .events import ExitStatus
+from .facts import (
     Alive,
     AllFinished,
     AllReady,
     AllStopped,
-    Effect,
-    LastStep,
-    SignalTaken,
-    State,
+    CheckFailed,
+    ChecksFailed,
+    Consequence,
+    Ended,
+    Escalated,
+    Fact,
+    Fault,
+    Killing,
+    LifeState,
+    Lost,
+    NotReady,
+    Observer,
+    ProbeFailure,
+    Ready,
+    Refusal,
+    RequestRefused,
+    Restart,
+    SignalEffect,
+    SignalReceived,
+    StartLimitReached,
+    StartRefused,
     StateChanged,
-    StatusTold,
+    StatusReported,
     StillRunning,
+    StopEverything,
     Stopping,
-    Unwell,
+    StoppingAll,
+    TooMuchMemory,
+    Updated,
+    WaitingToFinish,
+    WatchdogSilent,
+    WatchdogTriggered,
 )
+from .system import Processes
+from .values import assert_never
 
 
-def line(effect: Effect) -> Optional[str]:
-    """Put an effect into words; None for what nobody needs to read."""
-    if isinstance(effect, StateChanged):
-        return _changed(effect)
-    if isinstance(effect, AllReady):
-        return f"all {effect.count} ready after {seconds(effect.after)}"
-    if isinstance(effect, AllFinished):
-        return f"all {effect.count} finished after {seconds(effect.after)}"
-    if isinstance(effect, SignalTaken):
-        return f"{effect.signal.name} received; {effect.consequence}"
-    if isinstance(effect, AllStopped):
-        return f"all stopped after {seconds(effect.after)}; exit status {effect.status}"
-    if isinstance(effect, StillRunning):
-        names = ", ".join(effect.names)
-        return f"still running: {names}; to be killed in {seconds(effect.left)}"
-    if isinstance(effect, LastStep):
-        return f"{effect.name} is still running; sending it {effect.signal.name}"
-    if isinstance(effect, Unwell):
-        count = f"{effect.failures} of {effect.retries}"
-        return f"{effect.name} failed a health check ({count}): {effect.failure}"
-    return None
+def to_log(say: Callable[[str], None], processes: Processes) -> Observer:
+    """Observe facts, and say a line for each that is worth one."""
+
+    def observe(fact: Fact) -> None:
+        said = line(fact, processes)
+        if said is not None:
+            say(said)
+
+    return observe
 
 
-def notification(effect: Effect) -> Optional[str]:
-    """Put an effect into the words of sd_notify(3), for whoever supervises the supervisor."""
-    if isinstance(effect, (AllReady, AllFinished)):
-        return f"READY=1\nSTATUS={line(effect)}"
-    if isinstance(effect, Stopping):
+def to_service_manager(tell: Callable[[str], None], processes: Processes) -> Observer:
+    """Observe facts, and tell whoever supervises the supervisor, in the words of sd_notify(3)."""
+
+    def observe(fact: Fact) -> None:
+        told = notification(fact, processes)
+        if told is not None:
+            tell(told)
+
+    return observe
+
+
+def line(fact: Fact, processes: Processes) -> Optional[str]:
+    """Put a fact into words; None for what does not need to be read."""
+    if isinstance(fact, Ready):
+        pid = processes.pid(fact.ref)
+        return f"{fact.ref.name} ready after {seconds(fact.after)} (pid {pid})"
+    if isinstance(fact, Ended):
+        return f"{fact.ref.name} {_end(fact)}{_consequence(fact.consequence)}"
+    if isinstance(fact, Stopping):
+        if fact.fault is None:
+            return None
+        return f"{fact.ref.name} {_fault(fact.fault)}; stopping it"
+    if isinstance(fact, Escalated):
+        return f"{fact.ref.name} is still running; sending it {fact.signal.name}"
+    if isinstance(fact, Killing):
+        if fact.overran is None:
+            return None
+        overran = f"did not stop within {fact.overran:g} s"
+        return f"{fact.ref.name} {overran}; killing it and its process group"
+    if isinstance(fact, Lost):
+        return f"{_lost(fact, processes)}{_consequence(fact.consequence)}"
+    if isinstance(fact, CheckFailed):
+        count = f"{fact.failures} of {fact.retries}"
+        return f"{fact.ref.name} failed a health check ({count}): {_failure(fact.failure)}"
+    if isinstance(fact, StartRefused):
+        return f"{fact.name} could not be started: {fact.error}{_consequence(fact.consequence)}"
+    if isinstance(fact, StartLimitReached):
+        limit = f"{fact.starts} starts in {fact.interval:g} s, its START_LIMIT"
+        return f"{fact.name} failed for good: {limit}{_consequence(fact.consequence)}"
+    if isinstance(fact, Updated):
+        return None if fact.replaced else f"{fact.name} was not replaced: the new one failed"
+    if isinstance(fact, AllReady):
+        return f"all {fact.count} ready after {seconds(fact.after)}"
+    if isinstance(fact, AllFinished):
+        return f"all {fact.count} finished after {seconds(fact.after)}"
+    if isinstance(fact, StillRunning):
+        return f"still running: {', '.join(fact.names)}; to be killed in {seconds(fact.left)}"
+    if isinstance(fact, WaitingToFinish):
+        return f"waiting up to {seconds(fact.left)} for {', '.join(fact.names)} to finish"
+    if isinstance(fact, SignalReceived):
+        return f"{fact.signal.name} received; {_signal_effect(fact.effect)}"
+    if isinstance(fact, AllStopped):
+        return f"all stopped after {seconds(fact.after)}; exit status {fact.status}"
+    if isinstance(fact, RequestRefused):
+        return f"{fact.name}: {_refusal(fact.why)}; nothing was changed"
+    if isinstance(fact, (StateChanged, StatusReported, StoppingAll, Alive)):
+        return None
+    assert_never(fact)
+
+
+def notification(fact: Fact, processes: Processes) -> Optional[str]:
+    """Put a fact into the words of sd_notify(3)."""
+    if isinstance(fact, (AllReady, AllFinished)):
+        return f"READY=1\nSTATUS={line(fact, processes)}"
+    if isinstance(fact, StoppingAll):
         return "STOPPING=1"
-    if isinstance(effect, Alive):
+    if isinstance(fact, Alive):
         return "WATCHDOG=1"
-    if isinstance(effect, StatusTold):
-        return f"STATUS={effect.name}: {effect.status}"
-    said = line(effect)
+    if isinstance(fact, StatusReported):
+        return f"STATUS={fact.ref.name}: {fact.status}"
+    said = line(fact, processes)
     return None if said is None else f"STATUS={said}"
+
+
+# ---- lines that are not about a fact of the core ----
+
+
+def supervising(names: Sequence[str], python: str, django: str, preload: float) -> str:
+    versions = f"python {python}, django {django}"
+    return f"supervising {', '.join(names)} ({versions}, preloaded in {seconds(preload)})"
+
+
+def notifications_ignored(name: str, count: int) -> str:
+    messages, were = ("message", "was") if count == 1 else ("messages", "were")
+    return f"{name}: {count} {messages} to its notify socket {were} ignored"
+
+
+def killed_left_behind(processes: Sequence[tuple[str, int]]) -> str:
+    return f"killed what was left behind: {_listed(processes)}"
+
+
+def survived_sigkill(processes: Sequence[tuple[str, int]], after: float) -> str:
+    return f"SIGKILL did not end {_listed(processes)} within {after:g} s; exit status 1"
+
+
+def descendants_hidden() -> str:
+    return "some processes are left behind: /proc does not show them, so they cannot be killed"
+
+
+def output_lost(size: int, stream: str) -> str:
+    return f"{size} bytes of output were lost: {stream} took no more"
+
+
+# ---- words ----
 
 
 def seconds(value: float) -> str:
@@ -70,52 +180,109 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.0f} MB"
 
 
-def _changed(change: StateChanged) -> Optional[str]:
-    name = change.name
-    if change.new is State.RUNNING:
-        return f"{name} ready after {seconds(change.after)} (pid {change.pid})"
-    if change.new is State.FATAL:
-        failed = "could not be started" if change.old is State.STARTING else "failed for good"
-        return f"{name} {failed}: {change.reason}; {change.consequence}"
-    if change.new is State.STOPPING and change.reason:
-        return f"{name} {change.reason}; stopping it"
-    if change.new is State.KILLING and change.reason:
-        return f"{name} {change.reason}; killing it and its process group"
-    if change.new is State.EXITED:
-        consequence = f"; {change.consequence}" if change.consequence else ""
-        return f"{name} {_end(change)}{consequence}"
-    return None
+def exit_status(status: ExitStatus) -> str:
+    """`exited with status 1`, `was killed by SIGKILL`."""
+    if status.signal is not None:
+        return f"was killed by {signal_name(status.signal)}"
+    return f"exited with status {status.code}"
 
 
-def _end(change: StateChanged) -> str:
-    """How it ended: as the old state says, asked or unasked."""
-    if change.old is State.KILLING:
+def signal_name(number: int) -> str:
+    """`SIGTERM` for 15; real-time signals have numbers only."""
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _listed(processes: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} (pid {pid})" for name, pid in processes)
+
+
+def _consequence(consequence: Optional[Consequence]) -> str:
+    if consequence is None:
+        return ""
+    if isinstance(consequence, StopEverything):
+        return "; stopping everything"
+    if isinstance(consequence, Restart):
+        pause = consequence.pause
+        return f"; restarting in {pause:.2f} s" if pause else "; restarting"
+    assert_never(consequence)
+
+
+def _fault(fault: Fault) -> str:
+    """Why it has to stop, as what stands behind its name."""
+    if isinstance(fault, NotReady):
+        return f"was not ready within {fault.within:.10g} s"
+    if isinstance(fault, ChecksFailed):
+        times = f", {fault.retries} times in a row" if fault.retries > 1 else ""
+        return f"is unhealthy: {_failure(fault.failure)}{times}"
+    if isinstance(fault, WatchdogSilent):
+        return f"is unhealthy: no WATCHDOG=1 for {fault.within:g} s"
+    if isinstance(fault, WatchdogTriggered):
+        return "is unhealthy: it said WATCHDOG=trigger"
+    if isinstance(fault, TooMuchMemory):
+        return f"uses {megabytes(fault.used)}, its MAX_MEMORY is {megabytes(fault.limit)}"
+    assert_never(fault)
+
+
+def _failure(failure: ProbeFailure) -> str:
+    return failure if isinstance(failure, str) else f"no answer within {failure.within:g} s"
+
+
+def _signal_effect(effect: SignalEffect) -> str:
+    return {
+        SignalEffect.STOP: "stopping everything",
+        SignalEffect.KILL: "killing everything",
+        SignalEffect.FORWARD: "passed on",
+        SignalEffect.NOTHING: "ignored",
+    }[effect]
+
+
+def _refusal(why: Refusal) -> str:
+    return {
+        Refusal.NO_SUCH_NAME: "there is no instance or process of that name",
+        Refusal.STOPPING: "everything is being stopped",
+    }[why]
+
+
+def _end(ended: Ended) -> str:
+    """How it ended: as its state before says, on request or on its own."""
+    if ended.old is LifeState.KILLING:
         return "killed"
-    if change.expected:
-        if change.old is State.STARTING:
-            return f"finished after {seconds(change.after)}"
-        return f"stopped after {seconds(change.lasted)}"
-    if change.old is State.STOPPING:
-        return f"{change.status} while stopping, after {seconds(change.lasted)}"
-    return _unasked(change)
+    if ended.finished:
+        return f"finished after {seconds(ended.after)}"
+    if ended.expected:
+        return f"stopped after {seconds(ended.lasted)}"
+    if ended.old is LifeState.STOPPING:
+        status = exit_status(ended.status)
+        return f"{status} while stopping, after {seconds(ended.lasted)}"
+    return _unexpected(ended)
 
 
-def _unasked(change: StateChanged) -> str:
-    """Everything that is known about an end that nobody asked for."""
-    assert change.status is not None
+def _unexpected(ended: Ended) -> str:
+    """Everything that is known about an end that was not requested."""
     cause = ""
-    if change.out_of_memory:
-        seen = f", {megabytes(change.memory)} when last seen" if change.memory else ""
+    if ended.out_of_memory:
+        seen = f", {megabytes(ended.memory)} when last seen" if ended.memory else ""
         cause = f" (out of memory{seen})"
-    elif change.status.signal == Signals.SIGKILL:
+    elif ended.status.signal == Signals.SIGKILL:
         # Nothing in a process sends itself SIGKILL.
         cause = " from outside"
-    facts = [f"{change.status}{cause} after {seconds(change.after)}"]
-    if not change.ready:
-        facts.append("before it was ready")
-    if change.reason:
-        facts.append(f"having said: {change.reason}")
-    if change.restarts:
-        times = "once" if change.restarts == 1 else f"{change.restarts} times"
-        facts.append(f"restarted {times} so far")
-    return ", ".join(facts)
+    parts = [f"{exit_status(ended.status)}{cause} after {seconds(ended.after)}"]
+    if ended.old is LifeState.STARTING and not ended.oneshot:
+        parts.append("before it was ready")
+    if ended.reported:
+        parts.append(f"having said: {ended.reported}")
+    if ended.restarts:
+        times = "once" if ended.restarts == 1 else f"{ended.restarts} times"
+        parts.append(f"restarted {times} so far")
+    return ", ".join(parts)
+
+
+def _lost(lost: Lost, processes: Processes) -> str:
+    """Who SIGKILL did not end, by name and pid."""
+    left = processes.members(lost.ref)
+    named = f": {_listed(left)}" if left else f" (pid {processes.pid(lost.ref)})"
+    after = f"survived SIGKILL for {lost.after:g} s"
+    return f"{lost.ref.name} {after}{named}; no longer waiting for it"

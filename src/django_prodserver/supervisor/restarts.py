@@ -1,11 +1,18 @@
-"""Whether an instance is started anew after it has ended unasked, and when."""
+"""Whether an instance that exited on its own is restarted, and when."""
 
 from __future__ import annotations
 
 from collections import deque
 from typing import Optional
 
-from .model import JITTER, SHORTEST_CYCLE, Restart, Spec
+from .spec import RestartPolicy, Spec
+
+# What recycles itself is restarted at once, but this is the shortest time from start to start, in
+# seconds: software that finds nothing to do would keep a processor busy with its starts.
+SHORTEST_CYCLE = 0.125
+# A pause is shorter by at most this part of it, by chance: what failed together is not to come back
+# together.
+JITTER = 0.25
 
 
 class Restarts:
@@ -15,24 +22,24 @@ class Restarts:
         self._spec = spec
         # The starts that count against the limit, of the last interval.
         self._starts: deque[float] = deque()
-        # Restarts in a row that did not lead to a stable run.
+        # Consecutive restarts that did not lead to a stable run.
         self._failures = 0
 
     def started(self, now: float) -> None:
-        """It is started for the first time."""
+        """It is started for the first time, or on request."""
         self._starts.append(now)
 
     def wanted(self, failed: bool) -> bool:
-        """Whether the policy wants it to be started anew."""
+        """Whether the policy wants a restart."""
         policy = self._spec.restart
-        return policy is Restart.ALWAYS or (policy is Restart.ON_FAILURE and failed)
+        return policy is RestartPolicy.ALWAYS or (policy is RestartPolicy.ON_FAILURE and failed)
 
     def after_recycling(self, now: float, started: float) -> float:
-        """When to start it anew: at once, and without counting against the limit."""
+        """When to restart: at once, and without counting against the limit."""
         return max(now, started + SHORTEST_CYCLE)
 
     def after_failure(self, now: float, ready_for: float, jitter: float) -> Optional[float]:
-        """When to start it anew, after a pause; None where that would be one start too many.
+        """When to restart, after a pause; None where that would be one start too many.
 
         The pause is twice as long each time, and the first one again after a stable run; `jitter`,
         from 0 to 1, makes it a little shorter.

@@ -2,41 +2,48 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from signal import Signals
-from typing import Optional, Protocol
+from typing import Optional, Protocol, Union
 
-from .model import Happening, Probe
+from .commands import ProbeKind
+from .events import Event, Spawned, SpawnFailed
+from .spec import Ref
 
 
 class System(Protocol):
-    """What the pump needs of the world; `posix.system` is the real one, tests bring their own."""
+    """What the pump needs of the world; `posix.system` is the real one, tests bring their own.
+
+    A life that is not known, or is gone, is addressed in vain: that is never an error.
+    """
 
     def now(self) -> float:
         """Seconds on a clock that never jumps."""
 
-    def spawn(self, name: str) -> int:
-        """Start the instance and return the pid of its leader; OSError says why not."""
+    def spawn(self, ref: Ref) -> Union[Spawned, SpawnFailed]:
+        """Start a life."""
 
-    def kill(self, pid: int, signal: Signals, group: bool) -> None:
-        """Send a signal to a leader or to its process group; whoever is gone is no error."""
+    def kill(self, ref: Ref, signal: Signals, group: bool) -> None:
+        """Send a signal to the leader of a life, or to its process group."""
 
-    def start_probe(self, pid: int, probe: Probe) -> None:
-        """Begin to probe an instance; `wait` brings the `Probed`, if the instance lives so long."""
+    def start_probe(self, ref: Ref, kind: ProbeKind) -> None:
+        """Begin to probe a life; `wait` brings the `Probed`, if the life exists for that long."""
 
-    def cancel_probe(self, pid: int) -> None:
-        """End the probe that is under way, if any; nothing more is heard of it."""
+    def cancel_probe(self, ref: Ref) -> None:
+        """End the running probe, if any; no `Probed` of it follows."""
 
-    def measure(self, pid: int) -> None:
-        """Add up the memory of an instance's process tree; `wait` brings the `Measured`."""
+    def measure(self, ref: Ref) -> None:
+        """Add up the memory of a life's process tree; `wait` brings the `Measured`."""
 
-    def say(self, text: str) -> None:
-        """Put a line of the supervisor's own into the log; never blocks."""
-
-    def tell(self, message: str) -> None:
-        """Send a notification to whoever supervises the supervisor, if anybody; never blocks.
-
-        The message is one of sd_notify(3): lines of `VARIABLE=value`.
-        """
-
-    def wait(self, timeout: Optional[float]) -> list[Happening]:
+    def wait(self, timeout: Optional[float]) -> list[Event]:
         """Sleep until something happens, at most `timeout` seconds; None means for ever."""
+
+
+class Processes(Protocol):
+    """What is known of the processes behind a life, for those who tell people about it."""
+
+    def pid(self, ref: Ref) -> Optional[int]:
+        """The pid of its leader, also after that has exited; None where there is none."""
+
+    def members(self, ref: Ref) -> Sequence[tuple[str, int]]:
+        """The names and pids of the processes that its process group consists of now."""

@@ -18,7 +18,7 @@ from django_prodserver import __version__, completion
 from django_prodserver.backends.application import describe
 from django_prodserver.exports import procfile
 from django_prodserver.launch.resolve import Process, addresses_in_use, resolve
-from django_prodserver.posix.interpreter import begin_anew
+from django_prodserver.posix.interpreter import restart_program
 from django_prodserver.posix.signals import die_as_others_do
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.findings import ConfigurationError
@@ -220,7 +220,7 @@ class Command(BaseCommand):
             configuration = configuration.overridden({name: 1})
         (process,) = self._resolve(configuration, [name], extra)
         if process.read_already(before):
-            begin_anew()
+            restart_program()
         backend = process.new_backend(instance if supervised else None)
         connections.close_all()
         die_as_others_do()

@@ -1,0 +1,154 @@
+"""Descendants: what is left of all processes at the end is killed here, and looked for first."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Optional
+
+from django_prodserver.supervisor.life import LOSE_AFTER
+
+from . import kernel
+from .child import reap_all
+from .signals import SignalPipe
+
+if TYPE_CHECKING:
+    import psutil
+
+# How often to look, in seconds, whether a process has ended whose exit no signal tells of, because
+# its parent is another one that cannot be killed.
+LOOK_EVERY = 0.1
+
+
+class Descendants:
+    """Whatever descends from this process, except for the children that it has now, and theirs.
+
+    Such a child may be what an entry script pipes its output into before it becomes the supervisor.
+    """
+
+    def __init__(self) -> None:
+        self._spared = {one.pid for one in _find() or () if _parent(one) == os.getpid()}
+        # By their pids the names of those that were killed, and of those that SIGKILL did not end.
+        self.killed: dict[int, str] = {}
+        self.survivors: dict[int, str] = {}
+
+    def kill(
+        self, signals: SignalPipe, expected: Collection[int], killed: Mapping[int, float]
+    ) -> bool:
+        """SIGKILL and reap them all; False if they cannot be found.
+
+        Each has LOSE_AFTER seconds to end: from now, or from when its process group was `killed`
+        before. That SIGKILL does not end such a group is known already, and not recorded; nor is
+        what was killed in the groups that are `expected` to be there.
+        """
+        now = time.monotonic()
+        known = {*expected, *killed}
+        # One look at all of them in each round: parents that die leave their children to us.
+        found = self._find()
+        while found:
+            for process in found:
+                self._kill(process, known)
+            ends = {one: killed.get(_group(one.pid), now) + LOSE_AFTER for one in found}
+            waited_for = [process for process in found if ends[process] > time.monotonic()]
+            if not waited_for:
+                break
+            ours = [one.pid for one in waited_for if _parent(one) == os.getpid()]
+            if ours:
+                reap_all(ours, signals, min(ends[process] for process in waited_for))
+            else:
+                signals.wait(LOOK_EVERY)
+            found = self._find()
+        survivors = [process for process in found or () if _group(process.pid) not in killed]
+        self.survivors = {process.pid: _name(process) for process in survivors}
+        return found is not None
+
+    def _find(self) -> Optional[list[psutil.Process]]:
+        found = _find()
+        if not found:
+            return found
+        parents = {process.pid: _parent(process) for process in found}
+        return [
+            process
+            for process in found
+            if not self._is_spared(process.pid, parents)
+            # A zombie is for its own parent to reap.
+            and (parents[process.pid] == os.getpid() or not _is_zombie(process))
+        ]
+
+    def _is_spared(self, pid: Optional[int], parents: dict[int, Optional[int]]) -> bool:
+        while pid is not None and pid not in self._spared:
+            pid = parents.get(pid)
+        return pid is not None
+
+    def _kill(self, process: psutil.Process, known: Collection[int]) -> None:
+        import psutil
+
+        # One that was killed before it had a group of its own is known by its pid.
+        if process.pid not in known and _group(process.pid) not in known:
+            self.killed.setdefault(process.pid, _name(process))
+        # AccessDenied: it runs as another user by now. It may end all the same.
+        with suppress(psutil.Error, OSError):
+            process.kill()
+
+
+def has_children() -> bool:
+    """Whether this process has any children, not reaped ones among them."""
+    try:
+        if hasattr(os, "waitid"):
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _find() -> Optional[list[psutil.Process]]:
+    """All descendants of this process; None where they exist and cannot be looked up."""
+    if not has_children():
+        return []
+    if not kernel.shows_our_processes():
+        return None
+    try:
+        import psutil  # Seldom needed, and 10 ms of every start if imported before.
+    except (ImportError, OSError):
+        return None  # No file descriptor is left to read it with.
+    try:
+        return psutil.Process().children(recursive=True)
+    except (psutil.Error, OSError):
+        return None
+
+
+def _parent(process: psutil.Process) -> Optional[int]:
+    import psutil
+
+    try:
+        return int(process.ppid())
+    except (psutil.Error, OSError):
+        return None
+
+
+def _group(pid: int) -> int:
+    """Its process group; 0, which none has, where it has ended meanwhile."""
+    try:
+        return os.getpgid(pid)
+    except OSError:
+        return 0
+
+
+def _is_zombie(process: psutil.Process) -> bool:
+    import psutil
+
+    try:
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    except (psutil.Error, OSError):
+        return True  # It has ended meanwhile.
+
+
+def _name(process: psutil.Process) -> str:
+    import psutil
+
+    try:
+        return str(process.name())
+    except (psutil.Error, OSError):
+        return "?"

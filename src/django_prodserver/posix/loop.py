@@ -1,0 +1,75 @@
+"""The loop: one poll for everything, and the signals that end its sleep.
+
+No threads and no asyncio: a fork copies one thread and every lock, and a child that leaves an event
+loop by SystemExit takes the parent's with it. poll and not epoll: an epoll object is shared with
+forked children, which would silence the parent by closing a descriptor.
+"""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections.abc import Iterable
+from signal import Signals
+from typing import Callable, Optional
+
+from django_prodserver.supervisor.events import Event, Signalled
+
+from .signals import SignalPipe
+
+
+class Loop:
+    """What is registered with its `selector` has a callback as its data.
+
+    `child_exited` is called when a child may have exited, and `before_sleep` before each poll.
+    """
+
+    def __init__(
+        self,
+        handled: Iterable[Signals],
+        child_exited: Callable[[], None],
+        before_sleep: Callable[[], None],
+    ) -> None:
+        self.selector = selectors.PollSelector()
+        self.signals = SignalPipe(handled)
+        self._child_exited = child_exited
+        self._before_sleep = before_sleep
+        self._events: list[Event] = []
+        self.selector.register(self.signals, selectors.EVENT_READ, self._take_signals)
+
+    def emit(self, event: Event) -> None:
+        """Let `wait` return this event."""
+        self._events.append(event)
+
+    def wait(self, timeout: Optional[float]) -> list[Event]:
+        """Sleep until there are events, at most `timeout` seconds; None means for ever.
+
+        Polls at least once: otherwise deadlines that are always due would keep signals waiting.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        while True:
+            self._before_sleep()
+            for key, _ in self.selector.select(self._left(end)):
+                key.data()
+            if self._events or (end is not None and end <= time.monotonic()):
+                break
+        self._before_sleep()
+        events, self._events = self._events, []
+        return events
+
+    def close(self) -> None:
+        self.selector.close()
+        self.signals.close()
+
+    def _left(self, end: Optional[float]) -> Optional[float]:
+        if self._events:
+            return 0.0
+        return None if end is None else max(0.0, end - time.monotonic())
+
+    def _take_signals(self) -> None:
+        signals = self.signals.drain()
+        for signal in signals:
+            if signal is not Signals.SIGCHLD:
+                self.emit(Signalled(signal))
+        if Signals.SIGCHLD in signals:
+            self._child_exited()

@@ -1,0 +1,56 @@
+"""One probe: from `start` until `finish` says how it ended, or until it is closed."""
+
+from __future__ import annotations
+
+import selectors
+from typing import Callable, Optional
+
+
+class Probe:
+    """Base class; each kind says how it begins, and what it has open."""
+
+    def __init__(self, selector: selectors.PollSelector) -> None:
+        self._selector = selector
+        self._finished: Optional[Callable[[str], None]] = None
+        self._watched: Optional[int] = None
+
+    def start(self, finished: Callable[[str], None]) -> None:
+        """Begin; `finished` takes the failure, and may be called at once."""
+        self._finished = finished
+        self._begin()
+
+    def finish(self, failure: str = "") -> None:
+        finished = self._finished
+        self.close()
+        if finished is not None:
+            finished(failure)
+
+    def close(self) -> None:
+        """End it; nothing is reported any more."""
+        self._finished = None
+        self._unwatch()
+        self.release()
+
+    def release(self) -> None:
+        """Close what is open."""
+        raise NotImplementedError
+
+    def _begin(self) -> None:
+        raise NotImplementedError
+
+    def _watch(self, fd: int, event: int, callback: Callable[[], None]) -> None:
+        self._unwatch()
+
+        def call() -> None:
+            # Events of one round of the poll come one after the other: it may be closed by now,
+            # and its descriptor be another's.
+            if self._finished is not None:
+                callback()
+
+        self._selector.register(fd, event, call)
+        self._watched = fd
+
+    def _unwatch(self) -> None:
+        if self._watched is not None:
+            self._selector.unregister(self._watched)
+            self._watched = None

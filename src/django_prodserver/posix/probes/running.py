@@ -1,0 +1,94 @@
+"""The probes that are running, at most one for each life."""
+
+from __future__ import annotations
+
+import selectors
+from collections.abc import Callable
+from typing import Optional
+
+from django_prodserver.posix import groups
+from django_prodserver.posix.text import one_line
+from django_prodserver.supervisor.events import ExitStatus
+from django_prodserver.supervisor.spec import Ref
+
+from .command import CommandProbe, Execute
+from .http import HttpProbe
+from .probe import Probe
+from .targets import CommandTarget, HttpTarget, Target
+from .tcp import TcpProbe
+
+# Of a failure, in characters; it becomes part of a line of the log.
+LONGEST = 200
+
+
+class RunningProbes:
+    """Starts probes and cancels them; each result goes to `report`, with the life it is about."""
+
+    def __init__(
+        self,
+        selector: selectors.PollSelector,
+        execute: Execute,
+        report: Callable[[Ref, str], None],
+    ) -> None:
+        self._selector = selector
+        self._execute = execute
+        self._report = report
+        self._running: dict[Ref, Probe] = {}
+        # By their pids the commands that are not reaped; None where the probe was cancelled.
+        self.commands: dict[int, Optional[CommandProbe]] = {}
+        # The process groups of commands that have been killed, until they are known to be empty.
+        self.killed: set[int] = set()
+
+    def start(self, ref: Ref, target: Target) -> None:
+        """Begin a probe, and cancel the one that may be running for this life."""
+        self.cancel(ref)
+        probe = self._running[ref] = self._create(target)
+
+        def finished(failure: str) -> None:
+            del self._running[ref]
+            self._report(ref, one_line(failure, LONGEST))
+
+        probe.start(finished)
+        if isinstance(probe, CommandProbe) and probe.pid:
+            self.commands[probe.pid] = probe
+
+    def cancel(self, ref: Ref) -> None:
+        """End the probe of this life, if one is running; nothing is reported of it."""
+        probe = self._running.pop(ref, None)
+        if probe is None:
+            return
+        probe.close()
+        if isinstance(probe, CommandProbe):
+            self.commands[probe.pid] = None
+
+    def reaped(self, pid: int, status: ExitStatus) -> bool:
+        """Take note of the exit of a process; False if it was not one of these commands."""
+        if pid not in self.commands:
+            return False
+        command = self.commands.pop(pid)
+        if command is not None:
+            command.ended(status)
+        self.killed.add(pid)
+        return True
+
+    def sweep(self) -> None:
+        """Forget the groups that are empty; to be called when a process was reaped."""
+        self.killed -= {pid for pid in self.killed if groups.is_empty(pid)}
+
+    def release(self) -> None:
+        """In a forked child: close what belongs to the supervisor."""
+        for probe in self._running.values():
+            probe.release()
+
+    def close(self) -> None:
+        """Cancel all; what is `killed` by that is still to be reaped."""
+        for ref in list(self._running):
+            self.cancel(ref)
+        self.killed.update(self.commands)
+
+    def _create(self, target: Target) -> Probe:
+        if isinstance(target, CommandTarget):
+            return CommandProbe(self._selector, self._execute, target)
+        if isinstance(target, HttpTarget):
+            return HttpProbe(self._selector, target)
+        return TcpProbe(self._selector, target.name, target.addresses)

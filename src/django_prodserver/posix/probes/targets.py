@@ -1,0 +1,43 @@
+"""Targets: what is to be probed, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Union
+
+from django_prodserver.posix.address import SocketAddress
+from django_prodserver.supervisor.values import Value
+
+
+class TcpTarget(Value):
+    """Healthy once a connection to one of the addresses succeeds; they are tried in order."""
+
+    # As the user wrote it: `localhost:8000`, or the path of a Unix socket.
+    name: str
+    addresses: Sequence[SocketAddress]
+
+
+class HttpTarget(Value):
+    """Healthy if a GET is answered with a status from 200 to 399; the body is not read."""
+
+    # As in TcpTarget.
+    name: str
+    addresses: Sequence[SocketAddress]
+    # For people: `http://localhost:8000/health?full=1`.
+    url: str
+    # `/health?full=1`
+    path: str
+    # The Host header: Django answers 400 to one that is not in its ALLOWED_HOSTS.
+    host: str
+
+
+class CommandTarget(Value):
+    """Healthy if the command exits with status 0."""
+
+    argv: Sequence[str]
+    # Added to the supervisor's own environment.
+    environ: Mapping[str, str] = MappingProxyType({})
+
+
+Target = Union[TcpTarget, HttpTarget, CommandTarget]

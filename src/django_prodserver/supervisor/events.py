@@ -1,0 +1,128 @@
+"""Events: what the operating system and operators tell the supervisor."""
+
+from __future__ import annotations
+
+import enum
+from signal import Signals
+from typing import Optional, Union
+
+from .spec import Goal, Ref
+from .values import Value
+
+
+class ExitStatus(Value):
+    """How a process ended: by a status of its own, or by a signal. Exactly one is not None."""
+
+    code: Optional[int] = None
+    signal: Optional[int] = None
+
+    @property
+    def shell(self) -> int:
+        """One number for both, as shells have it: the status, or 128 + the signal's number."""
+        if self.signal is not None:
+            return 128 + self.signal
+        assert self.code is not None
+        return self.code
+
+
+class Spawned(Value):
+    """The life exists: its leader is a process."""
+
+    ref: Ref
+
+
+class SpawnFailed(Value):
+    """The operating system refused; `error` is its own text."""
+
+    ref: Ref
+    error: str
+
+
+class Exited(Value):
+    """The leader of a life ended and is reaped; all that it wrote has been read."""
+
+    ref: Ref
+    status: ExitStatus
+    # The kernel killed a process of this control group for want of memory since the last exit.
+    out_of_memory: bool = False
+    # A random number from 0 to 1, in case the instance is restarted after a pause.
+    jitter: float = 0.0
+
+
+class GroupGone(Value):
+    """The process group of a leader that exited is empty."""
+
+    ref: Ref
+
+
+class WatchdogMessage(enum.Enum):
+    """What a life may report about its own health."""
+
+    PING = "1"
+    TRIGGER = "trigger"
+
+
+class Notified(Value):
+    """A life sent a message of the sd_notify protocol (sd_notify(3))."""
+
+    ref: Ref
+    ready: bool = False
+    status: Optional[str] = None
+    stopping: bool = False
+    # Seconds from now, until which a timeout is not to expire.
+    extend_timeout: Optional[float] = None
+    watchdog: Optional[WatchdogMessage] = None
+    # The system's text for the ERRNO in the message.
+    error: str = ""
+
+
+class Probed(Value):
+    """A probe ended; `failure` says why it failed, and is empty on success."""
+
+    ref: Ref
+    failure: str = ""
+
+
+class Measured(Value):
+    """The memory of a life's whole process tree, in bytes."""
+
+    ref: Ref
+    memory: int
+
+
+class Signalled(Value):
+    """A signal reached the supervisor."""
+
+    signal: Signals
+
+
+class OutputGone(Value):
+    """The reader of the supervisor's stdout is gone (EPIPE)."""
+
+
+# ---- requests of operators: they come from outside, too ----
+
+
+class GoalRequest(Value):
+    """Start or stop an instance, or all instances of a process."""
+
+    name: str
+    goal: Goal
+
+
+class RestartRequest(Value):
+    """Replace an instance, or all instances of a process one by one."""
+
+    name: str
+
+
+class ScaleRequest(Value):
+    """Let so many instances of a process be up."""
+
+    process: str
+    count: int
+
+
+Request = Union[GoalRequest, RestartRequest, ScaleRequest]
+LifeEvent = Union[Spawned, SpawnFailed, Exited, GroupGone, Notified, Probed, Measured]
+Event = Union[LifeEvent, Signalled, OutputGone, Request]

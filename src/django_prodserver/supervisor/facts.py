@@ -1,0 +1,325 @@
+"""Facts: what the supervisor tells whoever observes it. `report` puts them into sentences."""
+
+from __future__ import annotations
+
+import enum
+from signal import Signals
+from typing import Callable, Optional, Union
+
+from .commands import Command
+from .events import ExitStatus
+from .spec import Ref
+from .values import Value
+
+
+class State(enum.Enum):
+    """What users see of an instance, in supervisord's words. Derived: nothing is decided by it."""
+
+    STOPPED = "not started yet, or stopped on request"
+    WAITING = "starts once what it comes after is ready or finished"
+    STARTING = "started, not ready; a oneshot until it ends"
+    RUNNING = "ready"
+    STOPPING = "sent its stop signal"
+    KILLING = "sent SIGKILL"
+    EXITED = "ended; the rest of its process group is being cleaned up, or it stays ended"
+    BACKOFF = "ended; restarts after a pause"
+    FATAL = "failed, and is not restarted"
+
+
+class LifeState(enum.Enum):
+    """The state of one operating-system process, with its process group."""
+
+    SPAWNING = "asked of the operating system"
+    STARTING = "started, not ready; a oneshot until it ends"
+    RUNNING = "ready"
+    STOPPING = "sent its stop signal"
+    KILLING = "sent SIGKILL"
+    SWEEPING = "its leader exited; others of its process group may still run"
+    GONE = "its process group is empty"
+    LOST = "SIGKILL did not take in time: no longer waited for"
+
+
+class Phase(enum.Enum):
+    """How far the group of all instances has come."""
+
+    STARTING = "not everything has been ready yet"
+    RUNNING = "everything has been ready, or finished"
+    FAILING = "everything is being stopped because something failed"
+    STOPPING = "everything is being stopped on request"
+    KILLING = "everything is being killed: it was asked to stop twice"
+    OVER = "nothing is left to wait for"
+
+
+# ---- why a life has to stop, although its goal is up ----
+
+
+class NotReady(Value):
+    """It was not ready in time; `within` counts from its start, extensions included."""
+
+    within: float
+
+
+class NoAnswer(Value):
+    """A probe was not answered in time."""
+
+    within: float
+
+
+# Why a probe failed: the words of the edge, or that it took too long.
+ProbeFailure = Union[str, NoAnswer]
+
+
+class ChecksFailed(Value):
+    """So many consecutive health checks failed, the last one for this reason."""
+
+    failure: ProbeFailure
+    retries: int
+
+
+class WatchdogSilent(Value):
+    """It did not send WATCHDOG=1 for so long."""
+
+    within: float
+
+
+class WatchdogTriggered(Value):
+    """It sent WATCHDOG=trigger."""
+
+
+class TooMuchMemory(Value):
+    """Its process tree uses more than its limit; both in bytes."""
+
+    used: int
+    limit: int
+
+
+Fault = Union[NotReady, ChecksFailed, WatchdogSilent, WatchdogTriggered, TooMuchMemory]
+
+
+# ---- what follows ----
+
+
+class StopEverything(Value):
+    """It is not restarted, so everything stops."""
+
+
+class Restart(Value):
+    """It is restarted, after so many seconds."""
+
+    pause: float
+
+
+Consequence = Union[StopEverything, Restart]
+
+
+class SignalEffect(enum.Enum):
+    """What a signal to the supervisor does."""
+
+    STOP = "stopping everything"
+    KILL = "killing everything"
+    FORWARD = "passed on"
+    NOTHING = "ignored"
+
+
+# ---- about one life ----
+
+
+class Ready(Value):
+    """It can do its work, so many seconds after its start."""
+
+    ref: Ref
+    after: float
+
+
+class Stopping(Value):
+    """It was sent its stop signal; because of a fault, or on request."""
+
+    ref: Ref
+    fault: Optional[Fault] = None
+
+
+class Escalated(Value):
+    """The stop signal was not enough: another one is sent, before SIGKILL."""
+
+    ref: Ref
+    signal: Signals
+
+
+class Killing(Value):
+    """It was sent SIGKILL with its group; `overran` is the stop timeout, if it exceeded that."""
+
+    ref: Ref
+    overran: Optional[float] = None
+
+
+class Ended(Value):
+    """Its leader exited."""
+
+    ref: Ref
+    # Its state when it did.
+    old: LifeState
+    status: ExitStatus
+    # Seconds since its start, and since it came into that state.
+    after: float = 0.0
+    lasted: float = 0.0
+    # Requested, or a oneshot that succeeded.
+    expected: bool = False
+    oneshot: bool = False
+    out_of_memory: bool = False
+    # Its memory when last measured, in bytes.
+    memory: Optional[int] = None
+    # What it reported about its end: the text of an ERRNO, or STOPPING=1.
+    reported: str = ""
+    # How often the instance was restarted before.
+    restarts: int = 0
+    consequence: Optional[Consequence] = None
+
+    @property
+    def finished(self) -> bool:
+        """It was a oneshot that succeeded."""
+        return self.oneshot and self.expected and self.old is LifeState.STARTING
+
+
+class Lost(Value):
+    """SIGKILL did not take in time: the life is given up, and processes of it may still run."""
+
+    ref: Ref
+    after: float
+    consequence: Optional[Consequence] = None
+
+
+class CheckFailed(Value):
+    """A health check failed, and not yet often enough for the instance to be unhealthy."""
+
+    ref: Ref
+    failure: ProbeFailure
+    failures: int
+    retries: int
+
+
+class StatusReported(Value):
+    """A life described its own status."""
+
+    ref: Ref
+    status: str
+
+
+# ---- about one instance ----
+
+
+class StateChanged(Value):
+    """What users see of an instance changed."""
+
+    name: str
+    old: State
+    new: State
+
+
+class StartRefused(Value):
+    """The operating system refused to start it."""
+
+    name: str
+    error: str
+    consequence: Optional[Consequence] = None
+
+
+class StartLimitReached(Value):
+    """It was started too often in the interval."""
+
+    name: str
+    starts: int
+    interval: float
+    consequence: Optional[Consequence] = None
+
+
+class Updated(Value):
+    """A rolling update of it ended: a new life is ready, or the old one stays."""
+
+    name: str
+    replaced: bool
+
+
+# ---- about the group ----
+
+
+class AllReady(Value):
+    """Every instance is ready or finished, for the first time."""
+
+    count: int
+    after: float
+
+
+class AllFinished(Value):
+    """Every instance was a oneshot, and succeeded."""
+
+    count: int
+    after: float
+
+
+class StillRunning(Value):
+    """A stop takes time: what still runs, and the seconds until all of it is sent SIGKILL."""
+
+    names: tuple[str, ...]
+    left: float
+
+
+class WaitingToFinish(Value):
+    """Everything stops because something failed; these oneshots have so long to finish."""
+
+    names: tuple[str, ...]
+    left: float
+
+
+class SignalReceived(Value):
+    """A signal reached the supervisor."""
+
+    signal: Signals
+    effect: SignalEffect
+
+
+class StoppingAll(Value):
+    """From now on everything is being stopped."""
+
+
+class Alive(Value):
+    """The supervisor is alive: for whoever watches over it."""
+
+
+class AllStopped(Value):
+    """Nothing is left to wait for: the supervisor ends with this exit status."""
+
+    status: int
+    # Seconds since the first reason to stop.
+    after: float
+
+
+class Refusal(enum.Enum):
+    """Why a request cannot be granted."""
+
+    NO_SUCH_NAME = "no instance has that name"
+    STOPPING = "everything is being stopped"
+
+
+class RequestRefused(Value):
+    """A request of an operator was not granted, and changed nothing."""
+
+    name: str
+    why: Refusal
+
+
+LifeFact = Union[Ready, Stopping, Escalated, Killing, Ended, Lost, CheckFailed, StatusReported]
+InstanceFact = Union[StateChanged, StartRefused, StartLimitReached, Updated]
+GroupFact = Union[
+    AllReady,
+    AllFinished,
+    StillRunning,
+    WaitingToFinish,
+    SignalReceived,
+    StoppingAll,
+    Alive,
+    AllStopped,
+    RequestRefused,
+]
+Fact = Union[LifeFact, InstanceFact, GroupFact]
+Output = Union[Command, Fact]
+Observer = Callable[[Fact], None]

@@ -1,0 +1,182 @@
+"""Health: whether one life does its work. It becomes ready, answers checks, and has limits.
+
+Each input returns what is to be done, and what is concluded: READY, a fault, or nothing.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Optional, Union
+
+from .commands import CancelProbe, Measure, ProbeKind, StartProbe
+from .deadlines import Deadline
+from .events import Notified, WatchdogMessage
+from .facts import (
+    CheckFailed,
+    ChecksFailed,
+    Fault,
+    NoAnswer,
+    NotReady,
+    Output,
+    ProbeFailure,
+    TooMuchMemory,
+    WatchdogSilent,
+    WatchdogTriggered,
+)
+from .spec import Ref, Spec
+
+# In seconds: between two measurements of memory, between two tries to connect, and of one such try.
+MEASURE_EVERY = 10.0
+CONNECT_EVERY = 0.125
+CONNECT_TIMEOUT = 1.0
+
+
+class Conclusion(enum.Enum):
+    """What is concluded where there is no fault."""
+
+    NOTHING = "goes on as it is"
+    READY = "can do its work"
+
+
+Answer = tuple[list[Output], Union[Conclusion, Fault]]
+UNCHANGED: Answer = ([], Conclusion.NOTHING)
+
+
+class Health:
+    """The health of one life, which owns the table of deadlines and its state.
+
+    Before it is ready it may be probed for its readiness, thereafter by its health check.
+    """
+
+    def __init__(self, ref: Ref, spec: Spec, now: float, deadlines: dict[Deadline, float]) -> None:
+        self.ready_at: Optional[float] = None
+        # Consecutive checks that failed, and why the last one did.
+        self.failures = 0
+        self.last_failure: Optional[ProbeFailure] = None
+        # In bytes, when last measured.
+        self.memory: Optional[int] = None
+        self._ref = ref
+        self._spec = spec
+        self._started = now
+        self._deadlines = deadlines
+        self._ready_within = spec.ready_timeout
+        self._check_succeeded = False
+
+    # ---- inputs ----
+
+    def started(self, now: float) -> Answer:
+        """Its process exists. It is ready at once where nothing else will tell."""
+        if self._spec.max_memory is not None:
+            self._deadlines[Deadline.MEASURE] = now + MEASURE_EVERY
+        if self._spec.oneshot:
+            return UNCHANGED
+        if not (self._spec.notifies or self._spec.connects):
+            return [], Conclusion.READY
+        self._deadlines[Deadline.READY] = now + self._spec.ready_timeout
+        if self._spec.connects:
+            self._deadlines[Deadline.PROBE] = now
+        return UNCHANGED
+
+    def became_ready(self, now: float) -> dict[Deadline, float]:
+        """The deadlines of a life that is ready from now on."""
+        self.ready_at = now
+        deadlines = {}
+        if self._spec.check is not None:
+            deadlines[Deadline.PROBE] = now + self._spec.check.interval
+        if self._spec.watchdog is not None:
+            deadlines[Deadline.WATCHDOG] = now + self._spec.watchdog
+        if Deadline.MEASURE in self._deadlines:
+            deadlines[Deadline.MEASURE] = self._deadlines[Deadline.MEASURE]
+        return deadlines
+
+    def notified(self, now: float, message: Notified) -> Answer:
+        """It reported something. What it says of its watchdog is for `pinged`, after this."""
+        # Only the time to become ready can be extended: a stop has somebody else's patience.
+        if message.extend_timeout is not None and Deadline.READY in self._deadlines:
+            self._extend(now, message.extend_timeout)
+        ready = message.ready and self.ready_at is None and not self._spec.oneshot
+        return [], Conclusion.READY if ready else Conclusion.NOTHING
+
+    def pinged(self, now: float, watchdog: Optional[WatchdogMessage]) -> Answer:
+        if watchdog is WatchdogMessage.TRIGGER and self.ready_at is not None:
+            return [], WatchdogTriggered()
+        if watchdog is WatchdogMessage.PING and Deadline.WATCHDOG in self._deadlines:
+            assert self._spec.watchdog is not None
+            self._deadlines[Deadline.WATCHDOG] = now + self._spec.watchdog
+        return UNCHANGED
+
+    def probed(self, now: float, failure: ProbeFailure) -> Answer:
+        """A probe ended; one whose answer is no longer waited for means nothing."""
+        if self._deadlines.pop(Deadline.ANSWER, None) is None:
+            return UNCHANGED
+        return self._answered(now, failure)
+
+    def measured(self, memory: int) -> Answer:
+        self.memory = memory
+        limit = self._spec.max_memory
+        if limit is None or memory <= limit:
+            return UNCHANGED
+        return [], TooMuchMemory(memory, limit)
+
+    def due(self, now: float, deadline: Deadline) -> Answer:
+        """One of its deadlines is over, and has been taken from the table."""
+        if deadline is Deadline.READY:
+            return [], NotReady(self._ready_within)
+        if deadline is Deadline.WATCHDOG:
+            assert self._spec.watchdog is not None
+            return [], WatchdogSilent(self._spec.watchdog)
+        if deadline is Deadline.MEASURE:
+            self._deadlines[Deadline.MEASURE] = now + MEASURE_EVERY
+            return [Measure(self._ref)], Conclusion.NOTHING
+        if deadline is Deadline.PROBE:
+            self._deadlines[Deadline.ANSWER] = now + self._answer_within
+            return [StartProbe(self._ref, self._kind)], Conclusion.NOTHING
+        assert deadline is Deadline.ANSWER
+        outputs, conclusion = self._answered(now, NoAnswer(self._answer_within))
+        return [CancelProbe(self._ref), *outputs], conclusion
+
+    def cancel_probe(self) -> list[Output]:
+        """End the running probe, if any: its answer no longer matters."""
+        if self._deadlines.pop(Deadline.ANSWER, None) is None:
+            return []
+        return [CancelProbe(self._ref)]
+
+    # ---- decisions ----
+
+    @property
+    def _kind(self) -> ProbeKind:
+        return ProbeKind.READY if self.ready_at is None else ProbeKind.HEALTH
+
+    @property
+    def _answer_within(self) -> float:
+        if self.ready_at is None:
+            return CONNECT_TIMEOUT
+        assert self._spec.check is not None
+        return self._spec.check.timeout
+
+    def _answered(self, now: float, failure: ProbeFailure) -> Answer:
+        if self.ready_at is None:
+            if not failure:
+                return [], Conclusion.READY
+            self._deadlines[Deadline.PROBE] = now + CONNECT_EVERY
+            return UNCHANGED
+        check = self._spec.check
+        assert check is not None
+        self._deadlines[Deadline.PROBE] = now + check.interval
+        if not failure:
+            self.failures, self.last_failure, self._check_succeeded = 0, None, True
+            return UNCHANGED
+        if not self._check_succeeded and now - self._started < check.start_period:
+            return UNCHANGED
+        self.failures += 1
+        self.last_failure = failure
+        if self.failures < check.retries:
+            return [
+                CheckFailed(self._ref, failure, self.failures, check.retries)
+            ], Conclusion.NOTHING
+        return [], ChecksFailed(failure, check.retries)
+
+    def _extend(self, now: float, seconds: float) -> None:
+        if now + seconds > self._deadlines[Deadline.READY]:
+            self._deadlines[Deadline.READY] = now + seconds
+            self._ready_within = now + seconds - self._started

@@ -1,0 +1,102 @@
+"""What is known of a group at one moment, as plain values: status and metrics are made of it.
+
+Moments are given as seconds from now: ages count up, deadlines count down.
+"""
+
+from __future__ import annotations
+
+from typing import Optional
+
+from .facts import Ended, Fault, LifeState, Phase, ProbeFailure, State
+from .instance import Instance
+from .life import Life
+from .spec import Goal, Ref
+from .values import Value
+
+
+class HealthSnapshot(Value):
+    """The health of a life; None and 0 where nothing is known yet."""
+
+    ready: bool
+    # Seconds from its start until it was ready.
+    ready_after: Optional[float]
+    failures: int
+    last_failure: Optional[ProbeFailure]
+    fault: Optional[Fault]
+    memory: Optional[int]
+
+
+class LifeSnapshot(Value):
+    ref: Ref
+    state: LifeState
+    # Seconds in this state, and since its start.
+    since: float
+    age: float
+    # What is due, by name, and in how many seconds, in that order.
+    deadlines: tuple[tuple[str, float], ...]
+    health: HealthSnapshot
+
+
+class InstanceSnapshot(Value):
+    name: str
+    process: str
+    oneshot: bool
+    goal: Goal
+    state: State
+    since: float
+    restarts: int
+    replacements: int
+    updating: bool
+    # Seconds until its next life starts, where that is planned.
+    next_start: Optional[float]
+    last_end: Optional[Ended]
+    # The life that counts is the first.
+    lives: tuple[LifeSnapshot, ...]
+
+
+class GroupSnapshot(Value):
+    phase: Phase
+    exit_status: Optional[int]
+    # Seconds since the supervisor was started.
+    age: float
+    instances: tuple[InstanceSnapshot, ...]
+
+
+def instance_snapshot(instance: Instance, now: float) -> InstanceSnapshot:
+    next_start = instance.next_start
+    lives = sorted(instance.lives, key=lambda life: life is not instance.life)
+    return InstanceSnapshot(
+        name=instance.spec.name,
+        process=instance.spec.process,
+        oneshot=instance.spec.oneshot,
+        goal=instance.goal,
+        state=instance.state,
+        since=now - instance.since,
+        restarts=instance.restarts,
+        replacements=instance.replacements,
+        updating=instance.updating,
+        next_start=None if next_start is None else next_start - now,
+        last_end=instance.last_end,
+        lives=tuple(_life(life, now) for life in lives),
+    )
+
+
+def _life(life: Life, now: float) -> LifeSnapshot:
+    health = life.health
+    ready_after = None if health.ready_at is None else health.ready_at - life.started
+    due = sorted(life.deadlines.items(), key=lambda item: item[1])
+    return LifeSnapshot(
+        ref=life.ref,
+        state=life.state,
+        since=now - life.since,
+        age=now - life.started,
+        deadlines=tuple((deadline.name, at - now) for deadline, at in due),
+        health=HealthSnapshot(
+            ready=life.state is LifeState.RUNNING,
+            ready_after=ready_after,
+            failures=health.failures,
+            last_failure=health.last_failure,
+            fault=life.fault,
+            memory=health.memory,
+        ),
+    )

@@ -1,0 +1,195 @@
+"""What SIGKILL does not end is waited for no longer than five seconds, and reported.
+
+A tracer that never waits makes a process so: neither does a signal reach it, nor can it be reaped
+by its parent after SIGKILL (ptrace(2)). The kernel does likewise to a process that waits for a disk
+or a file server, and to one of another user.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from signal import SIGTERM
+from typing import Callable
+
+import pytest
+
+from tests.functional.helpers import FOREVER, Run, Runs, code, shell, skip_unless_it_works
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ptrace(2) is not in POSIX")
+
+UNSHARE = ["unshare", "--pid", "--fork"]
+# PTRACE_SEIZE, <linux/ptrace.h>
+TRACER = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+if libc.ptrace(0x4206, int(sys.argv[1]), None, None):
+    sys.exit(os.strerror(ctypes.get_errno()))
+print("held", flush=True)
+sys.stdin.read()
+"""
+# SIGKILL has five seconds.
+PATIENCE = 5.0
+
+Hold = Callable[[int], None]
+
+
+@contextmanager
+def held(pid: int) -> Iterator[None]:
+    """Make a process unkillable."""
+    command = [sys.executable, "-S", "-c", TRACER, str(pid)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as tracer:
+        assert tracer.stdout is not None
+        if tracer.stdout.readline() != "held\n":
+            pytest.skip(f"ptrace(2) is not permitted here: {tracer.communicate()[1].strip()}")
+        try:
+            yield
+        finally:
+            tracer.communicate()
+
+
+@pytest.fixture
+def hold() -> Iterator[Callable[[int], None]]:
+    """Make a process unkillable until the end of the test."""
+    with ExitStack() as stack:
+        yield lambda pid: stack.enter_context(held(pid))
+
+
+def ended(run: Run, *, within: float) -> int:
+    """Its exit status, on SIGTERM, after `within` seconds: nothing is waited for twice."""
+    begun = time.monotonic()
+    status = run.end(SIGTERM)
+    assert within <= time.monotonic() - begun < within + PATIENCE
+    return status
+
+
+def lines(run: Run, word: str) -> list[str]:
+    return [text for text in run.said("system") if word in text]
+
+
+def test_a_leader_that_sigkill_does_not_end_is_given_up(start: Runs, hold: Hold) -> None:
+    run = start({"web": shell("exec sleep 1000", STOP_TIMEOUT=0.5), "worker": FOREVER})
+    pid = int(run.wait_for("system", r"web\.1 ready .*\(pid (\d+)\)")[1])
+    run.wait_for("system", "all 2 ready")
+    hold(pid)
+
+    assert ended(run, within=0.5 + PATIENCE) == 1
+    assert lines(run, "survived SIGKILL") == [
+        f"web.1 survived SIGKILL for 5 s: sleep (pid {pid}); no longer waiting for it"
+    ]
+    assert run.said("system")[-1].endswith("; exit status 1")
+    assert lines(run, "left behind") == []
+
+
+def test_a_second_signal_does_not_wait_for_ever_either(start: Runs, hold: Hold) -> None:
+    run = start({"web": shell("exec sleep 1000", STOP_TIMEOUT=1000)})
+    pid = int(run.wait_for("system", r"web\.1 ready .*\(pid (\d+)\)")[1])
+    hold(pid)
+    run.signal(SIGTERM)
+    run.wait_for("system", "SIGTERM received; stopping everything")
+
+    assert ended(run, within=PATIENCE) == 1
+    assert len(lines(run, f"SIGKILL for 5 s: sleep (pid {pid})")) == 1
+
+
+def test_a_restart_goes_on_after_what_is_left_of_the_life_before(start: Runs, hold: Hold) -> None:
+    source = """
+        lives = life()
+        print("life", lives)
+        if lives == 1:
+            print("grandchild", beget(forever))
+            held()
+            sys.exit(3)
+        forever()
+    """
+    policy = {"RESTART": "always", "BACKOFF": {"INITIAL": 0}}
+    run = start({"web": code(source, **policy)})
+    grandchild = int(run.wait_for("web.1", r"grandchild (\d+)")[1])
+    hold(grandchild)
+
+    run.release("web.1")
+
+    run.wait_for("system", r"web\.1 exited with status 3 .*; restarting$")
+    lost = run.wait_for("system", r"web\.1 survived SIGKILL for 5 s: (.*)")[1]
+    assert f" (pid {grandchild}); " in lost
+    run.wait_for("web.1", "life 2")
+    # It is not waited for again, and still there at the end.
+    assert run.end(SIGTERM) == 1
+    assert len(lines(run, "SIGKILL")) == 1
+
+
+def test_a_stray_that_sigkill_does_not_end_is_left_behind(start: Runs, hold: Hold) -> None:
+    source = """
+        def daemon():
+            os.setsid()
+            os.execvp("sleep", ["sleep", "1000"])
+
+        print("daemon", beget(daemon))
+        forever()
+    """
+    run = start({"web": code(source)})
+    daemon = int(run.wait_for("web.1", r"daemon (\d+)")[1])
+    hold(daemon)
+
+    assert ended(run, within=PATIENCE) == 1
+    assert run.said("system")[-1] == (
+        f"SIGKILL did not end sleep (pid {daemon}) within 5 s; exit status 1"
+    )
+    assert lines(run, "left behind") == []
+
+
+def test_many_strays_are_killed_at_once(start: Runs) -> None:
+    source = """
+        def daemon():
+            os.setsid()
+            forever()
+
+        for _ in range(200):
+            beget(daemon)
+        print("here")
+        forever()
+    """
+    run = start({"web": code(source)})
+    run.wait_for("web.1", "here")
+
+    assert run.end(SIGTERM) == 0
+    (said,) = lines(run, "left behind")
+    assert said.count("(pid ") == 200
+
+
+def test_strays_that_proc_does_not_show_are_not_looked_for(start: Runs) -> None:
+    """The pids of a mounted /proc are those of another namespace."""
+    skip_unless_it_works(*UNSHARE)
+    source = """
+        def daemon():
+            os.setsid()
+            forever()
+
+        beget(daemon)
+        print("here")
+        forever()
+    """
+    run = start({"web": code(source)}, prefix=UNSHARE)
+    run.wait_for("web.1", "here")
+    run.enter()
+
+    assert run.end(SIGTERM) == 0
+    assert run.said("system")[-1] == (
+        "some processes are left behind: /proc does not show them, so they cannot be killed"
+    )
+
+
+def test_one_that_ends_late_is_not_given_up(start: Runs) -> None:
+    run = start({"web": shell("exec sleep 1000", STOP_TIMEOUT=0.5)})
+    pid = int(run.wait_for("system", r"web\.1 ready .*\(pid (\d+)\)")[1])
+    with held(pid):
+        run.signal(SIGTERM)
+        run.wait_for("system", "killing it and its process group")
+
+    assert run.end() == 1
+    assert lines(run, "survived SIGKILL") == []

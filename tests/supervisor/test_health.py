@@ -1,0 +1,378 @@
+"""The health of one life: each input is answered by READY, by a fault, or by nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import pytest
+
+from django_prodserver.supervisor.commands import CancelProbe, Measure, ProbeKind, StartProbe
+from django_prodserver.supervisor.deadlines import Deadline
+from django_prodserver.supervisor.events import Notified, WatchdogMessage
+from django_prodserver.supervisor.facts import (
+    CheckFailed,
+    ChecksFailed,
+    NoAnswer,
+    NotReady,
+    TooMuchMemory,
+    WatchdogSilent,
+    WatchdogTriggered,
+)
+from django_prodserver.supervisor.health import Answer, Conclusion, Health
+from django_prodserver.supervisor.spec import CheckSchedule, Ref, Spec
+
+MB = 1_000_000
+REF = Ref("web.1", 0, 1)
+CHECK, CONNECT = StartProbe(REF, ProbeKind.HEALTH), StartProbe(REF, ProbeKind.READY)
+CANCEL = CancelProbe(REF)
+
+NOTHING: Answer = ([], Conclusion.NOTHING)
+READY: Answer = ([], Conclusion.READY)
+
+
+class Patient:
+    """The health of a life that was started at 10, with what the life does about it."""
+
+    def __init__(self, **more: Any) -> None:
+        self.deadlines: dict[Deadline, float] = {}
+        self.health = Health(REF, Spec("web.1", **more), 10.0, self.deadlines)
+
+    @property
+    def deadline(self) -> Optional[float]:
+        return min(self.deadlines.values(), default=None)
+
+    def ready(self, now: float) -> Patient:
+        """Let it be ready from now on."""
+        deadlines = self.health.became_ready(now)
+        self.deadlines.clear()
+        self.deadlines.update(deadlines)
+        return self
+
+    def due(self, now: float) -> Answer:
+        """Do the first thing that is due."""
+        deadline = next(one for one in Deadline if self.deadlines.get(one, now + 1) <= now)
+        del self.deadlines[deadline]
+        return self.health.due(now, deadline)
+
+    def says(self, now: float, **what: Any) -> Answer:
+        """What it says of its readiness; and of its watchdog, if that is all."""
+        if "watchdog" in what:
+            return self.health.pinged(now, what["watchdog"])
+        return self.health.notified(now, Notified(REF, **what))
+
+
+def spawned(**more: Any) -> Patient:
+    patient = Patient(**more)
+    patient.health.started(10.0)
+    return patient
+
+
+# ---- becoming ready ----
+
+
+@pytest.mark.parametrize(
+    ("more", "answer", "deadlines"),
+    [
+        ({}, READY, {}),
+        ({"notifies": True}, NOTHING, {Deadline.READY: 70.0}),
+        ({"connects": True}, NOTHING, {Deadline.READY: 70.0, Deadline.PROBE: 10.0}),
+        (
+            {"notifies": True, "connects": True},
+            NOTHING,
+            {Deadline.READY: 70.0, Deadline.PROBE: 10.0},
+        ),
+        ({"notifies": True, "ready_timeout": 5.0}, NOTHING, {Deadline.READY: 15.0}),
+        ({"oneshot": True}, NOTHING, {}),
+        ({"oneshot": True, "notifies": True}, NOTHING, {}),
+        ({"oneshot": True, "connects": True}, NOTHING, {}),
+        ({"max_memory": MB}, READY, {Deadline.MEASURE: 20.0}),
+        ({"oneshot": True, "max_memory": MB}, NOTHING, {Deadline.MEASURE: 20.0}),
+    ],
+    ids=str,
+)
+def test_how_a_life_becomes_ready(
+    more: dict[str, Any], answer: Answer, deadlines: dict[Deadline, float]
+) -> None:
+    patient = Patient(**more)
+
+    assert patient.health.started(10.0) == answer
+    assert patient.deadlines == deadlines
+    assert patient.health.ready_at is None
+
+
+@pytest.mark.parametrize(
+    ("more", "deadlines"),
+    [
+        ({}, {}),
+        ({"check": CheckSchedule(interval=5.0)}, {Deadline.PROBE: 17.0}),
+        ({"watchdog": 30.0}, {Deadline.WATCHDOG: 42.0}),
+        # It goes on as it was.
+        ({"max_memory": MB}, {Deadline.MEASURE: 20.0}),
+        (
+            {"check": CheckSchedule(), "watchdog": 30.0, "max_memory": MB},
+            {Deadline.PROBE: 22.0, Deadline.WATCHDOG: 42.0, Deadline.MEASURE: 20.0},
+        ),
+    ],
+    ids=str,
+)
+def test_what_is_due_once_it_is_ready(
+    more: dict[str, Any], deadlines: dict[Deadline, float]
+) -> None:
+    health = spawned(notifies=True, **more).health
+
+    assert health.became_ready(12.0) == deadlines
+    assert health.ready_at == 12.0
+
+
+def test_what_notifies_is_ready_once_it_says_so() -> None:
+    patient = spawned(notifies=True)
+
+    assert patient.says(11.0, status="loading") == NOTHING
+    assert patient.says(12.0, ready=True) == READY
+
+
+def test_what_connects_may_say_so_too() -> None:
+    assert spawned(connects=True).says(12.0, ready=True) == READY
+
+
+def test_what_is_ready_says_nothing_new_by_saying_so_again() -> None:
+    assert spawned(notifies=True).ready(12.0).says(13.0, ready=True) == NOTHING
+
+
+def test_a_oneshot_cannot_be_ready() -> None:
+    assert spawned(oneshot=True, notifies=True).says(12.0, ready=True) == NOTHING
+
+
+def test_a_connection_is_tried_until_it_succeeds() -> None:
+    patient = spawned(connects=True)
+
+    assert patient.due(10.0) == ([CONNECT], Conclusion.NOTHING)
+    assert patient.deadline == 11.0
+    assert patient.health.probed(10.25, "refused") == NOTHING
+    assert patient.deadline == 10.375
+    assert patient.due(10.375) == ([CONNECT], Conclusion.NOTHING)
+    # No answer at all: the try is ended, and the next one begins a moment later.
+    assert patient.due(11.375) == ([CANCEL], Conclusion.NOTHING)
+    assert patient.due(11.5) == ([CONNECT], Conclusion.NOTHING)
+    assert patient.health.probed(11.5, "") == READY
+    assert patient.deadlines == {Deadline.READY: 70.0}
+
+
+def test_what_is_not_ready_in_time_has_a_fault() -> None:
+    patient = spawned(notifies=True, ready_timeout=60.0)
+
+    assert patient.deadline == 70.0
+    assert patient.due(70.0) == ([], NotReady(60.0))
+
+
+def test_it_may_ask_for_more_time_to_become_ready_and_never_for_less() -> None:
+    patient = spawned(notifies=True, ready_timeout=60.0)
+
+    assert patient.says(20.0, extend_timeout=5.0) == NOTHING
+    assert patient.deadline == 70.0
+    assert patient.says(60.0, extend_timeout=30.0) == NOTHING
+    assert patient.deadline == 90.0
+    # Counted from its start.
+    assert patient.due(90.0) == ([], NotReady(80.0))
+
+
+@pytest.mark.parametrize(
+    "patient", [spawned(notifies=True).ready(12.0), spawned(oneshot=True)], ids=["ready", "oneshot"]
+)
+def test_what_has_no_time_to_become_ready_cannot_extend_it(patient: Patient) -> None:
+    assert patient.says(20.0, extend_timeout=30.0) == NOTHING
+    assert patient.deadlines == {}
+
+
+# ---- checks ----
+
+
+def checked(**more: Any) -> Patient:
+    """Checked each 10 s from 22 on; unhealthy after two failures."""
+    schedule = {"interval": 10.0, "timeout": 3.0, "retries": 2, **more}
+    return spawned(notifies=True, check=CheckSchedule(**schedule)).ready(12.0)
+
+
+def check(patient: Patient, *answers: Optional[str]) -> Answer:
+    """Let one check after another be answered after 1 s, or not at all; returns the last answer."""
+    answer = NOTHING
+    for failure in answers:
+        assert patient.deadline is not None
+        now = patient.deadline
+        assert patient.due(now) == ([CHECK], Conclusion.NOTHING)
+        answer = (
+            patient.due(now + 3.0) if failure is None else patient.health.probed(now + 1, failure)
+        )
+    return answer
+
+
+def failed(failure: Any, failures: int = 1, retries: int = 2) -> CheckFailed:
+    return CheckFailed(REF, failure, failures, retries)
+
+
+def test_the_next_check_begins_an_interval_after_the_last_has_ended() -> None:
+    patient = checked()
+    assert patient.deadlines == {Deadline.PROBE: 22.0}
+
+    assert check(patient, "") == NOTHING
+    assert patient.deadlines == {Deadline.PROBE: 33.0}
+    assert check(patient, None) == ([CANCEL, failed(NoAnswer(3.0))], Conclusion.NOTHING)
+    assert patient.deadlines == {Deadline.PROBE: 46.0}
+
+
+def test_so_many_consecutive_failures_are_a_fault() -> None:
+    patient = checked()
+
+    assert check(patient, "refused") == ([failed("refused")], Conclusion.NOTHING)
+    assert check(patient, "status 500") == ([], ChecksFailed("status 500", 2))
+
+
+def test_no_answer_can_be_the_last_failure() -> None:
+    assert check(checked(), "refused", None) == ([CANCEL], ChecksFailed(NoAnswer(3.0), 2))
+
+
+def test_where_one_failure_is_enough_it_is_a_fault_at_once() -> None:
+    assert check(checked(retries=1), "refused") == ([], ChecksFailed("refused", 1))
+
+
+def test_a_success_between_failures_forgives_them() -> None:
+    assert check(checked(), "refused", "", "refused") == ([failed("refused")], Conclusion.NOTHING)
+
+
+def test_failures_do_not_count_soon_after_the_start() -> None:
+    patient = checked(start_period=30.0)  # from 10 to 40; the answers come at 23, 34 and 45
+
+    assert check(patient, "refused") == NOTHING
+    assert check(patient, "refused") == NOTHING
+    assert check(patient, "refused") == ([failed("refused")], Conclusion.NOTHING)
+
+
+def test_the_start_period_itself_is_over_at_its_end() -> None:
+    patient = checked(start_period=13.0)
+
+    assert check(patient, "refused") == ([failed("refused")], Conclusion.NOTHING)
+
+
+def test_once_it_was_healthy_failures_count_even_soon_after_the_start() -> None:
+    patient = checked(start_period=1000.0)
+
+    assert check(patient, "refused", "", "refused") == ([failed("refused")], Conclusion.NOTHING)
+
+
+def test_an_answer_that_comes_too_late_means_nothing() -> None:
+    patient = checked()
+    check(patient, None)
+
+    assert patient.health.probed(26.0, "refused") == NOTHING
+    assert patient.deadlines == {Deadline.PROBE: 35.0}
+
+
+def test_the_number_of_failed_checks_and_the_last_reason_are_known() -> None:
+    patient = checked(retries=5)
+    check(patient, "refused", None)
+    assert (patient.health.failures, patient.health.last_failure) == (2, NoAnswer(3.0))
+
+    check(patient, "")
+
+    assert (patient.health.failures, patient.health.last_failure) == (0, None)
+
+
+def test_a_running_probe_can_be_cancelled_once() -> None:
+    patient = checked()
+    patient.due(22.0)
+
+    assert patient.health.cancel_probe() == [CANCEL]
+    assert patient.health.cancel_probe() == []
+    assert patient.deadlines == {}
+
+
+def test_where_no_probe_runs_none_is_cancelled() -> None:
+    assert checked().health.cancel_probe() == []
+
+
+# ---- watchdog ----
+
+
+def watched() -> Patient:
+    return spawned(notifies=True, watchdog=30.0).ready(12.0)
+
+
+PING, TRIGGER = WatchdogMessage.PING, WatchdogMessage.TRIGGER
+
+
+def test_silence_is_a_fault() -> None:
+    patient = watched()
+
+    assert patient.deadline == 42.0
+    assert patient.due(42.0) == ([], WatchdogSilent(30.0))
+
+
+def test_each_ping_gives_it_as_long_again() -> None:
+    patient = watched()
+
+    assert patient.says(40.0, watchdog=PING) == NOTHING
+    assert patient.deadlines == {Deadline.WATCHDOG: 70.0}
+
+
+def test_a_message_without_watchdog_is_not_a_ping() -> None:
+    patient = watched()
+
+    assert patient.says(40.0, watchdog=None) == NOTHING
+    assert patient.deadlines == {Deadline.WATCHDOG: 42.0}
+
+
+@pytest.mark.parametrize(
+    "patient",
+    [spawned(notifies=True, watchdog=30.0), spawned(notifies=True)],
+    ids=["watched once it is ready", "never watched"],
+)
+def test_a_ping_that_nothing_waits_for_means_nothing(patient: Patient) -> None:
+    assert patient.says(11.0, watchdog=PING) == NOTHING
+    assert patient.deadlines == {Deadline.READY: 70.0}
+
+
+def test_a_trigger_is_a_fault_with_and_without_a_watchdog() -> None:
+    assert watched().says(20.0, watchdog=TRIGGER) == ([], WatchdogTriggered())
+    assert spawned().ready(10.0).says(20.0, watchdog=TRIGGER) == ([], WatchdogTriggered())
+
+
+@pytest.mark.parametrize(
+    "patient", [spawned(notifies=True), spawned(oneshot=True)], ids=["starting", "oneshot"]
+)
+def test_a_trigger_before_it_is_ready_means_nothing(patient: Patient) -> None:
+    assert patient.says(20.0, watchdog=TRIGGER) == NOTHING
+
+
+# ---- memory ----
+
+
+def test_memory_is_measured_every_ten_seconds_from_the_start() -> None:
+    patient = spawned(notifies=True, max_memory=MB)
+
+    assert patient.deadlines == {Deadline.MEASURE: 20.0, Deadline.READY: 70.0}
+    assert patient.due(20.0) == ([Measure(REF)], Conclusion.NOTHING)
+    patient.ready(25.0)
+    assert patient.deadlines == {Deadline.MEASURE: 30.0}
+    assert patient.due(31.0) == ([Measure(REF)], Conclusion.NOTHING)
+    assert patient.deadlines == {Deadline.MEASURE: 41.0}
+
+
+def test_without_a_limit_memory_is_not_measured() -> None:
+    assert spawned().ready(10.0).deadlines == {}
+
+
+@pytest.mark.parametrize(
+    ("limit", "memory", "conclusion"),
+    [
+        (500 * MB, 500 * MB, Conclusion.NOTHING),  # the limit itself is allowed
+        (500 * MB, 500 * MB + 1, TooMuchMemory(500 * MB + 1, 500 * MB)),
+        (None, 500 * MB, Conclusion.NOTHING),
+    ],
+)
+def test_more_memory_than_the_limit_is_a_fault(
+    limit: Optional[int], memory: int, conclusion: object
+) -> None:
+    patient = spawned(max_memory=limit)
+
+    assert patient.health.measured(memory) == ([], conclusion)
+    assert patient.health.memory == memory

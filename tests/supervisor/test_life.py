@@ -1,0 +1,909 @@
+"""One life: every input in every state, the table of its moves, and what is due when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from signal import SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2
+from typing import Callable, NamedTuple, Optional, Union
+
+import pytest
+
+from django_prodserver.supervisor import life as module
+from django_prodserver.supervisor.commands import CancelProbe, Kill, Measure, ProbeKind, StartProbe
+from django_prodserver.supervisor.deadlines import Deadline
+from django_prodserver.supervisor.events import (
+    Exited,
+    ExitStatus,
+    Measured,
+    Notified,
+    Probed,
+    WatchdogMessage,
+)
+from django_prodserver.supervisor.facts import (
+    CheckFailed,
+    Ended,
+    Escalated,
+    Fault,
+    Killing,
+    LifeState,
+    NoAnswer,
+    NotReady,
+    Output,
+    Ready,
+    StatusReported,
+    StillRunning,
+    Stopping,
+    TooMuchMemory,
+    WaitingToFinish,
+    WatchdogSilent,
+    WatchdogTriggered,
+)
+from django_prodserver.supervisor.life import ALIVE, REPORTED, TABLE, WORKING, Cause, Life
+from django_prodserver.supervisor.spec import CheckSchedule, Ref, Spec
+from django_prodserver.supervisor.values import replace
+
+MB = 1_000_000
+REF = Ref("web.1", 0, 1)
+SPEC = Spec(
+    "web.1",
+    stop_signal=SIGINT,
+    stop_timeout=25.0,
+    escalation_signal=SIGQUIT,
+    notifies=True,
+    success_exit_statuses=frozenset({3}),
+    forwards=frozenset({SIGUSR1}),
+    check=CheckSchedule(interval=10.0, timeout=3.0, retries=2),
+    max_memory=500 * MB,
+)
+PLAIN = Spec("web.1")
+ONESHOT = replace(PLAIN, oneshot=True)
+FAILED, ZERO = Exited(REF, ExitStatus(code=1)), Exited(REF, ExitStatus(code=0))
+TRIGGER = Notified(REF, watchdog=WatchdogMessage.TRIGGER)
+
+# ---- the states, each reached as a supervisor would: started at 10, ready at 12, asked at 20 ----
+
+
+def spawning(spec: Spec = SPEC) -> Life:
+    return Life(REF, spec, 10.0)
+
+
+def starting(spec: Spec = SPEC) -> Life:
+    life = spawning(spec)
+    life.spawned(10.0)
+    return life
+
+
+def finishing() -> Life:
+    """A oneshot that may finish its work until 45."""
+    life = starting(ONESHOT)
+    life.let_finish(20.0)
+    return life
+
+
+def running(spec: Spec = SPEC) -> Life:
+    life = starting(spec)
+    life.notified(12.0, Notified(REF, ready=True), minded=True)
+    return life
+
+
+def probing() -> Life:
+    """A probe has begun, which has three seconds."""
+    life = running()
+    life.tick(22.0)
+    return life
+
+
+def stopping(spec: Spec = SPEC) -> Life:
+    life = running(spec)
+    life.stop(20.0)
+    return life
+
+
+def faulty() -> Life:
+    life = running()
+    life.notified(20.0, TRIGGER, minded=True)
+    return life
+
+
+def killing() -> Life:
+    life = stopping()
+    life.kill(30.0)
+    return life
+
+
+def sweeping() -> Life:
+    """Its leader exited, others of its process group have a second to do so, too."""
+    life = running()
+    life.exited(20.0, sweep_after=1.0)
+    return life
+
+
+def swept() -> Life:
+    """They did not."""
+    life = sweeping()
+    life.tick(21.0)
+    return life
+
+
+def gone() -> Life:
+    life = sweeping()
+    life.group_gone(20.5)
+    return life
+
+
+def lost() -> Life:
+    """SIGKILL did not take."""
+    life = killing()
+    life.tick(35.0)
+    return life
+
+
+STATES: tuple[Callable[[], Life], ...] = (
+    *(spawning, starting, finishing, running, probing, stopping, faulty),
+    *(killing, sweeping, swept, gone, lost),
+)
+
+# ---- the inputs, nearly all at 50, when everything that has a time is due ----
+
+
+def nothing(outputs: None) -> list[Output]:
+    return []
+
+
+def tick_too_early(life: Life) -> list[Output]:
+    return life.tick(50.0 if life.deadline is None else life.deadline - 0.01)
+
+
+def says(message: Notified) -> Callable[[Life], list[Output]]:
+    """Its health is minded as long as it does its work."""
+    return lambda life: life.notified(50.0, message, minded=life.state in WORKING)
+
+
+CAUSES: dict[str, tuple[Cause, Callable[[Life], list[Output]]]] = {
+    "spawned": (Cause.SPAWNED, lambda life: life.spawned(50.0)),
+    "refused": (Cause.REFUSED, lambda life: nothing(life.refused(50.0))),
+    "says READY=1": (Cause.READY, says(Notified(REF, ready=True))),
+    "stop": (Cause.STOP, lambda life: life.stop(50.0)),
+    "stop, for a fault": (Cause.STOP, lambda life: life.stop(50.0, NotReady(40.0))),
+    "kill": (Cause.KILL, lambda life: life.kill(50.0)),
+    "kill, too late": (Cause.KILL, lambda life: life.kill(50.0, overran=25.0)),
+    "exited": (Cause.EXITED, lambda life: nothing(life.exited(50.0, sweep_after=0.5))),
+    "group_gone": (Cause.EMPTIED, lambda life: nothing(life.group_gone(50.0))),
+    "tick, due": (Cause.EXPIRED, lambda life: life.tick(50.0)),
+}
+OTHERS: dict[str, Callable[[Life], list[Output]]] = {
+    "tick, too early": tick_too_early,
+    "says its status": says(Notified(REF, status="busy")),
+    "asks for time": says(Notified(REF, extend_timeout=90.0)),
+    "WATCHDOG=trigger": says(TRIGGER),
+    "probed, well": lambda life: life.probed(50.0, Probed(REF)),
+    "probed, not well": lambda life: life.probed(50.0, Probed(REF, "refused")),
+    "measured, little": lambda life: life.measured(50.0, Measured(REF, 400 * MB)),
+    "measured, too much": lambda life: life.measured(50.0, Measured(REF, 600 * MB)),
+    "forward, declared": lambda life: life.forward(SIGUSR1),
+    "forward, not declared": lambda life: life.forward(SIGUSR2),
+    "ignore_health": lambda life: life.ignore_health(),
+    "let_finish": lambda life: life.let_finish(50.0),
+}
+INPUTS = {**{name: act for name, (_, act) in CAUSES.items()}, **OTHERS}
+
+
+class Does(NamedTuple):
+    outputs: Sequence[Output]
+    state: LifeState
+    deadlines: Mapping[Deadline, float]
+
+
+class Illegal(NamedTuple):
+    """Our bug; an assertion says so."""
+
+
+class Never(NamedTuple):
+    """Cannot come: nothing speaks of it in this state."""
+
+
+Result = Union[Does, Illegal, Never]
+ILLEGAL, NEVER = Illegal(), Never()
+
+
+def each(result: Result, *inputs: str) -> dict[str, Result]:
+    return dict.fromkeys(inputs, result)
+
+
+def remains(
+    state: LifeState, deadlines: Mapping[Deadline, float], *inputs: str
+) -> dict[str, Result]:
+    """What means nothing in this state."""
+    return each(Does([], state, deadlines), *inputs)
+
+
+TICK = ("tick, too early", "tick, due")
+STOP = ("stop", "stop, for a fault")
+KILL = ("kill", "kill, too late")
+HEALTH = ("says READY=1", "asks for time", "WATCHDOG=trigger")
+PROBED = ("probed, well", "probed, not well")
+MEASURED = ("measured, little", "measured, too much")
+FORWARD = ("forward, declared", "forward, not declared")
+BIRTH = ("spawned", "refused")
+# Counts only where the life does its work.
+WHILE_WORKING = (*PROBED, *MEASURED)
+
+BUSY = StatusReported(REF, "busy")
+SIGKILL_TO_ALL = Kill(REF, SIGKILL, group=True)
+CANCEL = CancelProbe(REF)
+TOO_MUCH = TooMuchMemory(600 * MB, 500 * MB)
+NOTHING_DUE: Mapping[Deadline, float] = {}
+SWEPT = Does([], LifeState.SWEEPING, {Deadline.SWEEP: 50.5})
+
+
+def asked(*before: Output, fault: Optional[Fault] = None) -> Does:
+    """After a second it is reported, at 70 % of its time asked again, and then killed."""
+    due = {Deadline.KILL: 75.0, Deadline.NOTICE: 51.0, Deadline.ESCALATE: 67.5}
+    return Does([*before, Stopping(REF, fault), Kill(REF, SIGINT)], LifeState.STOPPING, due)
+
+
+def killed(*before: Output, overran: Optional[float] = None) -> Does:
+    outputs = [*before, Killing(REF, overran), SIGKILL_TO_ALL]
+    return Does(outputs, LifeState.KILLING, {Deadline.LOSE: 55.0})
+
+
+def working(*before: Output) -> dict[str, Result]:
+    """What means the same from the spawn until it is asked to stop."""
+    return {
+        "stop": asked(*before),
+        "stop, for a fault": asked(*before, fault=NotReady(40.0)),
+        "kill": killed(*before),
+        "kill, too late": killed(*before, overran=25.0),
+        "exited": SWEPT,
+        "measured, too much": asked(*before, fault=TOO_MUCH),
+        "ignore_health": Does([*before], LifeState.STARTING, NOTHING_DUE),
+        **each(ILLEGAL, *BIRTH, "group_gone"),
+    }
+
+
+def at_work(deadlines: Mapping[Deadline, float], *before: Output) -> dict[str, Result]:
+    """It is ready."""
+    return {
+        **working(*before),
+        "WATCHDOG=trigger": asked(*before, fault=WatchdogTriggered()),
+        "says its status": Does([BUSY], LifeState.RUNNING, deadlines),
+        "forward, declared": Does([Kill(REF, SIGUSR1)], LifeState.RUNNING, deadlines),
+        "ignore_health": Does([*before], LifeState.RUNNING, NOTHING_DUE),
+        **remains(LifeState.RUNNING, deadlines, "says READY=1", "asks for time", "let_finish"),
+        **remains(LifeState.RUNNING, deadlines, "measured, little", "forward, not declared"),
+        **remains(LifeState.RUNNING, deadlines, "tick, too early"),
+    }
+
+
+def on_its_way_out(state: LifeState, deadlines: Mapping[Deadline, float]) -> dict[str, Result]:
+    """What means nothing any more once it is asked to stop."""
+    return {
+        "says its status": Does([BUSY], state, deadlines),
+        "exited": SWEPT,
+        **remains(state, deadlines, *HEALTH, *STOP, *FORWARD, "ignore_health", "let_finish"),
+        **remains(state, deadlines, "tick, too early"),
+        **each(ILLEGAL, *BIRTH, "group_gone"),
+        **each(NEVER, *WHILE_WORKING),
+    }
+
+
+def asked_to_stop(deadlines: Mapping[Deadline, float]) -> dict[str, Result]:
+    return {
+        **on_its_way_out(LifeState.STOPPING, deadlines),
+        "kill": killed(),
+        "kill, too late": killed(overran=25.0),
+        # The loop was late: it is neither reported nor asked again just before the end.
+        "tick, due": killed(overran=25.0),
+    }
+
+
+def leaderless(deadlines: Mapping[Deadline, float], sweep: Does) -> dict[str, Result]:
+    return {
+        **on_its_way_out(LifeState.SWEEPING, deadlines),
+        **each(sweep, *KILL),
+        "group_gone": Does([], LifeState.GONE, NOTHING_DUE),
+        "exited": ILLEGAL,
+    }
+
+
+# Of `running`, `stopping` and `swept`.
+AT_WORK = {Deadline.PROBE: 22.0, Deadline.MEASURE: 20.0}
+ASKED = {Deadline.KILL: 45.0, Deadline.NOTICE: 21.0, Deadline.ESCALATE: 37.5}
+SWEEPING_AGAIN = {Deadline.SWEEP: 22.0, Deadline.LOSE: 26.0}
+
+EXPECTED: dict[str, dict[str, Result]] = {
+    "spawning": {
+        "spawned": Does([], LifeState.STARTING, {Deadline.READY: 110.0, Deadline.MEASURE: 60.0}),
+        "refused": Does([], LifeState.GONE, NOTHING_DUE),
+        # It does not exist yet, so it is asked as soon as it does.
+        **remains(LifeState.SPAWNING, NOTHING_DUE, *STOP, *KILL, *FORWARD, *TICK),
+        **remains(LifeState.SPAWNING, NOTHING_DUE, "ignore_health", "let_finish"),
+        **each(ILLEGAL, "exited", "group_gone"),
+        **each(NEVER, *HEALTH, "says its status", *WHILE_WORKING),
+    },
+    "starting": {
+        **working(),
+        # Memory was to be measured at 20; the first check comes an interval after it is ready.
+        "says READY=1": Does(
+            [Ready(REF, 40.0)],
+            LifeState.RUNNING,
+            {Deadline.PROBE: 60.0, Deadline.MEASURE: 20.0},
+        ),
+        "says its status": Does(
+            [BUSY], LifeState.STARTING, {Deadline.READY: 70.0, Deadline.MEASURE: 20.0}
+        ),
+        "asks for time": Does(
+            [], LifeState.STARTING, {Deadline.READY: 140.0, Deadline.MEASURE: 20.0}
+        ),
+        "tick, due": Does(
+            [Measure(REF)], LifeState.STARTING, {Deadline.READY: 70.0, Deadline.MEASURE: 60.0}
+        ),
+        # The group lets only a oneshot finish.
+        "let_finish": NEVER,
+        **remains(
+            LifeState.STARTING,
+            {Deadline.READY: 70.0, Deadline.MEASURE: 20.0},
+            *("WATCHDOG=trigger", *PROBED, "measured, little", *FORWARD, "tick, too early"),
+        ),
+    },
+    "finishing": {
+        "stop": Does(
+            [Stopping(REF), Kill(REF, SIGTERM)],
+            LifeState.STOPPING,
+            {Deadline.KILL: 75.0, Deadline.NOTICE: 51.0},
+        ),
+        "tick, due": Does(
+            [Stopping(REF), Kill(REF, SIGTERM)],
+            LifeState.STOPPING,
+            {Deadline.KILL: 75.0, Deadline.NOTICE: 51.0},
+        ),
+        "kill": killed(),
+        "exited": SWEPT,
+        "says its status": Does([BUSY], LifeState.STARTING, {Deadline.FINISH: 45.0}),
+        **remains(
+            LifeState.STARTING,
+            {Deadline.FINISH: 45.0},
+            # Said once.
+            *(*HEALTH, *PROBED, *MEASURED, *FORWARD, "let_finish", "tick, too early"),
+        ),
+        **each(ILLEGAL, *BIRTH, "group_gone"),
+        # Its health was no longer minded before it was let finish.
+        **each(NEVER, "stop, for a fault", "kill, too late", "ignore_health"),
+    },
+    "running": {
+        **at_work(AT_WORK),
+        "tick, due": Does(
+            [StartProbe(REF, ProbeKind.HEALTH), Measure(REF)],
+            LifeState.RUNNING,
+            {Deadline.ANSWER: 53.0, Deadline.MEASURE: 60.0},
+        ),
+        **remains(LifeState.RUNNING, AT_WORK, *PROBED),
+    },
+    "probing": {
+        # Nothing waits for the answer any more where it is asked to stop.
+        **at_work({Deadline.ANSWER: 25.0, Deadline.MEASURE: 32.0}, CANCEL),
+        "probed, well": Does([], LifeState.RUNNING, {Deadline.PROBE: 60.0, Deadline.MEASURE: 32.0}),
+        "probed, not well": Does(
+            [CheckFailed(REF, "refused", 1, 2)],
+            LifeState.RUNNING,
+            {Deadline.PROBE: 60.0, Deadline.MEASURE: 32.0},
+        ),
+        "tick, due": Does(
+            [CANCEL, CheckFailed(REF, NoAnswer(3.0), 1, 2), Measure(REF)],
+            LifeState.RUNNING,
+            {Deadline.PROBE: 60.0, Deadline.MEASURE: 60.0},
+        ),
+    },
+    "stopping": asked_to_stop(ASKED),
+    "faulty": asked_to_stop(ASKED),
+    "killing": {
+        **on_its_way_out(LifeState.KILLING, {Deadline.LOSE: 35.0}),
+        **remains(LifeState.KILLING, {Deadline.LOSE: 35.0}, *KILL),
+        "tick, due": Does([], LifeState.LOST, NOTHING_DUE),
+    },
+    "sweeping": {
+        **leaderless(
+            {Deadline.SWEEP: 21.0},
+            # It is lost five seconds after the first SIGKILL.
+            Does(
+                [SIGKILL_TO_ALL],
+                LifeState.SWEEPING,
+                {Deadline.SWEEP: 51.0, Deadline.LOSE: 55.0},
+            ),
+        ),
+        "tick, due": Does(
+            [SIGKILL_TO_ALL], LifeState.SWEEPING, {Deadline.SWEEP: 51.0, Deadline.LOSE: 55.0}
+        ),
+    },
+    "swept": {
+        **leaderless(
+            SWEEPING_AGAIN,
+            Does(
+                [SIGKILL_TO_ALL],
+                LifeState.SWEEPING,
+                {Deadline.SWEEP: 51.0, Deadline.LOSE: 26.0},
+            ),
+        ),
+        "tick, due": Does([SIGKILL_TO_ALL], LifeState.LOST, NOTHING_DUE),
+    },
+    "gone": {
+        **remains(LifeState.GONE, NOTHING_DUE, *STOP, *KILL, *FORWARD, *TICK),
+        **remains(LifeState.GONE, NOTHING_DUE, "ignore_health", "let_finish"),
+        **each(ILLEGAL, *BIRTH, "exited", "group_gone"),
+        **each(NEVER, *HEALTH, "says its status", *WHILE_WORKING),
+    },
+    "lost": {
+        "says its status": Does([BUSY], LifeState.LOST, NOTHING_DUE),
+        # Nothing is due: it is no longer waited for.
+        "exited": Does([], LifeState.LOST, NOTHING_DUE),
+        "group_gone": Does([], LifeState.GONE, NOTHING_DUE),
+        **remains(LifeState.LOST, NOTHING_DUE, *HEALTH, *STOP, *KILL, *FORWARD, *TICK),
+        **remains(LifeState.LOST, NOTHING_DUE, "ignore_health", "let_finish"),
+        **each(ILLEGAL, *BIRTH),
+        **each(NEVER, *WHILE_WORKING),
+    },
+}
+
+
+def test_every_input_in_every_state_is_decided() -> None:
+    assert {state: set(row) for state, row in EXPECTED.items()} == {
+        state.__name__: set(INPUTS) for state in STATES
+    }
+    assert {state().state for state in STATES} == set(LifeState)
+    assert {cause for cause, _ in CAUSES.values()} == set(Cause)
+
+
+@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_an_input_in_a_state(state: Callable[[], Life], name: str) -> None:
+    life, expected = state(), EXPECTED[state.__name__][name]
+    if isinstance(expected, Never):
+        return
+    if isinstance(expected, Illegal):
+        with pytest.raises(AssertionError, match=r"^Ref\(name='web.1'"):
+            INPUTS[name](life)
+        return
+
+    outputs = INPUTS[name](life)
+
+    assert Does(outputs, life.state, life.deadlines) == expected
+    assert life.deadline == min(life.deadlines.values(), default=None)
+
+
+def moves(state: Callable[[], Life]) -> set[tuple[LifeState, Cause, LifeState]]:
+    """Where the inputs lead from this state, as far as they lead anywhere."""
+    old, row = state().state, EXPECTED[state.__name__]
+    made = set()
+    for name, (cause, _) in CAUSES.items():
+        result = row[name]
+        if not isinstance(result, Does):
+            continue
+        if cause is Cause.EXPIRED and result.state is not LifeState.LOST:
+            continue  # Something else was due.
+        if result.state is not old or (old, cause) == (LifeState.LOST, Cause.EXITED):
+            made.add((old, cause, result.state))
+    return made
+
+
+def test_the_table_has_the_moves_that_are_made_and_no_other() -> None:
+    made = {move for state in STATES for move in moves(state)}
+
+    assert made == {(old, cause, new) for old in TABLE for cause, new in TABLE[old].items()}
+
+
+def test_every_state_has_its_row_and_only_the_system_reports_what_cannot_come() -> None:
+    assert set(TABLE) == set(LifeState)
+    assert {
+        cause
+        for row in EXPECTED.values()
+        for name, (cause, _) in CAUSES.items()
+        if isinstance(row[name], Illegal)
+    } == REPORTED
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_it_is_alive_while_its_leader_is(state: Callable[[], Life]) -> None:
+    life = state()
+
+    assert life.alive == (state not in (sweeping, swept, gone, lost))
+    assert life.alive == (life.state in ALIVE)
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_only_what_is_stopped_for_no_fault_of_its_own_was_asked(state: Callable[[], Life]) -> None:
+    assert state().asked == (state in (stopping, killing, lost))
+
+
+def test_a_life_remembers_its_fault() -> None:
+    assert faulty().fault == WatchdogTriggered()
+    assert stopping().fault is None
+
+
+def test_a_life_knows_since_when_it_is_in_its_state() -> None:
+    life = stopping()
+
+    assert (life.started, life.since) == (10.0, 20.0)
+    life.exited(23.0, sweep_after=1.0)
+    assert (life.started, life.since) == (10.0, 23.0)
+
+
+def test_a_lost_life_is_lost_since_it_was_given_up() -> None:
+    life = lost()
+    life.exited(100.0, sweep_after=1.0)
+
+    assert (life.state, life.since) == (LifeState.LOST, 35.0)
+
+
+# ---- the end is bounded ----
+
+
+def until_nothing_is_due(life: Life) -> list[tuple[float, list[Output], LifeState]]:
+    moments = []
+    while life.deadline is not None:
+        now = life.deadline
+        moments.append((now, life.tick(now), life.state))
+    return moments
+
+
+def test_a_life_that_sigkill_does_not_end_is_lost_after_five_seconds() -> None:
+    life = running()
+    life.kill(20.0)
+
+    assert until_nothing_is_due(life) == [(25.0, [], LifeState.LOST)]
+
+
+def test_a_group_that_sigkill_does_not_end_is_lost_five_seconds_after_the_first() -> None:
+    sweep: list[Output] = [SIGKILL_TO_ALL]
+
+    assert until_nothing_is_due(sweeping()) == [
+        (21.0, sweep, LifeState.SWEEPING),
+        (22.0, sweep, LifeState.SWEEPING),
+        (23.0, sweep, LifeState.SWEEPING),
+        (24.0, sweep, LifeState.SWEEPING),
+        (25.0, sweep, LifeState.SWEEPING),
+        (26.0, sweep, LifeState.LOST),
+    ]
+
+
+def test_killing_it_again_and_again_does_not_put_off_that_it_is_lost() -> None:
+    life, swept_life = killing(), swept()
+    life.kill(33.0)
+    swept_life.kill(21.5)
+
+    assert life.deadlines == {Deadline.LOSE: 35.0}
+    assert swept_life.deadlines == {Deadline.SWEEP: 22.5, Deadline.LOSE: 26.0}
+
+
+def test_a_lost_life_may_still_exit_and_then_its_group() -> None:
+    life = lost()
+
+    life.exited(100.0, sweep_after=1.0)
+    assert (life.state, life.deadlines) == (LifeState.LOST, {})
+    life.group_gone(101.0)
+    assert (life.state, life.deadlines) == (LifeState.GONE, {})
+
+
+def test_the_group_of_a_lost_life_may_still_end() -> None:
+    life = swept()
+    life.tick(26.0)
+    assert life.state is LifeState.LOST
+
+    life.group_gone(101.0)
+
+    assert life.state is LifeState.GONE
+
+
+def test_what_is_left_of_its_group_is_swept_each_second_until_it_is_gone() -> None:
+    life = sweeping()
+    sweep: list[Output] = [SIGKILL_TO_ALL]
+
+    assert life.tick(20.9) == []
+    assert life.tick(21.0) == sweep
+    assert life.tick(21.9) == []
+    assert life.tick(22.0) == sweep
+    life.group_gone(22.5)
+    assert life.tick(23.0) == []
+
+
+# ---- stopping ----
+
+
+def end(life: Life, exited: Exited, now: float = 50.0) -> Ended:
+    """How it ended, told as the instance does it."""
+    ended = life.ended(now, exited)
+    life.exited(now, sweep_after=1.0)
+    return ended
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (ExitStatus(code=0), True),
+        (ExitStatus(signal=SIGINT), True),  # its stop signal
+        (ExitStatus(code=3), True),  # declared as success
+        (ExitStatus(code=1), False),
+        (ExitStatus(code=SIGINT), False),
+        (ExitStatus(signal=SIGTERM), False),
+        (ExitStatus(signal=SIGKILL), False),
+        (ExitStatus(signal=3), False),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("state", [starting, running, stopping, faulty, killing])
+def test_only_what_was_asked_to_stop_ends_as_expected(
+    state: Callable[[], Life], status: ExitStatus, expected: bool
+) -> None:
+    ended = end(state(), Exited(REF, status))
+
+    assert ended.expected == (expected and state in (stopping, faulty))
+
+
+def test_its_end_is_told_with_its_state_and_both_times() -> None:
+    life = stopping()
+
+    assert end(life, FAILED) == Ended(
+        REF, LifeState.STOPPING, ExitStatus(code=1), after=40.0, lasted=30.0
+    )
+
+
+def test_a_stop_signal_for_the_group_goes_to_the_group() -> None:
+    life = running(replace(PLAIN, notifies=True, stop_group=True))
+
+    assert life.stop(20.0) == [Stopping(REF), Kill(REF, SIGTERM, group=True)]
+
+
+def test_a_slow_stop_goes_step_by_step() -> None:
+    life = stopping(replace(SPEC, stop_timeout=40.0))
+
+    assert until_nothing_is_due(life) == [
+        (21.0, [StillRunning(("web.1",), 39.0)], LifeState.STOPPING),
+        (40.0, [StillRunning(("web.1",), 20.0)], LifeState.STOPPING),
+        (48.0, [Escalated(REF, SIGQUIT), Kill(REF, SIGQUIT)], LifeState.STOPPING),
+        (60.0, [Killing(REF, overran=40.0), SIGKILL_TO_ALL], LifeState.KILLING),
+        (65.0, [], LifeState.LOST),
+    ]
+    assert life.overran
+
+
+def test_the_escalation_comes_before_sigkill() -> None:
+    assert 0 < module.ESCALATE_AFTER < 1
+
+
+@pytest.mark.parametrize(
+    ("timeout", "notices"),
+    [(0.5, []), (1.0, []), (1.5, [21.0]), (2.0, [21.0]), (3.0, [21.0, 21.5]), (25, [21.0, 32.5])],
+)
+def test_a_short_stop_is_not_reported(timeout: float, notices: list[float]) -> None:
+    moments = until_nothing_is_due(stopping(replace(PLAIN, notifies=True, stop_timeout=timeout)))
+
+    assert [
+        now for now, outputs, _ in moments for output in outputs if isinstance(output, StillRunning)
+    ] == notices
+
+
+@pytest.mark.parametrize("late", [45.0, 45.5, 1000.0])
+def test_a_loop_that_comes_late_kills_and_reports_nothing_that_is_over(late: float) -> None:
+    assert stopping().tick(late) == [Killing(REF, overran=25.0), SIGKILL_TO_ALL]
+
+
+def test_a_second_signal_does_not_mean_that_it_overran() -> None:
+    assert not killing().overran
+
+
+def test_a_life_cannot_extend_the_time_to_stop() -> None:
+    life = stopping(replace(PLAIN, notifies=True, stop_timeout=1.0))
+
+    life.notified(20.5, Notified(REF, extend_timeout=1000.0), minded=False)
+
+    assert life.deadlines == {Deadline.KILL: 21.0}
+
+
+def test_a_ping_while_it_stops_means_nothing() -> None:
+    life = stopping(replace(PLAIN, notifies=True, watchdog=0.5))
+
+    life.notified(20.0, Notified(REF, watchdog=WatchdogMessage.PING), minded=False)
+
+    assert life.deadlines == {Deadline.KILL: 45.0, Deadline.NOTICE: 21.0}
+
+
+# ---- what it reported about its end, and what is known of it ----
+
+
+@pytest.mark.parametrize("minded", [True, False])
+@pytest.mark.parametrize(
+    ("said", "reported"),
+    [
+        ([Notified(REF, stopping=True)], "STOPPING=1"),
+        ([Notified(REF, error="No such file or directory")], "No such file or directory"),
+        ([Notified(REF, error="Oops"), Notified(REF, stopping=True)], "Oops"),
+        ([Notified(REF, error="Oops"), Notified(REF, error="Ouch")], "Ouch"),
+        ([Notified(REF, status="busy")], ""),
+    ],
+    ids=str,
+)
+def test_what_it_reported_about_its_end_is_told_with_it(
+    said: list[Notified], reported: str, minded: bool
+) -> None:
+    life = running()
+    for message in said:
+        life.notified(20.0, message, minded)
+
+    assert end(life, FAILED).reported == reported
+
+
+def test_what_was_measured_last_is_told_with_the_end() -> None:
+    life = running()
+    life.measured(20.0, Measured(REF, 300 * MB))
+    life.measured(30.0, Measured(REF, 400 * MB))
+
+    assert end(life, Exited(REF, ExitStatus(signal=9), out_of_memory=True)) == Ended(
+        REF,
+        LifeState.RUNNING,
+        ExitStatus(signal=9),
+        after=40.0,
+        lasted=38.0,
+        memory=400 * MB,
+        out_of_memory=True,
+    )
+
+
+def test_one_message_may_say_several_things() -> None:
+    life = starting(replace(PLAIN, notifies=True, watchdog=30.0))
+    message = replace(TRIGGER, ready=True, status="serving")
+
+    assert life.notified(15.0, message, minded=True) == [
+        StatusReported(REF, "serving"),
+        Ready(REF, 5.0),
+        Stopping(REF, WatchdogTriggered()),
+        Kill(REF, SIGTERM),
+    ]
+
+
+def test_what_is_not_minded_is_only_written_down() -> None:
+    life = starting()
+    message = replace(TRIGGER, ready=True, status="serving", extend_timeout=1000.0, error="Oops")
+
+    assert life.notified(15.0, message, minded=False) == [StatusReported(REF, "serving")]
+    assert (life.state, life.deadlines) == (
+        LifeState.STARTING,
+        {Deadline.READY: 70.0, Deadline.MEASURE: 20.0},
+    )
+    assert end(life, FAILED).reported == "Oops"
+
+
+# ---- becoming ready ----
+
+
+def test_what_does_not_notify_is_ready_once_it_is_spawned() -> None:
+    life = spawning(PLAIN)
+
+    assert life.spawned(12.0) == [Ready(REF, 2.0)]
+    assert (life.state, life.deadlines) == (LifeState.RUNNING, {})
+
+
+def test_what_is_not_ready_in_time_is_asked_to_stop() -> None:
+    life = starting(replace(PLAIN, notifies=True, ready_timeout=60.0))
+
+    assert life.deadline == 70.0
+    assert life.tick(69.9) == []
+    assert life.tick(70.0) == [Stopping(REF, NotReady(60.0)), Kill(REF, SIGTERM)]
+
+
+def test_what_reports_ready_needs_no_connection_any_more() -> None:
+    life = starting(replace(PLAIN, connects=True))
+    life.tick(10.0)
+
+    assert life.notified(10.5, Notified(REF, ready=True), minded=True) == [
+        CANCEL,
+        Ready(REF, 0.5),
+    ]
+    assert life.probed(10.6, Probed(REF, "refused")) == []
+
+
+def test_a_connection_that_never_succeeds_is_a_failure_to_start() -> None:
+    life = starting(replace(PLAIN, connects=True, ready_timeout=1.0))
+    life.tick(10.5)
+
+    assert life.tick(11.0) == [CANCEL, Stopping(REF, NotReady(1.0)), Kill(REF, SIGTERM)]
+
+
+# ---- a oneshot ----
+
+
+def test_a_oneshot_has_all_the_time_it_takes_and_cannot_be_ready() -> None:
+    life = starting(replace(ONESHOT, notifies=True))
+
+    assert life.deadline is None
+    assert life.notified(11.0, Notified(REF, ready=True), minded=True) == []
+    assert life.state is LifeState.STARTING
+
+
+def test_a_oneshot_that_ends_with_0_has_finished() -> None:
+    ended = end(starting(ONESHOT), ZERO)
+
+    assert ended == Ended(
+        REF,
+        LifeState.STARTING,
+        ExitStatus(code=0),
+        after=40.0,
+        lasted=40.0,
+        expected=True,
+        oneshot=True,
+    )
+    assert ended.finished
+
+
+@pytest.mark.parametrize(
+    "exited", [FAILED, Exited(REF, ExitStatus(signal=15))], ids=lambda exited: str(exited.status)
+)
+def test_a_oneshot_that_fails_has_not_finished(exited: Exited) -> None:
+    ended = end(starting(ONESHOT), exited)
+
+    assert (ended.expected, ended.finished) == (False, False)
+
+
+def test_a_oneshot_that_was_asked_to_stop_and_ended_with_0_has_not_finished() -> None:
+    life = starting(ONESHOT)
+    life.stop(20.0)
+
+    ended = end(life, ZERO)
+
+    assert (ended.expected, ended.finished) == (True, False)
+
+
+def test_a_service_that_ends_with_0_has_not_finished() -> None:
+    assert not end(starting(), ZERO).finished
+
+
+def test_a_oneshot_may_finish_for_as_long_as_a_stop_may_take_and_is_then_asked() -> None:
+    life = starting(replace(ONESHOT, stop_timeout=8.0))
+
+    assert life.let_finish(20.0) == [WaitingToFinish(("web.1",), 8.0)]
+    assert until_nothing_is_due(life) == [
+        (28.0, [Stopping(REF), Kill(REF, SIGTERM)], LifeState.STOPPING),
+        (29.0, [StillRunning(("web.1",), 7.0)], LifeState.STOPPING),
+        (32.0, [StillRunning(("web.1",), 4.0)], LifeState.STOPPING),
+        (36.0, [Killing(REF, overran=8.0), SIGKILL_TO_ALL], LifeState.KILLING),
+        (41.0, [], LifeState.LOST),
+    ]
+
+
+def test_a_oneshot_that_finishes_while_everything_stops_has_finished() -> None:
+    assert end(finishing(), ZERO).finished
+
+
+# ---- health is minded as long as it is at work ----
+
+
+def test_memory_is_measured_every_ten_seconds_from_the_start_until_it_stops() -> None:
+    life = starting(replace(PLAIN, notifies=True, max_memory=MB))
+
+    assert life.deadline == 20.0
+    assert life.tick(20.0) == [Measure(REF)]
+    life.notified(25.0, Notified(REF, ready=True), minded=True)
+    assert life.deadline == 30.0
+    assert life.tick(30.0) == [Measure(REF)]
+    life.stop(35.0)
+    assert Measure(REF) not in life.tick(59.0)
+
+
+def test_silence_before_it_is_ready_means_nothing() -> None:
+    life = starting(replace(PLAIN, notifies=True, watchdog=0.5, ready_timeout=60.0))
+
+    assert life.deadlines == {Deadline.READY: 70.0}
+
+
+def test_without_limits_a_running_life_costs_nothing() -> None:
+    assert running(replace(PLAIN, notifies=True)).deadline is None
+
+
+def test_silence_ends_a_check_that_begins_at_the_same_moment() -> None:
+    life = running(replace(PLAIN, notifies=True, check=CheckSchedule(), watchdog=10.0))
+
+    assert life.deadlines == {Deadline.PROBE: 22.0, Deadline.WATCHDOG: 22.0}
+    assert life.tick(22.0) == [
+        StartProbe(REF, ProbeKind.HEALTH),
+        CANCEL,
+        Stopping(REF, WatchdogSilent(10.0)),
+        Kill(REF, SIGTERM),
+    ]

@@ -1,0 +1,238 @@
+"""The pump: commands reach the system, facts reach every observer, and the loop sleeps in time."""
+
+from __future__ import annotations
+
+from signal import SIGTERM, Signals
+from typing import Optional, Union
+
+from django_prodserver.supervisor.commands import ProbeKind
+from django_prodserver.supervisor.events import (
+    Event,
+    Exited,
+    ExitStatus,
+    GroupGone,
+    Measured,
+    Notified,
+    Probed,
+    Signalled,
+    Spawned,
+    SpawnFailed,
+)
+from django_prodserver.supervisor.facts import (
+    AllReady,
+    AllStopped,
+    Ended,
+    Fact,
+    Killing,
+    LifeState,
+    Ready,
+    SignalEffect,
+    SignalReceived,
+    State,
+    StateChanged,
+    Stopping,
+    StoppingAll,
+)
+from django_prodserver.supervisor.group import Group
+from django_prodserver.supervisor.pump import run
+from django_prodserver.supervisor.spec import CheckSchedule, Ref, Spec
+
+WEB, WORKER = Ref("web.1", 0, 1), Ref("worker.1", 0, 1)
+ZERO, BY_SIGKILL = ExitStatus(code=0), ExitStatus(signal=9)
+
+
+class Script:
+    """A `System` in which each sleep ends with the next events, at a time of their own.
+
+    `seen` holds what was done to it, and what was observed, as they followed each other.
+    """
+
+    def __init__(self, *script: tuple[float, list[Event]], refuses: str = "") -> None:
+        self.seen: list[Union[str, Fact]] = []
+        self._script = list(script)
+        self._now = 0.0
+        self._refuses = refuses
+
+    def now(self) -> float:
+        return self._now
+
+    def pass_time(self, seconds: float) -> None:
+        self._now += seconds
+
+    def spawn(self, ref: Ref) -> Union[Spawned, SpawnFailed]:
+        self.seen.append(f"spawn {ref.name}")
+        return SpawnFailed(ref, "no memory") if ref.name == self._refuses else Spawned(ref)
+
+    def kill(self, ref: Ref, signal: Signals, group: bool) -> None:
+        self.seen.append(f"{'killpg' if group else 'kill'} {ref.name} {signal.name}")
+
+    def start_probe(self, ref: Ref, kind: ProbeKind) -> None:
+        self.seen.append(f"probe {ref.name} {kind.name}")
+
+    def cancel_probe(self, ref: Ref) -> None:
+        self.seen.append(f"cancel {ref.name}")
+
+    def measure(self, ref: Ref) -> None:
+        self.seen.append(f"measure {ref.name}")
+
+    def wait(self, timeout: Optional[float]) -> list[Event]:
+        self.seen.append("sleep" if timeout is None else f"sleep {timeout:g}")
+        self._now, events = self._script.pop(0)
+        return events
+
+
+def test_each_command_reaches_the_system_and_each_fact_the_observer_in_order() -> None:
+    system = Script(
+        (0.5, [Notified(WEB, ready=True)]),
+        (10.0, [Signalled(SIGTERM)]),
+        (10.5, [Exited(WEB, ZERO), GroupGone(WEB)]),
+    )
+
+    status = run(Group([Spec("web.1", notifies=True)]), system, [system.seen.append])
+
+    assert status == 0
+    assert system.seen == [
+        "spawn web.1",
+        StateChanged("web.1", State.STOPPED, State.STARTING),
+        "sleep 60",
+        Ready(WEB, 0.5),
+        StateChanged("web.1", State.STARTING, State.RUNNING),
+        AllReady(1, 0.5),
+        # Nothing is due.
+        "sleep",
+        SignalReceived(SIGTERM, SignalEffect.STOP),
+        StoppingAll(),
+        Stopping(WEB),
+        "kill web.1 SIGTERM",
+        StateChanged("web.1", State.RUNNING, State.STOPPING),
+        "sleep 1",
+        Ended(WEB, LifeState.STOPPING, ZERO, after=10.5, lasted=0.5, expected=True),
+        StateChanged("web.1", State.STOPPING, State.EXITED),
+        StateChanged("web.1", State.EXITED, State.STOPPED),
+        AllStopped(0, 0.5),
+    ]
+
+
+def test_every_observer_sees_the_same_facts_before_the_next_thing_is_done() -> None:
+    system = Script((1.0, [Signalled(SIGTERM), Exited(WEB, ZERO), GroupGone(WEB)]))
+
+    def first(fact: Fact) -> None:
+        system.seen.append(f"first: {type(fact).__name__}")
+
+    def second(fact: Fact) -> None:
+        system.seen.append(f"second: {type(fact).__name__}")
+
+    run(Group([Spec("web.1")]), system, [first, second])
+
+    facts = ["StateChanged", "Ready", "StateChanged", "AllReady"]
+    assert system.seen[:10] == [
+        "spawn web.1",
+        *(f"{observer}: {fact}" for fact in facts for observer in ("first", "second")),
+        "sleep",
+    ]
+    stopping = system.seen.index("second: Stopping")
+    assert system.seen[stopping - 1 : stopping + 2] == [
+        "first: Stopping",
+        "second: Stopping",
+        "kill web.1 SIGTERM",
+    ]
+    assert system.seen[-2:] == ["first: AllStopped", "second: AllStopped"]
+
+
+def test_what_a_spawn_leads_to_comes_after_what_was_decided_before_it() -> None:
+    system = Script((1.0, [Exited(WEB, ZERO), GroupGone(WEB)]), refuses="worker.1")
+
+    status = run(Group([Spec("web.1"), Spec("worker.1")]), system, [])
+
+    assert status == 1
+    assert system.seen == [
+        "spawn web.1",
+        "spawn worker.1",
+        "kill web.1 SIGTERM",
+        "sleep 1",
+    ]
+
+
+def test_probes_and_measurements_reach_the_system() -> None:
+    spec = Spec(
+        "web.1",
+        connects=True,
+        check=CheckSchedule(interval=4.0, timeout=3.0, retries=1),
+        max_memory=100,
+    )
+    system = Script(
+        (0.0, []),
+        (0.25, [Probed(WEB)]),
+        (4.25, []),
+        (7.25, []),
+        (10.0, [Exited(WEB, ZERO), GroupGone(WEB)]),
+    )
+
+    run(Group([spec]), system, [])
+
+    assert system.seen == [
+        "spawn web.1",
+        "sleep 0",
+        "probe web.1 READY",
+        "sleep 1",
+        "sleep 4",
+        "probe web.1 HEALTH",
+        "sleep 3",
+        "cancel web.1",
+        "kill web.1 SIGTERM",
+        "sleep 1",
+    ]
+
+
+def test_memory_is_measured_when_that_is_due() -> None:
+    system = Script(
+        (10.0, []),
+        (10.0, [Measured(WEB, 200)]),
+        (11.0, [Exited(WEB, ZERO), GroupGone(WEB)]),
+    )
+
+    run(Group([Spec("web.1", max_memory=100)]), system, [])
+
+    assert system.seen == [
+        *("spawn web.1", "sleep 10", "measure web.1", "sleep 10", "kill web.1 SIGTERM", "sleep 1")
+    ]
+
+
+def test_what_became_due_while_facts_were_observed_is_done_without_a_sleep() -> None:
+    system = Script(
+        (1.0, [Signalled(SIGTERM)]),
+        (26.0, []),
+        (40.0, []),
+        (41.0, [Exited(WEB, BY_SIGKILL), GroupGone(WEB)]),
+    )
+
+    def slow(fact: Fact) -> None:
+        if isinstance(fact, Killing):
+            system.pass_time(10.0)
+
+    assert run(Group([Spec("web.1")]), system, [slow]) == 1
+    assert system.seen == [
+        "spawn web.1",
+        "sleep",
+        "kill web.1 SIGTERM",
+        "sleep 1",
+        "killpg web.1 SIGKILL",
+        # It was to be given up after 5 s, and 10 have passed.
+        "sleep 0",
+    ]
+
+
+def test_all_events_of_one_sleep_are_taken_before_the_next() -> None:
+    system = Script(
+        (1.0, [Exited(WEB, ExitStatus(code=3)), Exited(WORKER, ZERO)]),
+        (1.5, [GroupGone(WEB), GroupGone(WORKER)]),
+    )
+
+    assert run(Group([Spec("web.1"), Spec("worker.1")]), system, []) == 3
+    assert system.seen == [
+        "spawn web.1",
+        "spawn worker.1",
+        "sleep",
+        "kill worker.1 SIGTERM",
+        "sleep 1",
+    ]

@@ -1,0 +1,402 @@
+"""What is known of a group at one moment: the snapshot, as a whole value."""
+
+from __future__ import annotations
+
+from signal import SIGTERM
+from typing import Any
+
+from django_prodserver.supervisor.events import (
+    Exited,
+    ExitStatus,
+    GroupGone,
+    Measured,
+    Notified,
+    Probed,
+    Signalled,
+    Spawned,
+    SpawnFailed,
+    WatchdogMessage,
+)
+from django_prodserver.supervisor.facts import (
+    Ended,
+    LifeState,
+    Phase,
+    Restart,
+    State,
+    StopEverything,
+    WatchdogTriggered,
+)
+from django_prodserver.supervisor.group import Group
+from django_prodserver.supervisor.snapshot import (
+    GroupSnapshot,
+    HealthSnapshot,
+    InstanceSnapshot,
+    LifeSnapshot,
+)
+from django_prodserver.supervisor.spec import CheckSchedule, Goal, Ref, RestartPolicy, Spec
+
+WEB, AGAIN = Ref("web.1", 0, 1), Ref("web.1", 0, 2)
+TRIGGER = Notified(WEB, watchdog=WatchdogMessage.TRIGGER)
+SPEC = Spec(
+    "web.1",
+    notifies=True,
+    restart=RestartPolicy.ON_FAILURE,
+    backoff_initial=4.0,
+    check=CheckSchedule(interval=10.0, timeout=3.0, retries=3),
+    watchdog=30.0,
+    max_memory=500,
+)
+
+
+def instance(state: State, since: float, *lives: LifeSnapshot, **more: Any) -> InstanceSnapshot:
+    """As it is where nothing has happened to it yet."""
+    values: dict[str, Any] = {
+        "name": "web.1",
+        "process": "web",
+        "oneshot": False,
+        "goal": Goal.UP,
+        "restarts": 0,
+        "replacements": 0,
+        "updating": False,
+        "next_start": None,
+        "last_end": None,
+    }
+    return InstanceSnapshot(state=state, since=since, lives=lives, **{**values, **more})
+
+
+def health(**more: Any) -> HealthSnapshot:
+    values: dict[str, Any] = {
+        "ready": False,
+        "ready_after": None,
+        "failures": 0,
+        "last_failure": None,
+        "fault": None,
+        "memory": None,
+    }
+    return HealthSnapshot(**{**values, **more})
+
+
+READY = health(ready=True, ready_after=2.0)
+
+
+def life(
+    ref: Ref,
+    state: LifeState,
+    since: float,
+    age: float,
+    *deadlines: tuple[str, float],
+    health: HealthSnapshot = READY,
+) -> LifeSnapshot:
+    return LifeSnapshot(ref, state, since, age, deadlines, health)
+
+
+def spawning(spec: Spec = SPEC) -> Group:
+    """The supervisor was started at 2, and the instance at 10."""
+    group = Group([spec], began=2.0)
+    group.start(10.0)
+    return group
+
+
+def starting(spec: Spec = SPEC) -> Group:
+    group = spawning(spec)
+    group.take(10.0, Spawned(WEB))
+    return group
+
+
+def running(spec: Spec = SPEC) -> Group:
+    group = starting(spec)
+    group.take(12.0, Notified(WEB, ready=True))
+    return group
+
+
+def only(group: Group, now: float) -> InstanceSnapshot:
+    (only,) = group.snapshot(now).instances
+    return only
+
+
+# ---- the group ----
+
+
+def test_a_group_that_has_not_started() -> None:
+    group = Group([Spec("web.1"), Spec("a.b.2", oneshot=True)], began=2.0)
+
+    assert group.snapshot(5.0) == GroupSnapshot(
+        phase=Phase.STARTING,
+        exit_status=None,
+        age=3.0,
+        instances=(
+            instance(State.STOPPED, 5.0),
+            instance(State.STOPPED, 5.0, name="a.b.2", process="a.b", oneshot=True),
+        ),
+    )
+
+
+def test_a_group_that_runs() -> None:
+    group = running(Spec("web.1", notifies=True))
+
+    assert group.snapshot(20.0) == GroupSnapshot(
+        phase=Phase.RUNNING,
+        exit_status=None,
+        age=18.0,
+        instances=(instance(State.RUNNING, 8.0, life(WEB, LifeState.RUNNING, 8.0, 10.0)),),
+    )
+
+
+def test_a_group_that_stops_and_is_over() -> None:
+    group = running(Spec("web.1", notifies=True))
+    group.take(20.0, Signalled(SIGTERM))
+
+    assert group.snapshot(20.5) == GroupSnapshot(
+        phase=Phase.STOPPING,
+        exit_status=None,
+        age=18.5,
+        instances=(
+            instance(
+                State.STOPPING,
+                0.5,
+                life(
+                    WEB,
+                    LifeState.STOPPING,
+                    0.5,
+                    10.5,
+                    ("NOTICE", 0.5),
+                    ("KILL", 24.5),
+                    health=health(ready_after=2.0),
+                ),
+                goal=Goal.DOWN,
+            ),
+        ),
+    )
+
+    group.take(21.0, Exited(WEB, ExitStatus(code=0)))
+    group.take(21.5, GroupGone(WEB))
+    end = Ended(WEB, LifeState.STOPPING, ExitStatus(code=0), after=11.0, lasted=1.0, expected=True)
+    assert group.snapshot(22.0) == GroupSnapshot(
+        phase=Phase.OVER,
+        exit_status=0,
+        age=20.0,
+        instances=(instance(State.STOPPED, 0.5, goal=Goal.DOWN, last_end=end),),
+    )
+
+
+def test_a_group_that_fails() -> None:
+    group = running(Spec("web.1", notifies=True))
+    group.take(20.0, Exited(WEB, ExitStatus(code=3)))
+
+    assert group.snapshot(20.25) == GroupSnapshot(
+        phase=Phase.FAILING,
+        exit_status=None,
+        age=18.25,
+        instances=(
+            instance(
+                State.EXITED,
+                0.25,
+                life(
+                    WEB,
+                    LifeState.SWEEPING,
+                    0.25,
+                    10.25,
+                    ("SWEEP", 0.75),
+                    health=health(ready_after=2.0),
+                ),
+                goal=Goal.DOWN,
+                last_end=Ended(
+                    WEB,
+                    LifeState.RUNNING,
+                    ExitStatus(code=3),
+                    after=10.0,
+                    lasted=8.0,
+                    consequence=StopEverything(),
+                ),
+            ),
+        ),
+    )
+
+
+# ---- an instance and its lives ----
+
+
+def test_an_instance_that_waits() -> None:
+    group = Group([Spec("db.1", notifies=True), Spec("web.1", after=frozenset({"db.1"}))])
+    group.start(10.0)
+
+    assert group.snapshot(11.0).instances[1] == instance(State.WAITING, 1.0)
+
+
+def test_an_instance_that_is_being_spawned() -> None:
+    life_ = life(WEB, LifeState.SPAWNING, 1.0, 1.0, health=health())
+
+    assert only(spawning(), 11.0) == instance(State.STARTING, 1.0, life_)
+
+
+def test_an_instance_that_starts() -> None:
+    assert only(starting(), 11.0) == instance(
+        State.STARTING,
+        1.0,
+        life(
+            WEB,
+            LifeState.STARTING,
+            1.0,
+            1.0,
+            # In the order in which they are due.
+            ("MEASURE", 9.0),
+            ("READY", 59.0),
+            health=health(),
+        ),
+    )
+
+
+def test_an_instance_whose_checks_fail() -> None:
+    group = running()
+    group.tick(22.0)
+    group.take(22.0, Measured(WEB, 400))
+    group.take(23.0, Probed(WEB, "HTTP 500"))
+
+    assert only(group, 25.0) == instance(
+        State.RUNNING,
+        13.0,
+        life(
+            WEB,
+            LifeState.RUNNING,
+            13.0,
+            15.0,
+            ("MEASURE", 7.0),
+            ("PROBE", 8.0),
+            ("WATCHDOG", 17.0),
+            health=health(
+                ready=True, ready_after=2.0, failures=1, last_failure="HTTP 500", memory=400
+            ),
+        ),
+    )
+
+
+def test_what_is_overdue_counts_below_zero() -> None:
+    assert only(running(Spec("web.1", notifies=True, watchdog=30.0)), 45.0).lives[0].deadlines == (
+        ("WATCHDOG", -3.0),
+    )
+
+
+def test_an_instance_with_a_fault() -> None:
+    group = running()
+    group.take(20.0, TRIGGER)
+
+    assert only(group, 20.5) == instance(
+        State.STOPPING,
+        0.5,
+        life(
+            WEB,
+            LifeState.STOPPING,
+            0.5,
+            10.5,
+            ("NOTICE", 0.5),
+            ("KILL", 24.5),
+            health=health(ready_after=2.0, fault=WatchdogTriggered()),
+        ),
+    )
+
+
+def test_an_instance_that_backs_off() -> None:
+    group = running()
+    group.take(20.0, Exited(WEB, ExitStatus(code=1)))
+    group.take(20.5, GroupGone(WEB))
+
+    assert only(group, 21.0) == instance(
+        State.BACKOFF,
+        0.5,
+        restarts=1,
+        next_start=3.0,
+        last_end=Ended(
+            WEB,
+            LifeState.RUNNING,
+            ExitStatus(code=1),
+            after=10.0,
+            lasted=8.0,
+            consequence=Restart(4.0),
+        ),
+    )
+
+
+def test_an_instance_that_was_refused() -> None:
+    group = spawning()
+    group.take(10.0, SpawnFailed(WEB, "no memory"))
+
+    assert group.snapshot(11.0) == GroupSnapshot(
+        phase=Phase.OVER,
+        exit_status=1,
+        age=9.0,
+        instances=(instance(State.FATAL, 1.0, goal=Goal.DOWN),),
+    )
+
+
+def test_a_oneshot_that_has_finished() -> None:
+    group = Group([Spec("web.1", oneshot=True), Spec("beat.1")])
+    group.start(10.0)
+    group.take(10.0, Spawned(WEB))
+    group.take(11.0, Exited(WEB, ExitStatus(code=0)))
+    group.take(11.0, GroupGone(WEB))
+
+    assert group.snapshot(12.0).instances[0] == instance(
+        State.EXITED,
+        1.0,
+        oneshot=True,
+        last_end=Ended(
+            WEB,
+            LifeState.STARTING,
+            ExitStatus(code=0),
+            after=1.0,
+            lasted=1.0,
+            expected=True,
+            oneshot=True,
+        ),
+    )
+
+
+def test_an_instance_that_is_updated_shows_the_life_that_counts_first() -> None:
+    group = running(Spec("web.1", notifies=True, start_first=True))
+    group.restart(20.0, "web")
+    group.take(20.0, Spawned(AGAIN))
+
+    assert only(group, 21.0) == instance(
+        State.RUNNING,
+        9.0,
+        life(WEB, LifeState.RUNNING, 9.0, 11.0),
+        life(AGAIN, LifeState.STARTING, 1.0, 1.0, ("READY", 59.0), health=health()),
+        updating=True,
+    )
+
+    group.take(22.0, Notified(AGAIN, ready=True))
+    snapshot = only(group, 22.5)
+    assert (snapshot.state, snapshot.since, snapshot.replacements) == (State.RUNNING, 10.5, 1)
+    assert snapshot.lives == (
+        life(AGAIN, LifeState.RUNNING, 0.5, 2.5),
+        life(
+            WEB,
+            LifeState.STOPPING,
+            0.5,
+            12.5,
+            ("NOTICE", 0.5),
+            ("KILL", 24.5),
+            health=health(ready_after=2.0),
+        ),
+    )
+
+
+def test_an_instance_whose_last_life_is_lost() -> None:
+    group = running(Spec("web.1", notifies=True, restart=RestartPolicy.ALWAYS, backoff_initial=8.0))
+    group.take(20.0, TRIGGER)
+    group.tick(45.0)
+    group.tick(50.0)
+
+    assert only(group, 51.0) == instance(
+        State.BACKOFF,
+        1.0,
+        life(
+            WEB,
+            LifeState.LOST,
+            1.0,
+            41.0,
+            health=health(ready_after=2.0, fault=WatchdogTriggered()),
+        ),
+        restarts=1,
+        next_start=7.0,
+    )

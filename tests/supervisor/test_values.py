@@ -1,0 +1,294 @@
+"""Values are immutable and small, and equal if both their type and their fields are."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import subprocess
+import sys
+from collections.abc import Iterator
+from signal import Signals
+from typing import Any, ClassVar
+
+import pytest
+
+from django_prodserver.supervisor import (
+    commands,
+    events,
+    facts,
+    group,
+    health,
+    instance,
+    life,
+    pump,
+    report,
+    snapshot,
+    spec,
+    values,
+)
+from django_prodserver.supervisor.events import ExitStatus
+from django_prodserver.supervisor.facts import LifeState, State
+from django_prodserver.supervisor.spec import CheckSchedule, Goal, Ref, RestartPolicy, Spec
+from django_prodserver.supervisor.values import Value, assert_never, items, replace
+
+
+class Point(Value):
+    unit: ClassVar[str] = "mm"
+
+    x: int
+    y: int = 0
+
+
+class Point3(Point):
+    z: int = 0
+
+
+class Size(Value):
+    x: int
+    y: int = 0
+
+
+class Named(Point):
+    """Adds no field."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.x}/{self.y}"
+
+
+# ---- how a value is made ----
+
+
+@pytest.mark.parametrize(
+    "point", [Point(1, 2), Point(1, y=2), Point(x=1, y=2), Point(y=2, x=1)], ids=str
+)
+def test_fields_are_given_by_position_or_by_name(point: Point) -> None:
+    assert (point.x, point.y) == (1, 2)
+
+
+def test_a_field_that_is_not_given_has_its_default() -> None:
+    assert items(Point(1)) == (1, 0)
+
+
+def test_a_default_gives_way_even_to_none() -> None:
+    assert items(Size(1, y=None)) == (1, None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "error"),
+    [
+        ((), {}, "Point needs x"),
+        ((), {"y": 1}, "Point needs x"),
+        ((1, 2, 3), {}, "Point takes x, y, each once"),
+        ((1,), {"x": 1}, "Point takes x, y, each once"),
+        ((1,), {"z": 1}, "Point takes x, y, each once"),
+        ((1,), {"unit": "m"}, "Point takes x, y, each once"),
+    ],
+    ids=str,
+)
+def test_missing_double_and_unknown_fields_are_refused(
+    args: tuple[Any, ...], kwargs: dict[str, Any], error: str
+) -> None:
+    with pytest.raises(TypeError, match=f"^{error}$"):
+        Point(*args, **kwargs)
+
+
+def test_a_class_variable_is_not_a_field() -> None:
+    assert (Point.unit, Point(1).unit, items(Point(1))) == ("mm", "mm", (1, 0))
+
+
+def test_inherited_fields_come_first_and_keep_their_defaults() -> None:
+    assert items(Point3(1)) == (1, 0, 0)
+    assert items(Point3(1, 2, 3)) == (1, 2, 3)
+    assert repr(Point3(1, z=3)) == "Point3(x=1, y=0, z=3)"
+
+
+def test_a_subclass_leaves_the_fields_of_its_base_as_they_are() -> None:
+    assert items(Point(1, 2)) == (1, 2)
+    assert items(Named(1, 2)) == (1, 2)
+    assert Named(1, 2).name == "1/2"
+
+
+# ---- what can be done with it ----
+
+
+def test_a_field_can_be_neither_set_nor_deleted() -> None:
+    point = Point(1, 2)
+
+    with pytest.raises(AttributeError, match=r"^Point is immutable$"):
+        point.x = 2  # type: ignore[misc]
+    with pytest.raises(AttributeError, match=r"^Point is immutable$"):
+        del point.x
+    assert point == Point(1, 2)
+
+
+def test_nothing_can_be_added_to_a_value() -> None:
+    with pytest.raises(AttributeError, match=r"^Point is immutable$"):
+        Point(1).z = 2
+
+
+@pytest.mark.parametrize("value", [Point(1), Point3(1), Named(1)], ids=str)
+def test_a_value_has_slots_and_no_dict(value: Value) -> None:
+    assert not hasattr(value, "__dict__")
+
+
+def test_values_are_equal_if_type_and_fields_are() -> None:
+    assert Point(1, 2) == Point(1, 2)
+    assert Point(1, 2) != Point(2, 1)
+    assert Point(1, 2) != Size(1, 2)
+    assert Point(1, 2) != Named(1, 2)
+    assert Point(1, 2) != (1, 2)
+
+
+def test_equal_values_are_one_item_of_a_set() -> None:
+    assert {Point(1, 2), Point(1, 2), Size(1, 2), Point(2, 1)} == {
+        *(Point(1, 2), Size(1, 2), Point(2, 1))
+    }
+
+
+def test_a_value_with_a_field_that_has_no_hash_has_none_either() -> None:
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(Point([]))  # type: ignore[arg-type]
+
+
+def test_a_value_is_shown_with_its_fields() -> None:
+    assert repr(Ref("web.1", 0, 1)) == "Ref(name='web.1', generation=0, number=1)"
+
+
+def test_a_copy_may_differ_in_some_fields() -> None:
+    point = Point3(1, 2, 3)
+
+    assert replace(point, y=5) == Point3(1, 5, 3)
+    assert replace(point) == point
+    assert point == Point3(1, 2, 3)
+    with pytest.raises(TypeError, match=r"^Point3 takes x, y, z, each once$"):
+        replace(point, w=1)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Point3(1, 2, 3),
+        ExitStatus(signal=9),
+        Spec("web.1", check=CheckSchedule(), after=frozenset({"db.1"})),
+    ],
+    ids=str,
+)
+def test_a_value_can_be_pickled_and_copied(value: Value) -> None:
+    for copied in (pickle.loads(pickle.dumps(value)), copy.copy(value), copy.deepcopy(value)):
+        assert copied == value
+        assert type(copied) is type(value)
+
+
+def test_what_cannot_be_reached_is_an_assertion() -> None:
+    with pytest.raises(AssertionError, match=r"^unexpected: 1$"):
+        assert_never(1)  # type: ignore[arg-type]
+
+
+# ---- the values of the supervisor ----
+
+MODULES = (
+    *(commands, events, facts, group, health, instance, life),
+    *(pump, report, snapshot, spec, values),
+)
+
+
+def kinds() -> Iterator[type[Value]]:
+    """All classes of values that the supervisor has."""
+    for module in MODULES:
+        for kind in vars(module).values():
+            if isinstance(kind, type) and issubclass(kind, Value):
+                yield kind
+
+
+@pytest.mark.parametrize("kind", dict.fromkeys(kinds()))
+def test_every_value_of_the_supervisor_has_slots_and_no_dict(kind: type[Value]) -> None:
+    value = kind.__new__(kind)
+
+    assert not hasattr(value, "__dict__")
+    with pytest.raises(AttributeError, match="is immutable"):
+        value.anything = 1
+
+
+def test_the_supervisor_imports_almost_nothing() -> None:
+    """A supervisor is small because it imports little: above all none of what dataclasses need."""
+    program = (
+        "import collections, enum, signal, sys, typing\n"
+        "before = set(sys.modules)\n"
+        f"import {', '.join(module.__name__ for module in MODULES)}\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+
+    result = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
+
+    imported = {name.partition(".")[0] for name in result.stdout.decode().split()}
+    # Python 3.9 needs `re` for `typing`, so it was there before.
+    assert imported - {"__future__"} == {"django_prodserver"}
+
+
+@pytest.mark.parametrize(
+    ("status", "shell"),
+    [
+        (ExitStatus(code=0), 0),
+        (ExitStatus(code=255), 255),
+        (ExitStatus(signal=15), 143),
+        (ExitStatus(signal=9), 137),
+    ],
+    ids=str,
+)
+def test_an_exit_status_is_one_number_as_in_a_shell(status: ExitStatus, shell: int) -> None:
+    assert status.shell == shell
+
+
+def test_the_states_are_those_of_supervisord_and_two_more() -> None:
+    """http://supervisord.org/subprocess.html#process-states"""
+    assert {state.name for state in State} == {
+        *("STOPPED", "STARTING", "RUNNING", "BACKOFF", "STOPPING", "EXITED", "FATAL"),
+        *("WAITING", "KILLING"),
+    }
+
+
+def test_the_states_of_a_life_are_those_of_the_design() -> None:
+    assert [state.name for state in LifeState] == [
+        *("SPAWNING", "STARTING", "RUNNING", "STOPPING", "KILLING", "SWEEPING", "GONE", "LOST")
+    ]
+
+
+def test_the_defaults_are_those_of_the_settings() -> None:
+    assert Spec("web.1") == Spec(
+        name="web.1",
+        oneshot=False,
+        after=frozenset(),
+        stop_signal=Signals.SIGTERM,
+        stop_timeout=25.0,
+        stop_group=False,
+        escalation_signal=None,
+        notifies=False,
+        connects=False,
+        ready_timeout=60.0,
+        success_exit_statuses=frozenset(),
+        forwards=frozenset(),
+        restart=RestartPolicy.NEVER,
+        recycles=False,
+        backoff_initial=0.5,
+        backoff_max=30.0,
+        start_burst=5,
+        start_interval=60.0,
+        check=None,
+        watchdog=None,
+        max_memory=None,
+        start_first=False,
+    )
+    assert CheckSchedule() == CheckSchedule(interval=10.0, timeout=3.0, retries=3, start_period=0.0)
+
+
+def test_policies_and_goals_are_spelt_as_in_the_settings() -> None:
+    assert [policy.value for policy in RestartPolicy] == ["never", "on-failure", "always"]
+    assert [goal.value for goal in Goal] == ["up", "down"]
+
+
+@pytest.mark.parametrize(
+    ("name", "process"), [("web.1", "web"), ("web.12", "web"), ("a.b.1", "a.b"), ("web", "web")]
+)
+def test_an_instance_is_named_after_its_process(name: str, process: str) -> None:
+    assert Spec(name).process == process
