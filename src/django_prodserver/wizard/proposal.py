@@ -102,7 +102,7 @@ APPS = DATABASE_TASKS_APPS.union(QUEUE_APPS, {"django_celery_beat", "django_rq"}
 
 
 @dataclass(frozen=True)
-class Process:
+class ProposedProcess:
     """An entry of PRODUCTION_PROCESSES, its reasons, and the package it needs, if any."""
 
     name: str
@@ -126,7 +126,7 @@ class Answers:
 class Proposal:
     """The processes, in the order of PRODUCTION_PROCESSES, and what goes with them."""
 
-    processes: tuple[Process, ...]
+    processes: tuple[ProposedProcess, ...]
     port: Optional[int] = None
     notes: tuple[str, ...] = ()
 
@@ -187,7 +187,7 @@ def servers(project: Project) -> list[Server]:
     return [server for server in SERVERS if there[server.interface]]
 
 
-def oneshots(project: Project) -> list[Process]:
+def oneshots(project: Project) -> list[ProposedProcess]:
     """What can be done before the site starts."""
     found = []
     if project.has_database:
@@ -198,7 +198,7 @@ def oneshots(project: Project) -> list[Process]:
     return found
 
 
-def workers(project: Project) -> list[Process]:
+def workers(project: Project) -> list[ProposedProcess]:
     """Who executes the project's tasks, and who sends them by a clock."""
     return [*_celery(project), *_rq(project), *_queue_apps(project), *_tasks(project)]
 
@@ -216,27 +216,29 @@ def _default_server(project: Project) -> Optional[Server]:
     return next(iter([*installed, *possible]), None)
 
 
-def _oneshot(command: str, *why: str) -> Process:
+def _oneshot(command: str, *why: str) -> ProposedProcess:
     settings = {"BACKEND": "command", "ARGS": [command, "--noinput"], "TYPE": "oneshot"}
-    return Process(command, settings, why)
+    return ProposedProcess(command, settings, why)
 
 
-def _web(project: Project, server: Server, port: int) -> Process:
+def _web(project: Project, server: Server, port: int) -> ProposedProcess:
     settings: dict[str, Any] = {"BACKEND": server.name, "ARGS": server.args(port)}
     if project.health:
         settings["HEALTHCHECK"] = {"HTTP": project.health, "START_PERIOD": 30}
     why = ["No RESTART: if it ends, everything stops, and the platform starts all anew."]
     if not project.health:
         why.append("No HEALTHCHECK: there is no view at /healthz, or where else it is usual.")
-    return Process("web", settings, tuple(why), server.requirement, server.installed(project))
+    return ProposedProcess(
+        "web", settings, tuple(why), server.requirement, server.installed(project)
+    )
 
 
-def _worker(name: str, backend: str, package: str, *why: str, **settings: Any) -> Process:
+def _worker(name: str, backend: str, package: str, *why: str, **settings: Any) -> ProposedProcess:
     settings = {"BACKEND": backend, **settings, "RESTART": "on-failure"}
-    return Process(name, settings, why, package)
+    return ProposedProcess(name, settings, why, package)
 
 
-def _celery(project: Project) -> Iterator[Process]:
+def _celery(project: Project) -> Iterator[ProposedProcess]:
     app = project.celery
     if app is None:
         return
@@ -254,7 +256,7 @@ def _celery(project: Project) -> Iterator[Process]:
         yield replace(_worker("beat", "celery-beat", "celery", **settings), installed=installed)
 
 
-def _rq(project: Project) -> Iterator[Process]:
+def _rq(project: Project) -> Iterator[ProposedProcess]:
     if "django_rq" not in project.apps:
         return
     args = list(project.rq_queues or ("default",))
@@ -267,13 +269,13 @@ def _rq(project: Project) -> Iterator[Process]:
         yield _worker("rqscheduler", "rq-scheduler", "rq-scheduler")
 
 
-def _queue_apps(project: Project) -> Iterator[Process]:
+def _queue_apps(project: Project) -> Iterator[ProposedProcess]:
     for app, (name, backend, package) in QUEUE_APPS.items():
         if app in project.apps:
             yield _worker(name, backend, package)
 
 
-def _tasks(project: Project) -> Iterator[Process]:
+def _tasks(project: Project) -> Iterator[ProposedProcess]:
     found = [task for task in project.tasks if _is(task.backend, TASKS_IN_DATABASE)]
     for task in found:
         args = {} if task.alias == "default" else {"backend": task.alias}
@@ -288,7 +290,7 @@ def _tasks(project: Project) -> Iterator[Process]:
         yield replace(worker, installed=package.replace("-", "_") in project.packages)
 
 
-def _after(process: Process, names: Sequence[str]) -> Process:
+def _after(process: ProposedProcess, names: Sequence[str]) -> ProposedProcess:
     if not names:
         return process
     return replace(process, settings={**process.settings, "AFTER": list(names)})

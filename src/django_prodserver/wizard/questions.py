@@ -9,7 +9,7 @@ from typing import Protocol
 from django_prodserver.settings.wording import did_you_mean
 
 from .project import Project
-from .proposal import Answers, Process, default_answers, oneshots, servers, workers
+from .proposal import Answers, ProposedProcess, default_answers, oneshots, servers, workers
 
 NONE = "none"
 
@@ -68,7 +68,7 @@ def _port(default: int, console: Console) -> int:
         console.say(f"{answer!r} is no port: it is a number from 1 to 65535.")
 
 
-def _some(processes: Sequence[Process], console: Console) -> tuple[str, ...]:
+def _some(processes: Sequence[ProposedProcess], console: Console) -> tuple[str, ...]:
     names = [process.name for process in processes]
     while True:
         answer = console.ask(f"[{' '.join(names)}] ")
