@@ -14,8 +14,9 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 
 from django_prodserver.backends.base import Problem
-from django_prodserver.launch.resolve import addresses_in_use, resolve
-from django_prodserver.launch.supervise import preload
+from django_prodserver.launch.addresses import addresses_in_use
+from django_prodserver.launch.preload import preload
+from django_prodserver.launch.resolve import resolve
 from django_prodserver.settings.findings import ConfigurationError, Finding
 from django_prodserver.settings.load import load
 from tests.inside import (

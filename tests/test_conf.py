@@ -11,7 +11,9 @@ from django.utils.functional import lazystr
 
 from django_prodserver.backends.base import arguments
 from django_prodserver.backends.gunicorn import GunicornServer
-from django_prodserver.launch.resolve import Process, resolve
+from django_prodserver.launch.addresses import health_address
+from django_prodserver.launch.process import ResolvedProcess
+from django_prodserver.launch.resolve import resolve
 from django_prodserver.management.commands.prodserver import Command
 from django_prodserver.settings import load as settings
 from django_prodserver.settings.findings import ConfigurationError
@@ -181,7 +183,7 @@ def test_the_nearest_stop_timeout_counts(
 
     (process,) = resolve(loaded.overridden({}, stop_timeout=command_line), ["web"])
 
-    assert process.stop_timeout == expected
+    assert process.settings.stop_timeout == expected
 
 
 def test_what_counts_without_any_setting() -> None:
@@ -326,13 +328,14 @@ def test_the_address_of_a_health_check_is_the_first_that_can_be_reached(
 ) -> None:
     loaded = load({"web": {"BACKEND": GUNICORN, "ARGS": arguments}})
 
-    assert Process("web", loaded.effective("web"), GunicornServer).health_address() == address
+    process = ResolvedProcess("web", loaded.effective("web"), GunicornServer)
+    assert health_address(process) == address
 
 
 def test_what_listens_nowhere_has_no_address_for_a_health_check() -> None:
     (process,) = resolve(load({"web": sleeper()}), ["web"])
 
-    assert process.health_address() is None
+    assert health_address(process) is None
 
 
 def test_a_path_to_probe_is_enough_where_the_address_is_known() -> None:
@@ -341,7 +344,7 @@ def test_a_path_to_probe_is_enough_where_the_address_is_known() -> None:
     (process,) = resolve(load({"web": web}), ["web"])
 
     assert process.settings.healthcheck == HealthCheckSettings(http="/health")
-    assert process.health_address() == ("127.0.0.1", 8000)
+    assert health_address(process) == ("127.0.0.1", 8000)
 
 
 def test_the_stop_timeout_of_the_command_line_reaches_the_software() -> None:

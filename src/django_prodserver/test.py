@@ -21,8 +21,8 @@ from django.conf import settings as project
 from django.core import checks
 
 from django_prodserver.backends.application import describe
+from django_prodserver.launch.preload import preload as import_what_is_shared
 from django_prodserver.launch.resolve import resolve
-from django_prodserver.launch.supervise import preload as load_what_is_shared
 from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.load import load
 from django_prodserver.settings.wording import no_such_process
@@ -58,7 +58,7 @@ def _findings(names: Sequence[str], preload: bool) -> list[str]:
     try:
         processes = resolve(configuration, known, starting=preload)
         if preload:
-            load_what_is_shared(processes, configuration.supervisor.preload)
+            import_what_is_shared(processes, configuration.supervisor.preload)
     except ConfigurationError as error:
         return [*missing, *(str(finding) for finding in error.findings)]
     return missing

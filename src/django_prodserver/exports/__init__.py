@@ -1,1 +1,1 @@
-"""The settings in the formats of other programs."""
+"""What is configured, as text: for people to read, and in the formats of other programs."""

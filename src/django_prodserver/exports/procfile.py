@@ -1,15 +1,32 @@
-"""The processes as a Procfile, for honcho, foreman, overmind, Heroku and Dokku."""
+"""A Procfile, for honcho, foreman, overmind, Heroku and Dokku."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+
+from django.core.management.base import CommandError
+
+from django_prodserver.settings.schema import ProcessSettings
+
+
+def services(processes: Mapping[str, ProcessSettings]) -> list[str]:
+    """The names of the services. Raises CommandError where there are none.
+
+    What runs a Procfile stops everything once one of its processes exits, so oneshots are left out.
+    """
+    found = [name for name, process in processes.items() if process.type != "oneshot"]
+    if not found:
+        raise CommandError(
+            f"A Procfile is for services, and there are only oneshots: {', '.join(processes)}."
+        )
+    return found
 
 
 def render(names: Iterable[str]) -> str:
-    """One line a process: its name, and the command that runs it alone."""
+    """A line for each process: its name, and the command that runs it alone."""
     return "".join(line(name, name) + "\n" for name in names)
 
 
 def line(label: str, name: str) -> str:
-    """`python` and not this interpreter: who uses a Procfile has another environment."""
+    # Not this interpreter: a Procfile runs elsewhere, in an environment of its own.
     return f"{label}: python manage.py prodserver {name}"

@@ -1,1 +1,1 @@
-"""Settings and backends together: what is to be run, and how."""
+"""Settings and backends together: what is run, and how."""

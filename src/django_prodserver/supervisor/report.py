@@ -146,6 +146,27 @@ def supervising(names: Sequence[str], python: str, django: str, preload: float) 
     return f"supervising {', '.join(names)} ({versions}, preloaded in {seconds(preload)})"
 
 
+def spawned_for_threads(names: Sequence[str], threads: Sequence[str]) -> str:
+    """`names` is empty where these are all processes."""
+    processes = f" {', '.join(names)}" if names else ""
+    plural = "s" if len(threads) > 1 else ""
+    which = f"the thread{plural} {', '.join(map(repr, threads))}"
+    return f"starting{processes} by spawn: the preload left {which} running"
+
+
+def thread_not_forked(name: str) -> str:
+    left = f"the preload left the thread {name!r} running"
+    return f"{left}, which no process will have: start it in the processes instead"
+
+
+def spawned_for_variables(name: str, variables: Sequence[str]) -> str:
+    return f"starting {name} by spawn: its ENV sets {', '.join(variables)}, which is read already"
+
+
+def variables_not_seen(name: str, variables: Sequence[str]) -> str:
+    return f"{name} will not see the {', '.join(variables)} of its ENV, which is read already"
+
+
 def notifications_ignored(name: str, count: int) -> str:
     messages, were = ("message", "was") if count == 1 else ("messages", "were")
     return f"{name}: {count} {messages} to its notify socket {were} ignored"

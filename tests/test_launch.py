@@ -1,4 +1,4 @@
-"""From processes to instances: who comes after whom, and what is asked where, by which name."""
+"""Launches: what each instance comes after, where it is probed, and under which name."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from django_prodserver.backends.base import Address, BaseServerBackend
-from django_prodserver.launch.plan import plan
+from django_prodserver.launch.launch import Launches
 from django_prodserver.launch.resolve import resolve
 from django_prodserver.posix.probes.targets import CommandTarget, HttpTarget, Target, TcpTarget
 from django_prodserver.posix.program import Program
 from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.load import load
 from django_prodserver.supervisor.spec import Spec
+from django_prodserver.supervisor.values import replace
 from tests.inside import GUNICORN, configured, sleeper
 
 LOOPBACK = (socket.AF_INET, ("127.0.0.1", 8000))
@@ -50,14 +51,15 @@ LISTENING = f"{__name__}.Listening"
 
 def planned(processes: dict[str, Any], *names: str) -> tuple[list[Spec], list[Program]]:
     with configured(processes):
-        return plan(resolve(load(), names or processes), ())
+        launches = Launches(resolve(load(), names or processes), ()).configured
+    return [one.spec() for one in launches], [one.program() for one in launches]
 
 
 def target(check: dict[str, Any], entry: Any = None, **others: Any) -> Target:
     with configured({"web": {**(entry or sleeper()), "HEALTHCHECK": check}}, **others):
-        (program,) = plan(resolve(load(), ["web"]), ())[1]
-    assert program.health is not None
-    return program.health
+        health = Launches(resolve(load(), ["web"]), ()).program_of("web.1").health
+    assert health is not None
+    return health
 
 
 def http(check: str, entry: Any = None, **others: Any) -> HttpTarget:
@@ -112,7 +114,7 @@ def test_a_whole_url() -> None:
         ("http://[::1]/", "[::1]"),
     ],
 )
-def test_the_host_of_a_url_is_what_it_says(url: str, host: str) -> None:
+def test_a_url_is_requested_with_its_own_host(url: str, host: str) -> None:
     assert http(url, ALLOWED_HOSTS=["example.com"]).host == host
 
 
@@ -127,7 +129,7 @@ def test_the_host_of_a_url_is_what_it_says(url: str, host: str) -> None:
         ([], "localhost"),
     ],
 )
-def test_a_path_is_asked_for_by_a_name_that_django_allows(allowed: list[str], host: str) -> None:
+def test_a_path_is_requested_with_a_host_that_django_allows(allowed: list[str], host: str) -> None:
     found = http("/health", gunicorn("127.0.0.1:8000"), ALLOWED_HOSTS=allowed)
 
     assert found.host == host
@@ -135,7 +137,7 @@ def test_a_path_is_asked_for_by_a_name_that_django_allows(allowed: list[str], ho
     assert found.addresses == (LOOPBACK,)
 
 
-def test_who_listens_everywhere_is_asked_here() -> None:
+def test_a_server_that_listens_everywhere_is_probed_at_the_loopback() -> None:
     assert http("/", gunicorn("0.0.0.0:8000")).addresses == (LOOPBACK,)
     assert http("/", gunicorn("[::]:8000")).url == "http://[::1]:8000/"
 
@@ -143,7 +145,7 @@ def test_who_listens_everywhere_is_asked_here() -> None:
 @pytest.mark.parametrize(
     ("key", "check"), [("HTTP", "http://nobody.invalid/"), ("TCP", "nobody.invalid:1")]
 )
-def test_a_host_that_nobody_knows(key: str, check: str) -> None:
+def test_a_health_check_of_an_unknown_host_is_refused(key: str, check: str) -> None:
     with pytest.raises(ConfigurationError) as error:
         target({key: check})
 
@@ -151,7 +153,7 @@ def test_a_host_that_nobody_knows(key: str, check: str) -> None:
     assert f"{where} names the host 'nobody.invalid', which cannot be found: " in str(error.value)
 
 
-def test_where_a_connection_tells_that_it_is_ready() -> None:
+def test_where_a_connection_shows_that_a_process_is_ready() -> None:
     processes = {
         "web": {"BACKEND": LISTENING, "ARGS": ["127.0.0.1:8000", "/run/x.sock"]},
         "any": {"BACKEND": LISTENING, "ARGS": ["127.0.0.1:0"]},
@@ -166,7 +168,7 @@ def test_where_a_connection_tells_that_it_is_ready() -> None:
         (),
         (),
     ]
-    # Where no address is known, nothing but the start tells.
+    # Without a known address it counts as ready once it is started.
     assert [spec.connects for spec in specs] == [True, False, False, False]
 
 
@@ -184,9 +186,57 @@ def test_every_instance_comes_after_every_instance_of_what_is_run() -> None:
     assert some[0].after == {"cache.1"}
 
 
-def test_what_reads_its_environment_when_it_is_imported_is_not_asked_whether_it_recycles() -> None:
+def test_software_that_must_not_be_imported_here_is_not_asked_whether_it_recycles() -> None:
     asked = {"BACKEND": f"{__name__}.Recycling"}
     elsewhere = {**asked, "ENV": {"READ_AT_IMPORT": "1"}}
 
     assert planned({"worker": asked})[0][0].recycles
     assert not planned({"worker": elsewhere})[0][0].recycles
+
+
+class Counting(Listening):
+    """Counts how often its software is asked."""
+
+    asked = 0
+
+    def parse(self) -> None:
+        type(self).asked += 1
+
+    def recycles(self) -> bool:
+        type(self).asked += 1
+        return False
+
+
+def test_an_instance_that_scaling_adds_is_launched_like_the_others() -> None:
+    check = {"COMMAND": ["true"]}
+    entry = {"BACKEND": LISTENING, "ARGS": ["127.0.0.1:0"], "HEALTHCHECK": check}
+    with configured({"web": entry, "other": sleeper()}):
+        launches = Launches(resolve(load(), ["web", "other"]), ["web"])
+
+        specs = [launches.of(f"web.{n}").spec() for n in (1, 3)]
+        programs = [launches.program_of(f"web.{n}") for n in (1, 3)]
+
+    assert [one.instance for one in launches.configured] == ["web.1", "other.1"]
+    assert launches.of("web.3") is launches.of("web.3")
+    assert [spec.name for spec in specs] == ["web.1", "web.3"]
+    assert replace(specs[1], name="web.1") == specs[0]
+    first, third = programs
+    environ = {"PRODSERVER_PROCESS": "web", "PRODSERVER_INSTANCE": "web.3"}
+    assert third.environ == environ
+    assert third.health == CommandTarget(["true"], environ)
+    assert third.execute == first.execute != ()
+    with pytest.raises(KeyError):
+        launches.of("no.1")
+
+
+def test_the_software_is_asked_once_for_all_instances(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Counting, "asked", 0)
+    entry = {"BACKEND": f"{__name__}.Counting", "REPLICAS": 3}
+    with configured({"web": entry}):
+        launches = Launches(resolve(load(), ["web"]), ())
+
+    for instance in ("web.1", "web.2", "web.3", "web.4"):
+        launches.of(instance).spec()
+        launches.program_of(instance)
+
+    assert Counting.asked == 2

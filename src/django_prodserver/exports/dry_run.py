@@ -1,0 +1,16 @@
+"""`--dry-run`: the instances in the order of their start, with the arguments of their software."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+
+from django_prodserver.launch.process import ResolvedProcess
+
+
+def dry_run(processes: Iterable[ResolvedProcess]) -> Iterator[str]:
+    """A line for each instance."""
+    for process in processes:
+        for instance in process.instances:
+            arguments = shlex.join(process.new_backend(instance).prep_server_args())
+            yield f"{instance}: {process.backend_class.__name__} {arguments}"

@@ -1,0 +1,154 @@
+"""Addresses: where processes will listen, whether they can, and how to connect to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import combinations
+from typing import Optional
+
+from django_prodserver.backends.application import describe
+from django_prodserver.backends.base import Address, PrintsOnly
+from django_prodserver.posix.address import SocketAddress, socket_addresses, why_not_free
+from django_prodserver.settings.findings import Finding
+from django_prodserver.settings.names import place_of
+from django_prodserver.settings.texts import path_or_url
+
+from .process import ResolvedProcess, importable_here
+
+# Where to connect to a server that listens everywhere.
+LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+
+# A process, and one of the addresses that it will listen at.
+Listener = tuple[ResolvedProcess, Address]
+
+
+# ---- what is known before the start ----
+
+
+def listeners(processes: Iterable[ResolvedProcess], findings: list[Finding]) -> list[Listener]:
+    """Where the processes will listen, as far as their software can be asked here.
+
+    Arguments that it does not understand are added to the findings.
+    """
+    found = []
+    for process in importable_here(processes):
+        try:
+            found += [(process, address) for address in process.addresses]
+        except PrintsOnly:
+            continue
+        except ValueError as error:
+            findings.append(Finding(place_of(process.name, "ARGS"), f": {error}"))
+        except Exception as error:
+            message = f"cannot be used: {describe(error)}."
+            findings.append(Finding(place_of(process.name), message))
+    return found
+
+
+def to_connect_to(
+    processes: Iterable[ResolvedProcess],
+) -> Mapping[str, tuple[SocketAddress, ...]]:
+    """For each process, by name, where a connection shows that it is ready.
+
+    Only for backends that have no better way to tell (`connects`).
+    """
+    found: dict[str, tuple[SocketAddress, ...]] = {}
+    asked = [process for process in processes if process.backend_class.connects]
+    for process, address in listeners(asked, []):
+        if not address.chosen_by_the_system:
+            with suppress(OSError, UnicodeError):
+                found[process.name] = found.get(process.name, ()) + socket_addresses(address.at)
+    return found
+
+
+def health_address(process: ResolvedProcess) -> Optional[tuple[str, int]]:
+    """The first host and port that it serves, to be connected to from this machine.
+
+    None where that is not known before the start. This may import its software: see
+    `importable_here`.
+    """
+    try:
+        return _first_reachable(process.addresses)
+    except PrintsOnly:
+        return None
+
+
+# ---- what is wrong ----
+
+
+def address_problems(processes: Sequence[ResolvedProcess]) -> list[Finding]:
+    """What would keep the processes from listening, or their health checks from connecting.
+
+    That is everything but `addresses_in_use`, which changes from one moment to the next.
+    """
+    findings: list[Finding] = []
+    found = listeners(processes, findings)
+    findings += _shared_by_instances(found)
+    findings += _conflicts(found)
+    findings += _health_checks_without_an_address(processes, found)
+    return findings
+
+
+def addresses_in_use(processes: Iterable[ResolvedProcess]) -> list[Finding]:
+    """Addresses of these processes at which something else listens now."""
+    findings: list[Finding] = []
+    for process, address in listeners(processes, findings):
+        reason = why_not_free(address.at, address.shared)
+        if reason is not None:
+            message = f"cannot listen at {address}: {reason}."
+            hint = "Stop what uses it (`ss -ltnp` tells), or choose another address in its ARGS."
+            findings.append(Finding(place_of(process.name), message, hint, "E010"))
+    return findings
+
+
+def _shared_by_instances(found: Sequence[Listener]) -> Iterator[Finding]:
+    """Addresses that only one of several instances could listen at."""
+    for process, address in found:
+        replicas = process.settings.replicas
+        if replicas > 1 and not address.shared and not address.chosen_by_the_system:
+            message = f"is {replicas}, but only one instance can listen at {address}."
+            hint = "Let the server have more workers instead, in its ARGS."
+            yield Finding(place_of(process.name, "REPLICAS"), message, hint)
+
+
+def _conflicts(found: Sequence[Listener]) -> Iterator[Finding]:
+    """Addresses that only one of two processes could listen at."""
+    for (one, here), (other, there) in combinations(found, 2):
+        if one is not other and _collide(here, there):
+            at = str(here) if here.at == there.at else f"{here} and {there}"
+            message = f"and {place_of(other.name)} cannot both listen at {at}."
+            hint = "Choose another address in the ARGS of one of them."
+            yield Finding(place_of(one.name), message, hint)
+
+
+def _health_checks_without_an_address(
+    processes: Iterable[ResolvedProcess], found: Sequence[Listener]
+) -> Iterator[Finding]:
+    """Health checks that have only a path, of processes whose host and port are not known."""
+    for process in processes:
+        check = process.settings.healthcheck
+        if check is None or check.http is None or path_or_url(check.http).host is not None:
+            continue
+        if _first_reachable(address for one, address in found if one is process) is None:
+            message = f"is {check.http!r}, but it is not known at which host and port the process "
+            message += "will listen."
+            hint = "Write a whole URL, such as 'http://127.0.0.1:8000/health'."
+            yield Finding(place_of(process.name, "HEALTHCHECK", "HTTP"), message, hint, "E004")
+
+
+def _first_reachable(addresses: Iterable[Address]) -> Optional[tuple[str, int]]:
+    for address in addresses:
+        if not isinstance(address.at, str) and not address.chosen_by_the_system:
+            host, port = address.at
+            return LOOPBACK.get(host, host), port
+    return None
+
+
+def _collide(here: Address, there: Address) -> bool:
+    if here.chosen_by_the_system or there.chosen_by_the_system:
+        return False
+    if isinstance(here.at, str) or isinstance(there.at, str) or here.at[1] != there.at[1]:
+        return here.at == there.at
+    hosts = {here.at[0], there.at[0]}
+    everywhere = "::" if any(":" in host for host in hosts) else "0.0.0.0"
+    return len(hosts) == 1 or everywhere in hosts

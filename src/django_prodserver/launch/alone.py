@@ -1,0 +1,54 @@
+"""One process alone: the manage.py process becomes its software, without a supervisor."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from typing import Callable
+
+from django.db import connections
+
+from django_prodserver.posix.interpreter import own_command, restart_program
+from django_prodserver.posix.signals import die_as_others_do
+from django_prodserver.settings.configuration import Configuration
+
+from .process import ResolvedProcess
+from .resolve import resolve_to_start
+
+
+def run_alone(
+    configuration: Configuration,
+    name: str,
+    extra: Sequence[str],
+    check_project: Callable[[], None],
+) -> None:
+    """Run a process until it exits. Raises ConfigurationError if it cannot be started."""
+    before = dict(os.environ)
+    os.environ.update(configuration.processes[name].env)
+    # Set by a supervisor that has spawned this interpreter as one of several instances. Software
+    # that it has forked, and that re-executes itself, comes here too.
+    instance = os.environ.get("PRODSERVER_INSTANCE", "")
+    supervised = instance.startswith(f"{name}.")
+    if supervised:
+        # The supervisor runs the other instances.
+        configuration = configuration.overridden({name: 1})
+    (process,) = resolve_to_start(configuration, [name], extra, check_project)
+    if process.variables_already_read(before):
+        restart_program()
+    backend = process.new_backend(instance if supervised else None)
+    connections.close_all()
+    die_as_others_do()
+    backend.start_server(*backend.prep_server_args())
+
+
+def command_alone(process: ResolvedProcess) -> list[str]:
+    """The command that runs a process alone, in a fresh interpreter like this one."""
+    # Django puts --settings into the environment, but not --pythonpath.
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--pythonpath")
+    given = parser.parse_known_args(sys.argv[2:])[0].pythonpath
+    arguments = ["prodserver", process.name, f"--stop-timeout={process.settings.stop_timeout}"]
+    arguments += [f"--pythonpath={given}"] if given else []
+    return own_command(arguments + (["--", *process.extra] if process.extra else []))

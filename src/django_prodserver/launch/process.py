@@ -1,0 +1,84 @@
+"""A resolved process: its settings are complete, and the class of its backend is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Optional
+
+from django_prodserver.backends.base import Address, BaseServerBackend
+from django_prodserver.settings.schema import EffectiveSettings
+
+
+@dataclass(frozen=True)
+class ResolvedProcess:
+    """One entry of PRODUCTION_PROCESSES. `extra` are arguments from the command line, after `--`.
+
+    `addresses` and `recycles` ask its software, once. That may import it: see `importable_here`.
+    """
+
+    name: str
+    settings: EffectiveSettings
+    backend_class: type[BaseServerBackend]
+    extra: Sequence[str] = ()
+
+    @property
+    def instances(self) -> list[str]:
+        """The names of the instances that REPLICAS asks for."""
+        return [f"{self.name}.{number + 1}" for number in range(self.settings.replicas)]
+
+    @cached_property
+    def backend(self) -> BaseServerBackend:
+        """A backend to ask and to preload; it is never started."""
+        return self.new_backend()
+
+    @cached_property
+    def addresses(self) -> Sequence[Address]:
+        """Where it will listen. Raises what `BaseServerBackend.parse` raises."""
+        self.backend.parse()
+        return self.backend.addresses()
+
+    @cached_property
+    def recycles(self) -> bool:
+        """Whether its own options make it exit with 0 after some work, to be restarted."""
+        return self.backend.recycles()
+
+    def new_backend(self, instance: Optional[str] = None) -> BaseServerBackend:
+        """Create a backend to start an instance, or the process alone where `instance` is None."""
+        given = self.settings
+        config: dict[str, Any] = {
+            "ARGS": given.args,
+            "ENV": given.env,
+            "STOP_TIMEOUT": given.stop_timeout,
+            "REPLICAS": given.replicas,
+        }
+        if given.app is not None:
+            config["APP"] = given.app
+        backend = self.backend_class(**config)
+        backend.instance = instance
+        if self.extra:
+            backend.args = [*backend.args, *self.extra]
+        return backend
+
+    def variables_already_read(self, environ: Mapping[str, str]) -> list[str]:
+        """The variables of its ENV that its software has read here, with other values.
+
+        `environ` is the environment that this interpreter was started with.
+        """
+        if not self.backend_class.is_an_app:
+            return []
+        env = self.settings.env
+        names = self.backend_class.import_time_variables & set(env)
+        return sorted(name for name in names if env[name] != environ.get(name))
+
+
+def importable_here(processes: Iterable[ResolvedProcess]) -> list[ResolvedProcess]:
+    """Those whose software can be imported in this process, before it forks.
+
+    Software that reads a variable when it is imported cannot, if the ENV of any process sets that
+    variable: every fork would have the value of this process.
+    """
+    processes = list(processes)
+    set_by_env = {name for process in processes for name in process.settings.env}
+    return [p for p in processes if not p.backend_class.import_time_variables & set_by_env]

@@ -1,0 +1,88 @@
+"""Which processes a command line selects, and how many instances of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Optional
+
+from django.core.management.base import CommandError
+
+from django_prodserver.settings.schema import ProcessSettings
+from django_prodserver.settings.wording import no_such_process
+from django_prodserver.supervisor.values import Value
+
+
+class Selection(Value):
+    """The names of processes in order, each with its N of NAME=N, or None."""
+
+    counts: Mapping[str, Optional[int]]
+    # Several processes, or one with --all or NAME=N.
+    supervised: bool
+
+    @property
+    def names(self) -> list[str]:
+        return list(self.counts)
+
+    @property
+    def replicas(self) -> dict[str, int]:
+        """Where they override REPLICAS."""
+        return {name: count for name, count in self.counts.items() if count is not None}
+
+
+def select(
+    configured: Mapping[str, ProcessSettings],
+    words: Sequence[str],
+    *,
+    everything: bool,
+    excluded: Sequence[str],
+    extra: Sequence[str],
+    prints: bool,
+) -> Selection:
+    """Select by NAME and NAME=N, `--all` (`everything`) and `--except` (`excluded`).
+
+    Without names: every process for a command that only prints, else the first service. `extra` are
+    the arguments after `--`. Raises CommandError for what does not go together.
+    """
+    if everything and words:
+        raise CommandError("--all means every process: give it, or names, but not both.")
+    if excluded and (words or not (everything or prints)):
+        raise CommandError("--except goes with --all.")
+    counts = _counts(words, configured)
+    for name in excluded:
+        _must_be_known(name, configured)
+    if everything or (prints and not words):
+        counts = {name: None for name in configured if name not in excluded}
+    if not counts and excluded:
+        raise CommandError("--except leaves no process to run.")
+    counts = counts or {_first_service(configured): None}
+    if extra and (everything or len(counts) > 1):
+        raise CommandError("Arguments after -- go to one process: name it.")
+    return Selection(counts, everything or len(counts) > 1 or any(counts.values()))
+
+
+def _counts(words: Sequence[str], configured: Iterable[str]) -> dict[str, Optional[int]]:
+    counts: dict[str, Optional[int]] = {}
+    for word in words:
+        name, equals, count = word.partition("=")
+        _must_be_known(name, configured)
+        if name in counts:
+            raise CommandError(f"{name} is named twice; {name}=2 runs two instances of it.")
+        counts[name] = _count(word, count) if equals else None
+    return counts
+
+
+def _must_be_known(name: str, configured: Iterable[str]) -> None:
+    if name not in configured:
+        raise CommandError(no_such_process(name, configured))
+
+
+def _count(word: str, count: str) -> int:
+    if not count.isdecimal() or int(count) < 1:
+        raise CommandError(f"{word!r}: the number of instances is a whole number from 1 on.")
+    return int(count)
+
+
+def _first_service(configured: Mapping[str, ProcessSettings]) -> str:
+    """The first service, or the first process if all are oneshots."""
+    services = (name for name, process in configured.items() if process.type == "service")
+    return next(services, next(iter(configured)))
