@@ -1,4 +1,4 @@
-"""The findings about our settings as Django system checks, for `manage.py check`."""
+"""What is wrong with our settings, as Django system checks for `manage.py check`."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from django_prodserver.settings.load import load
 
 
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
-    """All that can be said without looking at the machine: see the reference page on checks."""
+    """Everything that can be found without looking at the machine; docs/reference/checks.md."""
     return [_message(finding) for finding in _findings()]
 
 
 @cache
 def _findings() -> list[Finding]:
-    # Remembered, because Celery runs the system checks again in each of its processes.
+    # Cached, because Celery runs the system checks again in each of its processes.
     try:
         configuration = load()
     except ConfigurationError as error:
@@ -41,6 +41,6 @@ setting_changed.connect(_forget)
 
 
 def _message(finding: Finding) -> checks.CheckMessage:
-    # A machine for development may lack the servers, and the settings of production.
+    # A warning: development machines may lack the servers, or the settings of production.
     kind = checks.Warning if finding.warning else checks.Error
     return kind(finding.text, hint=finding.hint or None, id=f"prodserver.{finding.id}")

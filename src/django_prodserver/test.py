@@ -1,6 +1,6 @@
-"""For the tests of a project: is its configuration valid, and do its processes run.
+"""For the tests of a project: is its configuration valid, and do its processes run?
 
-Both raise AssertionError, and need no particular test runner.
+What fails raises AssertionError, so any test runner will do.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ DJANGO = (sys.executable, "-m", "django")
 
 
 def assert_valid_configuration(*names: str, preload: bool = True) -> None:
-    """What `prodserver --check` finds wrong, all of it in one AssertionError, a sentence a line.
+    """Check what `prodserver --check` checks; AssertionError has a line for each mistake.
 
-    Only whether the addresses are free is left out: that is the machine's state. It is about the
-    processes named, or all of them, with the settings of the moment (`override_settings`). Without
-    `preload` nothing is imported for it but the backends, and what that would tell is not found.
+    It checks the named processes, or all, with the settings of the moment (`override_settings`).
+    Addresses in use are not looked for, because they depend on the machine. Without `preload` it
+    imports only the backends, and misses what importing the project and its servers would show.
     """
     wrong = [*_findings(names, preload), *_system_checks()]
     if wrong:
@@ -85,15 +85,15 @@ def _system_checks() -> list[str]:
 class Line(NamedTuple):
     """A line of the log."""
 
-    # The instance that wrote it (`web.1`), or `system`; empty where it came past the log, as the
-    # sentence does with which the supervisor refuses wrong settings.
+    # The instance that wrote it (`web.1`), or `system`; empty where it is not a line of the log,
+    # such as the message that settings are wrong.
     name: str
     text: str
     stream: str = "stderr"
 
 
 class Run:
-    """A supervisor with its processes, as `running` gives it."""
+    """A supervisor with its processes, started by `running`."""
 
     def __init__(
         self,
@@ -114,15 +114,15 @@ class Run:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # Ctrl-C in a terminal goes to the tests alone: they stop it, and it is asked once.
+            # Ctrl-C in a terminal reaches only the tests, which then stop the supervisor.
             start_new_session=True,
         )
         self.pid = self._popen.pid
         assert self._popen.stdout is not None
         assert self._popen.stderr is not None
         self._pipes = (self._popen.stdout, self._popen.stderr)
-        # A full pipe would stall the processes while the test looks elsewhere, and to wait for a
-        # line in a file is to poll it. Threads empty the pipes, and wake up who waits.
+        # A full pipe would block the processes while the test does something else, so threads read
+        # them. A file would not block, but a test that waits for a line would have to poll it.
         self._open = len(self._pipes)
         self._news = Condition()
         self._threads = [Thread(target=self._drain, args=[p], daemon=True) for p in self._pipes]
@@ -131,21 +131,20 @@ class Run:
 
     @property
     def output(self) -> str:
-        """All that has been written until now, as text."""
+        """Everything that has been written so far, as text."""
         return "\n".join(
             f"{one.name:<9} | {one.text}" if one.name else one.text for one in self.lines
         )
 
     def said(self, name: str) -> list[str]:
-        """What this instance, or `system`, has written until now."""
+        """The lines that this instance, or `system`, has written so far."""
         return [line.text for line in list(self.lines) if line.name == name]
 
     def wait_for(self, name: str, pattern: str, timeout: float = 30) -> re.Match[str]:
-        """Wait until this instance, or `system`, has written a line in which the pattern is found.
+        """Wait for a line of this instance, or of `system`, in which the pattern is found.
 
-        The search goes on behind the line that the last one for the same name has found; the first
-        one begins with the first line. AssertionError once that cannot come any more, or after
-        `timeout` seconds.
+        Each search begins after the line that the last one for the same name has found. Raises
+        AssertionError after `timeout` seconds, or once the supervisor has ended without it.
         """
         with self._news:
             found = self._news.wait_for(lambda: self._find(name, pattern) or self._ended, timeout)
@@ -155,9 +154,9 @@ class Run:
         raise self._failure(f"{name} did not write {pattern!r} {how}")
 
     def stop(self, number: Signals = SIGTERM) -> int:
-        """Let the supervisor stop everything, unless it has ended; returns its exit status.
+        """Stop everything, unless the supervisor has ended; returns its exit status.
 
-        AssertionError if it takes longer than `stop_within`, or if it leaves a process behind.
+        Raises AssertionError if that takes longer than `stop_within`, or a process is left behind.
         """
         self._remember_descendants()
         self._ask(number)
@@ -169,7 +168,7 @@ class Run:
         return status
 
     def wait(self, timeout: float = 30) -> int:
-        """Wait until the supervisor ends by itself; returns its exit status."""
+        """Wait until the supervisor exits on its own; returns its exit status."""
         with self._news:
             ended = self._news.wait_for(lambda: self._ended, timeout)
         if not ended:
@@ -210,18 +209,18 @@ class Run:
             status = f"the supervisor ended with status {self.wait()}"
             raise self._failure(f"{status} before everything was ready") from None
         self._searched.clear()
-        # A supervisor that is killed cannot tell any more who they were.
+        # Now, because the descendants of a supervisor that is killed cannot be found.
         self._remember_descendants()
 
     def _end_well(self) -> None:
-        """A block in which nobody asked for the exit status demands that it is 0."""
+        """Require the exit status 0, unless the block has asked for the exit status itself."""
         if self._status is None:
             status = self.stop()
             if status:
                 raise self._failure(f"the supervisor ended with status {status}")
 
     def _close(self) -> None:
-        """Whatever has happened, leave nobody behind."""
+        """Leave no process behind, whatever has happened."""
         try:
             if self._popen.poll() is None:
                 self._remember_descendants()
@@ -237,11 +236,11 @@ class Run:
             self._popen.wait()
             for thread, pipe in zip(self._threads, self._pipes):
                 thread.join(timeout=5)
-                if not thread.is_alive():  # Who escaped may hold the pipe: a close would block.
+                if not thread.is_alive():  # A process that escaped may hold the pipe.
                     pipe.close()
 
     def _ask(self, number: Signals) -> None:
-        # A supervisor that is on its way out would be killed by it, and not tell its exit status.
+        # After that line the signal could kill it, and its exit status would be lost.
         leaving = any(text.startswith("all stopped after ") for text in self.said("system"))
         if self._popen.poll() is None and not leaving:
             self._popen.send_signal(number)
@@ -268,16 +267,16 @@ def running(
     ready_within: float = 90,
     stop_within: float = 60,
 ) -> Iterator[Run]:
-    """Run processes under a supervisor of their own: all are ready inside, and gone behind it.
+    """Run processes under a supervisor: all are ready inside the block, and gone after it.
 
-    Names are as on the command line: `web`, `worker=2`, or none for all; a name that is alone has
-    one instance. `command` is what stands before `prodserver` there, such as
-    `[sys.executable, "manage.py"]`; it is executed in the folder `cwd`. Its settings are those
-    named, or those of this process. `options` are further ones of `prodserver`.
+    Names are as on the command line: `web`, `worker=2`, or none for all; a single name runs one
+    instance. `command` is what stands before `prodserver` there, such as
+    `[sys.executable, "manage.py"]`; it is executed in the folder `cwd`. `settings` names a module;
+    without it, the settings of this process are used. `options` are more options of `prodserver`.
 
-    AssertionError, with all that was written, if the supervisor ends before everything is ready, or
-    if that takes longer than `ready_within` seconds; and at the end of a block that has asked for
-    no exit status, if it is not 0. A supervisor that does not stop in `stop_within` is killed.
+    Raises AssertionError, with everything that was written, if not all are ready within
+    `ready_within` seconds; and at the end of a block that has not asked for the exit status, if it
+    is not 0. A supervisor that does not stop within `stop_within` seconds is killed.
     """
     given = list(names) if names else ["--all"]
     if len(names) == 1 and "=" not in names[0]:
@@ -297,7 +296,7 @@ def running(
 
 
 def _settings_module(named: Optional[str]) -> dict[str, str]:
-    # `settings.configure()` leaves no module, and another process nothing to import.
+    # Another process cannot import what `settings.configure()` has set.
     module = named or (getattr(project, "SETTINGS_MODULE", None) if project.configured else None)
     return {"DJANGO_SETTINGS_MODULE": module} if module else {}
 
@@ -322,7 +321,7 @@ def _line(raw: bytes) -> Line:
 
 
 def _lives(process: psutil.Process) -> bool:
-    """Whether it runs; a zombie that somebody else has to reap does not."""
+    """Whether it runs. A zombie does not: it only waits to be reaped by its parent."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.core.management import ManagementUtility
 
-# The one that this project has: staticfiles, Channels and others bring their own.
+# The one of this project: staticfiles, Channels and others replace Django's.
 _Runserver = type(ManagementUtility().fetch_command("runserver"))
 
 
