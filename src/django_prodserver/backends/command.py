@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
-from django_prodserver.settings.convert import did_you_mean
+from django_prodserver.settings.wording import did_you_mean
 
 from .base import BaseServerBackend, Problem
 from .parsers import by_argparse

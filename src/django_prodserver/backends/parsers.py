@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 from django.core.management.base import CommandError
 
-from django_prodserver.settings.convert import nearest
+from django_prodserver.settings.wording import nearest
 
 _OPTION = re.compile(r"(?<![\w-])--?[A-Za-z][\w-]*")
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from django.conf import settings
 
-from django_prodserver.settings.convert import did_you_mean
+from django_prodserver.settings.wording import did_you_mean
 
 from .command import CommandBackend
 

@@ -15,9 +15,7 @@ from django.utils.functional import Promise
 
 from . import rules
 from .findings import Finding
-from .wording import EXAMPLE_BACKEND, with_article
-from .wording import did_you_mean as did_you_mean  # Backends import both from here, too.
-from .wording import nearest as nearest
+from .wording import EXAMPLE_BACKEND, did_you_mean, with_article
 
 
 def convert_mapping(
