@@ -220,6 +220,8 @@ class Told:
     ready: bool = False
     faulty: bool = False
     asked: bool = False
+    # Another one was ready while it lived.
+    replaced: bool = False
     # Killed because it did not stop in time, and nothing has followed it.
     overdue: bool = False
     lost: bool = False
@@ -312,6 +314,9 @@ class History:
         elif verb == "say" and self.of(first):
             life = self._meant(first, words, rest)
             life.ready = life.ready or words[0] == "ready"
+            lives = self.of(first)
+            for older in lives[: lives.index(life)] if words[0] == "ready" else ():
+                older.replaced = older.replaced or older.alive
             life.faulty = life.faulty or words[-2:] == ["stopping", "it"]
             if words[:3] == ["did", "not", "stop"]:
                 life.overdue = True
@@ -385,6 +390,7 @@ class History:
         others = [one for one in self.of(life.name) if one is not life and one.alive]
         return (
             self.reason_at is not None
+            or life.replaced
             or self.goals[life.name] is Goal.DOWN
             or (life.asked and not life.faulty)
             or any(not one.lost and not one.asked for one in others)
