@@ -242,6 +242,8 @@ class History:
         self.lives: dict[int, Told] = {}
         self.goals = dict.fromkeys(self.specs, Goal.UP)
         self.finished: set[str] = set()
+        # Lives whose leader exited after they had been given up.
+        self.late: set[int] = set()
         self.reason_at: Optional[float] = None
         self.verdict = 0
         # Every stop signal that was sent, and the times at which SIGKILL was.
@@ -368,6 +370,7 @@ class History:
         life = self.lives[pid]
         life.alive = False
         if life.lost:
+            self.late.add(pid)
             return
         spec = self.by_pid[pid]
         if spec.oneshot and not life.asked and exited.status.code == 0:
@@ -499,7 +502,7 @@ def restarted_after_a_pause_and_not_too_often(world: World, history: History) ->
     starts: dict[str, list[float]] = defaultdict(list)
     ended: dict[str, tuple[float, ExitStatus]] = {}
     for at, item in world.history:
-        if isinstance(item, Exited) and not history.lives[world.pid(item.ref)].lost:
+        if isinstance(item, Exited) and world.pid(item.ref) not in history.late:
             ended[item.ref.name] = (at, item.status)
         words = item.split() if isinstance(item, str) else []
         if words[:1] == ["spawn"] and words[2] != "no":
