@@ -390,13 +390,16 @@ class History:
 
     def _expected(self, life: Told) -> bool:
         """Its end is none that the restart policy has to deal with."""
-        others = [one for one in self.of(life.name) if one is not life and one.alive]
+        lives = self.of(life.name)
+        older, newer = lives[: lives.index(life)], lives[lives.index(life) + 1 :]
         return (
             self.reason_at is not None
             or life.replaced
             or self.goals[life.name] is Goal.DOWN
             or (life.asked and not life.faulty)
-            or any(not one.lost and not one.asked for one in others)
+            # It was to be replaced, or was to replace another.
+            or any(one.alive and not one.lost for one in newer)
+            or any(one.alive and not one.lost and not one.asked for one in older)
         )
 
     def _ended(
