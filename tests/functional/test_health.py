@@ -115,7 +115,7 @@ def test_the_unhealthy_is_replaced(site: Site) -> None:
     ("answer", "timeout", "failure"),
     [
         ("hang", 1.5, "no answer within 1.5 s"),
-        ("close", 30, "{url} closed the connection without a response"),
+        ("close", 30, "{url} closed the connection without an answer"),
         ("404", 30, "HTTP 404 from {url}"),
     ],
 )

@@ -222,7 +222,7 @@ def test_a_family_that_there_is_none_of_is_no_crash(world: World) -> None:
 
 
 def test_without_any_address(world: World) -> None:
-    assert world.ask(TcpTarget("web.1", ())) == "web.1 has no address to connect to"
+    assert world.ask(TcpTarget("web.1", ())) == "web.1 is no address to connect to"
 
 
 def test_unix_socket(world: World, tmp_path: Path) -> None:
@@ -345,8 +345,8 @@ def test_an_answer_in_pieces(world: World) -> None:
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (b"", "closed the connection without a response"),
-        (b"HTTP/1.1 200", "closed the connection without a response"),
+        (b"", "closed the connection without an answer"),
+        (b"HTTP/1.1 200", "closed the connection without an answer"),
     ],
 )
 def test_closed_too_early(world: World, answer: bytes, reason: str) -> None:
@@ -362,7 +362,7 @@ def test_reset_instead_of_an_answer(world: World) -> None:
     with server(handle) as port:
         failure = world.ask(http(port))
 
-    assert failure == f"http://127.0.0.1:{port}/health closed the connection without a response"
+    assert failure == f"http://127.0.0.1:{port}/health closed the connection without an answer"
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_what_is_no_http(world: World, answer: bytes) -> None:
     with server(answering(answer)) as port:
         failure = world.ask(http(port))
 
-    assert failure.startswith(f"the response from http://127.0.0.1:{port}/health is not HTTP: ")
+    assert failure.startswith(f"the answer from http://127.0.0.1:{port}/health is no HTTP: ")
     assert failure.isprintable()
     assert len(failure) <= 200
 
@@ -390,7 +390,7 @@ def test_what_is_no_http(world: World, answer: bytes) -> None:
 def test_what_cannot_be_asked(world: World) -> None:
     with server(answering(b"HTTP/1.1 200 OK\r\n\r\n")) as port:
         for wrong in (http(port, host="a\nb"), http(port, "/ä"), http(port, "/a b\r\nX: y")):
-            assert "cannot be requested" in world.ask(wrong)
+            assert "cannot be asked for" in world.ask(wrong)
 
 
 def test_nobody_speaks_http_where_nobody_listens(world: World, closed_port: int) -> None:

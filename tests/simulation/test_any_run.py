@@ -580,7 +580,7 @@ def describe(world: World, history: History, status: int) -> None:
         "no longer waiting",
         "to finish",
         "was not replaced",
-        "there is no instance",
+        "no instance or process",
         "everything is being stopped; nothing",
     ):
         if words in said:

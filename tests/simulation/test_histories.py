@@ -534,6 +534,17 @@ def test_a_signal_reaches_a_oneshot_that_may_finish() -> None:
     ]
 
 
+def test_a_signal_after_all_have_finished_is_the_first_one() -> None:
+    migrate = child("migrate.1", oneshot=True, exits_after=2.0, members=(Member(ends_after=2.75),))
+
+    assert told(migrate, signals=[(2.5, SIGTERM)])[1:] == [
+        "2 say migrate.1 finished after 2.00 s",
+        "2 say all 1 finished after 2.00 s",
+        "2.5 say SIGTERM received; stopping everything",
+        "2.75 say all stopped after 0.75 s; exit status 0",
+    ]
+
+
 # ---- requests ----
 
 
@@ -662,7 +673,7 @@ def test_a_request_that_cannot_be_granted_changes_nothing() -> None:
     requests = [(5.0, RestartRequest("wbe")), (20.5, ScaleRequest("web", 3))]
 
     assert told(web, requests=requests, signals=[(20.0, SIGTERM)])[3:] == [
-        "5 say wbe: there is no instance or process of that name; nothing was changed",
+        "5 say wbe: no instance or process has that name; nothing was changed",
         "20 say SIGTERM received; stopping everything",
         "20 kill 101 SIGTERM",
         "20.5 say web: everything is being stopped; nothing was changed",

@@ -461,7 +461,7 @@ def test_an_exit_stops_everything_else_and_says_so() -> None:
         StoppingAll(),
         *stopped(WEB),
     ]
-    assert group.phase is Phase.FAILING
+    assert group.phase is Phase.ENDING
 
 
 def test_what_is_not_ready_yet_is_stopped_like_the_rest() -> None:

@@ -262,7 +262,7 @@ LINES: list[tuple[Fact, str]] = [
     (SignalReceived(Signals.SIGHUP, SignalEffect.NOTHING), "SIGHUP received; ignored"),
     (
         RequestRefused("mail", Refusal.NO_SUCH_NAME),
-        "mail: there is no instance or process of that name; nothing was changed",
+        "mail: no instance or process has that name; nothing was changed",
     ),
     (
         RequestRefused("web", Refusal.STOPPING),

@@ -184,7 +184,7 @@ def test_a_group_that_fails() -> None:
     group.take(20.0, Exited(WEB, ExitStatus(code=3)))
 
     assert group.snapshot(20.25) == GroupSnapshot(
-        phase=Phase.FAILING,
+        phase=Phase.ENDING,
         exit_status=None,
         age=18.25,
         instances=(

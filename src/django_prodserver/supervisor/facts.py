@@ -1,4 +1,4 @@
-"""Facts: what the supervisor tells whoever observes it. `report` puts them into sentences."""
+"""Facts: what the supervisor tells its observers. `report` puts them into sentences."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Phase(enum.Enum):
 
     STARTING = "not everything has been ready yet"
     RUNNING = "everything has been ready, or finished"
-    FAILING = "everything is being stopped because something failed"
+    ENDING = "everything is being stopped, and nobody asked: something failed, or all is done"
     STOPPING = "everything is being stopped on request"
     KILLING = "everything is being killed: it was asked to stop twice"
     OVER = "nothing is left to wait for"
@@ -282,7 +282,7 @@ class StoppingAll(Value):
 
 
 class Alive(Value):
-    """The supervisor is alive: for whoever watches over it."""
+    """The supervisor is alive: for the service manager that watches it."""
 
 
 class AllStopped(Value):

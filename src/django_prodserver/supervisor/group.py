@@ -117,7 +117,7 @@ class Group:
         if isinstance(event, Signalled):
             outputs = self._signalled(now, event.signal)
         elif isinstance(event, OutputGone):
-            outputs = self._stop_all(now, Phase.FAILING, 128 + Signals.SIGPIPE)
+            outputs = self._stop_all(now, Phase.ENDING, 128 + Signals.SIGPIPE)
         else:
             outputs = self.instances[event.ref.name].take(now, event)
         return outputs + self._go_on(now, outputs)
@@ -194,7 +194,7 @@ class Group:
                 update = self._update_next(now, outputs)
                 return update + self._start_next(now) + self._announce(now)
             assert failed.failure is not None
-            stopped = self._stop_all(now, Phase.FAILING, failed.failure)
+            stopped = self._stop_all(now, Phase.ENDING, failed.failure)
         else:
             stopped = self._stop_next(now)
         return stopped + self._finish(now)
@@ -234,7 +234,7 @@ class Group:
         after = now - self._began
         if all(instance.finished for instance in self.instances.values()):
             finished = AllFinished(len(self.instances), after)
-            return [finished, *self._stop_all(now, Phase.STOPPING, 0), *self._finish(now)]
+            return [finished, *self._stop_all(now, Phase.ENDING, 0), *self._finish(now)]
         return [AllReady(len(wanted), after)]
 
     def _signalled(self, now: float, signal: Signals) -> list[Output]:
@@ -247,7 +247,7 @@ class Group:
         return [SignalReceived(signal, effect), *forwarded]
 
     def _asked_to_stop(self, now: float, signal: Signals) -> list[Output]:
-        if self.phase in (*AT_WORK, Phase.FAILING):
+        if self.phase in (*AT_WORK, Phase.ENDING):
             received = SignalReceived(signal, SignalEffect.STOP)
             return [received, *self._stop_all(now, Phase.STOPPING, STOP_SIGNALS[signal])]
         self.phase, self._status = Phase.KILLING, 128 + signal
@@ -274,7 +274,7 @@ class Group:
 
     def _stop(self, now: float, instance: Instance) -> list[Output]:
         # A migration must not be cut because something else failed. Who asks is obeyed.
-        if instance.spec.oneshot and self.phase is Phase.FAILING:
+        if instance.spec.oneshot and self.phase is Phase.ENDING:
             return instance.let_finish(now)
         return instance.stop(now)
 

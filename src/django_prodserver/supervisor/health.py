@@ -32,7 +32,7 @@ CONNECT_TIMEOUT = 1.0
 
 
 class Conclusion(enum.Enum):
-    """What is concluded where there is no fault."""
+    """What an input means if it is not a fault."""
 
     NOTHING = "goes on as it is"
     READY = "can do its work"
@@ -106,7 +106,7 @@ class Health:
         return UNCHANGED
 
     def probed(self, now: float, failure: ProbeFailure) -> Answer:
-        """A probe ended; one whose answer is no longer waited for means nothing."""
+        """A probe ended. Its answer is ignored if it comes too late."""
         if self._deadlines.pop(Deadline.ANSWER, None) is None:
             return UNCHANGED
         return self._answered(now, failure)

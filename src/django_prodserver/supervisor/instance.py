@@ -73,7 +73,7 @@ class Instance:
         self._generation = generation
         self._number = 0
         self._policy = Restarts(spec)
-        # What users see while there is no life, and what they have been told.
+        # What users see without a life, and what they were told last.
         self._rest = State.STOPPED
         self._seen = State.STOPPED
 

@@ -1,7 +1,7 @@
 """What the supervisor says about itself: a sentence for each fact that is worth a human's time.
 
-All sentences of its own lines in the log are made here, and so are the notifications for whoever
-supervises the supervisor.
+All sentences of its own lines in the log are made here, and so are its notifications to a service
+manager such as systemd.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def to_log(say: Callable[[str], None], processes: Processes) -> Observer:
 
 
 def to_service_manager(tell: Callable[[str], None], processes: Processes) -> Observer:
-    """Observe facts, and tell whoever supervises the supervisor, in the words of sd_notify(3)."""
+    """Observe facts, and tell the service manager, in the words of sd_notify(3)."""
 
     def observe(fact: Fact) -> None:
         told = notification(fact, processes)
@@ -262,7 +262,7 @@ def _signal_effect(effect: SignalEffect) -> str:
 
 def _refusal(why: Refusal) -> str:
     return {
-        Refusal.NO_SUCH_NAME: "there is no instance or process of that name",
+        Refusal.NO_SUCH_NAME: "no instance or process has that name",
         Refusal.STOPPING: "everything is being stopped",
     }[why]
 

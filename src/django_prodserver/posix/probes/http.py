@@ -41,7 +41,7 @@ class HttpProbe(TcpProbe):
             request = h11.Request(method="GET", target=self._target.path, headers=headers)
             self._unsent = self._http.send(request) or b""
         except (h11.LocalProtocolError, UnicodeError) as error:
-            self.finish(f"{self._target.url} cannot be requested: {error}")
+            self.finish(f"{self._target.url} cannot be asked for: {error}")
             return
         self._http.send(h11.EndOfMessage())
         self._watch(connection.fileno(), selectors.EVENT_WRITE, self._send)
@@ -77,7 +77,7 @@ class HttpProbe(TcpProbe):
             while isinstance(event, h11.InformationalResponse):
                 event = self._http.next_event()
         except h11.RemoteProtocolError as error:
-            self.finish(f"the response from {self._target.url} is not HTTP: {error}")
+            self.finish(f"the answer from {self._target.url} is no HTTP: {error}")
             return
         if isinstance(event, h11.Response):
             # The body is not read, however long it may be.
@@ -88,4 +88,4 @@ class HttpProbe(TcpProbe):
         # Else the head is not complete yet; h11 gives up on one that becomes too long.
 
     def _closed(self) -> None:
-        self.finish(f"{self._target.url} closed the connection without a response")
+        self.finish(f"{self._target.url} closed the connection without an answer")

@@ -34,7 +34,7 @@ class TcpProbe(Probe):
         if self._left:
             self._try(*self._left.pop(0))
         else:
-            self.finish(f"{self._name} has no address to connect to")
+            self.finish(f"{self._name} is no address to connect to")
 
     def _try(self, family: int, address: Union[str, tuple[object, ...]]) -> None:
         try:
