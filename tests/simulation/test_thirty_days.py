@@ -76,7 +76,7 @@ class ForgetfulWorld(World):
         for past in (self.trace, self.told, self.history, self.kills):
             past.clear()
         for pid in self.reaped:
-            del self.leaders[pid], self.members_of[pid]
+            del self.pids[self.leaders[pid].ref], self.leaders[pid], self.members_of[pid]
         self.reaped.clear()
         return super().wait(timeout)
 

@@ -128,6 +128,7 @@ class World:
         self.children: Mapping[str, Child] = {child.spec.name: child for child in children}
         self.leaders: dict[int, Fake] = {}
         self.members_of: dict[int, list[Fake]] = {}
+        self.pids: dict[Ref, int] = {}
         self.reaped: set[int] = set()
         # What was done and what was said, each with its time: two runs can be compared.
         self.trace: list[tuple[float, str]] = []
@@ -177,6 +178,7 @@ class World:
         leader = Fake(next(self._pids), ref, child.spec, behaviour, self._now)
         members = [replace(leader, member=member) for member in behaviour.members]
         self.leaders[leader.pid], self.members_of[leader.pid] = leader, members
+        self.pids[ref] = leader.pid
         self.did(f"spawn {ref.name} {leader.pid}")
         self._after(behaviour.ready_after, lambda: self._says(leader, Notified(ref, ready=True)))
         for after, message in behaviour.says:
@@ -277,7 +279,7 @@ class World:
         return len([one for one in others if not one.unkillable]) > (1 if spec.start_first else 0)
 
     def _leader(self, ref: Ref) -> Fake:
-        return next(one for one in self.leaders.values() if one.ref == ref)
+        return self.leaders[self.pids[ref]]
 
     def _at(self, time: float, event: Callable[[], None]) -> None:
         heapq.heappush(self._future, (time, next(self._order), event))
