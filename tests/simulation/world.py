@@ -143,7 +143,7 @@ class World:
         ]
         self._now = 0.0
         self._adopts = adopts
-        self._spawn_takes, self._kill_takes = spawn_takes, kill_takes
+        self.spawn_takes, self._kill_takes = spawn_takes, kill_takes
         self._jitters = itertools.cycle(jitters)
         self._starts: dict[str, int] = dict.fromkeys(self.children, 0)
         self._future: list[tuple[float, int, Callable[[], None]]] = []
@@ -171,7 +171,7 @@ class World:
         starts = self._starts.get(ref.name, 0)
         behaviour = child.behaviours[min(starts, len(child.behaviours) - 1)]
         self._starts[ref.name] = starts + 1
-        self._pass(self._now + self._spawn_takes)
+        self._pass(self._now + self.spawn_takes)
         if behaviour.cannot_start:
             self.did(f"spawn {ref.name}: {behaviour.cannot_start}")
             return SpawnFailed(ref, behaviour.cannot_start)
