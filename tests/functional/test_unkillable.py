@@ -7,6 +7,7 @@ or a file server, and to one of another user.
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -34,6 +35,9 @@ sys.stdin.read()
 """
 # SIGKILL has five seconds.
 PATIENCE = 5.0
+# Its line says that it has replaced what it was forked from: held before that, it never would.
+TAIL = ["tail", "-n", "1", "-f", "manage.py"]
+LAST_LINE = "execute_from_command_line"
 
 Hold = Callable[[int], None]
 
@@ -68,33 +72,43 @@ def ended(run: Run, *, within: float) -> int:
     return status
 
 
+def tail(**settings: object) -> dict[str, object]:
+    return shell("exec " + " ".join(TAIL), **settings)
+
+
+def pid_of_tail(run: Run) -> int:
+    """The pid of its leader, once that is `tail`."""
+    run.wait_for_each({"system": r"all \d ready", "web.1": LAST_LINE})
+    (ready,) = lines(run, "web.1 ready")
+    return int(re.findall(r"\(pid (\d+)\)", ready)[0])
+
+
 def lines(run: Run, word: str) -> list[str]:
     return [text for text in run.said("system") if word in text]
 
 
 def test_a_leader_that_sigkill_does_not_end_is_given_up(start: Runs, hold: Hold) -> None:
-    run = start({"web": shell("exec sleep 1000", STOP_TIMEOUT=0.5), "worker": FOREVER})
-    pid = int(run.wait_for("system", r"web\.1 ready .*\(pid (\d+)\)")[1])
-    run.wait_for("system", "all 2 ready")
+    run = start({"web": tail(STOP_TIMEOUT=0.5), "worker": FOREVER})
+    pid = pid_of_tail(run)
     hold(pid)
 
     assert ended(run, within=0.5 + PATIENCE) == 1
     assert lines(run, "survived SIGKILL") == [
-        f"web.1 survived SIGKILL for 5 s: sleep (pid {pid}); no longer waiting for it"
+        f"web.1 survived SIGKILL for 5 s: tail (pid {pid}); no longer waiting for it"
     ]
     assert run.said("system")[-1].endswith("; exit status 1")
     assert lines(run, "left behind") == []
 
 
 def test_a_second_signal_does_not_wait_for_ever_either(start: Runs, hold: Hold) -> None:
-    run = start({"web": shell("exec sleep 1000", STOP_TIMEOUT=1000)})
-    pid = int(run.wait_for("system", r"web\.1 ready .*\(pid (\d+)\)")[1])
+    run = start({"web": tail(STOP_TIMEOUT=1000)})
+    pid = pid_of_tail(run)
     hold(pid)
     run.signal(SIGTERM)
     run.wait_for("system", "SIGTERM received; stopping everything")
 
     assert ended(run, within=PATIENCE) == 1
-    assert len(lines(run, f"SIGKILL for 5 s: sleep (pid {pid})")) == 1
+    assert len(lines(run, f"SIGKILL for 5 s: tail (pid {pid})")) == 1
 
 
 def test_a_restart_goes_on_after_what_is_left_of_the_life_before(start: Runs, hold: Hold) -> None:
@@ -124,21 +138,22 @@ def test_a_restart_goes_on_after_what_is_left_of_the_life_before(start: Runs, ho
 
 
 def test_a_stray_that_sigkill_does_not_end_is_left_behind(start: Runs, hold: Hold) -> None:
-    source = """
+    source = f"""
         def daemon():
             os.setsid()
-            os.execvp("sleep", ["sleep", "1000"])
+            os.execvp("tail", {TAIL})
 
         print("daemon", beget(daemon))
         forever()
     """
     run = start({"web": code(source)})
     daemon = int(run.wait_for("web.1", r"daemon (\d+)")[1])
+    run.wait_for("web.1", LAST_LINE)
     hold(daemon)
 
     assert ended(run, within=PATIENCE) == 1
     assert run.said("system")[-1] == (
-        f"SIGKILL did not end sleep (pid {daemon}) within 5 s; exit status 1"
+        f"SIGKILL did not end tail (pid {daemon}) within 5 s; exit status 1"
     )
     assert lines(run, "left behind") == []
 
@@ -185,8 +200,8 @@ def test_strays_that_proc_does_not_show_are_not_looked_for(start: Runs) -> None:
 
 
 def test_one_that_ends_late_is_not_given_up(start: Runs) -> None:
-    run = start({"web": shell("exec sleep 1000", STOP_TIMEOUT=0.5)})
-    pid = int(run.wait_for("system", r"web\.1 ready .*\(pid (\d+)\)")[1])
+    run = start({"web": tail(STOP_TIMEOUT=0.5)})
+    pid = pid_of_tail(run)
     with held(pid):
         run.signal(SIGTERM)
         run.wait_for("system", "killing it and its process group")
