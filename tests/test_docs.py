@@ -57,7 +57,12 @@ from django_prodserver.supervisor.facts import (
     WatchdogSilent,
     WatchdogTriggered,
 )
-from django_prodserver.supervisor.group import HANDLED, STOP_SIGNALS, Group
+from django_prodserver.supervisor.group import (
+    HANDLED,
+    STOP_SIGNALS,
+    STOP_SIGNALS_AT_TERMINAL,
+    Group,
+)
 from django_prodserver.supervisor.life import TABLE
 from django_prodserver.supervisor.spec import CheckSchedule, Ref, RestartPolicy, Spec
 from tests import inside  # noqa: F401  It configures Django.
@@ -363,7 +368,8 @@ def test_every_handled_signal_is_documented_with_its_exit_status() -> None:
     rows = table("reference/signals-and-exit-statuses.md", "signal")
 
     assert {signal: status for signal, _, status in rows} == {
-        signal.name: str(STOP_SIGNALS.get(signal, "-")) for signal in HANDLED
+        **{signal.name: str(STOP_SIGNALS.get(signal, "-")) for signal in HANDLED},
+        "SIGHUP at a terminal": str(STOP_SIGNALS_AT_TERMINAL[Signals.SIGHUP]),
     }
 
 

@@ -323,20 +323,24 @@ class Terminal:
         """Start a supervisor in it, as a shell does: with the terminal as its controlling one."""
 
         def take_control() -> None:
-            fcntl.ioctl(1, termios.TIOCSCTTY, 0)
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
+        kwargs.setdefault("stdout", self.slave)
         run = runs(
             processes,
             *options,
             stdin=self.slave,
-            stdout=self.slave,
             start_new_session=True,
             preexec_fn=take_control,
             **kwargs,
         )
         os.close(self.slave)
-        run.output = Reader(self.master)
+        if run.output is None:
+            run.output = Reader(self.master)
         return run
+
+    def close(self) -> None:
+        os.close(self.master)
 
     def type(self, text: bytes) -> None:
         os.write(self.master, text)

@@ -18,8 +18,8 @@ LISTENS = """
 """
 
 
-def test_sighup_is_ignored_with_one_line(start: Runs) -> None:
-    run = start({"web": code(LISTENS)})
+def test_sighup_is_ignored_with_one_line_where_there_is_no_terminal(start: Runs) -> None:
+    run = start({"web": code(LISTENS)}, start_new_session=True)
     run.wait_for("web.1", "listening")
 
     run.signal(SIGHUP)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from signal import SIGTERM
 from typing import Any
 
@@ -131,7 +132,39 @@ def test_a_terminal_that_is_closed_ends_everything(start: Runs) -> None:
     run.output.close()
     run.output = None
 
-    assert run.end() == 141
+    assert run.end() == 129
+
+
+SLOW = {"slow.py": "import os, time; os.write(1, b'slow | here\\n'); time.sleep(1000)"}
+
+
+@pytest.mark.parametrize(
+    ("where", "settings"),
+    [("web.1", {}), ("slow", {"files": SLOW, "supervisor": {"PRELOAD": ["slow"]}})],
+    ids=["running", "preload"],
+)
+def test_a_terminal_that_is_gone_ends_what_does_not_write_to_it(
+    start: Runs, where: str, settings: dict[str, Any]
+) -> None:
+    terminal = Terminal()
+    run = terminal.start(start, {"web": HERE}, stdout=subprocess.PIPE, **settings)
+    run.wait_for(where, "here")
+
+    terminal.close()
+
+    assert run.end() == 129
+    assert run.said("web.1") == ["here"] * (where == "web.1")
+
+
+def test_nohup_lets_it_go_on_without_the_terminal(start: Runs) -> None:
+    terminal = Terminal()
+    run = terminal.start(start, {"web": HERE}, stdout=subprocess.PIPE, prefix=["nohup"])
+    run.wait_for("web.1", "here")
+
+    terminal.close()
+
+    run.handshake()
+    assert run.end(SIGTERM) == 0
 
 
 def test_a_child_has_no_terminal(start: Runs) -> None:

@@ -72,7 +72,7 @@ from django_prodserver.supervisor.facts import (
     WatchdogSilent,
     WatchdogTriggered,
 )
-from django_prodserver.supervisor.group import HANDLED, Group
+from django_prodserver.supervisor.group import HANDLED, STOP_SIGNALS_AT_TERMINAL, Group
 from django_prodserver.supervisor.spec import CheckSchedule, Goal, Ref, RestartPolicy, Spec
 
 
@@ -1243,6 +1243,29 @@ def test_a_hangup_is_ignored_with_one_line() -> None:
         SignalReceived(Signals.SIGHUP, SignalEffect.NOTHING)
     ]
     assert group.take(2.0, TERM)[0] == TERM_RECEIVED
+
+
+def test_a_hangup_stops_everything_where_the_terminal_is_gone() -> None:
+    hangup = Signalled(Signals.SIGHUP)
+    group = Group([spec("web.1")], stop_signals=STOP_SIGNALS_AT_TERMINAL)
+    settle(group, 0.0, group.start(0.0))
+
+    assert group.take(1.0, hangup)[0] == SignalReceived(Signals.SIGHUP, SignalEffect.STOP)
+    # The kernel sends one, and the shell another.
+    assert group.take(1.1, hangup) == [SignalReceived(Signals.SIGHUP, SignalEffect.NOTHING)]
+    die(group, 1.2, died(WEB, 15))
+    assert group.exit_status == 129
+
+
+def test_whoever_asks_after_a_hangup_asks_a_second_time() -> None:
+    group = Group([spec("web.1")], stop_signals=STOP_SIGNALS_AT_TERMINAL)
+    settle(group, 0.0, group.start(0.0))
+    group.take(1.0, TERM)
+    assert kills(group.take(1.1, Signalled(Signals.SIGHUP))) == []
+
+    assert kills(group.take(1.2, TERM)) == [Kill(WEB, SIGKILL, group=True)]
+    assert die(group, 1.2, died(WEB, 9))
+    assert group.exit_status == 143
 
 
 def test_these_signals_are_handled() -> None:

@@ -7,7 +7,8 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from signal import Signals
 from typing import Callable
 
 import django
@@ -16,12 +17,17 @@ from django_prodserver.logs.formats import Format, JsonFormat, RawFormat, TextFo
 from django_prodserver.posix.log import DESCRIPTORS, STDERR, STDOUT
 from django_prodserver.posix.notify import watchdog_interval
 from django_prodserver.posix.output import open_standard_descriptors
-from django_prodserver.posix.signals import leaving_on
+from django_prodserver.posix.signals import hangs_up, leaving_on
 from django_prodserver.posix.system import PosixSystem
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.schema import SupervisorSettings
 from django_prodserver.supervisor import report
-from django_prodserver.supervisor.group import HANDLED, STOP_SIGNALS, Group
+from django_prodserver.supervisor.group import (
+    HANDLED,
+    STOP_SIGNALS,
+    STOP_SIGNALS_AT_TERMINAL,
+    Group,
+)
 from django_prodserver.supervisor.pump import run
 
 from .launch import Launches
@@ -42,7 +48,8 @@ def supervise(
     Raises ConfigurationError, before anything is started, for what would keep one from starting.
     """
     open_standard_descriptors()
-    with leaving_on(STOP_SIGNALS):
+    stop_signals = STOP_SIGNALS_AT_TERMINAL if hangs_up() else STOP_SIGNALS
+    with leaving_on(stop_signals):
         # A collection would take time now. Later it would cost memory: it leaves holes between the
         # objects that forked processes share, and what is allocated there copies the page.
         gc.disable()
@@ -54,10 +61,14 @@ def supervise(
             gc.freeze()
         finally:
             gc.enable()
-        return _run(processes, configuration.supervisor)
+        return _run(processes, configuration.supervisor, stop_signals)
 
 
-def _run(processes: Sequence[ResolvedProcess], settings: SupervisorSettings) -> int:
+def _run(
+    processes: Sequence[ResolvedProcess],
+    settings: SupervisorSettings,
+    stop_signals: Mapping[Signals, int],
+) -> int:
     threads = other_threads()
     launches = Launches(processes, to_spawn(processes, threads))
     specs = [launch.spec() for launch in launches.configured]
@@ -65,7 +76,7 @@ def _run(processes: Sequence[ResolvedProcess], settings: SupervisorSettings) -> 
     formats = _formats(settings, names)
     with PosixSystem(launches.program_of, formats, HANDLED, settings.max_line) as system:
         age = _age()
-        group = Group(specs, began=system.now() - age, watchdog=watchdog_interval())
+        group = Group(specs, system.now() - age, watchdog_interval(), stop_signals)
         python, framework = platform.python_version(), django.get_version()
         system.say(report.supervising(names, python, framework, age))
         for line in said_of_start_methods(processes, threads):

@@ -107,6 +107,17 @@ def leaving_on(statuses: Mapping[Signals, int]) -> Iterator[None]:
         _restore(old_handlers)
 
 
+def hangs_up() -> bool:
+    """Whether SIGHUP means that the terminal is gone: there is one, and no nohup(1) before us."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return False
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 def die_as_others_do() -> None:
     """Let SIGTERM end PID 1 as it ends any other process that has no handler for it."""
     if os.getpid() == 1 and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:

@@ -13,19 +13,27 @@ from django_prodserver.logs.formats import Format
 from django_prodserver.logs.lines import MAX_LINE
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.commands import ProbeKind
-from django_prodserver.supervisor.events import Event, OutputGone, Probed, Spawned, SpawnFailed
+from django_prodserver.supervisor.events import (
+    Event,
+    OutputGone,
+    Probed,
+    Signalled,
+    Spawned,
+    SpawnFailed,
+)
 from django_prodserver.supervisor.life import LOSE_AFTER
 from django_prodserver.supervisor.spec import Ref
 
 from . import child, kernel
 from .descendants import Descendants, has_children
 from .lives import Lives
-from .log import Log
+from .log import DESCRIPTORS, STDOUT, Log
 from .loop import Loop
 from .notify import VARIABLE, notify
 from .probes.running import RunningProbes
 from .probes.targets import CommandTarget, TcpTarget
 from .program import Program
+from .signals import hangs_up
 
 
 class PosixSystem:
@@ -43,6 +51,7 @@ class PosixSystem:
         max_line: int = MAX_LINE,
     ) -> None:
         self.left_behind = False
+        self._at_terminal = os.isatty(DESCRIPTORS[STDOUT]) and hangs_up()
         self._descendants = Descendants()
         self._loop = Loop(signals, self._reap, self._before_sleep)
         self._log = Log(self._loop.selector, formats, max_line)
@@ -118,7 +127,8 @@ class PosixSystem:
         self._log.apply_backpressure()
         if self._log.gone and not self._log_gone:
             self._log_gone = True
-            self._loop.emit(OutputGone())
+            # A write to a terminal that is gone may fail before the signal that says so arrives.
+            self._loop.emit(Signalled(Signals.SIGHUP) if self._at_terminal else OutputGone())
 
     def _probed(self, ref: Ref, failure: str) -> None:
         self._loop.emit(Probed(ref, failure))

@@ -45,6 +45,8 @@ from .values import replace
 # The exit status once everything has stopped in time. SIGTERM and SIGQUIT are how an orchestrator
 # ends a healthy supervisor, which is not a failure; SIGINT has the status that shells give it.
 STOP_SIGNALS = {Signals.SIGTERM: 0, Signals.SIGQUIT: 0, Signals.SIGINT: 128 + Signals.SIGINT}
+# SIGHUP asks for a reload, but at a terminal it says that the terminal is gone.
+STOP_SIGNALS_AT_TERMINAL = {**STOP_SIGNALS, Signals.SIGHUP: 128 + Signals.SIGHUP}
 FORWARDED = frozenset({Signals.SIGUSR1, Signals.SIGUSR2})
 RELOAD = Signals.SIGHUP
 HANDLED = frozenset({*STOP_SIGNALS, *FORWARDED, RELOAD})
@@ -59,14 +61,20 @@ class Group:
     Takes events and requests, gives commands and facts. `began` is when the supervisor was started,
     in the clock of `now`, so that "all ready" counts what a user waits for, the preload included.
     With `watchdog` somebody wants to hear at least once in so many seconds that it is alive.
+    `stop_signals` have the exit status that each of them leads to.
     """
 
     def __init__(
-        self, specs: Sequence[Spec], began: float = 0.0, watchdog: Optional[float] = None
+        self,
+        specs: Sequence[Spec],
+        began: float = 0.0,
+        watchdog: Optional[float] = None,
+        stop_signals: Mapping[Signals, int] = STOP_SIGNALS,
     ) -> None:
         self.instances = {spec.name: Instance(spec) for spec in specs}
         self.phase = Phase.STARTING
         self._began = began
+        self._stop_signals = stop_signals
         self._followers = _followers(specs)
         # Decided by the first reason to stop, and when that came.
         self._status = 0
@@ -238,7 +246,7 @@ class Group:
         return [AllReady(len(wanted), after)]
 
     def _signalled(self, now: float, signal: Signals) -> list[Output]:
-        if signal in STOP_SIGNALS:
+        if signal in self._stop_signals:
             return self._asked_to_stop(now, signal)
         forwarded: list[Output] = []
         if signal in FORWARDED:
@@ -249,7 +257,10 @@ class Group:
     def _asked_to_stop(self, now: float, signal: Signals) -> list[Output]:
         if self.phase in (*AT_WORK, Phase.ENDING):
             received = SignalReceived(signal, SignalEffect.STOP)
-            return [received, *self._stop_all(now, Phase.STOPPING, STOP_SIGNALS[signal])]
+            return [received, *self._stop_all(now, Phase.STOPPING, self._stop_signals[signal])]
+        if signal is RELOAD:
+            # The kernel sends it, and so does the shell: the second one asks for nothing new.
+            return [SignalReceived(signal, SignalEffect.NOTHING)]
         self.phase, self._status = Phase.KILLING, 128 + signal
         killed = self._each(lambda instance: instance.kill(now))
         return [SignalReceived(signal, SignalEffect.KILL), *killed]
