@@ -42,6 +42,8 @@ from django_prodserver.supervisor.life import ALIVE, REPORTED, TABLE, WORKING, C
 from django_prodserver.supervisor.spec import CheckSchedule, Ref, Spec
 from django_prodserver.supervisor.values import replace
 
+from .words import asks
+
 MB = 1_000_000
 REF = Ref("web.1", 0, 1)
 SPEC = Spec(
@@ -239,7 +241,7 @@ SWEPT = Does([], LifeState.SWEEPING, {Deadline.SWEEP: 50.5})
 def asked(*before: Output, fault: Optional[Fault] = None) -> Does:
     """After a second it is reported, at 70 % of its time asked again, and then killed."""
     due = {Deadline.KILL: 75.0, Deadline.NOTICE: 51.0, Deadline.ESCALATE: 67.5}
-    return Does([*before, Stopping(REF, fault), Kill(REF, SIGINT)], LifeState.STOPPING, due)
+    return Does([*before, Stopping(REF, fault), *asks(REF, SIGINT)], LifeState.STOPPING, due)
 
 
 def killed(*before: Output, overran: Optional[float] = None) -> Does:
@@ -348,12 +350,12 @@ EXPECTED: dict[str, dict[str, Result]] = {
     },
     "finishing": {
         "stop": Does(
-            [Stopping(REF), Kill(REF, SIGTERM)],
+            [Stopping(REF), *asks(REF, SIGTERM)],
             LifeState.STOPPING,
             {Deadline.KILL: 75.0, Deadline.NOTICE: 51.0},
         ),
         "tick, due": Does(
-            [Stopping(REF), Kill(REF, SIGTERM)],
+            [Stopping(REF), *asks(REF, SIGTERM)],
             LifeState.STOPPING,
             {Deadline.KILL: 75.0, Deadline.NOTICE: 51.0},
         ),
@@ -649,7 +651,7 @@ def test_its_end_is_told_with_its_state_and_both_times() -> None:
 def test_a_stop_signal_for_the_group_goes_to_the_group() -> None:
     life = running(replace(PLAIN, notifies=True, stop_group=True))
 
-    assert life.stop(20.0) == [Stopping(REF), Kill(REF, SIGTERM, group=True)]
+    assert life.stop(20.0) == [Stopping(REF), *asks(REF, SIGTERM, group=True)]
 
 
 def test_a_slow_stop_goes_step_by_step() -> None:
@@ -658,7 +660,7 @@ def test_a_slow_stop_goes_step_by_step() -> None:
     assert until_nothing_is_due(life) == [
         (21.0, [StillRunning(("web.1",), 39.0)], LifeState.STOPPING),
         (40.0, [StillRunning(("web.1",), 20.0)], LifeState.STOPPING),
-        (48.0, [Escalated(REF, SIGQUIT), Kill(REF, SIGQUIT)], LifeState.STOPPING),
+        (48.0, [Escalated(REF, SIGQUIT), *asks(REF, SIGQUIT)], LifeState.STOPPING),
         (60.0, [Killing(REF, overran=40.0), SIGKILL_TO_ALL], LifeState.KILLING),
         (65.0, [], LifeState.LOST),
     ]
@@ -755,7 +757,7 @@ def test_one_message_may_say_several_things() -> None:
         StatusReported(REF, "serving"),
         Ready(REF, 5.0),
         Stopping(REF, WatchdogTriggered()),
-        Kill(REF, SIGTERM),
+        *asks(REF, SIGTERM),
     ]
 
 
@@ -786,7 +788,7 @@ def test_what_is_not_ready_in_time_is_asked_to_stop() -> None:
 
     assert life.deadline == 70.0
     assert life.tick(69.9) == []
-    assert life.tick(70.0) == [Stopping(REF, NotReady(60.0)), Kill(REF, SIGTERM)]
+    assert life.tick(70.0) == [Stopping(REF, NotReady(60.0)), *asks(REF, SIGTERM)]
 
 
 def test_what_reports_ready_needs_no_connection_any_more() -> None:
@@ -804,7 +806,7 @@ def test_a_connection_that_never_succeeds_is_a_failure_to_start() -> None:
     life = starting(replace(PLAIN, connects=True, ready_timeout=1.0))
     life.tick(10.5)
 
-    assert life.tick(11.0) == [CANCEL, Stopping(REF, NotReady(1.0)), Kill(REF, SIGTERM)]
+    assert life.tick(11.0) == [CANCEL, Stopping(REF, NotReady(1.0)), *asks(REF, SIGTERM)]
 
 
 # ---- a oneshot ----
@@ -860,7 +862,7 @@ def test_a_oneshot_may_finish_for_as_long_as_a_stop_may_take_and_is_then_asked()
 
     assert life.let_finish(20.0) == [WaitingToFinish(("web.1",), 8.0)]
     assert until_nothing_is_due(life) == [
-        (28.0, [Stopping(REF), Kill(REF, SIGTERM)], LifeState.STOPPING),
+        (28.0, [Stopping(REF), *asks(REF, SIGTERM)], LifeState.STOPPING),
         (29.0, [StillRunning(("web.1",), 7.0)], LifeState.STOPPING),
         (32.0, [StillRunning(("web.1",), 4.0)], LifeState.STOPPING),
         (36.0, [Killing(REF, overran=8.0), SIGKILL_TO_ALL], LifeState.KILLING),
@@ -905,5 +907,5 @@ def test_silence_ends_a_check_that_begins_at_the_same_moment() -> None:
         StartProbe(REF, ProbeKind.HEALTH),
         CANCEL,
         Stopping(REF, WatchdogSilent(10.0)),
-        Kill(REF, SIGTERM),
+        *asks(REF, SIGTERM),
     ]

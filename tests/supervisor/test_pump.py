@@ -5,6 +5,8 @@ from __future__ import annotations
 from signal import SIGTERM, Signals
 from typing import Optional, Union
 
+import pytest
+
 from django_prodserver.supervisor.commands import ProbeKind
 from django_prodserver.supervisor.events import (
     Event,
@@ -39,6 +41,8 @@ from django_prodserver.supervisor.spec import CheckSchedule, Ref, Spec
 
 WEB, WORKER = Ref("web.1", 0, 1), Ref("worker.1", 0, 1)
 ZERO, BY_SIGKILL = ExitStatus(code=0), ExitStatus(signal=9)
+# Before each start there is a look at what has happened: here, nothing.
+LOOK: tuple[float, list[Event]] = (0.0, [])
 
 
 class Script:
@@ -81,8 +85,13 @@ class Script:
         return events
 
 
+def asked(name: str) -> list[str]:
+    return [f"kill {name} SIGTERM", f"killpg {name} SIGCONT"]
+
+
 def test_each_command_reaches_the_system_and_each_fact_the_observer_in_order() -> None:
     system = Script(
+        LOOK,
         (0.5, [Notified(WEB, ready=True)]),
         (10.0, [Signalled(SIGTERM)]),
         (10.5, [Exited(WEB, ZERO), GroupGone(WEB)]),
@@ -92,6 +101,7 @@ def test_each_command_reaches_the_system_and_each_fact_the_observer_in_order() -
 
     assert status == 0
     assert system.seen == [
+        "sleep 0",
         "spawn web.1",
         StateChanged("web.1", State.STOPPED, State.STARTING),
         "sleep 60",
@@ -103,7 +113,7 @@ def test_each_command_reaches_the_system_and_each_fact_the_observer_in_order() -
         SignalReceived(SIGTERM, SignalEffect.STOP),
         StoppingAll(),
         Stopping(WEB),
-        "kill web.1 SIGTERM",
+        *asked("web.1"),
         StateChanged("web.1", State.RUNNING, State.STOPPING),
         "sleep 1",
         Ended(WEB, LifeState.STOPPING, ZERO, after=10.5, lasted=0.5, expected=True),
@@ -114,7 +124,7 @@ def test_each_command_reaches_the_system_and_each_fact_the_observer_in_order() -
 
 
 def test_every_observer_sees_the_same_facts_before_the_next_thing_is_done() -> None:
-    system = Script((1.0, [Signalled(SIGTERM), Exited(WEB, ZERO), GroupGone(WEB)]))
+    system = Script(LOOK, (1.0, [Signalled(SIGTERM), Exited(WEB, ZERO), GroupGone(WEB)]))
 
     def first(fact: Fact) -> None:
         system.seen.append(f"first: {type(fact).__name__}")
@@ -125,32 +135,67 @@ def test_every_observer_sees_the_same_facts_before_the_next_thing_is_done() -> N
     run(Group([Spec("web.1")]), system, [first, second])
 
     facts = ["StateChanged", "Ready", "StateChanged", "AllReady"]
-    assert system.seen[:10] == [
+    assert system.seen[:11] == [
+        "sleep 0",
         "spawn web.1",
         *(f"{observer}: {fact}" for fact in facts for observer in ("first", "second")),
         "sleep",
     ]
     stopping = system.seen.index("second: Stopping")
-    assert system.seen[stopping - 1 : stopping + 2] == [
+    assert system.seen[stopping - 1 : stopping + 3] == [
         "first: Stopping",
         "second: Stopping",
-        "kill web.1 SIGTERM",
+        *asked("web.1"),
     ]
     assert system.seen[-2:] == ["first: AllStopped", "second: AllStopped"]
 
 
 def test_what_a_spawn_leads_to_comes_after_what_was_decided_before_it() -> None:
-    system = Script((1.0, [Exited(WEB, ZERO), GroupGone(WEB)]), refuses="worker.1")
+    system = Script(LOOK, LOOK, (1.0, [Exited(WEB, ZERO), GroupGone(WEB)]), refuses="worker.1")
 
     status = run(Group([Spec("web.1"), Spec("worker.1")]), system, [])
 
     assert status == 1
     assert system.seen == [
+        "sleep 0",
         "spawn web.1",
+        "sleep 0",
         "spawn worker.1",
-        "kill web.1 SIGTERM",
+        *asked("web.1"),
         "sleep 1",
     ]
+
+
+@pytest.mark.parametrize("happens", [Signalled(SIGTERM), Exited(WEB, ExitStatus(code=3))], ids=repr)
+def test_what_happens_while_many_are_started_keeps_the_rest_from_being_started(
+    happens: Event,
+) -> None:
+    names = [f"web.{number}" for number in range(1, 301)]
+    end = [Exited(WEB, ZERO), GroupGone(WEB)]
+    exits = isinstance(happens, Exited)
+    system = Script(LOOK, (0.5, [happens]), (1.0, [end[1]] if exits else list(end)))
+
+    status = run(Group([Spec(name) for name in names]), system, [])
+
+    assert status == (3 if exits else 0)
+    assert system.seen == [
+        "sleep 0",
+        "spawn web.1",
+        "sleep 0",
+        *([] if exits else asked("web.1")),
+        "sleep 1",
+    ]
+
+
+def test_what_is_said_between_two_starts_delays_none() -> None:
+    ends = [Exited(ref, ZERO) for ref in (WEB, WORKER)] + [GroupGone(ref) for ref in (WEB, WORKER)]
+    system = Script(
+        LOOK, (0.5, [Notified(WEB, status="busy")]), (1.0, [Signalled(SIGTERM)]), (1.5, ends)
+    )
+
+    run(Group([Spec("web.1"), Spec("worker.1")]), system, [])
+
+    assert system.seen[:5] == ["sleep 0", "spawn web.1", "sleep 0", "spawn worker.1", "sleep"]
 
 
 def test_probes_and_measurements_reach_the_system() -> None:
@@ -161,6 +206,7 @@ def test_probes_and_measurements_reach_the_system() -> None:
         max_memory=100,
     )
     system = Script(
+        LOOK,
         (0.0, []),
         (0.25, [Probed(WEB)]),
         (4.25, []),
@@ -171,6 +217,7 @@ def test_probes_and_measurements_reach_the_system() -> None:
     run(Group([spec]), system, [])
 
     assert system.seen == [
+        "sleep 0",
         "spawn web.1",
         "sleep 0",
         "probe web.1 READY",
@@ -179,13 +226,14 @@ def test_probes_and_measurements_reach_the_system() -> None:
         "probe web.1 HEALTH",
         "sleep 3",
         "cancel web.1",
-        "kill web.1 SIGTERM",
+        *asked("web.1"),
         "sleep 1",
     ]
 
 
 def test_memory_is_measured_when_that_is_due() -> None:
     system = Script(
+        LOOK,
         (10.0, []),
         (10.0, [Measured(WEB, 200)]),
         (11.0, [Exited(WEB, ZERO), GroupGone(WEB)]),
@@ -194,12 +242,15 @@ def test_memory_is_measured_when_that_is_due() -> None:
     run(Group([Spec("web.1", max_memory=100)]), system, [])
 
     assert system.seen == [
-        *("spawn web.1", "sleep 10", "measure web.1", "sleep 10", "kill web.1 SIGTERM", "sleep 1")
+        *("sleep 0", "spawn web.1", "sleep 10", "measure web.1", "sleep 10"),
+        *asked("web.1"),
+        "sleep 1",
     ]
 
 
 def test_what_became_due_while_facts_were_observed_is_done_without_a_sleep() -> None:
     system = Script(
+        LOOK,
         (1.0, [Signalled(SIGTERM)]),
         (26.0, []),
         (40.0, []),
@@ -212,9 +263,10 @@ def test_what_became_due_while_facts_were_observed_is_done_without_a_sleep() -> 
 
     assert run(Group([Spec("web.1")]), system, [slow]) == 1
     assert system.seen == [
+        "sleep 0",
         "spawn web.1",
         "sleep",
-        "kill web.1 SIGTERM",
+        *asked("web.1"),
         "sleep 1",
         "killpg web.1 SIGKILL",
         # It was to be given up after 5 s, and 10 have passed.
@@ -224,15 +276,19 @@ def test_what_became_due_while_facts_were_observed_is_done_without_a_sleep() -> 
 
 def test_all_events_of_one_sleep_are_taken_before_the_next() -> None:
     system = Script(
+        LOOK,
+        LOOK,
         (1.0, [Exited(WEB, ExitStatus(code=3)), Exited(WORKER, ZERO)]),
         (1.5, [GroupGone(WEB), GroupGone(WORKER)]),
     )
 
     assert run(Group([Spec("web.1"), Spec("worker.1")]), system, []) == 3
     assert system.seen == [
+        "sleep 0",
         "spawn web.1",
+        "sleep 0",
         "spawn worker.1",
         "sleep",
-        "kill worker.1 SIGTERM",
+        *asked("worker.1"),
         "sleep 1",
     ]

@@ -34,6 +34,7 @@ from django_prodserver.supervisor.snapshot import (
     LifeSnapshot,
 )
 from django_prodserver.supervisor.spec import CheckSchedule, Goal, Ref, RestartPolicy, Spec
+from django_prodserver.supervisor.values import replace
 
 WEB, AGAIN = Ref("web.1", 0, 1), Ref("web.1", 0, 2)
 TRIGGER = Notified(WEB, watchdog=WatchdogMessage.TRIGGER)
@@ -94,6 +95,7 @@ def spawning(spec: Spec = SPEC) -> Group:
     """The supervisor was started at 2, and the instance at 10."""
     group = Group([spec], began=2.0)
     group.start(10.0)
+    group.tick(10.0)
     return group
 
 
@@ -219,6 +221,7 @@ def test_a_group_that_fails() -> None:
 def test_an_instance_that_waits() -> None:
     group = Group([Spec("db.1", notifies=True), Spec("web.1", after=frozenset({"db.1"}))])
     group.start(10.0)
+    group.tick(10.0)
 
     assert group.snapshot(11.0).instances[1] == instance(State.WAITING, 1.0)
 
@@ -320,6 +323,14 @@ def test_an_instance_that_was_refused() -> None:
     group = spawning()
     group.take(10.0, SpawnFailed(WEB, "no memory"))
 
+    (one,) = group.snapshot(11.0).instances
+    assert one == instance(State.BACKOFF, 1.0, restarts=1, next_start=3.0)
+
+
+def test_an_instance_that_was_refused_for_good() -> None:
+    group = spawning(replace(SPEC, restart=RestartPolicy.NEVER))
+    group.take(10.0, SpawnFailed(WEB, "no memory"))
+
     assert group.snapshot(11.0) == GroupSnapshot(
         phase=Phase.OVER,
         exit_status=1,
@@ -331,6 +342,7 @@ def test_an_instance_that_was_refused() -> None:
 def test_a_oneshot_that_has_finished() -> None:
     group = Group([Spec("web.1", oneshot=True), Spec("beat.1")])
     group.start(10.0)
+    group.tick(10.0)
     group.take(10.0, Spawned(WEB))
     group.take(11.0, Exited(WEB, ExitStatus(code=0)))
     group.take(11.0, GroupGone(WEB))

@@ -36,6 +36,8 @@ class SpawnFailed(Value):
 
     ref: Ref
     error: str
+    # As in `Exited`.
+    jitter: float = 0.0
 
 
 class Exited(Value):

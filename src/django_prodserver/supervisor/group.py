@@ -105,12 +105,13 @@ class Group:
     # ---- inputs ----
 
     def start(self, now: float) -> list[Output]:
-        """Start the first instance; each one that is started starts the next."""
+        """Let those be started that come after nothing; `tick` does it."""
         if self._watchdog is not None:
             self._alive_at = now
         waiting = [i for i in self.instances.values() if i.spec.after]
         outputs = [output for instance in waiting for output in instance.wait(now)]
-        return outputs + self._start_next(now)
+        self._let_start(now)
+        return outputs
 
     def take(self, now: float, event: Event) -> list[Output]:
         """Take what the operating system reports, or an operator requests."""
@@ -139,7 +140,7 @@ class Group:
             self._alive_at = now + self._watchdog / 2
             outputs.append(Alive())
         due = _merged(self._each(lambda instance: instance.tick(now)))
-        return [*outputs, *due, *(self._go_on(now, due) if due else ())]
+        return [*outputs, *due, *(self._go_on(now, due) if due else ()), *self._begin_one(now)]
 
     # ---- requests of operators ----
 
@@ -200,18 +201,27 @@ class Group:
             failed = next((i for i in self.instances.values() if i.failure is not None), None)
             if failed is None:
                 update = self._update_next(now, outputs)
-                return update + self._start_next(now) + self._announce(now)
+                self._let_start(now)
+                return update + self._announce(now)
             assert failed.failure is not None
             stopped = self._stop_all(now, Phase.ENDING, failed.failure)
         else:
             stopped = self._stop_next(now)
         return stopped + self._finish(now)
 
-    def _start_next(self, now: float) -> list[Output]:
+    def _let_start(self, now: float) -> None:
         for instance in self.instances.values():
             if instance.startable and self._may_start(instance):
-                return instance.start(now)
-        return []
+                instance.start(now)
+
+    def _begin_one(self, now: float) -> list[Output]:
+        """Begin the life that has been due for the longest time.
+
+        Not all that are due: what happens meanwhile, a signal or a failure, is heard between two.
+        """
+        due = [one for one in self.instances.values() if one.due(now)]
+        first = min(due, key=lambda one: one.next_start or 0.0, default=None)
+        return [] if first is None else first.begin(now)
 
     def _may_start(self, instance: Instance) -> bool:
         processes = {process_of(name) for name in instance.spec.after}

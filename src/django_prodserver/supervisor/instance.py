@@ -45,6 +45,9 @@ SEEN: Mapping[LifeState, State] = MappingProxyType(
 )
 
 
+_End = Union[Ended, Lost, StartRefused]
+
+
 class Instance:
     """One slot. Each input returns what is to be done and what is to be told."""
 
@@ -153,12 +156,23 @@ class Instance:
         self._rest = State.WAITING
         return self._told(now)
 
-    def start(self, now: float) -> list[Output]:
-        """Begin a life that the restart policy did not ask for."""
+    def start(self, now: float) -> None:
+        """Let a life begin that the restart policy did not ask for."""
         assert self.startable, f"{self.spec.name} is {self.state.name}"
         self._policy = Restarts(self.spec)
         self._policy.started(now)
-        return self._told(now, self._begin(now))
+        self.next_start = now
+
+    def due(self, now: float) -> bool:
+        """Its next life is to `begin`."""
+        return self._empty and self.next_start is not None and self.next_start <= now
+
+    def begin(self, now: float) -> list[Output]:
+        """Begin the life that is due."""
+        assert self.due(now), f"{self.spec.name} is {self.state.name}"
+        self._rest, self.next_start, self.failure = State.STOPPED, None, None
+        self.life = self._create(now)
+        return self._told(now, [Spawn(self.life.ref)])
 
     def want(self, now: float, goal: Goal) -> list[Output]:
         """Change the goal. What is not wanted any more still has to be asked to stop."""
@@ -214,14 +228,12 @@ class Instance:
         return [] if life is None else self._told(now, self._take(now, life, event))
 
     def tick(self, now: float) -> list[Output]:
-        """Do what is due."""
+        """Do what is due to its lives."""
         outputs: list[Output] = []
         for life in self.lives:
             old = life.state
             outputs += life.tick(now)
             outputs += self._follow(now, life, old)
-        if self._empty and self.next_start is not None and self.next_start <= now:
-            outputs += self._begin(now)
         return self._told(now, outputs)
 
     # ---- what follows ----
@@ -229,7 +241,7 @@ class Instance:
     def _take(self, now: float, life: Life, event: LifeEvent) -> list[Output]:
         if isinstance(event, SpawnFailed):
             life.refused(now)
-            return self._refused(life, event.error)
+            return self._refused(now, life, event)
         if isinstance(event, Exited):
             return self._exited(now, life, event)
         old, minded = life.state, self.goal is Goal.UP and life.state in WORKING
@@ -296,9 +308,9 @@ class Instance:
         return outputs
 
     def _end(
-        self, now: float, life: Life, ended: Union[Ended, Lost], *, failed: bool, jitter: float
+        self, now: float, life: Life, ended: _End, *, failed: bool, jitter: float
     ) -> list[Output]:
-        """Decide what follows the end of the life that counts."""
+        """Decide what follows the end of the life that counts, or its start that was refused."""
         self._rest = State.EXITED
         if isinstance(ended, Ended) and ended.finished:
             return [ended, *self._end_update(replaced=True)]
@@ -328,7 +340,7 @@ class Instance:
         self.next_start, life.overran = at, False
         return Restart(at - now)
 
-    def _give_up(self, ended: Union[Ended, Lost]) -> StopEverything:
+    def _give_up(self, ended: _End) -> StopEverything:
         # Not asked to end, so that even status 0 is a failure: what watches the supervisor restarts
         # on failure, and must notice.
         self.failure = (ended.status.shell if isinstance(ended, Ended) else 0) or 1
@@ -340,14 +352,19 @@ class Instance:
             return SWEEP_AFTER
         return min(self.next_start - now, SWEEP_AFTER)
 
-    def _refused(self, life: Life, error: str) -> list[Output]:
+    def _refused(self, now: float, life: Life, failed: SpawnFailed) -> list[Output]:
+        """Shortages pass: a start that the system refuses is a failed start like any other."""
+        refused = StartRefused(self.spec.name, failed.error)
         if life is self.successor:
             self.successor = None
-            return [StartRefused(self.spec.name, error), *self._end_update(replaced=False)]
+            return [refused, *self._end_update(replaced=False)]
         if self.goal is Goal.DOWN:
-            return [StartRefused(self.spec.name, error)]
-        self._rest, self.failure = State.FATAL, 1
-        return [StartRefused(self.spec.name, error, StopEverything())]
+            return [refused]
+        outputs = self._end(now, life, refused, failed=True, jitter=failed.jitter)
+        if self.failure is not None:
+            self._rest = State.FATAL
+        self._await_start(now)
+        return outputs
 
     def _lost(self, now: float, life: Life) -> list[Output]:
         """It is not waited for any more, and something else may take its place."""
@@ -364,29 +381,23 @@ class Instance:
             return [lost]
         if self.last_end is not None and self.last_end.ref == life.ref:
             # Its leader had exited, and what follows was decided then.
-            return [lost, *self._begin_if_wanted(now)]
+            self._await_start(now)
+            return [lost]
         outputs = self._end(now, life, lost, failed=True, jitter=0.0)
-        return [*outputs, *self._begin_if_wanted(now)]
+        self._await_start(now)
+        return outputs
 
     def _gone(self, now: float, life: Life) -> list[Output]:
         if life in self.retired:
             self.retired.remove(life)
             self._retired_overran |= life.overran and self.goal is Goal.DOWN
             return []
-        return self._begin_if_wanted(now)
-
-    def _begin_if_wanted(self, now: float) -> list[Output]:
-        if self.next_start is None:
-            return []
-        if self.next_start <= now:
-            return self._begin(now)
-        self._rest = State.BACKOFF
+        self._await_start(now)
         return []
 
-    def _begin(self, now: float) -> list[Output]:
-        self._rest, self.next_start, self.failure = State.STOPPED, None, None
-        self.life = self._create(now)
-        return [Spawn(self.life.ref)]
+    def _await_start(self, now: float) -> None:
+        if self.next_start is not None and self.next_start > now:
+            self._rest = State.BACKOFF
 
     def _create(self, now: float) -> Life:
         self._number += 1

@@ -194,8 +194,8 @@ class Life:
         if not self._move(now, Cause.STOP, deadlines):
             return cancelled
         self.fault = fault
-        signal, group = self._spec.stop_signal, self._spec.stop_group
-        return [*cancelled, Stopping(self.ref, fault), Kill(self.ref, signal, group)]
+        asked = self._ask(self._spec.stop_signal, self._spec.stop_group)
+        return [*cancelled, Stopping(self.ref, fault), *asked]
 
     def kill(self, now: float, overran: Optional[float] = None) -> list[Output]:
         """End it and its process group at once; where its leader is dead, the rest of the group."""
@@ -272,7 +272,7 @@ class Life:
         if due is Deadline.ESCALATE:
             signal = self._spec.escalation_signal
             assert signal is not None
-            return [Escalated(self.ref, signal), Kill(self.ref, signal)]
+            return [Escalated(self.ref, signal), *self._ask(signal)]
         if due is Deadline.NOTICE:
             return self._still_running(now)
         if due is Deadline.SWEEP:
@@ -281,6 +281,14 @@ class Life:
             self._move(now, Cause.EXPIRED)
             return []
         return self._conclude(now, self.health.due(now, due))
+
+    def _ask(self, signal: Signals, group: bool = False) -> list[Output]:
+        """Ask it to end. What is stopped (SIGSTOP, Ctrl-Z) goes on, or it could not obey.
+
+        All of its group: a leader that obeys may wait for its workers. systemd.kill(5) does it for
+        whatever it asks to end; to a process that is not stopped SIGCONT means nothing.
+        """
+        return [Kill(self.ref, signal, group), Kill(self.ref, Signals.SIGCONT, group=True)]
 
     def _conclude(self, now: float, answer: Answer) -> list[Output]:
         outputs, conclusion = answer
