@@ -22,6 +22,7 @@ import pytest
 from django_prodserver import __version__
 from django_prodserver.posix import child, kernel, memory
 from django_prodserver.posix.address import socket_addresses
+from django_prodserver.posix.probes.probe import NotBegun, Outcome
 from django_prodserver.posix.probes.running import RunningProbes
 from django_prodserver.posix.probes.targets import CommandTarget, HttpTarget, Target, TcpTarget
 from django_prodserver.posix.probes.tcp import connected_to_itself
@@ -41,11 +42,11 @@ class World:
         self.selector = selectors.PollSelector()
         self.signals = SignalPipe([])
         self.selector.register(self.signals, selectors.EVENT_READ, self._reap)
-        self.results: list[tuple[Ref, str]] = []
+        self.results: list[tuple[Ref, Outcome]] = []
         self.reaped: list[int] = []
         self.commands: list[int] = []
         self.probes = RunningProbes(
-            self.selector, self._execute, lambda ref, failure: self.results.append((ref, failure))
+            self.selector, self._execute, lambda ref, outcome: self.results.append((ref, outcome))
         )
 
     def _execute(self, command: CommandTarget, output: int) -> int:
@@ -80,8 +81,8 @@ class World:
         while not happened():
             self.step()
 
-    def ask(self, target: Target) -> str:
-        """Probe, and return the failure."""
+    def ask(self, target: Target) -> Outcome:
+        """Probe, and return the failure, if any."""
         self.probes.start(WEB, target)
         self.until(lambda: self.results)
         assert len(self.results) == 1
@@ -435,7 +436,7 @@ def test_one_that_ends_while_another_is_dealt_with_is_not_disturbed(world: World
         target = tcp(listener.getsockname()[:2])
         cancelled = []
 
-        def report(ref: Ref, failure: str) -> None:
+        def report(ref: Ref, outcome: Outcome) -> None:
             cancelled.append(OTHER if ref == WEB else WEB)
             probes.cancel(cancelled[-1])
 
@@ -603,16 +604,16 @@ def test_the_end_kills_what_is_under_way(world: World) -> None:
     assert world.probes.killed == set()
 
 
-def test_a_command_that_cannot_be_started(world: World) -> None:
-    results: list[str] = []
+def test_a_command_that_cannot_be_started_has_not_begun(world: World) -> None:
+    results: list[Outcome] = []
 
     def fail(command: CommandTarget, output: int) -> int:
         raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
-    probes = RunningProbes(world.selector, fail, lambda _, failure: results.append(failure))
+    probes = RunningProbes(world.selector, fail, lambda _, outcome: results.append(outcome))
     probes.start(WEB, command("pass"))
 
-    assert results == [f"the command cannot be started: {os.strerror(errno.EAGAIN)}"]
+    assert results == [NotBegun(os.strerror(errno.EAGAIN))]
     assert world.watched == 0
 
 

@@ -13,6 +13,7 @@ from django_prodserver.supervisor.facts import (
     CheckFailed,
     ChecksFailed,
     NoAnswer,
+    NotChecked,
     NotReady,
     TooMuchMemory,
     WatchdogSilent,
@@ -275,6 +276,56 @@ def test_the_number_of_failed_checks_and_the_last_reason_are_known() -> None:
     check(patient, "")
 
     assert (patient.health.failures, patient.health.last_failure) == (0, None)
+
+
+# ---- probes that could not begin ----
+
+
+def test_a_check_that_could_not_begin_is_no_answer() -> None:
+    patient = spawned(check=CheckSchedule(interval=5.0, retries=2)).ready(12.0)
+    patient.due(17.0)
+    patient.health.probed(17.0, "HTTP 500")
+    patient.due(22.0)
+
+    assert patient.health.probe_refused(22.0, "no process") == (
+        [NotChecked(REF, "no process")],
+        Conclusion.NOTHING,
+    )
+    # Neither a failure nor a success, and the next one comes as it would have.
+    assert (patient.health.failures, patient.deadlines) == (1, {Deadline.PROBE: 27.0})
+    patient.due(27.0)
+    assert patient.health.probed(27.0, "HTTP 500") == ([], ChecksFailed("HTTP 500", 2))
+
+
+def test_that_checks_cannot_begin_is_told_once_until_one_is_answered() -> None:
+    patient = spawned(check=CheckSchedule(interval=5.0)).ready(12.0)
+    told = []
+    for now, refused in ((17.0, True), (22.0, True), (27.0, False), (32.0, True)):
+        patient.due(now)
+        answer = patient.health.probe_refused(now, "no process") if refused else None
+        told.append(answer or patient.health.probed(now, ""))
+
+    once: Answer = ([NotChecked(REF, "no process")], Conclusion.NOTHING)
+    assert told == [once, NOTHING, NOTHING, once]
+
+
+def test_a_connection_that_could_not_begin_is_tried_again_until_it_should_be_ready() -> None:
+    patient = spawned(connects=True, ready_timeout=1.0)
+    patient.due(10.0)
+
+    patient.health.probe_refused(10.0, "no descriptor")
+    assert patient.deadlines == {Deadline.PROBE: 10.125, Deadline.READY: 11.0}
+    assert patient.due(11.0) == ([], NotReady(1.0))
+
+
+def test_a_refusal_that_nothing_waits_for_means_nothing() -> None:
+    patient = spawned(check=CheckSchedule()).ready(12.0)
+
+    assert patient.health.probe_refused(13.0, "no process") == NOTHING
+    assert patient.deadlines == {Deadline.PROBE: 22.0}
+
+
+# ---- probes that are cancelled ----
 
 
 def test_a_running_probe_can_be_cancelled_once() -> None:

@@ -28,6 +28,7 @@ from django_prodserver.supervisor.facts import (
     LifeState,
     Lost,
     NoAnswer,
+    NotChecked,
     NotReady,
     ProbeFailure,
     Ready,
@@ -235,6 +236,10 @@ LINES: list[tuple[Fact, str]] = [
     (
         CheckFailed(WEB, "connection refused", 1, 3),
         "web.1 failed a health check (1 of 3): connection refused",
+    ),
+    (
+        NotChecked(WEB, "Too many open files"),
+        "web.1 could not be checked: Too many open files; trying again",
     ),
     (
         CheckFailed(WEB, NoAnswer(3.0), 2, 3),

@@ -80,7 +80,7 @@ class Lives:
         try:
             leader = self._start(ref, program)
         except OSError as error:
-            return SpawnFailed(ref, str(error))
+            return SpawnFailed(ref, str(error), random.random())
         self._known[ref] = self._running[leader.pid] = leader
         self._log.add(leader.streams)
         if leader.notify is not None:

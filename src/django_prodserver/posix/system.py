@@ -17,6 +17,7 @@ from django_prodserver.supervisor.events import (
     Event,
     OutputGone,
     Probed,
+    ProbeRefused,
     Signalled,
     Spawned,
     SpawnFailed,
@@ -30,6 +31,7 @@ from .lives import Lives
 from .log import DESCRIPTORS, STDOUT, Log
 from .loop import Loop
 from .notify import VARIABLE, notify
+from .probes.probe import NotBegun, Outcome
 from .probes.running import RunningProbes
 from .probes.targets import CommandTarget, TcpTarget
 from .program import Program
@@ -130,8 +132,11 @@ class PosixSystem:
             # A write to a terminal that is gone may fail before the signal that says so arrives.
             self._loop.emit(Signalled(Signals.SIGHUP) if self._at_terminal else OutputGone())
 
-    def _probed(self, ref: Ref, failure: str) -> None:
-        self._loop.emit(Probed(ref, failure))
+    def _probed(self, ref: Ref, outcome: Outcome) -> None:
+        if isinstance(outcome, NotBegun):
+            self._loop.emit(ProbeRefused(ref, outcome.error))
+        else:
+            self._loop.emit(Probed(ref, outcome))
 
     def _reap(self) -> None:
         self._lives.read_notifications()

@@ -32,7 +32,7 @@ class ProbeKind(enum.Enum):
 
 
 class StartProbe(Value):
-    """Begin a probe; one that is running is cancelled. The answer is `Probed`."""
+    """Begin a probe; one that is running is cancelled. The answer is `Probed` or `ProbeRefused`."""
 
     ref: Ref
     kind: ProbeKind

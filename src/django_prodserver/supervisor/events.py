@@ -85,6 +85,16 @@ class Probed(Value):
     failure: str = ""
 
 
+class ProbeRefused(Value):
+    """The operating system refused to begin a probe; `error` is its own text.
+
+    Of the life that says nothing.
+    """
+
+    ref: Ref
+    error: str
+
+
 class Measured(Value):
     """The memory of a life's whole process tree, in bytes."""
 
@@ -126,5 +136,5 @@ class ScaleRequest(Value):
 
 
 Request = Union[GoalRequest, RestartRequest, ScaleRequest]
-LifeEvent = Union[Spawned, SpawnFailed, Exited, GroupGone, Notified, Probed, Measured]
+LifeEvent = Union[Spawned, SpawnFailed, Exited, GroupGone, Notified, Probed, ProbeRefused, Measured]
 Event = Union[LifeEvent, Signalled, OutputGone, Request]

@@ -197,6 +197,13 @@ class CheckFailed(Value):
     retries: int
 
 
+class NotChecked(Value):
+    """The system refused to begin a probe of it, the first time since one was answered."""
+
+    ref: Ref
+    error: str
+
+
 class StatusReported(Value):
     """A life described its own status."""
 
@@ -307,7 +314,9 @@ class RequestRefused(Value):
     why: Refusal
 
 
-LifeFact = Union[Ready, Stopping, Escalated, Killing, Ended, Lost, CheckFailed, StatusReported]
+LifeFact = Union[
+    Ready, Stopping, Escalated, Killing, Ended, Lost, CheckFailed, NotChecked, StatusReported
+]
 InstanceFact = Union[StateChanged, StartRefused, StartLimitReached, Updated]
 GroupFact = Union[
     AllReady,

@@ -16,6 +16,7 @@ from .facts import (
     ChecksFailed,
     Fault,
     NoAnswer,
+    NotChecked,
     NotReady,
     Output,
     ProbeFailure,
@@ -61,6 +62,8 @@ class Health:
         self._deadlines = deadlines
         self._ready_within = spec.ready_timeout
         self._check_succeeded = False
+        # No probe has been answered since one could not begin.
+        self._refused = False
 
     # ---- inputs ----
 
@@ -111,6 +114,14 @@ class Health:
             return UNCHANGED
         return self._answered(now, failure)
 
+    def probe_refused(self, now: float, error: str) -> Answer:
+        """A probe could not begin, for which the life is not to blame: the next one may."""
+        if self._deadlines.pop(Deadline.ANSWER, None) is None:
+            return UNCHANGED
+        self._deadlines[Deadline.PROBE] = now + self._pause
+        known, self._refused = self._refused, True
+        return [] if known else [NotChecked(self._ref, error)], Conclusion.NOTHING
+
     def measured(self, memory: int) -> Answer:
         self.memory = memory
         limit = self._spec.max_memory
@@ -154,15 +165,23 @@ class Health:
         assert self._spec.check is not None
         return self._spec.check.timeout
 
-    def _answered(self, now: float, failure: ProbeFailure) -> Answer:
+    @property
+    def _pause(self) -> float:
+        """From the answer to one probe until the next."""
         if self.ready_at is None:
-            if not failure:
-                return [], Conclusion.READY
-            self._deadlines[Deadline.PROBE] = now + CONNECT_EVERY
+            return CONNECT_EVERY
+        assert self._spec.check is not None
+        return self._spec.check.interval
+
+    def _answered(self, now: float, failure: ProbeFailure) -> Answer:
+        self._refused = False
+        if self.ready_at is None and not failure:
+            return [], Conclusion.READY
+        self._deadlines[Deadline.PROBE] = now + self._pause
+        if self.ready_at is None:
             return UNCHANGED
         check = self._spec.check
         assert check is not None
-        self._deadlines[Deadline.PROBE] = now + check.interval
         if not failure:
             self.failures, self.last_failure, self._check_succeeded = 0, None, True
             return UNCHANGED

@@ -13,7 +13,17 @@ from types import MappingProxyType
 from typing import Optional, Union
 
 from .commands import Spawn
-from .events import Exited, GroupGone, LifeEvent, Measured, Notified, Probed, Spawned, SpawnFailed
+from .events import (
+    Exited,
+    GroupGone,
+    LifeEvent,
+    Measured,
+    Notified,
+    Probed,
+    ProbeRefused,
+    Spawned,
+    SpawnFailed,
+)
 from .facts import (
     Ended,
     LifeState,
@@ -254,6 +264,8 @@ class Instance:
             outputs = life.notified(now, event, minded)
         elif isinstance(event, Probed):
             outputs = life.probed(now, event) if minded else []
+        elif isinstance(event, ProbeRefused):
+            outputs = life.probe_refused(now, event) if minded else []
         elif isinstance(event, Measured):
             outputs = life.measured(now, event) if minded else []
         else:

@@ -14,7 +14,7 @@ from typing import Optional
 
 from .commands import Kill
 from .deadlines import Deadline
-from .events import Exited, Measured, Notified, Probed
+from .events import Exited, Measured, Notified, Probed, ProbeRefused
 from .facts import (
     Ended,
     Escalated,
@@ -176,6 +176,9 @@ class Life:
 
     def probed(self, now: float, probed: Probed) -> list[Output]:
         return self._conclude(now, self.health.probed(now, probed.failure))
+
+    def probe_refused(self, now: float, refused: ProbeRefused) -> list[Output]:
+        return self._conclude(now, self.health.probe_refused(now, refused.error))
 
     def measured(self, now: float, measured: Measured) -> list[Output]:
         return self._conclude(now, self.health.measured(measured.memory))

@@ -26,6 +26,7 @@ from .facts import (
     Killing,
     LifeState,
     Lost,
+    NotChecked,
     NotReady,
     Observer,
     ProbeFailure,
@@ -98,6 +99,8 @@ def line(fact: Fact, processes: Processes) -> Optional[str]:
     if isinstance(fact, CheckFailed):
         count = f"{fact.failures} of {fact.retries}"
         return f"{fact.ref.name} failed a health check ({count}): {_failure(fact.failure)}"
+    if isinstance(fact, NotChecked):
+        return f"{fact.ref.name} could not be checked: {fact.error}; trying again"
     if isinstance(fact, StartRefused):
         return f"{fact.name} could not be started: {fact.error}{_consequence(fact.consequence)}"
     if isinstance(fact, StartLimitReached):

@@ -27,10 +27,10 @@ class System(Protocol):
         """Send a signal to the leader of a life, or to its process group."""
 
     def start_probe(self, ref: Ref, kind: ProbeKind) -> None:
-        """Begin to probe a life; `wait` brings the `Probed`, if the life exists for that long."""
+        """Begin to probe a life; `wait` brings the answer, if the life exists for that long."""
 
     def cancel_probe(self, ref: Ref) -> None:
-        """End the running probe, if any; no `Probed` of it follows."""
+        """End the running probe, if any; no answer of it follows."""
 
     def measure(self, ref: Ref) -> None:
         """Add up the memory of a life's process tree; `wait` brings the `Measured`."""

@@ -12,7 +12,7 @@ from typing import Optional
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.events import ExitStatus
 
-from .probe import Probe
+from .probe import NotBegun, Probe
 from .targets import CommandTarget
 
 # Of what a command prints the last so many bytes are kept: they hold its last line.
@@ -70,7 +70,7 @@ class CommandProbe(Probe):
             finally:
                 os.close(write)
         except OSError as error:
-            self.finish(f"the command cannot be started: {error.strerror}")
+            self.finish(NotBegun(error.strerror or str(error)))
             return
         os.set_blocking(self._output, False)
         self._watch(self._output, selectors.EVENT_READ, self._read)

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 import selectors
-from typing import Callable, Optional
+from typing import Callable, Optional, Union
+
+from django_prodserver.supervisor.values import Value
+
+
+class NotBegun(Value):
+    """The system had no descriptor, process or memory left for it; `error` is its own text."""
+
+    error: str
+
+
+# What is wrong with what was probed; empty for nothing.
+Outcome = Union[str, NotBegun]
 
 
 class Probe:
@@ -11,19 +23,19 @@ class Probe:
 
     def __init__(self, selector: selectors.PollSelector) -> None:
         self._selector = selector
-        self._finished: Optional[Callable[[str], None]] = None
+        self._finished: Optional[Callable[[Outcome], None]] = None
         self._watched: Optional[int] = None
 
-    def start(self, finished: Callable[[str], None]) -> None:
-        """Begin; `finished` takes the failure, and may be called at once."""
+    def start(self, finished: Callable[[Outcome], None]) -> None:
+        """Begin; `finished` takes the outcome, and may be called at once."""
         self._finished = finished
         self._begin()
 
-    def finish(self, failure: str = "") -> None:
+    def finish(self, outcome: Outcome = "") -> None:
         finished = self._finished
         self.close()
         if finished is not None:
-            finished(failure)
+            finished(outcome)
 
     def close(self) -> None:
         """End it; nothing is reported any more."""

@@ -13,7 +13,7 @@ from django_prodserver.supervisor.spec import Ref
 
 from .command import CommandProbe, Execute
 from .http import HttpProbe
-from .probe import Probe
+from .probe import Outcome, Probe
 from .targets import CommandTarget, HttpTarget, Target
 from .tcp import TcpProbe
 
@@ -22,13 +22,13 @@ LONGEST = 200
 
 
 class RunningProbes:
-    """Starts probes and cancels them; each result goes to `report`, with the life it is about."""
+    """Starts probes and cancels them; each outcome goes to `report`, with the life it is about."""
 
     def __init__(
         self,
         selector: selectors.PollSelector,
         execute: Execute,
-        report: Callable[[Ref, str], None],
+        report: Callable[[Ref, Outcome], None],
     ) -> None:
         self._selector = selector
         self._execute = execute
@@ -44,9 +44,11 @@ class RunningProbes:
         self.cancel(ref)
         probe = self._running[ref] = self._create(target)
 
-        def finished(failure: str) -> None:
+        def finished(outcome: Outcome) -> None:
             del self._running[ref]
-            self._report(ref, one_line(failure, LONGEST))
+            if isinstance(outcome, str):
+                outcome = one_line(outcome, LONGEST)
+            self._report(ref, outcome)
 
         probe.start(finished)
         if isinstance(probe, CommandProbe) and probe.pid:

@@ -11,7 +11,11 @@ from typing import Optional, Union
 
 from django_prodserver.posix.address import SocketAddress
 
-from .probe import Probe
+from .probe import NotBegun, Probe
+
+# No descriptor, no memory, and of the Internet's sockets no local port is left.
+SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+NO_PORT = frozenset({errno.EAGAIN, errno.EADDRNOTAVAIL})
 
 
 class TcpProbe(Probe):
@@ -43,7 +47,9 @@ class TcpProbe(Probe):
             code = self._socket.connect_ex(address)
         except OSError as error:
             code = error.errno or errno.EINVAL
-        if code == errno.EINPROGRESS:
+        if code in SHORTAGES or (family == socket.AF_INET and code in NO_PORT):
+            self.finish(NotBegun(os.strerror(code)))
+        elif code == errno.EINPROGRESS:
             assert self._socket is not None
             self._watch(self._socket.fileno(), selectors.EVENT_WRITE, self._answered)
         else:
