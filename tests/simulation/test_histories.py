@@ -682,6 +682,90 @@ def test_a_request_that_cannot_be_granted_changes_nothing() -> None:
     ]
 
 
+def test_a_shortage_of_a_moment_stops_nothing() -> None:
+    """A start that the system refuses is tried again, as the policy says."""
+    worker = child(
+        "worker.1",
+        restart=RestartPolicy.ALWAYS,
+        behaviours=(
+            Behaviour(exits_after=10.0, status=ExitStatus(code=1)),
+            Behaviour(cannot_start="no memory"),
+            Behaviour(cannot_start="no memory"),
+            Behaviour(),
+        ),
+    )
+
+    assert told(child("web.1"), worker, signals=[(60.0, SIGTERM)])[5:-3] == [
+        "10 say worker.1 exited with status 1 after 10.0 s; restarting in 0.50 s",
+        "10.5 spawn worker.1: no memory",
+        "10.5 say worker.1 could not be started: no memory; restarting in 1.00 s",
+        "11.5 spawn worker.1: no memory",
+        "11.5 say worker.1 could not be started: no memory; restarting in 2.00 s",
+        "13.5 spawn worker.1 103",
+        "13.5 say worker.1 ready after 0.00 s (pid 103)",
+        "60 say SIGTERM received; stopping everything",
+        "60 kill 101 SIGTERM",
+        "60 kill 103 SIGTERM",
+    ]
+
+
+def test_a_shortage_that_does_not_end_reaches_the_start_limit() -> None:
+    worker = child(
+        "worker.1", restart=RestartPolicy.ON_FAILURE, start_burst=2, cannot_start="no memory"
+    )
+
+    assert told(worker) == [
+        "0 spawn worker.1: no memory",
+        "0 say worker.1 could not be started: no memory; restarting in 0.50 s",
+        "0.5 spawn worker.1: no memory",
+        "0.5 say worker.1 could not be started: no memory",
+        "0.5 say worker.1 failed for good: 2 starts in 60 s, its START_LIMIT; stopping everything",
+        "0.5 say all stopped after 0.00 s; exit status 1",
+    ]
+
+
+def test_checks_that_cannot_begin_stop_nothing() -> None:
+    web = child(
+        "web.1",
+        check=CheckSchedule(interval=10.0, retries=2),
+        health=("HTTP 500", "HTTP 500"),
+        refused_probes=frozenset({1, 2}),
+    )
+
+    assert told(web)[3:-2] == [
+        "10 probe 101 HEALTH",
+        "10 say web.1 failed a health check (1 of 2): HTTP 500",
+        "20 probe 101 HEALTH",
+        "20 say web.1 could not be checked: no descriptor; trying again",
+        "30 probe 101 HEALTH",
+        "40 probe 101 HEALTH",
+        "40 say web.1 is unhealthy: HTTP 500, 2 times in a row; stopping it",
+        "40 kill 101 SIGTERM",
+    ]
+
+
+def test_what_is_stopped_is_continued_so_that_it_can_obey() -> None:
+    web = child("web.1", stopped_after=5.0, stops_after=0.5, members=(Member(stopped=True),))
+
+    assert told(web, signals=[(10.0, SIGTERM)])[3:] == [
+        "10 say SIGTERM received; stopping everything",
+        "10 kill 101 SIGTERM",
+        "10 killpg 101 SIGCONT",
+        "10.5 say web.1 stopped after 0.50 s",
+        "11.5 killpg 101 SIGKILL",
+        "11.75 say all stopped after 1.75 s; exit status 0",
+    ]
+
+
+def test_a_signal_while_many_are_started_is_heard_between_two() -> None:
+    many = [child(f"web.{number}") for number in range(1, 301)]
+
+    run = told(*many, signals=[(0.75, SIGTERM)], spawn_takes=0.5)
+
+    assert [line for line in run if "spawn" in line] == ["0.5 spawn web.1 101", "1 spawn web.2 102"]
+    assert run[-1] == "1 say all stopped after 0.00 s; exit status 0"
+
+
 # ---- the world itself: a fake that lies proves nothing ----
 
 

@@ -24,6 +24,7 @@ from django_prodserver.supervisor.events import (
     Notified,
     OutputGone,
     Probed,
+    ProbeRefused,
     Request,
     Signalled,
     Spawned,
@@ -46,6 +47,8 @@ class Member:
     heeds_stop_signal: bool = False
     # SIGKILL never takes: it runs as another user, or never returns from a system call.
     unkillable: bool = False
+    # By SIGSTOP, until SIGCONT.
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,14 @@ class Behaviour:
     escalation_after: Optional[float] = 0.0
     stop_status: ExitStatus = field(default=ExitStatus(code=0))
     unkillable: bool = False
+    # By SIGSTOP, until SIGCONT: what it would do meanwhile, it does then.
+    stopped_after: Optional[float] = None
     members: tuple[Member, ...] = ()
     # Of each probe in turn, the last for ever: what is wrong, nothing, or no answer.
     health: tuple[Optional[str], ...] = ("",)
     answers_after: float = 0.0
+    # Which of its probes the system refuses to begin, of both kinds, from 0.
+    refused_probes: frozenset[int] = frozenset()
     # Of each look in turn, the last for ever; in bytes.
     memory: tuple[int, ...] = (1,)
 
@@ -95,7 +102,11 @@ class Fake:
     since: float
     member: Optional[Member] = None
     alive: bool = True
+    stopped: bool = False
+    # What it does once it is continued.
+    held_back: list[Callable[[], None]] = field(default_factory=list)
     stop_signals: int = 0
+    begun: int = 0
     probes: int = 0
     looks: int = 0
     # The probe that is under way.
@@ -174,9 +185,12 @@ class World:
         self._pass(self._now + self.spawn_takes)
         if behaviour.cannot_start:
             self.did(f"spawn {ref.name}: {behaviour.cannot_start}")
-            return SpawnFailed(ref, behaviour.cannot_start)
+            return SpawnFailed(ref, behaviour.cannot_start, next(self._jitters))
         leader = Fake(next(self._pids), ref, child.spec, behaviour, self._now)
-        members = [replace(leader, member=member) for member in behaviour.members]
+        members = [
+            replace(leader, member=member, stopped=member.stopped, held_back=[])
+            for member in behaviour.members
+        ]
         self.leaders[leader.pid], self.members_of[leader.pid] = leader, members
         self.pids[ref] = leader.pid
         self.did(f"spawn {ref.name} {leader.pid}")
@@ -184,17 +198,20 @@ class World:
         for after, message in behaviour.says:
             said = changed(message, ref=ref)
             self._after(after, lambda said=said: self._says(leader, said))
-        self._after(behaviour.exits_after, lambda: self._die(leader, behaviour.status))
+        self._after(behaviour.stopped_after, lambda: self._stop(leader))
+        self._after(behaviour.exits_after, lambda: self._end(leader, behaviour.status))
         for member in members:
             assert member.member is not None
-            self._after(member.member.ends_after, lambda m=member: self._die(m, behaviour.status))
+            self._after(member.member.ends_after, lambda m=member: self._end(m, behaviour.status))
         return Spawned(ref)
 
     def kill(self, ref: Ref, signal: Signals, group: bool) -> None:
         pid = self._leader(ref).pid
+        targets = [self.leaders[pid], *(self.members_of[pid] if group else ())]
+        if signal is Signals.SIGCONT and not any(target.stopped for target in targets):
+            return  # To what is not stopped it means nothing.
         self.did(f"{'killpg' if group else 'kill'} {pid} {signal.name}")
         self.kills.append((self._now, pid, signal, group))
-        targets = [self.leaders[pid], *(self.members_of[pid] if group else ())]
         if not any(target.alive for target in targets):
             self._sweep()
         for target in targets:
@@ -204,7 +221,12 @@ class World:
     def start_probe(self, ref: Ref, kind: ProbeKind) -> None:
         leader = self._leader(ref)
         self.did(f"probe {leader.pid} {kind.name}")
-        behaviour, leader.probe = leader.behaviour, object()
+        behaviour, leader.probe, number = leader.behaviour, object(), leader.begun
+        leader.begun += 1
+        if number in behaviour.refused_probes:
+            leader.probe = None
+            self._happened.append(ProbeRefused(ref, "no descriptor"))
+            return
         if kind is ProbeKind.READY:
             after = behaviour.connects_after
             connects = after is not None and self._now >= leader.since + after
@@ -299,12 +321,30 @@ class World:
             self._somebody_died = False
             self._sweep()
 
+    def _stop(self, one: Fake) -> None:
+        if one.alive:
+            one.stopped = True
+
+    def _continue(self, one: Fake) -> None:
+        one.stopped, held_back, one.held_back = False, one.held_back, []
+        for does in held_back:
+            does()
+
     def _says(self, leader: Fake, message: Notified) -> None:
-        if leader.alive:
+        if leader.stopped:
+            leader.held_back.append(lambda: self._says(leader, message))
+        elif leader.alive:
             self._happened.append(message)
 
+    def _end(self, one: Fake, status: ExitStatus) -> None:
+        """It exits, which it cannot do while it is stopped."""
+        if one.stopped:
+            one.held_back.append(lambda: self._end(one, status))
+        else:
+            self._die(one, status)
+
     def _answers(self, leader: Fake, token: object, answer: Probed) -> None:
-        if leader.alive and leader.probe is token:
+        if leader.alive and not leader.stopped and leader.probe is token:
             leader.probe = None
             self._happened.append(answer)
 
@@ -333,10 +373,14 @@ class World:
             if not one.unkillable:
                 killed = ExitStatus(signal=Signals.SIGKILL)
                 self._after(self._kill_takes, lambda: self._die(one, killed))
+        elif signal is Signals.SIGCONT:
+            self._continue(one)
+        elif one.stopped:
+            one.held_back.append(lambda: self._deliver(one, signal))
         elif signal in spec.forwards:
             assert one.member is None
         elif signal is spec.escalation_signal:
-            self._after(behaviour.escalation_after, lambda: self._die(one, behaviour.stop_status))
+            self._after(behaviour.escalation_after, lambda: self._end(one, behaviour.stop_status))
         elif signal is not spec.stop_signal:
             self._die(one, ExitStatus(signal=signal))  # The default action.
         elif one.member is not None:
@@ -344,7 +388,7 @@ class World:
                 self._die(one, behaviour.stop_status)
         else:
             one.stop_signals += 1
-            self._after(behaviour.stops_after, lambda: self._die(one, behaviour.stop_status))
+            self._after(behaviour.stops_after, lambda: self._end(one, behaviour.stop_status))
 
 
 class _Told(list[Event]):
