@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from typing import Callable, NoReturn, Optional
 from django_prodserver.supervisor.events import ExitStatus
 
 from . import kernel, notify
+from .clock import Clock
 from .probes.targets import CommandTarget
 from .program import Program
 from .signals import SignalPipe, restore_defaults
@@ -75,15 +75,15 @@ def reap() -> Iterator[tuple[int, ExitStatus]]:
             yield pid, ExitStatus(code=code) if code >= 0 else ExitStatus(signal=-code)
 
 
-def reap_all(pids: Collection[int], signals: SignalPipe, end: float) -> None:
-    """Reap until all of these children have been, or until that moment of the monotonic clock."""
+def reap_all(pids: Collection[int], clock: Clock, signals: SignalPipe, end: float) -> None:
+    """Reap until all of these children have been, or until that moment of the clock."""
     left = set(pids)
     while True:
         left -= {pid for pid, _ in reap()}
-        patience = end - time.monotonic()
+        patience = end - clock.now()
         if not left or patience <= 0:
             return
-        signals.wait(patience)
+        clock.sleep(signals.wait, patience)
 
 
 def become(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Optional
@@ -12,6 +11,7 @@ from django_prodserver.supervisor.life import LOSE_AFTER
 
 from . import kernel
 from .child import reap_all
+from .clock import Clock
 from .signals import SignalPipe
 
 if TYPE_CHECKING:
@@ -35,7 +35,11 @@ class Descendants:
         self.survivors: dict[int, str] = {}
 
     def kill(
-        self, signals: SignalPipe, expected: Collection[int], killed: Mapping[int, float]
+        self,
+        clock: Clock,
+        signals: SignalPipe,
+        expected: Collection[int],
+        killed: Mapping[int, float],
     ) -> bool:
         """SIGKILL and reap them all; False if they cannot be found.
 
@@ -43,7 +47,7 @@ class Descendants:
         before. That SIGKILL does not end such a group is known already, and not recorded; nor is
         what was killed in the groups that are `expected` to be there.
         """
-        now = time.monotonic()
+        now = clock.now()
         known = {*expected, *killed}
         # One look at all of them in each round: parents that die leave their children to us.
         found = self._find()
@@ -51,14 +55,14 @@ class Descendants:
             for process in found:
                 self._kill(process, known)
             ends = {one: killed.get(_group(one.pid), now) + LOSE_AFTER for one in found}
-            waited_for = [process for process in found if ends[process] > time.monotonic()]
+            waited_for = [process for process in found if ends[process] > clock.now()]
             if not waited_for:
                 break
             ours = [one.pid for one in waited_for if _parent(one) == os.getpid()]
             if ours:
-                reap_all(ours, signals, min(ends[process] for process in waited_for))
+                reap_all(ours, clock, signals, min(ends[process] for process in waited_for))
             else:
-                signals.wait(LOOK_EVERY)
+                clock.sleep(signals.wait, LOOK_EVERY)
             found = self._find()
         survivors = [process for process in found or () if _group(process.pid) not in killed]
         self.survivors = {process.pid: _name(process) for process in survivors}

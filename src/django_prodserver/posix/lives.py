@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import selectors
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from signal import SIGKILL, Signals
@@ -98,7 +97,7 @@ class Lives:
         with suppress(PermissionError):
             if group and self._has_group(leader):
                 if signal == SIGKILL and leader.killed is None:
-                    leader.killed = time.monotonic()
+                    leader.killed = self._loop.clock.now()
                 self._kill_group(leader, signal)
             elif self._is_running(leader):
                 os.kill(leader.pid, signal)
@@ -149,7 +148,7 @@ class Lives:
         self._close_notify_socket(leader)
         self._log.read_last_words(leader.streams)
         self._exited[pid] = leader
-        out_of_memory = self._oom_kills.explains(status, time.monotonic())
+        out_of_memory = self._oom_kills.explains(status, self._loop.clock.now())
         self._loop.emit(Exited(leader.ref, status, out_of_memory, random.random()))
         return leader.ref
 

@@ -8,13 +8,13 @@ forked children, which would silence the parent by closing a descriptor.
 from __future__ import annotations
 
 import selectors
-import time
 from collections.abc import Iterable
 from signal import Signals
 from typing import Callable, Optional
 
 from django_prodserver.supervisor.events import Event, Signalled
 
+from .clock import Clock
 from .signals import SignalPipe
 
 
@@ -26,10 +26,12 @@ class Loop:
 
     def __init__(
         self,
+        clock: Clock,
         handled: Iterable[Signals],
         child_exited: Callable[[], None],
         before_sleep: Callable[[], None],
     ) -> None:
+        self.clock = clock
         self.selector = selectors.PollSelector()
         self.signals = SignalPipe(handled)
         self._child_exited = child_exited
@@ -46,12 +48,12 @@ class Loop:
 
         Polls at least once: otherwise deadlines that are always due would keep signals waiting.
         """
-        end = None if timeout is None else time.monotonic() + timeout
+        end = None if timeout is None else self.clock.now() + timeout
         while True:
             self._before_sleep()
-            for key, _ in self.selector.select(self._left(end)):
+            for key, _ in self.clock.sleep(self.selector.select, self._left(end)):
                 key.data()
-            if self._events or (end is not None and end <= time.monotonic()):
+            if self._events or (end is not None and end <= self.clock.now()):
                 break
         self._before_sleep()
         events, self._events = self._events, []
@@ -64,7 +66,7 @@ class Loop:
     def _left(self, end: Optional[float]) -> Optional[float]:
         if self._events:
             return 0.0
-        return None if end is None else max(0.0, end - time.monotonic())
+        return None if end is None else max(0.0, end - self.clock.now())
 
     def _take_signals(self) -> None:
         signals = self.signals.drain()

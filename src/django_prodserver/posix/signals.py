@@ -46,11 +46,11 @@ class SignalPipe:
         # Others arrive too, for which the project has installed a handler.
         return [Signals(number) for number in numbers if number in self._handled]
 
-    def wait(self, timeout: float) -> list[Signals]:
+    def wait(self, timeout: Optional[float]) -> list[Signals]:
         """Sleep until signals arrive, at most `timeout` seconds, and return them."""
         poll = select.poll()
         poll.register(self._read, select.POLLIN)
-        poll.poll(timeout * 1000)
+        poll.poll(None if timeout is None else timeout * 1000)
         return self.drain()
 
     def block(self) -> None:

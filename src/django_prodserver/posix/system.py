@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from signal import Signals
 from types import TracebackType
@@ -26,6 +25,7 @@ from django_prodserver.supervisor.life import LOSE_AFTER
 from django_prodserver.supervisor.spec import Ref
 
 from . import child, kernel
+from .clock import Clock
 from .descendants import Descendants, has_children
 from .lives import Lives
 from .log import DESCRIPTORS, STDOUT, Log
@@ -55,7 +55,8 @@ class PosixSystem:
         self.left_behind = False
         self._at_terminal = os.isatty(DESCRIPTORS[STDOUT]) and hangs_up()
         self._descendants = Descendants()
-        self._loop = Loop(signals, self._reap, self._before_sleep)
+        self._clock = Clock()
+        self._loop = Loop(self._clock, signals, self._reap, self._before_sleep)
         self._log = Log(self._loop.selector, formats, max_line)
         self._log_gone = False
         self._probes = RunningProbes(self._loop.selector, self._execute, self._probed)
@@ -77,7 +78,7 @@ class PosixSystem:
     # ---- the seam: System ----
 
     def now(self) -> float:
-        return time.monotonic()
+        return self._clock.now()
 
     def spawn(self, ref: Ref) -> Union[Spawned, SpawnFailed]:
         return self._lives.spawn(ref)
@@ -178,11 +179,11 @@ class PosixSystem:
         kernel.adopt_orphans(False)
 
     def _kill_descendants(self) -> None:
-        ended, signals = self._descendants, self._loop.signals
-        found = ended.kill(signals, self._probes.killed, self._lives.killed_groups)
+        ended, clock, signals = self._descendants, self._clock, self._loop.signals
+        found = ended.kill(clock, signals, self._probes.killed, self._lives.killed_groups)
         if not found:
             ours = self._lives.kill_all() | self._probes.commands.keys()
-            child.reap_all(ours, signals, self.now() + LOSE_AFTER)
+            child.reap_all(ours, clock, signals, clock.now() + LOSE_AFTER)
             if has_children():
                 self.say(report.descendants_hidden())
         survivors = [(name, pid) for pid, name in ended.survivors.items()]

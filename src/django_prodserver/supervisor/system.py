@@ -18,7 +18,7 @@ class System(Protocol):
     """
 
     def now(self) -> float:
-        """Seconds on a clock that never jumps."""
+        """Seconds on a clock that never jumps, and stands still while everything is frozen."""
 
     def spawn(self, ref: Ref) -> Union[Spawned, SpawnFailed]:
         """Start a life."""

@@ -1,0 +1,63 @@
+"""The clock: how long this process could run, which leaves out the time in which it was frozen.
+
+`docker pause` and SIGSTOP freeze the supervisor with all that it supervises, and nothing in there
+can answer in time. Linux and macOS leave out what a machine sleeps through, but not this: it shows
+as a sleep that took longer than it was asked to, or as a long pause between two looks at the clock.
+"""
+
+from __future__ import annotations
+
+import time
+from math import inf
+from typing import Callable, Optional, TypeVar
+
+_Result = TypeVar("_Result")
+
+# In seconds. A machine may be so busy that a sleep, or work between two looks, takes this much
+# longer. And a sleep with an end is taken in pieces of this length, so that a long freeze shows
+# although what it brought about ends the sleep early.
+TOLERANCE = 1.0
+LONGEST_SLEEP = 1.0
+
+
+class Clock:
+    """Counts seconds from any moment; `read` is the clock that goes on.
+
+    A piece of time with a freeze in it does not count at all: how long it was before, nobody knows.
+    What is due would be due at once otherwise, before anything had a chance to answer.
+    """
+
+    def __init__(self, read: Callable[[], float] = time.monotonic) -> None:
+        self._read = read
+        self._seen = read()
+        self._left_out = 0.0
+        # The last sleep took too long.
+        self._overslept = False
+
+    def now(self) -> float:
+        self._look()
+        return self._seen - self._left_out
+
+    def sleep(
+        self, wait: Callable[[Optional[float]], _Result], timeout: Optional[float]
+    ) -> _Result:
+        """Call `wait` with so many seconds or fewer, None means for ever; return what it returns.
+
+        A sleep for ever may have been one in a freeze: then nothing was due, and nothing is.
+        """
+        self._look()
+        asked = None if timeout is None else min(timeout, LONGEST_SLEEP)
+        result = wait(asked)
+        expected = inf if asked is None else asked
+        # One after another is no freeze but a machine that has no time: there, too, waits end.
+        self._overslept = self._look(expected, expected if self._overslept else 0.0)
+        return result
+
+    def _look(self, expected: float = 0.0, counted: float = 0.0) -> bool:
+        """Read the clock; if it went on for longer than expected, only `counted` seconds count."""
+        read = self._read()
+        passed, self._seen = read - self._seen, read
+        late = passed > expected + TOLERANCE
+        if late:
+            self._left_out += passed - counted
+        return late
