@@ -5,26 +5,38 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import stat
 import subprocess
 import sys
-from collections.abc import Iterator
-from signal import SIGALRM, SIGTERM
-from typing import Any
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from signal import SIGALRM, SIGKILL, SIGTERM
+from typing import Any, Union
 
 import pytest
 
 from django_prodserver.posix.notify import (
+    _CREDENTIALS,
     AT_ONCE,
+    FLOOD,
     LONGEST,
     NotifySocket,
+    _is_from,
     notify,
     parse,
     watchdog_interval,
 )
-from django_prodserver.supervisor.events import Notified, WatchdogMessage
+from django_prodserver.posix.socket_folder import SocketFolder
+from django_prodserver.supervisor.events import Notified, NotifyFlooded, WatchdogMessage
 from django_prodserver.supervisor.spec import Ref
-from tests.functional.helpers import FOREVER, Run, Runs, code
+from tests.functional.helpers import FOREVER, Run, Runs, code, gone
 
+linux = pytest.mark.skipif(sys.platform != "linux", reason="senders are known on Linux")
+superuser = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+# A user that has no files and no processes.
+STRANGER = 54321
 NOTIFY = "from django_prodserver.posix.notify import notify\n"
 
 
@@ -84,13 +96,13 @@ def test_it_is_not_ready_before_it_says_so(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="senders are known on Linux")
+@linux
 def test_ready_from_outside_the_session_does_not_count(start: Runs) -> None:
     run = start({"web": WHEN_ASKED})
-    pid, address = run.wait_for("web.1", r"pid (\d+) address @(.*)").groups()
+    pid, address = run.wait_for("web.1", r"pid (\d+) address (.*)").groups()
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as foreign:
-        foreign.sendto(b"READY=1", f"\0{address}")
+        foreign.sendto(b"READY=1", address.replace("@", "\0", 1))
     run.handshake()
 
     assert not is_ready(run)
@@ -148,7 +160,7 @@ def test_a_flood_of_notifications_makes_nobody_deaf(start: Runs) -> None:
     source = """
         sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         sender.setblocking(False)
-        sender.connect("\\0" + os.environ["NOTIFY_SOCKET"][1:])
+        sender.connect(os.environ["NOTIFY_SOCKET"].replace("@", "\\0", 1))
 
         def flood():
             while True:
@@ -240,15 +252,28 @@ def test_a_status_is_one_printable_line_of_bounded_length() -> None:
 
 
 @pytest.fixture
-def listener() -> Iterator[NotifySocket]:
-    socket = NotifySocket()
+def folder() -> Iterator[SocketFolder]:
+    folder = SocketFolder()
+    yield folder
+    folder.close()
+    assert not os.path.exists(folder.path)
+
+
+@pytest.fixture(params=["in a folder", pytest.param("abstract", marks=linux)])
+def listener(request: pytest.FixtureRequest, folder: SocketFolder) -> Iterator[NotifySocket]:
+    socket = NotifySocket(folder if request.param == "in a folder" else None)
+    assert socket.address.startswith("/" if request.param == "in a folder" else "@")
     yield socket
     socket.close()
 
 
-def heard(listener: NotifySocket) -> list[Notified]:
+def heard(listener: NotifySocket) -> list[Union[Notified, NotifyFlooded]]:
     """What it hears from this process, whose session stands for that of the instance."""
     return listener.receive(WEB, os.getsid(0))
+
+
+def name_of(listener: NotifySocket) -> str:
+    return listener.address.replace("@", "\0", 1)
 
 
 def said(**what: Any) -> Notified:
@@ -285,7 +310,7 @@ def test_the_longest_message_is_one(listener: NotifySocket) -> None:
     assert heard(listener) == [said(ready=True)]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="senders are known on Linux")
+@linux
 def test_a_foreign_message_is_counted(listener: NotifySocket) -> None:
     source = "from django_prodserver.posix.notify import notify; import sys; notify(); input()"
     environ = {**os.environ, "NOTIFY_SOCKET": listener.address}
@@ -300,20 +325,311 @@ def test_a_foreign_message_is_counted(listener: NotifySocket) -> None:
     assert listener.ignored == 1
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="senders are known on Linux")
-def test_a_sender_that_is_gone_is_not_believed(listener: NotifySocket) -> None:
-    source = "from django_prodserver.posix.notify import notify; notify()"
-    environ = {**os.environ, "NOTIFY_SOCKET": listener.address}
-    subprocess.run([sys.executable, "-c", source], env=environ, check=True)
+def in_child(do: Callable[[], None]) -> None:
+    """Do it in a process that is gone afterwards."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            do()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    assert os.waitpid(pid, 0) == (pid, 0)
+
+
+def send_from_child(listener: NotifySocket, *messages: bytes, user: int = os.geteuid()) -> None:
+    """From a process in a session of its own that is gone afterwards."""
+
+    def send() -> None:
+        os.setsid()
+        if user != os.geteuid():
+            os.setuid(user)
+        for message in messages:
+            notify(message, listener.address, wait=False)
+
+    in_child(send)
+
+
+def test_a_sender_that_is_gone_is_believed_if_it_was_our_user(listener: NotifySocket) -> None:
+    """As short-lived helpers are: nobody can tell any more to which session they belonged."""
+    send_from_child(listener, b"READY=1")
+
+    assert heard(listener) == [said(ready=True)]
+    assert listener.ignored == 0
+
+
+@linux
+@superuser
+def test_another_user_that_is_gone_is_not_believed(listener: NotifySocket) -> None:
+    send_from_child(listener, b"READY=1", user=STRANGER)
 
     assert heard(listener) == []
     assert listener.ignored == 1
 
 
+@linux
+@superuser
+def test_the_user_of_the_life_is_believed_although_the_sender_is_gone(
+    listener: NotifySocket,
+) -> None:
+    command = ["setpriv", f"--reuid={STRANGER}", "--clear-groups", "sh", "-c", "echo; read line"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True) as life:
+        assert life.stdout is not None
+        life.stdout.readline()
+        send_from_child(listener, b"READY=1", user=STRANGER)
+
+        assert listener.receive(WEB, life.pid) == [said(ready=True)]
+        life.communicate(b"\n")
+
+
+@linux
+def test_a_pid_that_is_used_again_lends_its_session_to_no_other_user() -> None:
+    """A stranger sends and ends, and a process of the life gets its pid."""
+    for user, believed in ((os.getuid(), True), (STRANGER, False)):
+        credentials = _CREDENTIALS.pack(os.getpid(), user, user)
+        ancillary = [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials)]
+
+        assert _is_from(os.getsid(0), ancillary) is believed
+
+
+# ---- floods ----
+
+
+@linux
+def test_strangers_that_fill_its_queue_are_told_of(listener: NotifySocket) -> None:
+    source = """
+import socket, sys
+with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+    sender.setblocking(False)
+    while True:
+        try:
+            sender.sendto(b"WATCHDOG=1", sys.argv[1].replace("@", "\\0", 1))
+        except BlockingIOError:
+            print("full", flush=True)
+            sys.stdin.readline()
+"""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        [sys.executable, "-S", "-c", source, listener.address],
+        stdin=pipe,
+        stdout=pipe,
+        start_new_session=True,
+    ) as stranger:
+        assert stranger.stdout is not None
+        assert stranger.stdin is not None
+        assert stranger.stdout.readline() == b"full\n"
+
+        assert heard(listener) == [NotifyFlooded(WEB)]
+        assert listener.ignored >= FLOOD
+        stranger.kill()
+
+
+@linux
+@superuser
+@pytest.mark.parametrize("named", ["in a folder", "abstract"])
+def test_a_flood_by_another_user_makes_nobody_unhealthy(
+    place: Path, named: str, start: Runs
+) -> None:
+    deep = place / ("x" * 100)
+    deep.mkdir()
+    source = """
+        print("at", os.environ["NOTIFY_SOCKET"])
+        notify()
+        for number in range(1000):
+            notify(b"WATCHDOG=1", wait=False)
+            time.sleep(0.1)
+            print("ping", number)
+    """
+    run = start(
+        {"web": {**notifying(source), "WATCHDOG": 1}},
+        env={"TMPDIR": str(place if named == "in a folder" else deep)},
+    )
+    address = run.wait_for("web.1", "at (.*)")[1]
+    assert address.startswith("/" if named == "in a folder" else "@")
+    run.wait_for("system", "all 1 ready")
+
+    with flooding(address, place):
+        run.wait_for("web.1", "ping 50$")
+
+    assert run.end(SIGTERM) == 0
+    system = run.said("system")
+    assert not [line for line in system if "unhealthy" in line]
+    assert len([line for line in system if "strangers flood its notify socket" in line]) <= 1
+
+
+@contextmanager
+def flooding(address: str, place: Path) -> Iterator[None]:
+    """Several processes of another user that send to every address that they can find."""
+
+    def flood() -> None:
+        os.setuid(STRANGER)
+        found = [line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines()]
+        names = [name for name in found if name.startswith(str(place))]
+        names += [address] if address.startswith("@") else []
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            while True:
+                for name in names:
+                    with suppress(OSError):
+                        sender.sendto(b"X=1", name.replace("@", "\0", 1))
+
+    flooders = []
+    for _ in range(3):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                flood()
+            finally:
+                os._exit(1)
+        flooders.append(pid)
+    try:
+        yield
+    finally:
+        for pid in flooders:
+            os.kill(pid, SIGKILL)
+            os.waitpid(pid, 0)
+
+
+def test_many_messages_of_its_own_are_no_flood(listener: NotifySocket) -> None:
+    for _ in range(2000):  # More than any queue holds.
+        notify(b"STATUS=x", listener.address, wait=False)
+
+    assert set(heard(listener)) == {said(status="x")}
+
+
+# ---- the folder ----
+
+
+def test_what_is_in_the_folder_can_be_found_by_nobody_else(folder: SocketFolder) -> None:
+    listener = NotifySocket(folder)
+    with listener._socket:
+        mode = stat.S_IMODE(os.stat(folder.path).st_mode)
+        assert mode == (0o711 if os.geteuid() == 0 else 0o700)
+        assert stat.S_IMODE(os.stat(os.path.join(folder.path, "new")).st_mode) == 0o700
+        if sys.platform == "linux":
+            names = Path("/proc/net/unix").read_text()
+            assert folder.path in names
+            assert listener.address not in names
+    listener.close()
+    assert os.listdir(folder.path) == ["new"]
+
+
+@linux
+@superuser
+@pytest.mark.parametrize("told", [True, False])
+def test_another_user_reaches_only_what_it_was_told(folder: SocketFolder, told: bool) -> None:
+    """What it is not told it finds neither in the folder nor in /proc/net/unix."""
+    listener = NotifySocket(folder)
+
+    def names() -> list[str]:
+        if told:
+            return [listener.address]
+        bound = [line.split()[-1] for line in Path("/proc/net/unix").read_text().splitlines()]
+        found = [name for name in bound if name.startswith(folder.path)]
+        with suppress(PermissionError):
+            found += [os.path.join(folder.path, name) for name in os.listdir(folder.path)]
+        return found
+
+    def send() -> None:
+        os.setuid(STRANGER)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            for name in names():
+                with suppress(PermissionError, FileNotFoundError):
+                    sender.sendto(b"READY=1", name)
+
+    in_child(send)
+
+    assert heard(listener) == []
+    assert listener.ignored == told
+    listener.close()
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for temporary files, which every user can pass through."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as place:
+        os.chmod(place, 0o711)
+        monkeypatch.setattr(tempfile, "tempdir", place)
+        monkeypatch.setenv("TMPDIR", place)
+        yield Path(place)
+
+
+def test_a_folder_that_was_left_behind_is_removed_by_the_next(place: Path) -> None:
+    in_use, abandoned = SocketFolder(), SocketFolder()
+    left = NotifySocket(abandoned)
+    left.release()
+    abandoned.release()  # Its process was killed.
+    (place / "prodserver-notify-file").touch()
+
+    third = SocketFolder()
+
+    found = {path.name for path in place.iterdir()}
+    assert found == {os.path.basename(one.path) for one in (in_use, third)} | {
+        "prodserver-notify-file"
+    }
+    in_use.close()
+    third.close()
+
+
+@linux
+@pytest.mark.parametrize("name", ["x" * 100, pytest.param("private", marks=superuser)])
+def test_where_lives_would_not_reach_a_folder_the_name_is_abstract(
+    place: Path, name: str, start: Runs
+) -> None:
+    """Its path is too long, or lives that change their user could not pass through."""
+    deep = place / name
+    deep.mkdir(mode=0o700 if name == "private" else 0o755)
+    source = "print('at', os.environ['NOTIFY_SOCKET']); notify(); forever()"
+    run = start({"web": notifying(source)}, env={"TMPDIR": str(deep)})
+
+    run.wait_for("web.1", "at @")
+    run.wait_for("system", "all 1 ready")
+    assert run.end(SIGTERM) == 0
+    assert list(deep.iterdir()) == []
+
+
+def test_nothing_is_left_of_the_folder(place: Path, start: Runs) -> None:
+    source = "print('at', os.environ['NOTIFY_SOCKET']); notify(); forever()"
+    run = start({"web": notifying(source)})
+    address = Path(run.wait_for("web.1", "at (.*)")[1])
+    run.wait_for("system", "all 1 ready")
+    assert address.parent.parent == place
+
+    assert run.end(SIGTERM) == 0
+    assert not address.parent.exists()
+
+
+def test_what_a_killed_supervisor_leaves_is_removed_by_the_next(place: Path, start: Runs) -> None:
+    source = "print('at', os.environ['NOTIFY_SOCKET']); notify(); forever()"
+    addresses = []
+    for _ in range(2):
+        run = start({"web": notifying(source)})
+        addresses.append(Path(run.wait_for("web.1", "at (.*)")[1]))
+        pid = int(run.wait_for("system", r"web\.1 ready .*\(pid (\d+)\)")[1])
+        run.end(SIGKILL)
+        while not gone(pid):
+            os.sched_yield()
+
+    first, second = addresses
+    assert not first.parent.exists()
+    assert second.parent.exists()
+
+
+@linux
+@superuser
+def test_a_life_that_changes_its_user_reaches_its_socket(place: Path, start: Runs) -> None:
+    source = f"os.setuid({STRANGER}); notify(); forever()"
+    run = start({"web": notifying(source)})
+
+    run.wait_for("system", "all 1 ready")
+    assert run.end(SIGTERM) == 0
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/fd differs")
 def test_descriptors_that_are_sent_along_are_closed(listener: NotifySocket) -> None:
     read, write = os.pipe()
-    address = "\0" + listener.address[1:]
+    address = name_of(listener)
     before = open_descriptors()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         for count in (1, 2, 3, 50, 250):
@@ -332,7 +648,7 @@ def test_descriptors_that_are_sent_along_are_closed(listener: NotifySocket) -> N
 def test_few_are_read_at_once(listener: NotifySocket) -> None:
     sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     sender.setblocking(False)
-    address = listener.address.replace("@", "\0", 1)
+    address = name_of(listener)
     # How many can wait is the system's choice (net.unix.max_dgram_qlen): a flood of its own goes on
     # while they are read.
     read = 0

@@ -75,7 +75,7 @@ def test_a_fresh_interpreter_gets_what_a_fork_gets(start: Runs) -> None:
         "stdin": "",
         "environ": {"PRODSERVER_INSTANCE": "web.1", "EXTRA": "extra"},
         "names": ["web", "1"],
-        "notify": "@" if sys.platform == "linux" else "/",
+        "notify": "/",
         "watchdog": "60000000",
         "listen": None,
         "mask": [],

@@ -119,6 +119,7 @@ BEHAVIOURS = st.builds(
     cannot_start=st.integers(0, 7).map(lambda n: "no memory" if n == 7 else ""),
     ready_after=st.none() | seconds(2),
     says=st.lists(st.tuples(seconds(30), NOTIFICATIONS), max_size=3).map(tuple),
+    flooded_at=st.just(()) | st.lists(seconds(30), max_size=3).map(tuple),
     connects_after=st.none() | seconds(2),
     exits_after=st.none() | st.none() | seconds(60) | seconds(2),
     status=STATUSES,

@@ -22,6 +22,7 @@ from django_prodserver.supervisor.events import (
     GroupGone,
     Measured,
     Notified,
+    NotifyFlooded,
     OutputGone,
     Probed,
     ProbeRefused,
@@ -62,6 +63,8 @@ class Behaviour:
     # It says READY=1, and what else it says.
     ready_after: Optional[float] = None
     says: tuple[tuple[float, Notified], ...] = ()
+    # Strangers keep its notify socket full.
+    flooded_at: tuple[float, ...] = ()
     # A connection to it succeeds.
     connects_after: Optional[float] = None
     exits_after: Optional[float] = None
@@ -198,6 +201,8 @@ class World:
         for after, message in behaviour.says:
             said = changed(message, ref=ref)
             self._after(after, lambda said=said: self._says(leader, said))
+        for after in behaviour.flooded_at:
+            self._after(after, lambda: self._is_flooded(leader))
         self._after(behaviour.stopped_after, lambda: self._stop(leader))
         self._after(behaviour.exits_after, lambda: self._end(leader, behaviour.status))
         for member in members:
@@ -335,6 +340,10 @@ class World:
             leader.held_back.append(lambda: self._says(leader, message))
         elif leader.alive:
             self._happened.append(message)
+
+    def _is_flooded(self, leader: Fake) -> None:
+        if leader.alive:
+            self._happened.append(NotifyFlooded(leader.ref))
 
     def _end(self, one: Fake, status: ExitStatus) -> None:
         """It exits, which it cannot do while it is stopped."""

@@ -16,6 +16,7 @@ from django_prodserver.supervisor.facts import (
     NotChecked,
     NotReady,
     TooMuchMemory,
+    Unheard,
     WatchdogSilent,
     WatchdogTriggered,
 )
@@ -380,6 +381,36 @@ def test_a_message_without_watchdog_is_not_a_ping() -> None:
 def test_a_ping_that_nothing_waits_for_means_nothing(patient: Patient) -> None:
     assert patient.says(11.0, watchdog=PING) == NOTHING
     assert patient.deadlines == {Deadline.READY: 70.0}
+
+
+def test_silence_does_not_count_while_strangers_flood_its_socket() -> None:
+    patient = spawned(watchdog=30.0).ready(12.0)
+
+    assert patient.health.flooded(40.0) == ([Unheard(REF)], Conclusion.NOTHING)
+    assert patient.deadlines == {Deadline.WATCHDOG: 70.0}
+    # Told once.
+    assert patient.health.flooded(60.0) == NOTHING
+    assert patient.deadlines == {Deadline.WATCHDOG: 90.0}
+    # It has to be heard once the flood is over.
+    assert patient.due(90.0) == ([], WatchdogSilent(30.0))
+
+
+def test_it_has_more_time_to_say_that_it_is_ready_while_strangers_flood_its_socket() -> None:
+    patient = spawned(notifies=True, ready_timeout=5.0)
+
+    assert patient.health.flooded(14.0) == ([Unheard(REF)], Conclusion.NOTHING)
+    assert patient.deadlines == {Deadline.READY: 19.0}
+    assert patient.due(19.0) == ([], NotReady(9.0))
+
+
+@pytest.mark.parametrize(
+    "patient", [spawned(connects=True), spawned().ready(12.0)], ids=["starting", "ready"]
+)
+def test_a_flood_means_nothing_where_nothing_is_to_be_heard(patient: Patient) -> None:
+    before = dict(patient.deadlines)
+
+    assert patient.health.flooded(14.0) == NOTHING
+    assert patient.deadlines == before
 
 
 def test_a_trigger_is_a_fault_with_and_without_a_watchdog() -> None:

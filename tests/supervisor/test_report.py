@@ -47,6 +47,7 @@ from django_prodserver.supervisor.facts import (
     Stopping,
     StoppingAll,
     TooMuchMemory,
+    Unheard,
     Updated,
     WaitingToFinish,
     WatchdogSilent,
@@ -236,6 +237,10 @@ LINES: list[tuple[Fact, str]] = [
     (
         CheckFailed(WEB, "connection refused", 1, 3),
         "web.1 failed a health check (1 of 3): connection refused",
+    ),
+    (
+        Unheard(WEB),
+        "web.1: strangers flood its notify socket; not counting its silence",
     ),
     (
         NotChecked(WEB, "Too many open files"),

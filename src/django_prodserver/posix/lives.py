@@ -26,6 +26,7 @@ from .log import Log
 from .loop import Loop
 from .notify import NotifySocket
 from .program import Program
+from .socket_folder import SocketFolder
 from .streams import Stream
 
 
@@ -65,6 +66,8 @@ class Lives:
         self._log = log
         self._release_others = release
         self._oom_kills = memory.OomKills()
+        # Made when the first life reports.
+        self._folder: Optional[SocketFolder] = None
         # Each leader is in `_known`, and in one of the others: until it is reaped, until its group
         # is empty, and until that has been dealt with.
         self._known: dict[Ref, Leader] = {}
@@ -172,6 +175,8 @@ class Lives:
         for leader in self._running.values():
             if leader.notify is not None:
                 leader.notify.release()
+        if self._folder is not None:
+            self._folder.release()
 
     def kill_all(self) -> set[int]:
         """SIGKILL what is running; returns the pids of the leaders."""
@@ -184,6 +189,8 @@ class Lives:
         for leader in self._running.values():
             if leader.notify is not None:
                 leader.notify.close()
+        if self._folder is not None:
+            self._folder.close()
 
     # ---- how ----
 
@@ -207,7 +214,7 @@ class Lives:
 
         try:
             if program.notifies:
-                leader.notify = NotifySocket()
+                leader.notify = self._open_notify_socket()
             leader.pid = child.fork(become, self._loop.signals)
         except OSError:
             pipes.close_ours()
@@ -233,6 +240,12 @@ class Lives:
                 os.kill(leader.pid, signal)  # Forked this moment, it has no group of its own yet.
             else:
                 self.sweep()
+
+    def _open_notify_socket(self) -> NotifySocket:
+        if self._folder is None:
+            with suppress(OSError):  # There is no place for one.
+                self._folder = SocketFolder()
+        return NotifySocket(self._folder)
 
     def _close_notify_socket(self, leader: Leader) -> None:
         # Its callback may still be called in this round of the poll.

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import array
 import os
-import shutil
 import socket
 import struct
 import sys
-import tempfile
 from collections.abc import Mapping
-from typing import Any, Optional
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Optional, Union
 
-from django_prodserver.supervisor.events import Notified, WatchdogMessage
+from django_prodserver.supervisor.events import Notified, NotifyFlooded, WatchdogMessage
 from django_prodserver.supervisor.spec import Ref
 
+from . import kernel
 from .text import one_line
+
+if TYPE_CHECKING:
+    from .socket_folder import SocketFolder
 
 VARIABLE = "NOTIFY_SOCKET"
 WATCHDOG = "WATCHDOG_USEC"
@@ -30,6 +33,9 @@ LONGEST = 4096
 LONGEST_STATUS = 200
 # So many datagrams are read before others have their turn: a flood must not keep the loop busy.
 AT_ONCE = 64
+# So many of them from strangers are a flood: they fill the queue of a socket, and what others send
+# may be lost (net.unix.max_dgram_qlen of the kernel, where nobody has raised it).
+FLOOD = 10
 _WEEK = 7 * 24 * 60 * 60 * 10**6  # in microseconds
 # The highest errno that a system call of Linux can return (MAX_ERRNO).
 _MAX_ERRNO = 4095
@@ -116,35 +122,34 @@ def _number(text: str, most: int) -> int:
 
 
 class NotifySocket:
-    """The socket to which one life reports.
+    """The socket to which one life reports: in a folder where there is one, else an abstract one.
 
-    On Linux an abstract one: it needs no writable directory, and leaves nothing behind.
+    Raises OSError.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Optional[SocketFolder] = None) -> None:
         # How many messages were malformed, or came from another process.
         self.ignored = 0
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.setblocking(False)
-        self._folder: Optional[str] = None
-        if _LINUX:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            self._socket.bind("")  # The kernel chooses a free abstract name (unix(7), autobind).
-            self.address = "@" + self._socket.getsockname()[1:].decode()
-        else:
-            self._folder = tempfile.mkdtemp(prefix="prodserver-")
-            self.address = os.path.join(self._folder, "notify")
-            self._socket.bind(self.address)
+        try:
+            self._socket.setblocking(False)
+            if _LINUX:
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            self.address = self._bind(folder)
+        except OSError:
+            self._socket.close()
+            raise
 
     def fileno(self) -> int:
         return self._socket.fileno()
 
-    def receive(self, ref: Ref, session: int) -> list[Notified]:
+    def receive(self, ref: Ref, session: int) -> list[Union[Notified, NotifyFlooded]]:
         """Read waiting messages, AT_ONCE at most, and return what they say, in order.
 
         Only those count whose sender is in that session, which this life leads.
         """
-        heard = []
+        heard: list[Union[Notified, NotifyFlooded]] = []
+        foreign = 0
         for _ in range(AT_ONCE):
             try:
                 # No room for anything but credentials: the kernel closes descriptors that are
@@ -156,14 +161,19 @@ class NotifySocket:
                 break
             _close_descriptors(ancillary)
             try:
-                if flags & socket.MSG_TRUNC or not _is_from(session, ancillary):
-                    raise ValueError("too long, or foreign")
+                if not _is_from(session, ancillary):
+                    foreign += 1
+                    raise ValueError("foreign")
+                if flags & socket.MSG_TRUNC:
+                    raise ValueError("too long")
                 notified = parse(message, ref)
             except ValueError:
                 self.ignored += 1
                 continue
             if notified != Notified(ref):
                 heard.append(notified)
+        if foreign >= FLOOD:
+            heard.append(NotifyFlooded(ref))
         return heard
 
     def release(self) -> None:
@@ -172,8 +182,20 @@ class NotifySocket:
 
     def close(self) -> None:
         self.release()
-        if self._folder is not None:
-            shutil.rmtree(self._folder)
+        if not self.address.startswith("@"):
+            with suppress(FileNotFoundError):  # With its folder, by whoever cleans up there.
+                os.unlink(self.address)
+
+    def _bind(self, folder: Optional[SocketFolder]) -> str:
+        if folder is not None:
+            try:
+                return folder.bind(self._socket)
+            except OSError:  # Its path is too long, or it is gone.
+                if not _LINUX:
+                    raise
+        self._socket.bind("")  # The kernel chooses a free abstract name (unix(7), autobind).
+        name: bytes = self._socket.getsockname()
+        return "@" + name[1:].decode()
 
 
 def _is_from(session: int, ancillary: list[tuple[int, int, bytes]]) -> bool:
@@ -181,12 +203,33 @@ def _is_from(session: int, ancillary: list[tuple[int, int, bytes]]) -> bool:
         return True  # Only this user can reach into the socket's folder.
     for level, kind, data in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS):
-            pid, _, _ = _CREDENTIALS.unpack_from(data)
-            try:
-                return pid == session or os.getsid(pid) == session
-            except OSError:
-                return False  # Ended and reaped meanwhile, or from outside our pid namespace.
+            pid, uid, _ = _CREDENTIALS.unpack_from(data)
+            return pid == session or _is_in(session, pid, uid)
     return False
+
+
+def _is_in(session: int, pid: int, uid: int) -> bool:
+    """Whether a sender belongs to a session, as far as can be told now."""
+    if pid == 0:
+        return False  # From outside our pid namespace.
+    trusted = uid in (0, os.geteuid(), os.getuid())
+    try:
+        if os.getsid(pid) != session:
+            return False
+    except OSError:
+        # It has ended, as short-lived helpers do, and was reaped: its user has to do.
+        return trusted or uid == _user_of(session)
+    # The pid may have been that of a stranger who has ended.
+    return trusted or uid == _user_of(pid)
+
+
+def _user_of(pid: int) -> Optional[int]:
+    if not kernel.shows_our_processes():
+        return None
+    try:
+        return os.stat(f"/proc/{pid}").st_uid
+    except OSError:
+        return None
 
 
 def _close_descriptors(ancillary: list[tuple[int, int, bytes]]) -> None:

@@ -78,6 +78,12 @@ class Notified(Value):
     error: str = ""
 
 
+class NotifyFlooded(Value):
+    """Strangers keep the queue full to which a life reports: what it says may be lost."""
+
+    ref: Ref
+
+
 class Probed(Value):
     """A probe ended; `failure` says why it failed, and is empty on success."""
 
@@ -136,5 +142,15 @@ class ScaleRequest(Value):
 
 
 Request = Union[GoalRequest, RestartRequest, ScaleRequest]
-LifeEvent = Union[Spawned, SpawnFailed, Exited, GroupGone, Notified, Probed, ProbeRefused, Measured]
+LifeEvent = Union[
+    Spawned,
+    SpawnFailed,
+    Exited,
+    GroupGone,
+    Notified,
+    NotifyFlooded,
+    Probed,
+    ProbeRefused,
+    Measured,
+]
 Event = Union[LifeEvent, Signalled, OutputGone, Request]

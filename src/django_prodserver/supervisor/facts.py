@@ -204,6 +204,12 @@ class NotChecked(Value):
     error: str
 
 
+class Unheard(Value):
+    """Strangers flood its notify socket for the first time: its silence means nothing meanwhile."""
+
+    ref: Ref
+
+
 class StatusReported(Value):
     """A life described its own status."""
 
@@ -315,7 +321,16 @@ class RequestRefused(Value):
 
 
 LifeFact = Union[
-    Ready, Stopping, Escalated, Killing, Ended, Lost, CheckFailed, NotChecked, StatusReported
+    Ready,
+    Stopping,
+    Escalated,
+    Killing,
+    Ended,
+    Lost,
+    CheckFailed,
+    NotChecked,
+    Unheard,
+    StatusReported,
 ]
 InstanceFact = Union[StateChanged, StartRefused, StartLimitReached, Updated]
 GroupFact = Union[

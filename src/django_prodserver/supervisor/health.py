@@ -21,6 +21,7 @@ from .facts import (
     Output,
     ProbeFailure,
     TooMuchMemory,
+    Unheard,
     WatchdogSilent,
     WatchdogTriggered,
 )
@@ -64,6 +65,7 @@ class Health:
         self._check_succeeded = False
         # No probe has been answered since one could not begin.
         self._refused = False
+        self._unheard = False
 
     # ---- inputs ----
 
@@ -107,6 +109,18 @@ class Health:
             assert self._spec.watchdog is not None
             self._deadlines[Deadline.WATCHDOG] = now + self._spec.watchdog
         return UNCHANGED
+
+    def flooded(self, now: float) -> Answer:
+        """What it says may be lost: it has as long as ever from now on to be heard."""
+        if Deadline.WATCHDOG in self._deadlines:
+            assert self._spec.watchdog is not None
+            self._deadlines[Deadline.WATCHDOG] = now + self._spec.watchdog
+        elif Deadline.READY in self._deadlines and self._spec.notifies:
+            self._extend(now, self._spec.ready_timeout)
+        else:
+            return UNCHANGED
+        known, self._unheard = self._unheard, True
+        return [] if known else [Unheard(self._ref)], Conclusion.NOTHING
 
     def probed(self, now: float, failure: ProbeFailure) -> Answer:
         """A probe ended. Its answer is ignored if it comes too late."""

@@ -19,6 +19,7 @@ from .events import (
     LifeEvent,
     Measured,
     Notified,
+    NotifyFlooded,
     Probed,
     ProbeRefused,
     Spawned,
@@ -262,6 +263,8 @@ class Instance:
             outputs = []
         elif isinstance(event, Notified):
             outputs = life.notified(now, event, minded)
+        elif isinstance(event, NotifyFlooded):
+            outputs = life.flooded(now) if minded else []
         elif isinstance(event, Probed):
             outputs = life.probed(now, event) if minded else []
         elif isinstance(event, ProbeRefused):

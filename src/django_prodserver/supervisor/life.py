@@ -174,6 +174,9 @@ class Life:
             outputs += self._conclude(now, self.health.pinged(now, message.watchdog))
         return outputs
 
+    def flooded(self, now: float) -> list[Output]:
+        return self._conclude(now, self.health.flooded(now))
+
     def probed(self, now: float, probed: Probed) -> list[Output]:
         return self._conclude(now, self.health.probed(now, probed.failure))
 

@@ -45,6 +45,7 @@ from .facts import (
     Stopping,
     StoppingAll,
     TooMuchMemory,
+    Unheard,
     Updated,
     WaitingToFinish,
     WatchdogSilent,
@@ -101,6 +102,8 @@ def line(fact: Fact, processes: Processes) -> Optional[str]:
         return f"{fact.ref.name} failed a health check ({count}): {_failure(fact.failure)}"
     if isinstance(fact, NotChecked):
         return f"{fact.ref.name} could not be checked: {fact.error}; trying again"
+    if isinstance(fact, Unheard):
+        return f"{fact.ref.name}: strangers flood its notify socket; not counting its silence"
     if isinstance(fact, StartRefused):
         return f"{fact.name} could not be started: {fact.error}{_consequence(fact.consequence)}"
     if isinstance(fact, StartLimitReached):
