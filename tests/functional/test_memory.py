@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from signal import SIGTERM
 from typing import Any
 
-from tests.functional.helpers import Runs, code
+import pytest
+
+from tests.functional.helpers import FOREVER, Runs, code, skip_unless_it_works
 
 # Two grandchildren who have 80 MB each, of an instance that has little itself.
 FAMILY = """
@@ -58,3 +62,31 @@ def test_under_never_everything_stops(start: Runs) -> None:
     assert re.fullmatch(r"web\.1 uses \d+ MB, its MAX_MEMORY is 150 MB; stopping it", stopped)
     assert ended.startswith("web.1 exited with status 7 while stopping, after ")
     assert ended.endswith("; stopping everything")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_without_proc_it_is_said_that_nothing_is_measured(start: Runs) -> None:
+    # The pids of this /proc are those of another namespace: there, the same one is another process.
+    unshare = ["unshare", "--pid", "--fork"]
+    skip_unless_it_works(*unshare)
+    run = start({"web": {**FOREVER, "MAX_MEMORY": 1}}, prefix=unshare)
+
+    run.wait_for(
+        "system",
+        "^MAX_MEMORY has no effect: /proc does not show the processes, so nothing is measured$",
+    )
+    run.enter()
+    assert run.end(SIGTERM) == 0
+    assert not any("its MAX_MEMORY is" in text for text in run.said("system"))
+
+
+def test_where_no_descriptor_is_left_nothing_is_measured() -> None:
+    source = """
+import os, resource
+from django_prodserver.posix import memory
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+print(memory.of_tree(os.getpid()))
+"""
+    ran = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+
+    assert (ran.stdout, ran.stderr) == ("None\n", "")

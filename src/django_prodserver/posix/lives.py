@@ -21,7 +21,7 @@ from django_prodserver.supervisor.events import (
 )
 from django_prodserver.supervisor.spec import Ref
 
-from . import child, groups, memory
+from . import child, groups, kernel, memory
 from .log import Log
 from .loop import Loop
 from .notify import NotifySocket
@@ -66,6 +66,8 @@ class Lives:
         self._log = log
         self._release_others = release
         self._oom_kills = memory.OomKills()
+        # That there is no way to measure it.
+        self._told_of_memory = False
         # Made when the first life reports.
         self._folder: Optional[SocketFolder] = None
         # Each leader is in `_known`, and in one of the others: until it is reaped, until its group
@@ -107,10 +109,14 @@ class Lives:
 
     def measure(self, ref: Ref) -> None:
         leader = self.running(ref)
-        if leader is not None:
-            found = memory.of_tree(leader.pid)
-            if found is not None:
-                self._loop.emit(Measured(ref, found))
+        if leader is None:
+            return
+        found = memory.of_tree(leader.pid)
+        if found is not None:
+            self._loop.emit(Measured(ref, found))
+        elif not (self._told_of_memory or kernel.shows_our_processes()):
+            self._told_of_memory = True
+            self._log.say(report.memory_hidden())
 
     # ---- what is known ----
 

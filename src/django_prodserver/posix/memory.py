@@ -49,14 +49,18 @@ class OomKills:
 
 
 def of_tree(pid: int) -> Optional[int]:
-    """The memory of a process and all its descendants, in bytes; None if it is gone.
+    """The memory of a process and all its descendants, in bytes; None if that cannot be told.
 
     Where the kernel gives it, the PSS: what processes share counts once, in parts
     (proc_pid_smaps(5)). Elsewhere, and where it is denied, the RSS. Processes
     that exit meanwhile are ignored.
     """
-    import psutil  # Only where memory is limited: 10 ms of every start if imported before.
-
+    if not kernel.shows_our_processes():
+        return None  # In a /proc of others that pid is somebody else's.
+    try:
+        import psutil  # Only where memory is limited: 10 ms of every start if imported before.
+    except (ImportError, OSError):
+        return None  # No file descriptor is left to read it with.
     try:
         leader = psutil.Process(pid)
         processes = [leader, *leader.children(recursive=True)]

@@ -190,6 +190,10 @@ def descendants_hidden() -> str:
     return "some processes are left behind: /proc does not show them, so they cannot be killed"
 
 
+def memory_hidden() -> str:
+    return "MAX_MEMORY has no effect: /proc does not show the processes, so nothing is measured"
+
+
 def output_lost(size: int, stream: str) -> str:
     return f"{size} bytes of output were lost: {stream} took no more"
 
