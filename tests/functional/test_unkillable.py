@@ -7,18 +7,19 @@ or a file server, and to one of another user.
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from signal import SIGTERM
+from signal import SIGKILL, SIGTERM
 from typing import Callable
 
 import pytest
 
-from tests.functional.helpers import FOREVER, Run, Runs, code, shell, skip_unless_it_works
+from tests.functional.helpers import FOREVER, Run, Runs, code, gone, shell, skip_unless_it_works
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ptrace(2) is not in POSIX")
 
@@ -197,6 +198,33 @@ def test_strays_that_proc_does_not_show_are_not_looked_for(start: Runs) -> None:
     assert run.said("system")[-1] == (
         "some processes are left behind: /proc does not show them, so they cannot be killed"
     )
+
+
+def test_strays_live_on_where_there_is_no_proc_and_it_is_not_pid_1(start: Runs) -> None:
+    """Nobody else ends them; it is said, once, and the exit status stays."""
+    prefix = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+    skip_unless_it_works(*prefix)
+    source = """
+        def daemon():
+            os.setsid()
+            forever()
+
+        print("stray", beget(daemon))
+        held()
+        sys.exit(3)
+    """
+    run = start({"web": code(source), "worker": FOREVER}, prefix=prefix)
+    stray = int(run.wait_for("web.1", r"stray (\d+)")[1])
+    run.release("web.1")
+
+    assert run.end() == 3
+    assert run.said("system")[-1] == (
+        "some processes are left behind: /proc does not show them, so they cannot be killed"
+    )
+    assert run.stderr == ""
+    os.kill(stray, SIGKILL)
+    while not gone(stray):
+        os.sched_yield()
 
 
 def test_one_that_ends_late_is_not_given_up(start: Runs) -> None:
