@@ -40,6 +40,7 @@ from django_prodserver.supervisor.facts import (
     LifeState,
     Lost,
     NoAnswer,
+    NotChecked,
     NotReady,
     Ready,
     Restart,
@@ -53,6 +54,7 @@ from django_prodserver.supervisor.facts import (
     StopEverything,
     Stopping,
     TooMuchMemory,
+    Unheard,
     WaitingToFinish,
     WatchdogSilent,
     WatchdogTriggered,
@@ -225,6 +227,7 @@ SEQUENCES = [
         )
     ],
     [Child(Spec("web.1"), (Behaviour(cannot_start="no memory"),))],
+    [Child(Spec("web.1", restart=ALWAYS), (Behaviour(cannot_start="no memory"), Behaviour()))],
 ]
 
 
@@ -444,12 +447,15 @@ LINES: list[Fact] = [
     ended(KILLED, LifeState.KILLING),
     ended(KILLED, LifeState.KILLING, consequence=AGAIN),
     CheckFailed(WEB, "connection to localhost:8000 refused", 1, 3),
+    NotChecked(WEB, "Too many open files"),
+    Unheard(WEB),
     Stopping(WEB, ChecksFailed(NoAnswer(3.0), 3)),
     Stopping(WEB, WatchdogSilent(30.0)),
     Stopping(WEB, WatchdogTriggered()),
     Stopping(WEB, NotReady(60.0)),
     Stopping(WEB, TooMuchMemory(530 * 10**6, 512 * 10**6)),
-    StartRefused("web.1", "Resource temporarily unavailable", EVERYTHING),
+    StartRefused("web.1", "[Errno 11] Resource temporarily unavailable", EVERYTHING),
+    StartRefused("web.1", "[Errno 11] Resource temporarily unavailable", AGAIN),
     StartLimitReached("web.1", 5, 60.0, EVERYTHING),
     AllStopped(0, 0.21),
 ]
@@ -458,7 +464,7 @@ OTHER_LINES = (
     *("supervising ", "killed what was left behind: ", "web.1: 3 messages to "),
     *("the preload left the thread ", "starting by spawn: "),
     *("starting cluster by spawn: ", "cluster will not see "),
-    *("SIGKILL did not end ", "some processes are left behind: "),
+    *("SIGKILL did not end ", "some processes are left behind: ", "MAX_MEMORY has no effect: "),
 )
 
 

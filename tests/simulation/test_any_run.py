@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, takewhile
 from math import inf
 from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, Signals
 from typing import Optional
@@ -325,7 +325,12 @@ class History:
             life = self._meant(first, words, rest)
             life.ready = life.ready or words[0] == "ready"
             lives = self.of(first)
-            for older in lives[: lives.index(life)] if words[0] == "ready" else ():
+            # The message by which it is ready may say as well that something is wrong with it.
+            at_once = list(takewhile(lambda what: isinstance(what, str), rest))
+            failed = any(
+                str(what).startswith(f"say {first} is unhealthy: it said") for what in at_once
+            )
+            for older in lives[: lives.index(life)] if words[0] == "ready" and not failed else ():
                 older.replaced = older.replaced or older.alive
             life.faulty = life.faulty or words[-2:] == ["stopping", "it"]
             if words[:3] == ["did", "not", "stop"]:
