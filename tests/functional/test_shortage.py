@@ -1,4 +1,4 @@
-"""The system has no descriptor or process left: for a moment, or for good."""
+"""What is needed for a start is missing: a descriptor, a process, the program."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from signal import SIGTERM
 
 import pytest
 
-from tests.functional.helpers import FOREVER, Run, Runs, code
+from tests.functional.helpers import FOREVER, Run, Runs, code, shell
 
 pytestmark = pytest.mark.skipif(
     not hasattr(resource, "prlimit"), reason="limits of another process are Linux's"
@@ -79,3 +79,14 @@ def test_a_check_that_cannot_begin_stops_nobody(start: Runs) -> None:
 
     assert run.end(SIGTERM) == 0
     assert lines(run, "unhealthy") == []
+
+
+def test_a_program_that_is_gone_by_its_restart_is_missed_in_a_line(start: Runs) -> None:
+    program = start.project / "program"
+    program.write_text("#!/bin/sh\nrm program\nexit 3\n")
+    program.chmod(0o755)
+    policy = {"RESTART": "on-failure", "BACKOFF": AT_ONCE, "START_LIMIT": {"BURST": 2}}
+    run = start({"web": shell([str(program)], **policy)})
+
+    assert run.end() == 127
+    assert run.said("web.1") == [f"{program}: No such file or directory"]

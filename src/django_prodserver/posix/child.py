@@ -125,12 +125,7 @@ def become_command(
     def start() -> None:
         _stand_alone(parent, output, output, release)
         _set_environment(command.environ)
-        try:
-            _execute(command.argv)
-        except OSError as error:
-            # As shells have it: not found, or not to be executed.
-            os.write(1, f"{command.argv[0]}: {error.strerror}\n".encode(errors="replace"))
-            os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+        _execute(command.argv)
 
     _live(start)
 
@@ -199,9 +194,14 @@ def _set_environment(added: Mapping[str, str]) -> None:
 
 
 def _execute(argv: Sequence[str]) -> NoReturn:
-    """Become another program, found in the PATH of this environment. Raises OSError."""
+    """Become another program, found in the PATH of this environment; or end as shells do."""
     restore_defaults()
-    os.execvp(argv[0], list(argv))
+    try:
+        os.execvp(argv[0], list(argv))
+    except OSError as error:
+        # It was there when it was checked, or the system has no memory for it.
+        os.write(2, f"{argv[0]}: {error.strerror}\n".encode(errors="replace"))
+        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
 
 
 def _open_streams() -> None:
