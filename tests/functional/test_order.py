@@ -101,7 +101,12 @@ def test_a_run_of_oneshots_ends_with_0_when_all_are_done(start: Runs) -> None:
 
 
 def test_a_run_of_oneshots_of_which_one_fails(start: Runs) -> None:
-    run = start({"one": oneshot("pass"), "two": oneshot("sys.exit(4)"), "three": oneshot("held()")})
+    run = start(
+        {"one": oneshot("pass"), "two": oneshot("held(); sys.exit(4)"), "three": oneshot("held()")}
+    )
+    run.held("three.1")
+
+    run.release("two.1")
 
     assert run.end() == 4
     assert system_line(run, "three.1 stopped")
