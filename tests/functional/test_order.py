@@ -59,10 +59,13 @@ def test_a_oneshot_that_fails_stops_everything_before_a_dependent_starts(start: 
     processes = {
         "web": code(TELLS, AFTER=["collect"]),
         "collect": oneshot(TELLS, AFTER=["migrate"]),
-        "migrate": oneshot("sys.exit(3)"),
+        "migrate": oneshot("held(); sys.exit(3)"),
         "other": FOREVER,
     }
     run = start(processes, channel=True)
+    run.wait_for("system", r"other\.1 ready")
+
+    run.release("migrate.1")
 
     assert run.end() == 3
     assert run.hear() is None
