@@ -251,7 +251,7 @@ class Runs:
         with stderr_file.open("wb") as stderr:
             started = subprocess.Popen(
                 [*prefix, sys.executable, "-W", "error", *program, *options],
-                cwd=self.project,
+                cwd=popen.pop("cwd", self.project),
                 env=environ,
                 stdout=subprocess.PIPE if stdout is None else stdout,
                 stderr=popen.pop("stderr", stderr),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 
 from django.core.management.base import CommandError
@@ -27,6 +28,10 @@ def render(names: Iterable[str]) -> str:
     return "".join(line(name, name) + "\n" for name in names)
 
 
-def line(label: str, name: str) -> str:
+def line(label: str, name: str, folder: str = "") -> str:
+    """`folder` is that of manage.py, where it is not beside the Procfile."""
     # Not this interpreter: a Procfile runs elsewhere, in an environment of its own.
-    return f"{label}: python manage.py prodserver {name}"
+    command = f"python manage.py prodserver {name}"
+    return (
+        f"{label}: cd {shlex.quote(folder)} && exec {command}" if folder else f"{label}: {command}"
+    )

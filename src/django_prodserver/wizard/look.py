@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from importlib import import_module, metadata
 from importlib.util import find_spec
@@ -13,6 +14,7 @@ from typing import Any, Optional
 
 from django.apps import apps
 from django.conf import settings
+from django.core.management import get_commands
 from django.urls import Resolver404, resolve
 
 from django_prodserver.backends import application
@@ -21,28 +23,46 @@ from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.load import load
 from django_prodserver.settings.names import PROCESSES
 
-from .project import DEPENDENCIES, CeleryApp, Project, TaskBackend
-from .proposal import APPS, PACKAGES
+from . import files
+from .project import CeleryApp, GunicornFile, OwnCommand, Project, Run, TaskBackend
+from .proposal import APPS, BUILDS, GUNICORN_FILE, PACKAGES
+from .today import celery_apps, gunicorn_config
 
 # Where projects customarily say whether they are well.
 HEALTH = ("/healthz", "/healthz/", "/health", "/health/", "/livez", "/healthcheck/", "/ht/")
 # Nobody has a view for it, except who has one for everything.
 NOBODYS = "/which-paths-have-a-view/asks-prodserver"
+# What settings for production are called, where there are several modules.
+FOR_PRODUCTION = ("production", "prod")
+# How many tasks a worker runs at once, in Celery's new and old words.
+CONCURRENCY = ("CELERY_WORKER_CONCURRENCY", "CELERYD_CONCURRENCY")
+# In the source of a command that runs until it is stopped.
+ENDLESS = re.compile(
+    r"\bwhile\s+(True|1|not\b)|\b(serve|run|loop)_forever\(|\bstart_consuming\(|BlockingScheduler"
+    r"|\binotify|\bwatchfiles\b|\bwatchdog\b"
+)
+FOREIGN = {"site-packages", "dist-packages"}
 
 
 def look() -> Project:
     """What cannot be imported, or reads as if it were a mistake, is a note."""
     notes: list[str] = []
+    root = _root()
+    places = files.folders(root)
+    runs = files.runs(root, places, notes)
+    dependencies, folder = files.dependencies(places)
     # A module of the project that prints when it is imported does not print into a proposal.
     with redirect_stdout(sys.stderr):
         packages = {name: version for name, version in _versions() if version is not None}
-        celery = _celery("celery" in packages, notes)
+        celery = _celery("celery" in packages, root, runs, notes)
         health = _health(notes)
     _set_already(notes)
     _files_of_sqlite(notes)
+    _settings_for_production(notes)
     installed = frozenset(app for app in APPS if apps.is_installed(app))
     return Project(
         settings_module=_settings_module(),
+        settings_file=_shown(_settings_path(), root),
         settings_by_environment=not _named_by_manage_py(_settings_module()),
         python=f"{sys.version_info.major}.{sys.version_info.minor}",
         wsgi=_there(application.wsgi),
@@ -57,8 +77,15 @@ def look() -> Project:
         has_database=any(map(_is_a_database, settings.DATABASES.values())),
         collects_static=bool(settings.STATIC_ROOT)
         and apps.is_installed("django.contrib.staticfiles"),
+        builds=tuple(_builds()),
+        whitenoise=any("whitenoise" in str(name).lower() for name in settings.MIDDLEWARE),
+        uses_port=_uses_port(root),
         health=health,
-        dependencies=_dependencies(_root()),
+        dependencies=dependencies,
+        folder="" if folder is None else root.relative_to(folder).as_posix().lstrip("."),
+        gunicorn=_gunicorn(root, places, runs, notes),
+        runs=runs,
+        own_commands=tuple(_own_commands(places[-1])),
         notes=tuple(notes),
     )
 
@@ -75,11 +102,57 @@ def _root() -> Path:
 
 def _named_by_manage_py(module: str) -> bool:
     """Whether these are the settings that manage.py takes where the environment names none."""
-    try:
-        text = (_root() / "manage.py").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return not module
-    return bool(re.search(rf"""["']{re.escape(module)}["']""", text))
+    text = files.read(_root() / "manage.py")
+    return bool(re.search(rf"""["']{re.escape(module)}["']""", text)) if text else not module
+
+
+def _settings_path() -> Optional[Path]:
+    file = getattr(sys.modules.get(_settings_module()), "__file__", None)
+    return Path(file).resolve() if file else None
+
+
+def _settings_paths() -> list[Path]:
+    """With the others of a package of settings."""
+    path = _settings_path()
+    if path is None:
+        return []
+    together = path.name == "__init__.py" or "settings" in path.parent.name
+    return sorted(path.parent.glob("*.py")) if together else [path]
+
+
+def _shown(path: Optional[Path], root: Path) -> str:
+    """As it is called in the folder of manage.py."""
+    return "" if path is None else os.path.relpath(path, root) if _within(path, root) else str(path)
+
+
+def _within(path: Path, folder: Path) -> bool:
+    return folder in path.parents
+
+
+def _settings_for_production(notes: list[str]) -> None:
+    """Say so if the settings in use are not those for production, and such are there."""
+    path, module = _settings_path(), _settings_module()
+    if path is None or path.stem in FOR_PRODUCTION:
+        return
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    for name in FOR_PRODUCTION:
+        other = path.with_name(f"{name}.py")
+        if other in _settings_paths() and not re.search(rf"\b{name}\b", files.read(path)):
+            notes.append(
+                f"The settings in use are {module}. If {package}.{name} are those for production, "
+                f"run it again with DJANGO_SETTINGS_MODULE={package}.{name}."
+            )
+            return
+
+
+def _uses_port(root: Path) -> str:
+    """Where the settings have a PORT of their own, or read the variable."""
+    for path in _settings_paths():
+        # What was proposed before reads it as well.
+        text = files.read(path).partition(PROCESSES)[0]
+        if re.search(r"""["']PORT["']|^PORT\s*[:=]""", text, re.MULTILINE):
+            return _shown(path, root)
+    return "the setting PORT" if hasattr(settings, "PORT") else ""
 
 
 def _versions() -> Iterator[tuple[str, Optional[str]]]:
@@ -109,17 +182,24 @@ def _there(named: Any) -> str:
     return found if _spec(found.partition(":")[0]) else ""
 
 
-def _celery(installed: bool, notes: list[str]) -> Optional[CeleryApp]:
-    """`celery.py` or `celery_app.py` in a package of the project, as Celery's own docs have it.
+def _celery(
+    installed: bool, root: Path, runs: Sequence[Run], notes: list[str]
+) -> Optional[CeleryApp]:
+    """The app that `celery -A` names today, or that a module of the project makes.
 
-    It is imported, as by every start of a worker: that tells what the app is called, and whether it
+    Celery's own docs have it in `celery.py` beside the settings, but it may be anywhere. The module
+    is imported, as by every start of a worker: that tells what the app is called, and whether it
     has a schedule, wherever that comes from.
     """
-    for module in _beside_the_project("celery", "celery_app"):
+    for module in dict.fromkeys(_where_celery_may_be(root, runs)):
         if not _spec(module):
             continue
+        text = _source(module)
+        named = re.search(r"^(\w+)\s*=\s*(?:\w+\.)*Celery\(", text, re.MULTILINE)
         by_convention = CeleryApp(
-            f"{module}.app", bool(getattr(settings, "CELERY_BEAT_SCHEDULE", {}))
+            f"{module}.{named.group(1) if named else 'app'}",
+            bool(getattr(settings, "CELERY_BEAT_SCHEDULE", {})),
+            any(hasattr(settings, name) for name in CONCURRENCY),
         )
         if not installed:
             return by_convention
@@ -129,8 +209,35 @@ def _celery(installed: bool, notes: list[str]) -> Optional[CeleryApp]:
             notes.append(f"{module} cannot be imported: {describe(error)}.")
             return by_convention
         if app is not None:
+            _other_settings(module, text, notes)
             return app
     return None
+
+
+def _where_celery_may_be(root: Path, runs: Sequence[Run]) -> Iterator[str]:
+    for name in celery_apps(runs):
+        # Celery itself takes a module, an app in it, or a package with a `celery` in it.
+        yield from (f"{name}.celery", name, name.rpartition(".")[0] or name)
+    yield from _beside_the_project("celery", "celery_app")
+    for path in files.sources(root):
+        if re.search(r"\bCelery\(", files.read(path)):
+            parts = path.relative_to(root).with_suffix("").parts
+            yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _source(module: str) -> str:
+    spec = find_spec(module)
+    return files.read(Path(spec.origin)) if spec is not None and spec.origin else ""
+
+
+def _other_settings(module: str, text: str, notes: list[str]) -> None:
+    found = re.search(r"""DJANGO_SETTINGS_MODULE["']\s*[,\]]\s*=?\s*["']([\w.]+)""", text)
+    other = found.group(1) if found else _settings_module()
+    if other != _settings_module() and not _named_by_manage_py(other):
+        notes.append(
+            f"{module} names the settings {other}. All processes here have {_settings_module()}: "
+            f"if Celery needs the others, start everything with DJANGO_SETTINGS_MODULE={other}."
+        )
 
 
 def _app_of(module: str) -> Optional[CeleryApp]:
@@ -140,7 +247,10 @@ def _app_of(module: str) -> Optional[CeleryApp]:
     for name, value in vars(found).items():
         if isinstance(value, Celery):
             value.finalize()  # Periodic tasks are added by signals, too.
-            return CeleryApp(f"{module}.{name}", bool(value.conf.beat_schedule))
+            conf = value.conf
+            return CeleryApp(
+                f"{module}.{name}", bool(conf.beat_schedule), conf.worker_concurrency is not None
+            )
     return None
 
 
@@ -196,18 +306,40 @@ def _files_of_sqlite(notes: list[str]) -> None:
             notes.append(f"The database is the file {name}: in a container it needs a volume.")
 
 
-def _dependencies(root: Path) -> str:
-    return next((name for name in DEPENDENCIES if _lists_packages(root / name)), "")
+def _builds() -> Iterator[tuple[str, ...]]:
+    for app, setting, words, _ in BUILDS:
+        wanted = not setting or bool(getattr(settings, setting, False))
+        if wanted and apps.is_installed(app) and words[0] in get_commands():
+            yield words
 
 
-def _lists_packages(file: Path) -> bool:
-    """Whether packages can be installed from it: many a pyproject.toml only configures tools."""
-    if not file.is_file():
-        return False
-    if file.name != "pyproject.toml":
-        return True
-    text = file.read_text(encoding="utf-8", errors="replace")
-    return re.search(r"^\[project\]", text, re.MULTILINE) is not None
+def _own_commands(top: Path) -> Iterator[OwnCommand]:
+    """The commands of the project's own apps, with what their source tells; none is imported."""
+    own = {
+        config.name: Path(config.path)
+        for config in apps.get_app_configs()
+        if _within(Path(config.path).resolve(), top.resolve())
+        and not FOREIGN & set(Path(config.path).parts)
+    }
+    for name, app in sorted(get_commands().items()):
+        if app in own:
+            text = files.read(own[app] / "management" / "commands" / f"{name}.py")
+            yield OwnCommand(name, re.search(ENDLESS, text) is not None)
+
+
+def _gunicorn(
+    root: Path, places: Sequence[Path], runs: Sequence[Run], notes: list[str]
+) -> Optional[GunicornFile]:
+    """The configuration file that gunicorn gets today, or that it finds by itself."""
+    given = gunicorn_config(runs)
+    path = Path(given[len("file:") :] if given.startswith("file:") else given)
+    candidates = [*(folder / path for folder in places), root / path.name] if given else []
+    for file in (*candidates, *(folder / GUNICORN_FILE for folder in places)):
+        if file.is_file():
+            return files.gunicorn_file(file, os.path.relpath(file, root))
+    if given:
+        notes.append(f"gunicorn gets its configuration from {given} today, which is not here.")
+    return None
 
 
 def _set_already(notes: list[str]) -> None:

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
-from .project import Project, TaskBackend
+from .code import Code
+from .project import OwnCommand, Project, TaskBackend
+from .today import COMMANDS, Serving, Today, Worker, today
 
 PORT = 8000
+# The one that gunicorn reads by itself.
+GUNICORN_FILE = "gunicorn.conf.py"
+MOST_LISTED = 12
 # In a container 127.0.0.1 is reached by nobody outside of it.
 EVERYWHERE = "0.0.0.0"
 
 
-class Code(str):
-    """A value that is an expression in the settings, not a string."""
-
-    __slots__ = ()
-
-
-def host_and_port(port: Code) -> dict[str, str]:
+def host_and_port(port: str) -> dict[str, str]:
     return {"host": EVERYWHERE, "port": port}
 
 
-def bind(port: Code) -> dict[str, str]:
-    return {"bind": Code(f'"{EVERYWHERE}:" + {port}')}
+def bind(port: str) -> dict[str, str]:
+    if isinstance(port, Code):
+        return {"bind": Code(f'"{EVERYWHERE}:" + {port}')}
+    return {"bind": f"{EVERYWHERE}:{port}"}
 
 
-def bind_and_port(port: Code) -> dict[str, str]:
+def bind_and_port(port: str) -> dict[str, str]:
     return {"bind": EVERYWHERE, "port": port}
 
 
@@ -40,7 +41,7 @@ class Server:
     interface: str
     package: str
     # Its own options for the address.
-    address: Callable[[Code], Mapping[str, str]] = host_and_port
+    address: Callable[[str], Mapping[str, str]] = host_and_port
     workers: Optional[int] = None
     # The first release that will do, if not all of them do.
     since: Optional[tuple[int, int]] = None
@@ -53,8 +54,8 @@ class Server:
         version = project.packages.get(self.package)
         return version is not None and (self.since is None or _release(version) >= self.since)
 
-    def args(self, port: int) -> dict[str, Any]:
-        args: dict[str, Any] = {**self.address(Code(f'os.environ.get("PORT", "{port}")'))}
+    def args(self, port: str) -> dict[str, Any]:
+        args: dict[str, Any] = {**self.address(port)}
         return args if self.workers is None else {**args, "workers": self.workers}
 
 
@@ -89,6 +90,18 @@ TASKS_IN_RQ = "RQBackend"
 TASKS_AT_ONCE = ("ImmediateBackend", "DummyBackend")
 DATABASE_TASKS_APPS = frozenset({"django_tasks_db", "django_tasks.backends.database"})
 
+# What makes static files besides collectstatic: the app, a setting that has to be true, the
+# command, and whether it works on what collectstatic has collected.
+BUILDS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
+    ("tailwind", "", ("tailwind", "build"), False),
+    ("django_tailwind_cli", "", ("tailwind", "build"), False),
+    ("sass_processor", "", ("compilescss",), False),
+    ("statici18n", "", ("compilejsi18n",), False),
+    ("compressor", "COMPRESS_OFFLINE", ("compress",), True),
+)
+MIGRATE = ("migrate", "--noinput")
+COLLECT = ("collectstatic", "--noinput")
+
 WHY_RESTART = (
     "Workers have a RESTART: one that dies does not take the site with it. One",
     "that dies again and again does (START_LIMIT), so that it is noticed.",
@@ -96,7 +109,7 @@ WHY_RESTART = (
 
 # What looking at a project has to look for.
 PACKAGES = frozenset(server.package for server in SERVERS).union(
-    {"celery", "rq_scheduler", "django_tasks", "django_tasks_db"}
+    {"celery", "flower", "rq_scheduler", "django_tasks", "django_tasks_db"}
 )
 APPS = DATABASE_TASKS_APPS.union(QUEUE_APPS, {"django_celery_beat", "django_rq"})
 
@@ -128,6 +141,8 @@ class Proposal:
 
     processes: tuple[ProposedProcess, ...]
     port: Optional[int] = None
+    # Commands that are run when an image is built.
+    builds: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
@@ -152,8 +167,11 @@ class Proposal:
 def default_answers(project: Project) -> Answers:
     """What is taken where nobody is asked, and where the user only presses Enter."""
     server = _default_server(project)
+    serving = today(project).serving
+    port = (project.gunicorn and project.gunicorn.port) or (serving and serving.port) or PORT
     return Answers(
         server=server.name if server else None,
+        port=port,
         before=tuple(process.name for process in oneshots(project)),
         workers=tuple(process.name for process in workers(project)),
     )
@@ -161,23 +179,26 @@ def default_answers(project: Project) -> Answers:
 
 def propose(project: Project, answers: Answers) -> Proposal:
     before = [process for process in oneshots(project) if process.name in answers.before]
-    found = [process for process in workers(project) if process.name in answers.workers]
+    possible = [*workers(project), *further_workers(project)]
+    found = [process for process in possible if process.name in answers.workers]
     if found:
         found[0] = replace(found[0], why=(*WHY_RESTART, *found[0].why))
     web = [
         _web(project, server, answers.port) for server in SERVERS if server.name == answers.server
     ]
     names = [process.name for process in before]
+    static = {_name(words) for words in _static(project)}
     processes = (
-        *before,
+        *_in_order(before, static),
         *(_after(process, names) for process in web),
         # They use the database; static files are the site's.
-        *(_after(process, [name for name in names if name == "migrate"]) for process in found),
+        *(_after(process, [name for name in names if name not in static]) for process in found),
     )
     return Proposal(
         processes,
-        port=answers.port if web else None,
-        notes=(*project.notes, *_notes(project)),
+        port=_port_of(project, answers) if web else None,
+        builds=tuple(_static(project)) if project.whitenoise else (),
+        notes=(*project.notes, *_notes(project, processes)),
     )
 
 
@@ -188,19 +209,55 @@ def servers(project: Project) -> list[Server]:
 
 
 def oneshots(project: Project) -> list[ProposedProcess]:
-    """What can be done before the site starts."""
-    found = []
-    if project.has_database:
-        found.append(_oneshot("migrate"))
-    if project.collects_static:
+    """What can be done before the site starts, in this order."""
+    found: dict[str, ProposedProcess] = {}
+    static = _static(project)
+    first = today(project).first
+    if project.has_database and "migrate" not in map(_name, first):
+        first = (MIGRATE, *first)
+    for words in first:
+        if _name(words) == "migrate":
+            found["migrate"] = _oneshot(MIGRATE)
+        elif words[0] not in {words[0] for words in (COLLECT, *static)}:
+            found.setdefault(_name(words), _oneshot(words, "As it is done today."))
+    if not project.whitenoise:
         why = "Leave this one out if the files are collected when the image is built."
-        found.append(_oneshot("collectstatic", why))
-    return found
+        for words in static:
+            found[_name(words)] = _oneshot(words, *([why] if words == COLLECT else []))
+    return list(found.values())
 
 
 def workers(project: Project) -> list[ProposedProcess]:
-    """Who executes the project's tasks, and who sends them by a clock."""
-    return [*_celery(project), *_rq(project), *_queue_apps(project), *_tasks(project)]
+    """Who executes the project's tasks, and who sends them by a clock.
+
+    What is run today counts more than what the project looks like.
+    """
+    known = today(project)
+    found = [_as_today(project, worker) for worker in known.workers]
+    kinds = {process.settings["BACKEND"] for process in found}
+    if any({"-B", "--beat"} & set(p.settings.get("ARGS", ())) for p in found):
+        kinds.add("celery-beat")
+    names = {process.name for process in found}
+    for process in (*_celery(project), *_rq(project), *_queue_apps(project), *_tasks(project)):
+        if process.settings["BACKEND"] not in kinds and process.name not in names:
+            found.append(process)
+    return found
+
+
+def further_workers(project: Project) -> list[ProposedProcess]:
+    """Commands of the project that do not seem to end, and that nothing is known to run."""
+    proposed = workers(project)
+    run = {p.settings["ARGS"][0] for p in proposed if p.settings["BACKEND"] == "command"}
+    names = {process.name for process in proposed}
+    return [
+        _worker(command.name, "command", "", ARGS=[command.name])
+        for command in project.own_commands
+        if command.endless and command.name not in run | names and command.name not in COMMANDS
+    ]
+
+
+def asks_for_port(project: Project, server: str) -> bool:
+    return not (_configured(project, server) and "bind" in _sets(project))
 
 
 def needs_worker(task: TaskBackend) -> bool:
@@ -208,29 +265,109 @@ def needs_worker(task: TaskBackend) -> bool:
 
 
 def _default_server(project: Project) -> Optional[Server]:
-    """The first that is installed, or the first of all; of ASGI alone if that is asked for."""
+    """What runs today, if it is known; else the first that is installed, or the first of all.
+
+    It is of ASGI alone if that is asked for.
+    """
     possible = servers(project)
-    if project.wants_asgi and project.asgi:
-        possible = [server for server in possible if server.interface == "ASGI"]
+    serving = today(project).serving
+    wanted = (serving and serving.interface) or ("ASGI" if project.wants_asgi else "")
+    if any(server.interface == wanted for server in possible):
+        possible = [server for server in possible if server.interface == wanted]
+    package = (serving and serving.package) or ("gunicorn" if project.gunicorn else "")
+    as_today = [server for server in possible if server.package == package]
     installed = [server for server in possible if server.installed(project)]
-    return next(iter([*installed, *possible]), None)
+    return next(iter([*as_today, *installed, *possible]), None)
 
 
-def _oneshot(command: str, *why: str) -> ProposedProcess:
-    settings = {"BACKEND": "command", "ARGS": [command, "--noinput"], "TYPE": "oneshot"}
-    return ProposedProcess(command, settings, why)
+def _oneshot(words: Sequence[str], *why: str) -> ProposedProcess:
+    settings = {"BACKEND": "command", "ARGS": list(words), "TYPE": "oneshot"}
+    return ProposedProcess(_name(words), settings, why)
+
+
+def _name(words: Sequence[str]) -> str:
+    return _word(words[0])
+
+
+def _static(project: Project) -> list[tuple[str, ...]]:
+    """The commands that make static files, in their order."""
+    last = {words for _, _, words, is_last in BUILDS if is_last}
+    return [
+        *(words for words in project.builds if words not in last),
+        *([COLLECT] if project.collects_static else []),
+        *(words for words in project.builds if words in last),
+    ]
+
+
+def _in_order(before: Sequence[ProposedProcess], static: Collection[str]) -> list[ProposedProcess]:
+    """Static files are made one command after another; all else that is done first is, too."""
+    found: list[ProposedProcess] = []
+    for process in before:
+        same = [one.name for one in found if (one.name in static) == (process.name in static)]
+        found.append(_after(process, same[-1:]))
+    return found
 
 
 def _web(project: Project, server: Server, port: int) -> ProposedProcess:
-    settings: dict[str, Any] = {"BACKEND": server.name, "ARGS": server.args(port)}
-    if project.health:
-        settings["HEALTHCHECK"] = {"HTTP": project.health, "START_PERIOD": 30}
+    args = server.args(_port(project, port))
     why = ["No RESTART: if it ends, everything stops, and the platform starts all anew."]
+    if _configured(project, server.name) and project.gunicorn is not None:
+        file = project.gunicorn
+        kept = [name for name in args if name in file.sets]
+        args = {name: value for name, value in args.items() if name not in kept}
+        if file.path != GUNICORN_FILE:
+            args["config"] = file.path
+        if kept:
+            why.append(f"Its {' and '.join(kept)} are those of {file.path}.")
+    serving = today(project).serving
+    if serving is not None and serving.package in (server.package, ""):
+        given = {k: v for k, v in serving.options.items() if k != "config"}
+        if not serving.package and server.workers is None:
+            given = {}
+        args.update(given)
+        if given:
+            why.append(f"Its {' and '.join(given)} as in {serving.file}.")
+        if serving.dropped:
+            why.append(f"Without {' and '.join(serving.dropped)}: it is supervised.")
     if not project.health:
         why.append("No HEALTHCHECK: there is no view at /healthz, or where else it is usual.")
+    settings: dict[str, Any] = {"BACKEND": server.name}
+    settings.update({"ARGS": args} if args else {})
+    if project.health:
+        settings["HEALTHCHECK"] = {"HTTP": project.health, "START_PERIOD": 30}
     return ProposedProcess(
         "web", settings, tuple(why), server.requirement, server.installed(project)
     )
+
+
+def _port(project: Project, port: int) -> str:
+    return str(port) if project.uses_port else Code(f'os.environ.get("PORT", "{port}")')
+
+
+def _port_of(project: Project, answers: Answers) -> Optional[int]:
+    """What is to be exposed; None where a file that only gunicorn understands decides it."""
+    if answers.server is None or asks_for_port(project, answers.server):
+        return answers.port
+    return project.gunicorn.port if project.gunicorn is not None else None
+
+
+def _configured(project: Project, server: str) -> bool:
+    """Whether this server reads the project's configuration file of gunicorn."""
+    return project.gunicorn is not None and server in ("gunicorn", "gunicorn-asgi")
+
+
+def _sets(project: Project) -> Collection[str]:
+    return project.gunicorn.sets if project.gunicorn is not None else ()
+
+
+def _as_today(project: Project, worker: Worker) -> ProposedProcess:
+    settings = dict(worker.settings)
+    if project.celery is not None and "APP" in settings:
+        settings["APP"] = project.celery.path
+    process = _worker(worker.name, worker.backend, worker.package, *worker.why, **settings)
+    modules = {"celery": "celery", "flower": "flower"}
+    module = modules.get(worker.package, "")
+    return replace(process, installed=not module or module in project.packages)
 
 
 def _worker(name: str, backend: str, package: str, *why: str, **settings: Any) -> ProposedProcess:
@@ -243,13 +380,15 @@ def _celery(project: Project) -> Iterator[ProposedProcess]:
     if app is None:
         return
     installed = "celery" in project.packages
-    why = "Two tasks at once; Celery's own default is one for each processor."
-    args: dict[str, Any] = {"concurrency": 2}
-    worker = _worker("worker", "celery", "celery", why, APP=app.path, ARGS=args)
-    yield replace(worker, installed=installed)
+    settings: dict[str, Any] = {"APP": app.path}
+    why = "As many tasks at once as its own configuration says."
+    if not app.concurrency:
+        why = "Two tasks at once; Celery's own default is one for each processor."
+        settings["ARGS"] = {"concurrency": 2}
+    yield replace(_worker("worker", "celery", "celery", why, **settings), installed=installed)
     in_database = "django_celery_beat" in project.apps
     if app.scheduled or in_database:
-        settings: dict[str, Any] = {"APP": app.path}
+        settings = {"APP": app.path}
         if in_database and not project.chooses_scheduler:
             scheduler = "django_celery_beat.schedulers:DatabaseScheduler"
             settings["ARGS"] = {"scheduler": scheduler}
@@ -296,7 +435,7 @@ def _after(process: ProposedProcess, names: Sequence[str]) -> ProposedProcess:
     return replace(process, settings={**process.settings, "AFTER": list(names)})
 
 
-def _notes(project: Project) -> Iterator[str]:
+def _notes(project: Project, processes: Sequence[ProposedProcess]) -> Iterator[str]:
     if not servers(project):
         yield "Neither a WSGI nor an ASGI application was found, so nothing here serves requests."
     in_database = [t.backend for t in project.tasks if _is(t.backend, TASKS_IN_DATABASE)]
@@ -306,6 +445,60 @@ def _notes(project: Project) -> Iterator[str]:
     for task in filter(needs_worker, project.tasks):
         if not _is(task.backend, TASKS_IN_DATABASE, TASKS_IN_RQ):
             yield f"TASKS[{task.alias!r}] is {task.backend}, whose worker is not known: add it."
+    backends = {process.settings["BACKEND"] for process in processes}
+    if "django_celery_beat" in project.apps and not project.celery and "celery" not in backends:
+        yield (
+            "django_celery_beat is in INSTALLED_APPS, but no Celery app was found, so there is "
+            "neither worker nor beat here. Add them with the 'APP' that `celery -A` takes."
+        )
+    if project.whitenoise and _static(project):
+        commands = " && ".join(f"python manage.py {' '.join(w)}" for w in _static(project))
+        yield (
+            "WhiteNoise looks for static files when the project is loaded, which is before any "
+            f"oneshot runs. So they are made with the image, or before each start: {commands}"
+        )
+    if project.uses_port:
+        yield (
+            f"PORT has a meaning of its own in {project.uses_port}, so the server does not take "
+            "its port from there."
+        )
+    yield from _notes_of_today(project, today(project))
+    yield from _notes_of_commands(project, processes)
+
+
+def _notes_of_today(project: Project, known: Today) -> Iterator[str]:
+    serving: Optional[Serving] = known.serving
+    if serving is not None and not serving.package:
+        yield f"{serving.file} runs {serving.program}, which has no backend: web is another server."
+    yield from known.left_out
+
+
+def _notes_of_commands(project: Project, processes: Sequence[ProposedProcess]) -> Iterator[str]:
+    used = {p.settings["ARGS"][0] for p in processes if p.settings["BACKEND"] == "command"}
+    used |= {words[0] for words in _static(project)} | set(COMMANDS)
+    left = [command for command in project.own_commands if command.name not in used]
+    endless = [command for command in left if command.endless]
+    if endless:
+        first = endless[0].name
+        yield (
+            f"Commands of the project that seem to run for ever, left out because nothing says "
+            f"that they run today: {_listed(endless)}. To add one: "
+            f'"{_word(first)}": {{"BACKEND": "command", "ARGS": ["{first}"], '
+            '"RESTART": "on-failure"}'
+        )
+    others = [command for command in left if not command.endless]
+    if others:
+        yield (
+            f"Other commands of the project, left out: {_listed(others)}. One that has to be run "
+            "before each start is a oneshot, as migrate is."
+        )
+
+
+def _listed(commands: Sequence[OwnCommand]) -> str:
+    names = [command.name for command in commands]
+    if len(names) > MOST_LISTED:
+        names = [*names[:MOST_LISTED], f"and {len(names) - MOST_LISTED} more"]
+    return ", ".join(names)
 
 
 def _is(backend: str, *names: str) -> bool:

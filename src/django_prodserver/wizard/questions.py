@@ -9,9 +9,19 @@ from typing import Protocol
 from django_prodserver.settings.wording import did_you_mean
 
 from .project import Project
-from .proposal import Answers, ProposedProcess, default_answers, oneshots, servers, workers
+from .proposal import (
+    Answers,
+    ProposedProcess,
+    asks_for_port,
+    default_answers,
+    further_workers,
+    oneshots,
+    servers,
+    workers,
+)
 
 NONE = "none"
+PORT_QUESTION = "Which port, unless the environment has a PORT?"
 
 
 class Console(Protocol):
@@ -28,13 +38,20 @@ def ask(project: Project, console: Console) -> Answers:
     console.say("Enter takes what is in brackets.")
     if answers.server is not None:
         server = _server(project, answers.server, console)
-        answers = replace(answers, server=server, port=_port(answers.port, console))
+        port = answers.port
+        if asks_for_port(project, server):
+            port = _port(project, port, console)
+        answers = replace(answers, server=server, port=port)
     if oneshots(project):
         console.say(f"What is to be done before each start? Names, or {NONE}.")
         answers = replace(answers, before=_some(oneshots(project), console))
-    if workers(project):
+    further = further_workers(project)
+    if workers(project) or further:
         console.say(f"Which workers? Names, or {NONE}.")
-        answers = replace(answers, workers=_some(workers(project), console))
+        if further:
+            names = ", ".join(process.name for process in further)
+            console.say(f"  commands that seem to run for ever: {names}")
+        answers = replace(answers, workers=_some(workers(project), console, further))
     return answers
 
 
@@ -59,8 +76,8 @@ def _server(project: Project, default: str, console: Console) -> str:
         console.say(_unknown(answer, names))
 
 
-def _port(default: int, console: Console) -> int:
-    console.say("Which port, unless the environment has a PORT?")
+def _port(project: Project, default: int, console: Console) -> int:
+    console.say("Which port?" if project.uses_port else PORT_QUESTION)
     while True:
         answer = console.ask(f"[{default}] ") or str(default)
         if answer.isdecimal() and len(answer) < 6 and 1 <= int(answer) <= 65535:
@@ -68,11 +85,17 @@ def _port(default: int, console: Console) -> int:
         console.say(f"{answer!r} is no port: it is a number from 1 to 65535.")
 
 
-def _some(processes: Sequence[ProposedProcess], console: Console) -> tuple[str, ...]:
-    names = [process.name for process in processes]
+def _some(
+    processes: Sequence[ProposedProcess],
+    console: Console,
+    further: Sequence[ProposedProcess] = (),
+) -> tuple[str, ...]:
+    """Enter takes all of the processes, and none of the further ones."""
+    default = [process.name for process in processes]
+    names = [*default, *(process.name for process in further)]
     while True:
-        answer = console.ask(f"[{' '.join(names)}] ")
-        chosen = answer.replace(",", " ").split() or names
+        answer = console.ask(f"[{' '.join(default) or NONE}] ")
+        chosen = answer.replace(",", " ").split() or default or [NONE]
         if chosen == [NONE]:
             return ()
         unknown = [name for name in chosen if name not in names]

@@ -12,8 +12,9 @@ from django.template import Context, Engine, Library
 
 from django_prodserver.exports import procfile
 
-from .project import Project
-from .proposal import Code, Proposal, needs_worker
+from .code import Code
+from .project import INSTALLS, Project
+from .proposal import Proposal, needs_worker
 
 # Where nothing says from what to install, the file that pip's own documentation begins with.
 USUAL_DEPENDENCIES = "requirements.txt"
@@ -34,7 +35,8 @@ def source(value: Any) -> str:
 
 
 def settings_block(proposal: Proposal) -> str:
-    uses_environment = proposal.port is not None
+    values = "".join(source(process.settings) for process in proposal.processes)
+    uses_environment = "os.environ" in values
     return _text("settings", processes=proposal.processes, uses_environment=uses_environment)
 
 
@@ -44,19 +46,21 @@ def dockerfile(project: Project, proposal: Proposal) -> str:
         "Dockerfile",
         python=project.python,
         dependencies=dependencies,
+        install=next(install for install in INSTALLS if install.file == dependencies),
         settings_module=project.settings_module if project.settings_by_environment else "",
-        # With the others that a file in a folder refers to.
-        folder=dependencies.rpartition("/")[0],
+        folder=project.folder,
         dependencies_found=bool(project.dependencies),
         packages=["django-prodserver", *proposal.packages],
+        builds=[shlex.join(words) for words in proposal.builds],
         port=str(proposal.port or ""),
     )
 
 
-def procfile_text(proposal: Proposal) -> str:
+def procfile_text(project: Project, proposal: Proposal) -> str:
     # collectstatic is left out: what a release step writes is not kept.
-    release = procfile.line("release", "migrate") if "migrate" in proposal.oneshots else ""
-    services = procfile.render(proposal.services).rstrip()
+    oneshots, folder = proposal.oneshots, project.folder
+    release = procfile.line("release", "migrate", folder) if "migrate" in oneshots else ""
+    services = "\n".join(procfile.line(name, name, folder) for name in proposal.services)
     return _text("Procfile", services=services, release=release)
 
 
@@ -71,7 +75,8 @@ def whole(project: Project, proposal: Proposal) -> str:
         settings_file=_settings_file(project),
         settings=settings_block(proposal).rstrip(),
         dockerfile=dockerfile(project, proposal).rstrip(),
-        procfile=procfile_text(proposal).rstrip(),
+        procfile=procfile_text(project, proposal).rstrip(),
+        above=_above(project),
     )
 
 
@@ -88,14 +93,26 @@ def _found(project: Project) -> list[str]:
     if project.apps:
         found.append(f"INSTALLED_APPS with {', '.join(sorted(project.apps))}")
     if project.dependencies:
-        found.append(project.dependencies)
+        found.append(f"{_above(project)}{project.dependencies}")
+    if project.gunicorn is not None:
+        found.append(project.gunicorn.path)
+    for file in dict.fromkeys(run.file for run in project.runs):
+        names = [
+            run.name or run.words[0].rpartition("/")[2] for run in project.runs if run.file == file
+        ]
+        found.append(f"{file}, which runs {', '.join(dict.fromkeys(names))}")
     return found
 
 
+def _above(project: Project) -> str:
+    """The way to the folder with the dependencies, from the folder of manage.py."""
+    return "../" * len(Path(project.folder).parts)
+
+
 def _settings_file(project: Project) -> str:
-    return (
-        project.settings_module.replace(".", "/") + ".py" if project.settings_module else "settings"
-    )
+    if project.settings_file or not project.settings_module:
+        return project.settings_file or "settings"
+    return project.settings_module.replace(".", "/") + ".py"
 
 
 def _text(name: str, **values: Any) -> str:

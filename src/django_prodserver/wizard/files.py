@@ -1,0 +1,298 @@
+"""The files around manage.py: what packages come from, and what is run today. Nothing is imported.
+
+Each format is read by the parser that Python has for it; for YAML there is none, so such a file is
+read where PyYAML is installed, and only mentioned otherwise.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shlex
+from collections.abc import Iterable, Iterator
+from configparser import ConfigParser, Error
+from contextlib import suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from django_prodserver.settings.names import PROCESS_NAME
+
+from .project import DEPENDENCIES, GunicornFile, Run
+
+# In these no code is that runs in production, or not the project's own.
+_FOREIGN = {"node_modules", "site-packages", "static", "media", "__pycache__", "migrations"}
+_FOREIGN |= {"test", "tests", "docs", "examples"}
+# No project's.
+_NEVER = {Path("/"), Path.home()}
+# A scan ends here: more is no project of one team, and nobody waits for it.
+_MOST_FILES = 3000
+# Such a file is not about production.
+_OTHER_PURPOSE = re.compile(r"(^|[-_.])(dev|develop\w*|local|override|tests?|ci|debug)([-_.]|$)")
+
+
+def folders(root: Path) -> list[Path]:
+    """The folder of manage.py, and those above it that are of the same project.
+
+    That is up to the repository; without one it is the folder above if packages are listed there
+    and not beside manage.py. What else lies above is other people's.
+    """
+    above = [folder for folder in (root, *root.parents[:2]) if folder not in _NEVER]
+    for end, folder in enumerate(above):
+        if (folder / ".git").exists():
+            return above[: end + 1]
+    listed = [_has_dependencies(folder) for folder in above[:2]]
+    return above[:2] if listed == [False, True] else [root]
+
+
+def _has_dependencies(folder: Path) -> bool:
+    return any(_lists_packages(folder / name) for name in DEPENDENCIES)
+
+
+def dependencies(places: Iterable[Path]) -> tuple[str, Optional[Path]]:
+    """The first of DEPENDENCIES in the nearest folder that has one, and that folder."""
+    for folder in places:
+        for name in DEPENDENCIES:
+            if _lists_packages(folder / name):
+                return name, folder
+    return "", None
+
+
+def _lists_packages(file: Path) -> bool:
+    """Whether packages can be installed from it: many a pyproject.toml only configures tools."""
+    if not file.is_file():
+        return False
+    return file.name != "pyproject.toml" or bool(re.search(r"^\[project\]", read(file), re.M))
+
+
+def read(file: Path) -> str:
+    """Its text; "" where it cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def sources(root: Path) -> Iterator[Path]:
+    """The project's own Python files, the nearest to manage.py first in each folder."""
+    count = 0
+    for folder, inner, names in os.walk(root):
+        inner[:] = sorted(
+            name
+            for name in inner
+            if not name.startswith(".")
+            and name not in _FOREIGN
+            and not _is_another(Path(folder, name))
+        )
+        for name in sorted(names):
+            if name.endswith(".py") and not name.startswith("test"):
+                count += 1
+                if count > _MOST_FILES:
+                    return
+                yield Path(folder, name)
+
+
+def gunicorn_file(path: Path, name: str) -> GunicornFile:
+    """What a configuration file of gunicorn sets. It is read, not run."""
+    try:
+        nodes = list(ast.walk(ast.parse(read(path))))
+    except (SyntaxError, ValueError):
+        return GunicornFile(name, frozenset())
+    sets: set[str] = set()
+    port = None
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            sets.update(alias.asname or alias.name for alias in node.names)
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets += [node.target] if isinstance(node, ast.AnnAssign) else []
+        for target in targets:
+            if isinstance(target, ast.Name):
+                sets.add(target.id)
+                value = getattr(node, "value", None)
+                if target.id == "bind" and isinstance(value, ast.Constant):
+                    port = port_of(str(value.value))
+    # Whatever comes by a star is taken to be there.
+    return GunicornFile(
+        name, frozenset(sets | ({"bind", "workers"} if "*" in sets else set())), port
+    )
+
+
+def port_of(address: str) -> Optional[int]:
+    found = re.search(r"(?:^|:)(\d{1,5})$", address)
+    return int(found.group(1)) if found and 0 < int(found.group(1)) < 65536 else None
+
+
+# ---- what is run today ----
+
+
+def runs(root: Path, places: Iterable[Path], notes: list[str]) -> tuple[Run, ...]:
+    """The commands in all files that tell, those of one kind after those of another."""
+    found: list[Run] = []
+    seen: set[Path] = set()
+    places = [place for folder in places for place in (folder, *_inner(folder, root))]
+    for patterns, reader in READERS:
+        for file in (f for folder in places for p in patterns for f in sorted(folder.glob(p))):
+            if file in seen or not file.is_file() or _OTHER_PURPOSE.search(file.name.lower()):
+                continue
+            seen.add(file)
+            name = os.path.relpath(file, root)
+            try:
+                text = file.read_text(encoding="utf-8")
+                found += (
+                    Run(name, label, tuple(split), first)
+                    for label, command, first in reader(text)
+                    for split in [words(command)]
+                    if split
+                )
+            except (OSError, Error, ValueError, _Unreadable) as error:
+                why = " ".join(str(error).split())
+                notes.append(f"{name} may tell what is run today, and was not read: {why}.")
+    return tuple(found)
+
+
+def _inner(folder: Path, root: Path) -> list[Path]:
+    """Folders in which such files lie: `docker`, `deploy`, `contrib`, under any name."""
+    with suppress(OSError):
+        return sorted(
+            inner
+            for inner in folder.iterdir()
+            if not inner.name.startswith(".")
+            and inner.name not in _FOREIGN
+            and (inner == root or not _is_another(inner))
+            and inner.is_dir()
+        )
+    return []
+
+
+def _is_another(folder: Path) -> bool:
+    """Another project, or a virtual environment."""
+    return any((folder / name).exists() for name in ("manage.py", ".git", "pyvenv.cfg"))
+
+
+class _Unreadable(Exception):
+    pass
+
+
+# The name, the command as text or as words, and whether it runs first.
+_Command = tuple[str, Any, bool]
+
+
+def words(command: Any) -> list[str]:
+    """A command as words; what joins the commands of a shell is a word of its own."""
+    if isinstance(command, (list, tuple)):
+        return [str(word) for word in command]
+    lexer = shlex.shlex(str(command).replace("\\\n", " "), posix=True, punctuation_chars=";&|")
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    return list(lexer)
+
+
+def procfile(text: str) -> Iterator[_Command]:
+    """https://devcenter.heroku.com/articles/procfile: a name, a colon, a command."""
+    for line in text.splitlines():
+        name, colon, command = line.partition(":")
+        if colon and PROCESS_NAME.fullmatch(name) and command.strip():
+            yield name, command.strip(), name == "release"
+
+
+def _supervisord(text: str) -> Iterator[_Command]:
+    """http://supervisord.org/configuration.html"""
+    for name, section in _sections(text, inline_comments=(";",)):
+        if name.startswith("program:") and "command" in section:
+            # `%` is written twice where it is meant.
+            yield name.partition(":")[2], section["command"].replace("%%", "%"), False
+
+
+def _uwsgi(text: str) -> Iterator[_Command]:
+    """https://uwsgi-docs.readthedocs.io/en/latest/Options.html"""
+    for name, section in _sections(text):
+        if name != "uwsgi":
+            continue
+        options = [f"--{key}={value}" for key, value in section.items() if "\n" not in value]
+        yield "web", ["uwsgi", *options], False
+        for key, value in section.items():
+            for command in value.split("\n"):
+                if "attach-daemon" in key or key == "legion-attach-daemon":
+                    yield "", re.sub(r"^cmd=|,.*$", "", command) if "2" in key else command, False
+                elif key.startswith(("hook-", "exec-")) and "pre" in key:
+                    yield "", re.sub(r"^exec:", "", command), True
+
+
+def _systemd(text: str) -> Iterator[_Command]:
+    """systemd.service(5)"""
+    for name, section in _sections(text.replace("\\\n", " ")):
+        if name == "Service":
+            for key, first in (("execstartpre", True), ("execstart", False)):
+                for command in section.get(key, "").split("\n"):
+                    # The characters in front are about failures and privileges.
+                    yield "", command.lstrip("@-:+!"), first
+
+
+def _sections(
+    text: str, inline_comments: tuple[str, ...] = ()
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Those of an INI file; a key that is there several times has several lines."""
+    parser = ConfigParser(
+        dict_type=_Repeating,
+        interpolation=None,
+        strict=False,
+        allow_no_value=True,
+        inline_comment_prefixes=inline_comments,
+        default_section="",
+    )
+    parser.read_string(text)
+    for name in parser.sections():
+        yield name, {key: value or "" for key, value in parser.items(name)}
+
+
+class _Repeating(dict):  # type: ignore[type-arg]
+    """What ConfigParser keeps keys in; it collects the lines of each in a list."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if isinstance(value, list) and isinstance(self.get(key), list):
+            self[key].extend(value)
+        else:
+            super().__setitem__(key, value)
+
+
+def _compose(text: str) -> Iterator[_Command]:
+    """https://docs.docker.com/reference/compose-file/services/"""
+    try:
+        yaml: Any = import_module("yaml")
+    except ImportError:
+        raise _Unreadable("PyYAML is not installed here") from None
+    try:
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise _Unreadable(str(error)) from None
+    services = content.get("services") if isinstance(content, dict) else None
+    for name, service in services.items() if isinstance(services, dict) else ():
+        command = service.get("command") if isinstance(service, dict) else None
+        # Where only an image is named, it is another's software: a database, a proxy.
+        if command and ("build" in service or "image" not in service or _is_ours(command)):
+            yield str(name), command, False
+
+
+def _is_ours(command: Any) -> bool:
+    return bool(re.search(r"manage\.py|celery|[wa]sgi", str(command)))
+
+
+def _dockerfile(text: str) -> Iterator[_Command]:
+    """https://docs.docker.com/reference/dockerfile/#cmd: the last one counts."""
+    found = re.findall(r"^CMD\s+(.*(?:\\\n.*)*)$", text, re.MULTILINE | re.IGNORECASE)
+    if found:
+        command = found[-1].strip()
+        yield "", json.loads(command) if command.startswith("[") else command, False
+
+
+# The names that files of a kind have, and what reads them. The earlier decide.
+READERS: tuple[tuple[tuple[str, ...], Callable[[str], Iterator[_Command]]], ...] = (
+    (("Procfile",), procfile),
+    (("supervisor*.conf",), _supervisord),
+    (("*uwsgi*.ini",), _uwsgi),
+    (("*.service",), _systemd),
+    (("*compose*prod*.y*ml", "compose*.y*ml", "docker-compose*.y*ml"), _compose),
+    (("Dockerfile",), _dockerfile),
+)

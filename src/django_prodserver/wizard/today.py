@@ -1,0 +1,455 @@
+"""From the commands that run a project today to what would run them here. Pure.
+
+Each command is of one program. A table says for each program what it becomes; what is in no table
+is left out, and the reason is given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Optional, Union
+
+from .code import Code
+from .files import port_of
+from .files import words as split
+from .project import Project, Run
+
+
+@dataclass(frozen=True)
+class Program:
+    """A server: the package that its backends are named after, and options of its own."""
+
+    # "" if there is no backend for it.
+    package: str
+    # Options that say where it listens, and the number of its processes.
+    address: frozenset[str]
+    workers: frozenset[str] = frozenset()
+    # What the backend does itself, or what would take the process away from its supervisor.
+    left_out: frozenset[str] = frozenset()
+    # Short options and what they stand for.
+    long: Mapping[str, str] = field(default_factory=dict)
+    interface: str = ""
+
+
+_HOST_AND_PORT = frozenset({"host", "port"})
+PROGRAMS: Mapping[str, Program] = {
+    "gunicorn": Program(
+        "gunicorn",
+        frozenset({"bind"}),
+        frozenset({"workers"}),
+        frozenset({"daemon", "pid", "reload"}),
+        {"b": "bind", "w": "workers", "c": "config", "k": "worker-class", "t": "timeout"}
+        | {"D": "daemon", "p": "pid", "n": "name"},
+    ),
+    "uvicorn": Program(
+        "uvicorn",
+        _HOST_AND_PORT,
+        frozenset({"workers"}),
+        frozenset({"reload", "interface", "app-dir", "factory"}),
+    ),
+    "granian": Program(
+        "granian",
+        _HOST_AND_PORT,
+        frozenset({"workers"}),
+        frozenset({"interface", "reload", "pid-file"}),
+    ),
+    "hypercorn": Program(
+        "hypercorn",
+        frozenset({"bind"}),
+        frozenset({"workers"}),
+        frozenset({"reload", "pid", "daemon"}),
+        {"b": "bind", "w": "workers", "c": "config", "k": "worker-class", "p": "pid"}
+        | {"D": "daemon"},
+    ),
+    "daphne": Program(
+        "daphne",
+        frozenset({"bind", "port"}),
+        long={"b": "bind", "p": "port", "v": "verbosity", "t": "http-timeout"},
+        interface="ASGI",
+    ),
+    "waitress-serve": Program(
+        "waitress", frozenset({"host", "port", "listen"}), frozenset({"threads"})
+    ),
+    "uwsgi": Program(
+        "",
+        frozenset({"http", "http-socket", "socket", "http11-socket"}),
+        frozenset({"processes", "workers"}),
+        long={"p": "processes"},
+        interface="WSGI",
+    ),
+}
+# Management command -> the name of its worker, its backend, its package.
+COMMANDS: Mapping[str, tuple[str, str, str]] = {
+    "rqworker": ("rqworker", "rq", "django-rq"),
+    "rqscheduler": ("rqscheduler", "rq-scheduler", "rq-scheduler"),
+    "run_huey": ("huey", "huey", "huey"),
+    "qcluster": ("qcluster", "django-q2", "django-q2"),
+    "rundramatiq": ("dramatiq", "dramatiq", "django-dramatiq"),
+    "db_worker": ("tasks", "django-tasks", "django-tasks-db"),
+}
+CELERY: Mapping[str, tuple[str, str]] = {
+    "worker": ("celery", "celery"),
+    "beat": ("celery-beat", "celery"),
+    "flower": ("celery-flower", "flower"),
+}
+_CELERY_LEFT_OUT = {"detach": False, "D": False, "pidfile": True, "daemon": False}
+# For developers, or what is done otherwise here.
+_NOT_FOR_PRODUCTION = {"runserver", "runserver_plus", "runserver_uwsgi", "test", "shell", "dbshell"}
+_OURS = {"prodserver", "devserver"}
+# Programs that run another one, and how many of their words are not it.
+_WRAPPERS: Mapping[str, int] = {"exec": 0, "nohup": 0, "dumb-init": 0, "gosu": 1, "su-exec": 1}
+_RUNNERS = ("poetry", "uv", "pipenv", "pdm")
+_SHELLS = ("sh", "bash", "dash", "ash")
+_VARIABLE = re.compile(
+    r"\$\{(?P<braced>\w+)(?::?-(?P<default>[^}$]*))?\}|\$(?P<plain>[A-Za-z_]\w*)"
+    r"|%\(ENV_(?P<supervisord>\w+)\)s"
+)
+
+
+@dataclass(frozen=True)
+class Worker:
+    """An entry as it runs today."""
+
+    name: str
+    backend: str
+    package: str
+    # "APP", "ARGS".
+    settings: Mapping[str, Any]
+    file: str
+    why: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Serving:
+    """The server as it runs today."""
+
+    program: str
+    # "" where it has no backend.
+    package: str
+    # "WSGI", "ASGI", or "" if that cannot be told.
+    interface: str
+    options: Mapping[str, Any]
+    port: Optional[int]
+    file: str
+    # Options that are not taken over, besides the address.
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Today:
+    """What can be taken over of what runs today, and what cannot, in sentences."""
+
+    serving: Optional[Serving] = None
+    workers: tuple[Worker, ...] = ()
+    # Management commands that run first, as words.
+    first: tuple[tuple[str, ...], ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def today(project: Project) -> Today:
+    serving: Optional[Serving] = None
+    workers: list[Worker] = []
+    first: list[tuple[str, ...]] = []
+    left_out: list[str] = []
+    # The file that has said how it runs. Another one that says it again is another deployment's.
+    told: dict[object, str] = {}
+    for run, words in _single(project.runs):
+        try:
+            found = _taken(run, words, project)
+        except _LeftOut as error:
+            if error.reason:
+                left_out.append(f"{run.file} runs `{_shown(words)}`, left out: {error.reason}.")
+            continue
+        if isinstance(found, tuple):
+            if found not in first:
+                first.append(found)
+            continue
+        key = "server" if isinstance(found, Serving) else _kind(found)
+        if told.setdefault(key, run.file) != run.file:
+            continue
+        if isinstance(found, Worker):
+            if not any((found.backend, found.settings) == (w.backend, w.settings) for w in workers):
+                workers.append(found)
+        elif serving is None:
+            serving = found
+        elif serving.package and found.package:
+            left_out.append(
+                f"{run.file} runs a second server, `{_shown(words)}`, left out: add it with an "
+                "address of its own."
+            )
+    return Today(serving, _with_names(workers), tuple(first), tuple(dict.fromkeys(left_out)))
+
+
+def celery_apps(runs: Sequence[Run]) -> Iterator[str]:
+    """What comes after `celery -A`."""
+    for _, words in _single(runs):
+        if words[0] == "celery":
+            app = _celery_app(words)
+            if app:
+                yield app
+
+
+def gunicorn_config(runs: Sequence[Run]) -> str:
+    """What comes after `gunicorn -c`."""
+    for _, words in _single(runs):
+        if words[0] == "gunicorn":
+            name = options(words[1:], PROGRAMS["gunicorn"].long).get("config", "")
+            return name if isinstance(name, str) else ""
+    return ""
+
+
+def options(words: Sequence[str], long: Mapping[str, str]) -> dict[str, Any]:
+    """The options of a command line as a mapping, by their long names. What is no option is not."""
+    found: dict[str, Any] = {}
+    words = [word for word in words if not _is_application(word)]
+    for number, word in enumerate(words):
+        if not word.startswith("-") or word in ("-", "--"):
+            continue
+        name, equals, value = word.lstrip("-").partition("=")
+        following = words[number + 1 : number + 2]
+        given: Union[str, bool] = value
+        if not word.startswith("--") and len(name) > 1:  # -w4
+            name, given = name[0], name[1:] + equals + value
+        elif not equals:
+            given = following[0] if following and not following[0].startswith("-") else True
+        found[long.get(name, name)] = given
+    return found
+
+
+# ---- one command ----
+
+
+class _LeftOut(Exception):
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
+
+
+def _taken(
+    run: Run, words: Sequence[str], project: Project
+) -> Union[Serving, Worker, tuple[str, ...]]:
+    """What becomes of it. Raises _LeftOut, without a reason where nobody would miss it."""
+    program, *args = words
+    if program in PROGRAMS:
+        return _server(run, PROGRAMS[program], words)
+    if program == "celery":
+        return _celery(run, words)
+    if program == "manage.py":
+        return _command(run, args, project)
+    if program == "rq" and args[:1] == ["worker"]:
+        raise _LeftOut("the backend `rq` runs `manage.py rqworker`, which needs django-rq")
+    if run.file.endswith("Dockerfile") or (run.first and not args):
+        raise _LeftOut("it may start others; look into it")
+    raise _LeftOut("it is no program that is known here; BACKEND `shell` runs any")
+
+
+def _server(run: Run, program: Program, words: Sequence[str]) -> Serving:
+    given = options(words[1:], program.long)
+    applications = " ".join(word for word in words[1:] if _is_application(word))
+    wsgi = "wsgi" in applications or given.get("interface") == "wsgi"
+    asgi = "asgi" in applications or "uvicorn" in str(given.get("worker-class"))
+    address = [port_of(str(given[name])) for name in given if name in program.address]
+    kept = {
+        name: value
+        for name, value in given.items()
+        if name not in program.address and name not in program.left_out
+    }
+    if not program.package:
+        # Another server takes its place; how many processes there are is all that it can have.
+        counts = [kept[name] for name in program.workers if str(kept.get(name)).isdecimal()]
+        kept = {"workers": counts[0]} if counts else {}
+    return Serving(
+        words[0],
+        program.package,
+        program.interface or ("ASGI" if asgi else "WSGI" if wsgi else ""),
+        {name: _number(_expanded(value)) for name, value in kept.items()},
+        next((port for port in address if port), None),
+        run.file,
+        tuple(name for name in given if name in program.left_out),
+    )
+
+
+def _number(value: Any) -> Any:
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+def _celery(run: Run, words: Sequence[str]) -> Worker:
+    command = next((word for word in words[1:] if word in CELERY), "")
+    if not command:
+        raise _LeftOut("it is neither a worker, nor beat, nor flower")
+    backend, package = CELERY[command]
+    after = list(words[words.index(command) + 1 :])
+    kept, dropped = _without(after, {**_CELERY_LEFT_OUT, "A": True, "app": True})
+    dropped = [word for word in dropped if word.lstrip("-").partition("=")[0] not in ("A", "app")]
+    settings: dict[str, Any] = {"APP": _celery_app(words)}
+    if kept:
+        settings["ARGS"] = [_expanded(word) for word in kept]
+    why = (f"As in {run.file}.",)
+    if dropped:
+        why = (f"As in {run.file}, without {' '.join(dropped)}: it is supervised.",)
+    name = run.name if run.name and run.name != "web" else command
+    return Worker(name, backend, package, settings, run.file, why)
+
+
+def _celery_app(words: Sequence[str]) -> str:
+    app = options(words[1:], {"A": "app"}).get("app", "")
+    # `options` leaves out what looks like an application of a server.
+    for before, word in zip(words, words[1:]):
+        if before in ("-A", "--app"):
+            app = word
+    return app.replace(":", ".") if isinstance(app, str) else ""
+
+
+def _command(run: Run, args: Sequence[str], project: Project) -> Union[Worker, tuple[str, ...]]:
+    if not args or args[0] in _OURS or args[0].startswith("-"):
+        raise _LeftOut
+    name = args[0]
+    if name in _NOT_FOR_PRODUCTION:
+        raise _LeftOut("it is for developers")
+    words = [_expanded(word) for word in args]
+    if run.first:
+        return tuple(words)
+    why = (f"As in {run.file}.",)
+    label = run.name if run.name and run.name != "web" else ""
+    if name in COMMANDS or list(args[:2]) == ["procrastinate", "worker"]:
+        worker, backend, package = COMMANDS.get(
+            name, ("procrastinate", "procrastinate", "procrastinate[django]")
+        )
+        rest = words[1:] if name in COMMANDS else words[2:]
+        settings = {"ARGS": rest} if rest else {}
+        return Worker(label or worker, backend, package, settings, run.file, why)
+    return Worker(label or name, "command", "", {"ARGS": words}, run.file, why)
+
+
+def _kind(worker: Worker) -> object:
+    """Commands are of different kinds."""
+    return (
+        (worker.backend, worker.settings["ARGS"][0])
+        if worker.backend == "command"
+        else (worker.backend)
+    )
+
+
+def _without(words: Sequence[str], names: Mapping[str, bool]) -> tuple[list[str], list[str]]:
+    """The words but for these options, some of which take a value; and those."""
+    kept: list[str] = []
+    dropped: list[str] = []
+    value_follows = False
+    for word in words:
+        name, equals, _ = word.lstrip("-").partition("=")
+        is_one = word.startswith("-") and name in names
+        (dropped if is_one or value_follows else kept).append(word)
+        value_follows = is_one and names[name] and not equals
+    return kept, dropped
+
+
+def _is_application(word: str) -> bool:
+    """Whether it is what a server serves: `shop.wsgi`, `shop.asgi:application`."""
+    return bool(re.fullmatch(r"[A-Za-z_][\w.]*(:[\w.]+(\(\))?|[._]?[wa]sgi(\.application)?)", word))
+
+
+def _expanded(value: Any) -> Any:
+    """What a shell would make of the variables in it, as an expression of Python.
+
+    Raises _LeftOut where it would do something else as well.
+    """
+    if not isinstance(value, str):
+        return value
+    parts: list[str] = []
+    rest = 0
+    for found in _VARIABLE.finditer(value):
+        parts += [_literal(value[rest : found.start()])]
+        name = found["braced"] or found["plain"] or found["supervisord"]
+        parts += [f"os.environ.get({_literal(name)}, {_literal(found['default'] or '')})"]
+        rest = found.end()
+    ending = value[rest:]
+    if re.search(r"[$`]|%\(", "".join(parts[::2]) + ending):
+        raise _LeftOut(f"what {value!r} stands for cannot be told from here")
+    if not parts:
+        return value
+    return Code(" + ".join(part for part in [*parts, _literal(ending)] if part != '""'))
+
+
+def _literal(text: str) -> str:
+    # As everywhere in what is printed, in double quotes.
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+# ---- a command line is one command after another ----
+
+
+def _single(runs: Sequence[Run]) -> Iterator[tuple[Run, list[str]]]:
+    """Each command on its own; the last of several is the one that stays."""
+    for run in runs:
+        parts = list(_split(run.words))
+        for number, words in enumerate(parts):
+            first = run.first or number < len(parts) - 1
+            yield Run(run.file, run.name, run.words, first), words
+
+
+def _split(words: Sequence[str]) -> Iterator[list[str]]:
+    part: list[str] = []
+    for word in [*words, "&&"]:
+        if word and not word.strip(";&|"):
+            yield from _unwrapped(part)
+            part = []
+        else:
+            part.append(word)
+
+
+def _unwrapped(words: list[str]) -> Iterator[list[str]]:
+    """The program itself, by its plain name, and its arguments; `manage.py` for Django's."""
+    while words:
+        name = words[0].rpartition("/")[2]
+        if re.fullmatch(r"\w+=.*", words[0]) or name == "env":
+            words = words[1:]
+        elif name in _WRAPPERS:
+            words = words[1 + _WRAPPERS[name] :]
+        elif name == "tini":
+            words = words[words.index("--") + 1 :] if "--" in words else words[1:]
+        elif name in _RUNNERS and words[1:2] == ["run"]:
+            words = words[2:]
+        elif name in _SHELLS and len(words) > 2 and re.fullmatch(r"-\w*c", words[1]):
+            try:
+                yield from _split(split(words[2]))
+            except ValueError:  # A quotation mark too many.
+                yield [name, *words[1:]]
+            return
+        elif re.fullmatch(r"python[\d.]*", name):
+            words = words[1:]
+            while words and words[0].startswith("-"):
+                if words[0] == "-m":
+                    words = words[1:]
+                    break
+                words = words[1:]
+        elif name in ("django-admin", "manage.py", "django"):
+            yield ["manage.py", *words[1:]]
+            return
+        elif name in ("cd", "echo", "set", "export", "sleep", "true"):
+            return
+        else:
+            yield [name, *words[1:]]
+            return
+
+
+def _with_names(workers: Sequence[Worker]) -> tuple[Worker, ...]:
+    """As in a Procfile, each another one, and none that the server or a oneshot has."""
+    taken = {"web", "migrate", "collectstatic"}
+    named = []
+    for worker in workers:
+        base = name = re.sub(r"[^A-Za-z0-9_-]", "-", worker.name)
+        for number in range(2, len(workers) + 3):
+            if name not in taken:
+                break
+            name = f"{base}-{number}"
+        taken.add(name)
+        named.append(
+            Worker(name, worker.backend, worker.package, worker.settings, worker.file, worker.why)
+        )
+    return tuple(named)
+
+
+def _shown(words: Sequence[str]) -> str:
+    text = " ".join(words)
+    return text if len(text) <= 60 else f"{text[:57]}..."
