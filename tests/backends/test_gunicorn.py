@@ -152,6 +152,24 @@ def test_it_has_a_control_socket_only_if_one_is_asked_for(
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
+def test_its_own_titles_tell_the_instances_apart(site: Site) -> None:
+    """It gives them where setproctitle is installed, and they name what it calls `proc_name`."""
+    pytest.importorskip("setproctitle")
+    port = free_port()
+    entry = gunicorn(port, REPLICAS=2, ARGS={"workers": 1, "reuse-port": True})
+    run = site({"web": entry}, stderr=STDOUT)
+    run.wait_for("system", "all 2 ready")
+
+    titles = [psutil.Process(pid).cmdline()[0] for pid in run.descendants()]
+
+    assert set(titles) == {
+        f"gunicorn: {role} [{instance}]"
+        for role in ("master", "worker")
+        for instance in ("web.1", "web.2")
+    }
+    assert run.end(signal.SIGTERM) == 0
+
+
 def test_its_workers_die_with_the_supervisor(site: Site) -> None:
     run, _ = start(site)
     descendants = psutil.Process(run.pid).children(recursive=True)

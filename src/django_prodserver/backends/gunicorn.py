@@ -61,7 +61,12 @@ class GunicornServer(ApplicationServer):
 
     def _defaults(self) -> dict[str, Any]:
         # Its default for in-flight requests is 30 s, which may be more than STOP_TIMEOUT.
-        return {"graceful_timeout": min(30, self.graceful_limit())}
+        defaults: dict[str, Any] = {"graceful_timeout": min(30, self.graceful_limit())}
+        if self.instance is not None:
+            # For its titles, which it gives where setproctitle is installed: its own default is the
+            # application, which all instances have in common.
+            defaults["proc_name"] = self.instance
+        return defaults
 
 
 class GunicornASGIServer(GunicornServer):

@@ -12,6 +12,7 @@ from django.db import connections
 
 from django_prodserver.posix.interpreter import own_command, restart_program
 from django_prodserver.posix.signals import die_as_others_do
+from django_prodserver.posix.titles import set_title
 from django_prodserver.settings.configuration import Configuration
 
 from .process import ResolvedProcess
@@ -34,6 +35,8 @@ def run_alone(
     if supervised:
         # The supervisor runs the other instances.
         configuration = configuration.overridden({name: 1})
+        # Alone it keeps the title that the user gave it: the command line.
+        set_title(instance)
     (process,) = resolve_to_start(configuration, [name], extra, check_project)
     if process.variables_already_read(before):
         restart_program()

@@ -19,6 +19,7 @@ from django_prodserver.posix.notify import watchdog_interval
 from django_prodserver.posix.output import open_standard_descriptors
 from django_prodserver.posix.signals import hangs_up, leaving_on
 from django_prodserver.posix.system import PosixSystem
+from django_prodserver.posix.titles import prepare
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.schema import SupervisorSettings
 from django_prodserver.supervisor import report
@@ -48,6 +49,7 @@ def supervise(
     Raises ConfigurationError, before anything is started, for what would keep one from starting.
     """
     open_standard_descriptors()
+    prepare()
     stop_signals = STOP_SIGNALS_AT_TERMINAL if hangs_up() else STOP_SIGNALS
     with leaving_on(stop_signals):
         # A collection would take time now. Later it would cost memory: it leaves holes between the

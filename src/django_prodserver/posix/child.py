@@ -23,13 +23,7 @@ from .clock import Clock
 from .probes.targets import CommandTarget
 from .program import Program
 from .signals import SignalPipe, restore_defaults
-
-try:
-    from setproctitle import setproctitle
-except ImportError:  # An extra: without it the child has the title of its parent.
-
-    def setproctitle(title: str) -> None: ...
-
+from .titles import set_title
 
 # For the supervisor alone: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3).
 NOT_INHERITED = (
@@ -111,7 +105,7 @@ def become(
             _execute(program.execute)
         _open_streams()
         sys.argv = list(program.argv)
-        setproctitle(f"prodserver: {program.name}")
+        set_title(program.name)
         program.start()
 
     _live(start)

@@ -11,10 +11,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Optional
 
+# TASK_COMM_LEN of <linux/sched.h>, without the zero at its end.
+NAME_LENGTH = 15
 # <linux/fcntl.h>; Python knows its name from 3.10 on.
 _F_SETPIPE_SZ = 1031
 # <linux/prctl.h>
 _PR_SET_PDEATHSIG = 1
+_PR_SET_NAME = 15
+_PR_GET_NAME = 16
+_UNUSED = (ctypes.c_ulong(0),) * 3
 _PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -30,6 +35,22 @@ def die_with_parent(parent: int) -> None:
     """
     if _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) and os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def name() -> str:
+    """What this process is called in /proc/PID/comm and `top`; "" where it has no such name."""
+    if sys.platform != "linux":
+        return ""
+    buffer = ctypes.create_string_buffer(NAME_LENGTH + 1)
+    _libc.prctl(_PR_GET_NAME, buffer, *_UNUSED)
+    return buffer.value.decode(errors="surrogateescape")
+
+
+def set_name(name: str) -> None:
+    """Have it called that; the kernel keeps NAME_LENGTH bytes."""
+    if sys.platform == "linux":
+        text = name.encode(errors="surrogateescape")
+        _libc.prctl(_PR_SET_NAME, ctypes.c_char_p(text), *_UNUSED)
 
 
 def enlarge_pipe(fd: int, size: int) -> bool:
@@ -114,8 +135,7 @@ def _counters(root: Path) -> Iterator[Path]:
 def _prctl(option: int, value: int) -> bool:
     if sys.platform != "linux":
         return False
-    zero = ctypes.c_ulong(0)
-    return bool(_libc.prctl(option, ctypes.c_ulong(value), zero, zero, zero) == 0)
+    return bool(_libc.prctl(option, ctypes.c_ulong(value), *_UNUSED) == 0)
 
 
 if sys.platform == "linux":
