@@ -32,15 +32,9 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
 		while IFS='|' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
 
-# exec: the process make waits for is the supervisor itself, so Ctrl-C is its business and make reports its exit status.
-demo: address = $(or $(QUICKSTART_BIND),127.0.0.1:8000)
-demo: export QUICKSTART_BIND := $(address)
+# What it starts gets Ctrl-C from the terminal; it ends with 0 then, so that make has no error to report.
 demo: $(venv)/.stamp-package ## run examples/quickstart: gunicorn, Celery worker and beat, db_worker; Ctrl-C stops it
-	@cd examples/quickstart && python=../../$(venv)/bin/python && \
-		$$python manage.py prodserver --check && \
-		echo "Open http://$(address)/ - one task is queued for each queue now; Ctrl-C stops everything." && \
-		{ $$python manage.py queue_demo --timeout 20 --url http://$(address)/ & } && \
-		exec $$python manage.py prodserver --all $(ARGS)
+	@exec $(venv)/bin/python tools/demo.py $(venv)/bin/python $(or $(QUICKSTART_BIND),127.0.0.1:8000) $(ARGS)
 
 test: $(venv)/.stamp-test ## run all tests
 	@$(venv)/bin/python -m $(pytest) $(ARGS)

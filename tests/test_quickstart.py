@@ -12,12 +12,13 @@ import psutil
 import pytest
 
 from django_prodserver import test
-from tests.functional.helpers import Run
-from tests.inside import free_port
-from tests.running import QUICKSTART, Site, get, site_fixture  # noqa: F401
+from tests.functional.helpers import Run, Terminal
+from tests.inside import free_port, listener
+from tests.running import QUICKSTART, ROOT, Site, get, site_fixture  # noqa: F401
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
+DEMO = (str(ROOT / "tools" / "demo.py"), sys.executable)
 MANAGE = ("-W", "ignore", str(QUICKSTART / "manage.py"))
 
 
@@ -30,6 +31,12 @@ class Quickstart:
     def manage(self, *arguments: str) -> Run:
         command, *options = arguments
         return self._site({}, *options, program=(*MANAGE, command), env=self._env)
+
+    def demo(self, terminal: Terminal, address: str) -> Run:
+        """What `make demo` runs, at a terminal."""
+        return terminal.start(
+            self._site, {}, "--no-color", "--no-timestamps", program=(*DEMO, address), env=self._env
+        )
 
     def running(self) -> AbstractContextManager[test.Run]:
         return self._site.running({}, command=[sys.executable, *MANAGE], env=self._env)
@@ -77,3 +84,41 @@ def test_the_demo_waits_for_a_site_whose_tables_are_not_there_yet(quickstart: Qu
     with quickstart.running() as run:
         assert demo.end() == 0
         assert run.stop() == 0
+
+
+def test_make_demo_shows_both_queues_names_its_address_last_and_ends_with_0_by_ctrl_c(
+    quickstart: Quickstart,
+) -> None:
+    address = f"127.0.0.1:{quickstart.port}"
+    terminal = Terminal()
+    run = quickstart.demo(terminal, address)
+
+    run.wait_for("", f"^Both queues work. Open http://{address}/ ")
+    terminal.type(b"\x03")
+
+    # Neither is there anything for make to report, nor a process left.
+    assert run.end() == 0
+    assert run.said("system")[-1].endswith("exit status 130")
+    assert "Traceback" not in "\n".join(run.raw) + run.stderr
+
+
+def test_make_demo_stopped_early_leaves_nothing_behind(quickstart: Quickstart) -> None:
+    terminal = Terminal()
+    run = quickstart.demo(terminal, f"127.0.0.1:{quickstart.port}")
+
+    run.wait_for("system", "^supervising")
+    terminal.type(b"\x03")
+
+    assert run.end() == 0
+
+
+def test_make_demo_says_how_to_take_another_address(quickstart: Quickstart) -> None:
+    with listener() as address:
+        run = quickstart.demo(Terminal(), address)
+        assert run.end() == 1
+
+    host, _, port = address.partition(":")
+    assert run.stderr == (
+        f"{address} is in use by another program. Take another address: "
+        f"make demo QUICKSTART_BIND={host}:{int(port) + 1}\n"
+    )
