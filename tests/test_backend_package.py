@@ -8,14 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.running import ROOT
 
 TEMPLATE = ROOT / "examples" / "backend-package"
 
 
-@pytest.mark.timeout(60)
 def test_the_template_is_installed_and_its_own_tests_pass(tmp_path: Path) -> None:
     package, site = tmp_path / "package", tmp_path / "site"
     shutil.copytree(TEMPLATE, package, ignore=shutil.ignore_patterns("__pycache__"))

@@ -31,8 +31,6 @@ from tests.inside import (
 )
 from tests.running import Site, site_fixture  # noqa: F401
 
-pytestmark = pytest.mark.timeout(30)
-
 WEB = "PRODUCTION_PROCESSES['web']"
 
 COMMAND_LINE = {

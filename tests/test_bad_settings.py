@@ -37,8 +37,6 @@ from tests.corpus import NAMES, wrong
 from tests.inside import NOT_SET, refused
 from tests.running import QUICKSTART, ROOT
 
-pytestmark = pytest.mark.timeout(120)
-
 
 @pytest.fixture
 def nothing_started() -> Iterator[None]:
@@ -133,7 +131,7 @@ def manage(name: str, *arguments: str) -> dict[str, Any]:
         "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
     }
     command = [sys.executable, str(QUICKSTART / "manage.py"), *arguments]
-    ended = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(command, env=environ, capture_output=True, text=True)
     return {"status": ended.returncode, "stdout": ended.stdout, "stderr": ended.stderr}
 
 

@@ -22,8 +22,6 @@ from django_prodserver.management.commands.prodserver import Command
 from tests.functional.helpers import Runs
 from tests.inside import NOT_SET, prodserver, sleeper
 
-pytestmark = pytest.mark.timeout(60)
-
 PROCESSES = {"migrate": sleeper(TYPE="oneshot"), "web": sleeper(), "worker": sleeper()}
 
 

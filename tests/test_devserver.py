@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 
-import pytest
 from django.core.management import load_command_class
 from django.core.management.commands import runserver
 
@@ -16,7 +15,6 @@ def test_it_is_the_runserver_of_the_project() -> None:
     assert isinstance(load_command_class("django_prodserver", "devserver"), runserver.Command)
 
 
-@pytest.mark.timeout(30)
 def test_it_answers_until_ctrl_c(site: Site) -> None:
     port = free_port()
     program = ("-W", "ignore", "-u", "manage.py", "devserver")

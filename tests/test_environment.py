@@ -154,7 +154,6 @@ def test_names_are_written_in_capitals_with_underscores() -> None:
     assert str(Variable("celery-worker", "REPLICAS")) == "PRODSERVER_REPLICAS_CELERY_WORKER"
 
 
-@pytest.mark.timeout(30)
 def test_a_supervisor_and_what_it_starts_anew_heed_them(site: Site) -> None:
     entry = {"BACKEND": SHELL, "ARGS": "exit 0", "TYPE": "oneshot"}
     env = {"PRODSERVER_REPLICAS_ONE_SHOT": "3", "PRODSERVER_LOG_FORMAT": "raw"}

@@ -11,8 +11,6 @@ import pytest
 
 from tests.running import ROOT
 
-pytestmark = pytest.mark.timeout(90)
-
 PAGE = ROOT / "docs" / "howto" / "test-your-processes.md"
 
 

@@ -23,8 +23,6 @@ from tests import corpus, test_conf, test_docs, test_schema
 from tests.inside import BEAT, NOT_SET, configured, prodserver, refused, sleeper
 from tests.running import Site, site_fixture  # noqa: F401
 
-pytestmark = pytest.mark.timeout(30)
-
 VALIDATOR = Draft202012Validator(json_schema.document())
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pytest
 from honcho.environ import parse_procfile
 
 from tests.inside import prodserver, sleeper
@@ -33,7 +32,6 @@ def test_oneshots_are_left_out() -> None:
         assert said == "web: python manage.py prodserver web\n"
 
 
-@pytest.mark.timeout(30)
 def test_the_example_is_what_is_printed_for_the_quickstart(
     site: Site,
     tmp_path: Path,

@@ -24,8 +24,6 @@ from tests.inside import (
 )
 from tests.running import Site, site_fixture  # noqa: F401
 
-pytestmark = pytest.mark.timeout(30)
-
 TELL: dict[str, Any] = {"BACKEND": COMMAND, "ARGS": ["tell"], "ENV": {"COLOUR": "red"}}
 STAY: dict[str, Any] = {"BACKEND": COMMAND, "ARGS": ["tell", "--stay"]}
 

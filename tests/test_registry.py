@@ -140,7 +140,6 @@ def test_to_know_the_backends_imports_none_of_them() -> None:
     assert len(BUILT_IN) > 2 * len(shared)
 
 
-@pytest.mark.timeout(30)
 def test_a_running_supervisor_has_imported_the_backends_that_are_configured_and_no_other(
     site: Site,
 ) -> None:

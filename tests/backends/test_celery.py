@@ -21,8 +21,6 @@ from tests.functional.helpers import Run
 from tests.inside import BEAT, CELERY, free_port
 from tests.running import Site, Systemd, sites, systemd, wait_for_each_of
 
-pytestmark = pytest.mark.timeout(90)
-
 PROCESSES: dict[str, Any] = {
     "worker": {
         "BACKEND": CELERY,

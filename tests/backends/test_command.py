@@ -5,12 +5,8 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-import pytest
-
 from tests.inside import COMMAND, SHELL
 from tests.running import Site
-
-pytestmark = pytest.mark.timeout(30)
 
 ENV = {"COLOUR": "red"}
 FOREVER = ["tail", "-f", "/dev/null"]

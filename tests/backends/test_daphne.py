@@ -15,8 +15,6 @@ from django_prodserver.backends.daphne import DaphneServer
 from tests.inside import free_port, refused
 from tests.running import Request, Site, get
 
-pytestmark = pytest.mark.timeout(40)
-
 
 def daphne(port: int, **entry: Any) -> dict[str, Any]:
     return {"BACKEND": "daphne", "ARGS": {"port": port}, **entry}

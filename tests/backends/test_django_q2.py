@@ -11,8 +11,6 @@ import pytest
 
 from tests.running import Site, systemd, wait_for_each_of
 
-pytestmark = pytest.mark.timeout(60)
-
 CLUSTER: dict[str, Any] = {"cluster": {"BACKEND": "django-q2"}}
 # A leader, its sentinel, two workers, a monitor and a pusher.
 FAMILY = 6
@@ -67,7 +65,7 @@ def test_whoever_is_killed_nobody_is_left(site: Site, killed: str) -> None:
     victim.kill()
 
     assert run.end() == {"supervisor": -9, "leader": 128 + 9, "sentinel": 1}[killed]
-    assert psutil.wait_procs(family, timeout=10)[1] == []
+    assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
 def test_alone_it_says_that_it_is_ready_and_stops_with_0(

@@ -10,8 +10,6 @@ import pytest
 from tests.inside import DJANGO_TASKS
 from tests.running import Site
 
-pytestmark = pytest.mark.timeout(40)
-
 TASKS = {"tasks": {"BACKEND": DJANGO_TASKS}}
 
 

@@ -15,8 +15,6 @@ from tests.running import Site, wait_for_all
 
 pytest.importorskip("django_dramatiq", reason="django-dramatiq is missing")
 
-pytestmark = pytest.mark.timeout(60)
-
 # A worker process takes no second message while it has one in hand.
 ONE_EACH = {"dramatiq_queue_prefetch": "1"}
 
@@ -86,7 +84,7 @@ def test_a_task_without_end_is_left_within_the_stop_timeout_and_given_to_another
 
     assert len(descendants) == 3  # The leader, its worker, and what runs beside it.
     if psutil.LINUX:
-        assert psutil.wait_procs(descendants, timeout=10)[1] == []
+        assert psutil.wait_procs(descendants, timeout=60)[1] == []
 
 
 def test_lines_of_several_workers_are_whole(site: Site, redis: str) -> None:
@@ -170,7 +168,7 @@ def test_spawned_workers_are_ready_and_die_with_the_supervisor(site: Site, redis
 
     assert len(descendants) == 4  # The leader, two workers, and the tracker of multiprocessing.
     if psutil.LINUX:
-        assert psutil.wait_procs(descendants, timeout=10)[1] == []
+        assert psutil.wait_procs(descendants, timeout=60)[1] == []
 
 
 def test_alone_it_is_as_with_its_own_command(site: Site, redis: str) -> None:

@@ -15,8 +15,6 @@ from tests.inside import free_ports
 from tests.running import Site, get
 from tests.services import database
 
-pytestmark = pytest.mark.timeout(120)
-
 # What each is configured with; PORT is another one each time, REDIS is where its queue is.
 ENTRIES: dict[str, dict[str, Any]] = {
     "gunicorn": {"ARGS": {"bind": "127.0.0.1:PORT"}},

@@ -12,8 +12,6 @@ import pytest
 from tests.inside import free_port, listener, refused
 from tests.running import Site, get, systemd
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def flower(port: int, **entry: Any) -> dict[str, Any]:
     args = {"address": "127.0.0.1", "port": port}

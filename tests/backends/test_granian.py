@@ -11,8 +11,6 @@ from django_prodserver.backends.granian import GranianASGIServer, GranianWSGISer
 from tests.inside import free_port, refused
 from tests.running import Request, Site, get
 
-pytestmark = pytest.mark.timeout(40)
-
 
 def test_a_request_without_end_is_killed_within_the_stop_timeout(site: Site) -> None:
     port = free_port()

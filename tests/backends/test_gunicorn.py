@@ -16,8 +16,6 @@ from tests.functional.helpers import Run
 from tests.inside import GUNICORN, free_port, refused
 from tests.running import Request, Site, get, wait_for_all
 
-pytestmark = pytest.mark.timeout(40)
-
 has_control_socket = pytest.mark.skipif(
     tuple(map(int, version("gunicorn").split(".")[:2])) < (25, 1),
     reason="this gunicorn has no control socket yet",
@@ -177,7 +175,7 @@ def test_its_workers_die_with_the_supervisor(site: Site) -> None:
     assert run.end(signal.SIGKILL) == -signal.SIGKILL
 
     assert len(descendants) >= 3
-    assert psutil.wait_procs(descendants, timeout=10)[1] == []
+    assert psutil.wait_procs(descendants, timeout=60)[1] == []
 
 
 @pytest.mark.skipif(not has_asgi_worker, reason="this gunicorn has no ASGI worker yet")

@@ -14,8 +14,6 @@ from tests.running import Site, systemd, wait_for_all, wait_for_each_of
 
 huey: Any = pytest.importorskip("huey", reason="huey is missing")
 
-pytestmark = pytest.mark.timeout(40)
-
 APPS = ["huey.contrib.djhuey", "huey_jobs"]
 
 
@@ -81,7 +79,7 @@ def test_its_processes_execute_tasks_from_redis_and_die_with_the_supervisor(
 
     assert len(descendants) == 4  # The consumer, its scheduler and two workers.
     if psutil.LINUX:
-        assert psutil.wait_procs(descendants, timeout=10)[1] == []
+        assert psutil.wait_procs(descendants, timeout=60)[1] == []
 
 
 @pytest.mark.skipif(not limited(), reason="this huey knows no limit")

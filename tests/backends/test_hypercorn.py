@@ -15,8 +15,6 @@ from tests.functional.helpers import gone
 from tests.inside import free_port, refused
 from tests.running import Request, Site, get, systemd
 
-pytestmark = pytest.mark.timeout(40)
-
 
 def hypercorn(port: int, **entry: Any) -> dict[str, Any]:
     arguments = {"bind": f"127.0.0.1:{port}", **entry.pop("ARGS", {})}

@@ -13,8 +13,6 @@ import pytest
 from tests.running import Site, wait_for_all, wait_for_each_of
 from tests.services import database
 
-pytestmark = pytest.mark.timeout(60)
-
 
 def worker(**entry: Any) -> dict[str, Any]:
     return {"worker": {"BACKEND": "procrastinate", **entry}}

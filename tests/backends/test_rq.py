@@ -14,8 +14,6 @@ from redis import Redis
 
 from tests.running import Site, systemd, wait_for_each_of
 
-pytestmark = pytest.mark.timeout(60)
-
 linux_only = pytest.mark.skipif(
     not psutil.LINUX, reason="only Linux lets processes die with their parent"
 )
@@ -73,12 +71,12 @@ def test_all_that_it_forks_dies_with_it(site: Site, redis: str) -> None:
 
     leader.kill()
     wait_for_each_of(run, "restart", "worker.1 ready", "second in hand")
-    assert psutil.wait_procs([scheduler, horse], timeout=10)[1] == []
+    assert psutil.wait_procs([scheduler, horse], timeout=60)[1] == []
     descendants = psutil.Process(run.pid).children(recursive=True)
     assert len(descendants) >= 2
 
     assert run.end(signal.SIGKILL) == -signal.SIGKILL
-    assert psutil.wait_procs(descendants, timeout=10)[1] == []
+    assert psutil.wait_procs(descendants, timeout=60)[1] == []
 
 
 @pytest.mark.parametrize("args", [["--burst"], ["--max-jobs=1"], ["--max-idle-time=1"]])

@@ -12,8 +12,6 @@ from django_prodserver.test import Run
 from tests.inside import CELERY, COMMAND, DJANGO_TASKS, GUNICORN, free_port
 from tests.running import Request, Site, get
 
-pytestmark = pytest.mark.timeout(90)
-
 
 def gunicorn(port: int, **entry: Any) -> dict[str, Any]:
     return {"BACKEND": GUNICORN, "ARGS": {"bind": f"127.0.0.1:{port}"}, **entry}

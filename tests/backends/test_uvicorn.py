@@ -13,8 +13,6 @@ from django_prodserver.backends.uvicorn import UvicornServer
 from tests.inside import UVICORN, UVICORN_WSGI, free_port
 from tests.running import Request, Site, get, systemd
 
-pytestmark = pytest.mark.timeout(40)
-
 
 def test_each_kind_serves_finishes_the_request_in_hand_and_counts_as_stopped(
     site: Site,

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import signal
 
-import pytest
-
 from tests.inside import WAITRESS, free_port
 from tests.running import Request, Site, get
-
-pytestmark = pytest.mark.timeout(40)
 
 
 def test_it_is_stopped_by_sigint_which_finishes_the_request_in_hand(

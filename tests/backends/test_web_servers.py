@@ -13,8 +13,6 @@ import pytest
 from tests.inside import free_port, listener, refused
 from tests.running import Request, Site, get
 
-pytestmark = pytest.mark.timeout(60)
-
 INTERFACES = {
     "granian": "ASGIRequest",
     "granian-wsgi": "WSGIRequest",
@@ -141,4 +139,4 @@ def test_their_workers_die_with_the_supervisor(site: Site) -> None:
     assert run.end(signal.SIGKILL) == -signal.SIGKILL
 
     assert len(descendants) >= 3 * len(LEADERS)
-    assert psutil.wait_procs(descendants, timeout=10)[1] == []
+    assert psutil.wait_procs(descendants, timeout=60)[1] == []

@@ -1,6 +1,6 @@
 from tests.settings import *
 
-PRODUCTION_PROCESSES = {"web": {"BACKEND": "gunicorn"}}
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "gunicorn", "ARGS": {"bind": "127.0.0.1:0"}}}
 WSGI_APPLICATION = "tests.project.wsgi:application"
 
 MESSAGE = """

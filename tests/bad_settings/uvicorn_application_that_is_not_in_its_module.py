@@ -1,6 +1,6 @@
 from tests.settings import *
 
-PRODUCTION_PROCESSES = {"web": {"BACKEND": "uvicorn"}}
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "uvicorn", "ARGS": {"port": 0}}}
 ASGI_APPLICATION = "tests.settings.nothing"
 
 MESSAGE = """

@@ -13,8 +13,6 @@ import pytest
 from django_prodserver.test import Line, running
 from tests.functional.helpers import FOREVER, STUBBORN, Runs, code, gone
 
-pytestmark = pytest.mark.timeout(60)
-
 GREETS = code('print("at your service"); forever()')
 ONCE = code('print("done")', TYPE="oneshot")
 
@@ -222,7 +220,7 @@ def test_a_supervisor_that_was_killed_leaves_nobody(start: Runs) -> None:
         os.kill(site.pid, signal.SIGKILL)
 
         assert site.wait() == -signal.SIGKILL
-    _, alive = psutil.wait_procs(children, timeout=10)
+    _, alive = psutil.wait_procs(children, timeout=60)
     assert alive == []
 
 

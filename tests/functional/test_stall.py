@@ -10,11 +10,8 @@ from contextlib import suppress
 from signal import SIGHUP, SIGTERM, SIGUSR1
 
 import psutil
-import pytest
 
 from tests.functional.helpers import Reader, Run, Runs, code, without_access_to_all
-
-pytestmark = pytest.mark.timeout(60)
 
 # Writes until nobody takes any more, and tells that it has come to that.
 FLOOD = """
