@@ -340,7 +340,7 @@ def test_everything_is_printed_in_three_parts() -> None:
     assert settings == ("shop/settings.py", texts.settings_block(proposal) + "\n")
     assert dockerfile == ("Dockerfile", texts.dockerfile(SHOP, proposal) + "\n")
     assert procfile[0].startswith("Procfile")
-    assert procfile[1] == texts.procfile_text(SHOP, proposal)
+    assert procfile[1] == texts.procfile_text(proposal)
 
 
 def test_the_language_of_the_project_does_not_get_into_numbers() -> None:
@@ -444,7 +444,7 @@ def test_without_a_server_nothing_is_exposed() -> None:
 
 
 def test_honcho_reads_the_services_and_nothing_else_in_the_procfile() -> None:
-    text = texts.procfile_text(SHOP, proposed(SHOP))
+    text = texts.procfile_text(proposed(SHOP))
 
     assert dict(parse_procfile(text).processes) == {
         name: f"python manage.py prodserver {name}" for name in ("web", "worker", "beat")
@@ -453,10 +453,8 @@ def test_honcho_reads_the_services_and_nothing_else_in_the_procfile() -> None:
 
 
 def test_a_procfile_without_a_migration_or_a_service() -> None:
-    assert "release" not in texts.procfile_text(SHOP, proposed(SHOP, before=("collectstatic",)))
-    assert (
-        texts.procfile_text(EMPTY, propose(EMPTY, Answers())) == "# There is no service to run.\n"
-    )
+    assert "release" not in texts.procfile_text(proposed(SHOP, before=("collectstatic",)))
+    assert texts.procfile_text(propose(EMPTY, Answers())) == "# There is no service to run.\n"
 
 
 # ---- the questions ----

@@ -78,7 +78,7 @@ def look() -> Project:
         collects_static=bool(settings.STATIC_ROOT)
         and apps.is_installed("django.contrib.staticfiles"),
         builds=tuple(_builds()),
-        whitenoise=any("whitenoise" in str(name).lower() for name in settings.MIDDLEWARE),
+        whitenoise=_has_whitenoise(),
         uses_port=_uses_port(root),
         health=health,
         dependencies=dependencies,
@@ -304,6 +304,14 @@ def _files_of_sqlite(notes: list[str]) -> None:
         in_memory = name in ("", ":memory:") or "mode=memory" in name
         if entry.get("ENGINE", "").endswith("sqlite3") and not in_memory:
             notes.append(f"The database is the file {name}: in a container it needs a volume.")
+
+
+def _has_whitenoise() -> bool:
+    """As a middleware, or around the WSGI application."""
+    module = _there(application.wsgi).partition(":")[0]
+    return any("whitenoise" in str(name).lower() for name in settings.MIDDLEWARE) or bool(
+        module and re.search(r"^(from|import) whitenoise\b", _source(module), re.MULTILINE)
+    )
 
 
 def _builds() -> Iterator[tuple[str, ...]]:

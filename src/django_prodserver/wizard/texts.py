@@ -56,10 +56,11 @@ def dockerfile(project: Project, proposal: Proposal) -> str:
     )
 
 
-def procfile_text(project: Project, proposal: Proposal) -> str:
+def procfile_text(proposal: Proposal, folder: str = "") -> str:
+    """`folder` is that of manage.py, as seen from where the Procfile is to be."""
     # collectstatic is left out: what a release step writes is not kept.
-    oneshots, folder = proposal.oneshots, project.folder
-    release = procfile.line("release", "migrate", folder) if "migrate" in oneshots else ""
+    migrates = "migrate" in proposal.oneshots
+    release = procfile.line("release", "migrate", folder) if migrates else ""
     services = "\n".join(procfile.line(name, name, folder) for name in proposal.services)
     return _text("Procfile", services=services, release=release)
 
@@ -75,7 +76,7 @@ def whole(project: Project, proposal: Proposal) -> str:
         settings_file=_settings_file(project),
         settings=settings_block(proposal).rstrip(),
         dockerfile=dockerfile(project, proposal).rstrip(),
-        procfile=procfile_text(project, proposal).rstrip(),
+        procfile=procfile_text(proposal, project.folder).rstrip(),
         above=_above(project),
     )
 
