@@ -10,6 +10,7 @@ from math import inf
 from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, Signals
 from typing import Optional
 
+import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,8 @@ from django_prodserver.supervisor.values import replace as changed
 from .world import NOBODY, Behaviour, Child, Member, World
 
 # As many examples as there are may take their time on a busy machine.
+pytestmark = pytest.mark.timeout(1800)
+
 EXAMPLES = settings().max_examples
 STOP = {SIGTERM: 0, SIGQUIT: 0, SIGINT: 130}
 LAST_SIGNAL_AT = 80.0

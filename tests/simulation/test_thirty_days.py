@@ -8,6 +8,8 @@ from collections import Counter
 from signal import SIGTERM
 from typing import Optional, Union
 
+import pytest
+
 from django_prodserver.supervisor.events import Event, ExitStatus, Spawned, SpawnFailed
 from django_prodserver.supervisor.group import Group
 from django_prodserver.supervisor.pump import run
@@ -79,6 +81,7 @@ class ForgetfulWorld(World):
         return super().wait(timeout)
 
 
+@pytest.mark.timeout(600)
 def test_a_month_of_crashes_leaves_no_growth() -> None:
     world = ForgetfulWorld()
     world.supervisor = supervisor = Group([CRASHING.spec, STEADY.spec])
