@@ -39,6 +39,12 @@ def hold(request, name):
     return HttpResponse(f"{name} held")
 
 
+def answer(request, token):
+    from pooled.database import answer
+
+    return HttpResponse(answer(token))
+
+
 async def forever(request):
     os.write(1, b"forever\n")
     await asyncio.Event().wait()
@@ -52,4 +58,5 @@ urlpatterns = [
     path("argv", argv),
     path("hold/<name>", hold),
     path("forever", forever),
+    path("answer/<token>", answer),
 ]

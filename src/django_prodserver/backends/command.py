@@ -18,6 +18,7 @@ from django.core.management.base import BaseCommand
 from django_prodserver.settings.wording import did_you_mean
 
 from .base import BaseServerBackend, Problem
+from .hooks.connections import close_connections
 from .parsers import by_argparse
 
 # Exit statuses of a shell: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html
@@ -136,4 +137,11 @@ def parse_command(name: str, *args: str) -> Namespace:
 
 def run_command(command: BaseCommand, *args: str) -> None:
     """Run it as `manage.py` does, with its system checks; `args` begins with its name."""
+    handle = command.handle
+
+    def close_connections_and_handle(*args: Any, **options: Any) -> Any:
+        close_connections()  # Checks may have asked the database, and the command may fork.
+        return handle(*args, **options)
+
+    vars(command)["handle"] = close_connections_and_handle
     command.run_from_argv([sys.argv[0], *args])

@@ -8,8 +8,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Callable
 
-from django.db import connections
-
+from django_prodserver.backends.hooks.connections import close_connections
 from django_prodserver.posix.interpreter import own_command, restart_program
 from django_prodserver.posix.signals import die_as_others_do
 from django_prodserver.posix.titles import set_title
@@ -41,9 +40,10 @@ def run_alone(
     if process.variables_already_read(before):
         restart_program()
     backend = process.new_backend(instance if supervised else None)
-    connections.close_all()
+    arguments = backend.prep_server_args()
+    close_connections()  # It may fork workers.
     die_as_others_do()
-    backend.start_server(*backend.prep_server_args())
+    backend.start_server(*arguments)
 
 
 def command_alone(process: ResolvedProcess) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 
-from django.core.cache import close_caches
 from django.db import connections
 
 from django_prodserver.backends.application import describe
@@ -35,9 +34,3 @@ def preload(processes: Sequence[ResolvedProcess], modules: Sequence[str]) -> Non
             findings.append(Finding(place_of(process.name), message, id="E011"))
     if findings:
         raise ConfigurationError(findings)
-
-
-def close_connections() -> None:
-    """Close what the preload has connected: forked processes would share the connections."""
-    connections.close_all()
-    close_caches()

@@ -13,6 +13,7 @@ from typing import Callable
 
 import django
 
+from django_prodserver.backends.hooks.connections import close_connections
 from django_prodserver.logs.formats import Format, JsonFormat, RawFormat, TextFormat
 from django_prodserver.posix.log import DESCRIPTORS, STDERR, STDOUT
 from django_prodserver.posix.notify import watchdog_interval
@@ -32,7 +33,7 @@ from django_prodserver.supervisor.group import (
 from django_prodserver.supervisor.pump import run
 
 from .launch import Launches
-from .preload import close_connections, preload
+from .preload import preload
 from .process import ResolvedProcess
 from .resolve import resolve_to_start
 from .start_method import other_threads, said_of_start_methods, to_fork, to_spawn

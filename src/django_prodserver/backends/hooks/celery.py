@@ -18,6 +18,8 @@ from typing import Any
 
 from django_prodserver.posix import kernel, notify
 
+from .connections import close_connections
+
 # The module of each command first, then what that imports only when it runs.
 MODULES = {
     "worker": (
@@ -95,8 +97,10 @@ def parse_settings(app: Any, namespace: str, context: Any) -> None:
 
 
 def _announce_worker(supervised: bool) -> None:
-    from celery.signals import worker_process_init, worker_ready
+    from celery.signals import worker_before_create_process, worker_process_init, worker_ready
 
+    # Its own system checks may have asked the database by then.
+    worker_before_create_process.connect(_close_connections, weak=False)
     if supervised:
         # billiard asks the kernel for the same, but misses a worker that is dead by then.
         mortal = partial(_die_with, os.getpid())
@@ -119,6 +123,10 @@ def _announce_flower() -> None:
     from . import flower
 
     flower.announce()
+
+
+def _close_connections(**kwargs: Any) -> None:
+    close_connections()
 
 
 def _die_with(worker: int, **kwargs: Any) -> None:

@@ -15,6 +15,8 @@ from gunicorn.workers import SUPPORTED_WORKERS
 
 from django_prodserver.posix import kernel, notify
 
+from .connections import close_connections
+
 WORKER_CLASSES: Any = SUPPORTED_WORKERS  # Its stubs are those of the newest release.
 
 
@@ -82,10 +84,15 @@ class Application(WSGIApplication):
         self._add_hooks()
 
     def _add_hooks(self) -> None:
+        users_pre_fork = self.cfg.pre_fork
         users_post_fork = self.cfg.post_fork
         users_post_worker_init = self.cfg.post_worker_init
 
         # gunicorn checks how many parameters a hook has.
+        def pre_fork(arbiter: Any, worker: Any) -> None:
+            users_pre_fork(arbiter, worker)
+            close_connections()  # With `preload` the application is loaded here.
+
         def post_fork(arbiter: Any, worker: Any) -> None:
             if self._on_fork is not None:
                 self._on_fork()
@@ -96,6 +103,7 @@ class Application(WSGIApplication):
             if self._on_ready is not None:
                 self._on_ready()
 
+        self.cfg.set("pre_fork", pre_fork)
         self.cfg.set("post_fork", post_fork)
         self.cfg.set("post_worker_init", post_worker_init)
 

@@ -1,0 +1,119 @@
+"""What is closed before a fork, beside the databases of test_own_answers.py."""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+import django
+import pytest
+from django.core.cache import caches
+from django.db import connections
+from django.test import override_settings
+
+from django_prodserver.backends.hooks.connections import close_connections
+from tests import inside  # noqa: F401 - sets Django up
+from tests.services import database
+
+
+class PersistentClient:
+    """A client of memcached that stays connected, as pylibmc's does."""
+
+    def __init__(self, servers: object, **options: object) -> None:
+        self.sockets = list(socket.socketpair())
+
+    def set(self, *args: object) -> bool:
+        return True
+
+    def disconnect_all(self) -> None:
+        for one in self.sockets:
+            one.close()
+
+    @property
+    def connected(self) -> bool:
+        return any(one.fileno() >= 0 for one in self.sockets)
+
+
+def library() -> ModuleType:
+    module = ModuleType("pylibmc")
+    vars(module).update(Client=PersistentClient, NotFound=KeyError)
+    return module
+
+
+@pytest.fixture(name="pylibmc")
+def pylibmc_fixture(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(sys.modules, "pylibmc", library())
+    cache = {"BACKEND": "django.core.cache.backends.memcached.PyLibMCCache", "LOCATION": "x:1"}
+    with override_settings(CACHES={"default": cache}):
+        yield
+
+
+@pytest.mark.usefixtures("pylibmc")
+def test_a_cache_that_django_keeps_connected_is_closed() -> None:
+    caches["default"].set("a", 1)
+    client: Any = vars(caches["default"])["_cache"]
+    assert client.connected
+
+    close_connections()
+
+    assert not client.connected
+
+
+def test_a_cache_that_is_not_used_is_not_created() -> None:
+    with override_settings(CACHES={"default": {"BACKEND": "no.such.Cache"}}):
+        close_connections()
+
+
+def test_connections_of_celery_to_its_broker_are_closed_and_opened_again() -> None:
+    celery = pytest.importorskip("celery")
+    app = celery.Celery("tests", broker="memory://", set_as_current=False)
+    with app.producer_pool.acquire() as producer:
+        connection = producer.connection
+        producer.publish({}, routing_key="tests")
+    assert connection.connected
+
+    close_connections()
+
+    assert not connection.connected
+    with app.producer_pool.acquire() as producer:
+        producer.publish({}, routing_key="tests")
+        assert producer.connection.connected
+    close_connections()
+
+
+@pytest.mark.skipif(django.VERSION < (5, 1), reason="this Django has no pool yet")
+def test_a_pool_is_closed_with_its_threads_even_if_another_thread_opened_it(
+    postgresql: str,
+) -> None:
+    pytest.importorskip("psycopg_pool")
+    before = set(threading.enumerate())
+    given = {**database(postgresql), "OPTIONS": {"pool": True}}
+    connections.settings["pooled"] = connections.configure_settings(
+        {"default": {}, "pooled": given}
+    )["pooled"]
+    try:
+        opener = threading.Thread(target=_ask, args=["pooled"])
+        opener.start()
+        opener.join()
+        assert set(threading.enumerate()) > before
+
+        close_connections()
+
+        assert set(threading.enumerate()) == before
+        assert _ask("pooled") == 1
+    finally:
+        close_connections()
+        del connections["pooled"], connections.settings["pooled"]
+
+
+def _ask(alias: str) -> Any:
+    try:
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SELECT 1")
+            return cursor.fetchone()[0]
+    finally:
+        connections[alias].close()

@@ -1,0 +1,141 @@
+"""Each client gets its own answer, though the project has asked the database before the fork.
+
+A socket that two processes share gives each the other's answers. Django's pool keeps its sockets
+when a connection is closed.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from signal import SIGTERM
+from subprocess import STDOUT
+from typing import Any
+
+import django
+import pytest
+
+from tests.functional.helpers import Run
+from tests.inside import CELERY, free_port
+from tests.running import Site, wait_for_all
+from tests.services import database
+
+pytest.importorskip("psycopg_pool", reason="the Python package psycopg-pool is missing")
+pytestmark = [
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(django.VERSION < (5, 1), reason="this Django has no pool yet"),
+]
+
+CLIENTS = 8
+REQUESTS = 25
+TASKS = 40
+
+# Each has two processes that serve.
+SERVERS = {
+    "gunicorn": {"workers": 2, "threads": 4},
+    "granian-wsgi": {"workers": 2, "blocking-threads": 4},
+    "uvicorn": {"workers": 2},
+    "hypercorn": {"workers": 2},
+}
+# What each of the two says once it is there.
+SAYS = {
+    "gunicorn": "Booting worker",
+    "granian-wsgi": "Started worker",
+    "uvicorn": "Application startup complete",
+    "hypercorn": "Running on",
+}
+DONE = r"Task pooled\.tasks\.write_answer\S* (succeeded|raised)"
+WORKER = {"BACKEND": CELERY, "APP": "workers", "ARGS": {"concurrency": 2, "loglevel": "info"}}
+
+
+@pytest.fixture(name="settings")
+def settings_fixture(postgresql: str) -> dict[str, Any]:
+    default = {**database(postgresql), "OPTIONS": {"pool": {"min_size": 2, "max_size": 4}}}
+    return {"INSTALLED_APPS": ["pooled"], "DATABASES": {"default": default}}
+
+
+def server(backend: str) -> tuple[dict[str, Any], int]:
+    port = free_port()
+    where: dict[str, Any] = {"host": "127.0.0.1", "port": port}
+    if backend in ("gunicorn", "hypercorn"):
+        where = {"bind": f"127.0.0.1:{port}"}
+    return {"BACKEND": backend, "ARGS": {**where, **SERVERS[backend]}}, port
+
+
+def asking(when: str) -> dict[str, str]:
+    # uvicorn imports the application in its event loop.
+    return {"ASKS_THE_DATABASE": when, "DJANGO_ALLOW_ASYNC_UNSAFE": "1"}
+
+
+def wrong_answers(ports: Sequence[int]) -> list[tuple[str, str]]:
+    """What clients were told that was not for them; each asks every port in turn."""
+
+    def ask(client: int) -> list[tuple[str, str]]:
+        connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for port in ports]
+        wrong = []
+        for number in range(REQUESTS):
+            for connection in connections:
+                token = f"{client}-{number}"
+                try:
+                    connection.request("GET", f"/answer/{token}", headers={"Connection": "close"})
+                    said = connection.getresponse().read().decode()
+                except (OSError, http.client.HTTPException) as error:
+                    return [*wrong, (token, repr(error))]
+                finally:
+                    connection.close()
+                if said != token:
+                    wrong.append((token, said[:100]))
+        return wrong
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        return [answer for told in clients.map(ask, range(CLIENTS)) for answer in told]
+
+
+def wait_for_answers(site: Site, run: Run) -> list[list[str]]:
+    """What the tasks were told: each line is a token and the answer to it."""
+    while len([text for text in run.said("worker.1") if re.search(DONE, text)]) < TASKS:
+        assert run.read() is not None, run.raw
+    return [line.split() for line in (site.project / "answers").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("method", "asked"), [("auto", "ready"), ("spawn", "ready"), ("auto", "check")]
+)
+def test_everybody_gets_an_own_answer(
+    site: Site, settings: dict[str, Any], method: str, asked: str
+) -> None:
+    servers = {name: server(name) for name in SERVERS}
+    processes = {name: entry for name, (entry, _) in servers.items()}
+    tokens = [f"task-{number}" for number in range(TASKS)]
+    site.call("pooled.tasks.send", tokens, supervisor={"SETTINGS": settings})
+    run = site(
+        {**processes, "worker": WORKER},
+        supervisor={"START_METHOD": method, "SETTINGS": settings},
+        env=asking(asked),
+    )
+    run.wait_for("system", "all 5 ready")
+
+    wrong = wrong_answers([port for _, port in servers.values()])
+    answers = wait_for_answers(site, run)
+
+    assert run.end(SIGTERM) == 0
+    assert wrong == []
+    assert sorted(answers) == sorted([token, token] for token in tokens)
+    assert not [line for line in run.said("system") if "thread" in line]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"), [*((name, "ready") for name in SERVERS), ("gunicorn", "check")]
+)
+def test_everybody_gets_an_own_answer_of_a_server_alone(
+    site: Site, settings: dict[str, Any], name: str, asked: str
+) -> None:
+    entry, port = server(name)
+    supervisor, env = {"SETTINGS": settings}, asking(asked)
+    run = site({"web": entry}, "web", supervisor=supervisor, env=env, stderr=STDOUT)
+    wait_for_all(run, ("", SAYS[name]), ("", SAYS[name]))
+
+    assert wrong_answers([port]) == []
+    run.end(SIGTERM)

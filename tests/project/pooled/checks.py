@@ -1,0 +1,10 @@
+"""A system check that asks the database."""
+
+from __future__ import annotations
+
+from .database import answer
+
+
+def check_database(**kwargs):
+    answer("0")
+    return []
