@@ -18,6 +18,7 @@ ALLOWED_HOSTS = ["*"]
 # What a test adds for the software that it runs.
 _added = _production["supervisor"].pop("SETTINGS", {})
 INSTALLED_APPS = [
+    *_added.pop("FIRST_APPS", []),
     "django_prodserver",
     "jobs",
     *compat.TASKS_APPS,

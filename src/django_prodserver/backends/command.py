@@ -17,9 +17,10 @@ from django.core.management.base import BaseCommand
 
 from django_prodserver.settings.wording import did_you_mean
 
-from .base import BaseServerBackend, Problem
+from .application import describe
+from .base import BaseServerBackend, Problem, notify
 from .hooks.connections import close_connections
-from .parsers import by_argparse
+from .parsers import by_argparse, options_of
 
 # Exit statuses of a shell: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html
 NOT_FOUND = 127
@@ -49,24 +50,54 @@ class ManagementCommand(BaseServerBackend):
 
 
 class CommandBackend(BaseServerBackend):
-    """Software that is started by a management command of its own; ARGS are its options."""
+    """Software that is started by a management command of its own; ARGS are its options.
+
+    A project may have a command of that name itself, which inherits from the software's or not.
+    """
 
     command: ClassVar[str]
+    # The packages that bring the command.
+    packages: ClassVar[Sequence[str]]
     # A sentence that says how to install the command.
     comes_with: ClassVar[str]
-    # Options for every process. The last value of an option counts, so ARGS can override these.
-    defaults: ClassVar[Sequence[str]] = ()
+
+    def defaults(self) -> Sequence[str]:
+        """Options for every process. The last value of an option counts: ARGS override these.
+
+        An option that the project's own command does not have is left out.
+        """
+        return ()
 
     def prep_server_args(self) -> Sequence[str]:
-        return [self.command, *self.defaults, *self.skip_checks(), *self.args]
+        defaults = known_options(self.command, self.defaults())
+        return [self.command, *defaults, *self.skip_checks(), *self.args]
 
     def start_server(self, *args: str) -> None:
         command = load_command(args[0])
-        self.announce_ready(sys.modules[type(command).__module__])
+        problem = self._hook_into(command)
+        if problem:
+            hookless = f"prodserver: cannot tell when {self.command} is ready: {problem}"
+            sys.stderr.write(f"{hookless}; it counts as ready from now on\n")
+            notify()
         run_command(command, *args)
 
-    def announce_ready(self, module: ModuleType) -> None:
-        """Make the software send READY=1 when it is ready; `module` is that of the command."""
+    def _hook_into(self, command: BaseCommand) -> str:
+        """Hook into the software of a command; returns why that is not sure to work."""
+        modules = modules_of(command, self.packages)
+        own = type(command).__module__
+        try:
+            self.hook(*(modules or [sys.modules[own]]))
+        except Exception as error:
+            return describe(error)
+        return "" if modules else f"the command of {own} does not inherit from {self.packages[0]}'s"
+
+    def hook(self, *modules: ModuleType) -> None:
+        """Hook into the software: it sends READY=1 when it is ready, and its children die with it.
+
+        `modules` are those that the classes of the command come from, the package's own is the
+        last. Better hook into classes of the software: a project's command may bypass these. May
+        raise anything where the software is not as expected.
+        """
 
     def preload(self) -> None:
         load_command(self.command)
@@ -127,6 +158,30 @@ def load_command(name: str) -> BaseCommand:
     """The management command of that name. Raises KeyError for an unknown one."""
     app = get_commands()[name]
     return app if isinstance(app, BaseCommand) else load_command_class(app, name)
+
+
+def modules_of(command: BaseCommand, packages: Sequence[str]) -> list[ModuleType]:
+    """The modules of the command's classes, as far down as that of one of the packages.
+
+    None for a command that does not inherit from one of theirs.
+    """
+    found = []
+    for cls in type(command).__mro__:
+        found.append(sys.modules[cls.__module__])
+        if f"{cls.__module__}.".startswith(tuple(f"{package}." for package in packages)):
+            return found
+    return []
+
+
+def known_options(name: str, options: Sequence[str], *words: str) -> list[str]:
+    """Those of the options, as `--name` or `--name=value`, that the command has.
+
+    `words` may name a sub-command, which has options of its own.
+    """
+    if not options:
+        return []
+    known = set(options_of(load_command(name).create_parser("manage.py", name), words))
+    return [option for option in options if option.partition("=")[0] in known]
 
 
 def parse_command(name: str, *args: str) -> Namespace:

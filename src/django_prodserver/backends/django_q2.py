@@ -18,16 +18,17 @@ class DjangoQ2Worker(CommandBackend):
 
     requires: ClassVar[Mapping[str, str]] = {"django_q": "django-q2"}
     command = "qcluster"
+    packages = ("django_q",)
     comes_with = "Add 'django_q' to INSTALLED_APPS."
     notifies = True
     pings = False
     import_time_variables = frozenset({"Q_CLUSTER_NAME"})
     is_an_app = True
 
-    def announce_ready(self, module: ModuleType) -> None:
+    def hook(self, *modules: ModuleType) -> None:
         from .hooks import django_q2 as hooks
 
-        hooks.announce(module, supervised=self.instance is not None)
+        hooks.announce(supervised=self.instance is not None)
 
     def recycles_with(self, options: Any) -> bool:
-        return bool(options.run_once)
+        return bool(getattr(options, "run_once", False))

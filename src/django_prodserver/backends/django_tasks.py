@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -16,19 +17,23 @@ class DjangoTasksWorker(CommandBackend):
     """
 
     command = "db_worker"
+    packages = ("django_tasks_db", "django_tasks")
     comes_with = (
         "pip install django-tasks-db and add 'django_tasks_db' to INSTALLED_APPS (up to "
         "django-tasks 0.11: add 'django_tasks.backends.database')."
     )
-    # With DEBUG it would watch the code, and re-execute sys.argv on changes.
-    defaults = ("--no-reload",)
     notifies = True
     pings = False
 
-    def announce_ready(self, module: ModuleType) -> None:
+    def defaults(self) -> Sequence[str]:
+        # With DEBUG it would watch the code, and re-execute sys.argv on changes.
+        return ["--no-reload"]
+
+    def hook(self, *modules: ModuleType) -> None:
         from .hooks import django_tasks as hooks
 
-        hooks.announce(module)
+        hooks.announce(modules[-1])
 
     def recycles_with(self, options: Any) -> bool:
-        return options.batch or options.max_tasks is not None
+        batch, limit = getattr(options, "batch", False), getattr(options, "max_tasks", None)
+        return batch or limit is not None

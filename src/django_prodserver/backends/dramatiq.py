@@ -21,28 +21,29 @@ class DramatiqWorker(CommandBackend):
 
     requires: ClassVar[Mapping[str, str]] = {"django_dramatiq": "django-dramatiq"}
     command = "rundramatiq"
+    packages = ("django_dramatiq",)
     comes_with = "Add 'django_dramatiq' to INSTALLED_APPS."
     notifies = True
     pings = False
     import_time_variables = frozenset({"DRAMATIQ_NPROCS", "DRAMATIQ_NTHREADS"})
 
-    def prep_server_args(self) -> Sequence[str]:
-        command, *args = super().prep_server_args()
+    def defaults(self) -> Sequence[str]:
         if self.instance is None:
-            return [command, *args]
+            return ()
         # Its default is ten minutes. On top of the limit a stop takes it up to three seconds: it
         # polls once a second for the signal, for the end of its consumers and for that of its log.
         limit = self.graceful_limit(spare=4)
-        return [command, f"--worker-shutdown-timeout={limit * 1000}", *args]
+        return [f"--worker-shutdown-timeout={limit * 1000}"]
 
-    def announce_ready(self, module: ModuleType) -> None:
+    def hook(self, *modules: ModuleType) -> None:
         from .hooks import dramatiq as hooks
 
-        hooks.run_in_this_process(module)
+        hooks.run_in_this_process(*modules)
 
     def preload(self) -> None:
         from .hooks import dramatiq  # noqa: F401
 
         command: Any = load_command(self.command)
         command.stdout = OutputWrapper(io.StringIO())
-        command.discover_tasks_modules()
+        # The project may have a command of its own.
+        getattr(command, "discover_tasks_modules", list)()

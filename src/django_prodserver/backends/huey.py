@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import autodiscover_modules
 
-from .command import CommandBackend, parse_command
+from .command import CommandBackend, known_options, parse_command
 from .parsers import PrintsOnly
 
 
@@ -24,6 +24,7 @@ class HueyWorker(CommandBackend):
 
     requires: ClassVar[Mapping[str, str]] = {"huey": "huey"}
     command = "run_huey"
+    packages = ("huey",)
     comes_with = "Add 'huey.contrib.djhuey' to INSTALLED_APPS."
     # SIGTERM interrupts running tasks, unless `--graceful-signal` swaps the two.
     stop_signal = "SIGINT"
@@ -35,21 +36,24 @@ class HueyWorker(CommandBackend):
         if self._consumer().get("graceful_signal") == "TERM":
             self.stop_signal = "SIGTERM"
 
-    def prep_server_args(self) -> Sequence[str]:
+    def defaults(self) -> Sequence[str]:
         from .hooks import huey as hooks
 
-        command, *args = super().prep_server_args()
         if self.instance is None:
-            return [command, *args]
+            return ()
         # huey 3.4 has the option. Without a limit it waits forever for running tasks.
         known = hooks.consumer_options()
         if "shutdown_timeout" in known and "shutdown_timeout" not in self._consumer():
-            args.insert(0, f"--shutdown-timeout={self.graceful_limit()}")
-        if not self.instance.endswith(".1"):
-            args.append("--no-periodic")
-        return [command, *args]
+            return [f"--shutdown-timeout={self.graceful_limit()}"]
+        return ()
 
-    def announce_ready(self, module: ModuleType) -> None:
+    def prep_server_args(self) -> Sequence[str]:
+        args = super().prep_server_args()
+        if self.instance is None or self.instance.endswith(".1"):
+            return args
+        return [*args, *known_options(self.command, ["--no-periodic"])]
+
+    def hook(self, *modules: ModuleType) -> None:
         from .hooks import huey as hooks
 
         hooks.announce()

@@ -66,7 +66,7 @@ def by_argparse(parser: ArgumentParser, args: Sequence[str], program: str) -> Na
 
     Raises ValueError with the parser's message, and PrintsOnly for `--help` and the like.
     """
-    options = partial(_options_of, parser, args)
+    options = partial(options_of, parser, args)
     try:
         with quietly(program, options):
             return parser.parse_args(list(args))
@@ -74,13 +74,13 @@ def by_argparse(parser: ArgumentParser, args: Sequence[str], program: str) -> Na
         raise refusal(f"{program}: {str(error).replace('Error: ', '')}", options()) from None
 
 
-def _options_of(parser: ArgumentParser, args: Sequence[str]) -> Iterator[str]:
+def options_of(parser: ArgumentParser, args: Sequence[str]) -> Iterator[str]:
     """Its options, and those of the sub-commands among the arguments."""
     yield from parser._option_string_actions
     for action in parser._actions:
         if isinstance(action, _SubParsersAction):
             for name in set(args) & set(action.choices):
-                yield from _options_of(action.choices[name], args)
+                yield from options_of(action.choices[name], args)
 
 
 def _nothing(context: object) -> None: ...

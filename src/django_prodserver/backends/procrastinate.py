@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import connections
 
 from .base import Problem
-from .command import CommandBackend, load_command
+from .command import CommandBackend, known_options, load_command
 from .parsers import by_argparse, temporary_variables
 
 
@@ -20,13 +20,15 @@ class ProcrastinateWorker(CommandBackend):
 
     requires: ClassVar[Mapping[str, str]] = {"procrastinate": "procrastinate"}
     command = "procrastinate"
+    packages = ("procrastinate",)
     comes_with = "Add 'procrastinate.contrib.django' to INSTALLED_APPS."
     notifies = True
     pings = False
 
     def prep_server_args(self) -> Sequence[str]:
         # Options of Django come before the sub-command, those of the worker after it.
-        return [self.command, *self.skip_checks(), "worker", *self._defaults(), *self.args]
+        defaults = known_options(self.command, list(self._defaults()), "worker")
+        return [self.command, *self.skip_checks(), "worker", *defaults, *self.args]
 
     def _defaults(self) -> Iterator[str]:
         """Options that ARGS can override, unless the environment or a setting has a value."""
@@ -38,7 +40,7 @@ class ProcrastinateWorker(CommandBackend):
             if value and not environ.get(variable) and name not in _worker_defaults():
                 yield f"--{name.replace('_', '-')}={value}"
 
-    def announce_ready(self, module: ModuleType) -> None:
+    def hook(self, *modules: ModuleType) -> None:
         from .hooks import procrastinate as hooks
 
         hooks.announce()

@@ -18,6 +18,7 @@ from .command import CommandBackend
 class RQBackend(CommandBackend):
     """What both have in common."""
 
+    packages = ("django_rq",)
     comes_with = "Add 'django_rq' to INSTALLED_APPS."
     notifies = True
     pings = False
@@ -43,24 +44,22 @@ class RQWorker(RQBackend):
     requires: ClassVar[Mapping[str, str]] = {"django_rq": "django-rq"}
     command = "rqworker"
 
-    def prep_server_args(self) -> Sequence[str]:
-        args = super().prep_server_args()
+    def defaults(self) -> Sequence[str]:
         if self.instance is None:
-            return args
+            return ()
         # A new name each time: that of a killed worker stays taken for eight minutes.
-        name, *rest = args
-        return [name, f"--name={self.instance}.{uuid4().hex}", *rest]
+        return [f"--name={self.instance}.{uuid4().hex}"]
 
-    def announce_ready(self, module: ModuleType) -> None:
+    def hook(self, *modules: ModuleType) -> None:
         from .hooks import rq as hooks
 
-        hooks.announce_worker(module, supervised=self.instance is not None)
+        hooks.announce_worker(supervised=self.instance is not None)
 
     def parse(self) -> Namespace:
         options = super().parse()
-        self.check_queues(*(options.args or ["default"]))
+        self.check_queues(*(getattr(options, "args", None) or ["default"]))
         replicas = self.config["REPLICAS"]
-        if options.name is not None and self.instance is None and replicas > 1:
+        if getattr(options, "name", None) is not None and self.instance is None and replicas > 1:
             raise ValueError(
                 f"rqworker: --name {options.name} would be the name of {replicas} workers, and RQ "
                 "refuses the second. Leave it out: each has a name of its own."
@@ -68,8 +67,8 @@ class RQWorker(RQBackend):
         return options
 
     def recycles_with(self, options: Any) -> bool:
-        limits = (options.max_jobs, options.max_idle_time)
-        return options.burst or any(limit is not None for limit in limits)
+        limits = (getattr(options, name, None) for name in ("max_jobs", "max_idle_time"))
+        return getattr(options, "burst", False) or any(limit is not None for limit in limits)
 
 
 class RQScheduler(RQBackend):
@@ -81,12 +80,12 @@ class RQScheduler(RQBackend):
     }
     command = "rqscheduler"
 
-    def announce_ready(self, module: ModuleType) -> None:
+    def hook(self, *modules: ModuleType) -> None:
         from .hooks import rq as hooks
 
-        hooks.announce_scheduler(module)
+        hooks.announce_scheduler()
 
     def parse(self) -> Namespace:
         options = super().parse()
-        self.check_queues(options.queue)
+        self.check_queues(getattr(options, "queue", "default"))
         return options

@@ -10,12 +10,12 @@ from django_prodserver.posix import notify
 def announce(command: Any) -> None:
     """Send READY=1 when the worker begins to look for tasks: it has no hook for that.
 
-    `command` is the module of the command `db_worker`.
+    `command` is the module of the command `db_worker`, which has the class of the worker.
     """
+    run = command.Worker.run
 
-    class Worker(command.Worker):  # type: ignore[misc]
-        def run(self) -> None:
-            notify.notify()
-            super().run()
+    def notify_and_run(self: Any) -> None:
+        notify.notify()
+        run(self)
 
-    command.Worker = Worker
+    command.Worker.run = notify_and_run

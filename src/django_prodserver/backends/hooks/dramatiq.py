@@ -22,9 +22,13 @@ worker_process = cli.worker_process
 fork_process = cli.fork_process
 
 
-def run_in_this_process(command: Any) -> None:
-    """Let `rundramatiq` run `dramatiq` here; `command` is the module of that command."""
-    command.os = _OperatingSystem()
+def run_in_this_process(*modules: Any) -> None:
+    """Let `rundramatiq` run `dramatiq` here; `modules` are those of the command's classes."""
+    executing = [module for module in modules if getattr(module, "os", None) is os]
+    for module in executing:
+        module.os = _OperatingSystem()
+    if not executing:
+        raise LookupError("it does not execute dramatiq by os.execvp")
 
 
 class _OperatingSystem:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import Any
+from typing import Any, Callable
 
 from django_prodserver.posix import kernel, notify
 
@@ -16,33 +16,36 @@ def create_queues(*names: str) -> None:
     import_module("django_rq.queues").get_queues(*names)
 
 
-def announce_worker(command: Any, supervised: bool) -> None:
-    """Hook into the workers that the module of the command `rqworker` creates."""
-    get_worker = command.get_worker
+def announce_worker(supervised: bool) -> None:
+    """Hook into workers when they begin to work, whatever their class is."""
     leader = os.getpid()
 
-    def get_hooked_worker(*queues: str, **options: Any) -> Any:
-        worker = get_worker(*queues, **options)
+    def hook(worker: Any) -> None:
         _remember_to_stop(worker)
         _notify_after_signal_handlers(worker)
         if supervised:
             _let_horses_die_with(leader, worker)
             multiprocessing.die_with(leader)  # The scheduler of --with-scheduler.
-        return worker
 
-    command.get_worker = get_hooked_worker
+    _call_before(import_module("rq").Worker, "work", hook)
 
 
-def announce_scheduler(command: Any) -> None:
-    """Hook into the scheduler that the module of the command `rqscheduler` creates."""
-    get_scheduler = command.get_scheduler
+def announce_scheduler() -> None:
+    """Hook into the scheduler when it begins to run."""
+    scheduler = import_module("rq_scheduler.scheduler").Scheduler
+    _call_before(scheduler, "run", _notify_after_signal_handlers)
 
-    def get_hooked_scheduler(**options: Any) -> Any:
-        scheduler = get_scheduler(**options)
-        _notify_after_signal_handlers(scheduler)
-        return scheduler
 
-    command.get_scheduler = get_hooked_scheduler
+def _call_before(cls: Any, name: str, hook: Callable[[Any], None]) -> None:
+    """Let a method call the hook first, in all classes that inherit it from where this one does."""
+    owner = next(base for base in cls.__mro__ if name in vars(base))
+    method = vars(owner)[name]
+
+    def call_hook_first(self: Any, *args: Any, **options: Any) -> Any:
+        hook(self)
+        return method(self, *args, **options)
+
+    setattr(owner, name, call_hook_first)
 
 
 def _notify_after_signal_handlers(runner: Any) -> None:

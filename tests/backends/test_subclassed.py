@@ -1,0 +1,71 @@
+"""A project has a command of its own where a backend starts that of the software."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+from django.utils.module_loading import import_string
+
+from django_prodserver.backends import BUILT_IN
+from django_prodserver.backends.command import CommandBackend
+from tests.backends.test_everything import ENTRIES, SETTINGS, filled, missing
+from tests.running import Site, wait_for_each_of
+from tests.services import database
+
+pytestmark = pytest.mark.timeout(60)
+
+NAMES = [
+    name
+    for name, path in BUILT_IN.items()
+    if issubclass(import_string(path), CommandBackend) and not missing(name)
+]
+
+
+def processes(**entry: Any) -> dict[str, Any]:
+    migrate = {"BACKEND": "command", "ARGS": ["migrate", "--noinput"], "TYPE": "oneshot"}
+    each = {name: {**ENTRIES[name], **entry, "BACKEND": name, "AFTER": ["m"]} for name in NAMES}
+    return {"m": migrate, **each}
+
+
+def project(app: str, redis: str, postgresql: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "FIRST_APPS": [app],
+        "INSTALLED_APPS": [],
+        "DATABASES": {"default": database(postgresql)},
+    }
+    for name in NAMES:
+        for key, value in filled(SETTINGS.get(name, {}), {"REDIS": redis}).items():
+            settings[key] = settings[key] + value if key == "INSTALLED_APPS" else value
+    return settings
+
+
+def test_commands_that_inherit_run_as_the_originals_do(
+    site: Site, redis: str, postgresql: str
+) -> None:
+    run = site(processes(), supervisor={"SETTINGS": project("subclassed", redis, postgresql)})
+
+    wait_for_each_of(run, rf"^all {len(NAMES) + 1} ready")
+
+    assert run.end(signal.SIGTERM) == 0
+    assert not [line for line in run.lines if "cannot tell when" in line.text]
+    assert "mine" in run.said("rq.1")
+
+
+def test_commands_that_do_all_by_themselves_are_started_and_the_log_says_it(
+    site: Site, redis: str, postgresql: str
+) -> None:
+    run = site(processes(ARGS=[]), supervisor={"SETTINGS": project("replaced", redis, postgresql)})
+
+    wait_for_each_of(run, rf"^all {len(NAMES) + 1} ready")
+
+    run.end(signal.SIGTERM)
+    assert {line.name for line in run.lines if "cannot tell when" in line.text} == {
+        f"{name}.1" for name in NAMES
+    }
+    (said,) = [line for line in run.said("rq.1") if line.startswith("prodserver:")]
+    assert said == (
+        "prodserver: cannot tell when rqworker is ready: the command of replaced.own does not "
+        "inherit from django_rq's; it counts as ready from now on"
+    )

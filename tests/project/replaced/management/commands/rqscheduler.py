@@ -1,0 +1,5 @@
+from __future__ import annotations
+
+from replaced.own import OwnCommand as Command
+
+__all__ = ["Command"]

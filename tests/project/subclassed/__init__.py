@@ -1,0 +1,1 @@
+"""Commands that inherit from those of the software, as Django suggests."""
