@@ -263,7 +263,7 @@ def test_E011_a_preload_that_fails_is_a_matter_of_the_moment_of_the_start() -> N
         Finding(
             "PRODUCTION_SUPERVISOR['PRELOAD']",
             "names 'tests.backends.odd.broken', which cannot be imported: ZeroDivisionError: "
-            "division by zero.",
+            "division by zero (tests/backends/odd/broken.py, line 5).",
             id="E011",
         )
     ]

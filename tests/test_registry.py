@@ -102,7 +102,10 @@ def test_a_backend_that_cannot_be_imported_is_named_with_its_error(install: Inst
     install("acme-server", acme="tests.backends.odd.broken:Server")
 
     assert refused({"web": {"BACKEND": "acme"}}) == [
-        f"{WEB} is 'acme', which cannot be imported: ZeroDivisionError: division by zero."
+        (
+            f"{WEB} is 'acme', which cannot be imported: ZeroDivisionError: division by zero "
+            "(tests/backends/odd/broken.py, line 5)."
+        )
     ]
 
 
@@ -134,9 +137,8 @@ def test_to_know_the_backends_imports_none_of_them() -> None:
     """What comes with every one: the base class, and what it needs."""
     shared = loaded_by("backends.base")
 
-    assert loaded_by("settings.load", "checks", "launch.supervise") == sorted(
-        {*shared, "application", "parsers", "registry"}
-    )
+    loaded = set(loaded_by("settings.load", "checks", "launch.supervise"))
+    assert loaded == {*shared, "hooks", "connections", "registry"}
     assert len(BUILT_IN) > 2 * len(shared)
 
 
@@ -162,4 +164,4 @@ def test_a_running_supervisor_has_imported_the_backends_that_are_configured_and_
     assert run.end() == 0
     (said,) = run.said("spy.1")
     names = {name.rpartition(".")[2] for name in said.strip("[]").replace("'", "").split(", ")}
-    assert names == {"base", "application", "parsers", "registry", "command"}
+    assert names == {"base", "parsers", "registry", "command", "hooks", "connections"}

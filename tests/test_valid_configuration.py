@@ -82,7 +82,10 @@ def test_mistakes_of_the_project_itself_are_found_too(
     urls = broken_urls(tmp_path, monkeypatch)
 
     assert wrong({"web": sleeper(RESTRAT="never")}, ROOT_URLCONF=urls)[1:] == [
-        "The system checks cannot run: ModuleNotFoundError: No module named 'no_such_module'."
+        (
+            "The system checks cannot run: ModuleNotFoundError: No module named 'no_such_module' "
+            f"({tmp_path / 'broken_urls.py'}, line 1)."
+        )
     ]
 
 

@@ -20,9 +20,9 @@ import psutil
 from django.conf import settings as project
 from django.core import checks
 
-from django_prodserver.backends.application import describe
 from django_prodserver.launch.preload import preload as import_what_is_shared
 from django_prodserver.launch.resolve import resolve
+from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.load import load
 from django_prodserver.settings.wording import no_such_process
@@ -68,7 +68,7 @@ def _system_checks() -> list[str]:
     try:
         messages = checks.run_checks()
     except Exception as error:  # A URLconf that cannot be imported, and the like.
-        return [f"The system checks cannot run: {describe(error)}."]
+        return [f"The system checks cannot run: {describe(error, anywhere=True)}."]
     return [
         " ".join(str(message).split()).removeprefix("?: ")
         for message in messages

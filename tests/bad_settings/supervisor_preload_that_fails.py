@@ -5,5 +5,6 @@ PRODUCTION_SUPERVISOR = {"PRELOAD": ["tests.backends.odd.broken"]}
 
 MESSAGE = """
 PRODUCTION_SUPERVISOR['PRELOAD'] names 'tests.backends.odd.broken', which cannot be imported:
-    ZeroDivisionError: division by zero.
+    ZeroDivisionError: division by zero
+    (tests/backends/odd/broken.py, line 5).
 """

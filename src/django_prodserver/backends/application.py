@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import ClassVar
+from typing import ClassVar, Optional
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from django_prodserver.settings.errors import describe
 from django_prodserver.settings.wording import with_article
 
 from .base import BaseServerBackend, Problem
@@ -61,25 +62,16 @@ def problems(application: str) -> Iterator[Problem]:
     In many projects an import starts monitoring agents, and it would keep gunicorn from loading
     new code at a reload. Where processes are forked, the preload imports it.
     """
+    cause: Optional[Exception] = None
     try:
         module = application.partition(":")[0]
         found, reason = find_spec(module) is not None, f"No module named {module!r}"
     except Exception as error:
-        found, reason = False, describe(error)
+        found, reason, cause = False, describe(error), error
     if not found:
         message = f"cannot import its application {application!r}: {reason}."
-        yield Problem("", message, "Set WSGI_APPLICATION or ASGI_APPLICATION to the right one.")
-
-
-def describe(error: BaseException) -> str:
-    """The error in one line, without a full stop.
-
-    gunicorn puts whole tracebacks into its messages; only their last line is kept.
-    """
-    before, trace, after = str(error).partition("Traceback (most recent call last):")
-    lines = [line for line in after.splitlines() if line.strip(" ]")]
-    text = f"{before.rstrip('[ ')}{lines[-1]}" if trace and lines else str(error)
-    return f"{type(error).__name__}: {' '.join(text.split())}".rstrip(": .")
+        hint = "Set WSGI_APPLICATION or ASGI_APPLICATION to the right one."
+        yield Problem("", message, hint, cause=cause)
 
 
 def _named(setting: str) -> str:

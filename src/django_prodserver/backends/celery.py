@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 from django.utils.module_loading import autodiscover_modules
 
-from .application import describe
+from django_prodserver.settings.errors import describe
+
 from .base import Address, BaseServerBackend, Problem
 from .parsers import by_click, refusal
 
@@ -52,7 +53,7 @@ class CeleryBackend(BaseServerBackend):
             found = hooks.find_app(app)
         except Exception as error:
             message = f"is {app!r}, which cannot be imported: {describe(error)}."
-            yield Problem("APP", message, hint, id="E008")
+            yield Problem("APP", message, hint, id="E008", cause=error)
         else:
             if not hooks.is_app(found):
                 yield Problem("APP", f"is {app!r}, which is not a Celery app.", hint, id="E008")

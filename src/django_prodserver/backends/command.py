@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
+from django_prodserver.settings.errors import describe
 from django_prodserver.settings.wording import did_you_mean
 
-from .application import describe
 from .base import BaseServerBackend, Problem, notify
 from .hooks.connections import close_connections
 from .parsers import by_argparse, options_of

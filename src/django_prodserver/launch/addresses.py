@@ -7,9 +7,9 @@ from contextlib import suppress
 from itertools import combinations
 from typing import Optional
 
-from django_prodserver.backends.application import describe
 from django_prodserver.backends.base import Address, PrintsOnly
 from django_prodserver.posix.address import SocketAddress, socket_addresses, why_not_free
+from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import Finding
 from django_prodserver.settings.names import place_of
 from django_prodserver.settings.texts import path_or_url
@@ -41,7 +41,7 @@ def listeners(processes: Iterable[ResolvedProcess], findings: list[Finding]) -> 
             findings.append(Finding(place_of(process.name, "ARGS"), f": {error}"))
         except Exception as error:
             message = f"cannot be used: {describe(error)}."
-            findings.append(Finding(place_of(process.name), message))
+            findings.append(Finding(place_of(process.name), message, cause=error))
     return found
 
 

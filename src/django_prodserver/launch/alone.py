@@ -15,6 +15,7 @@ from django_prodserver.posix.titles import set_title
 from django_prodserver.settings.configuration import Configuration
 
 from .process import ResolvedProcess
+from .project import Say
 from .resolve import resolve_to_start
 
 
@@ -22,7 +23,8 @@ def run_alone(
     configuration: Configuration,
     name: str,
     extra: Sequence[str],
-    check_project: Callable[[], None],
+    check_project: Callable[[], object],
+    warn: Say,
 ) -> None:
     """Run a process until it exits. Raises ConfigurationError if it cannot be started."""
     before = dict(os.environ)
@@ -36,7 +38,7 @@ def run_alone(
         configuration = configuration.overridden({name: 1})
         # Alone it keeps the title that the user gave it: the command line.
         set_title(instance)
-    (process,) = resolve_to_start(configuration, [name], extra, check_project)
+    (process,) = resolve_to_start(configuration, [name], extra, check_project, warn)
     if process.variables_already_read(before):
         restart_program()
     backend = process.new_backend(instance if supervised else None)
@@ -48,10 +50,13 @@ def run_alone(
 
 def command_alone(process: ResolvedProcess) -> list[str]:
     """The command that runs a process alone, in a fresh interpreter like this one."""
-    # Django puts --settings into the environment, but not --pythonpath.
+    # Django puts --settings into the environment, but not these.
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--pythonpath")
-    given = parser.parse_known_args(sys.argv[2:])[0].pythonpath
+    for option in ("--skip-checks", "--traceback"):
+        parser.add_argument(option, action="append_const", const=option, dest="flags", default=[])
+    given = parser.parse_known_args(sys.argv[2:])[0]
     arguments = ["prodserver", process.name, f"--stop-timeout={process.settings.stop_timeout}"]
-    arguments += [f"--pythonpath={given}"] if given else []
+    arguments += [f"--pythonpath={given.pythonpath}"] if given.pythonpath else []
+    arguments += given.flags
     return own_command(arguments + (["--", *process.extra] if process.extra else []))

@@ -42,7 +42,10 @@ class ResolvedProcess:
     @cached_property
     def recycles(self) -> bool:
         """Whether its own options make it exit with 0 after some work, to be restarted."""
-        return self.backend.recycles()
+        try:
+            return self.backend.recycles()
+        except Exception:  # Its arguments are wrong, or a database does not answer: it was told.
+            return False
 
     def new_backend(self, instance: Optional[str] = None) -> BaseServerBackend:
         """Create a backend to start an instance, or the process alone where `instance` is None."""

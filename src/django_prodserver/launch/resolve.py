@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
-from typing import Callable
+from typing import Callable, Optional
 
 from django.utils.module_loading import import_string
 
 from django_prodserver.backends import BUILT_IN
-from django_prodserver.backends.application import describe
 from django_prodserver.backends.base import BaseServerBackend
 from django_prodserver.backends.registry import registered
 from django_prodserver.settings.configuration import Configuration
+from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import ConfigurationError, Finding
 from django_prodserver.settings.names import place_of
 from django_prodserver.settings.variables import Variable
@@ -21,6 +21,7 @@ from django_prodserver.settings.wording import did_you_mean
 
 from .addresses import address_problems, addresses_in_use
 from .process import ResolvedProcess
+from .project import Say, failure_of, nobody_hears, refuse
 
 BASE = f"{BaseServerBackend.__module__}.{BaseServerBackend.__name__}"
 
@@ -31,6 +32,7 @@ def resolve(
     extra: Sequence[str] = (),
     *,
     starting: bool = True,
+    warn: Say = nobody_hears,
 ) -> list[ResolvedProcess]:
     """Import the backends of the named processes; `extra` are more arguments for their software.
 
@@ -49,10 +51,9 @@ def resolve(
             processes.append(ResolvedProcess(name, settings, backend_class, extra))
     for process in processes:
         findings += _backend_problems(process)
-    if starting and not findings:
-        findings = address_problems(processes)
-    if findings:
-        raise ConfigurationError(findings)
+    refuse(findings, warn)
+    if starting:
+        refuse(address_problems(processes), warn)
     return processes
 
 
@@ -60,11 +61,12 @@ def resolve_to_start(
     configuration: Configuration,
     names: Iterable[str],
     extra: Sequence[str],
-    check_project: Callable[[], None],
+    check_project: Callable[[], object],
+    warn: Say,
 ) -> list[ResolvedProcess]:
     """As `resolve`; then check the project, and that the addresses are free at this moment."""
-    processes = resolve(configuration, names, extra)
-    check_project()
+    processes = resolve(configuration, names, extra, warn=warn)
+    refuse(failure_of(check_project, "The system checks", "cannot run", anywhere=True), warn)
     in_use = addresses_in_use(processes)
     if in_use:
         raise ConfigurationError(in_use)
@@ -81,7 +83,8 @@ def _import_backend(backend: str) -> type[BaseServerBackend]:
         found = import_string(dotted)
     except Exception as error:
         hint = did_you_mean(dotted, BUILT_IN.values()).strip()
-        raise _wrong(f"{given} cannot be imported: {describe(error)}.", hint, "E006") from None
+        message = f"{given} cannot be imported: {describe(error)}."
+        raise _wrong(message, hint, "E006", cause=error) from None
     if not (isinstance(found, type) and issubclass(found, BaseServerBackend)):
         hint = did_you_mean(dotted, BUILT_IN.values()) or f"Let it inherit from {BASE}."
         raise _wrong(f"{given} is not a backend.", hint.strip(), "E007")
@@ -111,8 +114,14 @@ def _dotted_path(backend: str) -> str:
     return first.path
 
 
-def _wrong(message: str, hint: str, id: str, warning: bool = False) -> ConfigurationError:
-    return ConfigurationError([Finding("BACKEND", message, hint, id, warning)])
+def _wrong(
+    message: str,
+    hint: str,
+    id: str,
+    warning: bool = False,
+    cause: Optional[BaseException] = None,
+) -> ConfigurationError:
+    return ConfigurationError([Finding("BACKEND", message, hint, id, warning, cause)])
 
 
 def _is_there(module: str) -> bool:
@@ -131,7 +140,7 @@ def _backend_problems(process: ResolvedProcess) -> Iterator[Finding]:
         backend = process.backend
         found = list(backend.problems())
     except Exception as error:
-        yield Finding(place, f"cannot be used: {describe(error)}.")
+        yield Finding(place, f"cannot be used: {describe(error)}.", cause=error)
         return
     replicas = process.settings.replicas
     if backend.singleton and replicas > 1:

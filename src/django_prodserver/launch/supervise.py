@@ -43,7 +43,7 @@ def supervise(
     configuration: Configuration,
     names: Sequence[str],
     extra: Sequence[str],
-    check_project: Callable[[], None],
+    check_project: Callable[[], object],
 ) -> int:
     """Run every instance of these processes until all have ended; returns the exit status.
 
@@ -56,21 +56,24 @@ def supervise(
         # A collection would take time now. Later it would cost memory: it leaves holes between the
         # objects that forked processes share, and what is allocated there copies the page.
         gc.disable()
+        warned: list[str] = []
         try:
-            processes = resolve_to_start(configuration, names, extra, check_project)
+            warn = warned.append
+            processes = resolve_to_start(configuration, names, extra, check_project, warn)
             forked = to_fork(processes)
-            preload(forked, configuration.supervisor.preload if forked else [])
+            preload(forked, configuration.supervisor.preload if forked else [], warn)
             close_connections()
             gc.freeze()
         finally:
             gc.enable()
-        return _run(processes, configuration.supervisor, stop_signals)
+        return _run(processes, configuration.supervisor, stop_signals, warned)
 
 
 def _run(
     processes: Sequence[ResolvedProcess],
     settings: SupervisorSettings,
     stop_signals: Mapping[Signals, int],
+    warned: Sequence[str],
 ) -> int:
     threads = other_threads()
     launches = Launches(processes, to_spawn(processes, threads))
@@ -82,7 +85,7 @@ def _run(
         group = Group(specs, system.now() - age, watchdog_interval(), stop_signals)
         python, framework = platform.python_version(), django.get_version()
         system.say(report.supervising(names, python, framework, age))
-        for line in said_of_start_methods(processes, threads):
+        for line in [*warned, *said_of_start_methods(processes, threads)]:
             system.say(line)
         to_log = report.to_log(system.say, system)
         to_service_manager = report.to_service_manager(system.tell, system)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Optional
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Finding:
     hint: str = ""
     id: str = "E009"
     warning: bool = False
+    # The error of the project's code that shows it, for `--traceback`.
+    cause: Optional[BaseException] = field(default=None, compare=False, repr=False)
 
     @property
     def text(self) -> str:
@@ -43,3 +46,9 @@ class ConfigurationError(Exception):
     def __init__(self, findings: Iterable[Finding]) -> None:
         self.findings = list(findings)
         super().__init__("\n".join(map(str, self.findings)))
+
+    @property
+    def causes(self) -> list[BaseException]:
+        """The errors that show it, each once."""
+        found = {id(one.cause): one.cause for one in self.findings if one.cause is not None}
+        return list(found.values())

@@ -18,7 +18,7 @@ from django.core.management import get_commands
 from django.urls import Resolver404, resolve
 
 from django_prodserver.backends import application
-from django_prodserver.backends.application import describe
+from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.load import load
 from django_prodserver.settings.names import PROCESSES

@@ -6,16 +6,16 @@ import os
 import sys
 from argparse import ArgumentTypeError, BooleanOptionalAction, Namespace
 from collections.abc import Iterable, Sequence
-from typing import Any, Optional, get_args
+from typing import Any, Callable, Optional, get_args
 
 import django
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from django_prodserver import __version__, completion
-from django_prodserver.backends.application import describe
 from django_prodserver.launch.resolve import resolve, resolve_to_start
 from django_prodserver.launch.selection import Selection, select
 from django_prodserver.settings.configuration import Configuration
+from django_prodserver.settings.errors import trace
 from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.load import load
 from django_prodserver.settings.schema import WEEK, LogFormat, StartMethod
@@ -25,7 +25,7 @@ from django_prodserver.settings.schema import WEEK, LogFormat, StartMethod
 
 class Command(BaseCommand):
     help = "Run the processes of PRODUCTION_PROCESSES: one of them here, or several supervised."
-    # They run in `_check_project`, once our own settings are known to be right.
+    # They run in `resolve_to_start`, once our own settings are known to be right.
     requires_system_checks = ()
 
     def get_version(self) -> str:
@@ -80,6 +80,10 @@ class Command(BaseCommand):
         instead.add_argument(
             "--completion", choices=completion.SHELLS, help="print what this shell has to source"
         )
+        # Django has this option for commands that let it run the checks, and so has this one.
+        parser.add_argument(
+            "--skip-checks", action="store_true", dest="without_checks", help="skip system checks"
+        )
         override = parser.add_argument_group("overriding PRODUCTION_SUPERVISOR")
         override.add_argument("--stop-timeout", type=_seconds, metavar="SECONDS")
         override.add_argument("--start-method", choices=get_args(StartMethod))
@@ -95,7 +99,11 @@ class Command(BaseCommand):
             else:
                 self._with_processes(given)
         except ConfigurationError as error:
-            raise CommandError(str(error)) from None
+            causes = error.causes
+            if given.traceback:
+                # Python itself shows that of the first one.
+                self.stderr.write("".join(map(trace, causes[1:])), ending="")
+            raise CommandError(str(error)) from (causes[0] if causes else None)
 
     def _without_processes(self, options: Namespace) -> str:
         """What can be printed however wrong the settings are."""
@@ -142,7 +150,8 @@ class Command(BaseCommand):
             from django_prodserver.launch.alone import run_alone
 
             (name,) = selection.names
-            run_alone(configuration, name, options.extra, self._check_project)
+            check = self._check_of_project(options)
+            run_alone(configuration, name, options.extra, check, self._warn)
 
     def _print_settings(
         self, configuration: Configuration, selection: Selection, options: Namespace
@@ -163,8 +172,9 @@ class Command(BaseCommand):
         from django_prodserver.launch.preload import preload
 
         names = selection.names
-        processes = resolve_to_start(configuration, names, options.extra, self._check_project)
-        preload(processes, configuration.supervisor.preload)
+        check, warn = self._check_of_project(options), self._warn
+        processes = resolve_to_start(configuration, names, options.extra, check, warn)
+        preload(processes, configuration.supervisor.preload, warn)
         self.stdout.write(f"Nothing wrong with {', '.join(names)}.")
         if options.verbosity > 1:
             from django_prodserver.exports import tables
@@ -183,17 +193,17 @@ class Command(BaseCommand):
             )
         from django_prodserver.launch.supervise import supervise
 
-        status = supervise(configuration, names, options.extra, self._check_project)
+        check = self._check_of_project(options)
+        status = supervise(configuration, names, options.extra, check)
         if status:
             sys.exit(status)
 
-    def _check_project(self) -> None:
-        try:
-            self.check()
-        except CommandError:
-            raise
-        except Exception as error:  # A URLconf that cannot be imported, and the like.
-            raise CommandError(f"The system checks cannot run: {describe(error)}.") from error
+    def _check_of_project(self, options: Namespace) -> Callable[[], object]:
+        """Django's system checks, or nothing with `--skip-checks`."""
+        return (lambda: None) if options.without_checks else self.check
+
+    def _warn(self, warning: str) -> None:
+        self.stderr.write(f"prodserver: {warning}", self.style.WARNING)
 
     def _print(self, lines: Iterable[str]) -> None:
         for line in lines:

@@ -1,0 +1,126 @@
+"""Errors of the project's code: in one line, with the place where they were raised."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Iterator
+from typing import Optional
+
+from django.conf import settings
+
+import django_prodserver
+
+OURS = os.path.dirname(os.path.abspath(django_prodserver.__file__))
+STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__))
+INSTALLED = {"site-packages", "dist-packages"}
+
+# Names of errors, and of classes that they inherit from, where something elsewhere does not answer.
+UNREACHABLE = {
+    *("OperationalError", "InterfaceError"),  # Of databases (PEP 249); Django and kombu, too.
+    *("ConnectionError", "TimeoutError"),  # Python's own; those of Redis and of requests.
+    *("ConnectionFailure", "gaierror", "timeout"),  # MongoDB; sockets, of Python 3.9 too.
+}
+
+# File and line.
+Place = tuple[str, int]
+
+
+def describe(error: BaseException, anywhere: bool = False) -> str:
+    """The error in one line, without a full stop: `KeyError: 'customer' (shop/prices.py, line 12)`.
+
+    The place is the innermost of the project's own code, which may be that of a cause. Without one
+    it is where another package failed while it was imported or, with `anywhere`, ran. What only
+    the software says of a setting has no place.
+    """
+    said = _text(error)
+    for one in _chain(error):
+        place = _own_place(one)
+        if place is not None:
+            via = "" if one is error else f", caused by {_text(one)}"
+            return f"{said}{via} {_written(place)}"
+    place = _foreign_place(error, anywhere)
+    return said if place is None else f"{said} {_written(place)}"
+
+
+def unreachable(error: Optional[BaseException]) -> bool:
+    """Whether it comes from a database, a broker or the like that does not answer.
+
+    That says nothing about the project: it may answer once the processes are started.
+    """
+    chain = [] if error is None else _chain(error)
+    return any(UNREACHABLE & {cls.__name__ for cls in type(one).__mro__} for one in chain)
+
+
+def asks_to_stop(error: BaseException) -> bool:
+    """Whether it is the end that a signal asks for, and not one of the project's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return isinstance(error, SystemExit) and bool(frames) and _is_in(frames[-1].filename, OURS)
+
+
+def trace(error: BaseException) -> str:
+    """The whole traceback with its causes."""
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+
+def _text(error: BaseException) -> str:
+    """gunicorn puts whole tracebacks into its messages; only their last line is kept."""
+    try:
+        said = str(error.msg if isinstance(error, SyntaxError) else error)
+    except Exception as failure:
+        said = f"its text cannot be had: {type(failure).__name__}"
+    before, trace, after = said.partition("Traceback (most recent call last):")
+    lines = [line for line in after.splitlines() if line.strip(" ]")]
+    text = f"{before.rstrip('[ ')}{lines[-1]}" if trace and lines else said
+    return f"{type(error).__name__}: {' '.join(text.split())}".rstrip(": .")
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, its cause, the cause of that: as a traceback has them, from its end."""
+    seen: set[int] = set()
+    one: Optional[BaseException] = error
+    while one is not None and id(one) not in seen:
+        seen.add(id(one))
+        yield one
+        one = one.__cause__ or (None if one.__suppress_context__ else one.__context__)
+
+
+def _own_place(error: BaseException) -> Optional[Place]:
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        return error.filename, error.lineno
+    own = [(file, line) for file, line, module, _ in _frames(error) if _is_own(file, module)]
+    return own[-1] if own else None
+
+
+def _foreign_place(error: BaseException, anywhere: bool) -> Optional[Place]:
+    frames = list(_frames(error))
+    imports = any(function == "<module>" for _, _, _, function in frames)
+    return frames[-1][:2] if frames and (imports or anywhere) else None
+
+
+def _frames(error: BaseException) -> Iterator[tuple[str, int, str, str]]:
+    """File, line, module and function of what is neither Python's nor ours, the outermost first."""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__", ""))
+        if file.startswith("<") or _is_in(file, OURS):
+            continue
+        if not _is_in(file, STANDARD_LIBRARY) or INSTALLED & set(file.split(os.sep)):
+            yield file, line, module, frame.f_code.co_name
+
+
+def _is_own(file: str, module: str) -> bool:
+    """Whether this is code of the project, which may be installed as packages are."""
+    if not INSTALLED & set(file.split(os.sep)):
+        return True
+    named = (os.environ.get("DJANGO_SETTINGS_MODULE"), getattr(settings, "ROOT_URLCONF", None))
+    return module.partition(".")[0] in {str(name).partition(".")[0] for name in named if name}
+
+
+def _is_in(file: str, folder: str) -> bool:
+    return os.path.abspath(file).startswith(os.path.join(folder, ""))
+
+
+def _written(place: Place) -> str:
+    file, line = place
+    below = os.path.relpath(file)
+    return f"({file if below.startswith(os.pardir) else below}, line {line})"
