@@ -10,6 +10,7 @@ from typing import Callable
 
 from django_prodserver.backends.hooks.connections import close_connections
 from django_prodserver.posix.interpreter import own_command, restart_program
+from django_prodserver.posix.randomness import reseed_forks
 from django_prodserver.posix.signals import die_as_others_do
 from django_prodserver.posix.titles import set_title
 from django_prodserver.settings.configuration import Configuration
@@ -43,7 +44,9 @@ def run_alone(
         restart_program()
     backend = process.new_backend(instance if supervised else None)
     arguments = backend.prep_server_args()
-    close_connections()  # It may fork workers.
+    # It may fork workers.
+    close_connections()
+    reseed_forks()
     die_as_others_do()
     backend.start_server(*arguments)
 

@@ -18,6 +18,7 @@ from django_prodserver.logs.formats import Format, JsonFormat, RawFormat, TextFo
 from django_prodserver.posix.log import DESCRIPTORS, STDERR, STDOUT
 from django_prodserver.posix.notify import watchdog_interval
 from django_prodserver.posix.output import open_standard_descriptors
+from django_prodserver.posix.randomness import reseed_forks
 from django_prodserver.posix.signals import hangs_up, leaving_on
 from django_prodserver.posix.system import PosixSystem
 from django_prodserver.posix.titles import prepare
@@ -63,6 +64,7 @@ def supervise(
             forked = to_fork(processes)
             preload(forked, configuration.supervisor.preload if forked else [], warn)
             close_connections()
+            reseed_forks()
             gc.freeze()
         finally:
             gc.enable()

@@ -1,0 +1,40 @@
+"""Random numbers after a fork: numpy's global generator, which Python does not reseed.
+
+Python reseeds its own `random` in each forked process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+
+@cache
+def reseed_forks() -> None:
+    """Let every process that is forked from here on draw numbers of its own, and those it forks.
+
+    Each life is one, and so is each worker that a server forks.
+    """
+    os.register_at_fork(after_in_child=reseed)
+
+
+def reseed() -> None:
+    """Reseed numpy's global generator, if numpy is in use and the project has not seeded it.
+
+    Whoever has called `numpy.random.seed(42)` wants the same numbers in each process.
+    """
+    random: Any = sys.modules.get("numpy.random")
+    if random is None:
+        return
+    # A version of numpy that has this otherwise keeps what it has.
+    with suppress(AttributeError, TypeError, ValueError):
+        generator = random.get_state.__self__
+        bits = generator._bit_generator
+        # numpy 1.25 gave it the public name. None: it was seeded by a number, or got a state.
+        seeded_by_numpy = getattr(bits, "seed_seq", None) or getattr(bits, "_seed_seq", None)
+        if seeded_by_numpy is not None:
+            fresh = type(generator)(type(bits)())
+            generator.set_state(fresh.get_state(legacy=False))

@@ -1,0 +1,73 @@
+"""Each process draws random numbers of its own from numpy's global generator."""
+
+from __future__ import annotations
+
+from signal import SIGTERM
+
+import pytest
+
+from tests.functional.helpers import Runs, code
+
+pytest.importorskip("numpy", reason="numpy is missing")
+
+DRAW = "sys.modules['numpy.random'].randint(10**9), sys.modules['numpy.random'].normal()"
+NUMPY = {"PRELOAD": ["numpy.random"]}
+# As a server does with its workers.
+FORK_TWO = f"""
+    for _ in range(2):
+        os.waitpid(beget(lambda: say(f"drew {{({DRAW})}}")), 0)
+"""
+
+
+def drawn(lines: list[str]) -> list[str]:
+    return [line for line in lines if line.startswith("drew ")]
+
+
+def test_each_process_and_each_restart_draws_its_own(start: Runs) -> None:
+    source = f"say(f'drew {{({DRAW})}}')\nif life() == 2: forever()\nsys.exit(3)"
+    backoff = {"INITIAL": 0.01, "MAX": 0.01}
+    entry = code(source, REPLICAS=2, RESTART="on-failure", BACKOFF=backoff)
+    run = start({"w": entry}, supervisor=NUMPY)
+    while len(drawn([line.text for line in run.lines])) < 4:
+        assert run.read() is not None
+
+    assert run.end(SIGTERM) == 0
+    assert len(set(drawn([line.text for line in run.lines]))) == 4
+
+
+def test_what_a_process_forks_draws_its_own(start: Runs) -> None:
+    run = start({"w": code(FORK_TWO, TYPE="oneshot")}, supervisor=NUMPY)
+
+    assert run.end() == 0
+    assert len(set(drawn(run.said("w.1")))) == 2
+
+
+@pytest.mark.parametrize("options", [["w"], ["--all", "--start-method=spawn"]])
+def test_what_a_fresh_interpreter_forks_draws_its_own(start: Runs, options: list[str]) -> None:
+    source = "    import numpy.random" + FORK_TWO
+    run = start({"w": code(source, TYPE="oneshot")}, *options, "--no-timestamps")
+
+    assert run.end() == 0
+    assert len(set(drawn([line.text for line in run.lines]))) == 2
+
+
+def test_what_the_project_has_seeded_stays_as_it_is(start: Runs) -> None:
+    files = {"seeded.py": "import numpy.random\nnumpy.random.seed(42)"}
+    entry = code(
+        f"say(f'drew {{({DRAW})}}')" + "\n" + FORK_TWO.replace("\n    ", "\n"),
+        TYPE="oneshot",
+        REPLICAS=2,
+    )
+    run = start({"w": entry}, supervisor={"PRELOAD": ["seeded"]}, files=files)
+
+    assert run.end() == 0
+    first, *workers = drawn(run.said("w.1"))
+    assert drawn(run.said("w.2")) == [first, *workers]
+    assert len(set(workers)) == 1
+
+
+def test_numpy_is_not_imported_for_this(start: Runs) -> None:
+    run = start({"w": code("say('numpy' in sys.modules and 'there' or 'absent')", TYPE="oneshot")})
+
+    assert run.end() == 0
+    assert run.said("w.1") == ["absent"]
