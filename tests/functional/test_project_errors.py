@@ -175,6 +175,18 @@ def test_whatever_does_not_answer_in_a_preload_is_a_warning(start: Runs, source:
     assert any("going on, because it may answer later" in line for line in run.said("system"))
 
 
+def test_an_app_of_celery_that_asks_what_does_not_answer_does_not_keep_others_from_running(
+    start: Runs,
+) -> None:
+    files = {"eager.py": "raise ConnectionRefusedError"}
+    worker = {"BACKEND": "celery", "APP": "eager.app", "AFTER": ["wait"]}
+    run = start({**WAITS, "w": worker}, files=files)
+
+    assert run.end() == 2  # Celery's own.
+    assert run.said("wait.1") == ["waited"]
+    assert any("ConnectionRefusedError" in line for line in run.said("w.1"))
+
+
 def test_an_error_beside_a_database_that_does_not_answer_counts(start: Runs) -> None:
     files = {"eager.py": "raise ConnectionRefusedError", "odd.py": "1 / 0"}
     run = start(WAITS, files=files, supervisor={"PRELOAD": ["eager", "odd"]})
@@ -185,7 +197,8 @@ def test_an_error_beside_a_database_that_does_not_answer_counts(start: Runs) -> 
 
 def test_checks_are_skipped_as_everywhere_in_django(start: Runs) -> None:
     files = {"urls.py": "import prices"}
-    for options in (["--all", "--skip-checks"], ["wait", "--skip-checks"]):
+    supervised = ["--all", "--skip-checks"]
+    for options in (supervised, [*supervised, "--start-method=spawn"], ["wait", "--skip-checks"]):
         run = begin(start, WAITS, *options, files=files)
         assert run.end() == 0, run.stderr
 

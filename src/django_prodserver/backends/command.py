@@ -56,8 +56,8 @@ class CommandBackend(BaseServerBackend):
     """
 
     command: ClassVar[str]
-    # The packages that bring the command.
-    packages: ClassVar[Sequence[str]]
+    # The packages that bring the command; none of them matters where none is named.
+    packages: ClassVar[Sequence[str]] = ()
     # A sentence that says how to install the command.
     comes_with: ClassVar[str]
 
@@ -89,7 +89,9 @@ class CommandBackend(BaseServerBackend):
             self.hook(*(modules or [sys.modules[own]]))
         except Exception as error:
             return describe(error)
-        return "" if modules else f"the command of {own} does not inherit from {self.packages[0]}'s"
+        if modules or not self.packages:
+            return ""
+        return f"the command of {own} does not inherit from {self.packages[0]}'s"
 
     def hook(self, *modules: ModuleType) -> None:
         """Hook into the software: it sends READY=1 when it is ready, and its children die with it.

@@ -67,9 +67,7 @@ def resolve_to_start(
     """As `resolve`; then check the project, and that the addresses are free at this moment."""
     processes = resolve(configuration, names, extra, warn=warn)
     refuse(failure_of(check_project, "The system checks", "cannot run", anywhere=True), warn)
-    in_use = addresses_in_use(processes)
-    if in_use:
-        raise ConfigurationError(in_use)
+    refuse(addresses_in_use(processes))
     return processes
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from django_prodserver.posix import kernel, notify
 
-from .connections import close_connections
+from .connections import close_djangos
 
 # The module of each command first, then what that imports only when it runs.
 MODULES = {
@@ -99,8 +99,8 @@ def parse_settings(app: Any, namespace: str, context: Any) -> None:
 def _announce_worker(supervised: bool) -> None:
     from celery.signals import worker_before_create_process, worker_process_init, worker_ready
 
-    # Its own system checks may have asked the database by then.
-    worker_before_create_process.connect(_close_connections, weak=False)
+    # Its own system checks may have asked the database by then. It cares for its broker itself.
+    worker_before_create_process.connect(_close_djangos, weak=False)
     if supervised:
         # billiard asks the kernel for the same, but misses a worker that is dead by then.
         mortal = partial(_die_with, os.getpid())
@@ -125,8 +125,8 @@ def _announce_flower() -> None:
     flower.announce()
 
 
-def _close_connections(**kwargs: Any) -> None:
-    close_connections()
+def _close_djangos(**kwargs: Any) -> None:
+    close_djangos()
 
 
 def _die_with(worker: int, **kwargs: Any) -> None:

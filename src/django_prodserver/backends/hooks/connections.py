@@ -20,6 +20,14 @@ from django.db import connections
 
 def close_connections() -> None:
     """Close what forked processes must not share; whatever uses it connects again."""
+    close_djangos()
+    for module, close in QUEUES.items():
+        if module in sys.modules:
+            _close(partial(close, sys.modules[module]))
+
+
+def close_djangos() -> None:
+    """Close databases, their pools, and caches."""
     for connection in connections.all(initialized_only=True):
         _close(connection.close)
     for connection in _pooled():
@@ -28,9 +36,6 @@ def close_connections() -> None:
         _close(cache.close)
         # Django keeps the connections of pylibmc, because that counts its failures by them.
         _close(getattr(vars(cache).get("_cache"), "disconnect_all", None))
-    for module, close in QUEUES.items():
-        if module in sys.modules:
-            _close(partial(close, sys.modules[module]))
 
 
 def _close(close: Optional[Callable[[], object]]) -> None:
