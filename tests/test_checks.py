@@ -83,9 +83,9 @@ def test_E003_an_unknown_key() -> None:
     message = checks.Error(
         f"{WEB}['REPLICA'] is not a known key.",
         hint="Did you mean 'REPLICAS'? "
-        "Known: BACKEND, ARGS, APP, ENV, REPLICAS, TYPE, AFTER, RESTART, START_LIMIT, BACKOFF, "
-        "STOP_SIGNAL, STOP_TIMEOUT, READY_TIMEOUT, HEALTHCHECK, WATCHDOG, MAX_MEMORY, "
-        "START_METHOD.",
+        "Known: BACKEND, ARGS, APP, ENV, CWD, USER, GROUP, UMASK, REPLICAS, TYPE, ENABLED, "
+        "AFTER, RESTART, START_LIMIT, BACKOFF, STOP_SIGNAL, STOP_TIMEOUT, READY_TIMEOUT, "
+        "HEALTHCHECK, WATCHDOG, MAX_MEMORY, START_METHOD.",
         id="prodserver.E003",
     )
 

@@ -109,15 +109,31 @@ class Process(_Process, total=False):
     ENV: Mapping[str, Text]
     """Added to the process's environment."""
 
+    CWD: Optional[Text]
+    """The folder that it runs in, entered as its USER. A relative path begins at the folder in
+    which the command was started."""
+
+    USER: Optional[Union[int, Text]]
+    """The user that it runs as. Only root can change users."""
+
+    GROUP: Optional[Union[int, Text]]
+    """The group that it runs in, instead of the first one of its USER."""
+
+    UMASK: Optional[Text]
+    """The permissions that files it creates do not have, such as "0027"."""
+
     REPLICAS: int
     """How many instances a supervisor runs."""
 
     TYPE: Literal["service", "oneshot"]
     """A service is meant to run for ever; a oneshot to finish with 0, such as "migrate"."""
 
+    ENABLED: bool
+    """With False "prodserver --all" leaves it out; named, it is started all the same."""
+
     AFTER: ListOrTuple[Text]
     """Start once these are ready (services) or have finished with 0 (oneshots), and stop before
-    them."""
+    them. "@oneshots" stands for every oneshot that does not come after this one."""
 
     RESTART: Optional[Literal["never", "on-failure", "always"]]
     """What follows when it ends unasked."""
@@ -178,6 +194,18 @@ class ProductionSupervisor(TypedDict, total=False):
 
     START_METHOD: Literal["auto", "fork", "spawn"]
     """The START_METHOD of processes that do not set their own."""
+
+    CWD: Optional[Text]
+    """The CWD of processes that do not set their own."""
+
+    USER: Optional[Union[int, Text]]
+    """The USER of processes that do not set their own; the supervisor itself stays what it is."""
+
+    GROUP: Optional[Union[int, Text]]
+    """The GROUP of processes that do not set their own."""
+
+    UMASK: Optional[Text]
+    """The UMASK of processes that do not set their own."""
 
     LOG_FORMAT: Literal["text", "json", "raw"]
     """How lines are written: with a prefix, as JSON objects, or as they are."""

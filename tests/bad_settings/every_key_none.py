@@ -6,8 +6,13 @@ PRODUCTION_PROCESSES = {
         "ARGS": None,
         "APP": None,
         "ENV": None,
+        "CWD": None,
+        "USER": None,
+        "GROUP": None,
+        "UMASK": None,
         "REPLICAS": None,
         "TYPE": None,
+        "ENABLED": None,
         "AFTER": None,
         "RESTART": None,
         "START_LIMIT": None,
@@ -28,5 +33,6 @@ PRODUCTION_PROCESSES['web']['ARGS'] is None: expected str | mapping | list, got 
 PRODUCTION_PROCESSES['web']['ENV'] is None: expected mapping, got None.
 PRODUCTION_PROCESSES['web']['REPLICAS'] is None: expected int, got None.
 PRODUCTION_PROCESSES['web']['TYPE'] is None: expected str, got None.
+PRODUCTION_PROCESSES['web']['ENABLED'] is None: expected bool, got None.
 PRODUCTION_PROCESSES['web']['AFTER'] is None: expected list, got None.
 """

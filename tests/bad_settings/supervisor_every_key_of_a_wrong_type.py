@@ -9,6 +9,10 @@ PRODUCTION_SUPERVISOR = {
     "READY_TIMEOUT": "1",
     "MAX_MEMORY": [],
     "START_METHOD": 1,
+    "CWD": [],
+    "USER": True,
+    "GROUP": [],
+    "UMASK": 18,
     "LOG_FORMAT": 1,
     "TIMESTAMPS": 1,
     "COLOR": True,
@@ -25,6 +29,11 @@ PRODUCTION_SUPERVISOR['STOP_TIMEOUT'] is '1': expected number, got str.
 PRODUCTION_SUPERVISOR['READY_TIMEOUT'] is '1': expected number, got str.
 PRODUCTION_SUPERVISOR['MAX_MEMORY']: expected int | str | None, got list.
 PRODUCTION_SUPERVISOR['START_METHOD'] is 1: expected str, got int.
+PRODUCTION_SUPERVISOR['CWD']: expected str | None, got list.
+PRODUCTION_SUPERVISOR['USER'] is True: expected int | str | None, got bool.
+PRODUCTION_SUPERVISOR['GROUP']: expected int | str | None, got list.
+PRODUCTION_SUPERVISOR['UMASK'] is 18: expected str | None, got int. Write octal digits as text:
+    '0022' for 0o22.
 PRODUCTION_SUPERVISOR['LOG_FORMAT'] is 1: expected str, got int.
 PRODUCTION_SUPERVISOR['TIMESTAMPS'] is 1: expected bool, got int.
 PRODUCTION_SUPERVISOR['COLOR'] is True: expected str, got bool.

@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Optional, Union
 
+from django_prodserver.posix.interpreter import search_path
 from django_prodserver.posix.notify import notify, watchdog_interval
 from django_prodserver.settings.findings import Finding
 
@@ -110,6 +111,13 @@ class BaseServerBackend:
         """
         return None
 
+    def own_context(self, options: Any) -> Mapping[str, Any]:
+        """What its own options say of CWD, USER, GROUP and UMASK, as far as they do, by these keys.
+
+        `options` are what `parse` has returned.
+        """
+        return {}
+
     def addresses(self) -> Sequence[Address]:
         """Where it will listen. Raises what `parse` raises."""
         return ()
@@ -142,7 +150,7 @@ class BaseServerBackend:
 
     def environ(self) -> Mapping[str, str]:
         """The environment that the process will have: the current one and its ENV."""
-        return {**os.environ, **self.env}
+        return {**os.environ, "PATH": search_path(os.environ.get("PATH")), **self.env}
 
 
 def arguments(args: Union[str, Sequence[str], Mapping[str, Any]]) -> list[str]:

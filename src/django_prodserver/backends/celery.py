@@ -72,6 +72,11 @@ class CeleryBackend(BaseServerBackend):
             obj=SimpleNamespace(app=app),
         )
 
+    def own_context(self, options: Any) -> Mapping[str, Any]:
+        names = {"USER": "uid", "GROUP": "gid"}
+        given = {key: options.get(name) for key, name in names.items()}
+        return {key: value for key, value in given.items() if value is not None}
+
 
 class CeleryWorker(CeleryBackend):
     """`celery worker`; each instance has a node name of its own, `worker.1@host`."""
@@ -104,6 +109,9 @@ class CeleryFlower(CeleryBackend):
     requires: ClassVar[Mapping[str, str]] = {"celery": "celery", "flower": "flower"}
     pings = False
     command = "flower"
+
+    def own_context(self, options: Any) -> Mapping[str, Any]:
+        return {}
 
     def parse(self) -> Any:
         from .hooks import flower as hooks

@@ -134,7 +134,10 @@ class ShellCommand(BaseServerBackend):
         try:
             os.execvp(args[0], args)
         except OSError as error:
-            sys.stderr.write(f"{shlex.join(args)}: {error.strerror}\n")
+            reason = error.strerror
+            if isinstance(error, FileNotFoundError) and not os.path.dirname(args[0]):
+                reason = f"not found in {os.environ.get('PATH', os.defpath)}"
+            sys.stderr.write(f"{shlex.join(args)}: {reason}\n")
             sys.exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
 
     def problems(self) -> Iterator[Problem]:
@@ -147,13 +150,20 @@ class ShellCommand(BaseServerBackend):
         elif not self.stop_group and not self._is_on_the_path():
             message = f"names {self.args[0]!r}, which is no program on the PATH."
             hint = "Install it, or give its full path."
+            if not os.path.dirname(self.args[0]):
+                hint += f" The PATH is {self._path()}."
             if " " in self.args[0]:
                 hint = "Write each word as an item of its own, or all as one string for the shell."
             yield Problem("ARGS", message, hint)
 
     def _is_on_the_path(self) -> bool:
-        path = self.environ().get("PATH", os.defpath)
-        return shutil.which(self.args[0], path=path) is not None
+        program = self.args[0]
+        if os.path.dirname(program):
+            program = os.path.join(self.config.get("CWD", ""), program)
+        return shutil.which(program, path=self._path()) is not None
+
+    def _path(self) -> str:
+        return self.environ().get("PATH", os.defpath)
 
 
 def load_command(name: str) -> BaseCommand:

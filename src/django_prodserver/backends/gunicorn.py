@@ -8,6 +8,8 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any, ClassVar
 
+from django_prodserver.settings.texts import octal_mask
+
 from .application import ApplicationServer
 from .base import Address
 from .parsers import quietly
@@ -59,6 +61,16 @@ class GunicornServer(ApplicationServer):
         cfg = self.parse()
         return [Address(at, shared=cfg.reuse_port) for at in cfg.address if not isinstance(at, int)]
 
+    def own_context(self, options: Any) -> Mapping[str, Any]:
+        names = {"CWD": "chdir", "USER": "user", "GROUP": "group", "UMASK": "umask"}
+        given = {key: options.settings[name] for key, name in names.items()}
+        defaults = self._defaults()
+        return {
+            key: one.get()
+            for key, one in given.items()
+            if one.get() not in (one.default, defaults.get(one.name))
+        }
+
     def _defaults(self) -> dict[str, Any]:
         # Its default for in-flight requests is 30 s, which may be more than STOP_TIMEOUT.
         defaults: dict[str, Any] = {"graceful_timeout": min(30, self.graceful_limit())}
@@ -66,6 +78,9 @@ class GunicornServer(ApplicationServer):
             # For its titles, which it gives where setproctitle is installed: its own default is the
             # application, which all instances have in common.
             defaults["proc_name"] = self.instance
+        if "UMASK" in self.config:
+            # That of Unix sockets and of temporary files, which is 0 by default.
+            defaults["umask"] = octal_mask(self.config["UMASK"])
         return defaults
 
 

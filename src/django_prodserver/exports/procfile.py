@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from django.core.management.base import CommandError
 
+from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.schema import ProcessSettings
 
 
@@ -21,6 +22,18 @@ def services(processes: Mapping[str, ProcessSettings]) -> list[str]:
             f"A Procfile is for services, and there are only oneshots: {', '.join(processes)}."
         )
     return found
+
+
+def notes(
+    configuration: Configuration, services: Iterable[str], disabled: Iterable[str]
+) -> Iterator[str]:
+    """What the lines of these services do not say."""
+    for name in disabled:
+        yield f"{name} is left out: it is disabled."
+    for name in services:
+        user = configuration.effective(name).user
+        if user is not None:
+            yield f"{name} becomes the user {user!r}: run the Procfile as that user, or as root."
 
 
 def render(names: Iterable[str]) -> str:

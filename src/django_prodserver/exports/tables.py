@@ -14,11 +14,29 @@ from django_prodserver.settings.schema import ProcessSettings
 
 def processes_table(processes: Mapping[str, ProcessSettings]) -> list[str]:
     columns = ("NAME", "TYPE", "BACKEND", "REPLICAS")
-    return _lines(columns, [row.values() for row in _processes(processes)])
+    rows = [
+        (name, one.type, one.backend, "0 (disabled)" if one.disabled_by else one.replicas)
+        for name, one in processes.items()
+    ]
+    return _lines(columns, rows)
 
 
-def processes_json(processes: Mapping[str, ProcessSettings]) -> str:
-    return msgspec.json.format(msgspec.json.encode(_processes(processes))).decode()
+def processes_json(configuration: Configuration, names: Iterable[str]) -> str:
+    """`enabled` is there where it is false, and `after` where there is any.
+
+    In `after` names stand in the place of "@oneshots", and disabled processes are left out.
+    """
+    rows: list[dict[str, Any]] = []
+    for name in names:
+        one = configuration.processes[name]
+        row = {"name": name, "type": one.type, "backend": one.backend, "replicas": one.replicas}
+        if one.disabled_by:
+            row["enabled"] = False
+        after = [o for o in configuration.after[name] if o not in configuration.disabled]
+        if after:
+            row["after"] = after
+        rows.append(row)
+    return msgspec.json.format(msgspec.json.encode(rows)).decode()
 
 
 def variables_table(
@@ -33,13 +51,6 @@ def variables_table(
         for variable, value, origin in origins(configuration, names, options)
     ]
     return _lines(("VARIABLE", "VALUE", "FROM"), rows)
-
-
-def _processes(processes: Mapping[str, ProcessSettings]) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "type": p.type, "backend": p.backend, "replicas": p.replicas}
-        for name, p in processes.items()
-    ]
 
 
 def _as_variable(value: Any) -> str:

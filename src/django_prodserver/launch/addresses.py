@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import combinations
-from typing import Optional
+from types import MappingProxyType
+from typing import Optional, Union
 
 from django_prodserver.backends.base import Address, PrintsOnly
 from django_prodserver.posix.address import SocketAddress, socket_addresses, why_not_free
+from django_prodserver.posix.context import Context, asked_within
 from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import Finding
 from django_prodserver.settings.names import place_of
@@ -89,16 +92,28 @@ def address_problems(processes: Sequence[ResolvedProcess]) -> list[Finding]:
     return findings
 
 
-def addresses_in_use(processes: Iterable[ResolvedProcess]) -> list[Finding]:
-    """Addresses of these processes at which something else listens now."""
+def addresses_in_use(
+    processes: Iterable[ResolvedProcess], contexts: Mapping[str, Context] = MappingProxyType({})
+) -> list[Finding]:
+    """Addresses at which something else listens now, or at which their users may not listen.
+
+    `contexts` has those of the processes by their names; without one a process is what this is.
+    """
     findings: list[Finding] = []
     for process, address in listeners(processes, findings):
-        reason = why_not_free(address.at, address.shared)
-        if reason is not None:
+        # Who may connect to a socket file that is to be replaced does not matter.
+        as_now = isinstance(address.at, str) or process.name not in contexts
+        context = Context() if as_now else contexts[process.name]
+        reason = asked_within(context, partial(_why_not_free, address.at, address.shared))
+        if reason:
             message = f"cannot listen at {address}: {reason}."
             hint = "Stop what uses it (`ss -ltnp` tells), or choose another address in its ARGS."
             findings.append(Finding(place_of(process.name), message, hint, "E010"))
     return findings
+
+
+def _why_not_free(at: Union[tuple[str, int], str], shared: bool) -> str:
+    return why_not_free(at, shared) or ""
 
 
 def _shared_by_instances(found: Sequence[Listener]) -> Iterator[Finding]:

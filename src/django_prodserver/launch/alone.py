@@ -5,16 +5,25 @@ from __future__ import annotations
 import os
 import sys
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Callable
 
+from django.core.management.base import CommandError
+
 from django_prodserver.backends.hooks.connections import close_connections
-from django_prodserver.posix.interpreter import own_command, restart_program
+from django_prodserver.posix.context import Context, Refused, assume, enter
+from django_prodserver.posix.interpreter import (
+    own_command,
+    path_of_program,
+    restart_program,
+    search_path,
+)
 from django_prodserver.posix.randomness import reseed_forks
 from django_prodserver.posix.signals import die_as_others_do
 from django_prodserver.posix.titles import set_title
 from django_prodserver.settings.configuration import Configuration
 
+from .context import context_of
 from .process import ResolvedProcess
 from .project import Say
 from .resolve import resolve_to_start
@@ -29,7 +38,9 @@ def run_alone(
 ) -> None:
     """Run a process until it exits. Raises ConfigurationError if it cannot be started."""
     before = dict(os.environ)
-    os.environ.update(configuration.processes[name].env)
+    env = configuration.processes[name].env
+    os.environ["PATH"] = search_path(os.environ.get("PATH"))
+    os.environ.update(env)
     # Set by a supervisor that has spawned this interpreter as one of several instances. Software
     # that it has forked, and that re-executes itself, comes here too.
     instance = os.environ.get("PRODSERVER_INSTANCE", "")
@@ -42,6 +53,7 @@ def run_alone(
     (process,) = resolve_to_start(configuration, [name], extra, check_project, warn)
     if process.variables_already_read(before):
         restart_program()
+    _assume(context_of(process.settings), env)
     backend = process.new_backend(instance if supervised else None)
     arguments = backend.prep_server_args()
     # It may fork workers.
@@ -49,6 +61,17 @@ def run_alone(
     reseed_forks()
     die_as_others_do()
     backend.start_server(*arguments)
+
+
+def _assume(context: Context, env: Mapping[str, str]) -> None:
+    try:
+        assume(context, os.environ)
+        if context.folder is not None:
+            sys.argv[0] = path_of_program()
+        enter(context, os.environ)
+    except Refused as error:
+        raise CommandError(f"The {error.key} of the process was refused: {error.reason}.") from None
+    os.environ.update(env)
 
 
 def command_alone(process: ResolvedProcess) -> list[str]:

@@ -8,6 +8,8 @@ from signal import Signals
 from typing import Optional
 
 from django_prodserver.posix.address import SocketAddress
+from django_prodserver.posix.context import Context
+from django_prodserver.posix.interpreter import path_of_program
 from django_prodserver.posix.probes.targets import CommandTarget, Target
 from django_prodserver.posix.program import Program
 from django_prodserver.supervisor.spec import CheckSchedule, RestartPolicy, Spec, process_of
@@ -15,6 +17,7 @@ from django_prodserver.supervisor.values import Value
 
 from .addresses import to_connect_to
 from .alone import command_alone
+from .context import context_of
 from .health import health_target
 from .process import ResolvedProcess, importable_here
 
@@ -41,6 +44,7 @@ class Launches:
                 recycles=process in here and process.recycles,
                 execute=command_alone(process) if process.name in spawned else (),
                 health=health_target(process),
+                context=context_of(process.settings),
             )
             for process in processes
         }
@@ -72,6 +76,7 @@ class _Shared(Value):
     # The command of a fresh interpreter, where it is not forked.
     execute: Sequence[str]
     health: Optional[Target]
+    context: Context
 
 
 class Launch:
@@ -127,20 +132,25 @@ class Launch:
             **process.settings.env,
         }
         if isinstance(health, CommandTarget):
-            health = CommandTarget(health.argv, environ)
+            health = CommandTarget(health.argv, environ, self._shared.context)
         watchdog = process.settings.watchdog
         return Program(
             name=self.instance,
             start=self._start,
             # Software that re-executes itself runs this: the process alone, not the supervisor.
-            argv=[sys.argv[0], "prodserver", process.name],
+            argv=[self._program_file(), "prodserver", process.name],
             environ=environ,
+            context=self._shared.context,
             execute=self._shared.execute,
             notifies=self._backend.notifies or watchdog is not None,
             watchdog=watchdog,
             serves=self._shared.serves,
             health=health,
         )
+
+    def _program_file(self) -> str:
+        """sys.argv[0], as it is seen from the folder of the process."""
+        return sys.argv[0] if self._shared.context.folder is None else path_of_program()
 
     def _start(self) -> None:
         self._backend.start_server(*self._backend.prep_server_args())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Optional
 
 from django_prodserver.backends.base import Address, BaseServerBackend
+from django_prodserver.posix.context import temporarily_in
 from django_prodserver.settings.schema import EffectiveSettings
 
 
@@ -36,16 +38,31 @@ class ResolvedProcess:
     @cached_property
     def addresses(self) -> Sequence[Address]:
         """Where it will listen. Raises what `BaseServerBackend.parse` raises."""
-        self.backend.parse()
-        return self.backend.addresses()
+        # Paths among its arguments, such as that of a configuration file, are meant from there.
+        with temporarily_in(self.settings.folder):
+            self.backend.parse()
+            return [self._as_seen_from_here(one) for one in self.backend.addresses()]
 
     @cached_property
     def recycles(self) -> bool:
         """Whether its own options make it exit with 0 after some work, to be restarted."""
-        try:
-            return self.backend.recycles()
-        except Exception:  # Its arguments are wrong, or a database does not answer: it was told.
-            return False
+        with temporarily_in(self.settings.folder):
+            try:
+                return self.backend.recycles()
+            except Exception:  # Its arguments are wrong, or a database does not answer: it was told.
+                return False
+
+    @property
+    def own_context(self) -> Mapping[str, Any]:
+        """What its own options say of CWD, USER, GROUP and UMASK. Raises what `parse` raises."""
+        with temporarily_in(self.settings.folder):
+            return self.backend.own_context(self.backend.parse())
+
+    def _as_seen_from_here(self, address: Address) -> Address:
+        folder, at = self.settings.folder, address.at
+        if folder is None or not isinstance(at, str) or at.startswith(("@", "\0")):
+            return address
+        return address._replace(at=os.path.join(folder, at))
 
     def new_backend(self, instance: Optional[str] = None) -> BaseServerBackend:
         """Create a backend to start an instance, or the process alone where `instance` is None."""
@@ -56,8 +73,10 @@ class ResolvedProcess:
             "STOP_TIMEOUT": given.stop_timeout,
             "REPLICAS": given.replicas,
         }
-        if given.app is not None:
-            config["APP"] = given.app
+        for key in ("APP", "CWD", "USER", "GROUP", "UMASK"):
+            value = getattr(given, key.lower())
+            if value is not None:
+                config[key] = value
         backend = self.backend_class(**config)
         backend.instance = instance
         if self.extra:

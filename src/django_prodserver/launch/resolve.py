@@ -20,6 +20,7 @@ from django_prodserver.settings.variables import Variable
 from django_prodserver.settings.wording import did_you_mean
 
 from .addresses import address_problems, addresses_in_use
+from .context import context_problems, contexts
 from .process import ResolvedProcess
 from .project import Say, failure_of, nobody_hears, refuse
 
@@ -64,10 +65,14 @@ def resolve_to_start(
     check_project: Callable[[], object],
     warn: Say,
 ) -> list[ResolvedProcess]:
-    """As `resolve`; then check the project, and that the addresses are free at this moment."""
+    """As `resolve`; then check the project, and what this machine grants at this moment.
+
+    That is the user and the folder of each process, and that their addresses are free.
+    """
     processes = resolve(configuration, names, extra, warn=warn)
     refuse(failure_of(check_project, "The system checks", "cannot run", anywhere=True), warn)
-    refuse(addresses_in_use(processes))
+    refuse(context_problems(configuration, processes), warn)
+    refuse(addresses_in_use(processes, contexts(processes)), warn)
     return processes
 
 

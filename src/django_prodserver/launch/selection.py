@@ -7,6 +7,7 @@ from typing import Optional
 
 from django.core.management.base import CommandError
 
+from django_prodserver.settings.names import PROCESSES
 from django_prodserver.settings.schema import ProcessSettings
 from django_prodserver.settings.wording import no_such_process
 from django_prodserver.supervisor.values import Value
@@ -18,6 +19,8 @@ class Selection(Value):
     counts: Mapping[str, Optional[int]]
     # Several processes, or one with --all or NAME=N.
     supervised: bool
+    # Left out of all, because ENABLED or REPLICAS says so.
+    disabled: Sequence[str] = ()
 
     @property
     def names(self) -> list[str]:
@@ -40,8 +43,9 @@ def select(
 ) -> Selection:
     """Select by NAME and NAME=N, `--all` (`everything`) and `--except` (`excluded`).
 
-    Without names: every process for a command that only prints, else the first service. `extra` are
-    the arguments after `--`. Raises CommandError for what does not go together.
+    Without names: every process for a command that only prints, else the first service. A process
+    that is disabled has to be named. `extra` are the arguments after `--`. Raises CommandError for
+    what does not go together.
     """
     if everything and words:
         raise CommandError("--all means every process: give it, or names, but not both.")
@@ -50,14 +54,24 @@ def select(
     counts = _counts(words, configured)
     for name in excluded:
         _must_be_known(name, configured)
+    disabled = [name for name in configured if configured[name].disabled_by and not words]
+    enabled = {name: one for name, one in configured.items() if name not in disabled}
+    if not words and not enabled:
+        raise CommandError(
+            f"Every process of {PROCESSES} is disabled, by ENABLED or REPLICAS: "
+            f"{', '.join(configured)}. Name one to run it all the same."
+        )
     if everything or (prints and not words):
-        counts = {name: None for name in configured if name not in excluded}
+        counts = {name: None for name in enabled if name not in excluded}
     if not counts and excluded:
         raise CommandError("--except leaves no process to run.")
-    counts = counts or {_first_service(configured): None}
+    counts = counts or {_first_service(enabled): None}
     if extra and (everything or len(counts) > 1):
         raise CommandError("Arguments after -- go to one process: name it.")
-    return Selection(counts, everything or len(counts) > 1 or any(counts.values()))
+    supervised = everything or len(counts) > 1 or any(counts.values())
+    # One that is named runs, also where PRODSERVER_REPLICAS_X is 0.
+    counts = {name: n or (None if configured[name].replicas else 1) for name, n in counts.items()}
+    return Selection(counts, supervised, [name for name in disabled if name not in excluded])
 
 
 def _counts(words: Sequence[str], configured: Iterable[str]) -> dict[str, Optional[int]]:

@@ -68,14 +68,16 @@ def supervise(
             gc.freeze()
         finally:
             gc.enable()
-        return _run(processes, configuration.supervisor, stop_signals, warned)
+        not_waited_for = configuration.not_waited_for(names)
+        said = [*warned, *(report.not_waiting(*entry) for entry in not_waited_for.items())]
+        return _run(processes, configuration.supervisor, stop_signals, said)
 
 
 def _run(
     processes: Sequence[ResolvedProcess],
     settings: SupervisorSettings,
     stop_signals: Mapping[Signals, int],
-    warned: Sequence[str],
+    said: Sequence[str],
 ) -> int:
     threads = other_threads()
     launches = Launches(processes, to_spawn(processes, threads))
@@ -87,7 +89,7 @@ def _run(
         group = Group(specs, system.now() - age, watchdog_interval(), stop_signals)
         python, framework = platform.python_version(), django.get_version()
         system.say(report.supervising(names, python, framework, age))
-        for line in [*warned, *said_of_start_methods(processes, threads)]:
+        for line in [*said, *said_of_start_methods(processes, threads)]:
             system.say(line)
         to_log = report.to_log(system.say, system)
         to_service_manager = report.to_service_manager(system.tell, system)

@@ -18,8 +18,10 @@ from typing import Callable, NoReturn, Optional
 
 from django_prodserver.supervisor.events import ExitStatus
 
-from . import kernel, notify
+from . import context, kernel, notify
 from .clock import Clock
+from .context import Context
+from .interpreter import search_path
 from .probes.targets import CommandTarget
 from .program import Program
 from .signals import SignalPipe, restore_defaults
@@ -96,6 +98,7 @@ def become(
 
     def start() -> None:
         _stand_alone(parent, stdout, stderr, release)
+        _assume(program.context, parent, f"{program.name} cannot be started")
         _set_environment(program.environ)
         if notify_address is not None:
             os.environ[notify.VARIABLE] = notify_address
@@ -103,6 +106,7 @@ def become(
             os.environ[notify.WATCHDOG] = str(round(program.watchdog * 10**6))
         if program.execute:
             _execute(program.execute)
+        _enter(program.context, f"{program.name} cannot be started")
         _open_streams()
         sys.argv = list(program.argv)
         set_title(program.name)
@@ -118,7 +122,9 @@ def become_command(
 
     def start() -> None:
         _stand_alone(parent, output, output, release)
+        _assume(command.context, parent, "it cannot be started")
         _set_environment(command.environ)
+        _enter(command.context, "it cannot be started")
         _execute(command.argv)
 
     _live(start)
@@ -179,9 +185,44 @@ def _stand_alone(parent: int, stdout: int, stderr: int, release: Callable[[], No
         os.close(fd)
 
 
+def _assume(wanted: Context, parent: int, otherwise: str) -> None:
+    if wanted.changes_user:
+        for fd in (1, 2):
+            # Its own pipes: programs that open /dev/stdout need a permission to do so.
+            with suppress(OSError):
+                os.fchown(fd, *(-1 if one is None else one for one in (wanted.uid, wanted.gid)))
+    try:
+        context.assume(wanted, os.environ)
+    except context.Refused as error:
+        _give_up(f"{otherwise}, because its {error.key} was refused: {error.reason}", 1)
+    # The parent may have ended in the moment in which nothing was asked of the kernel.
+    kernel.die_with_parent(parent)
+
+
+def _enter(wanted: Context, otherwise: str) -> None:
+    try:
+        context.enter(wanted, os.environ)
+    except context.Refused as error:
+        message = f"{otherwise}, because its {error.key}, {wanted.folder}, cannot be entered"
+        _give_up(f"{message}: {error.reason}", 1)
+
+
+def _give_up(message: str, status: int) -> NoReturn:
+    os.write(2, f"{message}\n".encode(errors="replace"))
+    os._exit(status)
+
+
+def why_not_executed(name: str, error: OSError) -> str:
+    """What to say of a program that this process could not become."""
+    if isinstance(error, FileNotFoundError) and not os.path.dirname(name):
+        return f"{name}: not found in {os.environ.get('PATH', os.defpath)}"
+    return f"{name}: {error.strerror}"
+
+
 def _set_environment(added: Mapping[str, str]) -> None:
     for name in NOT_INHERITED:
         os.environ.pop(name, None)
+    os.environ["PATH"] = search_path(os.environ.get("PATH"))
     # Python programs that this one starts are to write whole lines at once, too.
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     os.environ.update(added)
@@ -194,8 +235,8 @@ def _execute(argv: Sequence[str]) -> NoReturn:
         os.execvp(argv[0], list(argv))
     except OSError as error:
         # It was there when it was checked, or the system has no memory for it.
-        os.write(2, f"{argv[0]}: {error.strerror}\n".encode(errors="replace"))
-        os._exit(127 if isinstance(error, FileNotFoundError) else 126)
+        status = 127 if isinstance(error, FileNotFoundError) else 126
+        _give_up(why_not_executed(argv[0], error), status)
 
 
 def _open_streams() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, Optional
 
 # Attributes of sys.flags, and the options behind them (python(1)); -I stands for three others.
 _FLAGS = {
@@ -33,6 +33,22 @@ def own_command(arguments: Sequence[str]) -> list[str]:
     program that is not a file (`python -c`) it is Django's own.
     """
     return [sys.executable, *_options(), *_program(), *arguments]
+
+
+def path_of_program() -> str:
+    """sys.argv[0] for software that runs this program again from another folder."""
+    script = sys.argv[0]
+    return os.path.abspath(script) if os.path.exists(script) else script
+
+
+def search_path(path: Optional[str]) -> str:
+    """A PATH in which programs beside this interpreter are found, as in an activated venv.
+
+    Their folder comes first, unless it is in the PATH already: then its place was chosen.
+    """
+    folders = (os.defpath if path is None else path).split(os.pathsep)
+    own = os.path.dirname(sys.executable)
+    return os.pathsep.join(folders if not own or own in folders else [own, *folders])
 
 
 def _options() -> list[str]:

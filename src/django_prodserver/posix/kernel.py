@@ -17,6 +17,7 @@ NAME_LENGTH = 15
 _F_SETPIPE_SZ = 1031
 # <linux/prctl.h>
 _PR_SET_PDEATHSIG = 1
+_PR_GET_PDEATHSIG = 2
 _PR_SET_NAME = 15
 _PR_GET_NAME = 16
 _UNUSED = (ctypes.c_ulong(0),) * 3
@@ -31,9 +32,9 @@ def adopt_orphans(adopt: bool = True) -> bool:
 def die_with_parent(parent: int) -> None:
     """Have the kernel SIGKILL this process when `parent`, a pid, ends; at once if it has already.
 
-    Survives execve(2), is not inherited by fork(2).
+    Survives execve(2), is not inherited by fork(2); a change of user or group ends it.
     """
-    if _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL) and os.getppid() != parent:
+    if set_parent_death_signal(signal.SIGKILL) and os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -51,6 +52,20 @@ def set_name(name: str) -> None:
     if sys.platform == "linux":
         text = name.encode(errors="surrogateescape")
         _libc.prctl(_PR_SET_NAME, ctypes.c_char_p(text), *_UNUSED)
+
+
+def set_parent_death_signal(number: int) -> bool:
+    """Have the kernel send this process a signal when its parent ends; 0 for none."""
+    return _prctl(_PR_SET_PDEATHSIG, number)
+
+
+def parent_death_signal() -> int:
+    """The signal that this process gets when its parent ends; 0 for none."""
+    if sys.platform != "linux":
+        return 0
+    number = ctypes.c_int(0)
+    _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(number))
+    return number.value
 
 
 def enlarge_pipe(fd: int, size: int) -> bool:

@@ -9,6 +9,7 @@ from typing import Callable, Optional
 from django_prodserver.supervisor.values import Value
 
 from .address import SocketAddress
+from .context import Context
 from .probes.targets import Target
 
 
@@ -23,7 +24,10 @@ class Program(Value):
     argv: Sequence[str]
     # Added to the supervisor's own environment.
     environ: Mapping[str, str] = MappingProxyType({})
-    # The command line of a fresh interpreter, which is executed instead of calling `start`.
+    # As whom and where it runs.
+    context: Context = Context()
+    # The command line of a fresh interpreter, which is executed instead of calling `start`, in the
+    # folder of the supervisor: what it names may be relative to that.
     execute: Sequence[str] = ()
     # It gets a socket to report to.
     notifies: bool = False

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
+from .rules import without_groups
 from .schema import EffectiveSettings, ProcessSettings, SupervisorSettings
 from .texts import memory_size
 
@@ -31,6 +33,7 @@ class Configuration:
     def effective(self, name: str) -> EffectiveSettings:
         """The settings of a process, with the supervisor's defaults for what it does not set."""
         fields = msgspec.structs.asdict(self.processes[name])
+        fields["after"] = self.after[name]
         defaults = msgspec.structs.asdict(self.supervisor)
         if fields["type"] == "oneshot":
             # Once it has succeeded it must not run again, and a migration must not be stopped
@@ -43,12 +46,33 @@ class Configuration:
             fields["max_memory"] = memory_size(fields["max_memory"])
         return EffectiveSettings(**fields)
 
+    @cached_property
+    def after(self) -> Mapping[str, list[str]]:
+        """What each process comes after; names stand in the place of "@oneshots"."""
+        oneshots = [name for name, one in self.processes.items() if one.type == "oneshot"]
+        after = {name: one.after for name, one in self.processes.items()}
+        return without_groups(after, oneshots)
+
+    @property
+    def disabled(self) -> list[str]:
+        """Those that `--all` leaves out."""
+        return [name for name, one in self.processes.items() if one.disabled_by]
+
+    def not_waited_for(self, names: Collection[str]) -> Mapping[str, list[str]]:
+        """For each of the names the disabled processes that its AFTER has and that are not started.
+
+        Those of "@oneshots" are not among them.
+        """
+        left_out = set(self.disabled) - set(names)
+        found = {name: [o for o in self.processes[name].after if o in left_out] for name in names}
+        return {name: others for name, others in found.items() if others}
+
     def starting_order(self, names: Iterable[str]) -> list[str]:
         """The names, each behind those that it comes AFTER, otherwise in the order given.
 
         AFTER is ignored where it names a process that is not among them.
         """
-        waiting = {name: set(self.processes[name].after) for name in names}
+        waiting = {name: set(self.after[name]) for name in names}
         order = []
         while waiting:
             name = next(name for name, after in waiting.items() if not after & waiting.keys())

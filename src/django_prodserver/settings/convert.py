@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
-from typing import Any, Callable, Literal, Optional, get_args, get_origin
+from typing import Any, Callable, Literal, Optional, Union, get_args, get_origin
 
 import msgspec
 from django.utils.functional import Promise
@@ -46,8 +47,21 @@ def convert_mapping(
     return fields
 
 
+# Of a variable, in any case of letters: what Docker, systemd and YAML take for a bool.
+BOOLS = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
+}
+BOOL_HINT = f"It can be {', '.join(BOOLS)}."
+
+
 def convert_text(place: str, text: str, wanted: Any, findings: list[Finding]) -> Any:
     """Convert a text to the wanted type: `4` to a number, `false` to a bool."""
+    if wanted is bool or get_args(wanted)[:1] == (bool,):
+        if text.lower() in BOOLS:
+            return BOOLS[text.lower()]
+        findings.append(Finding(place, f"is {text!r}: expected true or false.", BOOL_HINT, "E004"))
+        return None
     return _convert(place, text, wanted, findings, strict=False)
 
 
@@ -81,14 +95,19 @@ def _convert(
     try:
         converted = msgspec.convert(plain(value), wanted, strict=strict)
     except msgspec.ValidationError as error:
-        findings += _explain(place, value, wanted, error)
+        hints = [hint(value) for _, _, hint in _readers_in(wanted) if callable(hint)]
+        findings += (
+            replace(one, hint=one.hint or " ".join(hints))
+            for one in _explain(place, value, wanted, error)
+        )
         return None
     for form, reader, hint in _readers_in(wanted):
         if isinstance(converted, form):
             try:
                 reader(converted)
             except ValueError as error:
-                findings.append(Finding(place, f": {error}.", hint, "E004"))
+                shown = hint(converted) if callable(hint) else hint
+                findings.append(Finding(place, f": {error}.", shown, "E004"))
     return converted
 
 
@@ -102,7 +121,9 @@ def _struct_in(wanted: Any) -> Optional[type[msgspec.Struct]]:
     return next(filter(None, map(_struct_in, get_args(wanted))), None)
 
 
-def _readers_in(wanted: Any) -> Iterator[tuple[type, Callable[[Any], object], str]]:
+def _readers_in(
+    wanted: Any,
+) -> Iterator[tuple[type, Callable[[Any], object], Union[str, Callable[[Any], str]]]]:
     """The readers of texts (see `texts`), each with the type that it reads and a hint."""
     for part in get_args(wanted):
         if isinstance(part, msgspec.Meta):

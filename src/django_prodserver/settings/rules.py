@@ -7,14 +7,14 @@ another key is wrong. `json_schema` repeats those about oneshots and probes.
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Callable
 
 import msgspec
 
 from .findings import Finding
 from .names import place_of
-from .schema import FOR_SERVICES, PROBES, Backoff, HealthCheckSettings
+from .schema import FOR_SERVICES, ONESHOTS, PROBES, Backoff, HealthCheckSettings
 from .wording import did_you_mean
 
 Fields = Mapping[str, Any]
@@ -105,11 +105,48 @@ def of_after(name: str, after: Iterable[str], configured: Collection[Any]) -> It
     for other in dict.fromkeys(after):
         if other == name:
             yield Finding(place, f"names {name!r} itself.", "Leave it out.", "E013")
-        elif other not in configured:
+        elif other not in configured and other != ONESHOTS:
             message = f"names {other!r}, which is no process."
             others = [str(one) for one in configured if one != name]
-            hint = f"{did_you_mean(other, others)}Known: {', '.join(others)}."
+            if other.startswith("@"):
+                others.append(ONESHOTS)
+            near = did_you_mean(other, [*others, ONESHOTS])
+            hint = f"{near}Known: {', '.join(others)}."
             yield Finding(place, message, hint if others else "Leave it out.", "E013")
+
+
+def without_groups(
+    after: Mapping[str, Sequence[str]], oneshots: Collection[str]
+) -> dict[str, list[str]]:
+    """What each process comes after, with the names that "@oneshots" stands for in its place.
+
+    These are all oneshots but the process itself and those that come after it, also through others.
+    Of two that both come after "@oneshots", neither waits for the other. So this makes no cycle.
+    """
+    most = {
+        name: {*others, *(oneshots if ONESHOTS in others else ())} - {name, ONESHOTS}
+        for name, others in after.items()
+    }
+
+    def named(name: str, other: str) -> Sequence[str]:
+        if other != ONESHOTS:
+            return [other]
+        return [one for one in oneshots if one != name and name not in _all_before(one, most)]
+
+    return {
+        name: list(dict.fromkeys(one for other in others for one in named(name, other)))
+        for name, others in after.items()
+    }
+
+
+def _all_before(name: str, after: Mapping[str, Collection[str]]) -> set[str]:
+    """Everything that it comes after, also through others."""
+    found: set[str] = set()
+    new = {name}
+    while new:
+        new = {other for one in new for other in after.get(one, ())} - found
+        found |= new
+    return found
 
 
 def of_cycles(after: Mapping[str, Iterable[str]]) -> Iterator[Finding]:

@@ -6,6 +6,7 @@ Everything about a key comes from here: what is wrong with its value (`convert`)
 
 from __future__ import annotations
 
+import os
 from typing import Annotated, Any, Callable, Literal, Optional, Union
 
 import msgspec
@@ -23,8 +24,12 @@ def _form(words: str, **constraints: Any) -> Meta:
     return Meta(extra={"form": words}, **constraints)
 
 
-def _read_by(reader: Callable[[Any], object], hint: str, pattern: str = "") -> Meta:
+def _read_by(
+    reader: Callable[[Any], object], hint: Union[str, Callable[[Any], str]], pattern: str = ""
+) -> Meta:
     """Name the reader of a text; the hint says what to do where it raises ValueError.
+
+    A hint that depends on the value is also given where that is not a text.
 
     The pattern is for the JSON Schema, and refuses nothing that the reader accepts.
     """
@@ -35,7 +40,25 @@ def _read_by(reader: Callable[[Any], object], hint: str, pattern: str = "") -> M
 DottedPath = Annotated[str, _form("dotted path")]
 BackendName = Annotated[str, _form("short name, or dotted path")]
 Modules = Annotated[list[str], _form("list of dotted modules")]
-ProcessNames = Annotated[list[str], _form("list of names of processes")]
+ProcessNames = Annotated[list[str], _form('list of names of processes, or "@oneshots"')]
+Folder = Annotated[
+    str,
+    _form("path"),
+    _read_by(texts.folder, "Write the path of a folder, such as BASE_DIR / 'media'."),
+]
+Id = Annotated[int, Meta(ge=0, le=texts.LAST_ID)]
+AccountName = Annotated[
+    str,
+    _read_by(
+        texts.account_name,
+        "Write one name or id: the user as USER, the group as GROUP.",
+        texts.ACCOUNT,
+    ),
+]
+NameOrId = Annotated[Union[Id, AccountName], _form("name or id")]
+OctalMask = Annotated[
+    str, _form("octal digits"), _read_by(texts.octal_mask, texts.octal_hint, texts.OCTAL)
+]
 Scalar = Union[str, int, float, bool, None]
 Arguments = Annotated[
     Union[str, list[str], dict[str, Union[Scalar, list[Union[str, int, float]]]]],
@@ -56,6 +79,7 @@ WEEK = 7 * 24 * 3600
 Seconds = Annotated[float, _form("seconds", gt=0, le=WEEK)]
 SecondsOrZero = Annotated[float, _form("seconds, or 0", ge=0, le=WEEK)]
 Count = Annotated[int, _form("whole number from 1 on", ge=1)]
+CountOrZero = Annotated[int, Meta(ge=0)]
 Bytes = Annotated[int, _form("bytes, from 1 on", ge=1)]
 HTTP = Annotated[
     str,
@@ -164,6 +188,9 @@ class HealthCheckSettings(Keys, frozen=True, kw_only=True):
     ] = 0.0
 
 
+# In AFTER: every oneshot, except for those that come after the process itself.
+ONESHOTS = "@oneshots"
+
 # A oneshot is done once it exits with 0, and has none of these.
 FOR_SERVICES = ("READY_TIMEOUT", "HEALTHCHECK", "WATCHDOG")
 
@@ -184,16 +211,39 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
         means('The Celery app, as behind "celery -A"; other backends ignore it.'),
     ] = None
     env: Annotated[Environment, means("Added to the process's environment.")] = {}
+    cwd: Annotated[
+        Optional[Folder],
+        means(
+            "The folder that it runs in, entered as its USER. A relative path begins at the "
+            "folder in which the command was started."
+        ),
+    ] = None
+    user: Annotated[
+        Optional[NameOrId],
+        means("The user that it runs as. Only root can change users."),
+    ] = None
+    group: Annotated[
+        Optional[NameOrId],
+        means("The group that it runs in, instead of the first one of its USER."),
+    ] = None
+    umask: Annotated[
+        Optional[OctalMask],
+        means('The permissions that files it creates do not have, such as "0027".'),
+    ] = None
     replicas: Annotated[Count, means("How many instances a supervisor runs.")] = 1
     type: Annotated[
         Literal["service", "oneshot"],
         means('A service is meant to run for ever; a oneshot to finish with 0, such as "migrate".'),
     ] = "service"
+    enabled: Annotated[
+        bool,
+        means('With False "prodserver --all" leaves it out; named, it is started all the same.'),
+    ] = True
     after: Annotated[
         ProcessNames,
         means(
             "Start once these are ready (services) or have finished with 0 (oneshots), and stop "
-            "before them."
+            'before them. "@oneshots" stands for every oneshot that does not come after this one.'
         ),
     ] = []
     restart: Annotated[Optional[RestartPolicy], means("What follows when it ends unasked.")] = None
@@ -230,6 +280,11 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
         ),
     ] = None
 
+    @property
+    def disabled_by(self) -> str:
+        """The key that leaves it out of `--all`, or "" where none does."""
+        return "" if self.enabled and self.replicas else "ENABLED" if self.replicas else "REPLICAS"
+
 
 class EffectiveSettings(ProcessSettings, frozen=True, kw_only=True):
     """One entry with the defaults of PRODUCTION_SUPERVISOR filled in; sizes are in bytes."""
@@ -241,6 +296,11 @@ class EffectiveSettings(ProcessSettings, frozen=True, kw_only=True):
     ready_timeout: Seconds
     max_memory: Optional[Count]
     start_method: StartMethod
+
+    @property
+    def folder(self) -> Optional[str]:
+        """Its CWD as an absolute path."""
+        return None if self.cwd is None else os.path.abspath(self.cwd)
 
 
 class SupervisorSettings(Keys, frozen=True, kw_only=True):
@@ -271,6 +331,22 @@ class SupervisorSettings(Keys, frozen=True, kw_only=True):
     start_method: Annotated[
         StartMethod, means("The START_METHOD of processes that do not set their own.")
     ] = "auto"
+    cwd: Annotated[Optional[Folder], means("The CWD of processes that do not set their own.")] = (
+        None
+    )
+    user: Annotated[
+        Optional[NameOrId],
+        means(
+            "The USER of processes that do not set their own; the supervisor itself stays what it "
+            "is."
+        ),
+    ] = None
+    group: Annotated[
+        Optional[NameOrId], means("The GROUP of processes that do not set their own.")
+    ] = None
+    umask: Annotated[
+        Optional[OctalMask], means("The UMASK of processes that do not set their own.")
+    ] = None
     log_format: Annotated[
         LogFormat,
         means("How lines are written: with a prefix, as JSON objects, or as they are."),

@@ -16,6 +16,8 @@ from typing import NamedTuple, Optional, Union
 SIZE = r"([0-9]{1,15})(?:\.([0-9]{1,15}))? ?((?:[kKmMgGtT][iI]?)?[bB])?"
 _HOST = r"\[[^\[\]]*\]|[A-Za-z0-9._-]+"
 HOST_AND_PORT = rf"({_HOST}|):([0-9]+)"
+OCTAL = r"(?:0[oO]?)?([0-7]{1,3})"
+ACCOUNT = r"[^:\s\x00-\x1f\x7f]+"
 PATH_OR_URL = "(/|[hH][tT][tT][pP]://)[!-~]*"
 _URL = rf"(?i:http)://({_HOST})(?::([0-9]+))?((?:[/?].*)?)"
 
@@ -40,6 +42,52 @@ def memory_size(given: Union[int, str]) -> int:
     if size < 1:
         raise ValueError(f"{given!r} is less than one byte")
     return size
+
+
+def octal_mask(text: str) -> int:
+    """Read file permissions in octal digits, such as `0027`."""
+    found = re.fullmatch(OCTAL, text)
+    if found is None:
+        raise ValueError(f"{text!r} is not an octal mask from '0000' to '0777'")
+    return int(found[1], 8)
+
+
+def octal_hint(given: object) -> str:
+    """How to write a mask, also where it was given as a number: 22, or 0o22, which is 18."""
+    meant = {}
+    if type(given) is int and 0 <= given <= 777:
+        if re.fullmatch("[0-7]+", str(given)):
+            meant[f"{given:04d}"] = str(given)
+        if given <= 0o777:
+            meant[f"{given:04o}"] = f"0o{given:o}"
+    if not meant:
+        return "Write octal digits as text, such as '0022' or '0027'."
+    choices = " or ".join(f"'{text}' for {number}" for text, number in meant.items())
+    return f"Write octal digits as text: {choices}."
+
+
+# The highest id of a user or group: the next one stands for none in setresuid(2) and chown(2).
+LAST_ID = 2**32 - 2
+
+
+def account_name(text: str) -> Union[str, int]:
+    """Read the name of a user or group; digits are an id."""
+    if not re.fullmatch(ACCOUNT, text):
+        raise ValueError(f"{text!r} is not one name or id")
+    if not text.isdecimal():
+        return text
+    if len(text) > 10 or int(text) > LAST_ID:
+        raise ValueError(f"{text} is not an id from 0 to {LAST_ID}")
+    return int(text)
+
+
+def folder(text: str) -> str:
+    """Return the path as it is; the system takes neither an empty one nor a NUL."""
+    if not text:
+        raise ValueError("the path is empty")
+    if "\0" in text:
+        raise ValueError("it has a null character in it")
+    return text
 
 
 class HealthURL(NamedTuple):

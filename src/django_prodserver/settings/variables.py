@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Optional
 
 from .convert import convert_text, fields_of
 from .findings import Finding
-from .schema import ProcessSettings, SupervisorSettings
+from .schema import CountOrZero, ProcessSettings, SupervisorSettings
 from .wording import nearest
 
 PREFIX = "PRODSERVER_"
@@ -20,7 +20,11 @@ PREFIX = "PRODSERVER_"
 # Keys whose value is one word, a number or a time. What a project consists of (BACKEND, ARGS, ENV,
 # AFTER, ...) is for its developers, not for those who deploy it.
 PROCESS_KEYS = (
+    "ENABLED",
     "REPLICAS",
+    "USER",
+    "GROUP",
+    "UMASK",
     "RESTART",
     "STOP_SIGNAL",
     "STOP_TIMEOUT",
@@ -30,6 +34,9 @@ PROCESS_KEYS = (
     "START_METHOD",
 )
 SUPERVISOR_KEYS = (
+    "USER",
+    "GROUP",
+    "UMASK",
     "RESTART",
     "STOP_TIMEOUT",
     "READY_TIMEOUT",
@@ -59,6 +66,8 @@ class Variable(NamedTuple):
 
     @property
     def type(self) -> Any:
+        if self.key == "REPLICAS":
+            return CountOrZero  # 0 switches the process off, as ENABLED does.
         struct = SupervisorSettings if self.process is None else ProcessSettings
         return fields_of(struct)[self.key].type
 

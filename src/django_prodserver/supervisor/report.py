@@ -147,6 +147,12 @@ def notification(fact: Fact, processes: Processes) -> Optional[str]:
 # ---- lines that are not about a fact of the core ----
 
 
+def not_waiting(name: str, disabled: Sequence[str]) -> str:
+    """Of a process whose AFTER has others that are disabled."""
+    are = "which is disabled" if len(disabled) == 1 else "which are disabled"
+    return f"{name} does not wait for {', '.join(disabled)}, {are}"
+
+
 def supervising(names: Sequence[str], python: str, django: str, preload: float) -> str:
     versions = f"python {python}, django {django}"
     return f"supervising {', '.join(names)} ({versions}, preloaded in {seconds(preload)})"

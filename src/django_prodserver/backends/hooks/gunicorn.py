@@ -11,6 +11,7 @@ from typing import Any, Callable, Optional
 
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.config import Config
+from gunicorn.util import getcwd
 from gunicorn.workers import SUPPORTED_WORKERS
 
 from django_prodserver.posix import kernel, notify
@@ -70,6 +71,11 @@ class Application(WSGIApplication):
 
     def load_default_config(self) -> None:
         super().load_default_config()
+        # Its own defaults are those of the process that imported it, which may have been another
+        # one, as another user and in another folder.
+        current = {"chdir": getcwd(), "user": os.geteuid(), "group": os.getegid()}
+        for name, value in current.items():
+            self.cfg.set(name, value)
         for name, value in self._defaults.items():
             self.cfg.set(name, value)
 

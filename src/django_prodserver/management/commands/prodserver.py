@@ -144,6 +144,7 @@ class Command(BaseCommand):
 
             order = configuration.starting_order(selection.names)
             self._print(dry_run(resolve(configuration, order, options.extra)))
+            self._print_disabled(configuration, selection)
         elif selection.supervised:
             self._supervise(configuration, selection, options)
         else:
@@ -158,13 +159,21 @@ class Command(BaseCommand):
     ) -> None:
         from django_prodserver.exports import procfile, tables
 
-        processes = {name: configuration.processes[name] for name in selection.names}
+        names: Sequence[str] = selection.names
+        if selection.disabled and (options.list or options.json):
+            # A list is of what is configured; the rest is of what would run.
+            listed = {*names, *selection.disabled}
+            names = [name for name in configuration.processes if name in listed]
+        processes = {name: configuration.processes[name] for name in names}
         if options.json:
-            self.stdout.write(tables.processes_json(processes))
+            self.stdout.write(tables.processes_json(configuration, processes))
         elif options.list:
             self._print(tables.processes_table(processes))
         else:
-            self.stdout.write(procfile.render(procfile.services(processes)), ending="")
+            services = procfile.services(processes)
+            self.stdout.write(procfile.render(services), ending="")
+            for note in procfile.notes(configuration, services, selection.disabled):
+                self.stderr.write(note, self.style.WARNING)
 
     def _check(
         self, configuration: Configuration, selection: Selection, options: Namespace
@@ -176,11 +185,20 @@ class Command(BaseCommand):
         processes = resolve_to_start(configuration, names, options.extra, check, warn)
         preload(processes, configuration.supervisor.preload, warn)
         self.stdout.write(f"Nothing wrong with {', '.join(names)}.")
+        self._print_disabled(configuration, selection)
         if options.verbosity > 1:
             from django_prodserver.exports import tables
 
             keys = {option.upper() for option in _overrides(options)}
             self._print(tables.variables_table(configuration, names, keys))
+
+    def _print_disabled(self, configuration: Configuration, selection: Selection) -> None:
+        for name in selection.disabled:
+            self.stdout.write(
+                f"{name}: left out, disabled by {configuration.processes[name].disabled_by}"
+            )
+        for name, disabled in configuration.not_waited_for(selection.names).items():
+            self.stdout.write(f"{name}: does not wait for {', '.join(disabled)}")
 
     def _supervise(
         self, configuration: Configuration, selection: Selection, options: Namespace

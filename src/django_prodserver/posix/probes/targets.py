@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Union
 
 from django_prodserver.posix.address import SocketAddress
+from django_prodserver.posix.context import Context
 from django_prodserver.supervisor.values import Value
 
 
@@ -38,6 +39,8 @@ class CommandTarget(Value):
     argv: Sequence[str]
     # Added to the supervisor's own environment.
     environ: Mapping[str, str] = MappingProxyType({})
+    # As whom and where it runs.
+    context: Context = Context()
 
 
 Target = Union[TcpTarget, HttpTarget, CommandTarget]

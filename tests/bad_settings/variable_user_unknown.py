@@ -4,8 +4,9 @@ PRODUCTION_PROCESSES = {
     "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"]},
     "worker": {"BACKEND": "shell", "ARGS": ["sleep", "1000"]},
 }
-ENVIRONMENT = {"PRODSERVER_REPLICAS_WEB": "0"}
+ENVIRONMENT = {"PRODSERVER_USER": "nobdoy"}
 
 MESSAGE = """
-PRODSERVER_REPLICAS_WEB is '0': expected int >= 1.
+PRODSERVER_USER is 'nobdoy', which is not a user of this machine. Did you mean 'nobody'? Name a user
+    of this machine, or give an id.
 """

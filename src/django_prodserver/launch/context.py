@@ -1,0 +1,150 @@
+"""Contexts: from what USER, GROUP, UMASK and CWD say to as whom and where a process runs.
+
+Users, groups and folders are those of this machine: `manage.py check` does not ask for them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Union
+
+from django_prodserver.backends.base import PrintsOnly
+from django_prodserver.posix.context import (
+    Context,
+    Refused,
+    account,
+    asked_within,
+    current_user,
+    group_id,
+    group_names,
+    user_names,
+)
+from django_prodserver.settings.configuration import Configuration
+from django_prodserver.settings.findings import Finding
+from django_prodserver.settings.names import SUPERVISOR, place_of
+from django_prodserver.settings.schema import EffectiveSettings
+from django_prodserver.settings.texts import octal_mask
+from django_prodserver.settings.variables import Variable
+from django_prodserver.settings.wording import did_you_mean
+
+from .process import ResolvedProcess
+
+KEYS = ("CWD", "USER", "GROUP", "UMASK")
+
+
+def context_of(settings: EffectiveSettings) -> Context:
+    """The context of a process. Raises KeyError for a user or group that this machine lacks."""
+    gid = None if settings.group is None else group_id(settings.group)
+    umask = None if settings.umask is None else octal_mask(settings.umask)
+    if settings.user is None:
+        return Context(gid=gid, folder=settings.folder, umask=umask)
+    user = account(settings.user, gid)
+    return Context(user.uid, user.gid, user.groups, user.login, settings.folder, umask)
+
+
+def contexts(processes: Iterable[ResolvedProcess]) -> dict[str, Context]:
+    """The contexts of processes without `context_problems`, by their names."""
+    return {process.name: context_of(process.settings) for process in processes}
+
+
+# ---- what is wrong ----
+
+
+def context_problems(
+    configuration: Configuration, processes: Sequence[ResolvedProcess]
+) -> list[Finding]:
+    """What would keep a process from having its USER, GROUP, UMASK or CWD."""
+    # A default of PRODUCTION_SUPERVISOR is wrong once, for however many processes.
+    return list(
+        dict.fromkeys(one for process in processes for one in _problems(configuration, process))
+    )
+
+
+def _problems(configuration: Configuration, process: ResolvedProcess) -> Iterator[Finding]:
+    settings = process.settings
+    unknown = [
+        *_unknown("USER", settings.user, account, user_names),
+        *_unknown("GROUP", settings.group, group_id, group_names),
+    ]
+    if not unknown:
+        context = context_of(settings)
+        unknown = [*_refused(settings, context), *_contradicted(process, context)]
+    for one in unknown:
+        yield Finding(_place(configuration, process.name, one.place), one.message, one.hint, one.id)
+
+
+def _unknown(
+    key: str,
+    given: Union[int, str, None],
+    look_up: Callable[[Union[int, str]], object],
+    names: Callable[[], list[str]],
+) -> Iterator[Finding]:
+    if given is None:
+        return
+    kind = key.lower()
+    if not hasattr(os, "setuid"):
+        yield Finding(key, f"is {given!r}, but this platform has no way to change the {kind}.")
+        return
+    try:
+        look_up(given)
+    except KeyError:
+        hint = f"{did_you_mean(given, names())}Name a {kind} of this machine, or give an id."
+        yield Finding(key, f"is {given!r}, which is not a {kind} of this machine.", hint, "E015")
+
+
+def _refused(settings: EffectiveSettings, context: Context) -> Iterator[Finding]:
+    """What the system says, asked before anything is started."""
+    try:
+        asked_within(context, lambda: "")
+    except Refused as error:
+        given = getattr(settings, error.key.lower())
+        if error.key == "CWD":
+            at = f" by the user {settings.user!r}" if settings.user is not None else ""
+            message = f"is {given!r}, which cannot be entered{at}: {error.reason}."
+            yield Finding(error.key, message, "Name a folder that exists and is readable.", "E015")
+        elif error.denied and os.geteuid():
+            message = f"is {given!r}, but this process runs as {current_user()!r}, and only root "
+            message += "can change to another."
+            yield Finding(error.key, message, "Start it as root, or leave it out.", "E015")
+        else:
+            hint = "A container needs the capabilities SETUID, SETGID and KILL for it."
+            message = f"is {given!r}, which the system refuses: {error.reason}."
+            yield Finding(error.key, message, hint if error.denied else "", "E015")
+
+
+def _contradicted(process: ResolvedProcess, context: Context) -> Iterator[Finding]:
+    """Where options of the software's own say something else."""
+    if not any(getattr(process.settings, key.lower()) is not None for key in KEYS):
+        return
+    with suppress(PrintsOnly, ValueError):
+        for key, own in process.own_context.items():
+            ours = getattr(process.settings, key.lower())
+            if ours is not None and not _is_the_same(key, own, context):
+                shown = f"{own:04o}" if key == "UMASK" and isinstance(own, int) else own
+                message = f"is {ours!r}, but its own options say {shown!r}."
+                yield Finding(key, message, "Leave one of them out.", "E012")
+
+
+def _is_the_same(key: str, own: object, context: Context) -> bool:
+    if key == "CWD":
+        return os.path.realpath(str(own)) == os.path.realpath(str(context.folder))
+    if key == "UMASK":
+        return own == context.umask
+    word = own if isinstance(own, int) else str(own)
+    try:
+        if key == "USER":
+            return account(word).uid == context.uid
+        return group_id(word) == context.gid
+    except KeyError:
+        return False
+
+
+def _place(configuration: Configuration, name: str, key: str) -> str:
+    """Where the value of a key comes from: a variable or a setting, of the process or for all."""
+    inherited = getattr(configuration.processes[name], key.lower()) is None
+    variable = str(Variable(None if inherited else name, key))
+    if os.environ.get(variable):
+        return variable
+    return f"{SUPERVISOR}[{key!r}]" if inherited else place_of(name, key)

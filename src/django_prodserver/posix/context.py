@@ -1,0 +1,250 @@
+"""As which user, in which folder and with which umask a process runs: systemd.exec(5).
+
+A process assumes its context after it was forked, in this order: umask, supplementary groups,
+group, user, folder. So the folder is entered as that user.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Callable, Optional, Union
+
+from django_prodserver.supervisor.values import Value
+
+from . import kernel
+
+# What follows the user in the environment.
+LOGIN_VARIABLES = ("HOME", "LOGNAME", "USER", "SHELL")
+# Shells that only say that nobody logs in: as in systemd, they are not passed on.
+_NO_SHELLS = ("nologin", "false", "true")
+# All that a child tells its parent, in bytes.
+_LONGEST = 4096
+
+
+class Account(Value):
+    """A user with the groups that belong to it, and what a login sets in the environment."""
+
+    uid: int
+    gid: int
+    groups: Sequence[int]
+    login: Mapping[str, str]
+
+
+class Context(Value):
+    """What is None stays as it is."""
+
+    uid: Optional[int] = None
+    gid: Optional[int] = None
+    # Supplementary groups.
+    groups: Optional[Sequence[int]] = None
+    # All of LOGIN_VARIABLES that the process has, unless its ENV sets them.
+    login: Optional[Mapping[str, str]] = None
+    # An absolute path.
+    folder: Optional[str] = None
+    umask: Optional[int] = None
+
+    @property
+    def changes_user(self) -> bool:
+        """Whether it is another user or group than those of this process."""
+        return self.uid not in (None, os.geteuid()) or self.gid not in (None, os.getegid())
+
+
+class Refused(Exception):
+    """The system does not let this process assume a context; `key` is the setting it is about."""
+
+    def __init__(self, key: str, reason: str, denied: bool = False) -> None:
+        self.key = key
+        self.reason = reason
+        # It takes a privilege that this process does not have.
+        self.denied = denied
+        super().__init__(f"{key}: {reason}")
+
+
+# ---- users and groups of this machine ----
+
+
+def account(user: Union[int, str], gid: Optional[int] = None) -> Account:
+    """The account of a user, by its name or id. Raises KeyError for an unknown name.
+
+    `gid` is its group, instead of the one in the user database. An id that the database does not
+    know is its own group, as with systemd's DynamicUser=, and has no home.
+    """
+    import pwd  # Windows has none.
+
+    uid = _id(user)
+    try:
+        entry = pwd.getpwnam(str(user)) if uid is None else pwd.getpwuid(uid)
+    except KeyError:
+        if uid is None:
+            raise
+        login = {"HOME": "/", "LOGNAME": str(uid), "USER": str(uid)}
+        return Account(uid, uid if gid is None else gid, (), login)
+    gid = entry.pw_gid if gid is None else gid
+    login = {"HOME": entry.pw_dir or "/", "LOGNAME": entry.pw_name, "USER": entry.pw_name}
+    if os.path.basename(entry.pw_shell) not in ("", *_NO_SHELLS):
+        login["SHELL"] = entry.pw_shell
+    # What initgroups(3) would set. Asked for here: the databases may be slow, or behind a network.
+    return Account(entry.pw_uid, gid, tuple(os.getgrouplist(entry.pw_name, gid)), login)
+
+
+def group_id(group: Union[int, str]) -> int:
+    """The id of a group, by its name or id. Raises KeyError for an unknown name."""
+    import grp
+
+    gid = _id(group)
+    return grp.getgrnam(str(group)).gr_gid if gid is None else gid
+
+
+def user_names() -> list[str]:
+    import pwd
+
+    return [entry.pw_name for entry in pwd.getpwall()]
+
+
+def group_names() -> list[str]:
+    import grp
+
+    return [entry.gr_name for entry in grp.getgrall()]
+
+
+def current_user() -> str:
+    """The name of the user that this process runs as, or its id."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _id(given: Union[int, str]) -> Optional[int]:
+    return int(given) if isinstance(given, int) or given.isdecimal() else None
+
+
+# ---- to assume a context ----
+
+
+def assume(context: Context, environ: MutableMapping[str, str]) -> None:
+    """Let this process have the user, the groups and the umask. Raises Refused.
+
+    The folder is entered by `enter`. There is no way back.
+    """
+    if context.umask is not None:
+        os.umask(context.umask)
+    _change_user(context)
+    if context.login is not None:
+        for name in LOGIN_VARIABLES:
+            environ.pop(name, None)
+        environ.update(context.login)
+
+
+def enter(context: Context, environ: MutableMapping[str, str]) -> None:
+    """Let its folder be the current one. Raises Refused."""
+    if context.folder is not None:
+        try:
+            os.chdir(context.folder)
+        except OSError as error:
+            raise Refused("CWD", _reason(error)) from None
+        # As it was written: a path that leads through a symbolic link still does.
+        environ["PWD"] = context.folder
+
+
+@contextmanager
+def temporarily_in(folder: Optional[str]) -> Iterator[None]:
+    """With another current folder; in this one where it is None, or where there is no way back."""
+    try:
+        before = os.open(".", os.O_RDONLY) if folder is not None else -1
+    except OSError:
+        folder = None
+    if folder is None:
+        yield
+        return
+    try:
+        with suppress(OSError):
+            os.chdir(folder)
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
+
+
+def asked_within(context: Context, ask: Callable[[], str]) -> str:
+    """What `ask` returns to a process that has this context; raises Refused if none can.
+
+    Where the user is another one a child is asked, which is forked for that: only the kernel knows
+    what it permits. The umask and the current folder stay as they are.
+    """
+    if not context.changes_user:
+        _try_to_enter(context)
+        return ask()
+    said, tell = os.pipe()
+    with warnings.catch_warnings():
+        # Python 3.12 warns where threads run; this child takes none of their locks.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        pid = os.fork()
+    if pid == 0:
+        _answer(context, ask, tell)
+    os.close(tell)
+    try:
+        with os.fdopen(said, "rb") as pipe:
+            kind, _, text = pipe.read().decode(errors="replace").partition("\0")
+        # Not reaped yet, it still has its user.
+        os.kill(pid, 0)
+    except PermissionError:
+        raise Refused("USER", "this process could not signal it", denied=True) from None
+    finally:
+        os.waitpid(pid, 0)
+    if kind != "answer":
+        denied, _, reason = text.partition("\0")
+        raise Refused(kind or "USER", reason or "unknown error", bool(denied))
+    return text
+
+
+def _answer(context: Context, ask: Callable[[], str], tell: int) -> None:
+    """In the child: tell the answer, or what was refused, and end."""
+    try:
+        try:
+            _change_user(context)
+            _try_to_enter(context)
+            text = f"answer\0{ask()}"
+        except Refused as error:
+            text = f"{error.key}\0{'denied' if error.denied else ''}\0{error.reason}"
+        os.write(tell, text.encode(errors="replace")[:_LONGEST])
+    finally:
+        os._exit(0)
+
+
+def _change_user(context: Context) -> None:
+    asked = kernel.parent_death_signal()
+    # A user may always stay what it is, but even then only root may set its groups.
+    root = os.geteuid() == 0
+    uid = context.uid if root or context.uid != os.geteuid() else None
+    gid = context.gid if root or context.gid != os.getegid() else None
+    key = "USER" if context.uid is not None else "GROUP"
+    try:
+        if context.groups is not None and (root or uid is not None):
+            os.setgroups(list(context.groups))
+        if gid is not None:
+            os.setgid(gid)
+        if uid is not None:
+            os.setuid(uid)
+    except OSError as error:
+        raise Refused(key, _reason(error), isinstance(error, PermissionError)) from None
+    # The kernel forgets it whenever a process changes its user or group (PR_SET_PDEATHSIG).
+    kernel.set_parent_death_signal(asked)
+
+
+def _try_to_enter(context: Context) -> None:
+    """What chdir(2) would say: for the lookup of `.` a folder has to be searched as well."""
+    if context.folder is not None:
+        try:
+            os.stat(os.path.join(context.folder, "."))
+        except OSError as error:
+            raise Refused("CWD", _reason(error)) from None
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

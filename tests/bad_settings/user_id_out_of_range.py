@@ -1,0 +1,7 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "USER": 4294967295}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['USER'] is 4294967295: expected int <= 4294967294.
+"""

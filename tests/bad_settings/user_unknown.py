@@ -1,0 +1,8 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "USER": "nobdoy"}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['USER'] is 'nobdoy', which is not a user of this machine. Did you mean
+    'nobody'? Name a user of this machine, or give an id.
+"""
