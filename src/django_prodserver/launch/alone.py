@@ -24,6 +24,7 @@ from django_prodserver.posix.titles import set_title
 from django_prodserver.settings.configuration import Configuration
 
 from .context import context_of
+from .preload import preload
 from .process import ResolvedProcess
 from .project import Say
 from .resolve import resolve_to_start
@@ -53,7 +54,11 @@ def run_alone(
     (process,) = resolve_to_start(configuration, [name], extra, check_project, warn)
     if process.variables_already_read(before):
         restart_program()
-    _assume(context_of(process.settings), env)
+    context = context_of(process.settings)
+    if context.changes_user:
+        # As under a supervisor: the files may not be for that user to read.
+        preload([process], [])
+    _assume(context, env)
     backend = process.new_backend(instance if supervised else None)
     arguments = backend.prep_server_args()
     # It may fork workers.

@@ -6,6 +6,7 @@ group, user, folder. So the folder is entered as that user.
 
 from __future__ import annotations
 
+import codecs
 import os
 import warnings
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
@@ -180,6 +181,8 @@ def asked_within(context: Context, ask: Callable[[], str]) -> str:
     if not context.changes_user:
         _try_to_enter(context)
         return ask()
+    # Where Python's own files are not for that user to read, whoever looks up a host needs this.
+    codecs.lookup("idna")
     said, tell = os.pipe()
     with warnings.catch_warnings():
         # Python 3.12 warns where threads run; this child takes none of their locks.
@@ -199,7 +202,7 @@ def asked_within(context: Context, ask: Callable[[], str]) -> str:
         os.waitpid(pid, 0)
     if kind != "answer":
         denied, _, reason = text.partition("\0")
-        raise Refused(kind or "USER", reason or "unknown error", bool(denied))
+        raise Refused(kind or "USER", reason or "a process with this user ended", bool(denied))
     return text
 
 
@@ -212,6 +215,8 @@ def _answer(context: Context, ask: Callable[[], str], tell: int) -> None:
             text = f"answer\0{ask()}"
         except Refused as error:
             text = f"{error.key}\0{'denied' if error.denied else ''}\0{error.reason}"
+        except Exception as error:
+            text = f"USER\0\0{type(error).__name__}: {error}"
         os.write(tell, text.encode(errors="replace")[:_LONGEST])
     finally:
         os._exit(0)
