@@ -25,6 +25,9 @@ def load(environ: Mapping[str, str], processes: Any = TWO, supervisor: Any = NOT
 @pytest.mark.parametrize(
     ("key", "text", "value"),
     [
+        ("USER", "1000", "1000"),
+        ("GROUP", "www", "www"),
+        ("UMASK", "0027", "0027"),
         ("RESTART", "on-failure", "on-failure"),
         ("STOP_TIMEOUT", "2.5", 2.5),
         ("READY_TIMEOUT", "1e1", 10.0),
@@ -33,6 +36,8 @@ def load(environ: Mapping[str, str], processes: Any = TWO, supervisor: Any = NOT
         ("LOG_FORMAT", "json", "json"),
         ("TIMESTAMPS", "false", False),
         ("TIMESTAMPS", "1", True),
+        ("TIMESTAMPS", "Yes", True),
+        ("TIMESTAMPS", "off", False),
         ("COLOR", "never", "never"),
         ("STDERR", "separate", "separate"),
         ("MAX_LINE", "100", 100),
@@ -49,7 +54,12 @@ def test_a_variable_stands_in_the_place_of_a_supervisors_key(
 @pytest.mark.parametrize(
     ("key", "text", "value"),
     [
+        ("ENABLED", "off", False),
         ("REPLICAS", "4", 4),
+        ("REPLICAS", "0", 0),
+        ("USER", "www", "www"),
+        ("GROUP", "1000", "1000"),
+        ("UMASK", "27", "27"),
         ("RESTART", "always", "always"),
         ("STOP_SIGNAL", "SIGINT", "SIGINT"),
         ("STOP_TIMEOUT", "9", 9.0),

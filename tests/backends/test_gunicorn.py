@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import re
 import signal
+import stat
 from importlib.metadata import version
 from pathlib import Path
 from subprocess import STDOUT
@@ -12,7 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.functional.helpers import Run
+from tests.functional.helpers import Run, folder_for_all_users
 from tests.inside import GUNICORN, free_port, refused
 from tests.running import Request, Site, get, wait_for_all
 
@@ -176,6 +179,24 @@ def test_its_workers_die_with_the_supervisor(site: Site) -> None:
 
     assert len(descendants) >= 3
     assert psutil.wait_procs(descendants, timeout=60)[1] == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change users")
+def test_it_runs_as_another_user_and_in_another_folder(site: Site) -> None:
+    """Its own defaults for these are those of the process that has imported it: the supervisor."""
+    with folder_for_all_users() as folder:
+        entry = {"USER": "nobody", "UMASK": "0027", "CWD": str(folder)}
+        run = site({"web": gunicorn(0, ARGS={"bind": "unix:web.sock"}, **entry)}, stderr=STDOUT)
+        run.wait_for("system", "all 1 ready")
+
+        uid = pwd.getpwnam("nobody").pw_uid
+        processes = psutil.Process(run.pid).children(recursive=True)
+        assert {process.uids() for process in processes} == {(uid, uid, uid)}
+        assert {process.cwd() for process in processes} == {str(folder)}
+        found = (folder / "web.sock").stat()
+        assert (found.st_uid, stat.S_IMODE(found.st_mode)) == (uid, 0o750)
+        assert run.end(signal.SIGTERM) == 0
+        assert not any("ignored" in text for text in run.said("system"))
 
 
 @pytest.mark.skipif(not has_asgi_worker, reason="this gunicorn has no ASGI worker yet")

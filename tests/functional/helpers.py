@@ -12,11 +12,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import termios
 import textwrap
 import uuid
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
 
@@ -351,6 +352,15 @@ def _cmdline(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+@contextmanager
+def folder_for_all_users() -> Iterator[Path]:
+    """A folder that every user can enter and write to, which those of pytest are not."""
+    made = Path(tempfile.mkdtemp(prefix="prodserver-test-")).resolve()
+    made.chmod(0o777)
+    yield made
+    shutil.rmtree(made)
 
 
 def gone(pid: int) -> bool:

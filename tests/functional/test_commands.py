@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+import shutil
 import stat
+import sys
 from signal import SIGTERM
 
 from tests.functional.helpers import FOREVER, Runs, gone, shell
@@ -69,6 +73,55 @@ def test_a_program_that_is_not_there_starts_nothing(start: Runs) -> None:
     assert run.end() == 1
     assert run.raw == []
     assert "'no-such-command-anywhere', which is no program on the PATH" in run.stderr
+
+
+def beside_the_interpreter(start: Runs) -> dict[str, str]:
+    """An environment whose PATH does not have the folder of the running Python."""
+    folder = start.project / "bin"
+    folder.mkdir()
+    for name in ("sh", "sleep"):
+        program = shutil.which(name)
+        assert program
+        (folder / name).symlink_to(program)
+    return {"PATH": str(folder)}
+
+
+def test_programs_of_the_running_python_are_found_without_its_path(start: Runs) -> None:
+    """A virtual environment whose python is called by its path, without being activated."""
+    name = os.path.basename(sys.executable)
+    show = "import sys; print(sys.executable)"
+    check = {"COMMAND": [name, "-c", f"{show}; sys.exit(1)"], "INTERVAL": 0.1, "RETRIES": 1000}
+    processes = {
+        "list": shell([name, "-c", f"{show}; import signal; signal.pause()"]),
+        "string": shell(f"{name} -c '{show}'; exec sleep 1000", HEALTHCHECK=check),
+    }
+    run = start(processes, env=beside_the_interpreter(start))
+
+    found = f"^{re.escape(sys.executable)}$"
+    run.wait_for_each({"list.1": found, "string.1": found, "system": f"status 1: {found[1:]}"})
+    assert run.end(SIGTERM) == 0
+
+
+def test_a_path_of_its_own_beats_the_running_python(start: Runs) -> None:
+    name = os.path.basename(sys.executable)
+    env = beside_the_interpreter(start)
+    own = start.project / "own"
+    own.mkdir()
+    (own / name).write_text(f"#!{shutil.which('sh')}\necho own\n")
+    (own / name).chmod(0o755)
+    run = start({"web": shell([name], TYPE="oneshot", ENV={"PATH": str(own)})}, env=env)
+
+    assert run.end() == 0
+    assert run.said("web.1") == ["own"]
+
+
+def test_a_check_that_is_not_found_says_where_was_looked(start: Runs) -> None:
+    check = {"COMMAND": ["no-such-command"], "INTERVAL": 0.1, "RETRIES": 1}
+    run = start({"web": shell(["sleep", "1000"], HEALTHCHECK=check, ENV={"PATH": "/bin:/nowhere"})})
+
+    run.end()
+    said = "web.1 is unhealthy: command exited with status 127: no-such-command: not found in "
+    assert any(text.startswith(f"{said}/bin:/nowhere") for text in run.said("system"))
 
 
 def test_a_program_whose_interpreter_is_not_there_is_127(start: Runs) -> None:

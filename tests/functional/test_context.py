@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
@@ -19,6 +17,7 @@ from tests.functional.helpers import (
     FOREVER,
     Runs,
     code,
+    folder_for_all_users,
     gone,
     shell,
     skip_unless_it_works,
@@ -40,11 +39,8 @@ NOTIFY = "from django_prodserver.posix.notify import notify\n"
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """One that every user can enter, which those of pytest are not."""
-    made = Path(tempfile.mkdtemp(prefix="prodserver-test-")).resolve()
-    made.chmod(0o777)
-    yield made
-    shutil.rmtree(made)
+    with folder_for_all_users() as made:
+        yield made
 
 
 def once(source: str, **entry: Any) -> dict[str, Any]:
