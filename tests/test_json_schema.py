@@ -151,6 +151,7 @@ UNSEEN = {
     "healthcheck_command_null_in_an_argument": NULL,
     "healthcheck_command_null_in_its_program": NULL,
     "healthcheck_command_without_a_program": "an empty program beside arguments is rare",
+    "group_id_out_of_range": "a pattern cannot compare numbers",
     "healthcheck_tcp_impossible_port": NO_PORT,
     "healthcheck_url_with_a_fragment": NO_URL,
     "healthcheck_url_with_a_password": NO_URL,

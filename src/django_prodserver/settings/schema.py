@@ -15,6 +15,7 @@ from msgspec import Meta
 from django_prodserver.logs.lines import MAX_LINE
 
 from . import texts
+from .names import PROCESS_NAME
 
 # ---- types: msgspec evaluates annotations, and Python 3.9 cannot evaluate `X | Y` ----
 
@@ -40,11 +41,20 @@ def _read_by(
 DottedPath = Annotated[str, _form("dotted path")]
 BackendName = Annotated[str, _form("short name, or dotted path")]
 Modules = Annotated[list[str], _form("list of dotted modules")]
-ProcessNames = Annotated[list[str], _form('list of names of processes, or "@oneshots"')]
+# In AFTER: every oneshot, except for those that come after the process itself.
+ONESHOTS = "@oneshots"
+ProcessNames = Annotated[
+    list[
+        Annotated[
+            str, Meta(extra_json_schema={"pattern": f"^({ONESHOTS}|{PROCESS_NAME.pattern})$"})
+        ]
+    ],
+    _form('list of names of processes, or "@oneshots"'),
+]
 Folder = Annotated[
     str,
     _form("path"),
-    _read_by(texts.folder, "Write the path of a folder, such as BASE_DIR / 'media'."),
+    _read_by(texts.folder, "Write the path of a folder, such as BASE_DIR / 'media'.", r"[^\x00]+"),
 ]
 Id = Annotated[int, Meta(ge=0, le=texts.LAST_ID)]
 AccountName = Annotated[
@@ -187,9 +197,6 @@ class HealthCheckSettings(Keys, frozen=True, kw_only=True):
         ),
     ] = 0.0
 
-
-# In AFTER: every oneshot, except for those that come after the process itself.
-ONESHOTS = "@oneshots"
 
 # A oneshot is done once it exits with 0, and has none of these.
 FOR_SERVICES = ("READY_TIMEOUT", "HEALTHCHECK", "WATCHDOG")
