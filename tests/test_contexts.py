@@ -52,15 +52,16 @@ def test_without_the_keys_nothing_changes() -> None:
 
 
 def test_a_user_brings_its_group_its_groups_and_its_login() -> None:
-    found = context(sleeper(USER=ME.pw_name))
+    nobody = pwd.getpwnam("nobody")
+    found = context(sleeper(USER="nobody"))
 
-    assert (found.uid, found.gid) == (ME.pw_uid, ME.pw_gid)
-    assert found.groups == tuple(os.getgrouplist(ME.pw_name, ME.pw_gid))
+    assert (found.uid, found.gid) == (nobody.pw_uid, nobody.pw_gid)
+    assert found.groups == tuple(os.getgrouplist("nobody", nobody.pw_gid))
     assert found.login is not None
     assert {**found.login, "SHELL": ""} == {
-        "HOME": ME.pw_dir,
-        "LOGNAME": ME.pw_name,
-        "USER": ME.pw_name,
+        "HOME": nobody.pw_dir,
+        "LOGNAME": "nobody",
+        "USER": "nobody",
         "SHELL": "",
     }
 

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from django_prodserver.checks import check_settings
 from django_prodserver.launch.selection import select
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.load import load
+from django_prodserver.test import assert_valid_configuration
 from tests.inside import configured, prodserver, refused, sleeper
 from tests.running import Site, site_fixture  # noqa: F401
 
@@ -133,10 +135,15 @@ def test_a_procfile_is_nothing_but_a_procfile() -> None:
 
 
 def test_what_is_disabled_cannot_collide_or_lack_anything() -> None:
-    """Only `manage.py check` looks at it, and not at this machine."""
-    processes = {"web": sleeper(), "odd": sleeper(ENABLED=False, USER="not-here", CWD="/not/here")}
+    """Its keys are checked all the same."""
+    odd = {"BACKEND": "not.installed.Here", "ENABLED": False, "USER": "not-here"}
+    processes = {"web": sleeper(), "odd": odd}
 
     assert prodserver(processes, "--check").startswith("Nothing wrong with web.\n")
+    with configured(processes):
+        assert check_settings() == []
+        assert_valid_configuration()
+    assert "REPLICA" in refused({"web": sleeper(), "odd": {**odd, "REPLICA": 1}}, "--check")[0]
 
 
 @pytest.mark.timeout(30)

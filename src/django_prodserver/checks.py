@@ -26,7 +26,9 @@ def _findings() -> list[Finding]:
     except ConfigurationError as error:
         return error.findings
     try:
-        processes = resolve(configuration, configuration.processes, starting=False)
+        # As `--all`: what is disabled may lack its packages in this deployment.
+        enabled = [name for name in configuration.processes if name not in configuration.disabled]
+        processes = resolve(configuration, enabled, starting=False)
     except ConfigurationError as error:
         return error.findings
     # Every start runs the system checks, and Django prints these before it.

@@ -38,9 +38,10 @@ DJANGO = (sys.executable, "-m", "django")
 def assert_valid_configuration(*names: str, preload: bool = True) -> None:
     """Check what `prodserver --check` checks; AssertionError has a line for each mistake.
 
-    It checks the named processes, or all, with the settings of the moment (`override_settings`).
-    Addresses in use are not looked for, because they depend on the machine. Without `preload` it
-    imports only the backends, and misses what importing the project and its servers would show.
+    It checks the named processes, or all that are enabled, with the settings of the moment
+    (`override_settings`). Users, folders and addresses in use are not looked for, because they
+    depend on the machine. Without `preload` it imports only the backends, and misses what importing
+    the project and its servers would show.
     """
     wrong = [*_findings(names, preload), *_system_checks()]
     if wrong:
@@ -54,7 +55,8 @@ def _findings(names: Sequence[str], preload: bool) -> list[str]:
         return [str(finding) for finding in error.findings]
     configured = configuration.processes
     missing = [no_such_process(name, configured) for name in names if name not in configured]
-    known = [name for name in names or configured if name in configured]
+    enabled = [name for name in configured if name not in configuration.disabled]
+    known = [name for name in names or enabled if name in configured]
     try:
         processes = resolve(configuration, known, starting=preload)
         if preload:

@@ -276,14 +276,27 @@ def test_another_user_without_being_root(start: Runs) -> None:
 
 
 @linux
-def test_the_user_that_it_is_already(start: Runs) -> None:
-    prefix = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+@pytest.mark.parametrize("group", [{}, {"GROUP": 7}])
+def test_the_user_that_it_is_already_may_be_named(start: Runs, group: dict[str, int]) -> None:
+    """Also where its group is not its own, as in OpenShift."""
+    prefix = ["unshare", "--user", f"--map-user={STRANGER}", "--map-group=7"]
     skip_unless_it_works(*prefix)
-    entry = once("print(os.getuid(), os.getgid())", USER=1000, GROUP=1000)
+    entry = once(f"print(os.getuid(), os.getgid())\n{LOGIN}", USER=STRANGER, **group)
     run = start({"web": entry}, prefix=prefix)
 
     assert run.end() == 0, run.stderr
-    assert run.said("web.1") == ["1000 1000"]
+    assert run.said("web.1") == [f"{STRANGER} 7", f"/ {STRANGER} {STRANGER} None"]
+
+
+@linux
+def test_a_group_that_is_refused_is_named(start: Runs) -> None:
+    """Its USER is right. In a namespace for users the kernel knows no others than those mapped."""
+    prefix = ["unshare", "--user", f"--map-user={STRANGER}", "--map-group=7"]
+    skip_unless_it_works(*prefix)
+
+    said = refused(start, {"USER": STRANGER, "GROUP": 8}, prefix=prefix)
+
+    assert said == f"{WEB}['GROUP'] is 8, which the system refuses: Invalid argument."
 
 
 def test_a_folder_that_is_gone_at_a_restart(start: Runs, folder: Path) -> None:

@@ -41,6 +41,9 @@ def context_of(settings: EffectiveSettings) -> Context:
     if settings.user is None:
         return Context(gid=gid, folder=settings.folder, umask=umask)
     user = account(settings.user, gid)
+    if user.uid == os.geteuid() != 0:
+        # It is that user already, and only root could give it other groups.
+        return Context(user.uid, gid, None, user.login, settings.folder, umask)
     return Context(user.uid, user.gid, user.groups, user.login, settings.folder, umask)
 
 

@@ -186,7 +186,8 @@ def _stand_alone(parent: int, stdout: int, stderr: int, release: Callable[[], No
 
 
 def _assume(wanted: Context, parent: int, otherwise: str) -> None:
-    if wanted.changes_user:
+    changes_user = wanted.changes_user
+    if changes_user:
         for fd in (1, 2):
             # Its own pipes: programs that open /dev/stdout need a permission to do so.
             with suppress(OSError):
@@ -195,8 +196,9 @@ def _assume(wanted: Context, parent: int, otherwise: str) -> None:
         context.assume(wanted, os.environ)
     except context.Refused as error:
         _give_up(f"{otherwise}, because its {error.key} was refused: {error.reason}", 1)
-    # The parent may have ended in the moment in which nothing was asked of the kernel.
-    kernel.die_with_parent(parent)
+    if changes_user:
+        # The kernel has forgotten it for a moment, in which the parent may have ended.
+        kernel.die_with_parent(parent)
 
 
 def _enter(wanted: Context, otherwise: str) -> None:

@@ -50,7 +50,9 @@ class Context(Value):
     @property
     def changes_user(self) -> bool:
         """Whether it is another user or group than those of this process."""
-        return self.uid not in (None, os.geteuid()) or self.gid not in (None, os.getegid())
+        return (self.uid is not None and self.uid != os.geteuid()) or (
+            self.gid is not None and self.gid != os.getegid()
+        )
 
 
 class Refused(Exception):
@@ -223,14 +225,16 @@ def _answer(context: Context, ask: Callable[[], str], tell: int) -> None:
 
 
 def _change_user(context: Context) -> None:
+    if context.uid is None and context.gid is None:
+        return
     asked = kernel.parent_death_signal()
-    # A user may always stay what it is, but even then only root may set its groups.
+    # Who is not root may always stay what it is.
     root = os.geteuid() == 0
     uid = context.uid if root or context.uid != os.geteuid() else None
     gid = context.gid if root or context.gid != os.getegid() else None
-    key = "USER" if context.uid is not None else "GROUP"
+    key = "GROUP" if uid is None else "USER"
     try:
-        if context.groups is not None and (root or uid is not None):
+        if context.groups is not None:
             os.setgroups(list(context.groups))
         if gid is not None:
             os.setgid(gid)
