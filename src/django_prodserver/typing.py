@@ -120,7 +120,7 @@ class Process(_Process, total=False):
     """The group that it runs in, instead of the first one of its USER."""
 
     UMASK: Optional[Text]
-    """The permissions that files it creates do not have, such as "0027"."""
+    """Permissions that the files it creates do not get, in octal, such as "0027"."""
 
     REPLICAS: int
     """How many instances a supervisor runs."""
@@ -129,7 +129,7 @@ class Process(_Process, total=False):
     """A service is meant to run for ever; a oneshot to finish with 0, such as "migrate"."""
 
     ENABLED: bool
-    """With False "prodserver --all" leaves it out; named, it is started all the same."""
+    """False leaves it out of "prodserver --all"; named, it is started all the same."""
 
     AFTER: ListOrTuple[Text]
     """Start once these are ready (services) or have finished with 0 (oneshots), and stop before

@@ -244,6 +244,18 @@ def test_a_folder_that_only_others_can_enter(start: Runs, folder: Path) -> None:
 
 
 @root
+def test_a_fresh_interpreter_that_its_user_could_not_run(start: Runs) -> None:
+    """Python itself may be in the home of root, too."""
+    (start.project / "manage.py").chmod(0o600)
+    said = refused(start, {"USER": STRANGER, "START_METHOD": "spawn"})
+
+    assert said.startswith(f"{WEB}['USER'] is {STRANGER}, which cannot read ")
+    assert said.endswith(
+        "Let it: START_METHOD is 'spawn', so a fresh interpreter runs as that user."
+    )
+
+
+@root
 def test_a_container_whose_root_may_not_change_users(start: Runs) -> None:
     prefix = ["setpriv", "--bounding-set", "-setuid,-setgid"]
     skip_unless_it_works(*prefix)

@@ -21,6 +21,7 @@ from django_prodserver.posix.context import (
     group_names,
     user_names,
 )
+from django_prodserver.posix.interpreter import unreadable_here
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.findings import Finding
 from django_prodserver.settings.names import SUPERVISOR, place_of
@@ -99,8 +100,13 @@ def _unknown(
 
 def _refused(settings: EffectiveSettings, context: Context) -> Iterator[Finding]:
     """What the system says, asked before anything is started."""
+    spawned = settings.start_method == "spawn" and context.changes_user
     try:
-        asked_within(context, lambda: "")
+        unreadable = asked_within(context, unreadable_here if spawned else str)
+        if unreadable:
+            message = f"is {settings.user!r}, which cannot read {unreadable}."
+            hint = "Let it: START_METHOD is 'spawn', so a fresh interpreter runs as that user."
+            yield Finding("USER", message, hint, "E015")
     except Refused as error:
         given = getattr(settings, error.key.lower())
         if error.key == "CWD":

@@ -35,6 +35,12 @@ def own_command(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, *_options(), *_program(), *arguments]
 
 
+def unreadable_here() -> str:
+    """What this process may not read of what a fresh interpreter needs first; empty if nothing."""
+    needed = [sys.executable, *(word for word in _program() if os.path.exists(word))]
+    return next((path for path in needed if not os.access(path, os.R_OK)), "")
+
+
 def path_of_program() -> str:
     """sys.argv[0] for software that runs this program again from another folder."""
     script = sys.argv[0]

@@ -235,7 +235,7 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
     ] = None
     umask: Annotated[
         Optional[OctalMask],
-        means('The permissions that files it creates do not have, such as "0027".'),
+        means('Permissions that the files it creates do not get, in octal, such as "0027".'),
     ] = None
     replicas: Annotated[Count, means("How many instances a supervisor runs.")] = 1
     type: Annotated[
@@ -244,7 +244,7 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
     ] = "service"
     enabled: Annotated[
         bool,
-        means('With False "prodserver --all" leaves it out; named, it is started all the same.'),
+        means('False leaves it out of "prodserver --all"; named, it is started all the same.'),
     ] = True
     after: Annotated[
         ProcessNames,
