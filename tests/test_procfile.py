@@ -7,7 +7,9 @@ from pathlib import Path
 
 from honcho.environ import parse_procfile
 
-from tests.inside import prodserver, sleeper
+from django_prodserver.exports.procfile import notes
+from django_prodserver.settings.load import load
+from tests.inside import configured, prodserver, sleeper
 from tests.running import QUICKSTART, ROOT, Site, site_fixture  # noqa: F401
 
 
@@ -30,6 +32,19 @@ def test_oneshots_are_left_out() -> None:
     for chosen in ([], ["web", "migrate"]):
         said = prodserver(processes, "--procfile", *chosen)
         assert said == "web: python manage.py prodserver web\n"
+
+
+def test_what_the_lines_do_not_say_is_noted() -> None:
+    processes = {"web": sleeper(USER="www"), "worker": sleeper(GROUP=7), "x": sleeper(CWD="/")}
+
+    with configured(processes):
+        found = list(notes(load(), ["web", "worker", "x"], ["beat"]))
+
+    assert found == [
+        "beat is left out: it is disabled.",
+        "web has the USER 'www': run the Procfile as that user, or as root.",
+        "worker has the GROUP 7: run the Procfile as root.",
+    ]
 
 
 def test_the_example_is_what_is_printed_for_the_quickstart(

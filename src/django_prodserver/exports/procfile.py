@@ -31,9 +31,11 @@ def notes(
     for name in disabled:
         yield f"{name} is left out: it is disabled."
     for name in services:
-        user = configuration.effective(name).user
-        if user is not None:
-            yield f"{name} becomes the user {user!r}: run the Procfile as that user, or as root."
+        given = configuration.effective(name)
+        if given.user is not None:
+            yield f"{name} has the USER {given.user!r}: run the Procfile as that user, or as root."
+        elif given.group is not None:
+            yield f"{name} has the GROUP {given.group!r}: run the Procfile as root."
 
 
 def render(names: Iterable[str]) -> str:
