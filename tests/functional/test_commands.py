@@ -115,15 +115,6 @@ def test_a_path_of_its_own_beats_the_running_python(start: Runs) -> None:
     assert run.said("web.1") == ["own"]
 
 
-def test_a_check_that_is_not_found_says_where_was_looked(start: Runs) -> None:
-    check = {"COMMAND": ["no-such-command"], "INTERVAL": 0.1, "RETRIES": 1}
-    run = start({"web": shell(["sleep", "1000"], HEALTHCHECK=check, ENV={"PATH": "/bin:/nowhere"})})
-
-    run.end()
-    said = "web.1 is unhealthy: command exited with status 127: no-such-command: not found in "
-    assert any(text.startswith(f"{said}/bin:/nowhere") for text in run.said("system"))
-
-
 def test_a_program_whose_interpreter_is_not_there_is_127(start: Runs) -> None:
     script = start.project / "serve"
     script.write_text("#!/nowhere/interpreter\n")

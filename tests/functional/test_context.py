@@ -255,6 +255,22 @@ def test_a_fresh_interpreter_that_its_user_could_not_run(start: Runs) -> None:
     )
 
 
+def test_a_fresh_interpreter_that_is_gone_is_no_traceback(start: Runs, folder: Path) -> None:
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    here = f"import sys\nsys.executable = {str(python)!r}\n"
+    manage = (start.project / "manage.py").read_text().replace("import sys\n", here, 1)
+    entry = {"RESTART": "on-failure", "BACKOFF": {"INITIAL": 0, "MAX": 0}, "START_METHOD": "spawn"}
+    entry["START_LIMIT"] = {"BURST": 2, "INTERVAL": 60}
+    source = f"os.unlink({str(python)!r})\nsys.exit(3)"
+    run = start({"web": code(source, **entry)}, files={"manage.py": manage})
+
+    assert run.end() == 126
+    (said,) = run.said("web.1")
+    assert said == f"web.1 cannot be started: {python}: No such file or directory"
+
+
 @root
 def test_a_container_whose_root_may_not_change_users(start: Runs) -> None:
     prefix = ["setpriv", "--bounding-set", "-setuid,-setgid"]

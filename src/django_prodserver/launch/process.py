@@ -49,7 +49,9 @@ class ResolvedProcess:
         with temporarily_in(self.settings.folder):
             try:
                 return self.backend.recycles()
-            except Exception:  # Its arguments are wrong, or a database does not answer: it was told.
+            except (
+                Exception
+            ):  # Its arguments are wrong, or a database does not answer: it was told.
                 return False
 
     @property

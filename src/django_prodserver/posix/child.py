@@ -105,7 +105,7 @@ def become(
         if program.watchdog is not None:
             os.environ[notify.WATCHDOG] = str(round(program.watchdog * 10**6))
         if program.execute:
-            _execute(program.execute)
+            _execute(program.execute, f"{program.name} cannot be started: ")
         _enter(program.context, f"{program.name} cannot be started")
         _open_streams()
         sys.argv = list(program.argv)
@@ -214,13 +214,6 @@ def _give_up(message: str, status: int) -> NoReturn:
     os._exit(status)
 
 
-def why_not_executed(name: str, error: OSError) -> str:
-    """What to say of a program that this process could not become."""
-    if isinstance(error, FileNotFoundError) and not os.path.dirname(name):
-        return f"{name}: not found in {os.environ.get('PATH', os.defpath)}"
-    return f"{name}: {error.strerror}"
-
-
 def _set_environment(added: Mapping[str, str]) -> None:
     for name in NOT_INHERITED:
         os.environ.pop(name, None)
@@ -230,7 +223,7 @@ def _set_environment(added: Mapping[str, str]) -> None:
     os.environ.update(added)
 
 
-def _execute(argv: Sequence[str]) -> NoReturn:
+def _execute(argv: Sequence[str], otherwise: str = "") -> NoReturn:
     """Become another program, found in the PATH of this environment; or end as shells do."""
     restore_defaults()
     try:
@@ -238,7 +231,7 @@ def _execute(argv: Sequence[str]) -> NoReturn:
     except OSError as error:
         # It was there when it was checked, or the system has no memory for it.
         status = 127 if isinstance(error, FileNotFoundError) else 126
-        _give_up(why_not_executed(argv[0], error), status)
+        _give_up(f"{otherwise}{argv[0]}: {error.strerror}", status)
 
 
 def _open_streams() -> None:
