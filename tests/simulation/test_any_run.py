@@ -36,6 +36,7 @@ from django_prodserver.supervisor.snapshot import GroupSnapshot
 from django_prodserver.supervisor.spec import (
     CheckSchedule,
     Goal,
+    ReadyProbe,
     RestartPolicy,
     Spec,
     process_of,
@@ -80,6 +81,8 @@ SPECS = st.builds(
     escalation_signal=st.sampled_from([None, None, SIGQUIT]),
     notifies=st.booleans(),
     connects=st.sampled_from([False, False, True]),
+    ready_probe=st.sampled_from([None, None, ReadyProbe(), ReadyProbe(timeout=0.25, pause=0.5)]),
+    ready_line=st.sampled_from([False, False, True]),
     ready_timeout=st.sampled_from([60.0, 1.0]),
     success_exit_statuses=st.frozensets(st.sampled_from([1, 3]), max_size=1),
     forwards=st.frozensets(st.sampled_from([SIGUSR1, SIGUSR2])),
@@ -120,6 +123,7 @@ BEHAVIOURS = st.builds(
     ready_after=st.none() | seconds(2),
     says=st.lists(st.tuples(seconds(30), NOTIFICATIONS), max_size=3).map(tuple),
     flooded_at=st.just(()) | st.lists(seconds(30), max_size=3).map(tuple),
+    prints_after=st.none() | seconds(2),
     connects_after=st.none() | seconds(2),
     exits_after=st.none() | st.none() | seconds(60) | seconds(2),
     status=STATUSES,
@@ -216,6 +220,10 @@ SCENARIOS = st.builds(
 
 
 # ---- what has to come of it, told from the history alone ----
+
+
+# The first word of a line after the name of an instance that can do its work from then on.
+IS_READY = ("ready", "started")
 
 
 @dataclass
@@ -323,14 +331,14 @@ class History:
             self._asked(int(first))
         elif verb == "say" and self.of(first):
             life = self._meant(first, words, rest)
-            life.ready = life.ready or words[0] == "ready"
+            life.ready = life.ready or words[0] in IS_READY
             lives = self.of(first)
             # The message by which it is ready may say as well that something is wrong with it.
             at_once = list(takewhile(lambda what: isinstance(what, str), rest))
             failed = any(
                 str(what).startswith(f"say {first} is unhealthy: it said") for what in at_once
             )
-            for older in lives[: lives.index(life)] if words[0] == "ready" and not failed else ():
+            for older in lives[: lives.index(life)] if words[0] in IS_READY and not failed else ():
                 older.replaced = older.replaced or older.alive
             life.faulty = life.faulty or words[-2:] == ["stopping", "it"]
             if words[:3] == ["did", "not", "stop"]:
@@ -343,7 +351,7 @@ class History:
     def _meant(self, name: str, words: Sequence[str], rest: Sequence[object]) -> Told:
         """Which life a line is about, where an instance may have two."""
         named = [word for word in words if word.rstrip(";)").isdecimal()]
-        if words[0] == "ready" or words[0] == "survived":
+        if words[0] in (*IS_READY, "survived"):
             pid = int(named[-1].rstrip(";)"))  # In the world members have the pid of their leader.
             return self.lives[pid]
         if words[-2:] == ["stopping", "it"] or words[:3] == ["did", "not", "stop"]:

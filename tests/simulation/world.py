@@ -26,6 +26,7 @@ from django_prodserver.supervisor.events import (
     OutputGone,
     Probed,
     ProbeRefused,
+    ReadyLine,
     Request,
     Signalled,
     Spawned,
@@ -65,7 +66,9 @@ class Behaviour:
     says: tuple[tuple[float, Notified], ...] = ()
     # Strangers keep its notify socket full.
     flooded_at: tuple[float, ...] = ()
-    # A connection to it succeeds.
+    # Its output has the line that tells so.
+    prints_after: Optional[float] = None
+    # A connection to it succeeds, or another probe of its readiness.
     connects_after: Optional[float] = None
     exits_after: Optional[float] = None
     status: ExitStatus = field(default=ExitStatus(code=0))
@@ -198,6 +201,8 @@ class World:
         self.pids[ref] = leader.pid
         self.did(f"spawn {ref.name} {leader.pid}")
         self._after(behaviour.ready_after, lambda: self._says(leader, Notified(ref, ready=True)))
+        if child.spec.ready_line:
+            self._after(behaviour.prints_after, lambda: self._says(leader, ReadyLine(ref)))
         for after, message in behaviour.says:
             said = changed(message, ref=ref)
             self._after(after, lambda said=said: self._says(leader, said))
@@ -335,7 +340,7 @@ class World:
         for does in held_back:
             does()
 
-    def _says(self, leader: Fake, message: Notified) -> None:
+    def _says(self, leader: Fake, message: Event) -> None:
         if leader.stopped:
             leader.held_back.append(lambda: self._says(leader, message))
         elif leader.alive:

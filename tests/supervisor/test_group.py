@@ -57,6 +57,7 @@ from django_prodserver.supervisor.facts import (
     Restart,
     SignalEffect,
     SignalReceived,
+    Started,
     StartLimitReached,
     StartRefused,
     State,
@@ -267,11 +268,11 @@ def test_what_does_not_notify_is_ready_as_soon_as_it_is_started() -> None:
     assert start(Group([spec("web.1"), spec("worker.1")])) == [
         Spawn(WEB),
         seen("web.1", STOPPED, STARTING),
-        Ready(WEB, 0.0),
+        Started(WEB),
         seen("web.1", STARTING, RUNNING),
         Spawn(WORKER),
         seen("worker.1", STOPPED, STARTING),
-        Ready(WORKER, 0.0),
+        Started(WORKER),
         seen("worker.1", STARTING, RUNNING),
         AllReady(2, after=0.0),
     ]
@@ -335,7 +336,7 @@ def test_what_comes_after_others_waits_for_them() -> None:
         seen("migrate.1", STOPPED, STARTING),
         Spawn(BEAT),
         seen("beat.1", STOPPED, STARTING),
-        Ready(BEAT, 0.0),
+        Started(BEAT),
         seen("beat.1", STARTING, RUNNING),
     ]
 
@@ -364,7 +365,7 @@ def test_a_dependent_starts_at_the_moment_a_service_is_ready() -> None:
     ]
     # A oneshot that has finished counts as one that is ready.
     assert hear(group, 5.0, Spawned(WORKER)) == [
-        Ready(WORKER, 0.0),
+        Started(WORKER),
         seen("worker.1", STARTING, RUNNING),
         AllReady(3, after=5.0),
     ]
@@ -1408,11 +1409,11 @@ def test_what_was_stopped_is_started_on_request() -> None:
     assert take(group, 6.0, GoalRequest("web", Goal.UP)) == [
         Spawn(life("web.1", 2)),
         seen("web.1", STOPPED, STARTING),
-        Ready(life("web.1", 2), 0.0),
+        Started(life("web.1", 2)),
         seen("web.1", STARTING, RUNNING),
         Spawn(life("web.2", 2)),
         seen("web.2", STOPPED, STARTING),
-        Ready(life("web.2", 2), 0.0),
+        Started(life("web.2", 2)),
         seen("web.2", STARTING, RUNNING),
     ]
 
@@ -1492,7 +1493,7 @@ def test_an_instance_is_restarted_on_request() -> None:
     hear(group, 5.5, exited(WEB))
     assert spawns(hear(group, 5.5, GroupGone(WEB))) == ["web.1"]
     assert hear(group, 5.5, Spawned(life("web.1", 2))) == [
-        Ready(life("web.1", 2), 0.0),
+        Started(life("web.1", 2)),
         Updated("web.1", replaced=True),
         seen("web.1", STARTING, RUNNING),
     ]

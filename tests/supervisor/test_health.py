@@ -21,7 +21,7 @@ from django_prodserver.supervisor.facts import (
     WatchdogTriggered,
 )
 from django_prodserver.supervisor.health import Answer, Conclusion, Health
-from django_prodserver.supervisor.spec import CheckSchedule, Ref, Spec
+from django_prodserver.supervisor.spec import CheckSchedule, ReadyProbe, Ref, Spec
 
 MB = 1_000_000
 REF = Ref("web.1", 0, 1)
@@ -30,6 +30,7 @@ CANCEL = CancelProbe(REF)
 
 NOTHING: Answer = ([], Conclusion.NOTHING)
 READY: Answer = ([], Conclusion.READY)
+STARTED: Answer = ([], Conclusion.STARTED)
 
 
 class Patient:
@@ -75,7 +76,7 @@ def spawned(**more: Any) -> Patient:
 @pytest.mark.parametrize(
     ("more", "answer", "deadlines"),
     [
-        ({}, READY, {}),
+        ({}, STARTED, {}),
         ({"notifies": True}, NOTHING, {Deadline.READY: 70.0}),
         ({"connects": True}, NOTHING, {Deadline.READY: 70.0, Deadline.PROBE: 10.0}),
         (
@@ -83,11 +84,19 @@ def spawned(**more: Any) -> Patient:
             NOTHING,
             {Deadline.READY: 70.0, Deadline.PROBE: 10.0},
         ),
+        ({"ready_line": True}, NOTHING, {Deadline.READY: 70.0}),
+        (
+            {"ready_probe": ReadyProbe()},
+            NOTHING,
+            {Deadline.READY: 70.0, Deadline.PROBE: 10.0},
+        ),
+        ({"oneshot": True, "ready_line": True}, NOTHING, {}),
+        ({"oneshot": True, "ready_probe": ReadyProbe()}, NOTHING, {}),
         ({"notifies": True, "ready_timeout": 5.0}, NOTHING, {Deadline.READY: 15.0}),
         ({"oneshot": True}, NOTHING, {}),
         ({"oneshot": True, "notifies": True}, NOTHING, {}),
         ({"oneshot": True, "connects": True}, NOTHING, {}),
-        ({"max_memory": MB}, READY, {Deadline.MEASURE: 20.0}),
+        ({"max_memory": MB}, STARTED, {Deadline.MEASURE: 20.0}),
         ({"oneshot": True, "max_memory": MB}, NOTHING, {Deadline.MEASURE: 20.0}),
     ],
     ids=str,
@@ -143,6 +152,49 @@ def test_what_is_ready_says_nothing_new_by_saying_so_again() -> None:
 
 def test_a_oneshot_cannot_be_ready() -> None:
     assert spawned(oneshot=True, notifies=True).says(12.0, ready=True) == NOTHING
+
+
+def test_a_probe_is_repeated_until_it_succeeds() -> None:
+    patient = spawned(ready_probe=ReadyProbe(timeout=3.0, pause=0.5))
+
+    assert patient.due(10.0) == ([CONNECT], Conclusion.NOTHING)
+    assert patient.deadlines[Deadline.ANSWER] == 13.0
+    assert patient.health.probed(10.25, "HTTP 503") == NOTHING
+    assert patient.health.last_failure == "HTTP 503"
+    assert patient.due(10.75) == ([CONNECT], Conclusion.NOTHING)
+    assert patient.due(13.75) == ([CANCEL], Conclusion.NOTHING)
+    assert patient.health.last_failure == NoAnswer(3.0)
+    assert patient.due(14.25) == ([CONNECT], Conclusion.NOTHING)
+    assert patient.health.probed(14.5, "") == READY
+
+
+def test_what_kept_it_from_being_ready_is_forgotten_once_it_is() -> None:
+    patient = spawned(ready_probe=ReadyProbe())
+    patient.due(10.0)
+    patient.health.probed(10.25, "HTTP 503")
+
+    patient.ready(11.0)
+
+    assert (patient.health.failures, patient.health.last_failure) == (0, None)
+
+
+def test_no_failure_is_kept_of_a_connection_that_the_backend_asks_for() -> None:
+    patient = spawned(connects=True)
+    patient.due(10.0)
+    patient.health.probed(10.25, "refused")
+
+    assert patient.health.last_failure is None
+
+
+def test_a_line_makes_it_ready() -> None:
+    patient = spawned(ready_line=True)
+
+    assert patient.health.found_ready_line() == READY
+    assert patient.ready(11.0).health.found_ready_line() == NOTHING
+
+
+def test_a_oneshot_is_not_ready_by_a_line() -> None:
+    assert spawned(oneshot=True, ready_line=True).health.found_ready_line() == NOTHING
 
 
 def test_a_connection_is_tried_until_it_succeeds() -> None:

@@ -42,6 +42,7 @@ from django_prodserver.supervisor.facts import (
     Output,
     Ready,
     Restart,
+    Started,
     StartLimitReached,
     StartRefused,
     State,
@@ -1372,7 +1373,7 @@ def test_a_successor_that_does_not_notify_replaces_the_old_life_at_once() -> Non
     instance.replace(20.0)
 
     assert take(instance, 20.0, Spawned(NEXT)) == [
-        Ready(NEXT, 0.0),
+        Started(NEXT),
         Updated("web.1", replaced=True),
         Stopping(REF),
         *asks(REF, SIGTERM),
@@ -1386,7 +1387,7 @@ def test_a_successor_that_is_ready_once_the_goal_is_down_stops_nothing_by_itself
     instance.replace(20.0)
     instance.want(20.0, Goal.DOWN)
 
-    assert take(instance, 20.0, Spawned(NEXT)) == [Ready(NEXT, 0.0)]
+    assert take(instance, 20.0, Spawned(NEXT)) == [Started(NEXT)]
 
 
 def test_a_oneshot_never_runs_twice_at_once() -> None:

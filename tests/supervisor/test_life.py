@@ -30,6 +30,7 @@ from django_prodserver.supervisor.facts import (
     NotReady,
     Output,
     Ready,
+    Started,
     StatusReported,
     StillRunning,
     Stopping,
@@ -39,7 +40,7 @@ from django_prodserver.supervisor.facts import (
     WatchdogTriggered,
 )
 from django_prodserver.supervisor.life import ALIVE, REPORTED, TABLE, WORKING, Cause, Life
-from django_prodserver.supervisor.spec import CheckSchedule, Ref, Spec
+from django_prodserver.supervisor.spec import CheckSchedule, ReadyProbe, Ref, Spec
 from django_prodserver.supervisor.values import replace
 
 from .words import asks
@@ -776,10 +777,10 @@ def test_what_is_not_minded_is_only_written_down() -> None:
 # ---- becoming ready ----
 
 
-def test_what_does_not_notify_is_ready_once_it_is_spawned() -> None:
+def test_what_cannot_tell_counts_as_ready_once_it_is_started() -> None:
     life = spawning(PLAIN)
 
-    assert life.spawned(12.0) == [Ready(REF, 2.0)]
+    assert life.spawned(12.0) == [Started(REF)]
     assert (life.state, life.deadlines) == (LifeState.RUNNING, {})
 
 
@@ -789,6 +790,28 @@ def test_what_is_not_ready_in_time_is_asked_to_stop() -> None:
     assert life.deadline == 70.0
     assert life.tick(69.9) == []
     assert life.tick(70.0) == [Stopping(REF, NotReady(60.0)), *asks(REF, SIGTERM)]
+
+
+def test_a_line_of_its_output_makes_it_ready_once() -> None:
+    life = starting(replace(PLAIN, ready_line=True))
+
+    assert life.deadlines == {Deadline.READY: 70.0}
+    assert life.found_ready_line(12.0) == [Ready(REF, 2.0)]
+    assert (life.state, life.deadlines) == (LifeState.RUNNING, {})
+    assert life.found_ready_line(13.0) == []
+
+
+def test_what_its_last_probe_found_is_why_it_was_not_ready_in_time() -> None:
+    probe = ReadyProbe(timeout=3.0, pause=0.25)
+    life = starting(replace(PLAIN, ready_probe=probe, ready_timeout=1.0))
+    life.tick(10.0)
+
+    assert life.probed(10.5, Probed(REF, "HTTP 503")) == []
+    assert life.deadlines == {Deadline.READY: 11.0, Deadline.PROBE: 10.75}
+    assert life.tick(11.0) == [
+        Stopping(REF, NotReady(1.0, "HTTP 503")),
+        *asks(REF, SIGTERM),
+    ]
 
 
 def test_what_reports_ready_needs_no_connection_any_more() -> None:

@@ -134,7 +134,7 @@ def test_every_observer_sees_the_same_facts_before_the_next_thing_is_done() -> N
 
     run(Group([Spec("web.1")]), system, [first, second])
 
-    facts = ["StateChanged", "Ready", "StateChanged", "AllReady"]
+    facts = ["StateChanged", "Started", "StateChanged", "AllReady"]
     assert system.seen[:11] == [
         "sleep 0",
         "spawn web.1",

@@ -37,6 +37,7 @@ from django_prodserver.supervisor.facts import (
     Restart,
     SignalEffect,
     SignalReceived,
+    Started,
     StartLimitReached,
     StartRefused,
     State,
@@ -84,6 +85,7 @@ END = StopEverything()
 
 LINES: list[tuple[Fact, str]] = [
     (Ready(WEB, 0.15), "web.1 ready after 0.15 s (pid 12)"),
+    (Started(WEB), "web.1 started (pid 12)"),
     (AllReady(2, after=0.61), "all 2 ready after 0.61 s"),
     (AllFinished(2, after=1.63), "all 2 finished after 1.63 s"),
     # Ends that were not requested: everything that is known.
@@ -317,6 +319,8 @@ def test_what_is_not_a_fact_is_an_assertion() -> None:
 FAULTS: list[tuple[Fault, str]] = [
     (NotReady(60.0), "was not ready within 60 s"),
     (NotReady(0.5), "was not ready within 0.5 s"),
+    (NotReady(60.0, "HTTP 503"), "was not ready within 60 s (HTTP 503)"),
+    (NotReady(60.0, NoAnswer(3.0)), "was not ready within 60 s (no answer within 3 s)"),
     (NotReady(999.0), "was not ready within 999 s"),
     (NotReady(1000.0), "was not ready within 1000 s"),
     (NotReady(7200.0), "was not ready within 7200 s"),

@@ -68,6 +68,7 @@ def instance(state: State, since: float, *lives: LifeSnapshot, **more: Any) -> I
 def health(**more: Any) -> HealthSnapshot:
     values: dict[str, Any] = {
         "ready": False,
+        "tells": True,
         "ready_after": None,
         "failures": 0,
         "last_failure": None,

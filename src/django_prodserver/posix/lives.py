@@ -16,12 +16,14 @@ from django_prodserver.supervisor.events import (
     ExitStatus,
     GroupGone,
     Measured,
+    ReadyLine,
     Spawned,
     SpawnFailed,
 )
 from django_prodserver.supervisor.spec import Ref
 
 from . import child, groups, kernel, memory
+from .line_search import LineSearch
 from .log import Log
 from .loop import Loop
 from .notify import NotifySocket
@@ -204,6 +206,7 @@ class Lives:
         """Fork the leader. Raises OSError, and leaves nothing open then."""
         pipes = self._log.create(ref.name)
         leader = Leader(ref, program, pipes.streams)
+        self._search(leader)
         parent = os.getpid()
 
         def release() -> None:
@@ -230,6 +233,19 @@ class Lives:
         finally:
             pipes.close_theirs()
         return leader
+
+    def _search(self, leader: Leader) -> None:
+        """Let its output be searched for the line that tells that it is ready."""
+        ref, pattern = leader.ref, leader.program.ready_line
+        if pattern is None:
+            return
+        search = LineSearch(
+            pattern,
+            found=lambda: self._loop.emit(ReadyLine(ref)),
+            gave_up=lambda: self._log.say(report.search_given_up(ref.name)),
+        )
+        for stream in leader.streams:
+            stream.search = search
 
     def _is_running(self, leader: Leader) -> bool:
         # The pid of a leader that is gone may be that of another one by now.

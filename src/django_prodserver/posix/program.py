@@ -33,6 +33,10 @@ class Program(Value):
     notifies: bool = False
     # Seconds between two WATCHDOG=1, at most; it is told so.
     watchdog: Optional[float] = None
-    # Where it can be connected to once it is ready, and what its health check probes.
+    # Where it can be connected to once it is ready, and what is probed instead, to know that.
     serves: Sequence[SocketAddress] = ()
+    ready: Optional[Target] = None
+    # A line of its output that has this regular expression in it tells the same.
+    ready_line: Optional[str] = None
+    # What its health check probes.
     health: Optional[Target] = None

@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from signal import Signals
 from types import FrameType
-from typing import Any, NoReturn, Optional
+from typing import Any, Callable, NoReturn, Optional, TypeVar
+
+_T = TypeVar("_T")
 
 
 class SignalPipe:
@@ -116,6 +118,31 @@ def hangs_up() -> bool:
     except OSError:
         return False
     return True
+
+
+class TookTooLong(Exception):
+    """What was done took more of the processor's time than it had."""
+
+
+def within_processor_time(seconds: float, do: Callable[[], _T]) -> _T:
+    """Do what may never end, such as a search for a regular expression. Raises TookTooLong.
+
+    Time in which other processes had the processor does not count.
+    """
+    doing = True
+
+    def interrupt(number: int, frame: Optional[FrameType]) -> None:
+        if doing:
+            raise TookTooLong
+
+    old_handler = signal.signal(signal.SIGVTALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+        return do()
+    finally:
+        doing = False
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        _restore({Signals.SIGVTALRM: old_handler})
 
 
 def die_as_others_do() -> None:

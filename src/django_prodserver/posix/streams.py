@@ -7,11 +7,13 @@ import os
 import selectors
 import struct
 import termios
+from typing import Optional
 
 from django_prodserver.logs.formats import Format
 from django_prodserver.logs.lines import Block, Lines
 
 from . import kernel
+from .line_search import LineSearch
 from .output import Output
 
 # The most that is read from one pipe before another has its turn, in bytes, and the capacity that
@@ -27,13 +29,15 @@ class Stream:
     `kind` says which of its standard streams it is: "stdout" or "stderr".
     """
 
-    __slots__ = ("fd", "kind", "lines", "name")
+    __slots__ = ("fd", "kind", "lines", "name", "search")
 
     def __init__(self, name: str, kind: str, fd: int, lines: Lines) -> None:
         self.name = name
         self.kind = kind
         self.fd = fd
         self.lines = lines
+        # What its lines are searched for, until it is found.
+        self.search: Optional[LineSearch] = None
 
 
 class Streams:
@@ -129,13 +133,18 @@ class Streams:
         except BlockingIOError:
             return 0
         if chunk:
-            self.log(stream.name, stream.kind, stream.lines.feed(chunk))
+            self._take(stream, stream.lines.feed(chunk))
         else:
             self._end(stream)
         return len(chunk)
 
+    def _take(self, stream: Stream, block: Block) -> None:
+        self.log(stream.name, stream.kind, block)
+        if stream.search is not None and stream.search.over(block):
+            stream.search = None
+
     def _end(self, stream: Stream) -> None:
-        self.log(stream.name, stream.kind, stream.lines.finish())
+        self._take(stream, stream.lines.finish())
         del self._open[stream]
         if self._reading:
             self._selector.unregister(stream.fd)

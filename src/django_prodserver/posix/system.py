@@ -92,7 +92,7 @@ class PosixSystem:
             return
         target = leader.program.health
         if kind is ProbeKind.READY:
-            target = TcpTarget(ref.name, leader.program.serves)
+            target = leader.program.ready or TcpTarget(ref.name, leader.program.serves)
         assert target is not None, f"{ref.name} has no health check"
         self._probes.start(ref, target)
 

@@ -27,7 +27,7 @@ class Kill(Value):
 class ProbeKind(enum.Enum):
     """What a probe is to find out."""
 
-    READY = "whether a connection to its address succeeds"
+    READY = "whether it is ready"
     HEALTH = "whether its HEALTHCHECK succeeds"
 
 

@@ -101,6 +101,12 @@ class ProbeRefused(Value):
     error: str
 
 
+class ReadyLine(Value):
+    """A line of its output is the one by which a life tells that it is ready."""
+
+    ref: Ref
+
+
 class Measured(Value):
     """The memory of a life's whole process tree, in bytes."""
 
@@ -149,6 +155,7 @@ LifeEvent = Union[
     GroupGone,
     Notified,
     NotifyFlooded,
+    ReadyLine,
     Probed,
     ProbeRefused,
     Measured,

@@ -53,12 +53,6 @@ class Phase(enum.Enum):
 # ---- why a life has to stop, although its goal is up ----
 
 
-class NotReady(Value):
-    """It was not ready in time; `within` counts from its start, extensions included."""
-
-    within: float
-
-
 class NoAnswer(Value):
     """A probe was not answered in time."""
 
@@ -67,6 +61,14 @@ class NoAnswer(Value):
 
 # Why a probe failed: the words of the edge, or that it took too long.
 ProbeFailure = Union[str, NoAnswer]
+
+
+class NotReady(Value):
+    """It was not ready in time; `within` counts from its start, extensions included."""
+
+    within: float
+    # What the last probe of its READY found.
+    failure: Optional[ProbeFailure] = None
 
 
 class ChecksFailed(Value):
@@ -129,6 +131,12 @@ class Ready(Value):
 
     ref: Ref
     after: float
+
+
+class Started(Value):
+    """It exists, and nothing will tell when it can do its work: it counts as ready."""
+
+    ref: Ref
 
 
 class Stopping(Value):
@@ -322,6 +330,7 @@ class RequestRefused(Value):
 
 LifeFact = Union[
     Ready,
+    Started,
     Stopping,
     Escalated,
     Killing,

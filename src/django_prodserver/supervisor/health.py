@@ -25,12 +25,12 @@ from .facts import (
     WatchdogSilent,
     WatchdogTriggered,
 )
-from .spec import Ref, Spec
+from .spec import ReadyProbe, Ref, Spec
 
-# In seconds: between two measurements of memory, between two tries to connect, and of one such try.
+# In seconds: between two measurements of memory.
 MEASURE_EVERY = 10.0
-CONNECT_EVERY = 0.125
-CONNECT_TIMEOUT = 1.0
+# The kernel accepts a connection at once, or never.
+CONNECT = ReadyProbe(timeout=1.0, pause=0.125)
 
 
 class Conclusion(enum.Enum):
@@ -38,6 +38,7 @@ class Conclusion(enum.Enum):
 
     NOTHING = "goes on as it is"
     READY = "can do its work"
+    STARTED = "counts as ready: nothing will tell"
 
 
 Answer = tuple[list[Output], Union[Conclusion, Fault]]
@@ -52,7 +53,7 @@ class Health:
 
     def __init__(self, ref: Ref, spec: Spec, now: float, deadlines: dict[Deadline, float]) -> None:
         self.ready_at: Optional[float] = None
-        # Consecutive checks that failed, and why the last one did.
+        # Consecutive checks that failed, and why the last one did, or the last probe of its READY.
         self.failures = 0
         self.last_failure: Optional[ProbeFailure] = None
         # In bytes, when last measured.
@@ -66,6 +67,7 @@ class Health:
         # No probe has been answered since one could not begin.
         self._refused = False
         self._unheard = False
+        self._ready_probe = spec.ready_probe or (CONNECT if spec.connects else None)
 
     # ---- inputs ----
 
@@ -75,16 +77,16 @@ class Health:
             self._deadlines[Deadline.MEASURE] = now + MEASURE_EVERY
         if self._spec.oneshot:
             return UNCHANGED
-        if not (self._spec.notifies or self._spec.connects):
-            return [], Conclusion.READY
+        if not self._spec.tells:
+            return [], Conclusion.STARTED
         self._deadlines[Deadline.READY] = now + self._spec.ready_timeout
-        if self._spec.connects:
+        if self._ready_probe is not None:
             self._deadlines[Deadline.PROBE] = now
         return UNCHANGED
 
     def became_ready(self, now: float) -> dict[Deadline, float]:
         """The deadlines of a life that is ready from now on."""
-        self.ready_at = now
+        self.ready_at, self.last_failure = now, None
         deadlines = {}
         if self._spec.check is not None:
             deadlines[Deadline.PROBE] = now + self._spec.check.interval
@@ -122,6 +124,11 @@ class Health:
         known, self._unheard = self._unheard, True
         return [] if known else [Unheard(self._ref)], Conclusion.NOTHING
 
+    def found_ready_line(self) -> Answer:
+        """Its output has the line that tells."""
+        ready = self.ready_at is None and not self._spec.oneshot
+        return [], Conclusion.READY if ready else Conclusion.NOTHING
+
     def probed(self, now: float, failure: ProbeFailure) -> Answer:
         """A probe ended. Its answer is ignored if it comes too late."""
         if self._deadlines.pop(Deadline.ANSWER, None) is None:
@@ -146,7 +153,7 @@ class Health:
     def due(self, now: float, deadline: Deadline) -> Answer:
         """One of its deadlines is over, and has been taken from the table."""
         if deadline is Deadline.READY:
-            return [], NotReady(self._ready_within)
+            return [], NotReady(self._ready_within, self.last_failure)
         if deadline is Deadline.WATCHDOG:
             assert self._spec.watchdog is not None
             return [], WatchdogSilent(self._spec.watchdog)
@@ -175,7 +182,8 @@ class Health:
     @property
     def _answer_within(self) -> float:
         if self.ready_at is None:
-            return CONNECT_TIMEOUT
+            assert self._ready_probe is not None
+            return self._ready_probe.timeout
         assert self._spec.check is not None
         return self._spec.check.timeout
 
@@ -183,7 +191,8 @@ class Health:
     def _pause(self) -> float:
         """From the answer to one probe until the next."""
         if self.ready_at is None:
-            return CONNECT_EVERY
+            assert self._ready_probe is not None
+            return self._ready_probe.pause
         assert self._spec.check is not None
         return self._spec.check.interval
 
@@ -193,6 +202,8 @@ class Health:
             return [], Conclusion.READY
         self._deadlines[Deadline.PROBE] = now + self._pause
         if self.ready_at is None:
+            if self._spec.ready_probe is not None:
+                self.last_failure = failure
             return UNCHANGED
         check = self._spec.check
         assert check is not None

@@ -22,6 +22,7 @@ from .events import (
     NotifyFlooded,
     Probed,
     ProbeRefused,
+    ReadyLine,
     Spawned,
     SpawnFailed,
 )
@@ -265,6 +266,8 @@ class Instance:
             outputs = life.notified(now, event, minded)
         elif isinstance(event, NotifyFlooded):
             outputs = life.flooded(now) if minded else []
+        elif isinstance(event, ReadyLine):
+            outputs = life.found_ready_line(now) if minded else []
         elif isinstance(event, Probed):
             outputs = life.probed(now, event) if minded else []
         elif isinstance(event, ProbeRefused):

@@ -23,6 +23,7 @@ from .facts import (
     LifeState,
     Output,
     Ready,
+    Started,
     StatusReported,
     StillRunning,
     Stopping,
@@ -141,6 +142,11 @@ class Life:
         return self.state in ALIVE
 
     @property
+    def tells(self) -> bool:
+        """Something tells when it is ready."""
+        return self._spec.tells
+
+    @property
     def asked(self) -> bool:
         """It was stopped on request, for no fault of its own; or the request was in vain."""
         return self.state in ASKED and self.fault is None
@@ -176,6 +182,9 @@ class Life:
 
     def flooded(self, now: float) -> list[Output]:
         return self._conclude(now, self.health.flooded(now))
+
+    def found_ready_line(self, now: float) -> list[Output]:
+        return self._conclude(now, self.health.found_ready_line())
 
     def probed(self, now: float, probed: Probed) -> list[Output]:
         return self._conclude(now, self.health.probed(now, probed.failure))
@@ -300,10 +309,12 @@ class Life:
         outputs, conclusion = answer
         if conclusion is Conclusion.NOTHING:
             return outputs
-        if conclusion is not Conclusion.READY:
+        if not isinstance(conclusion, Conclusion):
             return [*outputs, *self.stop(now, conclusion)]
         cancelled = self.health.cancel_probe()
         self._move(now, Cause.READY, self.health.became_ready(now))
+        if conclusion is Conclusion.STARTED:
+            return [*outputs, Started(self.ref)]
         return [*outputs, *cancelled, Ready(self.ref, now - self.started)]
 
     def _still_running(self, now: float) -> list[Output]:

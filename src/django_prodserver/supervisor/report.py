@@ -36,6 +36,7 @@ from .facts import (
     Restart,
     SignalEffect,
     SignalReceived,
+    Started,
     StartLimitReached,
     StartRefused,
     StateChanged,
@@ -82,6 +83,8 @@ def line(fact: Fact, processes: Processes) -> Optional[str]:
     if isinstance(fact, Ready):
         pid = processes.pid(fact.ref)
         return f"{fact.ref.name} ready after {seconds(fact.after)} (pid {pid})"
+    if isinstance(fact, Started):
+        return f"{fact.ref.name} started (pid {processes.pid(fact.ref)})"
     if isinstance(fact, Ended):
         return f"{fact.ref.name} {_end(fact)}{_consequence(fact.consequence)}"
     if isinstance(fact, Stopping):
@@ -184,6 +187,10 @@ def notifications_ignored(name: str, count: int) -> str:
     return f"{name}: {count} {messages} to its notify socket {were} ignored"
 
 
+def search_given_up(name: str) -> str:
+    return f"{name}: the LOG of its READY takes too long to search for; it is not searched any more"
+
+
 def killed_left_behind(processes: Sequence[tuple[str, int]]) -> str:
     return f"killed what was left behind: {_listed(processes)}"
 
@@ -250,7 +257,8 @@ def _consequence(consequence: Optional[Consequence]) -> str:
 def _fault(fault: Fault) -> str:
     """Why it has to stop, as what stands behind its name."""
     if isinstance(fault, NotReady):
-        return f"was not ready within {fault.within:.10g} s"
+        why = f" ({_failure(fault.failure)})" if fault.failure else ""
+        return f"was not ready within {fault.within:.10g} s{why}"
     if isinstance(fault, ChecksFailed):
         times = f", {fault.retries} times in a row" if fault.retries > 1 else ""
         return f"is unhealthy: {_failure(fault.failure)}{times}"

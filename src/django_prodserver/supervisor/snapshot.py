@@ -17,7 +17,9 @@ from .values import Value
 class HealthSnapshot(Value):
     """The health of a life; None and 0 where nothing is known yet."""
 
+    # Its state is RUNNING. Where nothing `tells`, that means no more than that it was started.
     ready: bool
+    tells: bool
     # Seconds from its start until it was ready.
     ready_after: Optional[float]
     failures: int
@@ -93,6 +95,7 @@ def _life(life: Life, now: float) -> LifeSnapshot:
         deadlines=tuple((deadline.name, at - now) for deadline, at in due),
         health=HealthSnapshot(
             ready=life.state is LifeState.RUNNING,
+            tells=life.tells,
             ready_after=ready_after,
             failures=health.failures,
             last_failure=health.last_failure,

@@ -46,6 +46,14 @@ class CheckSchedule(Value):
     start_period: float = 0.0
 
 
+class ReadyProbe(Value):
+    """How a life is asked whether it is ready, in seconds: again and again until it is."""
+
+    timeout: float = 3.0
+    # Between a try that failed and the next one.
+    pause: float = 0.125
+
+
 class Spec(Value):
     """What the decisions need to know about one instance; how to run it is the edge's business.
 
@@ -64,10 +72,12 @@ class Spec(Value):
     stop_group: bool = False
     # Asks again, between the stop signal and SIGKILL.
     escalation_signal: Optional[Signals] = None
-    # It reports READY=1, or it is ready once a connection to it succeeds; with neither it is ready
-    # once it is started.
+    # It reports READY=1; it is ready once a connection to it or another probe succeeds; or its
+    # output has a line that tells.
     notifies: bool = False
     connects: bool = False
+    ready_probe: Optional[ReadyProbe] = None
+    ready_line: bool = False
     ready_timeout: float = 60.0
     # Exit statuses that mean success after the stop signal, beside 0 and death by that signal.
     success_exit_statuses: frozenset[int] = frozenset()
@@ -93,6 +103,12 @@ class Spec(Value):
     def process(self) -> str:
         """`web` of `web.1`."""
         return process_of(self.name)
+
+    @property
+    def tells(self) -> bool:
+        """Something will tell that it is ready; else it counts as ready once it is started."""
+        probed = self.connects or self.ready_probe is not None
+        return self.notifies or probed or self.ready_line
 
 
 def process_of(instance: str) -> str:

@@ -1,20 +1,22 @@
-"""A probe that sends a GET and looks at the status of the response."""
+"""A probe that sends a GET and looks at the status of the response.
+
+Imported only where there is one, with h11: see `running.prepare`.
+"""
 
 from __future__ import annotations
 
 import selectors
 import socket
-from typing import TYPE_CHECKING
+from typing import Callable
+
+import h11
 
 from django_prodserver import __version__
 
 from .targets import HttpTarget
 from .tcp import TcpProbe
 
-if TYPE_CHECKING:
-    import h11
-
-# Read at once, in bytes.
+# Read at once, in bytes: as much as a record of TLS can hold.
 CHUNK = 1 << 14
 
 
@@ -25,12 +27,9 @@ class HttpProbe(TcpProbe):
         super().__init__(selector, target.name, target.addresses)
         self._target = target
         self._unsent = b""
-        self._http: h11.Connection
+        self._http = h11.Connection(h11.CLIENT)
 
     def _connected(self, connection: socket.socket) -> None:
-        import h11  # Only where there is such a health check.
-
-        self._http = h11.Connection(h11.CLIENT)
         headers = [
             ("Host", self._target.host),
             ("User-Agent", f"django-prodserver/{__version__}"),
@@ -44,30 +43,29 @@ class HttpProbe(TcpProbe):
             self.finish(f"{self._target.url} cannot be asked for: {error}")
             return
         self._http.send(h11.EndOfMessage())
+        self._open(connection)
+
+    def _open(self, connection: socket.socket) -> None:
+        """Go on once the connection is there."""
         self._watch(connection.fileno(), selectors.EVENT_WRITE, self._send)
 
     def _send(self) -> None:
         assert self._socket is not None
         try:
             self._unsent = self._unsent[self._socket.send(self._unsent) :]
-        except BlockingIOError:
-            return
-        except OSError:
-            self._closed()
+        except OSError as error:
+            self._interrupted(error, self._send)
             return
         if not self._unsent:
             self._watch(self._socket.fileno(), selectors.EVENT_READ, self._receive)
 
     def _receive(self) -> None:
-        import h11
-
         assert self._socket is not None
         try:
             chunk = self._socket.recv(CHUNK)
-        except BlockingIOError:
+        except OSError as error:
+            self._interrupted(error, self._receive)
             return
-        except OSError:
-            chunk = b""
         if not chunk:
             self._closed()
             return
@@ -86,6 +84,11 @@ class HttpProbe(TcpProbe):
             else:
                 self.finish(f"HTTP {event.status_code} from {self._target.url}")
         # Else the head is not complete yet; h11 gives up on one that becomes too long.
+
+    def _interrupted(self, error: OSError, again: Callable[[], None]) -> None:
+        """A step could not be done: do it `again` later, or give up."""
+        if not isinstance(error, BlockingIOError):
+            self._closed()
 
     def _closed(self) -> None:
         self.finish(f"{self._target.url} closed the connection without an answer")

@@ -19,7 +19,11 @@ Outcome = Union[str, NotBegun]
 
 
 class Probe:
-    """Base class; each kind says how it begins, and what it has open."""
+    """Base class; each kind says how it begins, and what it has open.
+
+    Whatever one of its steps raises is its failure: what a probe reads comes from elsewhere, and no
+    list of what a parser may raise for it is complete.
+    """
 
     def __init__(self, selector: selectors.PollSelector) -> None:
         self._selector = selector
@@ -29,13 +33,24 @@ class Probe:
     def start(self, finished: Callable[[Outcome], None]) -> None:
         """Begin; `finished` takes the outcome, and may be called at once."""
         self._finished = finished
-        self._begin()
+        self.step(self._begin)
 
     def finish(self, outcome: Outcome = "") -> None:
         finished = self._finished
         self.close()
         if finished is not None:
             finished(outcome)
+
+    def step(self, do: Callable[[], None]) -> None:
+        """Go on with it, unless it has ended."""
+        if self._finished is None:
+            return
+        try:
+            do()
+        except Exception as error:
+            if self._finished is None:
+                raise  # By whoever was told how it ended.
+            self.finish(f"the probe failed: {type(error).__name__}: {error}")
 
     def close(self) -> None:
         """End it; nothing is reported any more."""
@@ -52,14 +67,9 @@ class Probe:
 
     def _watch(self, fd: int, event: int, callback: Callable[[], None]) -> None:
         self._unwatch()
-
-        def call() -> None:
-            # Events of one round of the poll come one after the other: it may be closed by now,
-            # and its descriptor be another's.
-            if self._finished is not None:
-                callback()
-
-        self._selector.register(fd, event, call)
+        # Events of one round of the poll come one after the other: it may be closed by now, and its
+        # descriptor be another's.
+        self._selector.register(fd, event, lambda: self.step(callback))
         self._watched = fd
 
     def _unwatch(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import selectors
 from collections.abc import Callable
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
 from django_prodserver.posix import groups
 from django_prodserver.posix.text import one_line
@@ -12,13 +12,38 @@ from django_prodserver.supervisor.events import ExitStatus
 from django_prodserver.supervisor.spec import Ref
 
 from .command import CommandProbe, Execute
-from .http import HttpProbe
 from .probe import Outcome, Probe
 from .targets import CommandTarget, HttpTarget, Target
 from .tcp import TcpProbe
 
+if TYPE_CHECKING:
+    from .http import HttpProbe
+
 # Of a failure, in characters; it becomes part of a line of the log.
 LONGEST = 200
+
+
+def prepare(target: Target) -> None:
+    """Import and read what probing this takes: before anything is forked, and not in the loop.
+
+    Raises OSError where the certificates of the authorities cannot be read.
+    """
+    if isinstance(target, HttpTarget):
+        _http_kind(target)
+        if target.tls is not None:
+            from .tls import context
+
+            context(target.tls.verify)
+
+
+def _http_kind(target: HttpTarget) -> type[HttpProbe]:
+    if target.tls is None:
+        from .http import HttpProbe
+
+        return HttpProbe
+    from .tls import HttpsProbe
+
+    return HttpsProbe
 
 
 class RunningProbes:
@@ -69,7 +94,7 @@ class RunningProbes:
             return False
         command = self.commands.pop(pid)
         if command is not None:
-            command.ended(status)
+            command.step(lambda: command.ended(status))
         self.killed.add(pid)
         return True
 
@@ -92,5 +117,5 @@ class RunningProbes:
         if isinstance(target, CommandTarget):
             return CommandProbe(self._selector, self._execute, target)
         if isinstance(target, HttpTarget):
-            return HttpProbe(self._selector, target)
+            return _http_kind(target)(self._selector, target)
         return TcpProbe(self._selector, target.name, target.addresses)

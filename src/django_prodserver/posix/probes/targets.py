@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Union
+from typing import Optional, Union
 
 from django_prodserver.posix.address import SocketAddress
 from django_prodserver.posix.context import Context
@@ -14,9 +14,17 @@ from django_prodserver.supervisor.values import Value
 class TcpTarget(Value):
     """Healthy once a connection to one of the addresses succeeds; they are tried in order."""
 
-    # As the user wrote it: `localhost:8000`, or the path of a Unix socket.
+    # As the user wrote it: `localhost:8000`, or `unix:/run/app.sock`.
     name: str
     addresses: Sequence[SocketAddress]
+
+
+class Tls(Value):
+    """How to speak TLS: for which name, and whether the certificate has to be valid for it."""
+
+    name: str
+    # The system's authorities decide, or those in this file; by default nobody does.
+    verify: Union[bool, str] = False
 
 
 class HttpTarget(Value):
@@ -31,6 +39,7 @@ class HttpTarget(Value):
     path: str
     # The Host header: Django answers 400 to one that is not in its ALLOWED_HOSTS.
     host: str
+    tls: Optional[Tls] = None
 
 
 class CommandTarget(Value):

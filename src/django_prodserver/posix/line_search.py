@@ -1,0 +1,47 @@
+"""A search in the output of a life, for the line by which it tells that it is ready."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from django_prodserver.logs.lines import Block
+
+from .signals import TookTooLong, within_processor_time
+
+# A regular expression can take for ever: of each line so many bytes are searched, and what arrived
+# at once for so many seconds.
+LONGEST = 4096
+PATIENCE = 0.25
+
+
+class LineSearch:
+    """Searches until a line is found, which is told once; or until a search takes too long."""
+
+    def __init__(
+        self, pattern: str, found: Callable[[], None], gave_up: Callable[[], None]
+    ) -> None:
+        self._has = re.compile(pattern).search
+        self._found = found
+        self._gave_up = gave_up
+        self._over = False
+
+    def over(self, block: Block) -> bool:
+        """Search these lines; True if no others need to be."""
+        if not self._over and block.end:
+            try:
+                found = within_processor_time(PATIENCE, lambda: self._search(bytes(block)))
+            except TookTooLong:
+                self._over = True
+                self._gave_up()
+            else:
+                self._over = found
+                if found:
+                    self._found()
+        return self._over
+
+    def _search(self, lines: bytes) -> bool:
+        return any(
+            self._has(line[:LONGEST].rstrip(b"\r").decode(errors="replace"))
+            for line in lines[:-1].split(b"\n")
+        )
