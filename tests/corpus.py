@@ -20,6 +20,7 @@ from django_prodserver.settings.convert import fields_of
 from django_prodserver.settings.schema import (
     HealthCheckSettings,
     ProcessSettings,
+    ReadySettings,
     SupervisorSettings,
 )
 from tests import settings as defaults
@@ -32,6 +33,7 @@ LISTS = {
     "<keys of a process>": fields_of(ProcessSettings),
     "<keys of PRODUCTION_SUPERVISOR>": fields_of(SupervisorSettings),
     "<keys of HEALTHCHECK>": fields_of(HealthCheckSettings),
+    "<keys of READY>": fields_of(ReadySettings),
     "<backends>": registered(),
 }
 ANYTHING = "[...]"

@@ -242,16 +242,13 @@ def test_a_long_chain_is_no_circle() -> None:
 @pytest.mark.parametrize(
     "entry",
     [
-        {"BACKEND": GUNICORN, "ARGS": {"bind": "unix:{}/socket"}},
         {"BACKEND": GUNICORN, "ARGS": {"bind": "127.0.0.1:0"}},
-        {"BACKEND": UVICORN, "ARGS": {"uds": "{}/socket"}},
         # Its software is not imported here, and so not asked.
         {"BACKEND": GUNICORN, "ENV": {"PORT": "8000"}},
     ],
 )
-def test_a_path_to_probe_needs_a_host_and_port(entry: dict[str, Any], tmp_path: Path) -> None:
-    arguments = {key: value.format(tmp_path) for key, value in entry.get("ARGS", {}).items()}
-    web = {**entry, "ARGS": arguments, "HEALTHCHECK": {"HTTP": "/health"}}
+def test_a_path_to_probe_needs_an_address_that_is_known(entry: dict[str, Any]) -> None:
+    web = {**entry, "HEALTHCHECK": {"HTTP": "/health"}}
 
     assert (
         refused({"web": web})
@@ -259,6 +256,20 @@ def test_a_path_to_probe_needs_a_host_and_port(entry: dict[str, Any], tmp_path: 
     )
 
     web["HEALTHCHECK"] = {"HTTP": "http://127.0.0.1:8000/health"}
+    assert prodserver({"web": web}, "--check") == "Nothing wrong with web.\n"
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"BACKEND": GUNICORN, "ARGS": {"bind": "unix:{}/socket"}},
+        {"BACKEND": UVICORN, "ARGS": {"uds": "{}/socket"}},
+    ],
+)
+def test_a_unix_socket_is_an_address_for_a_path(entry: dict[str, Any], tmp_path: Path) -> None:
+    arguments = {key: value.format(tmp_path) for key, value in entry["ARGS"].items()}
+    web = {**entry, "ARGS": arguments, "HEALTHCHECK": {"HTTP": "/"}}
+
     assert prodserver({"web": web}, "--check") == "Nothing wrong with web.\n"
 
 

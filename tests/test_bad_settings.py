@@ -30,6 +30,7 @@ from django_prodserver.settings.schema import (
     Backoff,
     HealthCheckSettings,
     ProcessSettings,
+    ReadySettings,
     StartLimit,
     SupervisorSettings,
 )
@@ -74,6 +75,7 @@ def test_every_key_is_wrong_in_one_of_them() -> None:
         process: ProcessSettings,
         f"{process}['START_LIMIT']": StartLimit,
         f"{process}['BACKOFF']": Backoff,
+        f"{process}['READY']": ReadySettings,
         f"{process}['HEALTHCHECK']": HealthCheckSettings,
         supervisor: SupervisorSettings,
     }

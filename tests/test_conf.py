@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.utils.functional import lazystr
 
-from django_prodserver.backends.base import arguments
+from django_prodserver.backends.base import Address, arguments
 from django_prodserver.backends.gunicorn import GunicornServer
-from django_prodserver.launch.addresses import health_address
+from django_prodserver.launch.addresses import probed_address
 from django_prodserver.launch.process import ResolvedProcess
 from django_prodserver.launch.resolve import resolve
 from django_prodserver.management.commands.prodserver import Command
@@ -311,14 +311,18 @@ def test_who_comes_after_others_starts_after_them(names: str, order: str) -> Non
 @pytest.mark.parametrize(
     ("arguments", "address"),
     [
-        ({"bind": "127.0.0.1:8000"}, ("127.0.0.1", 8000)),
-        ({"bind": "0.0.0.0:8000"}, ("127.0.0.1", 8000)),
-        ({"bind": "[::]:8000"}, ("::1", 8000)),
+        ({"bind": "127.0.0.1:8000"}, Address(("127.0.0.1", 8000))),
+        ({"bind": "0.0.0.0:8000"}, Address(("127.0.0.1", 8000))),
+        ({"bind": "[::]:8000"}, Address(("::1", 8000))),
         (
             {"bind": ["unix:/tmp/x", "10.0.0.1:0", "10.0.0.1:8001", "10.0.0.1:8002"]},
-            ("10.0.0.1", 8001),
+            Address(("10.0.0.1", 8001)),
         ),
-        ({"bind": "unix:/tmp/x"}, None),
+        ({"bind": "unix:/tmp/x"}, Address("/tmp/x")),
+        (
+            {"bind": "127.0.0.1:8000", "certfile": "c.pem", "keyfile": "k.pem"},
+            Address(("127.0.0.1", 8000), tls=True),
+        ),
         ({"bind": "127.0.0.1:0"}, None),
         ({"version": True}, None),
     ],
@@ -329,13 +333,13 @@ def test_the_address_of_a_health_check_is_the_first_that_can_be_reached(
     loaded = load({"web": {"BACKEND": GUNICORN, "ARGS": arguments}})
 
     process = ResolvedProcess("web", loaded.effective("web"), GunicornServer)
-    assert health_address(process) == address
+    assert probed_address(process) == address
 
 
 def test_what_listens_nowhere_has_no_address_for_a_health_check() -> None:
     (process,) = resolve(load({"web": sleeper()}), ["web"])
 
-    assert health_address(process) is None
+    assert probed_address(process) is None
 
 
 def test_a_path_to_probe_is_enough_where_the_address_is_known() -> None:
@@ -344,7 +348,7 @@ def test_a_path_to_probe_is_enough_where_the_address_is_known() -> None:
     (process,) = resolve(load({"web": web}), ["web"])
 
     assert process.settings.healthcheck == HealthCheckSettings(http="/health")
-    assert health_address(process) == ("127.0.0.1", 8000)
+    assert probed_address(process) == Address(("127.0.0.1", 8000))
 
 
 def test_the_stop_timeout_of_the_command_line_reaches_the_software() -> None:

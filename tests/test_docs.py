@@ -19,7 +19,7 @@ from django.utils.module_loading import import_string
 
 import django_prodserver
 from django_prodserver.backends import BUILT_IN
-from django_prodserver.backends.base import BaseServerBackend
+from django_prodserver.backends.base import Address, BaseServerBackend
 from django_prodserver.exports import procfile
 from django_prodserver.management.commands.prodserver import Command
 from django_prodserver.settings.load import load
@@ -317,7 +317,7 @@ def test_the_backend_of_the_how_to_is_one() -> None:
     server = names["WsgirefServer"]
 
     assert list(server(ARGS="127.0.0.1:8000").problems()) == []
-    assert server(ARGS="127.0.0.1:8000").addresses() == [(("127.0.0.1", 8000), False)]
+    assert server(ARGS="127.0.0.1:8000").addresses() == [Address(("127.0.0.1", 8000))]
     assert [problem.place for problem in server(ARGS=[]).problems()] == ["ARGS"]
     with pytest.raises(ValueError, match="is not host:port"):
         server(ARGS="127.0.0.1").addresses()

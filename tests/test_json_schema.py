@@ -153,6 +153,9 @@ UNSEEN = {
     "healthcheck_command_without_a_program": "an empty program beside arguments is rare",
     "group_id_out_of_range": "a pattern cannot compare numbers",
     "healthcheck_tcp_impossible_port": NO_PORT,
+    "healthcheck_verify_beside_tcp": KEYS,
+    "healthcheck_verify_without_https": VALUES,
+    "ready_log_that_is_not_a_regular_expression": "each language has a grammar of its own",
     "healthcheck_url_with_a_fragment": NO_URL,
     "healthcheck_url_with_a_password": NO_URL,
     "healthcheck_url_with_a_wrong_ipv6_address": NO_URL,
@@ -207,7 +210,7 @@ TEXTS: dict[str, tuple[Callable[[str], Any], list[Any], list[Any], Any]] = {
         lambda text: sleeper(HEALTHCHECK={"TCP": text}),
         [text for text, _ in test_schema.ADDRESSES],
         [text for text, _ in test_schema.NO_ADDRESSES],
-        st.from_regex(texts.HOST_AND_PORT, fullmatch=True),
+        st.from_regex(texts.TCP_ADDRESS, fullmatch=True),
     ),
 }
 UNSEEN_TEXTS = {
@@ -221,8 +224,15 @@ UNSEEN_TEXTS = {
     **{
         text: NO_URL
         for text, message in test_schema.NO_TARGETS
-        if text.startswith(("/", "http://")) and message != test_schema.ENCODE
+        if text.startswith(("/", "http://", "https://", "unix:/"))
+        and (message != test_schema.ENCODE or text.startswith("unix:"))
     },
+    **{
+        text: "a schema counts no bytes"
+        for text, _ in test_schema.NO_ADDRESSES
+        if text.startswith("unix:é")
+    },
+    "unix::/health": "a path of a socket may have any character",
 }
 
 

@@ -7,10 +7,10 @@ from typing import Any, Callable
 import pytest
 
 from django_prodserver.settings.texts import (
-    host_and_port,
     memory_size,
     path_or_url,
     program_and_arguments,
+    tcp_address,
 )
 
 
@@ -66,16 +66,21 @@ def test_a_size_of_many_digits_is_refused() -> None:
 
 
 TARGETS = [
-    ("/", (None, None, "/")),
-    ("/health?deep=1", (None, None, "/health?deep=1")),
-    ("/caf%C3%A9", (None, None, "/caf%C3%A9")),
-    ("http://localhost", ("localhost", 80, "/")),
-    ("http://localhost:8000", ("localhost", 8000, "/")),
-    ("HTTP://localhost:8000/a/b", ("localhost", 8000, "/a/b")),
-    ("http://localhost?a=b", ("localhost", 80, "/?a=b")),
-    ("http://127.0.0.1:8000/?a=x@y:1", ("127.0.0.1", 8000, "/?a=x@y:1")),
-    ("http://[::1]:8000/health", ("::1", 8000, "/health")),
-    ("http://[::1]/", ("::1", 80, "/")),
+    ("/", (None, "/", False)),
+    ("/health?deep=1", (None, "/health?deep=1", False)),
+    ("/caf%C3%A9", (None, "/caf%C3%A9", False)),
+    ("http://localhost", (("localhost", 80), "/", False)),
+    ("http://localhost:8000", (("localhost", 8000), "/", False)),
+    ("HTTP://localhost:8000/a/b", (("localhost", 8000), "/a/b", False)),
+    ("http://localhost?a=b", (("localhost", 80), "/?a=b", False)),
+    ("http://127.0.0.1:8000/?a=x@y:1", (("127.0.0.1", 8000), "/?a=x@y:1", False)),
+    ("http://[::1]:8000/health", (("::1", 8000), "/health", False)),
+    ("http://[::1]/", (("::1", 80), "/", False)),
+    ("https://localhost/health", (("localhost", 443), "/health", True)),
+    ("HTTPS://[::1]:8443", (("::1", 8443), "/", True)),
+    ("unix:/run/app.sock:/health?a=http://b", ("/run/app.sock", "/health?a=http://b", False)),
+    ("unix:/run/app.sock", ("/run/app.sock", "/", False)),
+    ("unix:run/a:b é.sock:/", ("run/a:b é.sock", "/", False)),
 ]
 
 
@@ -103,8 +108,13 @@ NO_TARGETS = [
     ("http://[::1/", NEITHER),
     ("http://[::1]x/", NEITHER),
     ("http://a*b/", NEITHER),
-    ("https://localhost/health", "health checks speak plain http, not https"),
-    ("HTTPS://localhost/", "health checks speak plain http, not https"),
+    ("https://", NEITHER),
+    ("unix:", "it does not name the path of a Unix socket"),
+    ("unix::/health", "it does not name the path of a Unix socket"),
+    ("unix:/run/a\0b", "it does not name the path of a Unix socket"),
+    ("unix:/run/app.sock:/a b", ENCODE),
+    ("unix:/run/app.sock:/#top", "'/#top' has a fragment (#), which is never sent"),
+    (f"unix:/{'a' * 107}", "its path has 108 bytes; that of a Unix socket has up to 107"),
     ("http://localhost:0/", "0 is not a port from 1 to 65535"),
     ("http://localhost:65536/", "65536 is not a port from 1 to 65535"),
     (
@@ -140,12 +150,14 @@ ADDRESSES = [
     ("my-db_1.internal:65535", ("my-db_1.internal", 65535)),
     ("[::1]:8000", ("::1", 8000)),
     (":8000", ("127.0.0.1", 8000)),
+    ("unix:/run/app.sock", "/run/app.sock"),
+    ("unix:app.sock", "app.sock"),
 ]
 
 
 @pytest.mark.parametrize(("text", "address"), ADDRESSES)
-def test_a_host_and_port_are_read(text: str, address: tuple[str, int]) -> None:
-    assert host_and_port(text) == address
+def test_a_tcp_address_are_read(text: str, address: tuple[str, int]) -> None:
+    assert tcp_address(text) == address
 
 
 NO_ADDRESSES = [
@@ -163,12 +175,14 @@ NO_ADDRESSES = [
     ("localhost:0", "0 is not a port from 1 to 65535"),
     ("localhost:65536", "65536 is not a port from 1 to 65535"),
     ("[1.2.3.4]:80", "'[1.2.3.4]' is not an IPv6 address"),
+    ("unix:", "it does not name the path of a Unix socket"),
+    (f"unix:{'é' * 54}", "its path has 108 bytes; that of a Unix socket has up to 107"),
 ]
 
 
 @pytest.mark.parametrize(("text", "message"), NO_ADDRESSES)
-def test_what_is_not_a_host_and_port_is_refused(text: str, message: str) -> None:
-    assert refusal(host_and_port, text) == message.format(text)
+def test_what_is_not_a_tcp_address_is_refused(text: str, message: str) -> None:
+    assert refusal(tcp_address, text) == message.format(text)
 
 
 def test_a_command_is_taken_as_it_is() -> None:

@@ -20,6 +20,7 @@ from django_prodserver.settings.schema import (
     Backoff,
     HealthCheckSettings,
     ProcessSettings,
+    ReadySettings,
     StartLimit,
     SupervisorSettings,
 )
@@ -31,6 +32,7 @@ NAMES = {
     ProcessSettings: "Process",
     StartLimit: "StartLimit",
     Backoff: "Backoff",
+    ReadySettings: "Ready",
     HealthCheckSettings: "HealthCheck",
     SupervisorSettings: "ProductionSupervisor",
 }
@@ -40,6 +42,7 @@ TABLES = {
     "PRODUCTION_PROCESSES": ProcessSettings,
     "START_LIMIT": StartLimit,
     "BACKOFF": Backoff,
+    "READY": ReadySettings,
     "HEALTHCHECK": HealthCheckSettings,
     "PRODUCTION_SUPERVISOR": SupervisorSettings,
 }

@@ -21,6 +21,7 @@ __all__ = [
     "Process",
     "ProductionProcesses",
     "ProductionSupervisor",
+    "Ready",
     "StartLimit",
 ]
 
@@ -59,26 +60,63 @@ class Backoff(TypedDict, total=False):
     """No pause is longer. It is not below INITIAL."""
 
 
+class Ready(TypedDict, total=False):
+    """What tells that an instance is ready: exactly one of HTTP, TCP, COMMAND and LOG."""
+
+    HTTP: Optional[Text]
+    """Succeeds if the answer has a status from 200 to 399. A path such as "/health" is asked for at
+    the first host and port that the process serves, at 127.0.0.1 if it serves all, or at its Unix
+    socket; over TLS if the process speaks that there. A URL such as "http://127.0.0.1:8000/health"
+    or "https://127.0.0.1:8443/health" is asked for at its own address, and
+    "unix:/run/app.sock:/health" at that socket."""
+
+    TCP: Optional[Text]
+    """Succeeds if a connection does: to "127.0.0.1:8000", "[::1]:8000", ":8000" at 127.0.0.1, or
+    "unix:/run/app.sock"."""
+
+    COMMAND: Optional[ListOrTuple[Text]]
+    """A program and its arguments: succeeds if it exits with 0."""
+
+    VERIFY: Union[bool, Text]
+    """Whether the certificate of a server that speaks TLS has to be valid: for the host of the URL,
+    or else for the first name in ALLOWED_HOSTS. With a path, the file has the certificates of the
+    authorities. As Kubernetes does, nothing is verified by default."""
+
+    TIMEOUT: float
+    """A probe that takes longer has failed."""
+
+    LOG: Optional[Text]
+    """Ready once a line of its output, stdout or stderr, has this regular expression in it. The
+    first 4096 bytes of a line are searched."""
+
+
 class HealthCheck(TypedDict, total=False):
     """How and when a running instance is probed: by exactly one of HTTP, TCP and COMMAND."""
 
     HTTP: Optional[Text]
-    """Healthy if the answer has a status from 200 to 399. A path such as "/health" is asked for at
-    the first host and port that the process serves, at 127.0.0.1 if it serves all; a URL such as
-    "http://127.0.0.1:8000/health" at its own. No https."""
+    """Succeeds if the answer has a status from 200 to 399. A path such as "/health" is asked for at
+    the first host and port that the process serves, at 127.0.0.1 if it serves all, or at its Unix
+    socket; over TLS if the process speaks that there. A URL such as "http://127.0.0.1:8000/health"
+    or "https://127.0.0.1:8443/health" is asked for at its own address, and
+    "unix:/run/app.sock:/health" at that socket."""
 
     TCP: Optional[Text]
-    """Healthy if a connection to it succeeds: "127.0.0.1:8000", "[::1]:8000", or ":8000" at
-    127.0.0.1."""
+    """Succeeds if a connection does: to "127.0.0.1:8000", "[::1]:8000", ":8000" at 127.0.0.1, or
+    "unix:/run/app.sock"."""
 
     COMMAND: Optional[ListOrTuple[Text]]
-    """A program and its arguments: healthy if it exits with 0."""
+    """A program and its arguments: succeeds if it exits with 0."""
 
-    INTERVAL: float
-    """The time between two probes."""
+    VERIFY: Union[bool, Text]
+    """Whether the certificate of a server that speaks TLS has to be valid: for the host of the URL,
+    or else for the first name in ALLOWED_HOSTS. With a path, the file has the certificates of the
+    authorities. As Kubernetes does, nothing is verified by default."""
 
     TIMEOUT: float
     """A probe that takes longer has failed."""
+
+    INTERVAL: float
+    """The time between two probes."""
 
     RETRIES: int
     """So many failures in a row make it unhealthy."""
@@ -151,6 +189,10 @@ class Process(_Process, total=False):
 
     STOP_TIMEOUT: Optional[float]
     """How long it may take to stop before SIGKILL."""
+
+    READY: Optional[Ready]
+    """What tells that it is ready, where its software does not tell by itself. Without it, such a
+    process counts as ready once it is started."""
 
     READY_TIMEOUT: Optional[float]
     """A service that is not ready by then has failed to start."""

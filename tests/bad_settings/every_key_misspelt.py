@@ -15,6 +15,7 @@ PRODUCTION_PROCESSES = {
         "STOPSIGNAL": "SIGINT",
         "STOP_TIMOUT": 3,
         "READYTIMEOUT": 3,
+        "REDY": {},
         "HEALTH_CHECK": {},
         "WATCH_DOG": 3,
         "MAX_MEM": "1GB",
@@ -47,6 +48,8 @@ PRODUCTION_PROCESSES['web']['STOPSIGNAL'] is not a known key. Did you mean 'STOP
 PRODUCTION_PROCESSES['web']['STOP_TIMOUT'] is not a known key. Did you mean 'STOP_TIMEOUT'?
     Known: <keys of a process>.
 PRODUCTION_PROCESSES['web']['READYTIMEOUT'] is not a known key. Did you mean 'READY_TIMEOUT'?
+    Known: <keys of a process>.
+PRODUCTION_PROCESSES['web']['REDY'] is not a known key. Did you mean 'READY'?
     Known: <keys of a process>.
 PRODUCTION_PROCESSES['web']['HEALTH_CHECK'] is not a known key. Did you mean 'HEALTHCHECK'?
     Known: <keys of a process>.

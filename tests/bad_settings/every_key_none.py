@@ -19,6 +19,7 @@ PRODUCTION_PROCESSES = {
         "BACKOFF": None,
         "STOP_SIGNAL": None,
         "STOP_TIMEOUT": None,
+        "READY": None,
         "READY_TIMEOUT": None,
         "HEALTHCHECK": None,
         "WATCHDOG": None,

@@ -20,6 +20,7 @@ PRODUCTION_PROCESSES = {
         "STOP_SIGNAL": 15,
         "STOP_TIMEOUT": [],
         "READY_TIMEOUT": [],
+        "READY": 1,
         "HEALTHCHECK": 1,
         "WATCHDOG": [],
         "MAX_MEMORY": [],
@@ -48,6 +49,8 @@ PRODUCTION_PROCESSES['web']['BACKOFF'] is an int, not a mapping. Its keys can be
 PRODUCTION_PROCESSES['web']['STOP_SIGNAL'] is 15: expected str | None, got int.
 PRODUCTION_PROCESSES['web']['STOP_TIMEOUT']: expected number | None, got list.
 PRODUCTION_PROCESSES['web']['READY_TIMEOUT']: expected number | None, got list.
+PRODUCTION_PROCESSES['web']['READY'] is an int, not a mapping. Its keys can be
+    <keys of READY>.
 PRODUCTION_PROCESSES['web']['HEALTHCHECK'] is an int, not a mapping. Its keys can be
     <keys of HEALTHCHECK>.
 PRODUCTION_PROCESSES['web']['WATCHDOG']: expected number | None, got list.

@@ -26,6 +26,9 @@ __all__ = [
     "watchdog_interval",
 ]
 
+# As `ssl` has it, which not every start imports: the server wants a certificate of its clients.
+CERT_REQUIRED = 2
+
 # What a backend finds wrong with its settings: `Problem("ARGS", "has to be one address.", hint)`.
 Problem = Finding
 
@@ -36,6 +39,9 @@ class Address(NamedTuple):
     at: Union[tuple[str, int], str]
     # Several processes may listen there at once (SO_REUSEPORT).
     shared: bool = False
+    # It speaks TLS there, and to those alone that have a certificate, too.
+    tls: bool = False
+    client_certificate: bool = False
 
     @property
     def chosen_by_the_system(self) -> bool:

@@ -64,5 +64,5 @@ def _endpoint(description: str) -> Optional[Address]:
         return Address(named.get("address", first))
     port = named.get("port", first)
     if kind in ("tcp", "ssl") and port.isdecimal():
-        return Address((named.get("interface", ""), int(port)))
+        return Address((named.get("interface", ""), int(port)), tls=kind == "ssl")
     return None

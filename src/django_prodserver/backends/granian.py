@@ -46,7 +46,9 @@ class GranianASGIServer(ApplicationServer):
     def addresses(self) -> Sequence[Address]:
         options = self.parse()
         at = str(options["uds"]) if options["uds"] else (options["host"], options["port"])
-        found = [Address(at, shared=not options["uds"])]
+        tls = bool(options.get("ssl_certificate") and options.get("ssl_keyfile"))
+        demanding = tls and bool(options.get("ssl_client_verify"))
+        found = [Address(at, not options["uds"], tls, demanding)]
         if options.get("metrics_enabled"):
             metrics = (options["metrics_address"], options["metrics_port"])
             found.append(Address(metrics, shared=True))

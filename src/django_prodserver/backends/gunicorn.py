@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from django_prodserver.settings.texts import octal_mask
 
 from .application import ApplicationServer
-from .base import Address
+from .base import CERT_REQUIRED, Address
 from .parsers import quietly
 
 
@@ -59,7 +59,16 @@ class GunicornServer(ApplicationServer):
         if {"GUNICORN_FD", "LISTEN_FDS"} & set(os.environ):
             return ()  # It inherits sockets that are bound already.
         cfg = self.parse()
-        return [Address(at, shared=cfg.reuse_port) for at in cfg.address if not isinstance(at, int)]
+        return [
+            Address(
+                at,
+                shared=cfg.reuse_port,
+                tls=bool(cfg.is_ssl),
+                client_certificate=cfg.cert_reqs == CERT_REQUIRED,
+            )
+            for at in cfg.address
+            if not isinstance(at, int)
+        ]
 
     def own_context(self, options: Any) -> Mapping[str, Any]:
         names = {"CWD": "chdir", "USER": "user", "GROUP": "group", "UMASK": "umask"}

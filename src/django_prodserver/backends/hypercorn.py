@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Optional
 
 from .application import ApplicationServer
-from .base import Address
+from .base import CERT_REQUIRED, Address
 from .parsers import options_in_help, quietly
 
 DEFAULT_PORT = 8000
@@ -51,10 +51,13 @@ class HypercornServer(ApplicationServer):
 
     def addresses(self) -> Sequence[Address]:
         config = self.parse()
-        binds = [*config.bind, *(config.insecure_bind if config.ssl_enabled else ())]
         # With several workers its sockets have SO_REUSEPORT.
         shared = config.workers > 1
-        return [_address(bind, shared) for bind in binds if not bind.startswith("fd://")]
+        tls, demanding = config.ssl_enabled, config.verify_mode == CERT_REQUIRED
+        found = [_address(bind, shared, tls, demanding) for bind in config.bind]
+        if tls:
+            found += [_address(bind, shared) for bind in config.insecure_bind]
+        return [address for address in found if address is not None]
 
     def recycles_with(self, options: Any) -> bool:
         # Workers are replaced by their parent process; with 0 of them there is none.
@@ -67,11 +70,18 @@ class HypercornWSGIServer(HypercornServer):
     interface = "wsgi"
 
 
-def _address(bind: str, shared: bool) -> Address:
-    """As hypercorn reads it: without a number at the end, all of it is the host."""
+def _address(
+    bind: str, shared: bool, tls: bool = False, demanding: bool = False
+) -> Optional[Address]:
+    """As hypercorn reads it: without a number at the end, all of it is the host.
+
+    None for a socket that is bound already.
+    """
+    if bind.startswith("fd://"):
+        return None
     if bind.startswith("unix:"):
-        return Address(bind[len("unix:") :])
+        return Address(bind[len("unix:") :], tls=tls, client_certificate=demanding)
     host, _, port = bind.replace("[", "").replace("]", "").rpartition(":")
     if not (host and port.isdecimal()):
-        return Address((bind.strip("[]"), DEFAULT_PORT), shared)
-    return Address((host, int(port)), shared)
+        return Address((bind.strip("[]"), DEFAULT_PORT), shared, tls, demanding)
+    return Address((host, int(port)), shared, tls, demanding)

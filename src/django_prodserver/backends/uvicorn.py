@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from .application import ApplicationServer
-from .base import Address
+from .base import CERT_REQUIRED, Address
 from .parsers import by_click
 
 
@@ -47,7 +47,13 @@ class UvicornServer(ApplicationServer):
         options = self.parse()
         if options["fd"] is not None:
             return ()
-        return [Address(options["uds"] or (options["host"], options["port"]))]
+        return [
+            Address(
+                options["uds"] or (options["host"], options["port"]),
+                tls=bool(options["ssl_keyfile"] or options["ssl_certfile"]),
+                client_certificate=options["ssl_cert_reqs"] == CERT_REQUIRED,
+            )
+        ]
 
     def recycles_with(self, options: Any) -> bool:
         workers = options["workers"]

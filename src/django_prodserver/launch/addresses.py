@@ -15,9 +15,10 @@ from django_prodserver.posix.context import Context, asked_within
 from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import Finding
 from django_prodserver.settings.names import place_of
+from django_prodserver.settings.schema import ProbeSettings
 from django_prodserver.settings.texts import path_or_url
 
-from .process import ResolvedProcess, importable_here
+from .process import ResolvedProcess, importable_here, probes_of
 
 # Where to connect to a server that listens everywhere.
 LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -64,11 +65,11 @@ def to_connect_to(
     return found
 
 
-def health_address(process: ResolvedProcess) -> Optional[tuple[str, int]]:
+def probed_address(process: ResolvedProcess) -> Optional[Address]:
     """The first host and port that it serves, to be connected to from this machine.
 
-    None where that is not known before the start. This may import its software: see
-    `importable_here`.
+    Where it serves none, that is its Unix socket; None where nothing is known before the start.
+    This may import its software: see `importable_here`.
     """
     try:
         return _first_reachable(process.addresses)
@@ -88,7 +89,10 @@ def address_problems(processes: Sequence[ResolvedProcess]) -> list[Finding]:
     found = listeners(processes, findings)
     findings += _shared_by_instances(found)
     findings += _conflicts(found)
-    findings += _health_checks_without_an_address(processes, found)
+    for process in processes:
+        serves = [address for one, address in found if one is process]
+        for key, probe in probes_of(process.settings):
+            findings += _http_problems(process, key, probe, serves)
     return findings
 
 
@@ -136,27 +140,47 @@ def _conflicts(found: Sequence[Listener]) -> Iterator[Finding]:
             yield Finding(place_of(one.name), message, hint)
 
 
-def _health_checks_without_an_address(
-    processes: Iterable[ResolvedProcess], found: Sequence[Listener]
+def _http_problems(
+    process: ResolvedProcess, key: str, probe: ProbeSettings, serves: Sequence[Address]
 ) -> Iterator[Finding]:
-    """Health checks that have only a path, of processes whose host and port are not known."""
-    for process in processes:
-        check = process.settings.healthcheck
-        if check is None or check.http is None or path_or_url(check.http).host is not None:
-            continue
-        if _first_reachable(address for one, address in found if one is process) is None:
-            message = f"is {check.http!r}, but it is not known at which host and port the process "
+    """What keeps the server from answering an HTTP probe, as far as its addresses tell."""
+    if probe.http is None:
+        return
+    asked, place = path_or_url(probe.http), place_of(process.name, key, "HTTP")
+    if asked.at is None:
+        address = _first_reachable(serves)
+        if address is None:
+            message = f"is {probe.http!r}, but it is not known at which host and port the process "
             message += "will listen."
             hint = "Write a whole URL, such as 'http://127.0.0.1:8000/health'."
-            yield Finding(place_of(process.name, "HEALTHCHECK", "HTTP"), message, hint, "E004")
+            yield Finding(place, message, hint, "E004")
+            return
+        if probe.verify and not address.tls:
+            message = f"is set, but the process does not speak TLS at {address}."
+            yield Finding(place_of(process.name, key, "VERIFY"), message, "Leave it out.", "E012")
+    else:
+        there = Address(asked.at)
+        address = next((one for one in serves if _collide(one, there)), None)
+        if address is None or isinstance(asked.at, str):
+            return
+        if address.tls is not asked.tls:
+            speaks, instead = ("TLS", "https") if address.tls else ("no TLS", "http")
+            message = f"is {probe.http!r}, but the process speaks {speaks} at {address}."
+            yield Finding(place, message, f"Write {instead}://, or the path alone.", "E012")
+            return
+    if address.client_certificate:
+        message = f"is {probe.http!r}, but the process demands a certificate of its clients, "
+        message += "and a probe has none."
+        yield Finding(place, message, "Use TCP or COMMAND instead.", "E012")
 
 
-def _first_reachable(addresses: Iterable[Address]) -> Optional[tuple[str, int]]:
-    for address in addresses:
-        if not isinstance(address.at, str) and not address.chosen_by_the_system:
+def _first_reachable(addresses: Iterable[Address]) -> Optional[Address]:
+    known = [address for address in addresses if not address.chosen_by_the_system]
+    for address in known:
+        if not isinstance(address.at, str):
             host, port = address.at
-            return LOOPBACK.get(host, host), port
-    return None
+            return address._replace(at=(LOOPBACK.get(host, host), port))
+    return next(iter(known), None)
 
 
 def _collide(here: Address, there: Address) -> bool:

@@ -1,61 +1,113 @@
-"""Health checks: from what HEALTHCHECK says to a target to probe."""
+"""Probes: from what READY and HEALTHCHECK say to targets."""
 
 from __future__ import annotations
 
-from typing import Optional
+from collections.abc import Iterable, Iterator
+from typing import Optional, TypedDict
 
 from django.conf import settings as project
 
 from django_prodserver.posix.address import SocketAddress, socket_addresses
-from django_prodserver.posix.probes.targets import CommandTarget, HttpTarget, Target, TcpTarget
+from django_prodserver.posix.probes.running import prepare
+from django_prodserver.posix.probes.targets import (
+    CommandTarget,
+    HttpTarget,
+    Target,
+    TcpTarget,
+    Tls,
+)
 from django_prodserver.settings.findings import ConfigurationError, Finding
 from django_prodserver.settings.names import place_of
-from django_prodserver.settings.texts import host_and_port, path_or_url
+from django_prodserver.settings.schema import ProbeSettings
+from django_prodserver.settings.texts import Place, path_or_url, tcp_address
 
-from .addresses import health_address
-from .process import ResolvedProcess
+from .addresses import probed_address
+from .process import ResolvedProcess, probes_of
 
 
-def health_target(process: ResolvedProcess) -> Optional[Target]:
-    """What to probe; None without a HEALTHCHECK. Raises ConfigurationError for an unknown host.
+class ProbeTargets(TypedDict):
+    ready: Optional[Target]
+    health: Optional[Target]
 
-    A command gets its environment from the instance that it is run for.
+
+def probe_targets(process: ResolvedProcess) -> ProbeTargets:
+    """What is probed for its READY and its HEALTHCHECK, None where nothing is.
+
+    Raises ConfigurationError for an unknown host, and for certificates that cannot be read. What
+    the probes need is imported, so that the loop of the supervisor imports nothing.
     """
-    check = process.settings.healthcheck
-    if check is None:
+    found = {key: _target(process, key, probe) for key, probe in probes_of(process.settings)}
+    return {"ready": found.get("READY"), "health": found.get("HEALTHCHECK")}
+
+
+def target_problems(processes: Iterable[ResolvedProcess]) -> Iterator[Finding]:
+    """What `probe_targets` raises, of all processes."""
+    for process in processes:
+        try:
+            probe_targets(process)
+        except ConfigurationError as error:
+            yield from error.findings
+
+
+def _target(process: ResolvedProcess, key: str, probe: ProbeSettings) -> Optional[Target]:
+    """A command gets its environment from the instance that it is run for."""
+    if probe.command is not None:
+        return CommandTarget(probe.command)
+    if probe.tcp is not None:
+        place = place_of(process.name, key, "TCP")
+        return TcpTarget(probe.tcp, _look_up(place, _from_here(process, tcp_address(probe.tcp))))
+    if probe.http is None:
         return None
-    if check.command is not None:
-        return CommandTarget(check.command)
-    if check.tcp is not None:
-        host, port = host_and_port(check.tcp)
-        return TcpTarget(check.tcp, _look_up(process, "TCP", host, port))
-    assert check.http is not None
-    given = path_or_url(check.http)
-    if given.host is not None:
-        host, port = given.host, given.port or 80
-        host_header = _netloc(host, port).removesuffix(":80")
-    else:
-        served = health_address(process)
+    target = _http_target(process, place_of(process.name, key, "HTTP"), probe, probe.http)
+    try:
+        prepare(target)
+    except OSError as error:
+        reason = error.strerror or getattr(error, "reason", None) or error
+        message = f"is {probe.verify!r}, which cannot be used: {reason}."
+        hint = "It is a file with the certificates of authorities, in the format PEM."
+        place = place_of(process.name, key, "VERIFY")
+        raise ConfigurationError([Finding(place, message, hint, "E004")]) from None
+    return target
+
+
+def _http_target(
+    process: ResolvedProcess, place: str, probe: ProbeSettings, http: str
+) -> HttpTarget:
+    given = path_or_url(http)
+    tls = given.tls
+    if given.at is None:
+        served = probed_address(process)
         assert served is not None, "`resolve` refuses a path without an address"
-        host, port = served
-        host_header = _allowed_host()
-    netloc = _netloc(host, port)
+        at, tls = served.at, served.tls
+    else:
+        at = _from_here(process, given.at)
+    scheme, port = ("https", ":443") if tls else ("http", ":80")
+    name = f"unix:{at}" if isinstance(at, str) else _netloc(*at)
+    # The name of the host in the request, and in the certificate.
+    if given.at is None or isinstance(given.at, str):
+        host = certified = _allowed_host()
+    else:
+        host, certified = name.removesuffix(port), given.at[0]
     return HttpTarget(
-        name=netloc,
-        addresses=_look_up(process, "HTTP", host, port),
-        url=f"http://{netloc}{given.path}",
+        name=name,
+        addresses=_look_up(place, at),
+        url=f"{name}:{given.path}" if isinstance(at, str) else f"{scheme}://{name}{given.path}",
         path=given.path,
-        host=host_header,
+        host=host,
+        tls=Tls(certified, probe.verify) if tls else None,
     )
 
 
-def _look_up(process: ResolvedProcess, key: str, host: str, port: int) -> tuple[SocketAddress, ...]:
+def _from_here(process: ResolvedProcess, at: Place) -> Place:
+    return process.from_here(at) if isinstance(at, str) else at
+
+
+def _look_up(place: str, at: Place) -> tuple[SocketAddress, ...]:
     try:
-        return socket_addresses((host, port))
+        return socket_addresses(at)
     except (OSError, UnicodeError) as error:
-        place = place_of(process.name, "HEALTHCHECK", key)
         reason = getattr(error, "strerror", None) or error
-        message = f"names the host {host!r}, which cannot be found: {reason}."
+        message = f"names the host {at[0]!r}, which cannot be found: {reason}."
         raise ConfigurationError([Finding(place, message, id="E004")]) from None
 
 

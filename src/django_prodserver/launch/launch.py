@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from signal import Signals
 from typing import Optional
 
@@ -12,14 +12,24 @@ from django_prodserver.posix.context import Context
 from django_prodserver.posix.interpreter import path_of_program
 from django_prodserver.posix.probes.targets import CommandTarget, Target
 from django_prodserver.posix.program import Program
-from django_prodserver.supervisor.spec import CheckSchedule, RestartPolicy, Spec, process_of
+from django_prodserver.supervisor.spec import (
+    CheckSchedule,
+    ReadyProbe,
+    RestartPolicy,
+    Spec,
+    process_of,
+)
 from django_prodserver.supervisor.values import Value
 
 from .addresses import to_connect_to
 from .alone import command_alone
 from .context import context_of
-from .health import health_target
+from .health import probe_targets
 from .process import ResolvedProcess, importable_here
+
+# In seconds, between two probes of a process that is not ready. A command is a process each time.
+ASK_EVERY = 0.125
+COMMAND_EVERY = 1.0
 
 
 class Launches:
@@ -43,7 +53,7 @@ class Launches:
                 serves=serves.get(process.name, ()),
                 recycles=process in here and process.recycles,
                 execute=command_alone(process) if process.name in spawned else (),
-                health=health_target(process),
+                **probe_targets(process),
                 context=context_of(process.settings),
             )
             for process in processes
@@ -75,6 +85,7 @@ class _Shared(Value):
     recycles: bool
     # The command of a fresh interpreter, where it is not forked.
     execute: Sequence[str]
+    ready: Optional[Target]
     health: Optional[Target]
     context: Context
 
@@ -105,7 +116,9 @@ class Launch:
             escalation_signal=None if escalation_signal is stop_signal else escalation_signal,
             notifies=backend.notifies,
             # Without a known address it counts as ready once it is started.
-            connects=backend.connects and bool(self._shared.serves),
+            connects=backend.connects and bool(self._shared.serves) and given.ready is None,
+            ready_probe=self._ready_probe(),
+            ready_line=given.ready is not None and given.ready.log is not None,
             ready_timeout=given.ready_timeout,
             success_exit_statuses=backend.success_exit_statuses,
             forwards=frozenset(Signals[name] for name in backend.forwards),
@@ -125,14 +138,12 @@ class Launch:
         )
 
     def program(self) -> Program:
-        process, health = self._shared.process, self._shared.health
+        process, ready = self._shared.process, self._shared.process.settings.ready
         environ = {
             "PRODSERVER_PROCESS": process.name,
             "PRODSERVER_INSTANCE": self.instance,
             **process.settings.env,
         }
-        if isinstance(health, CommandTarget):
-            health = CommandTarget(health.argv, environ, self._shared.context)
         watchdog = process.settings.watchdog
         return Program(
             name=self.instance,
@@ -145,12 +156,30 @@ class Launch:
             notifies=self._backend.notifies or watchdog is not None,
             watchdog=watchdog,
             serves=self._shared.serves,
-            health=health,
+            ready=_as_the_process(self._shared.ready, environ, self._shared.context),
+            ready_line=None if ready is None else ready.log,
+            health=_as_the_process(self._shared.health, environ, self._shared.context),
         )
 
     def _program_file(self) -> str:
         """sys.argv[0], as it is seen from the folder of the process."""
         return sys.argv[0] if self._shared.context.folder is None else path_of_program()
 
+    def _ready_probe(self) -> Optional[ReadyProbe]:
+        ready, target = self._shared.process.settings.ready, self._shared.ready
+        if ready is None or target is None:
+            return None
+        pause = COMMAND_EVERY if isinstance(target, CommandTarget) else ASK_EVERY
+        return ReadyProbe(timeout=ready.timeout, pause=pause)
+
     def _start(self) -> None:
         self._backend.start_server(*self._backend.prep_server_args())
+
+
+def _as_the_process(
+    target: Optional[Target], environ: Mapping[str, str], context: Context
+) -> Optional[Target]:
+    """A command is run as the instance is that it is run for."""
+    if isinstance(target, CommandTarget):
+        return CommandTarget(target.argv, environ, context)
+    return target

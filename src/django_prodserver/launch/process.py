@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Optional
 
 from django_prodserver.backends.base import Address, BaseServerBackend
 from django_prodserver.posix.context import temporarily_in
-from django_prodserver.settings.schema import EffectiveSettings
+from django_prodserver.settings.schema import EffectiveSettings, ProbeSettings
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,8 @@ class ResolvedProcess:
         with temporarily_in(self.settings.folder):
             try:
                 return self.backend.recycles()
-            except (
-                Exception
-            ):  # Its arguments are wrong, or a database does not answer: it was told.
-                return False
+            except Exception:
+                return False  # Its arguments are wrong, or a database does not answer: it was told.
 
     @property
     def own_context(self) -> Mapping[str, Any]:
@@ -61,10 +59,13 @@ class ResolvedProcess:
             return self.backend.own_context(self.backend.parse())
 
     def _as_seen_from_here(self, address: Address) -> Address:
-        folder, at = self.settings.folder, address.at
-        if folder is None or not isinstance(at, str) or at.startswith(("@", "\0")):
-            return address
-        return address._replace(at=os.path.join(folder, at))
+        at = address.at
+        return address._replace(at=self.from_here(at)) if isinstance(at, str) else address
+
+    def from_here(self, path: str) -> str:
+        """The path of a Unix socket that is meant from the folder of the process."""
+        folder = self.settings.folder
+        return path if folder is None or path[:1] in ("@", "\0") else os.path.join(folder, path)
 
     def new_backend(self, instance: Optional[str] = None) -> BaseServerBackend:
         """Create a backend to start an instance, or the process alone where `instance` is None."""
@@ -95,6 +96,13 @@ class ResolvedProcess:
         env = self.settings.env
         names = self.backend_class.import_time_variables & set(env)
         return sorted(name for name in names if env[name] != environ.get(name))
+
+
+def probes_of(settings: EffectiveSettings) -> Iterator[tuple[str, ProbeSettings]]:
+    """READY and HEALTHCHECK, where they are set."""
+    for key, probe in (("READY", settings.ready), ("HEALTHCHECK", settings.healthcheck)):
+        if probe is not None:
+            yield key, probe
 
 
 def importable_here(processes: Iterable[ResolvedProcess]) -> list[ResolvedProcess]:

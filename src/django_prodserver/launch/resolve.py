@@ -155,6 +155,15 @@ def _backend_problems(process: ResolvedProcess) -> Iterator[Finding]:
         message = f"is set, but {software} does not send WATCHDOG=1."
         hint = "Use HEALTHCHECK instead."
         yield Finding(_origin(process.name, "WATCHDOG"), message, hint, "E012")
+    yield from _ready_problems(process)
+
+
+def _ready_problems(process: ResolvedProcess) -> Iterator[Finding]:
+    """READY is for what cannot tell by itself: two who tell would not agree."""
+    if process.settings.ready is not None and process.backend.notifies:
+        software = process.settings.backend.rpartition(".")[2]
+        message = f"is set, but {software} tells by itself when it is ready."
+        yield Finding(place_of(process.name, "READY"), message, "Leave it out.", "E012")
 
 
 def warnings(processes: Iterable[ResolvedProcess]) -> list[Finding]:

@@ -8,6 +8,7 @@ that do not look like what they stand for; the rest is found by `prodserver --ch
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import msgspec
@@ -16,16 +17,34 @@ from .names import PROCESS_NAME, PROCESSES, SUPERVISOR
 from .schema import (
     FOR_SERVICES,
     PROBES,
+    TELLS,
     Backoff,
     HealthCheckSettings,
     ProcessSettings,
+    ReadySettings,
     StartLimit,
     SupervisorSettings,
 )
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-STRUCTS = (ProcessSettings, StartLimit, Backoff, HealthCheckSettings, SupervisorSettings)
+STRUCTS = (
+    ProcessSettings,
+    StartLimit,
+    Backoff,
+    ReadySettings,
+    HealthCheckSettings,
+    SupervisorSettings,
+)
+
+
+def _exactly_one(keys: Iterable[str]) -> dict[str, Any]:
+    return {
+        "oneOf": [
+            {"required": [key], "properties": {key: {"not": {"type": "null"}}}} for key in keys
+        ]
+    }
+
 
 _ONESHOT = {"properties": {"TYPE": {"const": "oneshot"}}, "required": ["TYPE"]}
 
@@ -40,12 +59,8 @@ _RULES: dict[str, dict[str, Any]] = {
             }
         },
     },
-    HealthCheckSettings.__name__: {
-        "oneOf": [
-            {"required": [probe], "properties": {probe: {"not": {"type": "null"}}}}
-            for probe in PROBES
-        ]
-    },
+    ReadySettings.__name__: _exactly_one(TELLS),
+    HealthCheckSettings.__name__: _exactly_one(PROBES),
 }
 
 

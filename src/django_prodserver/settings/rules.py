@@ -14,7 +14,16 @@ import msgspec
 
 from .findings import Finding
 from .names import place_of
-from .schema import FOR_SERVICES, ONESHOTS, PROBES, Backoff, HealthCheckSettings
+from .schema import (
+    FOR_SERVICES,
+    ONESHOTS,
+    PROBES,
+    TELLS,
+    Backoff,
+    HealthCheckSettings,
+    ReadySettings,
+)
+from .texts import path_or_url
 from .wording import did_you_mean
 
 Fields = Mapping[str, Any]
@@ -26,20 +35,42 @@ Fields = Mapping[str, Any]
 def of_mapping(
     struct: type[msgspec.Struct], place: str, given: Mapping[Any, Any], fields: Fields
 ) -> Iterator[Finding]:
-    """HEALTHCHECK and BACKOFF: `given` is as the settings have it, `fields` are correct values."""
+    """READY, HEALTHCHECK, BACKOFF: `given` is as the settings have it, `fields` are correct."""
     if struct is HealthCheckSettings:
-        yield from _exactly_one_probe(place, given)
+        yield from _exactly_one(PROBES, "what to probe", place, given)
+        yield from _verifies_https(place, fields)
+    elif struct is ReadySettings:
+        yield from _exactly_one(TELLS, "what tells that it is ready", place, given)
+        yield from _verifies_https(place, fields)
     elif struct is Backoff:
         yield from _initial_up_to_max(place, given, fields)
 
 
-def _exactly_one_probe(place: str, given: Mapping[Any, Any]) -> Iterator[Finding]:
-    probes = [probe for probe in PROBES if given.get(probe) is not None]
-    hint = f"Give it exactly one of {', '.join(PROBES)}."
-    if not probes:
-        yield Finding(place, "does not say what to probe.", hint, "E004")
-    elif len(probes) > 1:
-        yield Finding(place, f"has {' and '.join(probes)} at once.", hint, "E004")
+def _exactly_one(
+    keys: Sequence[str], what: str, place: str, given: Mapping[Any, Any]
+) -> Iterator[Finding]:
+    found = [key for key in keys if given.get(key) is not None]
+    hint = f"Give it exactly one of {', '.join(keys)}."
+    if not found:
+        yield Finding(place, f"does not say {what}.", hint, "E004")
+    elif len(found) > 1:
+        yield Finding(place, f"has {' and '.join(found)} at once.", hint, "E004")
+
+
+def _verifies_https(place: str, fields: Fields) -> Iterator[Finding]:
+    """VERIFY is about a certificate: of a URL of https, or of the server that a path is asked of.
+
+    `launch.addresses` knows whether that one has any.
+    """
+    if not fields.get("verify"):
+        return
+    url = fields.get("http")
+    if url is None and (fields.get("tcp") or fields.get("command") or fields.get("log")):
+        message, hint = "is set, but there is no HTTP beside it.", "Leave it out."
+        yield Finding(f"{place}['VERIFY']", message, hint, "E012")
+    elif url is not None and path_or_url(url).at is not None and not path_or_url(url).tls:
+        message, hint = "is set, but HTTP is not a URL of https.", "Leave it out."
+        yield Finding(f"{place}['VERIFY']", message, hint, "E012")
 
 
 def _initial_up_to_max(place: str, given: Mapping[Any, Any], fields: Fields) -> Iterator[Finding]:

@@ -91,6 +91,9 @@ SecondsOrZero = Annotated[float, _form("seconds, or 0", ge=0, le=WEEK)]
 Count = Annotated[int, _form("whole number from 1 on", ge=1)]
 CountOrZero = Annotated[int, Meta(ge=0)]
 Bytes = Annotated[int, _form("bytes, from 1 on", ge=1)]
+Verify = Annotated[
+    Union[bool, Annotated[str, Meta(min_length=1)]], _form("bool, or path of a file")
+]
 HTTP = Annotated[
     str,
     _form("path or URL"),
@@ -102,11 +105,20 @@ HTTP = Annotated[
 ]
 TCP = Annotated[
     str,
-    _form("host:port"),
+    _form("host:port, or unix:path"),
     _read_by(
-        texts.host_and_port,
+        texts.tcp_address,
         "Write host:port, such as '127.0.0.1:8000' or '[::1]:8000'.",
-        texts.HOST_AND_PORT,
+        texts.TCP_ADDRESS,
+    ),
+]
+RegularExpression = Annotated[
+    str,
+    _form("regular expression"),
+    _read_by(
+        texts.regular_expression,
+        "Write one of Python's, such as 'listening on port [0-9]+'.",
+        texts.REGULAR_EXPRESSION,
     ),
 ]
 ProgramAndArguments = Annotated[
@@ -163,32 +175,61 @@ class Backoff(Keys, frozen=True, kw_only=True):
 
 
 PROBES = ("HTTP", "TCP", "COMMAND")
+# What tells that an instance is ready.
+TELLS = (*PROBES, "LOG")
 
 
-class HealthCheckSettings(Keys, frozen=True, kw_only=True):
-    """How and when a running instance is probed: by exactly one of HTTP, TCP and COMMAND."""
+class ProbeSettings(Keys, frozen=True, kw_only=True):
+    """How an instance is probed: what READY and HEALTHCHECK have in common."""
 
     http: Annotated[
         Optional[HTTP],
         means(
-            'Healthy if the answer has a status from 200 to 399. A path such as "/health" is '
+            'Succeeds if the answer has a status from 200 to 399. A path such as "/health" is '
             "asked for at the first host and port that the process serves, at 127.0.0.1 if it "
-            'serves all; a URL such as "http://127.0.0.1:8000/health" at its own. No https.'
+            "serves all, or at its Unix socket; over TLS if the process speaks that there. A URL "
+            'such as "http://127.0.0.1:8000/health" or "https://127.0.0.1:8443/health" is asked '
+            'for at its own address, and "unix:/run/app.sock:/health" at that socket.'
         ),
     ] = None
     tcp: Annotated[
         Optional[TCP],
         means(
-            'Healthy if a connection to it succeeds: "127.0.0.1:8000", "[::1]:8000", or ":8000" '
-            "at 127.0.0.1."
+            'Succeeds if a connection does: to "127.0.0.1:8000", "[::1]:8000", ":8000" at '
+            '127.0.0.1, or "unix:/run/app.sock".'
         ),
     ] = None
     command: Annotated[
         Optional[ProgramAndArguments],
-        means("A program and its arguments: healthy if it exits with 0."),
+        means("A program and its arguments: succeeds if it exits with 0."),
     ] = None
-    interval: Annotated[Seconds, means("The time between two probes.")] = 10.0
+    verify: Annotated[
+        Verify,
+        means(
+            "Whether the certificate of a server that speaks TLS has to be valid: for the host of "
+            "the URL, or else for the first name in ALLOWED_HOSTS. With a path, the file has the "
+            "certificates of the authorities. As Kubernetes does, nothing is verified by default."
+        ),
+    ] = False
     timeout: Annotated[Seconds, means("A probe that takes longer has failed.")] = 3.0
+
+
+class ReadySettings(ProbeSettings, frozen=True, kw_only=True):
+    """What tells that an instance is ready: exactly one of HTTP, TCP, COMMAND and LOG."""
+
+    log: Annotated[
+        Optional[RegularExpression],
+        means(
+            "Ready once a line of its output, stdout or stderr, has this regular expression in "
+            "it. The first 4096 bytes of a line are searched."
+        ),
+    ] = None
+
+
+class HealthCheckSettings(ProbeSettings, frozen=True, kw_only=True):
+    """How and when a running instance is probed: by exactly one of HTTP, TCP and COMMAND."""
+
+    interval: Annotated[Seconds, means("The time between two probes.")] = 10.0
     retries: Annotated[Count, means("So many failures in a row make it unhealthy.")] = 3
     start_period: Annotated[
         SecondsOrZero,
@@ -199,7 +240,7 @@ class HealthCheckSettings(Keys, frozen=True, kw_only=True):
 
 
 # A oneshot is done once it exits with 0, and has none of these.
-FOR_SERVICES = ("READY_TIMEOUT", "HEALTHCHECK", "WATCHDOG")
+FOR_SERVICES = ("READY", "READY_TIMEOUT", "HEALTHCHECK", "WATCHDOG")
 
 
 class ProcessSettings(Keys, frozen=True, kw_only=True):
@@ -262,6 +303,13 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
     ] = None
     stop_timeout: Annotated[
         Optional[Seconds], means("How long it may take to stop before SIGKILL.")
+    ] = None
+    ready: Annotated[
+        Optional[ReadySettings],
+        means(
+            "What tells that it is ready, where its software does not tell by itself. Without "
+            "it, such a process counts as ready once it is started."
+        ),
     ] = None
     ready_timeout: Annotated[
         Optional[Seconds],

@@ -6,6 +6,7 @@ part of a sentence: the caller adds the place, and a hint.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from ipaddress import IPv6Address
@@ -15,11 +16,21 @@ from typing import NamedTuple, Optional, Union
 # reads them. They are compiled where they are first used, which most starts never do.
 SIZE = r"([0-9]{1,15})(?:\.([0-9]{1,15}))? ?((?:[kKmMgGtT][iI]?)?[bB])?"
 _HOST = r"\[[^\[\]]*\]|[A-Za-z0-9._-]+"
-HOST_AND_PORT = rf"({_HOST}|):([0-9]+)"
+_HOST_AND_PORT = rf"({_HOST}|):([0-9]+)"
+_UNIX = "unix:"
+TCP_ADDRESS = rf"({_HOST_AND_PORT}|{_UNIX}.+)"
+PATH_OR_URL = rf"((/|[hH][tT][tT][pP][sS]?://)[!-~]*|{_UNIX}.+)"
 OCTAL = r"(?:0[oO]?)?([0-7]{1,3})"
 ACCOUNT = r"[^:\s\x00-\x1f\x7f]+"
-PATH_OR_URL = "(/|[hH][tT][tT][pP]://)[!-~]*"
-_URL = rf"(?i:http)://({_HOST})(?::([0-9]+))?((?:[/?].*)?)"
+_URL = rf"((?i:https?))://({_HOST})(?::([0-9]+))?((?:[/?].*)?)"
+# Each language of regular expressions has a grammar of its own.
+REGULAR_EXPRESSION = r"[\s\S]+"
+
+# A host and a port, or the path of a Unix socket.
+Place = Union[tuple[str, int], str]
+
+# The longest path of a Unix socket, in bytes: sun_path of unix(7) without its last NUL.
+_LONGEST_PATH = 107
 
 _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS.update({"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "b": 1, "": 1})
@@ -91,39 +102,62 @@ def folder(text: str) -> str:
 
 
 class HealthURL(NamedTuple):
-    """What a health check requests; host and port are None where only a path was given."""
+    """What a probe requests, and where; `at` is None where only a path was given."""
 
-    host: Optional[str]
-    port: Optional[int]
+    at: Optional[Place]
     path: str
+    tls: bool = False
 
 
 def path_or_url(text: str) -> HealthURL:
-    """Read a path (`/health`) or an http:// URL. An IPv6 address loses its brackets."""
+    """Read a path (`/health`), a URL, or a Unix socket and a path (`unix:/run/app.sock:/health`).
+
+    An IPv6 address loses its brackets.
+    """
+    socket: Optional[str] = None
+    if text.startswith(_UNIX):
+        socket, colon, rest = text[len(_UNIX) :].partition(":/")
+        text = f"/{rest}" if colon else "/"
     if not re.fullmatch("[!-~]*", text):
         raise ValueError("it has a character that has to be percent-encoded, such as a space")
-    if re.match("(?i:https):", text):
-        raise ValueError("health checks speak plain http, not https")
     if "#" in text:
         raise ValueError(f"{text!r} has a fragment (#), which is never sent")
+    if socket is not None:
+        return HealthURL(_unix_path(socket), text)
     if text.startswith("/"):
-        return HealthURL(None, None, text)
-    if re.match("(?i:http)://[^/?]*@", text):
+        return HealthURL(None, text)
+    if re.match("(?i:https?)://[^/?]*@", text):
         # The message does not show it: it may be a password.
         raise ValueError("it has a user name or a password, which would not be sent")
     found = re.fullmatch(_URL, text)
     if found is None:
         raise ValueError(f"{text!r} is neither a path nor an http:// URL")
-    path = found[3] if found[3].startswith("/") else f"/{found[3]}"
-    return HealthURL(_host(found[1]), _port(found[2] or "80"), path)
+    path = found[4] if found[4].startswith("/") else f"/{found[4]}"
+    tls = found[1].lower() == "https"
+    return HealthURL((_host(found[2]), _port(found[3] or ("443" if tls else "80"))), path, tls)
 
 
-def host_and_port(text: str) -> tuple[str, int]:
-    """Read `host:port`, `[::1]:port` (which loses its brackets), or `:port` at 127.0.0.1."""
-    found = re.fullmatch(HOST_AND_PORT, text)
+def tcp_address(text: str) -> Place:
+    """Read `host:port`, `[::1]:port` (which loses its brackets), `:port` at 127.0.0.1, or
+    `unix:/run/app.sock`.
+    """
+    if text.startswith(_UNIX):
+        return _unix_path(text[len(_UNIX) :])
+    found = re.fullmatch(_HOST_AND_PORT, text)
     if found is None:
         raise ValueError(f"{text!r} is not host:port")
     return _host(found[1]) or "127.0.0.1", _port(found[2])
+
+
+def regular_expression(text: str) -> str:
+    """Return it as it is, if Python can read it."""
+    if not text:
+        raise ValueError("it is empty, and would be found in the first line")
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"{text!r} is not a regular expression: {error}") from None
+    return text
 
 
 def program_and_arguments(words: Sequence[str]) -> Sequence[str]:
@@ -133,6 +167,15 @@ def program_and_arguments(words: Sequence[str]) -> Sequence[str]:
     if any("\0" in word for word in words):
         raise ValueError("it has a null character in it")
     return words
+
+
+def _unix_path(path: str) -> str:
+    if not path or "\0" in path:
+        raise ValueError("it does not name the path of a Unix socket")
+    size = len(os.fsencode(path))
+    if size > _LONGEST_PATH:
+        raise ValueError(f"its path has {size} bytes; that of a Unix socket has up to 107")
+    return path
 
 
 def _host(text: str) -> str:

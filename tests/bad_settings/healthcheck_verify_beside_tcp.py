@@ -1,0 +1,14 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {
+        "BACKEND": "shell",
+        "ARGS": ["sleep", "1000"],
+        "HEALTHCHECK": {"TCP": ":8000", "VERIFY": "ca.pem"},
+    }
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['VERIFY'] is set, but there is no HTTP beside it.
+    Leave it out.
+"""

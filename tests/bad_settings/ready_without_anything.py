@@ -1,0 +1,10 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "READY": {"TIMEOUT": 3}}
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['READY'] does not say what tells that it is ready. Give it exactly
+    one of HTTP, TCP, COMMAND, LOG.
+"""
