@@ -46,7 +46,13 @@ FLOORS = [
     ["backends/hooks/"],
     ["backends/"],
     ["launch/__init__.py", "launch/process.py", "launch/project.py", "launch/selection.py"],
-    ["launch/addresses.py", "launch/context.py", "launch/preload.py", "launch/start_method.py"],
+    [
+        "launch/addresses.py",
+        "launch/context.py",
+        "launch/preload.py",
+        "launch/start_method.py",
+        "launch/urls.py",
+    ],
     ["launch/health.py", "launch/resolve.py"],
     ["launch/alone.py"],
     ["launch/launch.py"],
@@ -113,6 +119,7 @@ EXCEPTIONS = {
     ("backends/hooks/dramatiq.py", "os.execvp"),
     # The application is the project's own, and its module is known by name only.
     ("backends/application.py", "importlib.import_module"),
+    ("launch/urls.py", "importlib.import_module"),
     # Before huey 3.5.4 SIGINT may end its main loop instead of stopping it.
     ("backends/hooks/huey.py", "signal.signal"),
     ("backends/hooks/huey.py", "signal.default_int_handler"),

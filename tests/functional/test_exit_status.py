@@ -57,7 +57,7 @@ def test_a_service_that_ends_with_0_unasked_is_a_failure(start: Runs) -> None:
 def test_the_first_to_go_decides(start: Runs) -> None:
     first = code("signal.signal(signal.SIGALRM, lambda *_: sys.exit(3)); print('go'); forever()")
     run = start({"web": first, "worker": LEAVES_WITH_5})
-    pid = int(run.wait_for("system", r"web.1 ready .*\(pid (\d+)\)")[1])
+    pid = int(run.wait_for("system", r"web.1 started \(pid (\d+)\)")[1])
     run.wait_for_each({"web.1": "go", "worker.1": "here"})
 
     os.kill(pid, SIGALRM)
@@ -93,7 +93,7 @@ def test_the_kill_after_the_stop_timeout_reaches_the_whole_group(start: Runs) ->
 def test_a_kill_after_the_stop_timeout_overrules_the_status_of_who_ended(start: Runs) -> None:
     ends = code("signal.signal(signal.SIGALRM, lambda *_: sys.exit(3)); print('go'); forever()")
     run = start({"web": ends, "worker": {**STUBBORN, "STOP_TIMEOUT": 0.3}})
-    pid = int(run.wait_for("system", r"web.1 ready .*\(pid (\d+)\)")[1])
+    pid = int(run.wait_for("system", r"web.1 started \(pid (\d+)\)")[1])
     run.wait_for_each({"web.1": "go", "worker.1": "deaf"})
 
     os.kill(pid, SIGALRM)
@@ -172,7 +172,7 @@ def test_a_process_that_cannot_be_forked_stops_everything_with_1(start: Runs) ->
 def test_two_that_end_at_the_same_moment(start: Runs) -> None:
     run = start({"web": {**FOREVER, "REPLICAS": 2}})
     pids = [
-        int(run.wait_for("system", rf"web.{number} ready .*\(pid (\d+)\)")[1]) for number in (1, 2)
+        int(run.wait_for("system", rf"web.{number} started \(pid (\d+)\)")[1]) for number in (1, 2)
     ]
 
     run.signal(SIGSTOP)  # As if the machine were busy: both are dead when it looks.

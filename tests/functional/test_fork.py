@@ -168,14 +168,14 @@ def test_a_signal_during_the_forks_is_obeyed(start: Runs) -> None:
     run.wait_for("system", "supervising")
 
     assert run.end(SIGTERM) == 0
-    started = re.findall(r"(web\.\d+) ready after", "\n".join(run.said("system")))
+    started = re.findall(r"(web\.\d+) started", "\n".join(run.said("system")))
     stopped = re.findall(r"(web\.\d+) stopped after", "\n".join(run.said("system")))
     assert sorted(started) == sorted(stopped)
 
 
 def test_a_signal_to_a_child_right_after_its_fork_ends_it(start: Runs) -> None:
     run = start({"web": {**FOREVER, "REPLICAS": 20}})
-    pid = int(run.wait_for("system", r"web\.20 ready .*\(pid (\d+)\)")[1])
+    pid = int(run.wait_for("system", r"web\.20 started \(pid (\d+)\)")[1])
 
     os.kill(pid, SIGTERM)
 

@@ -81,7 +81,7 @@ def test_the_stop_signal_goes_to_the_leader_only_and_once(start: Runs) -> None:
         "\n        ", "\n"
     )
     run = start({"web": code(source)})
-    pid = int(run.wait_for("system", r"web.1 ready .*\(pid (\d+)\)")[1])
+    pid = int(run.wait_for("system", r"web.1 started \(pid (\d+)\)")[1])
     run.wait_for("web.1", "grandchild ready")
 
     run.signal(SIGTERM)

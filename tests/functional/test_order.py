@@ -50,8 +50,8 @@ def test_a_service_waits_for_a_oneshot(start: Runs) -> None:
     run.release("migrate.1")
     run.wait_for("system", "all 2 ready")
 
-    said = [text.split(" after ")[0] for text in run.said("system")]
-    assert said.index("migrate.1 finished") < said.index("web.1 ready") < said.index("all 2 ready")
+    said = [" ".join(text.split()[:2]) for text in run.said("system")]
+    assert said.index("migrate.1 finished") < said.index("web.1 started") < said.index("all 2")
     assert run.end(SIGTERM) == 0
 
 
@@ -81,7 +81,7 @@ def test_a_oneshot_that_is_killed_by_a_signal(start: Runs, number: Signals) -> N
 
     assert run.end() == 128 + number
     assert f"migrate.1 was killed by {number.name}" in system_line(run, "migrate.1")
-    assert not any("web.1 ready" in text for text in run.said("system"))
+    assert not any("web.1 started" in text for text in run.said("system"))
 
 
 def test_a_run_of_oneshots_ends_with_0_when_all_are_done(start: Runs) -> None:
@@ -182,8 +182,8 @@ def test_a_dependent_waits_for_a_service_that_is_ready_late(start: Runs) -> None
     run.release("web.1")
     run.wait_for("system", "all 2 ready")
 
-    said = [text.split(" after ")[0] for text in run.said("system")]
-    assert said.index("web.1 ready") < said.index("worker.1 ready")
+    said = [" ".join(text.split()[:2]) for text in run.said("system")]
+    assert said.index("web.1 ready") < said.index("worker.1 started")
     assert run.end(SIGTERM) == 0
 
 
@@ -200,7 +200,7 @@ def test_a_dependent_waits_for_every_replica(start: Runs) -> None:
 
     run.release("web.2")
 
-    run.wait_for("system", r"worker\.1 ready")
+    run.wait_for("system", r"worker\.1 started")
     assert run.end(SIGTERM) == 0
 
 
@@ -214,8 +214,8 @@ def test_those_that_are_not_run_are_not_waited_for(start: Runs) -> None:
     run = start(processes, "worker", "web", "--no-timestamps", channel=True)
     run.wait_for("system", "all 2 ready")
 
-    said = [text.split(" after ")[0] for text in run.said("system")]
-    assert said.index("web.1 ready") < said.index("worker.1 ready")
+    said = [" ".join(text.split()[:2]) for text in run.said("system")]
+    assert said.index("web.1 started") < said.index("worker.1 started")
     assert run.end(SIGTERM) == 0
     assert run.hear() is None
 

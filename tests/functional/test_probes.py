@@ -7,28 +7,37 @@ import os
 import selectors
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
-from typing import Callable, Union
+from typing import Any, Callable, Union
 
+import h11
 import psutil
 import pytest
 
 from django_prodserver import __version__
 from django_prodserver.posix import child, kernel, memory
 from django_prodserver.posix.address import socket_addresses
-from django_prodserver.posix.probes.probe import NotBegun, Outcome
-from django_prodserver.posix.probes.running import RunningProbes
-from django_prodserver.posix.probes.targets import CommandTarget, HttpTarget, Target, TcpTarget
+from django_prodserver.posix.probes.probe import NotBegun, Outcome, Probe
+from django_prodserver.posix.probes.running import RunningProbes, prepare
+from django_prodserver.posix.probes.targets import (
+    CommandTarget,
+    HttpTarget,
+    Target,
+    TcpTarget,
+    Tls,
+)
 from django_prodserver.posix.probes.tcp import connected_to_itself
 from django_prodserver.posix.signals import SignalPipe
 from django_prodserver.supervisor.events import ExitStatus
 from django_prodserver.supervisor.spec import Ref
+from django_prodserver.supervisor.values import replace
 from tests.functional.helpers import FOREVER, Runs, code
 
 WEB, OTHER = Ref("web.1", 0, 1), Ref("other.1", 0, 1)
@@ -177,6 +186,34 @@ def http(port: int, target: str = "/health", host: str = "example.com") -> HttpT
     return HttpTarget(
         name, socket_addresses(("127.0.0.1", port)), f"http://{name}{target}", target, host
     )
+
+
+CERTIFICATE = Path(__file__).parent.parent / "tls.pem"
+
+
+def https(port: int, name: str = "localhost", verify: Union[bool, str] = False) -> HttpTarget:
+    plain = http(port)
+    url = plain.url.replace("http:", "https:")
+    return replace(plain, url=url, tls=Tls(name, verify))
+
+
+def over_tls(
+    handle: Callable[[socket.socket], None], **settings: Any
+) -> Callable[[socket.socket], None]:
+    """Shake hands before a connection is handled; a failed handshake ends it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    for name, value in settings.items():
+        setattr(context, name, value)
+
+    def shake_hands(connection: socket.socket) -> None:
+        try:
+            with context.wrap_socket(connection, server_side=True) as wrapped:
+                handle(wrapped)
+        except OSError:
+            return
+
+    return shake_hands
 
 
 def tcp(at: Union[tuple[str, int], str]) -> TcpTarget:
@@ -785,3 +822,228 @@ def test_a_command_of_a_whole_run_leaves_nobody_behind(start: Runs) -> None:
 
     assert run.end(SIGTERM) == 0
     assert not any("left behind" in line for line in run.said("system"))
+
+
+# ---- TLS ----
+
+OK = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_server_that_speaks_tls_is_asked_and_its_certificate_is_not(
+    world: World, version: ssl.TLSVersion
+) -> None:
+    names: list[str] = []
+
+    def note(connection: ssl.SSLObject, name: str, context: ssl.SSLContext) -> None:
+        names.append(name)
+
+    handle = over_tls(answering(OK), maximum_version=version, sni_callback=note)
+    with server(handle) as port:
+        assert world.ask(https(port, name="www.example.org")) == ""
+
+    assert names == ["www.example.org"]
+
+
+def test_a_status_comes_over_tls_too(world: World) -> None:
+    with server(over_tls(answering(b"HTTP/1.1 503 Busy\r\n\r\n"))) as port:
+        assert world.ask(https(port)) == f"HTTP 503 from https://127.0.0.1:{port}/health"
+
+
+def test_an_answer_over_tls_may_come_in_pieces(world: World) -> None:
+    def handle(connection: socket.socket) -> None:
+        read_request(connection)
+        for byte in b"HTTP/1.1 200 OK\r\nServer: a\r\n\r\n":
+            connection.sendall(bytes([byte]))
+
+    with server(over_tls(handle)) as port:
+        assert world.ask(https(port)) == ""
+
+
+def test_a_certificate_is_valid_for_its_names_where_its_authority_is_trusted(
+    world: World,
+) -> None:
+    with server(over_tls(answering(OK))) as port:
+        for name in ("localhost", "127.0.0.1", "example.com"):
+            assert world.ask(https(port, name, str(CERTIFICATE))) == ""
+
+        failure = world.ask(https(port, "example.org", str(CERTIFICATE)))
+        assert failure.startswith(f"the certificate of https://127.0.0.1:{port}/health is not")
+        assert "example.org" in failure
+
+        failure = world.ask(https(port, "localhost", True))
+        assert "is not valid: self" in failure
+
+
+def test_a_server_that_demands_a_certificate_says_so(world: World) -> None:
+    demanding = over_tls(answering(OK), verify_mode=ssl.CERT_REQUIRED)
+    with server(demanding) as port:
+        failure = world.ask(https(port))
+
+    assert failure in (
+        f"no TLS connection to https://127.0.0.1:{port}/health: tlsv13 alert certificate required",
+        # It was reset before that could be read.
+        f"https://127.0.0.1:{port}/health closed the connection without an answer",
+    )
+
+
+def test_a_server_that_speaks_no_tls(world: World) -> None:
+    def handle(connection: socket.socket) -> None:
+        connection.recv(1)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        with suppress(ConnectionResetError):
+            while connection.recv(65536):
+                pass
+
+    with server(handle) as port:
+        failure = world.ask(https(port))
+
+    assert failure.startswith(f"no TLS connection to https://127.0.0.1:{port}/health: ")
+    assert failure.isprintable()
+
+
+def test_a_server_that_closes_in_the_handshake(world: World) -> None:
+    with server(lambda connection: None) as port:
+        failure = world.ask(https(port))
+
+    assert f"https://127.0.0.1:{port}/health" in failure
+
+
+def test_a_handshake_that_is_never_answered_blocks_nothing(world: World) -> None:
+    gate, here = threading.Event(), threading.Event()
+
+    def handle(connection: socket.socket) -> None:
+        here.set()
+        gate.wait()
+
+    with server(handle) as port:
+        world.probes.start(WEB, https(port))
+        world.until(lambda: world.events == [selectors.EVENT_READ])
+        here.wait()
+
+        world.probes.cancel(WEB)
+        gate.set()
+
+    assert world.watched == 0
+    assert world.results == []
+
+
+def test_what_probes_need_is_read_before_they_begin(tmp_path: Path) -> None:
+    prepare(https(1, verify=str(CERTIFICATE)))
+    prepare(http(1))
+    prepare(tcp(("127.0.0.1", 1)))
+    (tmp_path / "empty.pem").touch()
+
+    with pytest.raises(OSError, match="No such file"):
+        prepare(https(1, verify=str(tmp_path / "no.pem")))
+    with pytest.raises(OSError, match=r"\w"):
+        prepare(https(1, verify=str(tmp_path / "empty.pem")))
+
+
+# ---- Unix sockets ----
+
+
+@contextmanager
+def unix_server(path: Path, answer: bytes) -> Iterator[None]:
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+
+    def serve() -> None:
+        with listener.accept()[0] as connection:
+            answering(answer)(connection)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+        listener.close()
+
+
+def at_socket(path: Path) -> HttpTarget:
+    name = f"unix:{path}"
+    return HttpTarget(name, socket_addresses(str(path)), f"{name}:/health", "/health", "localhost")
+
+
+def test_a_unix_socket_is_asked(world: World, tmp_path: Path) -> None:
+    with unix_server(tmp_path / "web.sock", OK):
+        assert world.ask(at_socket(tmp_path / "web.sock")) == ""
+
+
+def test_a_unix_socket_that_is_not_well_is_named(world: World, tmp_path: Path) -> None:
+    path = tmp_path / "web.sock"
+    missing = f"connection to unix:{path} failed: No such file or directory"
+    assert world.ask(at_socket(path)) == missing
+
+    with unix_server(path, b"HTTP/1.1 500 No\r\n\r\n"):
+        assert world.ask(at_socket(path)) == f"HTTP 500 from unix:{path}:/health"
+
+    assert world.ask(at_socket(path)) == f"connection to unix:{path} refused"
+
+
+# ---- whatever is raised ----
+
+
+class Raising(Probe):
+    """Raises in one of its steps what no parser says that it raises."""
+
+    def __init__(self, selector: selectors.PollSelector, step: str) -> None:
+        super().__init__(selector)
+        self._step = step
+        self._ours, self._theirs = socket.socketpair()
+
+    def _begin(self) -> None:
+        self._fail_in("begin")
+        self._watch(self._ours.fileno(), selectors.EVENT_WRITE, self._go_on)
+
+    def _go_on(self) -> None:
+        self._fail_in("go on")
+
+    def _fail_in(self, step: str) -> None:
+        if step == self._step:
+            raise RecursionError("maximum recursion\ndepth exceeded")
+
+    def release(self) -> None:
+        self._ours.close()
+        self._theirs.close()
+
+
+@pytest.mark.parametrize("step", ["begin", "go on"])
+def test_whatever_a_probe_raises_is_its_failure(
+    world: World, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    monkeypatch.setattr(world.probes, "_create", lambda target: Raising(world.selector, step))
+
+    failure = world.ask(http(1))
+
+    assert failure == "the probe failed: RecursionError: maximum recursion depth exceeded"
+    assert world.watched == 0
+
+
+def test_an_answer_that_the_parser_chokes_on_is_a_failure(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As h11 0.14 did on a length of thousands of digits."""
+
+    def choke(connection: h11.Connection) -> None:
+        raise ValueError("Exceeds the limit (4300 digits) for integer string conversion")
+
+    monkeypatch.setattr(h11.Connection, "next_event", choke)
+    with server(answering(OK)) as port:
+        failure = world.ask(http(port))
+
+    assert failure.startswith("the probe failed: ValueError: Exceeds the limit (4300 digits)")
+
+
+def test_an_address_that_is_none_is_a_failure(world: World) -> None:
+    for address in (("127.0.0.1", 70000), ("127.0.0.1", "http"), "127.0.0.1"):
+        target = TcpTarget("web:80", ((socket.AF_INET, address),))
+        assert world.ask(target).startswith("the probe failed: ")
+
+
+def test_a_length_of_thousands_of_digits_is_a_failure(world: World) -> None:
+    length = b"9" * 5000
+    with server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n")) as port:
+        assert world.ask(http(port))

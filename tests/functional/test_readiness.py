@@ -133,7 +133,7 @@ def test_it_is_started_anew_where_that_is_its_policy(start: Runs) -> None:
     run.wait_for("system", rf"web\.1 was not ready within {THREE}; stopping it")
     run.wait_for("system", r"web\.1 stopped after .*; restarting")
     run.wait_for("system", r"web\.1 ready")
-    run.wait_for("system", r"worker\.1 ready")
+    run.wait_for("system", r"worker\.1 started")
     assert run.end(SIGTERM) == 0
 
 

@@ -90,13 +90,13 @@ def test_others_stay_as_they_are(start: Runs) -> None:
     run.wait_for("system", "all 3 ready")
 
     run.release("web.1")
-    run.wait_for("system", r"web\.1 ready")
+    run.wait_for("system", r"web\.1 started")
     run.held("web.1")
     run.handshake()
 
     assert len(ends(run)) == 1
-    ready = [text.split()[0] for text in run.said("system") if " ready after " in text]
-    assert sorted(ready) == ["all", "beside.1", "web.1", "web.1", "worker.1"]
+    started = [text.split()[0] for text in run.said("system") if " started " in text]
+    assert sorted(started) == ["beside.1", "web.1", "web.1", "worker.1"]
     assert run.end(SIGTERM) == 0
 
 

@@ -76,14 +76,14 @@ def test_what_was_written_before_it_was_waited_for_is_found(start: Runs) -> None
 
 
 def test_a_second_wait_finds_the_next_line(start: Runs) -> None:
-    ready = r"^web\.1 ready after .* \(pid (\d+)\)"
+    started = r"^web\.1 started \(pid (\d+)\)"
     with start.running(
         {"web": {**FOREVER, "RESTART": "always", "BACKOFF": {"INITIAL": 0}}}
     ) as site:
-        first = int(site.wait_for("system", ready)[1])
+        first = int(site.wait_for("system", started)[1])
         os.kill(first, signal.SIGKILL)
 
-        assert int(site.wait_for("system", ready)[1]) != first
+        assert int(site.wait_for("system", started)[1]) != first
 
 
 def test_a_line_that_does_not_come_is_an_error_with_all_that_was_written(start: Runs) -> None:

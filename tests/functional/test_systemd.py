@@ -79,7 +79,7 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
 
 def test_it_is_ready_when_all_are_and_not_before(start: Runs, manager: Manager) -> None:
     run = start({"web": FOREVER, "worker": LATE}, env=manager.environ)
-    run.wait_for("system", r"web\.1 ready")
+    run.wait_for("system", r"web\.1 started")
     run.held("worker.1")
     run.handshake()
     assert "READY=1" not in manager.hear_all()

@@ -80,8 +80,8 @@ def tail(**settings: object) -> dict[str, object]:
 def pid_of_tail(run: Run) -> int:
     """The pid of its leader, once that is `tail`."""
     run.wait_for_each({"system": r"all \d ready", "web.1": LAST_LINE})
-    (ready,) = lines(run, "web.1 ready")
-    return int(re.findall(r"\(pid (\d+)\)", ready)[0])
+    (started,) = lines(run, "web.1 started")
+    return int(re.findall(r"\(pid (\d+)\)", started)[0])
 
 
 def lines(run: Run, word: str) -> list[str]:

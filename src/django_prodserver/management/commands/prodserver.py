@@ -178,12 +178,19 @@ class Command(BaseCommand):
     def _check(
         self, configuration: Configuration, selection: Selection, options: Namespace
     ) -> None:
+        from django_prodserver.launch.health import target_problems
         from django_prodserver.launch.preload import preload
+        from django_prodserver.launch.urls import paths_without_a_view
 
         names = selection.names
         check, warn = self._check_of_project(options), self._warn
         processes = resolve_to_start(configuration, names, options.extra, check, warn)
+        unreachable = list(target_problems(processes))
+        if unreachable:
+            raise ConfigurationError(unreachable)
         preload(processes, configuration.supervisor.preload, warn)
+        for warning in paths_without_a_view(processes):
+            self.stderr.write(f"Warning: {warning}", self.style.WARNING)
         self.stdout.write(f"Nothing wrong with {', '.join(names)}.")
         self._print_disabled(configuration, selection)
         if options.verbosity > 1:

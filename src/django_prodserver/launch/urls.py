@@ -1,0 +1,94 @@
+"""Whether the project's URLconf knows the paths that probes ask for. No view is called."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from importlib import import_module
+from urllib.parse import unquote
+
+from django.conf import settings as project
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
+from django.urls import Resolver404, get_resolver
+from django.utils import translation
+
+from django_prodserver.backends.application import ApplicationServer
+from django_prodserver.settings.findings import Finding
+from django_prodserver.settings.names import place_of
+from django_prodserver.settings.texts import path_or_url
+
+from .process import ResolvedProcess, importable_here, probes_of
+
+ID = "W004"
+# These answer a path that no URL matches with a redirect, which counts as healthy, where another
+# one is matched.
+COMMON = "django.middleware.common.CommonMiddleware"
+LOCALE = "django.middleware.locale.LocaleMiddleware"
+
+
+def paths_without_a_view(processes: Iterable[ResolvedProcess]) -> list[Finding]:
+    """The paths that Django would answer with 404, as warnings: a middleware may answer them.
+
+    Only of processes that serve the project's application where that is Django's own handler: what
+    is wrapped around it may answer, too. To be called once the project has been preloaded.
+    """
+    silenced = f"prodserver.{ID}" in project.SILENCED_SYSTEM_CHECKS
+    return [] if silenced else [found for one in importable_here(processes) for found in _of(one)]
+
+
+def _of(process: ResolvedProcess) -> Iterator[Finding]:
+    for key, probe in probes_of(process.settings):
+        asked = path_or_url(probe.http) if probe.http is not None else None
+        # Another host and port may be that of a proxy in front of it, which has paths of its own.
+        if asked is None or asked.at is not None or not _serves_django_alone(process):
+            continue
+        path = unquote(asked.path.partition("?")[0])
+        try:
+            known = any(_is_known(one) for one in _candidates(process, path))
+        except Exception:
+            continue  # A URLconf that cannot be imported: the system checks have said so.
+        if not known:
+            message = f"is {asked.path!r}, which no URL of {project.ROOT_URLCONF} matches: Django "
+            message += "answers 404, unless a middleware does."
+            hint = f"Add a view for it, or 'prodserver.{ID}' to SILENCED_SYSTEM_CHECKS."
+            yield Finding(place_of(process.name, key, "HTTP"), message, hint, ID, warning=True)
+
+
+def _serves_django_alone(process: ResolvedProcess) -> bool:
+    backend = process.backend
+    if not isinstance(backend, ApplicationServer) or any("root" in word for word in backend.args):
+        return False  # With --root-path the path that Django sees begins elsewhere.
+    module, _, attribute = backend.application.partition(":")
+    try:
+        application = getattr(import_module(module), attribute)
+    except Exception:
+        return False  # The preload has said so.
+    return type(application) in (WSGIHandler, ASGIHandler)
+
+
+def _candidates(process: ResolvedProcess, path: str) -> Iterator[str]:
+    """The path as Django may see it, and those that its redirects lead to."""
+    paths = [path]
+    for prefix in (project.FORCE_SCRIPT_NAME, process.backend.environ().get("SCRIPT_NAME")):
+        if prefix and path.startswith(prefix.rstrip("/") + "/"):
+            paths.append(path[len(prefix.rstrip("/")) :])
+    if LOCALE in project.MIDDLEWARE:
+        paths += [f"/{code}{one}" for one in list(paths) for code, _ in project.LANGUAGES]
+    yield from paths
+    if project.APPEND_SLASH and COMMON in project.MIDDLEWARE:
+        yield from (f"{one}/" for one in paths if not one.endswith("/"))
+
+
+def _is_known(path: str) -> bool:
+    """A URLconf with `i18n_patterns` knows a path in the language that is active."""
+    languages = [project.LANGUAGE_CODE]
+    if project.USE_I18N:
+        languages += [code for code, _ in project.LANGUAGES if path.startswith(f"/{code}/")]
+    for language in languages:
+        with translation.override(language):
+            try:
+                get_resolver().resolve(path)
+            except Resolver404:
+                continue
+            return True
+    return False

@@ -1,0 +1,271 @@
+"""READY: what tells that a process is ready which cannot tell by itself."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from signal import SIGALRM, SIGKILL, SIGTERM
+from typing import Any
+
+import pytest
+
+from tests.functional.helpers import FOREVER, Run, Runs, code, shell
+from tests.inside import free_port
+
+HTTP_SERVER = """
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if os.path.exists("warm") else 503)
+            self.end_headers()
+
+        def log_message(self, *args):
+            if not os.path.exists("asked"):
+                open("asked", "w").close()
+                print("asked", flush=True)
+
+    HTTPServer(("127.0.0.1", int(args[0])), Handler).serve_forever()
+"""
+LISTENS_LATE = """
+    held()
+    with socket.create_server(("127.0.0.1", int(args[0]))):
+        forever()
+"""
+SAYS_SO_LATE = "print('listening to nobody'); held(); print('listening on port 8000'); forever()"
+LOG = {"LOG": r"listening on port [0-9]+$"}
+
+
+def listening(source: str, port: int, **entry: Any) -> dict[str, Any]:
+    made = code(source, **entry)
+    return {**made, "ARGS": [*made["ARGS"], str(port)]}
+
+
+def about(run: Run, name: str) -> list[str]:
+    """What the supervisor said of an instance, without times and pids."""
+    lines = [text for text in run.said("system") if text.startswith(f"{name} ")]
+    return [re.sub(r"after [\d.]+ s", "after T", re.sub(r" \(pid \d+\)", "", one)) for one in lines]
+
+
+# ---- without it ----
+
+
+def test_what_cannot_tell_is_started_and_what_comes_after_it_does_not_wait(start: Runs) -> None:
+    run = start({"web": shell(["sleep", "1000"]), "worker": {**FOREVER, "AFTER": ["web"]}})
+    run.wait_for("system", r"^web\.1 started \(pid \d+\)$")
+    run.wait_for("system", r"^worker\.1 started \(pid \d+\)$")
+
+    run.wait_for("system", r"^all 2 ready after ")
+
+    assert run.end(SIGTERM) == 0
+    assert about(run, "web.1") == ["web.1 started", "web.1 stopped after T"]
+
+
+# ---- each way to tell ----
+
+
+def test_it_is_ready_once_a_connection_succeeds(start: Runs) -> None:
+    port = free_port()
+    web = listening(LISTENS_LATE, port, READY={"TCP": f"127.0.0.1:{port}"})
+    run = start({"worker": {**FOREVER, "AFTER": ["web"]}, "web": web})
+    pid = run.held("web.1")
+    run.handshake()
+    assert run.descendants() == [pid]
+
+    run.release("web.1")
+    run.wait_for("system", "all 2 ready")
+
+    assert about(run, "web.1") == ["web.1 ready after T"]
+    assert about(run, "worker.1") == ["worker.1 started"]
+    assert run.end(SIGTERM) == 0
+
+
+def test_it_is_ready_at_once_and_not_after_an_interval(start: Runs) -> None:
+    port = free_port()
+    ready = {"TCP": f"127.0.0.1:{port}"}
+    web = listening(
+        LISTENS_LATE.replace("held()", ""),
+        port,
+        READY=ready,
+        HEALTHCHECK={**ready, "INTERVAL": 3600},
+    )
+    run = start({"web": web})
+
+    run.wait_for("system", "all 1 ready")
+
+    assert run.end(SIGTERM) == 0
+
+
+def test_an_answer_that_is_no_success_is_no_fault_before_it_is_ready(start: Runs) -> None:
+    port = free_port()
+    web = listening(HTTP_SERVER, port, READY={"HTTP": f"http://127.0.0.1:{port}/"})
+    run = start({"web": web})
+    run.wait_for("web.1", "asked")
+    run.handshake()
+    assert about(run, "web.1") == []
+
+    (start.project / "warm").touch()
+    run.wait_for("system", "all 1 ready")
+
+    assert about(run, "web.1") == ["web.1 ready after T"]
+    assert run.end(SIGTERM) == 0
+
+
+def test_it_is_ready_once_a_command_succeeds(start: Runs) -> None:
+    script = 'test "$WHO of $PRODSERVER_INSTANCE" = "me of web.1" && test -e warm'
+    ready = {"COMMAND": ["sh", "-c", f"touch asked; {script}"]}
+    run = start({"web": shell("sleep 1000", READY=ready, ENV={"WHO": "me"})})
+    run.wait_for("system", "supervising")
+    while not (start.project / "asked").exists():
+        run.handshake()
+    run.handshake()
+    assert about(run, "web.1") == []
+
+    (start.project / "warm").touch()
+    run.wait_for("system", "all 1 ready")
+
+    assert run.end(SIGTERM) == 0
+
+
+@pytest.mark.parametrize("stderr", ["merge", "separate"])
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_it_is_ready_once_a_line_of_its_output_tells(start: Runs, stream: str, stderr: str) -> None:
+    source = SAYS_SO_LATE.replace(
+        "print('listening on port 8000')", (f"print('listening on port 8000', file=sys.{stream})")
+    )
+    run = start({"web": code(source, READY=LOG)}, supervisor={"STDERR": stderr})
+    run.held("web.1")
+    run.handshake()
+    assert about(run, "web.1") == []
+
+    run.release("web.1")
+    run.wait_for("system", "all 1 ready")
+
+    assert about(run, "web.1") == ["web.1 ready after T"]
+    assert run.end(SIGTERM) == 0
+
+
+def test_a_line_is_searched_as_it_was_written_whatever_the_format(start: Runs) -> None:
+    print_it = r"""printf 'listening on \n port 1\nlistening on port 8000\r\n'; exec sleep 1000"""
+    run = start(
+        {"web": shell(print_it, READY={"LOG": "^listening on port 8000$"}, READY_TIMEOUT=30)},
+        "--all",
+        "--log-format=json",
+    )
+
+    while (line := run.read()) is not None and "all 1 ready" not in line.text:
+        pass
+
+    assert line is not None
+    assert run.end(SIGTERM) == 0
+
+
+def test_half_a_line_tells_nothing_until_it_is_whole(start: Runs) -> None:
+    source = """
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
+        os.write(1, b"listening on port 8000")
+        open("half", "w").close()
+        signal.sigwait({signal.SIGALRM})
+        os.write(1, bytes([10]))
+        forever()
+    """
+    run = start({"web": code(source, READY=LOG)})
+    run.wait_for("system", "supervising")
+    while not (start.project / "half").exists():
+        run.handshake()
+    (pid,) = run.descendants()
+    run.handshake()
+    assert about(run, "web.1") == []
+
+    run.kill(pid, SIGALRM)
+
+    run.wait_for("system", "all 1 ready")
+    assert run.end(SIGTERM) == 0
+
+
+def test_what_it_says_last_tells_before_its_end(start: Runs) -> None:
+    run = start({"web": shell("echo listening on port 1; exit 3", READY=LOG)})
+
+    assert run.end() == 3
+    assert about(run, "web.1") == [
+        "web.1 ready after T",
+        "web.1 exited with status 3 after T; stopping everything",
+    ]
+
+
+# ---- and its ends ----
+
+
+def test_one_that_is_not_ready_in_time_is_stopped_with_the_reason(start: Runs) -> None:
+    port = free_port()
+    ready = {"TCP": f"127.0.0.1:{port}"}
+    run = start({"web": shell("sleep 1000", READY=ready, READY_TIMEOUT=0.5), "worker": FOREVER})
+
+    assert run.end() == 128 + SIGTERM
+    late, _ = about(run, "web.1")
+    refused = f"(connection to 127.0.0.1:{port} refused); stopping it"
+    assert re.fullmatch(rf"web\.1 was not ready within 0\.5\d* s {re.escape(refused)}", late), late
+
+
+def test_each_life_has_to_tell_again(start: Runs) -> None:
+    policy = {"RESTART": "on-failure", "BACKOFF": {"INITIAL": 0}}
+    run = start({"web": code(SAYS_SO_LATE, READY=LOG, **policy)})
+    first = run.held("web.1")
+    run.release("web.1")
+    run.wait_for("system", "all 1 ready")
+
+    run.kill(first, SIGKILL)
+    run.held("web.1")
+    run.handshake()
+    assert about(run, "web.1")[-1].endswith("; restarting")
+
+    run.release("web.1")
+    run.wait_for("system", r"web\.1 ready")
+    assert run.end(SIGTERM) == 0
+
+
+def test_no_expression_blocks_the_supervisor(start: Runs) -> None:
+    source = f"print('{'a' * 60}b'); forever()"
+    web = code(source, READY={"LOG": "(a+)+$"}, READY_TIMEOUT=30)
+    run = start({"web": web, "worker": FOREVER})
+    began = time.monotonic()
+
+    run.wait_for("system", r"^web\.1: the LOG of its READY takes too long to search for")
+    run.handshake()
+
+    # It would go on until the sun is cold; this is for a machine with other things to do.
+    assert time.monotonic() - began < 20
+    assert about(run, "web.1") == []
+    assert run.end(SIGTERM) == 0
+
+
+def test_a_connection_that_the_backend_would_ask_for_is_replaced(start: Runs) -> None:
+    port = free_port()
+    entry = code("print('up'); forever()", "ServingCode", READY={"LOG": "^up$"})
+    run = start({"web": {**entry, "ARGS": [*entry["ARGS"], str(port)]}})
+
+    run.wait_for("system", "all 1 ready")
+
+    assert run.end(SIGTERM) == 0
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_at_a_unix_socket(start: Runs, tmp_path: Path, method: str) -> None:
+    source = """
+        server = socket.socket(socket.AF_UNIX)
+        held()
+        server.bind("web.sock")
+        server.listen()
+        forever()
+    """
+    web = code(source, READY={"TCP": "unix:web.sock"}, START_METHOD=method)
+    run = start({"web": web})
+    run.held("web.1")
+    run.handshake()
+    assert about(run, "web.1") == []
+
+    run.release("web.1")
+    run.wait_for("system", "all 1 ready")
+
+    assert run.end(SIGTERM) == 0
