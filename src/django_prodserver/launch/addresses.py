@@ -16,7 +16,7 @@ from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import Finding
 from django_prodserver.settings.names import place_of
 from django_prodserver.settings.schema import ProbeSettings
-from django_prodserver.settings.texts import path_or_url
+from django_prodserver.settings.texts import Place, path_or_url
 
 from .process import ResolvedProcess, importable_here, probes_of
 
@@ -75,6 +75,14 @@ def probed_address(process: ResolvedProcess) -> Optional[Address]:
         return _first_reachable(process.addresses)
     except PrintsOnly:
         return None
+
+
+def serves_at(process: ResolvedProcess, place: Place) -> bool:
+    """Whether it is this process that answers there, as far as its arguments tell."""
+    try:
+        return any(_collide(address, Address(place)) for address in process.addresses)
+    except PrintsOnly:
+        return False
 
 
 # ---- what is wrong ----

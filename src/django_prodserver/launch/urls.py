@@ -17,6 +17,7 @@ from django_prodserver.settings.findings import Finding
 from django_prodserver.settings.names import place_of
 from django_prodserver.settings.texts import path_or_url
 
+from .addresses import serves_at
 from .process import ResolvedProcess, importable_here, probes_of
 
 ID = "W004"
@@ -39,15 +40,10 @@ def paths_without_a_view(processes: Iterable[ResolvedProcess]) -> list[Finding]:
 def _of(process: ResolvedProcess) -> Iterator[Finding]:
     for key, probe in probes_of(process.settings):
         asked = path_or_url(probe.http) if probe.http is not None else None
-        # Another host and port may be that of a proxy in front of it, which has paths of its own.
-        if asked is None or asked.at is not None or not _serves_django_alone(process):
+        # Another address may be that of a proxy in front of it, which has paths of its own.
+        if asked is None or not (asked.at is None or serves_at(process, asked.at)):
             continue
-        path = unquote(asked.path.partition("?")[0])
-        try:
-            known = any(_is_known(one) for one in _candidates(process, path))
-        except Exception:
-            continue  # A URLconf that cannot be imported: the system checks have said so.
-        if not known:
+        if _serves_django_alone(process) and not _is_known(process, asked.path):
             message = f"is {asked.path!r}, which no URL of {project.ROOT_URLCONF} matches: Django "
             message += "answers 404, unless a middleware does."
             hint = f"Add a view for it, or 'prodserver.{ID}' to SILENCED_SYSTEM_CHECKS."
@@ -56,7 +52,9 @@ def _of(process: ResolvedProcess) -> Iterator[Finding]:
 
 def _serves_django_alone(process: ResolvedProcess) -> bool:
     backend = process.backend
-    if not isinstance(backend, ApplicationServer) or any("root" in word for word in backend.args):
+    if not isinstance(backend, ApplicationServer) or any(
+        "root-path" in word for word in backend.args
+    ):
         return False  # With --root-path the path that Django sees begins elsewhere.
     module, _, attribute = backend.application.partition(":")
     try:
@@ -79,7 +77,15 @@ def _candidates(process: ResolvedProcess, path: str) -> Iterator[str]:
         yield from (f"{one}/" for one in paths if not one.endswith("/"))
 
 
-def _is_known(path: str) -> bool:
+def _is_known(process: ResolvedProcess, path: str) -> bool:
+    try:
+        path = unquote(path.partition("?")[0])
+        return any(_is_matched(one) for one in _candidates(process, path))
+    except Exception:
+        return True  # A URLconf that cannot be imported: the system checks have said so.
+
+
+def _is_matched(path: str) -> bool:
     """A URLconf with `i18n_patterns` knows a path in the language that is active."""
     languages = [project.LANGUAGE_CODE]
     if project.USE_I18N:
