@@ -1,0 +1,142 @@
+"""A path is all that a health check of a real server needs, also over TLS and at a Unix socket."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from django_prodserver.backends.base import Address
+from django_prodserver.launch.addresses import probed_address
+from django_prodserver.launch.resolve import resolve
+from django_prodserver.settings.load import load
+from tests.inside import configured, free_port
+from tests.running import Site
+
+pytestmark = pytest.mark.timeout(60)
+
+# The certificate, which is its own authority, and its key.
+PEM = str(Path(__file__).parent.parent / "tls.pem")
+
+
+def over_tls(name: str, port: int) -> dict[str, Any]:
+    return {
+        "gunicorn": {"bind": f"127.0.0.1:{port}", "certfile": PEM, "keyfile": PEM},
+        "uvicorn": {"port": port, "ssl-certfile": PEM, "ssl-keyfile": PEM},
+        "hypercorn": {"bind": f"127.0.0.1:{port}", "certfile": PEM, "keyfile": PEM},
+        "granian": {"port": port, "ssl-certificate": PEM, "ssl-keyfile": PEM},
+        "daphne": {"e": f"ssl:{port}:privateKey={PEM}:certKey={PEM}:interface=127.0.0.1"},
+    }[name]
+
+
+def at_socket(name: str, path: str) -> dict[str, Any]:
+    return {
+        "gunicorn": {"bind": f"unix:{path}"},
+        "uvicorn": {"uds": path},
+        "hypercorn": {"bind": f"unix:{path}"},
+        "granian": {"uds": path},
+        "daphne": {"u": path},
+        "waitress": {"unix-socket": path},
+    }[name]
+
+
+TLS = ("gunicorn", "uvicorn", "hypercorn", "granian", "daphne")
+SOCKETS = (*TLS, "waitress")
+
+
+def asked(site: Site, processes: dict[str, Any]) -> list[str]:
+    """Run them until each has been asked; what the supervisor says of their health."""
+    run = site(processes)
+    run.wait_for("system", f"all {len(processes)} ready")
+    run.wait_for_each({f"{name}.1": "asked how it is" for name in processes})
+    assert run.end(signal.SIGTERM) in (0, 1)
+    return [line for line in run.said("system") if "health" in line]
+
+
+def test_each_is_asked_over_tls_where_it_speaks_that(site: Site) -> None:
+    check = {"HTTP": "/healthy", "INTERVAL": 0.2, "RETRIES": 1}
+    processes = {
+        name: {"BACKEND": name, "ARGS": over_tls(name, free_port()), "HEALTHCHECK": check}
+        for name in TLS
+    }
+
+    assert asked(site, processes) == []
+
+
+def test_a_certificate_can_be_verified(site: Site) -> None:
+    port = free_port()
+    check = {"HTTP": f"https://localhost:{port}/healthy", "INTERVAL": 0.2, "RETRIES": 1}
+    arguments = {**over_tls("gunicorn", port), "bind": f"localhost:{port}"}
+    web = {"BACKEND": "gunicorn", "ARGS": arguments, "HEALTHCHECK": {**check, "VERIFY": PEM}}
+
+    assert asked(site, {"web": web}) == []
+
+    run = site({"web": {**web, "HEALTHCHECK": {**check, "VERIFY": True}}})
+    run.wait_for("system", r"is unhealthy: the certificate of https://localhost:\d+/healthy is not")
+    run.end()
+
+
+def test_each_is_asked_at_its_unix_socket(site: Site, tmp_path: Path) -> None:
+    check = {"HTTP": "/healthy", "INTERVAL": 0.2, "RETRIES": 1}
+    processes = {
+        name: {
+            "BACKEND": name,
+            "ARGS": at_socket(name, str(tmp_path / f"{name}.sock")),
+            "HEALTHCHECK": check,
+        }
+        for name in SOCKETS
+    }
+
+    assert asked(site, processes) == []
+
+
+def test_a_relative_socket_is_in_the_folder_of_the_supervisor(site: Site) -> None:
+    check = {"INTERVAL": 0.2, "RETRIES": 1}
+    processes = {
+        "own": {
+            "BACKEND": "gunicorn",
+            "ARGS": {"bind": "unix:own.sock"},
+            "HEALTHCHECK": {"HTTP": "/healthy", **check},
+        },
+        "named": {
+            "BACKEND": "uvicorn",
+            "ARGS": {"uds": "named.sock"},
+            "HEALTHCHECK": {"HTTP": "unix:named.sock:/healthy", **check},
+        },
+    }
+
+    assert asked(site, processes) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("gunicorn", {"cert-reqs": 2}),
+        ("uvicorn", {"ssl-cert-reqs": 2}),
+        ("hypercorn", {"verify-mode": "CERT_REQUIRED"}),
+        ("granian", {"ssl-client-verify": True, "ssl-ca": PEM}),
+    ],
+)
+def test_it_is_known_which_server_demands_a_certificate(
+    name: str, arguments: dict[str, Any]
+) -> None:
+    plain = {"BACKEND": name, "ARGS": over_tls(name, 8443)}
+    demanding = {"BACKEND": name, "ARGS": {**plain["ARGS"], **arguments}}
+    with configured({"plain": plain, "demanding": demanding}):
+        found = [probed_address(resolve(load(), [one])[0]) for one in ("plain", "demanding")]
+
+    assert [(one.at, one.tls, one.client_certificate) for one in found if one] == [
+        (("127.0.0.1", 8443), True, False),
+        (("127.0.0.1", 8443), True, True),
+    ]
+
+
+def test_the_address_without_tls_beside_one_with_it() -> None:
+    both = {"certfile": PEM, "keyfile": PEM, "bind": ":8443", "insecure-bind": ":8000"}
+    with configured({"web": {"BACKEND": "hypercorn", "ARGS": both}}):
+        (process,) = resolve(load(), ["web"])
+
+    assert [address.tls for address in process.addresses] == [True, False]
+    assert isinstance(process.addresses[0], Address)
