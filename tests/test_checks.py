@@ -84,7 +84,7 @@ def test_E003_an_unknown_key() -> None:
         f"{WEB}['REPLICA'] is not a known key.",
         hint="Did you mean 'REPLICAS'? "
         "Known: BACKEND, ARGS, APP, ENV, CWD, USER, GROUP, UMASK, REPLICAS, TYPE, ENABLED, "
-        "AFTER, RESTART, START_LIMIT, BACKOFF, STOP_SIGNAL, STOP_TIMEOUT, READY_TIMEOUT, "
+        "AFTER, RESTART, START_LIMIT, BACKOFF, STOP_SIGNAL, STOP_TIMEOUT, READY, READY_TIMEOUT, "
         "HEALTHCHECK, WATCHDOG, MAX_MEMORY, START_METHOD.",
         id="prodserver.E003",
     )

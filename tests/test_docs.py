@@ -46,6 +46,7 @@ from django_prodserver.supervisor.facts import (
     Restart,
     SignalEffect,
     SignalReceived,
+    Started,
     StartLimitReached,
     StartRefused,
     State,
@@ -453,6 +454,8 @@ LINES: list[Fact] = [
     Stopping(WEB, WatchdogSilent(30.0)),
     Stopping(WEB, WatchdogTriggered()),
     Stopping(WEB, NotReady(60.0)),
+    Stopping(WEB, NotReady(60.0, "connection to 127.0.0.1:8000 refused")),
+    Started(WEB),
     Stopping(WEB, TooMuchMemory(530 * 10**6, 512 * 10**6)),
     StartRefused("web.1", "[Errno 11] Resource temporarily unavailable", EVERYTHING),
     StartRefused("web.1", "[Errno 11] Resource temporarily unavailable", AGAIN),
@@ -461,7 +464,12 @@ LINES: list[Fact] = [
 ]
 # What is not a word of report.py, by its beginning.
 OTHER_LINES = (
-    *("supervising ", "killed what was left behind: ", "web.1: 3 messages to "),
+    *(
+        "web.1: the LOG of its READY ",
+        "supervising ",
+        "killed what was left behind: ",
+        "web.1: 3 messages to ",
+    ),
     *("the preload left the thread ", "starting by spawn: "),
     *("starting cluster by spawn: ", "cluster will not see "),
     *("SIGKILL did not end ", "some processes are left behind: ", "MAX_MEMORY has no effect: "),
