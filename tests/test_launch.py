@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from pathlib import Path
+from typing import Any, Optional
 
 import pytest
 
 from django_prodserver.backends.base import Address, BaseServerBackend
-from django_prodserver.launch.launch import Launches
+from django_prodserver.launch.launch import ASK_EVERY, COMMAND_EVERY, Launches
 from django_prodserver.launch.resolve import resolve
-from django_prodserver.posix.probes.targets import CommandTarget, HttpTarget, Target, TcpTarget
+from django_prodserver.posix.probes.targets import (
+    CommandTarget,
+    HttpTarget,
+    Target,
+    TcpTarget,
+    Tls,
+)
 from django_prodserver.posix.program import Program
 from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.load import load
-from django_prodserver.supervisor.spec import Spec
+from django_prodserver.supervisor.spec import ReadyProbe, Spec
 from django_prodserver.supervisor.values import replace
 from tests.inside import GUNICORN, configured, sleeper
 
@@ -170,6 +177,79 @@ def test_where_a_connection_shows_that_a_process_is_ready() -> None:
     ]
     # Without a known address it counts as ready once it is started.
     assert [spec.connects for spec in specs] == [True, False, False, False]
+
+
+def test_how_it_is_known_that_a_process_is_ready() -> None:
+    command = {"COMMAND": ["true"], "TIMEOUT": 5}
+    processes = {
+        "none": sleeper(),
+        "log": sleeper(READY={"LOG": "up$"}),
+        "tcp": sleeper(READY={"TCP": ":8000"}),
+        "http": sleeper(READY={"HTTP": "https://127.0.0.1/up", "VERIFY": False}),
+        "command": sleeper(READY=command, ENV={"A": "b"}),
+        "replaced": {"BACKEND": LISTENING, "ARGS": ["127.0.0.1:8000"], "READY": {"TCP": ":8001"}},
+    }
+    specs, programs = planned(processes)
+
+    assert [spec.tells for spec in specs] == [False, True, True, True, True, True]
+    assert [spec.connects for spec in specs] == [False] * 6
+    assert [spec.ready_line for spec in specs] == [False, True, *[False] * 4]
+    assert [program.ready_line for program in programs] == [None, "up$", *[None] * 4]
+    asked = ReadyProbe(timeout=3.0, pause=ASK_EVERY)
+    assert [spec.ready_probe for spec in specs] == [
+        *(None, None, asked, asked),
+        *(ReadyProbe(timeout=5.0, pause=COMMAND_EVERY), asked),
+    ]
+    assert [program.ready for program in programs] == [
+        None,
+        None,
+        TcpTarget(":8000", (LOOPBACK,)),
+        HttpTarget(
+            name="127.0.0.1:443",
+            addresses=((socket.AF_INET, ("127.0.0.1", 443)),),
+            url="https://127.0.0.1:443/up",
+            path="/up",
+            host="127.0.0.1",
+            tls=Tls("127.0.0.1"),
+        ),
+        CommandTarget(["true"], {**programs[4].environ, "A": "b"}),
+        TcpTarget(":8001", ((socket.AF_INET, ("127.0.0.1", 8001)),)),
+    ]
+
+
+def test_a_path_is_asked_for_as_the_server_speaks() -> None:
+    tls = {"bind": "127.0.0.1:8443", "certfile": "c.pem", "keyfile": "k.pem"}
+    allowed = {"ALLOWED_HOSTS": ["example.com"]}
+
+    over_tls = http("/up", {"BACKEND": GUNICORN, "ARGS": tls}, **allowed)
+    at_socket = http("/up", gunicorn("unix:/run/x.sock"), **allowed)
+    named = http("unix:x.sock:/up", **allowed)
+
+    assert (over_tls.url, over_tls.tls) == ("https://127.0.0.1:8443/up", Tls("example.com"))
+    assert at_socket == HttpTarget(
+        name="unix:/run/x.sock",
+        addresses=((socket.AF_UNIX, "/run/x.sock"),),
+        url="unix:/run/x.sock:/up",
+        path="/up",
+        host="example.com",
+    )
+    assert (named.addresses, named.host) == (((socket.AF_UNIX, "x.sock"),), "example.com")
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_certificates_that_cannot_be_read_are_refused(
+    tmp_path: Path, content: Optional[str]
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content is not None:
+        path.write_text(content)
+
+    with pytest.raises(ConfigurationError) as error:
+        target({"HTTP": "https://127.0.0.1/", "VERIFY": str(path)})
+
+    assert str(error.value).startswith(
+        f"PRODUCTION_PROCESSES['web']['HEALTHCHECK']['VERIFY'] is '{path}', which cannot be used: "
+    )
 
 
 def test_every_instance_comes_after_every_instance_of_what_is_run() -> None:
