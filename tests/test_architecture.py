@@ -30,6 +30,7 @@ FLOORS = [
     ["supervisor/spec.py"],
     ["supervisor/events.py", "supervisor/commands.py"],
     ["supervisor/facts.py", "supervisor/system.py"],
+    ["supervisor/record.py"],
     ["supervisor/health.py", "supervisor/restarts.py", "supervisor/report.py"],
     ["supervisor/life.py"],
     ["supervisor/instance.py"],

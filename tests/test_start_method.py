@@ -33,7 +33,9 @@ def resolved(**processes: Any) -> list[ResolvedProcess]:
 
 def decided(threads: Sequence[str], **processes: Any) -> tuple[list[str], list[str]]:
     found = resolved(**processes)
-    return to_spawn(found, threads), list(said_of_start_methods(found, threads))
+    return to_spawn(found, threads), [
+        record.message for record in said_of_start_methods(found, threads)
+    ]
 
 
 FORK, SPAWN = sleeper(START_METHOD="fork"), sleeper(START_METHOD="spawn")

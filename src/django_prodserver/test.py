@@ -22,6 +22,7 @@ from django.core import checks
 
 from django_prodserver.launch.preload import preload as import_what_is_shared
 from django_prodserver.launch.resolve import resolve
+from django_prodserver.logs.formats import SYSTEM
 from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.load import load
@@ -303,23 +304,39 @@ def _settings_module(named: Optional[str]) -> dict[str, str]:
     return {"DJANGO_SETTINGS_MODULE": module} if module else {}
 
 
-class _Entry(msgspec.Struct):
-    process: str
-    stream: str
-    message: Optional[str] = None
-    data: msgspec.Raw = msgspec.Raw()
+# The keys that `JsonFormat` puts in front of those of an object.
+_OURS = re.compile(
+    rb'\{(?:"time":"[^"]*",)?"(?:prodserver\.)*process":"([^"]*)",'
+    rb'"(?:prodserver\.)*stream":"([^"]*)",?'
+)
 
 
-_decode = msgspec.json.Decoder(_Entry).decode
+class _Message(msgspec.Struct, forbid_unknown_fields=True):
+    message: str
+
+
+class _Said(msgspec.Struct):
+    message: str
+
+
+_decode_message = msgspec.json.Decoder(_Message).decode
+_decode_said = msgspec.json.Decoder(_Said).decode
 
 
 def _line(raw: bytes) -> Line:
-    try:
-        entry = _decode(raw)
-    except msgspec.MsgspecError:
+    ours = _OURS.match(raw)
+    if ours is None:
         return Line("", raw.decode(errors="replace").rstrip("\r\n"))
-    text = bytes(entry.data).decode() if entry.message is None else entry.message
-    return Line(entry.process, text, entry.stream)
+    name, stream = (group.decode() for group in ours.groups())
+    rest = b"{" + raw[ours.end() :].rstrip(b"\n")
+    if stream == SYSTEM:
+        return Line(SYSTEM, _decode_said(rest).message, stream)
+    try:
+        text = _decode_message(rest).message
+    except msgspec.MsgspecError:
+        text = rest.decode()  # An object.
+    # Before the log begins, it was not the supervisor itself that wrote.
+    return Line("" if name == SYSTEM else name, text, stream)
 
 
 def _lives(process: psutil.Process) -> bool:

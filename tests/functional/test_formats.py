@@ -25,6 +25,7 @@ SAYS = code(
 )
 BOTH = code("print('out'); print('err', file=sys.stderr); sys.exit(3)")
 APART = {"STDERR": "separate"}
+OURS = ("time", "process", "stream")
 
 
 def objects(run: Run) -> list[dict[str, Any]]:
@@ -34,7 +35,9 @@ def objects(run: Run) -> list[dict[str, Any]]:
 def of(name: str, entries: list[dict[str, Any]]) -> list[Any]:
     """What this name said, without the keys that are the same in each of its lines."""
     return [
-        entry.get("message", entry.get("data")) for entry in entries if entry["process"] == name
+        entry.get("message", {key: one for key, one in entry.items() if key not in OURS})
+        for entry in entries
+        if entry["process"] == name
     ]
 
 
@@ -57,6 +60,38 @@ def test_json_has_one_object_a_line(start: Runs) -> None:
     assert {entry["stream"] for entry in found if entry["process"] == "system"} == {"system"}
     assert of("system", found)[0].startswith("supervising web.1 (python ")
     assert of("system", found)[-1].startswith("all stopped after ")
+
+
+def test_the_objects_of_a_process_stay_at_the_top(start: Runs) -> None:
+    source = """
+        print('{"severity": "ERROR", "message": "no such table", "time": 7, "n": 1.00}')
+        print('{"process": "mine"}')
+        sys.exit(3)
+    """
+    run = start({"web": code(source)}, "--all", "--log-format", "json", "--no-timestamps")
+
+    assert run.end() == 3
+    assert [raw for raw in run.raw if "web.1" in raw and '"system"' not in raw] == [
+        (
+            '{"process":"web.1","stream":"stdout",'
+            '"severity": "ERROR", "message": "no such table", "time": 7, "n": 1.00}'
+        ),
+        '{"prodserver.process":"web.1","stream":"stdout","process": "mine"}',
+    ]
+
+
+def test_json_has_the_facts_of_what_the_supervisor_says(start: Runs) -> None:
+    run = start({"web": SAYS}, "--all", "--log-format", "json")
+
+    assert run.end() == 3
+    by_event = {entry["event"]: entry for entry in objects(run) if entry["process"] == "system"}
+    assert by_event["supervisor.starting"]["severity"] == "INFO"
+    assert by_event["supervisor.starting"]["instances"] == ["web.1"]
+    ended = by_event["instance.exited"]
+    assert (ended["severity"], ended["instance"], ended["status"]) == ("ERROR", "web.1", 3)
+    assert ended["consequence"] == "stop_everything"
+    assert ended["pid"] > 1
+    assert by_event["supervisor.stopped"]["status"] == 3
 
 
 def test_raw_has_no_prefix(start: Runs) -> None:

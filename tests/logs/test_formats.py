@@ -119,9 +119,9 @@ def said_in(block: bytes) -> list[str]:
 def test_a_line_is_an_object() -> None:
     format = JsonFormat(clock=lambda: NOON_UTC)
 
-    assert format.render("web.1", "stderr", whole(b"hello\n")) == [
+    assert b"".join(format.render("web.1", "stderr", whole(b"hello\n"))) == (
         b'{"time":"2026-11-23T12:00:01.250Z","process":"web.1","stream":"stderr","message":"hello"}\n'
-    ]
+    )
 
 
 def test_each_line_of_a_block_is_an_object() -> None:
@@ -143,26 +143,79 @@ def test_any_bytes_are_a_string(line: bytes, message: str) -> None:
     assert entries(line + b"\n") == [{"process": "web.1", "stream": "stdout", "message": message}]
 
 
+OURS = {"process": "web.1", "stream": "stdout"}
+
+
 @pytest.mark.parametrize(
-    "line",
+    ("line", "rest"),
     [
-        b"{}",
-        b'{"level": "info", "event": "x", "n": [1, {"a": null}]}',
-        b' {"a": 1} ',
-        b'{"a": 1}\r',
-        b'{"a": 12345678901234567890123, "b": 1.00}',
-        b'{"a": "\xff"}',
-        b'{"a": 1, "a": 2}',
+        (b"{}", "}"),
+        (b"{ \t}\r", "}\r"),
+        (b'{"level": "info", "n": [1, {"a": null}]}', ',"level": "info", "n": [1, {"a": null}]}'),
+        (b' \t{ "a": 1} ', ', "a": 1} '),
+        (b'{"a": 1}\r', ',"a": 1}\r'),
+        # What parsers read as a float, or drop, stays as it was written.
+        (
+            b'{"a": 12345678901234567890123, "b": 1.00, "c": -0, "d": 1e999}',
+            ',"a": 12345678901234567890123, "b": 1.00, "c": -0, "d": 1e999}',
+        ),
+        (b'{"a": 1, "a": 2}', ',"a": 1, "a": 2}'),
+        (b'{"a": "\xff"}', ',"a": "\ufffd"}'),
+        (b'{"message": "m", "severity": "ERROR"}', ',"message": "m", "severity": "ERROR"}'),
+        # Only names at the top are taken.
+        (b'{"a": {"process": 1, "time": 2}}', ',"a": {"process": 1, "time": 2}}'),
+        (b'{"a": "process", "b": "{}"}', ',"a": "process", "b": "{}"}'),
     ],
 )
-def test_a_line_that_is_an_object_is_nested_as_it_is(line: bytes) -> None:
-    nested = line.decode(errors="replace")
+def test_a_line_that_is_an_object_keeps_its_keys_beside_ours(line: bytes, rest: str) -> None:
+    start = '{"process":"web.1","stream":"stdout"'
 
-    assert text(JsonFormat(), "web.1", whole(line + b"\n")).decode() == (
-        '{"process":"web.1","stream":"stdout","data":' + nested + "}\n"
+    assert text(JsonFormat(), "web.1", whole(line + b"\n")).decode() == f"{start}{rest}\n"
+    assert entries(line + b"\n") == [{**OURS, **json.loads(line.decode(errors="replace"))}]
+
+
+def test_an_object_gets_the_time_where_it_has_none() -> None:
+    format = JsonFormat(clock=lambda: NOON_UTC)
+
+    assert text(format, "web.1", whole(b'{"a": 1}\n{"a": 1, "time": 7.5}\n')) == (
+        b'{"time":"2026-11-23T12:00:01.250Z","process":"web.1","stream":"stdout","a": 1}\n'
+        b'{"process":"web.1","stream":"stdout","a": 1, "time": 7.5}\n'
     )
-    assert entries(line + b"\n") == [
-        {"process": "web.1", "stream": "stdout", "data": json.loads(nested)}
+
+
+@pytest.mark.parametrize(
+    ("line", "ours"),
+    [
+        ('{"process": 7}', {"prodserver.process": "web.1", "stream": "stdout"}),
+        ('{"pr\\u006fcess": null}', {"prodserver.process": "web.1", "stream": "stdout"}),
+        ('{"process": 7, "process": 8}', {"prodserver.process": "web.1", "stream": "stdout"}),
+        ('{"stream": {}}', {"process": "web.1", "prodserver.stream": "stdout"}),
+        (
+            # What a supervisor under this one has written, about one under itself.
+            '{"process": "a", "stream": "b", "prodserver.process": "c"}',
+            {"prodserver.prodserver.process": "web.1", "prodserver.stream": "stdout"},
+        ),
+    ],
+)
+def test_our_keys_give_way_to_those_of_the_line(line: str, ours: dict[str, str]) -> None:
+    with_time = JsonFormat(clock=lambda: NOON_UTC)
+
+    assert entries(line.encode() + b"\n") == [{**ours, **json.loads(line)}]
+    assert entries(line.encode() + b"\n", with_time) == [
+        {"time": NOON_UTC, **ours, **json.loads(line)}
+    ]
+
+
+def test_objects_and_other_lines_keep_their_order() -> None:
+    found = entries(b'one\n{"n": 2}\n\n{"n": 4}\n{\n}\n')
+
+    assert found == [
+        {**OURS, "message": "one"},
+        {**OURS, "n": 2},
+        {**OURS, "message": ""},
+        {**OURS, "n": 4},
+        {**OURS, "message": "{"},
+        {**OURS, "message": "}"},
     ]
 
 
@@ -172,22 +225,87 @@ def test_a_line_that_is_an_object_is_nested_as_it_is(line: bytes) -> None:
         b"{",
         b"{'a': 1}",
         b'{"a": 1} and more',
+        b'{"a": 1}{"b": 2}',
         b'{"a": NaN}',
+        b'{"a": -Infinity}',
         b'{"a": 01}',
+        b'{"a": 1,}',
         b'{"a": "\\x"}',
         b'{"a": "\\ud800"}',
+        b'{"\\ud800": 1}',
         b'{"a": "\x01"}',
+        b'{"a": 1, "process"}',
+        b'\xef\xbb\xbf{"a": 1}',
+        b'\x0b{"a": 1}',
         b"[1, 2]",
         b'"text"',
         b"1",
         b"null",
         b'{"a":' * 20_000,
         b'{"a":' + b"[" * 20_000 + b"]" * 20_000 + b"}",
+        b'{"a":' * 101 + b"1" + b"}" * 101,
+        b'{"process":' + b'{"a":' * 3000 + b"1" + b"}" * 3001,
     ],
     ids=lambda line: line[:20].decode(),
 )
 def test_what_is_no_object_is_a_message(line: bytes) -> None:
     assert entries(line + b"\n") == messages(line + b"\n")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"a":' * 100 + b"1" + b"}" * 100,
+        b'{"a": [' + b"[],{}," * 200 + b"1]}",
+        rb'{"a": "\\\"' + b"{[" * 200 + b'", "b": "' + b"[" * 200 + b'"}',
+    ],
+    ids=["100 deep", "many brackets", "brackets in strings"],
+)
+def test_an_object_may_be_nested_as_deep_as_parsers_allow(line: bytes) -> None:
+    assert entries(line + b"\n") == [{**OURS, **json.loads(line)}]
+
+
+# ---- what the supervisor says itself ----
+
+FACTS = {"event": "instance.ready", "instance": "web.1", "pid": 12, "seconds": 0.15}
+
+
+def test_json_has_severity_and_facts() -> None:
+    format = JsonFormat(clock=lambda: NOON_UTC)
+
+    said = b"".join(format.say("web.1 ready after 0.15 s (pid 12)", "INFO", FACTS))
+
+    assert said == (
+        b'{"time":"2026-11-23T12:00:01.250Z","process":"system","stream":"system",'
+        b'"severity":"INFO","message":"web.1 ready after 0.15 s (pid 12)",'
+        b'"event":"instance.ready","instance":"web.1","pid":12,"seconds":0.15}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("color", "severity", "line"),
+    [
+        (False, "ERROR", "12:00:01 system | no\n"),
+        (True, "INFO", "12:00:01 system |\x1b[0m no\n"),
+        (True, "WARNING", "\x1b[33m12:00:01 system | no\x1b[0m\n"),
+        (True, "ERROR", "\x1b[31m12:00:01 system | no\x1b[0m\n"),
+    ],
+)
+def test_text_is_coloured_by_severity(color: bool, severity: str, line: str) -> None:
+    format = TextFormat(["w.1"], clock=lambda: NOON, color=color)
+
+    assert b"".join(format.say("no", severity, FACTS)).decode() == line
+
+
+def test_raw_has_the_words_alone() -> None:
+    assert b"".join(RawFormat().say("web.1 ready", "INFO", FACTS)) == b"web.1 ready\n"
+
+
+@pytest.mark.parametrize("format", [TextFormat(["w.1"]), RawFormat(), JsonFormat()])
+def test_words_that_are_not_unicode_can_be_said(format: Format) -> None:
+    said = b"".join(format.say("no file \udcff", "ERROR", {"names": ["\udcff"]}))
+
+    assert "no file ?" in said.decode()
 
 
 # ---- all of them: what comes out is what went in, wherever it was cut ----
@@ -208,9 +326,14 @@ def lines_of_raw(said: bytes) -> list[bytes]:
 def lines_of_json(said: bytes) -> list[object]:
     found = []
     for line in said.split(b"\n")[:-1]:
-        entry = json.loads(line)
-        found.append(entry.get("message", entry.get("data")))
+        entry = json.loads(line, object_pairs_hook=own)
+        found.append(entry[0][1] if [key for key, _ in entry] == ["message"] else entry)
     return found
+
+
+def own(pairs: list[tuple[str, object]]) -> list[tuple[str, object]]:
+    """What is not ours; duplicate keys stay."""
+    return [(key, value) for key, value in pairs if (key, value) not in OURS.items()]
 
 
 def as_written(line: bytes) -> object:
@@ -223,12 +346,23 @@ def as_json(line: bytes) -> object:
         value = json.loads(written, parse_constant=int)
     except ValueError:
         return written
-    return value if isinstance(value, dict) else written
+    if not isinstance(value, dict):
+        return written
+    return json.loads(written, object_pairs_hook=lambda pairs: pairs)
 
 
 CHUNKS = st.lists(
     st.binary()
     | st.sampled_from([b"\n", b"a", b"\r\n", b"\xff", b"\xc3", b"\xa9", b'{"a"', b": 1}", b" "])
+)
+
+NAMES = st.text() | st.sampled_from(["time", "process", "stream", "message", "prodserver.process"])
+
+# Values as programs write them: nested, with names that are ours, and not always as JSON has it.
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner),
+    max_leaves=8,
 )
 
 
@@ -256,3 +390,53 @@ def test_the_lines_that_come_out_are_those_that_went_in(
     written = b"".join(chunks)
     *whole_lines, rest = written.split(b"\n")
     assert lines_of(said) == [as_(line) for line in [*whole_lines, *([rest] if rest else [])]]
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda value, ascii, indent, after: (
+                json.dumps(value, ensure_ascii=ascii, separators=indent).encode("utf-8", "replace")
+                + after
+            ),
+            st.dictionaries(NAMES, VALUES) | VALUES,
+            st.booleans(),
+            st.sampled_from([(",", ":"), (", ", ": "), (" ,\t", "\r: ")]),
+            st.sampled_from([b"", b"\r", b" ", b"}", b",", b" x"]),
+        ),
+        min_size=1,
+    ),
+    st.booleans(),
+)
+def test_every_line_is_json_and_says_what_was_written(lines: list[bytes], timed: bool) -> None:
+    format = JsonFormat(clock=(lambda: NOON_UTC) if timed else None)
+
+    said = text(format, NAME, whole(b"\n".join(lines) + b"\n"))
+
+    *found, end = said.split(b"\n")
+    assert end == b""
+    assert len(found) == len(lines)
+    for line, written in zip(found, lines):
+        entry = json.loads(line, parse_constant=int)
+        value = as_object(written)
+        if value is None:
+            assert entry.pop("message") == written.decode(errors="replace")
+        else:
+            assert {key: entry.pop(key) for key in value} == value
+        ours = {key.rpartition(".")[2]: one for key, one in entry.items()}
+        assert ours == {key: one for key, one in ALL.items() if key != "time" or "time" in entry}
+        assert ("time" in entry) == (timed and "time" not in (value or {}))
+
+
+ALL = {"time": NOON_UTC, "process": NAME, "stream": "stdout"}
+
+
+def as_object(line: bytes) -> dict[str, object] | None:
+    """The object that a line is, by a parser that takes RFC 8259 literally; or None."""
+    written = line.decode(errors="replace")
+    try:
+        value = json.loads(written, parse_constant=int)
+        json.dumps(value, ensure_ascii=False).encode()  # No lone surrogates.
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None

@@ -155,7 +155,7 @@ class World:
         self.history: list[tuple[float, Union[str, Event]]] = []
         self.kills: list[tuple[float, int, Signals, bool]] = []
         self.observers: Sequence[Observer] = [
-            report.to_log(lambda text: self.did(f"say {text}"), self),
+            report.to_log(lambda record: self.did(f"say {record.message}"), self),
             report.to_service_manager(lambda message: self.did(f"tell {message}"), self),
         ]
         self._now = 0.0

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_prodserver.supervisor import facts, report
-from django_prodserver.supervisor.events import ExitStatus
+from django_prodserver.supervisor.events import ExitStatus, signal_name
 from django_prodserver.supervisor.facts import (
     Alive,
     AllFinished,
@@ -54,6 +54,7 @@ from django_prodserver.supervisor.facts import (
     WatchdogSilent,
     WatchdogTriggered,
 )
+from django_prodserver.supervisor.record import INFO, Record
 from django_prodserver.supervisor.spec import Ref
 from django_prodserver.supervisor.values import replace
 
@@ -446,15 +447,21 @@ def test_only_what_is_ready_as_a_whole_says_so() -> None:
 
 
 def test_the_log_gets_a_line_for_each_fact_that_is_worth_one() -> None:
-    said: list[str] = []
+    said: list[Record] = []
     observe = report.to_log(said.append, PROCESSES)
 
     for fact in (Ready(WEB, 0.15), StoppingAll(), Alive(), AllStopped(0, after=1.0)):
         observe(fact)
 
+    ready = {"instance": "web.1", "pid": 12, "seconds": 0.15}
     assert said == [
-        "web.1 ready after 0.15 s (pid 12)",
-        "all stopped after 1.00 s; exit status 0",
+        Record("instance.ready", INFO, "web.1 ready after 0.15 s (pid 12)", ready),
+        Record(
+            "supervisor.stopped",
+            INFO,
+            "all stopped after 1.00 s; exit status 0",
+            {"status": 0, "seconds": 1.0},
+        ),
     ]
 
 
@@ -472,7 +479,7 @@ def test_the_service_manager_is_told_what_concerns_it() -> None:
 
 
 def test_the_first_line_names_what_is_supervised_and_with_what() -> None:
-    assert report.supervising(["web.1", "worker.1"], "3.13.0", "5.2", 0.44) == (
+    assert report.supervising(["web.1", "worker.1"], "3.13.0", "5.2", 0.44).message == (
         "supervising web.1, worker.1 (python 3.13.0, django 5.2, preloaded in 0.44 s)"
     )
 
@@ -485,25 +492,28 @@ def test_the_first_line_names_what_is_supervised_and_with_what() -> None:
     ],
 )
 def test_ignored_notifications_are_counted(count: int, said: str) -> None:
-    assert report.notifications_ignored("web.1", count) == said
+    assert report.notifications_ignored("web.1", count).message == said
 
 
 def test_what_was_left_behind_is_named() -> None:
     left = [("sleep", 15), ("sh", 16)]
 
-    assert report.killed_left_behind(left) == (
+    assert report.killed_left_behind(left).message == (
         "killed what was left behind: sleep (pid 15), sh (pid 16)"
     )
-    assert report.survived_sigkill(left, 5.0) == (
+    assert report.survived_sigkill(left, 5.0).message == (
         "SIGKILL did not end sleep (pid 15), sh (pid 16) within 5 s; exit status 1"
     )
-    assert report.descendants_hidden() == (
+    assert report.descendants_hidden().message == (
         "some processes are left behind: /proc does not show them, so they cannot be killed"
     )
 
 
 def test_lost_output_is_counted() -> None:
-    assert report.output_lost(12, "stdout") == "12 bytes of output were lost: stdout took no more"
+    assert (
+        report.output_lost(12, "stdout").message
+        == "12 bytes of output were lost: stdout took no more"
+    )
 
 
 # ---- words ----
@@ -524,8 +534,8 @@ def test_an_exit_status_is_a_few_words(status: ExitStatus, text: str) -> None:
 
 
 def test_a_real_time_signal_has_a_number_only() -> None:
-    assert report.signal_name(Signals.SIGTERM) == "SIGTERM"
-    assert report.signal_name(40) == "signal 40"
+    assert signal_name(Signals.SIGTERM) == "SIGTERM"
+    assert signal_name(40) == "signal 40"
 
 
 @pytest.mark.parametrize(

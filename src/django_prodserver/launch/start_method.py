@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 
 from django_prodserver.supervisor import report
+from django_prodserver.supervisor.record import Record
 
 from .process import ResolvedProcess
 
@@ -33,7 +34,7 @@ def to_spawn(processes: Sequence[ResolvedProcess], threads: Sequence[str]) -> li
 
 def said_of_start_methods(
     processes: Sequence[ResolvedProcess], threads: Sequence[str]
-) -> Iterator[str]:
+) -> Iterator[Record]:
     """Lines for the log where "auto" did not fork, or where a fork lacks something."""
     method = {process.name: process.settings.start_method for process in processes}
     auto = [name for name in method if method[name] == "auto"]

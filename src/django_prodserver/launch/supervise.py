@@ -32,6 +32,7 @@ from django_prodserver.supervisor.group import (
     Group,
 )
 from django_prodserver.supervisor.pump import run
+from django_prodserver.supervisor.record import Record
 
 from .launch import Launches
 from .preload import preload
@@ -69,7 +70,8 @@ def supervise(
         finally:
             gc.enable()
         not_waited_for = configuration.not_waited_for(names)
-        said = [*warned, *(report.not_waiting(*entry) for entry in not_waited_for.items())]
+        said = [report.going_on(warning) for warning in warned]
+        said += [report.not_waiting(name, others) for name, others in not_waited_for.items()]
         return _run(processes, configuration.supervisor, stop_signals, said)
 
 
@@ -77,7 +79,7 @@ def _run(
     processes: Sequence[ResolvedProcess],
     settings: SupervisorSettings,
     stop_signals: Mapping[Signals, int],
-    said: Sequence[str],
+    said: Sequence[Record],
 ) -> int:
     threads = other_threads()
     launches = Launches(processes, to_spawn(processes, threads))

@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from signal import Signals
 
-from django_prodserver.logs.formats import SYSTEM, Format
-from django_prodserver.logs.lines import whole
+from django_prodserver.logs.formats import Format
 from django_prodserver.supervisor import report
+from django_prodserver.supervisor.record import Record
 from django_prodserver.supervisor.values import Value
 
 from . import kernel
@@ -72,10 +72,9 @@ class Log:
         """The reader of it, or of a part of it, is gone."""
         return any(streams.output.gone for streams in self._distinct)
 
-    def say(self, text: str) -> None:
+    def say(self, record: Record) -> None:
         """Log a line of the supervisor's own."""
-        line = whole(text.encode(errors="replace") + b"\n")
-        self._streams[STDOUT].log(SYSTEM, SYSTEM, line)
+        self._streams[STDOUT].say(record)
 
     def create(self, name: str) -> Pipes:
         """Make the pipes of a life; our ends are to be given to `add`, or closed."""
@@ -121,7 +120,7 @@ class Log:
             output = streams.output
             output.close()
             if output.lost and not output.gone:
-                _complain(report.output_lost(output.lost, kind))
+                streams.complain(report.output_lost(output.lost, kind))
 
     def _write_the_rest(self, signals: SignalPipe) -> None:
         end = time.monotonic() + LAST_FLUSH
@@ -138,9 +137,3 @@ class Log:
                 output.flush()
             if any(signal is not Signals.SIGCHLD for signal in signals.drain()):
                 return
-
-
-def _complain(problem: str) -> None:
-    stderr = Output(2)  # It may be the very pipe that takes no more.
-    stderr.write([f"prodserver: {problem}\n".encode()])
-    stderr.close()

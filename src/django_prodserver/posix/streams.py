@@ -9,8 +9,9 @@ import struct
 import termios
 from typing import Optional
 
-from django_prodserver.logs.formats import Format
+from django_prodserver.logs.formats import Format, Piece
 from django_prodserver.logs.lines import Block, Lines
+from django_prodserver.supervisor.record import Record
 
 from . import kernel
 from .line_search import LineSearch
@@ -73,6 +74,19 @@ class Streams:
         if block.end:
             self.output.write(self._format.render(name, kind, block))
 
+    def say(self, record: Record) -> None:
+        """Put a line of the supervisor's own into the log."""
+        self.output.write(self._said(record))
+
+    def complain(self, record: Record) -> None:
+        """Say on stderr that the log is not complete."""
+        stderr = Output(2)  # It may be the very pipe that takes no more.
+        if self._format.for_machines:
+            stderr.write(self._said(record))
+        else:
+            stderr.write([f"prodserver: {record.message}\n".encode()])
+        stderr.close()
+
     def read_last_words(self, stream: Stream) -> None:
         """Log all that is in the pipe now, without waiting for its end.
 
@@ -115,6 +129,9 @@ class Streams:
             self.read_last_words(stream)
             if stream in self._open:
                 self._end(stream)
+
+    def _said(self, record: Record) -> list[Piece]:
+        return self._format.say(record.message, record.severity.name, record.members)
 
     def _watch(self, stream: Stream) -> None:
         self._selector.register(stream.fd, selectors.EVENT_READ, lambda: self._take_turn(stream))

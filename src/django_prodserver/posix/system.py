@@ -22,6 +22,7 @@ from django_prodserver.supervisor.events import (
     SpawnFailed,
 )
 from django_prodserver.supervisor.life import LOSE_AFTER
+from django_prodserver.supervisor.record import Record
 from django_prodserver.supervisor.spec import Ref
 
 from . import child, kernel
@@ -116,9 +117,9 @@ class PosixSystem:
 
     # ---- for whoever observes the supervisor ----
 
-    def say(self, text: str) -> None:
+    def say(self, record: Record) -> None:
         """Log a line of the supervisor's own."""
-        self._log.say(text)
+        self._log.say(record)
 
     def tell(self, message: str) -> None:
         """Notify whoever supervises the supervisor, in the words of sd_notify(3)."""

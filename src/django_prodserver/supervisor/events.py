@@ -25,6 +25,14 @@ class ExitStatus(Value):
         return self.code
 
 
+def signal_name(number: int) -> str:
+    """`SIGTERM` for 15; real-time signals have numbers only."""
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
 class Spawned(Value):
     """The life exists: its leader is a process."""
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from signal import Signals
 from typing import Callable, Optional
 
-from .events import ExitStatus
+from .events import ExitStatus, signal_name
 from .facts import (
     Alive,
     AllFinished,
@@ -52,17 +52,18 @@ from .facts import (
     WatchdogSilent,
     WatchdogTriggered,
 )
+from .record import ERROR, INFO, WARNING, Record, record
 from .system import Processes
 from .values import assert_never
 
 
-def to_log(say: Callable[[str], None], processes: Processes) -> Observer:
+def to_log(say: Callable[[Record], None], processes: Processes) -> Observer:
     """Observe facts, and say a line for each that is worth one."""
 
     def observe(fact: Fact) -> None:
         said = line(fact, processes)
         if said is not None:
-            say(said)
+            say(record(fact, said, processes))
 
     return observe
 
@@ -150,65 +151,98 @@ def notification(fact: Fact, processes: Processes) -> Optional[str]:
 # ---- lines that are not about a fact of the core ----
 
 
-def not_waiting(name: str, disabled: Sequence[str]) -> str:
+def going_on(warning: str) -> Record:
+    """Of what the preload could not find out."""
+    return Record("supervisor.preload", WARNING, warning)
+
+
+def not_waiting(name: str, disabled: Sequence[str]) -> Record:
     """Of a process whose AFTER has others that are disabled."""
     are = "which is disabled" if len(disabled) == 1 else "which are disabled"
-    return f"{name} does not wait for {', '.join(disabled)}, {are}"
+    message = f"{name} does not wait for {', '.join(disabled)}, {are}"
+    fields = {"processes": [name], "disabled": list(disabled)}
+    return Record("process.not_waiting", INFO, message, fields)
 
 
-def supervising(names: Sequence[str], python: str, django: str, preload: float) -> str:
+def supervising(names: Sequence[str], python: str, django: str, preload: float) -> Record:
     versions = f"python {python}, django {django}"
-    return f"supervising {', '.join(names)} ({versions}, preloaded in {seconds(preload)})"
+    message = f"supervising {', '.join(names)} ({versions}, preloaded in {seconds(preload)})"
+    fields = {"instances": list(names), "python": python, "django": django}
+    return Record("supervisor.starting", INFO, message, {**fields, "seconds": round(preload, 3)})
 
 
-def spawned_for_threads(names: Sequence[str], threads: Sequence[str]) -> str:
+def serving(names: Sequence[str], url: str) -> Record:
+    """`names` are of instances."""
+    fields = {"instances": list(names), "url": url}
+    return Record("instance.serving", INFO, f"{', '.join(names)} {url}", fields)
+
+
+def spawned_for_threads(names: Sequence[str], threads: Sequence[str]) -> Record:
     """`names` is empty where these are all processes."""
     processes = f" {', '.join(names)}" if names else ""
     plural = "s" if len(threads) > 1 else ""
     which = f"the thread{plural} {', '.join(map(repr, threads))}"
-    return f"starting{processes} by spawn: the preload left {which} running"
+    message = f"starting{processes} by spawn: the preload left {which} running"
+    fields = {"processes": list(names), "threads": list(threads)}
+    return Record("start_method.spawn", WARNING, message, fields)
 
 
-def thread_not_forked(name: str) -> str:
+def thread_not_forked(name: str) -> Record:
     left = f"the preload left the thread {name!r} running"
-    return f"{left}, which no process will have: start it in the processes instead"
+    message = f"{left}, which no process will have: start it in the processes instead"
+    return Record("start_method.thread_not_forked", WARNING, message, {"threads": [name]})
 
 
-def spawned_for_variables(name: str, variables: Sequence[str]) -> str:
-    return f"starting {name} by spawn: its ENV sets {', '.join(variables)}, which is read already"
+def spawned_for_variables(name: str, variables: Sequence[str]) -> Record:
+    read = f"its ENV sets {', '.join(variables)}, which is read already"
+    fields = {"processes": [name], "variables": list(variables)}
+    return Record("start_method.spawn", INFO, f"starting {name} by spawn: {read}", fields)
 
 
-def variables_not_seen(name: str, variables: Sequence[str]) -> str:
-    return f"{name} will not see the {', '.join(variables)} of its ENV, which is read already"
+def variables_not_seen(name: str, variables: Sequence[str]) -> Record:
+    which = f"the {', '.join(variables)} of its ENV, which is read already"
+    fields = {"processes": [name], "variables": list(variables)}
+    message = f"{name} will not see {which}"
+    return Record("start_method.variables_not_seen", WARNING, message, fields)
 
 
-def notifications_ignored(name: str, count: int) -> str:
+def notifications_ignored(name: str, count: int) -> Record:
     messages, were = ("message", "was") if count == 1 else ("messages", "were")
-    return f"{name}: {count} {messages} to its notify socket {were} ignored"
+    message = f"{name}: {count} {messages} to its notify socket {were} ignored"
+    fields = {"instance": name, "count": count}
+    return Record("instance.notifications_ignored", WARNING, message, fields)
 
 
-def search_given_up(name: str) -> str:
-    return f"{name}: the LOG of its READY takes too long to search for; it is not searched any more"
+def search_given_up(name: str) -> Record:
+    searched = "it is not searched any more"
+    message = f"{name}: the LOG of its READY takes too long to search for; {searched}"
+    return Record("instance.search_given_up", WARNING, message, {"instance": name})
 
 
-def killed_left_behind(processes: Sequence[tuple[str, int]]) -> str:
-    return f"killed what was left behind: {_listed(processes)}"
+def killed_left_behind(processes: Sequence[tuple[str, int]]) -> Record:
+    message = f"killed what was left behind: {_listed(processes)}"
+    return Record("supervisor.killed_left_behind", WARNING, message, _by_name(processes))
 
 
-def survived_sigkill(processes: Sequence[tuple[str, int]], after: float) -> str:
-    return f"SIGKILL did not end {_listed(processes)} within {after:g} s; exit status 1"
+def survived_sigkill(processes: Sequence[tuple[str, int]], after: float) -> Record:
+    message = f"SIGKILL did not end {_listed(processes)} within {after:g} s; exit status 1"
+    fields = {**_by_name(processes), "seconds": after}
+    return Record("supervisor.survived_sigkill", ERROR, message, fields)
 
 
-def descendants_hidden() -> str:
-    return "some processes are left behind: /proc does not show them, so they cannot be killed"
+def descendants_hidden() -> Record:
+    message = "some processes are left behind: /proc does not show them, so they cannot be killed"
+    return Record("supervisor.descendants_hidden", ERROR, message)
 
 
-def memory_hidden() -> str:
-    return "MAX_MEMORY has no effect: /proc does not show the processes, so nothing is measured"
+def memory_hidden() -> Record:
+    message = "MAX_MEMORY has no effect: /proc does not show the processes, so nothing is measured"
+    return Record("supervisor.memory_hidden", WARNING, message)
 
 
-def output_lost(size: int, stream: str) -> str:
-    return f"{size} bytes of output were lost: {stream} took no more"
+def output_lost(size: int, stream: str) -> Record:
+    message = f"{size} bytes of output were lost: {stream} took no more"
+    return Record("supervisor.output_lost", ERROR, message, {"bytes": size, "output": stream})
 
 
 # ---- words ----
@@ -231,16 +265,12 @@ def exit_status(status: ExitStatus) -> str:
     return f"exited with status {status.code}"
 
 
-def signal_name(number: int) -> str:
-    """`SIGTERM` for 15; real-time signals have numbers only."""
-    try:
-        return Signals(number).name
-    except ValueError:
-        return f"signal {number}"
-
-
 def _listed(processes: Sequence[tuple[str, int]]) -> str:
     return ", ".join(f"{name} (pid {pid})" for name, pid in processes)
+
+
+def _by_name(processes: Sequence[tuple[str, int]]) -> dict[str, object]:
+    return {"processes": [{"name": name, "pid": pid} for name, pid in processes]}
 
 
 def _consequence(consequence: Optional[Consequence]) -> str:

@@ -1,0 +1,188 @@
+"""Records: what machines read of a fact. Its event and severity, and its fields by name.
+
+An event is named by what it is about and what happened there, `instance.ready`; the names stay.
+`report` has the sentence that is the message.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from signal import Signals
+from typing import Any, Callable, Union
+
+from . import facts
+from .events import ExitStatus, signal_name
+from .facts import (
+    ChecksFailed,
+    Ended,
+    Fact,
+    LifeState,
+    NoAnswer,
+    NotReady,
+    Restart,
+    SignalEffect,
+    StopEverything,
+    TooMuchMemory,
+    WatchdogSilent,
+    WatchdogTriggered,
+)
+from .spec import Ref
+from .system import Processes
+from .values import Value, items
+
+
+class Severity(enum.Enum):
+    """How bad it is, in the words of Python's logging and of Cloud Logging."""
+
+    INFO = "everything is as it should be, or was asked for"
+    WARNING = "something failed, and is dealt with: stopped, restarted, tried again"
+    ERROR = "something failed for good, or the exit status will tell of it"
+
+
+class Record(Value):
+    """A line of the supervisor's own, with all that machines want to know of it."""
+
+    event: str
+    severity: Severity
+    message: str
+    # Of JSON's types.
+    fields: Mapping[str, Any] = {}
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """Its members in JSON, beside those that every line has."""
+        return {"event": self.event, **self.fields}
+
+
+INFO, WARNING, ERROR = Severity.INFO, Severity.WARNING, Severity.ERROR
+
+
+def _severity_of_end(ended: Ended) -> Severity:
+    if isinstance(ended.consequence, StopEverything):
+        return ERROR
+    recycled = ended.status.code == 0 and isinstance(ended.consequence, Restart)
+    return INFO if ended.expected or recycled else WARNING
+
+
+def _stopped_or_exited(ended: Ended) -> str:
+    requested = ended.old in (LifeState.STOPPING, LifeState.KILLING)
+    return "instance.stopped" if requested else "instance.exited"
+
+
+def _of_signal(received: facts.SignalReceived) -> str:
+    stops = received.effect in (SignalEffect.STOP, SignalEffect.KILL)
+    return "supervisor.stopping" if stops else "supervisor.signal"
+
+
+def _severity_of_consequence(fact: Any) -> Severity:
+    return WARNING if isinstance(fact.consequence, Restart) else ERROR
+
+
+def _severity_of_exit(stopped: facts.AllStopped) -> Severity:
+    # 130 is that of Ctrl-C.
+    return INFO if stopped.status in (0, 130) else ERROR
+
+
+Named = Union[str, Callable[[Any], str]]
+Judged = Union[Severity, Callable[[Any], Severity]]
+
+# One row for each kind of fact that the log has a line about: its event and its severity.
+ROWS: Mapping[type[Value], tuple[Named, Judged]] = {
+    facts.Ready: ("instance.ready", INFO),
+    facts.Started: ("instance.started", INFO),
+    facts.Stopping: ("instance.unhealthy", WARNING),
+    facts.Escalated: ("instance.stopping", WARNING),
+    facts.Killing: ("instance.stopping", ERROR),
+    facts.Ended: (_stopped_or_exited, _severity_of_end),
+    facts.Lost: ("instance.lost", ERROR),
+    facts.CheckFailed: ("instance.check_failed", WARNING),
+    facts.StartRefused: (
+        lambda fact: f"instance.{'backoff' if isinstance(fact.consequence, Restart) else 'fatal'}",
+        _severity_of_consequence,
+    ),
+    facts.StartLimitReached: ("instance.fatal", ERROR),
+    facts.Updated: ("instance.update_failed", WARNING),
+    facts.AllReady: ("supervisor.ready", INFO),
+    facts.AllFinished: ("supervisor.finished", INFO),
+    facts.StillRunning: ("supervisor.stopping", INFO),
+    facts.WaitingToFinish: ("supervisor.stopping", INFO),
+    facts.SignalReceived: (_of_signal, INFO),
+    facts.AllStopped: ("supervisor.stopped", _severity_of_exit),
+    facts.RequestRefused: ("operator.request", WARNING),
+}
+
+# Fields of facts that have other names in a record.
+NAMES = {
+    "name": "instance",
+    "names": "instances",
+    "after": "seconds",
+    "lasted": "seconds_in_state",
+    "old": "from",
+    "memory": "memory_bytes",
+    "used": "memory_bytes",
+    "limit": "limit_bytes",
+    "left": "seconds_left",
+    "overran": "stop_timeout",
+    "why": "reason",
+}
+# Why an instance is unhealthy.
+REASONS: Mapping[type[Value], str] = {
+    NotReady: "not_ready",
+    ChecksFailed: "check",
+    WatchdogSilent: "watchdog",
+    WatchdogTriggered: "watchdog",
+    TooMuchMemory: "memory",
+}
+
+
+def record(fact: Fact, message: str, processes: Processes) -> Record:
+    """Describe a fact that the log has a line about, with that line as its message."""
+    event, severity = ROWS[type(fact)]
+    return Record(
+        event if isinstance(event, str) else event(fact),
+        severity if isinstance(severity, Severity) else severity(fact),
+        message,
+        dict(_fields(fact, processes)),
+    )
+
+
+def _fields(value: Value, processes: Processes) -> Iterator[tuple[str, Any]]:
+    for name, field in zip(value._fields, items(value)):
+        if name == "out_of_memory":
+            if field:
+                yield "reason", "oom"
+        elif field is not None and field != "":
+            yield from _members(NAMES.get(name, name), field, processes)
+
+
+def _members(name: str, field: Any, processes: Processes) -> Iterator[tuple[str, Any]]:
+    """What one field of a fact is in JSON: a member, or those of a value that is its parts."""
+    if isinstance(field, Ref):
+        yield "instance", field.name
+        yield "pid", processes.pid(field)
+    elif isinstance(field, ExitStatus):
+        if field.signal is None:
+            yield "status", field.code
+        else:
+            yield "signal", signal_name(field.signal)
+    elif isinstance(field, StopEverything):
+        yield "consequence", "stop_everything"
+    elif isinstance(field, Restart):
+        yield "consequence", "restart"
+        yield "restart_in", round(field.pause, 3)
+    elif isinstance(field, NoAnswer):
+        yield name, f"no answer within {field.within:g} s"
+    elif isinstance(field, Value):
+        yield "reason", REASONS[type(field)]
+        yield from _fields(field, processes)
+    elif isinstance(field, (LifeState, Signals)):
+        yield name, field.name
+    elif isinstance(field, enum.Enum):
+        yield name, field.name.lower()
+    elif isinstance(field, float):
+        yield name, round(field, 3)
+    elif isinstance(field, tuple):
+        yield name, list(field)
+    else:
+        yield name, field

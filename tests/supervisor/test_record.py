@@ -1,0 +1,271 @@
+"""What machines read of the supervisor's own lines. Names of events and fields are a contract."""
+
+from __future__ import annotations
+
+import json
+from signal import Signals
+from typing import Any, get_args
+
+import pytest
+
+from django_prodserver.supervisor import report
+from django_prodserver.supervisor.events import ExitStatus
+from django_prodserver.supervisor.facts import (
+    Alive,
+    AllFinished,
+    AllReady,
+    AllStopped,
+    CheckFailed,
+    ChecksFailed,
+    Ended,
+    Escalated,
+    Fact,
+    Fault,
+    Killing,
+    LifeState,
+    Lost,
+    NoAnswer,
+    NotReady,
+    Ready,
+    Refusal,
+    RequestRefused,
+    Restart,
+    SignalEffect,
+    SignalReceived,
+    StartLimitReached,
+    StartRefused,
+    StateChanged,
+    StatusReported,
+    StillRunning,
+    StopEverything,
+    Stopping,
+    StoppingAll,
+    TooMuchMemory,
+    Updated,
+    WaitingToFinish,
+    WatchdogSilent,
+    WatchdogTriggered,
+)
+from django_prodserver.supervisor.record import REASONS, ROWS, Record, Severity
+from tests.supervisor.test_report import LINES, PROCESSES, WEB
+
+INFO, WARNING, ERROR = Severity.INFO, Severity.WARNING, Severity.ERROR
+ZERO, THREE, KILLED = ExitStatus(code=0), ExitStatus(code=3), ExitStatus(signal=9)
+END, AGAIN = StopEverything(), Restart(0.5123)
+ITS = {"instance": "web.1", "pid": 12}
+# Never said, as of now.
+SILENT = {StateChanged, StatusReported, StoppingAll, Alive}
+
+
+def ended(old: LifeState, status: ExitStatus, **more: Any) -> Ended:
+    return Ended(WEB, old, status, after=2.0, lasted=1.5, **more)
+
+
+def of_end(old: str, **more: Any) -> dict[str, Any]:
+    times = {"seconds": 2.0, "seconds_in_state": 1.5}
+    flags = {"expected": False, "oneshot": False, "restarts": 0}
+    return {**ITS, "from": old, **times, **flags, **more}
+
+
+def recorded(fact: Fact) -> Record:
+    said: list[Record] = []
+    report.to_log(said.append, PROCESSES)(fact)
+    (record,) = said
+    return record
+
+
+RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
+    (Ready(WEB, 0.1516), "instance.ready", INFO, {**ITS, "seconds": 0.152}),
+    (
+        ended(LifeState.RUNNING, THREE, consequence=END),
+        "instance.exited",
+        ERROR,
+        of_end("RUNNING", status=3, consequence="stop_everything"),
+    ),
+    (
+        ended(LifeState.RUNNING, KILLED, out_of_memory=True, memory=530, consequence=AGAIN),
+        "instance.exited",
+        WARNING,
+        of_end(
+            "RUNNING",
+            signal="SIGKILL",
+            reason="oom",
+            memory_bytes=530,
+            consequence="restart",
+            restart_in=0.512,
+        ),
+    ),
+    (
+        ended(LifeState.RUNNING, ZERO, reported="recycled", consequence=Restart(0.0)),
+        "instance.exited",
+        INFO,
+        of_end("RUNNING", status=0, reported="recycled", consequence="restart", restart_in=0.0),
+    ),
+    (
+        ended(LifeState.STARTING, ZERO, expected=True, oneshot=True),
+        "instance.exited",
+        INFO,
+        of_end("STARTING", status=0, expected=True, oneshot=True),
+    ),
+    (
+        ended(LifeState.STOPPING, ZERO, expected=True),
+        "instance.stopped",
+        INFO,
+        of_end("STOPPING", status=0, expected=True),
+    ),
+    (
+        ended(LifeState.STOPPING, THREE),
+        "instance.stopped",
+        WARNING,
+        of_end("STOPPING", status=3),
+    ),
+    (
+        ended(LifeState.KILLING, KILLED),
+        "instance.stopped",
+        WARNING,
+        of_end("KILLING", signal="SIGKILL"),
+    ),
+    (
+        Escalated(WEB, Signals.SIGQUIT),
+        "instance.stopping",
+        WARNING,
+        {**ITS, "signal": "SIGQUIT"},
+    ),
+    (Killing(WEB, overran=25.0), "instance.stopping", ERROR, {**ITS, "stop_timeout": 25.0}),
+    (
+        Lost(WEB, 5.0, END),
+        "instance.lost",
+        ERROR,
+        {**ITS, "seconds": 5.0, "consequence": "stop_everything"},
+    ),
+    (
+        CheckFailed(WEB, "HTTP 500", 1, 3),
+        "instance.check_failed",
+        WARNING,
+        {**ITS, "failure": "HTTP 500", "failures": 1, "retries": 3},
+    ),
+    (
+        StartRefused("web.1", "no memory", END),
+        "instance.fatal",
+        ERROR,
+        {"instance": "web.1", "error": "no memory", "consequence": "stop_everything"},
+    ),
+    (
+        StartRefused("web.1", "no memory", AGAIN),
+        "instance.backoff",
+        WARNING,
+        {
+            "instance": "web.1",
+            "error": "no memory",
+            "consequence": "restart",
+            "restart_in": 0.512,
+        },
+    ),
+    (
+        StartLimitReached("web.1", 5, 60.0),
+        "instance.fatal",
+        ERROR,
+        {"instance": "web.1", "starts": 5, "interval": 60.0},
+    ),
+    (
+        Updated("web.1", replaced=False),
+        "instance.update_failed",
+        WARNING,
+        {"instance": "web.1", "replaced": False},
+    ),
+    (AllReady(2, 0.61), "supervisor.ready", INFO, {"count": 2, "seconds": 0.61}),
+    (AllFinished(2, 0.61), "supervisor.finished", INFO, {"count": 2, "seconds": 0.61}),
+    (
+        StillRunning(("web.1",), 24.0),
+        "supervisor.stopping",
+        INFO,
+        {"instances": ["web.1"], "seconds_left": 24.0},
+    ),
+    (
+        WaitingToFinish(("web.1",), 24.0),
+        "supervisor.stopping",
+        INFO,
+        {"instances": ["web.1"], "seconds_left": 24.0},
+    ),
+    (
+        SignalReceived(Signals.SIGTERM, SignalEffect.STOP),
+        "supervisor.stopping",
+        INFO,
+        {"signal": "SIGTERM", "effect": "stop"},
+    ),
+    (
+        SignalReceived(Signals.SIGUSR1, SignalEffect.FORWARD),
+        "supervisor.signal",
+        INFO,
+        {"signal": "SIGUSR1", "effect": "forward"},
+    ),
+    (AllStopped(0, 0.2), "supervisor.stopped", INFO, {"status": 0, "seconds": 0.2}),
+    (AllStopped(130, 0.2), "supervisor.stopped", INFO, {"status": 130, "seconds": 0.2}),
+    (AllStopped(3, 0.2), "supervisor.stopped", ERROR, {"status": 3, "seconds": 0.2}),
+    (
+        RequestRefused("wbe", Refusal.NO_SUCH_NAME),
+        "operator.request",
+        WARNING,
+        {"instance": "wbe", "reason": "no_such_name"},
+    ),
+]
+FAULTS: list[tuple[Fault, dict[str, Any]]] = [
+    (NotReady(60.0), {"reason": "not_ready", "within": 60.0}),
+    (ChecksFailed("HTTP 500", 3), {"reason": "check", "failure": "HTTP 500", "retries": 3}),
+    (
+        ChecksFailed(NoAnswer(3.0), 1),
+        {"reason": "check", "failure": "no answer within 3 s", "retries": 1},
+    ),
+    (WatchdogSilent(30.0), {"reason": "watchdog", "within": 30.0}),
+    (WatchdogTriggered(), {"reason": "watchdog"}),
+    (TooMuchMemory(530, 512), {"reason": "memory", "memory_bytes": 530, "limit_bytes": 512}),
+]
+RECORDS += [
+    (Stopping(WEB, fault), "instance.unhealthy", WARNING, {**ITS, **fields})
+    for fault, fields in FAULTS
+]
+
+
+@pytest.mark.parametrize(("fact", "event", "severity", "fields"), RECORDS, ids=lambda one: str(one))
+def test_a_fact_is_a_record(
+    fact: Fact, event: str, severity: Severity, fields: dict[str, Any]
+) -> None:
+    said = report.line(fact, PROCESSES)
+
+    assert said is not None
+    assert recorded(fact) == Record(event, severity, said, fields)
+
+
+def test_every_fact_that_is_said_has_a_row_and_is_an_example() -> None:
+    said = {*get_args(Fact)} - SILENT
+
+    assert set(ROWS) == said
+    assert {type(fact) for fact, *_ in RECORDS} == said
+
+
+def test_every_fault_has_a_reason() -> None:
+    assert set(REASONS) == set(get_args(Fault)) == {type(fault) for fault, _ in FAULTS}
+
+
+OTHERS = [
+    report.supervising(["web.1"], "3.13.0", "5.2", 0.44),
+    report.serving(["web.1"], "http://127.0.0.1:8000/"),
+    report.spawned_for_threads(["web"], ["exporter"]),
+    report.thread_not_forked("exporter"),
+    report.spawned_for_variables("web", ["NAME"]),
+    report.variables_not_seen("web", ["NAME"]),
+    report.notifications_ignored("web.1", 2),
+    report.killed_left_behind([("sleep", 15)]),
+    report.survived_sigkill([("sleep", 15)], 5.0),
+    report.descendants_hidden(),
+    report.output_lost(12, "stdout"),
+]
+
+
+@pytest.mark.parametrize(
+    "record", [*OTHERS, *(recorded(fact) for fact, _ in LINES)], ids=lambda one: one.message
+)
+def test_a_record_is_json_and_hides_no_key_of_the_line(record: Record) -> None:
+    assert json.loads(json.dumps(record.members)) == record.members
+    assert not record.members.keys() & {"time", "process", "stream", "severity", "message"}
+    assert all(name.replace("_", "").islower() for name in record.members)
