@@ -9,6 +9,7 @@ from typing import Any, Optional
 import pytest
 
 from django_prodserver.backends.base import Address, BaseServerBackend
+from django_prodserver.launch.addresses import urls
 from django_prodserver.launch.launch import ASK_EVERY, COMMAND_EVERY, Launches
 from django_prodserver.launch.resolve import resolve
 from django_prodserver.posix.probes.targets import (
@@ -54,6 +55,24 @@ class Recycling(BaseServerBackend):
 
 
 LISTENING = f"{__name__}.Listening"
+
+
+@pytest.mark.parametrize(
+    ("args", "found"),
+    [
+        ("127.0.0.1:8000", ["http://127.0.0.1:8000/"]),
+        (["0.0.0.0:80", ":8001"], ["http://127.0.0.1:80/", "http://127.0.0.1:8001/"]),
+        ([":::8000", "2001:db8::1:8000"], ["http://[::1]:8000/", "http://[2001:db8::1]:8000/"]),
+        ("/run/app.sock", ["unix:/run/app.sock"]),
+        # The kernel chooses the port.
+        ("127.0.0.1:0", []),
+    ],
+)
+def test_an_address_is_a_url_to_click(args: Any, found: list[str]) -> None:
+    processes = {"web": {"BACKEND": LISTENING, "ARGS": args}, "worker": sleeper()}
+
+    with configured(processes):
+        assert list(urls(resolve(load(), processes))) == [(["web.1"], url) for url in found]
 
 
 def planned(processes: dict[str, Any], *names: str) -> tuple[list[Spec], list[Program]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from signal import SIGTERM
 from typing import Any
@@ -60,6 +61,62 @@ def test_lines_are_not_coloured_in_a_pipe(
 
     assert run.end() == 3
     assert colored(run) == expected
+
+
+def test_failures_stand_out_on_a_terminal(start: Runs) -> None:
+    failing = code(
+        "sys.exit(3)", RESTART="on-failure", START_LIMIT={"BURST": 2}, BACKOFF={"INITIAL": 0.01}
+    )
+    run = Terminal().start(start, {"web": failing}, "--all", "--no-timestamps")
+
+    assert run.end() == 3
+    colors = {raw.partition("system | ")[2]: raw.partition("system")[0] for raw in run.raw}
+    said = {text: color for text, color in colors.items() if text}
+    assert [color for text, color in said.items() if "restarting in" in text] == ["\x1b[33m"]
+    assert [color for text, color in said.items() if "failed for good" in text] == ["\x1b[31m"]
+    assert [color for text, color in said.items() if "exit status 3" in text] == ["\x1b[31m"]
+    assert all(text.endswith("\x1b[0m") for text in said)
+
+
+def test_long_names_are_cut_on_a_terminal(start: Runs) -> None:
+    processes = {"a-name-that-nobody-likes": {**HELLO, "REPLICAS": 2}}
+
+    at_terminal = Terminal().start(start, processes, "--all", "--no-timestamps", "--color=never")
+    assert at_terminal.end() == 3
+    in_pipe = start(processes)
+    assert in_pipe.end() == 3
+
+    assert {line.name for line in at_terminal.lines} >= {
+        "a-name-th…dy-likes.1",
+        "a-name-th…dy-likes.2",
+    }
+    assert "a-name-that-nobody-likes.1 | hello" in in_pipe.raw
+
+
+def test_addresses_are_printed_on_a_terminal_once_all_are_ready(start: Runs) -> None:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+    serving = code(
+        """
+        listener = socket.create_server(("127.0.0.1", int(args[0])))
+        forever()
+        """,
+        "ServingCode",
+    )
+    serving["ARGS"].append(str(port))
+    processes = {"web": serving, "worker": HERE}
+
+    at_terminal = Terminal().start(start, processes, "--all", "--no-timestamps", "--color=never")
+    at_terminal.wait_for("system", f"^web.1 http://127.0.0.1:{port}/$")
+    said = at_terminal.said("system")
+    assert at_terminal.end(SIGTERM) == 0
+    in_pipe = start(processes)
+    in_pipe.wait_for("system", "^all 2 ready")
+    assert in_pipe.end(SIGTERM) == 0
+
+    assert said[-2].startswith("all 2 ready after ")
+    assert not any("http" in text for text in in_pipe.said("system"))
 
 
 def test_the_command_line_beats_the_setting_for_colour(start: Runs) -> None:

@@ -65,6 +65,38 @@ def test_each_line_of_a_block_gets_the_label(block: Block, result: bytes) -> Non
     assert text(TextFormat(["w.1"]), "w.1", block) == result
 
 
+def test_a_long_name_is_cut_in_its_middle() -> None:
+    names = ["web.1", "twenty-columns-wide.1", "nineteen-columns-w.1", "send-newsletters-daily.12"]
+
+    assert hello(TextFormat(names, max_width=20), ["system", *names]) == [
+        "system               | hello\n",
+        "web.1                | hello\n",
+        "twenty-co…mns-wide.1 | hello\n",
+        "nineteen-columns-w.1 | hello\n",
+        "send-news…s-daily.12 | hello\n",
+    ]
+
+
+def test_names_that_would_be_cut_alike_stay_whole() -> None:
+    names = [
+        "newsletter-to-customers-daily.1",
+        "newsletter-of-partners-daily.1",
+        "a-rather-long-one.2345",
+    ]
+
+    assert hello(TextFormat(names, max_width=20), names) == [
+        "newsletter-to-customers-daily.1 | hello\n",
+        "newsletter-of-partners-daily.1  | hello\n",
+        "a-rather-…g-one.2345            | hello\n",
+    ]
+
+
+def test_without_a_width_names_are_whole() -> None:
+    (line,) = hello(TextFormat(["w" * 50 + ".1"]), ["w" * 50 + ".1"])
+
+    assert line == "w" * 50 + ".1 | hello\n"
+
+
 def test_the_label_is_coloured_and_the_line_is_not() -> None:
     names = ["web.1", "worker.1"]
 

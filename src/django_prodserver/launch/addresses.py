@@ -85,6 +85,22 @@ def serves_at(process: ResolvedProcess, place: Place) -> bool:
         return False
 
 
+def urls(processes: Iterable[ResolvedProcess]) -> Iterator[tuple[list[str], str]]:
+    """For people: the instances that serve, and a URL to click for each of their addresses."""
+    for process, address in listeners(processes, []):
+        if process.instances and not address.chosen_by_the_system:
+            yield process.instances, _url(address)
+
+
+def _url(address: Address) -> str:
+    if isinstance(address.at, str):
+        return f"unix:{address.at}"
+    host, port = address.at
+    host = LOOPBACK.get(host, host)
+    scheme = "https" if address.tls else "http"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
 # ---- what is wrong ----
 
 

@@ -25,6 +25,7 @@ from django_prodserver.posix.titles import prepare
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.schema import SupervisorSettings
 from django_prodserver.supervisor import report
+from django_prodserver.supervisor.facts import AllReady, Fact, Observer
 from django_prodserver.supervisor.group import (
     HANDLED,
     STOP_SIGNALS,
@@ -34,11 +35,15 @@ from django_prodserver.supervisor.group import (
 from django_prodserver.supervisor.pump import run
 from django_prodserver.supervisor.record import Record
 
+from .addresses import urls
 from .launch import Launches
 from .preload import preload
 from .process import ResolvedProcess
 from .resolve import resolve_to_start
 from .start_method import other_threads, said_of_start_methods, to_fork, to_spawn
+
+# Columns for the names of instances on a terminal; a pipe has them whole, for those who search.
+TERMINAL_WIDTH = 20
 
 
 def supervise(
@@ -95,9 +100,23 @@ def _run(
             system.say(line)
         to_log = report.to_log(system.say, system)
         to_service_manager = report.to_service_manager(system.tell, system)
-        status = run(group, system, [to_log, to_service_manager])
+        observers = [to_log, to_service_manager]
+        if settings.log_format == "text" and os.isatty(1):
+            observers.append(_to_reader(system.say, processes))
+        status = run(group, system, observers)
     # Known once the system is closed: processes that SIGKILL did not end.
     return 1 if system.left_behind else status
+
+
+def _to_reader(say: Callable[[Record], None], processes: Sequence[ResolvedProcess]) -> Observer:
+    """Observe facts, and say where the servers are once all is ready: someone looks on."""
+
+    def observe(fact: Fact) -> None:
+        if isinstance(fact, AllReady):
+            for instances, url in urls(processes):
+                say(report.serving(instances, url))
+
+    return observe
 
 
 def _age() -> float:
@@ -125,7 +144,8 @@ def _format(settings: SupervisorSettings, names: Sequence[str], fd: int) -> Form
     if settings.log_format == "json":
         return JsonFormat(clock=_utc if settings.timestamps else None)
     clock = _local_time if settings.timestamps else None
-    return TextFormat(names, clock=clock, color=_color(settings.color, fd))
+    width = TERMINAL_WIDTH if os.isatty(fd) else None
+    return TextFormat(names, clock=clock, color=_color(settings.color, fd), max_width=width)
 
 
 def _local_time() -> str:

@@ -36,7 +36,10 @@ class Format(Protocol):
 
 
 class TextFormat:
-    """`12:00:01 web.1    | the line`: names aligned, perhaps coloured. No time without a clock."""
+    """`12:00:01 web.1    | the line`: names aligned, perhaps coloured. No time without a clock.
+
+    Names longer than `max_width` columns are cut in the middle, as long as they can be told apart.
+    """
 
     for_machines = False
     # ANSI foreground colours that can be read on dark and on light; the supervisor has none.
@@ -45,15 +48,21 @@ class TextFormat:
     COLORS_OF_SEVERITIES: ClassVar[Mapping[str, str]] = {"WARNING": "33", "ERROR": "31"}
 
     def __init__(
-        self, names: Sequence[str], *, clock: Optional[Clock] = None, color: bool = False
+        self,
+        names: Sequence[str],
+        *,
+        clock: Optional[Clock] = None,
+        color: bool = False,
+        max_width: Optional[int] = None,
     ) -> None:
         self._clock = clock
-        width = max(map(len, [SYSTEM, *names]))
+        shown = _shortened([SYSTEM, *names], max_width)
+        width = max(map(len, shown.values()))
         self._start = {SYSTEM: b""}
         if color:
             for name, code in zip(names, itertools.cycle(self.COLORS)):
                 self._start[name] = f"\x1b[{code}m".encode()
-        self._label = {name: f"{name:<{width}} |".encode() for name in [SYSTEM, *names]}
+        self._label = {name: f"{short:<{width}} |".encode() for name, short in shown.items()}
         self._end = b"\x1b[0m " if color else b" "
         self._colors = self.COLORS_OF_SEVERITIES if color else {}
 
@@ -74,6 +83,19 @@ class TextFormat:
 
     def _stamp(self) -> bytes:
         return self._clock().encode() + b" " if self._clock else b""
+
+
+def _shortened(names: Sequence[str], width: Optional[int]) -> dict[str, str]:
+    """What is shown for each name: both of its ends, because the instances differ at the last."""
+    if width is None:
+        return {name: name for name in names}
+    ends = (width - 1) // 2, width // 2
+    short = {
+        name: name if len(name) <= width else f"{name[: ends[0]]}…{name[-ends[1] :]}"
+        for name in names
+    }
+    shown = [*short.values()]
+    return {name: one if shown.count(one) == 1 else name for name, one in short.items()}
 
 
 class RawFormat:
