@@ -249,6 +249,7 @@ def test_every_fault_has_a_reason() -> None:
 
 OTHERS = [
     report.supervising(["web.1"], "3.13.0", "5.2", 0.44),
+    report.refused("CommandError: no such process"),
     report.serving(["web.1"], "http://127.0.0.1:8000/"),
     report.spawned_for_threads(["web"], ["exporter"]),
     report.thread_not_forked("exporter"),

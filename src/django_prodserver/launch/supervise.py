@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import platform
-import time
 from collections.abc import Mapping, Sequence
 from signal import Signals
 from typing import Callable
@@ -14,8 +13,7 @@ from typing import Callable
 import django
 
 from django_prodserver.backends.hooks.connections import close_connections
-from django_prodserver.logs.formats import Format, JsonFormat, RawFormat, TextFormat
-from django_prodserver.posix.log import DESCRIPTORS, STDERR, STDOUT
+from django_prodserver.posix import early
 from django_prodserver.posix.notify import watchdog_interval
 from django_prodserver.posix.output import open_standard_descriptors
 from django_prodserver.posix.randomness import reseed_forks
@@ -37,13 +35,11 @@ from django_prodserver.supervisor.record import Record
 
 from .addresses import urls
 from .launch import Launches
+from .log_formats import formats_of
 from .preload import preload
 from .process import ResolvedProcess
 from .resolve import resolve_to_start
 from .start_method import other_threads, said_of_start_methods, to_fork, to_spawn
-
-# Columns for the names of instances on a terminal; a pipe has them whole, for those who search.
-TERMINAL_WIDTH = 20
 
 
 def supervise(
@@ -74,6 +70,7 @@ def supervise(
             gc.freeze()
         finally:
             gc.enable()
+        early.end()
         not_waited_for = configuration.not_waited_for(names)
         said = [report.going_on(warning) for warning in warned]
         said += [report.not_waiting(name, others) for name, others in not_waited_for.items()]
@@ -90,7 +87,7 @@ def _run(
     launches = Launches(processes, to_spawn(processes, threads))
     specs = [launch.spec() for launch in launches.configured]
     names = [spec.name for spec in specs]
-    formats = _formats(settings, names)
+    formats = formats_of(settings, names)
     with PosixSystem(launches.program_of, formats, HANDLED, settings.max_line) as system:
         age = _age()
         group = Group(specs, system.now() - age, watchdog_interval(), stop_signals)
@@ -127,41 +124,3 @@ def _age() -> float:
     with Django's first modules.
     """
     return logging.makeLogRecord({}).relativeCreated / 1000
-
-
-# ---- how the log is written ----
-
-
-def _formats(settings: SupervisorSettings, names: Sequence[str]) -> dict[str, Format]:
-    """How lines are written to stdout and, where it is kept apart, to stderr."""
-    kinds = [STDOUT] if settings.stderr == "merge" else [STDOUT, STDERR]
-    return {kind: _format(settings, names, DESCRIPTORS[kind]) for kind in kinds}
-
-
-def _format(settings: SupervisorSettings, names: Sequence[str], fd: int) -> Format:
-    if settings.log_format == "raw":
-        return RawFormat()
-    if settings.log_format == "json":
-        return JsonFormat(clock=_utc if settings.timestamps else None)
-    clock = _local_time if settings.timestamps else None
-    width = TERMINAL_WIDTH if os.isatty(fd) else None
-    return TextFormat(names, clock=clock, color=_color(settings.color, fd), max_width=width)
-
-
-def _local_time() -> str:
-    return time.strftime("%H:%M:%S")
-
-
-def _utc() -> str:
-    """Date and time of RFC 3339, to the millisecond."""
-    now = time.time()
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
-
-
-def _color(when: str, fd: int) -> bool:
-    """https://no-color.org/ and https://force-color.org/, then whether a terminal reads it."""
-    if when != "auto":
-        return when == "always"
-    if os.environ.get("NO_COLOR"):
-        return False
-    return bool(os.environ.get("FORCE_COLOR")) or os.isatty(fd)

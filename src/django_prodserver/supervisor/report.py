@@ -171,6 +171,11 @@ def supervising(names: Sequence[str], python: str, django: str, preload: float) 
     return Record("supervisor.starting", INFO, message, {**fields, "seconds": round(preload, 3)})
 
 
+def refused(problem: str) -> Record:
+    """Nothing was started; the problem may have several lines."""
+    return Record("supervisor.refused", ERROR, problem)
+
+
 def serving(names: Sequence[str], url: str) -> Record:
     """`names` are of instances."""
     fields = {"instances": list(names), "url": url}

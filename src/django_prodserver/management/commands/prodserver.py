@@ -9,16 +9,23 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Callable, Optional, get_args
 
 import django
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    SystemCheckError,
+)
 
 from django_prodserver import __version__, completion
 from django_prodserver.launch.resolve import resolve, resolve_to_start
 from django_prodserver.launch.selection import Selection, select
+from django_prodserver.posix import early
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.errors import trace
 from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.load import load
 from django_prodserver.settings.schema import WEEK, LogFormat, StartMethod
+from django_prodserver.supervisor import report
 
 # What only some calls need is imported where it is used: a start does not wait for it.
 
@@ -104,6 +111,17 @@ class Command(BaseCommand):
                 # Python itself shows that of the first one.
                 self.stderr.write("".join(map(trace, causes[1:])), ending="")
             raise CommandError(str(error)) from (causes[0] if causes else None)
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        try:
+            return super().execute(*args, **options)
+        except CommandError as error:
+            if options["traceback"] or not early.begun():
+                raise
+            # One line for all of it. SystemCheckError says itself what it is, as in Django.
+            kind = "" if isinstance(error, SystemCheckError) else f"{type(error).__name__}: "
+            early.say(report.refused(f"{kind}{error}"))
+            sys.exit(error.returncode)
 
     def _without_processes(self, options: Namespace) -> str:
         """What can be printed however wrong the settings are."""
