@@ -88,10 +88,10 @@ def test_json_has_the_facts_of_what_the_supervisor_says(start: Runs) -> None:
     assert by_event["supervisor.starting"]["severity"] == "INFO"
     assert by_event["supervisor.starting"]["instances"] == ["web.1"]
     ended = by_event["instance.exited"]
-    assert (ended["severity"], ended["instance"], ended["status"]) == ("ERROR", "web.1", 3)
+    assert (ended["severity"], ended["instance"], ended["exit_status"]) == ("ERROR", "web.1", 3)
     assert ended["consequence"] == "stop_everything"
     assert ended["pid"] > 1
-    assert by_event["supervisor.stopped"]["status"] == 3
+    assert by_event["supervisor.stopped"]["exit_status"] == 3
 
 
 def test_raw_has_no_prefix(start: Runs) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from signal import Signals
 from typing import Any, get_args
 
@@ -80,7 +82,7 @@ RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
         ended(LifeState.RUNNING, THREE, consequence=END),
         "instance.exited",
         ERROR,
-        of_end("RUNNING", status=3, consequence="stop_everything"),
+        of_end("RUNNING", exit_status=3, consequence="stop_everything"),
     ),
     (
         ended(LifeState.RUNNING, KILLED, out_of_memory=True, memory=530, consequence=AGAIN),
@@ -99,25 +101,27 @@ RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
         ended(LifeState.RUNNING, ZERO, reported="recycled", consequence=Restart(0.0)),
         "instance.exited",
         INFO,
-        of_end("RUNNING", status=0, reported="recycled", consequence="restart", restart_in=0.0),
+        of_end(
+            "RUNNING", exit_status=0, reported="recycled", consequence="restart", restart_in=0.0
+        ),
     ),
     (
         ended(LifeState.STARTING, ZERO, expected=True, oneshot=True),
         "instance.exited",
         INFO,
-        of_end("STARTING", status=0, expected=True, oneshot=True),
+        of_end("STARTING", exit_status=0, expected=True, oneshot=True),
     ),
     (
         ended(LifeState.STOPPING, ZERO, expected=True),
         "instance.stopped",
         INFO,
-        of_end("STOPPING", status=0, expected=True),
+        of_end("STOPPING", exit_status=0, expected=True),
     ),
     (
         ended(LifeState.STOPPING, THREE),
         "instance.stopped",
         WARNING,
-        of_end("STOPPING", status=3),
+        of_end("STOPPING", exit_status=3),
     ),
     (
         ended(LifeState.KILLING, KILLED),
@@ -199,9 +203,9 @@ RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
         INFO,
         {"signal": "SIGUSR1", "effect": "forward"},
     ),
-    (AllStopped(0, 0.2), "supervisor.stopped", INFO, {"status": 0, "seconds": 0.2}),
-    (AllStopped(130, 0.2), "supervisor.stopped", INFO, {"status": 130, "seconds": 0.2}),
-    (AllStopped(3, 0.2), "supervisor.stopped", ERROR, {"status": 3, "seconds": 0.2}),
+    (AllStopped(0, 0.2), "supervisor.stopped", INFO, {"exit_status": 0, "seconds": 0.2}),
+    (AllStopped(130, 0.2), "supervisor.stopped", INFO, {"exit_status": 130, "seconds": 0.2}),
+    (AllStopped(3, 0.2), "supervisor.stopped", ERROR, {"exit_status": 3, "seconds": 0.2}),
     (
         RequestRefused("wbe", Refusal.NO_SUCH_NAME),
         "operator.request",
@@ -268,5 +272,28 @@ OTHERS = [
 )
 def test_a_record_is_json_and_hides_no_key_of_the_line(record: Record) -> None:
     assert json.loads(json.dumps(record.members)) == record.members
-    assert not record.members.keys() & {"time", "process", "stream", "severity", "message"}
+    assert not record.members.keys() & {
+        "time",
+        "process",
+        "stream",
+        "severity",
+        "message",
+        "status",
+    }
     assert all(name.replace("_", "").islower() for name in record.members)
+
+
+def test_the_events_are_documented_with_their_severities() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "output.md").read_text("utf-8")
+    rows = re.findall(r"^\| (`[a-z_]+\..*?) \| (.*?) \|", page, re.MULTILINE)
+    documented = {
+        event: set(re.findall(r"`([A-Z]+)`", severities))
+        for events, severities in rows
+        for event in re.findall(r"`([a-z_.]+)`", events)
+    }
+
+    said: dict[str, set[str]] = {}
+    for record in [*OTHERS, *(recorded(fact) for fact, *_ in RECORDS)]:
+        said.setdefault(record.event, set()).add(record.severity.name)
+    assert documented.keys() == said.keys()
+    assert {event for event in said if not said[event] <= documented[event]} == set()

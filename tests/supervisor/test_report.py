@@ -460,7 +460,7 @@ def test_the_log_gets_a_line_for_each_fact_that_is_worth_one() -> None:
             "supervisor.stopped",
             INFO,
             "all stopped after 1.00 s; exit status 0",
-            {"status": 0, "seconds": 1.0},
+            {"exit_status": 0, "seconds": 1.0},
         ),
     ]
 

@@ -115,6 +115,8 @@ ROWS: Mapping[type[Value], tuple[Named, Judged]] = {
 # Fields of facts that have other names in a record.
 NAMES = {
     "name": "instance",
+    # Datadog takes a `status` for the severity: 0 is an emergency.
+    "status": "exit_status",
     "names": "instances",
     "after": "seconds",
     "lasted": "seconds_in_state",
@@ -163,7 +165,7 @@ def _members(name: str, field: Any, processes: Processes) -> Iterator[tuple[str,
         yield "pid", processes.pid(field)
     elif isinstance(field, ExitStatus):
         if field.signal is None:
-            yield "status", field.code
+            yield "exit_status", field.code
         else:
             yield "signal", signal_name(field.signal)
     elif isinstance(field, StopEverything):
