@@ -49,6 +49,7 @@ from django_prodserver.supervisor.facts import (
     WatchdogTriggered,
 )
 from django_prodserver.supervisor.record import REASONS, ROWS, Record, Severity
+from django_prodserver.supervisor.spec import Ref
 from tests.supervisor.test_report import LINES, PROCESSES, WEB
 
 INFO, WARNING, ERROR = Severity.INFO, Severity.WARNING, Severity.ERROR
@@ -249,6 +250,19 @@ def test_every_fact_that_is_said_has_a_row_and_is_an_example() -> None:
 
 def test_every_fault_has_a_reason() -> None:
     assert set(REASONS) == set(get_args(Fault)) == {type(fault) for fault, _ in FAULTS}
+
+
+def test_what_is_not_known_is_left_out() -> None:
+    class NoProcesses:
+        def pid(self, ref: Ref) -> None: ...
+
+        def members(self, ref: Ref) -> list[tuple[str, int]]:
+            return []
+
+    said: list[Record] = []
+    report.to_log(said.append, NoProcesses())(Ready(WEB, 0.15))
+
+    assert said[0].fields == {"instance": "web.1", "seconds": 0.15}
 
 
 OTHERS = [

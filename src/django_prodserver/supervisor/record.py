@@ -162,7 +162,9 @@ def _members(name: str, field: Any, processes: Processes) -> Iterator[tuple[str,
     """What one field of a fact is in JSON: a member, or those of a value that is its parts."""
     if isinstance(field, Ref):
         yield "instance", field.name
-        yield "pid", processes.pid(field)
+        pid = processes.pid(field)
+        if pid is not None:
+            yield "pid", pid
     elif isinstance(field, ExitStatus):
         if field.signal is None:
             yield "exit_status", field.code

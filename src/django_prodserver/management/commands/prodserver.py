@@ -19,7 +19,6 @@ from django.core.management.base import (
 from django_prodserver import __version__, completion
 from django_prodserver.launch.resolve import resolve, resolve_to_start
 from django_prodserver.launch.selection import Selection, select
-from django_prodserver.posix import early
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.errors import trace
 from django_prodserver.settings.findings import ConfigurationError
@@ -116,11 +115,8 @@ class Command(BaseCommand):
         try:
             return super().execute(*args, **options)
         except CommandError as error:
-            if options["traceback"] or not early.begun():
+            if options["traceback"] or not _say_to_machines(error):
                 raise
-            # One line for all of it. SystemCheckError says itself what it is, as in Django.
-            kind = "" if isinstance(error, SystemCheckError) else f"{type(error).__name__}: "
-            early.say(report.refused(f"{kind}{error}"))
             sys.exit(error.returncode)
 
     def _without_processes(self, options: Namespace) -> str:
@@ -251,6 +247,20 @@ class Command(BaseCommand):
     def _print(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.stdout.write(line)
+
+
+def _say_to_machines(error: CommandError) -> bool:
+    """Say it in one line, where each line is an object for machines; False where that is not so."""
+    if not hasattr(os, "fork"):
+        return False
+    from django_prodserver.posix import early
+
+    if not early.begun():
+        return False
+    # SystemCheckError says itself what it is, as in Django.
+    kind = "" if isinstance(error, SystemCheckError) else f"{type(error).__name__}: "
+    early.say(report.refused(f"{kind}{error}"))
+    return True
 
 
 class _Parser(CommandParser):
