@@ -27,6 +27,7 @@ from django_prodserver.supervisor.facts import (
     LifeState,
     Lost,
     NoAnswer,
+    NotChecked,
     NotReady,
     Ready,
     Refusal,
@@ -43,6 +44,7 @@ from django_prodserver.supervisor.facts import (
     Stopping,
     StoppingAll,
     TooMuchMemory,
+    Unheard,
     Updated,
     WaitingToFinish,
     WatchdogSilent,
@@ -150,6 +152,13 @@ RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
         {**ITS, "failure": "HTTP 500", "failures": 1, "retries": 3},
     ),
     (
+        NotChecked(WEB, "no files"),
+        "instance.not_checked",
+        WARNING,
+        {**ITS, "error": "no files"},
+    ),
+    (Unheard(WEB), "instance.notify_flooded", WARNING, ITS),
+    (
         StartRefused("web.1", "no memory", END),
         "instance.fatal",
         ERROR,
@@ -205,6 +214,7 @@ RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
         {"signal": "SIGUSR1", "effect": "forward"},
     ),
     (AllStopped(0, 0.2), "supervisor.stopped", INFO, {"exit_status": 0, "seconds": 0.2}),
+    (AllStopped(129, 0.2), "supervisor.stopped", INFO, {"exit_status": 129, "seconds": 0.2}),
     (AllStopped(130, 0.2), "supervisor.stopped", INFO, {"exit_status": 130, "seconds": 0.2}),
     (AllStopped(3, 0.2), "supervisor.stopped", ERROR, {"exit_status": 3, "seconds": 0.2}),
     (
@@ -277,6 +287,7 @@ OTHERS = [
     report.killed_left_behind([("sleep", 15)]),
     report.survived_sigkill([("sleep", 15)], 5.0),
     report.descendants_hidden(),
+    report.memory_hidden(),
     report.output_lost(12, "stdout"),
 ]
 

@@ -80,8 +80,8 @@ def _severity_of_consequence(fact: Any) -> Severity:
 
 
 def _severity_of_exit(stopped: facts.AllStopped) -> Severity:
-    # 130 is that of Ctrl-C.
-    return INFO if stopped.status in (0, 130) else ERROR
+    # 130 is that of Ctrl-C, and 129 of a terminal that is closed.
+    return INFO if stopped.status in (0, 129, 130) else ERROR
 
 
 Named = Union[str, Callable[[Any], str]]
@@ -97,6 +97,8 @@ ROWS: Mapping[type[Value], tuple[Named, Judged]] = {
     facts.Ended: (_stopped_or_exited, _severity_of_end),
     facts.Lost: ("instance.lost", ERROR),
     facts.CheckFailed: ("instance.check_failed", WARNING),
+    facts.NotChecked: ("instance.not_checked", WARNING),
+    facts.Unheard: ("instance.notify_flooded", WARNING),
     facts.StartRefused: (
         lambda fact: f"instance.{'backoff' if isinstance(fact.consequence, Restart) else 'fatal'}",
         _severity_of_consequence,
