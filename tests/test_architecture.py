@@ -26,7 +26,10 @@ Rule = Callable[[Modules], Iterable[str]]
 # modules that are not named themselves, and these may import each other.
 FLOORS = [
     ["__init__.py", "typing.py"],
-    ["supervisor/__init__.py", "supervisor/values.py", "supervisor/deadlines.py", "logs/"],
+    [
+        *("supervisor/__init__.py", "supervisor/values.py", "supervisor/deadlines.py"),
+        *("supervisor/text.py", "logs/"),
+    ],
     ["supervisor/spec.py"],
     ["supervisor/events.py", "supervisor/commands.py"],
     ["supervisor/facts.py", "supervisor/system.py"],

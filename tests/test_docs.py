@@ -473,6 +473,7 @@ OTHER_LINES = (
     *("the preload left the thread ", "starting by spawn: "),
     *("starting cluster by spawn: ", "cluster will not see "),
     *("SIGKILL did not end ", "some processes are left behind: ", "MAX_MEMORY has no effect: "),
+    "the log was not read: ",
 )
 
 

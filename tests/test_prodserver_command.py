@@ -59,6 +59,43 @@ def test_list_needs_nothing_that_the_processes_need() -> None:
     assert len(prodserver(processes, "--list").splitlines()) == 3
 
 
+HOSTILE = "\x1b[2J\nweb  service\u202e"
+
+
+def test_values_that_are_printed_are_lines_and_nothing_else() -> None:
+    processes = {"web": {"BACKEND": f"no.such{HOSTILE}.Class"}}
+    assert prodserver(processes, "--list").splitlines()[1] == (
+        "web   service  no.such\\x1b[2J\\nweb  service\\u202e.Class  1"
+    )
+    processes = {"web": {"BACKEND": SHELL, "ARGS": ["echo", HOSTILE]}}
+    assert prodserver(processes, "--dry-run").splitlines() == [
+        "web.1: ShellCommand echo '\\x1b[2J\\nweb  service\\u202e'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("processes", "arguments"),
+    [
+        ({"web": {"BACKEND": GUNICORN}}, [f"web{HOSTILE}"]),
+        ({"web": {"BACKEND": GUNICORN}}, [f"--bogus{HOSTILE}"]),
+        ({"web": {"BACKEND": GUNICORN}}, ["--all", f"--stop-timeout={HOSTILE}"]),
+        ({"web": {"BACKEND": GUNICORN}}, ["web", "--check", "--", f"--bind{HOSTILE}"]),
+        ({"web": {"BACKEND": f"no.such{HOSTILE}.Class"}}, ["--check"]),
+        ({f"we{HOSTILE}": {"BACKEND": GUNICORN}}, ["--check"]),
+        ({"web": {"BACKEND": SHELL, "ARGS": [f"/bin/{HOSTILE}"]}}, ["--check"]),
+        ({"web": {"BACKEND": GUNICORN, f"BIN{HOSTILE}": 1}}, ["--check"]),
+        ({"web": {"BACKEND": GUNICORN, "ENV": {f"X{HOSTILE}=": "1"}}}, ["--check"]),
+    ],
+)
+def test_an_error_is_one_line_and_nothing_else(
+    processes: dict[str, Any], arguments: list[str]
+) -> None:
+    (message,) = refused(processes, *arguments)
+
+    assert message.isprintable()
+    assert "x1b[2J" in message
+
+
 def test_check_says_that_nothing_is_wrong() -> None:
     processes = {"web": sleeper(), "worker": sleeper()}
 

@@ -11,6 +11,7 @@ from django.core.signals import setting_changed
 from django_prodserver.launch.resolve import resolve, warnings
 from django_prodserver.settings.findings import ConfigurationError, Finding
 from django_prodserver.settings.load import load
+from django_prodserver.supervisor.text import printable
 
 
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
@@ -45,4 +46,4 @@ setting_changed.connect(_forget)
 def _message(finding: Finding) -> checks.CheckMessage:
     # A warning: development machines may lack the servers, or the settings of production.
     kind = checks.Warning if finding.warning else checks.Error
-    return kind(finding.text, hint=finding.hint or None, id=f"prodserver.{finding.id}")
+    return kind(finding.text, hint=printable(finding.hint) or None, id=f"prodserver.{finding.id}")

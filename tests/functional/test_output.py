@@ -131,6 +131,30 @@ def test_each_line_has_the_time_unless_it_is_not_wanted(start: Runs) -> None:
         )
 
 
+@pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="there is no /proc here")
+@pytest.mark.parametrize("log_format", ["text", "raw", "json"])
+def test_what_a_line_of_the_supervisor_quotes_is_no_line(start: Runs, log_format: str) -> None:
+    source = r"""
+        def outlive():
+            os.setsid()
+            with open("/proc/self/comm", "w") as name:
+                name.write("x\nsystem | y\x1b")
+            tell("here")
+            forever()
+
+        beget(outlive)
+        forever()
+    """
+    run = start({"web": code(source)}, supervisor={"LOG_FORMAT": log_format}, channel=True)
+    assert run.hear() == "here"
+
+    assert run.end(SIGTERM) == 0
+    (said,) = [raw for raw in run.raw if "left behind" in raw]
+    assert "killed what was left behind: x system | y" in said
+    assert "x1b (pid " in said
+    assert not [raw for raw in run.raw if "\x1b" in raw or raw.startswith("system | y")]
+
+
 # ---- the kinds of stdout ----
 
 

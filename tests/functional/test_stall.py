@@ -10,8 +10,17 @@ from contextlib import suppress
 from signal import SIGHUP, SIGTERM, SIGUSR1
 
 import psutil
+import pytest
 
-from tests.functional.helpers import Reader, Run, Runs, code, without_access_to_all
+from tests.functional.helpers import (
+    CHANNEL,
+    FOREVER,
+    Reader,
+    Run,
+    Runs,
+    code,
+    without_access_to_all,
+)
 
 # Writes until nobody takes any more, and tells that it has come to that.
 FLOOD = """
@@ -109,6 +118,67 @@ def test_memory_stays_flat_while_nobody_reads_and_nothing_is_lost_after(start: R
     for numbers in said:
         assert numbers == [str(number) for number in range(len(numbers))]
     assert run.end(SIGTERM) == 0
+    assert run.stderr == ""
+
+
+CRASHES = """
+    if os.path.exists("calm"):
+        print("calm")
+        forever()
+    tell(f"life {life()}")
+    for number in range(2000):
+        print(str(number).ljust(99))
+    sys.exit(3)
+"""
+TICKS = {"COMMAND": ["sh", "-c", f"echo tick > /dev/fd/${CHANNEL}"], "INTERVAL": 0.1}
+CALM = 10
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_nothing_restarts_while_nobody_reads_and_all_goes_on_after(
+    start: Runs, log_format: str
+) -> None:
+    start_at_once = {"RESTART": "always", "BACKOFF": {"INITIAL": 0.01, "MAX": 0.01}}
+    limit = {"BURST": 10**6, "INTERVAL": 1}
+    processes = {
+        "web": code(CRASHES, REPLICAS=4, START_LIMIT=limit, **start_at_once),
+        "clock": code("forever()", HEALTHCHECK=TICKS),
+    }
+    run = start(processes, channel=True, supervisor={"LOG_FORMAT": log_format, "MAX_LINE": 1000})
+    lives = ticks = 0
+    # The clock ticks, and no life follows another.
+    while ticks < CALM:
+        told = run.hear()
+        assert told is not None
+        lives, ticks = (lives, ticks + 1) if told == "tick" else (lives + 1, 0)
+        assert lives < 100
+    before = psutil.Process(run.pid).memory_full_info().uss
+    while ticks < 2 * CALM:
+        assert run.hear() == "tick"
+        ticks += 1
+    assert psutil.Process(run.pid).memory_full_info().uss - before < 1 << 20
+
+    (start.project / "calm").touch()
+    calm = [0, 0]
+    while calm[0] < 4:
+        assert run.read() is not None
+        calm[0] += "calm" in run.raw[-1]
+        calm[1] += " " * 80 in run.raw[-1]
+
+    assert calm[1] == lives * 2000
+    assert run.end(SIGTERM) == 0
+    assert run.stderr == ""
+
+
+def test_what_was_said_of_the_stop_is_read_late(start: Runs) -> None:
+    run = start({"web": code(FLOOD_AND_STAY), "worker": FOREVER}, channel=True)
+    number = stalled_at(run)
+
+    assert run.end(SIGTERM) == 0
+    assert len(run.said("web.1")) == number
+    assert run.said("system")[-4] == "SIGTERM received; stopping everything"
+    assert run.said("system")[-1].startswith("all stopped after ")
+    assert run.lines[-4].text == run.said("system")[-4]
     assert run.stderr == ""
 
 

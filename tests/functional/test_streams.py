@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
 import selectors
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 from django_prodserver.logs.formats import TextFormat
 from django_prodserver.posix import kernel
 from django_prodserver.posix.output import Output
-from django_prodserver.posix.streams import CHUNK, Streams
+from django_prodserver.posix.streams import BACKLOG, CHUNK, Streams
+from django_prodserver.supervisor import report
 
 LINE = b"x" * 99 + b"\n"
 
@@ -31,10 +34,12 @@ class Path:
         names = [f"w{number}" for number in range(writers)]
         self.streams = Streams(self.selector, self.output, TextFormat(names), max_line=65536)
         self.writers = []
+        self.lives = []
         for name in names:
             stream, fd = self.streams.create(name, "stdout")
             os.set_blocking(fd, False)
             self.streams.add(stream)
+            self.lives.append(stream)
             self.writers.append(fd)
 
     def write(self, number: int, data: bytes) -> int:
@@ -46,6 +51,22 @@ class Path:
     def fill(self, number: int) -> None:
         while self.write(number, LINE * 100):
             pass
+
+    def end(self, number: int, last_words: bytes = b"") -> None:
+        """A writer ends; what is in its pipe then are its last words."""
+        self.write(number, last_words)
+        os.close(self.writers.pop(number))
+        self.streams.read_last_words(self.lives[number])
+
+    def say(self, text: str) -> None:
+        self.streams.say(text)
+
+    def stall(self) -> None:
+        """Let the first one write until the output is full."""
+        while not self.output.full:
+            self.fill(0)
+            self.turn()
+        self.turn()
 
     def turn(self) -> None:
         """One round of the supervisor's loop."""
@@ -78,7 +99,6 @@ def path(writers: int, capacity: int = CHUNK, limit: int = 1 << 20) -> Iterator[
         os.close(fd)
     made.streams.close()
     made.selector.close()
-    made.output.close()
     os.close(made.reader)
 
 
@@ -131,6 +151,62 @@ def test_a_pipe_that_cannot_be_enlarged_does() -> None:
     os.close(null)
 
 
+def test_last_words_stay_in_their_pipes_while_the_output_is_full() -> None:
+    with path(writers=3, capacity=4096, limit=4096) as made:
+        made.stall()
+        pending = made.output.pending
+
+        made.end(2, b"last words\n" + LINE * 100)
+        made.say("w2 exited")
+        made.end(1, b"half a line")
+        made.say("w1 exited")
+        made.turn()
+
+        assert made.output.pending == pending
+        said = made.drain()
+    label = b"system | "
+    order = [b"last words", label + b"w2 exited", label + b"w1 exited"]
+    places = [said.index(words) for words in [*order[:1], b"half a line\n", *order[1:]]]
+    assert places == sorted(places)
+    assert said_by(2, said) == [b"last words", *[LINE[:-1]] * 100]
+
+
+def test_what_is_said_to_a_full_output_is_bounded_and_what_is_left_out_is_counted() -> None:
+    said_at = [f"line {number}" for number in range(10_000)]
+    with path(writers=1, capacity=4096, limit=4096) as made:
+        made.stall()
+        pending = made.output.pending
+        for text in said_at:
+            made.say(text)
+        made.turn()
+        assert made.output.pending == pending
+        said = made.drain()
+
+    said_of_it = [line[9:].decode() for line in said.split(b"\n") if line.startswith(b"system")]
+    (gap,) = [text for text in said_of_it if text not in said_at]
+    first = said_of_it[: said_of_it.index(gap)]
+    last = said_of_it[len(first) + 1 :]
+    assert said_at[: len(first)] == first
+    assert said_at[-len(last) :] == last
+    assert gap == report.lines_left_out(len(said_at) - len(first) - len(last))
+    assert sum(len(f"system | {text}\n") for text in said_of_it) <= 2 * BACKLOG + 100
+
+
+def test_at_the_end_what_has_no_room_stays_in_the_pipes_and_is_counted_in_the_end() -> None:
+    with path(writers=5, capacity=4096, limit=4096) as made:
+        made.stall()
+        for number in range(1, 5):
+            made.fill(number)
+        assert not made.streams.drain()
+        assert made.output.pending < 4096 + 2 * CHUNK
+        before = made.output.pending
+
+        made.streams.close()
+
+        assert made.output.lost > before + 4 * 4096
+        assert made.output.pending == 0
+
+
 WRITES = st.tuples(
     st.integers(0, 2),
     st.binary(max_size=40) | st.sampled_from([b"\n", b"\n\n", b"half", LINE, LINE * 50]),
@@ -161,3 +237,109 @@ def test_whatever_is_written_arrives_in_whole_lines_and_in_order(
     for number in range(3):
         *lines, rest = written[number].split(b"\n")
         assert said_by(number, said) == lines + ([rest] if rest else [])
+
+
+# ---- a full disk ----
+
+
+class Disk:
+    """A file that has room for so many bytes."""
+
+    def __init__(self, room: int) -> None:
+        self.file = tempfile.TemporaryFile()  # noqa: SIM115
+        self.output = Output(self.file.fileno())
+        self.room = room
+
+    @property
+    def content(self) -> bytes:
+        return os.pread(self.file.fileno(), 1 << 20, 0)
+
+    def write(self, *pieces: bytes) -> None:
+        with self._limited():
+            self.output.write(pieces)
+
+    def flush(self) -> None:
+        with self._limited():
+            self.output.flush()
+
+    @contextmanager
+    def _limited(self) -> Iterator[None]:
+        """A file that grows beyond this is an error (EFBIG), as a full disk is (ENOSPC)."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (self.room, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_the_line_after_half_a_line_begins_one() -> None:
+    disk = Disk(room=10)
+    disk.write(b"one\n", b"two\nthree\n")
+    disk.write(b"four\n")
+    disk.flush()
+    disk.write(b"five\n")
+    assert (disk.content, disk.output.lost) == (b"one\ntwo\nth", 4 + 5 + 5)
+
+    disk.room = 100
+    disk.write(b"six\n", b"seven\n")
+
+    assert (disk.content, disk.output.lost) == (b"one\ntwo\nth\nsix\nseven\n", 14)
+    disk.file.close()
+
+
+def test_nothing_begins_a_line_that_the_last_one_has_ended_for() -> None:
+    disk = Disk(room=8)
+    disk.write(b"one\n", b"two\nthree\n")
+    disk.flush()
+    disk.room = 100
+    disk.write(b"four\n")
+
+    assert (disk.content, disk.output.lost) == (b"one\ntwo\nfour\n", 6)
+    disk.file.close()
+
+
+def test_room_for_no_more_than_the_end_of_a_half_line() -> None:
+    disk = Disk(room=2)
+    disk.write(b"one\n")
+    disk.flush()
+    disk.room = 3
+    disk.write(b"two\n")
+    disk.flush()
+    assert (disk.content, disk.output.lost) == (b"on\n", 2 + 4)
+
+    disk.room = 100
+    disk.write(b"three\n")
+
+    assert (disk.content, disk.output.lost) == (b"on\nthree\n", 6)
+    disk.file.close()
+
+
+FULL_DISK = st.lists(st.integers(0, 40) | st.sampled_from(["write", "write two", "flush"]))
+
+
+@given(FULL_DISK)
+def test_a_disk_that_is_full_now_and_then_has_no_glued_lines(steps: list[object]) -> None:
+    disk = Disk(room=0)
+    written: list[bytes] = []
+    for step in [*steps, 1000, "write"]:
+        if isinstance(step, int):
+            disk.room = len(disk.content) + step
+        elif step == "flush":
+            disk.flush()
+        else:
+            lines = [b"<%d>" % (len(written) + n) * 3 for n in range(1 + (step == "write two"))]
+            disk.write(*(line + b"\n" for line in lines))
+            written += lines
+    disk.flush()
+
+    *found, rest = disk.content.split(b"\n")
+    assert rest == b""
+    assert found[-1] == written[-1]
+    ahead = iter(written)
+    for line in found:
+        assert line
+        assert any(one.startswith(line) for one in ahead)
+    inserted = disk.output.lost + len(disk.content) - sum(len(line) + 1 for line in written)
+    assert len([line for line in found if line not in written]) <= inserted <= len(steps)
+    disk.file.close()

@@ -22,6 +22,8 @@ from django_prodserver.supervisor.events import (
     GroupGone,
     Notified,
     OutputGone,
+    OutputResumed,
+    OutputStalled,
     Request,
     RestartRequest,
     ScaleRequest,
@@ -167,6 +169,8 @@ class Scenario:
     signals: tuple[tuple[float, Signals], ...]
     requests: tuple[tuple[float, Request], ...]
     output_gone_at: Optional[float]
+    # From when to when the output takes no more.
+    stalls: tuple[tuple[float, float], ...]
     adopts: bool
     spawn_takes: float
     kill_takes: float
@@ -179,6 +183,7 @@ class Scenario:
             [*self.signals, (LAST_SIGNAL_AT, SIGTERM)],
             requests=self.requests,
             output_gone_at=self.output_gone_at,
+            stalls=self.stalls,
             adopts=self.adopts,
             spawn_takes=self.spawn_takes,
             kill_takes=self.kill_takes,
@@ -204,6 +209,12 @@ def children(draw: st.DrawFn) -> tuple[Child, ...]:
     return tuple(sorted(named, key=lambda child: child.spec.name))
 
 
+def _stalls(moments: list[float]) -> tuple[tuple[float, float], ...]:
+    """Stalls between these moments, one after the other; the last lasts for ever."""
+    ends = sorted(moments) + [2 * LAST_SIGNAL_AT] * (len(moments) % 2)
+    return tuple(zip(ends[::2], ends[1::2]))
+
+
 SCENARIOS = st.builds(
     Scenario,
     children=children(),
@@ -211,6 +222,7 @@ SCENARIOS = st.builds(
     requests=st.just(())
     | st.lists(st.tuples(seconds(60) | seconds(5), REQUESTS), max_size=5).map(tuple),
     output_gone_at=st.none() | st.none() | st.none() | seconds(60),
+    stalls=st.just(()) | st.lists(seconds(60), max_size=4, unique=True).map(_stalls),
     adopts=st.booleans(),
     spawn_takes=st.sampled_from([0.0, 0.0, 0.25, 1.0]),
     kill_takes=st.sampled_from([0.25, 0.5]),
@@ -262,6 +274,7 @@ class History:
         self.late: set[int] = set()
         self.reason_at: Optional[float] = None
         self.verdict = 0
+        self.stalled = False
         # Every stop signal that was sent, and the times at which SIGKILL was.
         self.stop_signals: list[tuple[float, Signals]] = []
         for index, (at, item) in enumerate(world.history):
@@ -275,6 +288,8 @@ class History:
                 self._reason(at, STOP[item.signal])
             elif isinstance(item, OutputGone):
                 self._reason(at, 141)
+            elif isinstance(item, (OutputStalled, OutputResumed)):
+                self.stalled = isinstance(item, OutputStalled)
             elif isinstance(item, Exited):
                 self._exited(at, item, rest)
             elif isinstance(item, GroupGone):
@@ -361,6 +376,7 @@ class History:
 
     def _spawned(self, at: float, name: str, words: Sequence[str], rest: Sequence[object]) -> None:
         assert self.reason_at is None, "started while stopping"
+        assert not (self.stalled and self.of(name)), "a life follows another while output stalls"
         others = [life for life in self.of(name) if life.alive and not life.lost]
         if words[0] == "no":
             if not others and self.goals[name] is Goal.UP:
@@ -457,7 +473,7 @@ def test_it_ends_in_time_with_nobody_left_and_the_status_of_the_table(scenario: 
     nobody_is_left(world, history)
     killed_only_as_groups_and_only_when_due(scenario, world, history)
     passed_on_only_to_who_declared_it(world)
-    restarted_after_a_pause_and_not_too_often(world, history)
+    restarted_after_a_pause_and_not_too_often(scenario, world, history)
     in_time(scenario, world, history)
     assert status == history.exit_status
     lines = [what for _, what in world.trace if what.startswith("say ")]
@@ -519,7 +535,9 @@ def passed_on_only_to_who_declared_it(world: World) -> None:
             assert not group
 
 
-def restarted_after_a_pause_and_not_too_often(world: World, history: History) -> None:
+def restarted_after_a_pause_and_not_too_often(
+    scenario: Scenario, world: World, history: History
+) -> None:
     """Between the bounds of the backoff; without one only after a recycle, or on request."""
     if any(isinstance(it, (GoalRequest, RestartRequest, ScaleRequest)) for _, it in world.told):
         return
@@ -537,10 +555,12 @@ def restarted_after_a_pause_and_not_too_often(world: World, history: History) ->
                 continue  # It may be a recycle, which is at once, and counts not.
             assert spec.name not in ended or at - exited_at >= least
             starts[spec.name].append(at)
+    stalled = max((until - at for at, until in scenario.stalls), default=0.0)
     for name, times in starts.items():
         spec = history.specs[name]
-        # A start may come later than planned, which is what counts: at worst after a life is lost.
-        late = 1.5 + (LOSE_AFTER if any(life.lost for life in history.of(name)) else 0.0)
+        # A start may come later than planned, which is what counts: at worst after a life is lost,
+        # or the output has stalled.
+        late = stalled + 1.5 + (LOSE_AFTER if any(life.lost for life in history.of(name)) else 0.0)
         for first, later in zip(times, times[spec.start_burst :]):
             assert later - first >= spec.start_interval - late
 
@@ -569,7 +589,13 @@ def longest_stop(specs: Mapping[str, Spec], name: str) -> float:
 
 
 def nothing_follows(supervisor: Group, world: World) -> None:
-    for told in (Signalled(SIGINT), Signalled(SIGUSR1), Signalled(SIGHUP), OutputGone()):
+    for told in (
+        Signalled(SIGINT),
+        Signalled(SIGUSR1),
+        Signalled(SIGHUP),
+        OutputGone(),
+        OutputResumed(),
+    ):
         assert supervisor.take(world.now(), told) == []
     assert supervisor.tick(world.now() + 1000) == []
     assert supervisor.deadline is None
@@ -581,6 +607,8 @@ def describe(world: World, history: History, status: int) -> None:
     spawns = Counter(leader.spec.name for leader in world.leaders.values())
     event(f"{max(spawns.values(), default=0)} lives")
     said = " ".join(what for _, what in world.trace)
+    if any(isinstance(told, OutputStalled) for _, told in world.told):
+        event("output stalled")
     if any(what.endswith("; restarting") for _, what in world.trace):
         event("restarting at once")
     for words in (

@@ -24,6 +24,8 @@ from django_prodserver.supervisor.events import (
     Notified,
     NotifyFlooded,
     OutputGone,
+    OutputResumed,
+    OutputStalled,
     Probed,
     ProbeRefused,
     ReadyLine,
@@ -137,6 +139,7 @@ class World:
         *,
         requests: Sequence[tuple[float, Request]] = (),
         output_gone_at: Optional[float] = None,
+        stalls: Sequence[tuple[float, float]] = (),
         adopts: bool = True,
         spawn_takes: float = 0.0,
         kill_takes: float = 0.25,
@@ -174,6 +177,9 @@ class World:
             self._at(at, lambda signal=signal: self._happened.append(Signalled(signal)))
         for at, request in requests:
             self._at(at, lambda request=request: self._happened.append(request))
+        for at, until in stalls:
+            self._at(at, lambda: self._happened.append(OutputStalled()))
+            self._at(until, lambda: self._happened.append(OutputResumed()))
         if output_gone_at is not None:
             self._at(output_gone_at, lambda: self._happened.append(OutputGone()))
 

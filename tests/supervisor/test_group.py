@@ -25,6 +25,8 @@ from django_prodserver.supervisor.events import (
     Measured,
     Notified,
     OutputGone,
+    OutputResumed,
+    OutputStalled,
     Probed,
     Request,
     RestartRequest,
@@ -963,6 +965,62 @@ def test_what_is_being_spawned_when_everything_stops_is_asked_as_soon_as_it_exis
 
     again = life("worker.1", 2)
     assert kills(hear(group, 1.5, Spawned(again))) == [Kill(again, SIGTERM)]
+
+
+# ---- an output that takes no more ----
+
+
+def test_no_life_follows_another_while_the_output_stalls() -> None:
+    group = started(spec("web.1", restart=ALWAYS, backoff_initial=0.5), spec("worker.1"))
+    assert group.take(1.0, OutputStalled()) == []
+
+    die(group, 2.0, exited(WEB, 4))
+    assert group.deadline is None
+    assert group.tick(100.0) == []
+    assert group.take(200.0, OutputResumed()) == []
+    assert group.deadline == 2.5
+    assert spawns(group.tick(200.0)) == ["web.1"]
+
+
+def test_a_restart_at_once_waits_for_the_output_too() -> None:
+    group = started(spec("web.1", restart=ALWAYS, backoff_initial=0))
+    take(group, 1.0, OutputStalled())
+
+    assert spawns(die(group, 2.0, exited(WEB, 4))) == []
+    assert group.snapshot(2.0).instances[0].state is State.BACKOFF
+    assert spawns(take(group, 3.0, OutputResumed())) == ["web.1"]
+
+
+def test_what_has_never_been_started_is_started_though_the_output_stalls() -> None:
+    group = Group([spec("db.1", notifies=True), spec("web.1", after={"db.1"})])
+    start(group)
+    take(group, 1.0, OutputStalled())
+
+    assert spawns(take(group, 2.0, ready(DB))) == ["web.1"]
+
+
+def test_requests_wait_for_the_output() -> None:
+    group = started(spec("web.1"), spec("worker.1"))
+    assert kills(take(group, 1.0, OutputStalled(), GoalRequest("web", Goal.DOWN))) == [
+        Kill(WEB, SIGTERM)
+    ]
+    die(group, 2.0, exited(WEB))
+
+    assert spawns(take(group, 3.0, GoalRequest("web", Goal.UP))) == []
+    assert kills(take(group, 3.0, RestartRequest("worker"))) == []
+    # Instances that have never been started are.
+    assert spawns(take(group, 3.0, ScaleRequest("web", 2))) == ["web.2"]
+    resumed = take(group, 4.0, OutputResumed())
+    assert (spawns(resumed), kills(resumed)) == (["web.1"], [Kill(WORKER, SIGTERM)])
+
+
+def test_a_stop_waits_for_no_output() -> None:
+    group = started(spec("web.1", restart=ALWAYS), spec("worker.1"))
+    take(group, 1.0, OutputStalled())
+    die(group, 2.0, exited(WEB, 4))
+
+    assert kills(group.take(3.0, Signalled(SIGTERM))) == [Kill(WORKER, SIGTERM)]
+    assert die(group, 3.5, exited(WORKER))[-1] == AllStopped(0, after=0.5)
 
 
 def test_recycling_is_not_a_failure() -> None:

@@ -573,3 +573,30 @@ def test_seconds_have_three_digits_or_are_whole_and_round_correctly(value: float
     assert unit == "s"
     assert len(whole + fraction) == 3 or (not fraction and len(whole) > 3)
     assert abs(float(number) - value) <= 0.5 * 10 ** -len(fraction) + 1e-9
+
+
+@pytest.mark.parametrize(
+    "fact",
+    [
+        StartRefused("web.1", "no\nREADY=1"),
+        StatusReported(WEB, "fine\nSTOPPING=1"),
+        CheckFailed(WEB, "HTTP\rSTOPPING=1\x1b[2J", 1, 3),
+    ],
+)
+def test_what_is_quoted_to_the_service_manager_assigns_nothing(fact: Fact) -> None:
+    told = report.notification(fact, PROCESSES)
+
+    assert told is not None
+    assert told.isprintable()
+    assert told.startswith("STATUS=web.1")
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "the log was not read: 1 line is left out here"),
+        (20, "the log was not read: 20 lines are left out here"),
+    ],
+)
+def test_lines_that_were_left_out_are_counted(count: int, said: str) -> None:
+    assert report.lines_left_out(count) == said

@@ -17,6 +17,7 @@ from django.core.management.base import BaseCommand
 
 from django_prodserver.settings.errors import describe
 from django_prodserver.settings.wording import did_you_mean
+from django_prodserver.supervisor.text import literal
 
 from .base import BaseServerBackend, Problem, notify
 from .hooks.connections import close_connections
@@ -137,7 +138,7 @@ class ShellCommand(BaseServerBackend):
             reason = error.strerror
             if isinstance(error, FileNotFoundError) and not os.path.dirname(args[0]):
                 reason = f"not found in {os.environ.get('PATH', os.defpath)}"
-            sys.stderr.write(f"{shlex.join(args)}: {reason}\n")
+            sys.stderr.write(f"{literal(shlex.join(args))}: {reason}\n")
             sys.exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
 
     def problems(self) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Optional
 
@@ -33,6 +33,10 @@ class Descendants:
         # By their pids the names of those that were killed, and of those that SIGKILL did not end.
         self.killed: dict[int, str] = {}
         self.survivors: dict[int, str] = {}
+
+    def spare(self, pids: Iterable[int]) -> None:
+        """Let these live, which are children of this process."""
+        self._spared.update(pids)
 
     def kill(
         self,

@@ -6,7 +6,6 @@ import os
 import selectors
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from signal import Signals
 
 from django_prodserver.logs.formats import Format
 from django_prodserver.supervisor import report
@@ -14,7 +13,7 @@ from django_prodserver.supervisor.record import Record
 from django_prodserver.supervisor.values import Value
 
 from . import kernel
-from .output import Output
+from .output import Output, wait_for_room
 from .signals import SignalPipe
 from .streams import Stream, Streams
 
@@ -53,16 +52,22 @@ class Log:
     """
 
     def __init__(
-        self, selector: selectors.PollSelector, formats: Mapping[str, Format], max_line: int
+        self,
+        selector: selectors.PollSelector,
+        signals: SignalPipe,
+        formats: Mapping[str, Format],
+        max_line: int,
     ) -> None:
         kernel.recycle_memory(RECYCLED)
+        self._signals = signals
         self._streams: dict[str, Streams] = {}
         for kind, format in formats.items():
             # Two writers to one pipe would tear each other's lines.
             if kind == STDERR and os.path.sameopenfile(1, 2):
                 self._streams[kind] = self._streams[STDOUT]
             else:
-                output = Output(DESCRIPTORS[kind])
+                others = [streams.output for streams in self._streams.values()]
+                output = Output(DESCRIPTORS[kind], signals=signals, others=others)
                 self._streams[kind] = Streams(selector, output, format, max_line)
         # Each once, with the name that it goes by: the first one.
         self._distinct = {streams: kind for kind, streams in reversed(self._streams.items())}
@@ -71,6 +76,21 @@ class Log:
     def gone(self) -> bool:
         """The reader of it, or of a part of it, is gone."""
         return any(streams.output.gone for streams in self._distinct)
+
+    @property
+    def stalled(self) -> bool:
+        """It, or a part of it, takes no more for the time being."""
+        return any(streams.stalled for streams in self._distinct)
+
+    @property
+    def writers(self) -> list[int]:
+        """The pids of processes that write it."""
+        writers = [streams.output.writer for streams in self._distinct]
+        return [writer.pid for writer in writers if writer is not None and not writer.ended]
+
+    def reaped(self, pid: int) -> bool:
+        """Take note of the exit of a process; False if it was not one of the `writers`."""
+        return any(streams.output.writer_exited(pid) for streams in self._distinct)
 
     def say(self, record: Record) -> None:
         """Log a line of the supervisor's own."""
@@ -108,32 +128,24 @@ class Log:
         for streams in self._distinct:
             streams.release()
 
-    def close(self, signals: SignalPipe) -> None:
+    def close(self) -> None:
         """Log what is left in the pipes, and wait a moment for a reader that stalls.
 
         What it will never read is counted on stderr then. A signal ends the wait.
         """
-        for streams in self._distinct:
-            streams.close()
-        self._write_the_rest(signals)
+        self._write_the_rest()
         for streams, kind in self._distinct.items():
+            streams.close()
             output = streams.output
-            output.close()
             if output.lost and not output.gone:
-                streams.complain(report.output_lost(output.lost, kind))
+                streams.complain(report.output_lost(output.lost, kind), self._signals)
 
-    def _write_the_rest(self, signals: SignalPipe) -> None:
+    def complain(self, problem: Record) -> None:
+        """Say on stderr what cannot be said in the log."""
+        self._streams[STDOUT].complain(problem, self._signals)
+
+    def _write_the_rest(self) -> None:
         end = time.monotonic() + LAST_FLUSH
-        while pending := [s.output for s in self._distinct if s.output.pending]:
-            left = end - time.monotonic()
-            if left <= 0:
-                return
-            with selectors.PollSelector() as selector:
-                selector.register(signals, selectors.EVENT_READ)
-                for output in pending:
-                    selector.register(output, selectors.EVENT_WRITE)
-                selector.select(left)
-            for output in pending:
-                output.flush()
-            if any(signal is not Signals.SIGCHLD for signal in signals.drain()):
+        while unread := [s for s in self._distinct if not (s.drain() and s.output.finished())]:
+            if not wait_for_room([streams.output for streams in unread], self._signals, end):
                 return

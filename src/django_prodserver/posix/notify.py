@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Optional, Union
 
 from django_prodserver.supervisor.events import Notified, NotifyFlooded, WatchdogMessage
 from django_prodserver.supervisor.spec import Ref
+from django_prodserver.supervisor.text import one_line
 
 from . import kernel
-from .text import one_line
 
 if TYPE_CHECKING:
     from .socket_folder import SocketFolder

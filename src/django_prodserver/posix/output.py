@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import errno
 import os
-import select
+import selectors
 import socket
 import stat
-from collections.abc import Sequence
-from typing import Callable, Optional, Union
+import time
+from collections.abc import Collection, Iterable, Sequence
+from signal import Signals
+from typing import TYPE_CHECKING, Callable, Optional, Union
+
+from .signals import SignalPipe
+
+if TYPE_CHECKING:
+    from .writer import Writer
 
 # No process reads any more: a closed pipe or socket, a terminal that hung up.
 GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EIO})
@@ -26,16 +33,39 @@ class Output:
     `write` takes every block whole and passes on at once what the descriptor accepts. While the
     buffer is `full` the caller is to stop producing; what is held stays near `limit` bytes then.
     From when it is half empty, and thus `ready`, it is worth while to go on.
+
+    Where a write could block, a process of ours does it (see `Writer`), which takes none of the
+    `signals`, and nothing of the `others`.
     """
 
-    def __init__(self, fd: int = 1, limit: int = 1 << 20) -> None:
+    def __init__(
+        self,
+        fd: int = 1,
+        limit: int = 1 << 20,
+        signals: Optional[SignalPipe] = None,
+        others: Collection[Output] = (),
+    ) -> None:
         self._limit = limit
         self._held = bytearray()
-        self._own = _reopen(fd)
-        self._fd = fd if self._own is None else self._own
-        self._write = _writer(self._fd, reopened=self._own is not None)
         self.lost = 0
         self.gone = False
+        self._given_up = False
+        # What was passed on ends inside a line; and what would have ended that line is lost.
+        self._inside = False
+        self._torn = False
+        self.writer: Optional[Writer] = None
+        # A descriptor of our own, to be closed.
+        self._own = _reopen(fd)
+        self._fd = fd if self._own is None else self._own
+        mode = os.fstat(fd).st_mode
+        if stat.S_ISSOCK(mode):
+            self._pass_on: Callable[[Pieces], int] = lambda pieces: _send(fd, pieces)
+        elif self._own is None and not stat.S_ISREG(mode):
+            self.writer = _start_writer(fd, signals, others)
+            self._own = self._fd = self.writer.fd
+            self._pass_on = self.writer.write
+        else:
+            self._pass_on = lambda pieces: os.writev(self._fd, pieces)
 
     def fileno(self) -> int:
         return self._fd
@@ -53,7 +83,7 @@ class Output:
         return len(self._held) <= self._limit // 2
 
     def write(self, pieces: Pieces) -> None:
-        """Take a block in pieces, each of them bytes."""
+        """Take a block of whole lines in pieces, each of them bytes."""
         done = 0 if self._held else self._put(pieces)
         for piece in pieces:
             if done < len(piece):
@@ -65,11 +95,30 @@ class Output:
         if self._held:
             del self._held[: self._put([self._held])]
 
-    def close(self) -> None:
-        """Count what is pending as lost, and release the descriptor."""
+    def finished(self) -> bool:
+        """Whether nothing is left to be written; no more is to come."""
+        self.flush()
+        if self._held:
+            return False
+        self.release()
+        return self.writer is None or self.writer.finished()
+
+    def give_up(self) -> None:
+        """Count as lost what is pending, and what still comes."""
+        self._given_up = True
         self.lost += len(self._held)
         self._held.clear()
         self.release()
+        if self.writer is not None:
+            lost, gone = self.writer.close()
+            self.lost, self.gone, self.writer = self.lost + lost, self.gone or gone, None
+
+    def writer_exited(self, pid: int) -> bool:
+        """Take note of the exit of a process; False if it was not the writer."""
+        if self.writer is None or not self.writer.reaped(pid):
+            return False
+        self.gone = True
+        return True
 
     def release(self) -> None:
         """Close the descriptor if it is our own; a forked child does no more than that."""
@@ -79,17 +128,45 @@ class Output:
 
     def _put(self, pieces: Pieces) -> int:
         """Pass on what the descriptor accepts; return of how many bytes nothing is left to do."""
-        if not self.gone:
+        size = sum(map(len, pieces))
+        if not (self.gone or self._given_up):
             try:
-                return self._write(pieces)
+                done = self._write(pieces)
             except BlockingIOError:
                 return 0
             except OSError as error:
                 # A full disk loses lines, but is not a reason to stop.
                 self.gone = error.errno in GONE
-        size = sum(map(len, pieces))
+                self._torn = self._inside
+            else:
+                self._inside = 0 < done < size and _byte(pieces, done - 1) != b"\n"
+                return done
         self.lost += size
         return size
+
+    def _write(self, pieces: Pieces) -> int:
+        if not self._torn:
+            return self._pass_on(pieces)
+        # The next line is not to be glued to half of another.
+        done = self._pass_on([b"\n", *pieces])
+        self._torn = self._inside = False
+        return done - 1
+
+
+def wait_for_room(outputs: Iterable[Output], signals: SignalPipe, end: float) -> bool:
+    """Wait until one of them can take more, or its writer has ended; False if the time is over."""
+    left = end - time.monotonic()
+    if left <= 0:
+        return False
+    with selectors.PollSelector() as selector:
+        selector.register(signals, selectors.EVENT_READ)
+        for output in outputs:
+            if output.pending:
+                selector.register(output, selectors.EVENT_WRITE)
+        selector.select(left)
+    for output in outputs:
+        output.flush()
+    return all(signal is Signals.SIGCHLD for signal in signals.drain())
 
 
 def open_standard_descriptors() -> None:
@@ -115,16 +192,6 @@ def _reopen(fd: int) -> Optional[int]:
         return None
 
 
-def _writer(fd: int, *, reopened: bool) -> Callable[[Pieces], int]:
-    """What writes to a descriptor without blocking; returns how many bytes were taken."""
-    mode = os.fstat(fd).st_mode
-    if reopened or stat.S_ISREG(mode):
-        return lambda pieces: os.writev(fd, pieces)
-    if stat.S_ISSOCK(mode):
-        return lambda pieces: _send(fd, pieces)
-    return lambda pieces: _write_what_fits(fd, pieces)
-
-
 def _send(fd: int, pieces: Pieces) -> int:
     connection = socket.socket(fileno=fd)
     try:
@@ -133,17 +200,21 @@ def _send(fd: int, pieces: Pieces) -> int:
         connection.detach()
 
 
-def _write_what_fits(fd: int, pieces: Pieces) -> int:
-    # A pipe that polls writable takes PIPE_BUF bytes without blocking (pipe(7)).
-    poll = select.poll()
-    poll.register(fd, select.POLLOUT)
-    written = 0
+def _start_writer(fd: int, signals: Optional[SignalPipe], others: Collection[Output]) -> Writer:
+    from .writer import Writer  # Seldom needed.
+
+    assert signals is not None, f"a write to descriptor {fd} can block"
+
+    def release() -> None:
+        for other in others:
+            other.release()
+
+    return Writer(fd, signals, release)
+
+
+def _byte(pieces: Pieces, index: int) -> bytes:
     for piece in pieces:
-        left = memoryview(piece)
-        while left:
-            if not poll.poll(0):
-                return written
-            count = os.write(fd, left[: select.PIPE_BUF])
-            written += count
-            left = left[count:]
-    return written
+        if index < len(piece):
+            return bytes(piece[index : index + 1])
+        index -= len(piece)
+    raise IndexError(index)

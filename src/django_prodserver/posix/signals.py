@@ -75,6 +75,13 @@ class SignalPipe:
         os.close(self._write)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
+    def close_in_child(self) -> None:
+        """Let a forked child take no signal at all, except for those that cannot be blocked."""
+        signal.set_wakeup_fd(-1)
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+        os.close(self._read)
+        os.close(self._write)
+
     def close(self) -> None:
         """Put the old handlers back."""
         _restore(self._old_handlers)

@@ -7,21 +7,31 @@ import os
 import selectors
 import struct
 import termios
+import time
 from typing import Optional
 
+from django_prodserver.logs.backlog import Backlog
 from django_prodserver.logs.formats import Format, Piece
 from django_prodserver.logs.lines import Block, Lines
+from django_prodserver.supervisor import report
 from django_prodserver.supervisor.record import Record
+from django_prodserver.supervisor.text import printable
 
 from . import kernel
 from .line_search import LineSearch
-from .output import Output
+from .output import Output, wait_for_room
+from .signals import SignalPipe
 
 # The most that is read from one pipe before another has its turn, in bytes, and the capacity that
 # the first few pipes are to have. More of it, or more of them, are no quicker, and are denied to
 # the whole user once all its pipes have 64 MiB (pipe(7)).
 CHUNK = 1 << 18
 LARGE_PIPES = 64
+# How much the supervisor itself may have to say while the output takes no more, twice: the first
+# lines and the last. In bytes.
+BACKLOG = 1 << 15
+# How long the reader of stderr may hold up what is said there at the end, in seconds.
+LAST_COMPLAINT = 0.5
 
 
 class Stream:
@@ -55,6 +65,14 @@ class Streams:
         self._open: dict[Stream, None] = {}
         self._reading = True
         self._writing = False
+        # Of lives that have ended, and lines of our own: what waits until the output has room.
+        self._overdue: dict[Stream, None] = {}
+        self._unsaid = Backlog(BACKLOG)
+
+    @property
+    def stalled(self) -> bool:
+        """The output has no room: what was written stays in the pipes."""
+        return not self._reading or self.output.full
 
     def create(self, name: str, kind: str) -> tuple[Stream, int]:
         """Make a pipe; return our end, to be given to `add`, and the one to write to."""
@@ -75,30 +93,43 @@ class Streams:
             self.output.write(self._format.render(name, kind, block))
 
     def say(self, record: Record) -> None:
-        """Put a line of the supervisor's own into the log."""
-        self.output.write(self._said(record))
+        """Put a line of the supervisor's own into the log; it tells the time at which it was said.
 
-    def complain(self, record: Record) -> None:
-        """Say on stderr that the log is not complete."""
-        stderr = Output(2)  # It may be the very pipe that takes no more.
-        if self._format.for_machines:
-            stderr.write(self._said(record))
+        It comes after what it speaks of, and thus after all last words.
+        """
+        if self._overdue or self._unsaid or self.stalled:
+            self._unsaid.add(b"".join(self._said(record)))
         else:
-            stderr.write([f"prodserver: {record.message}\n".encode()])
-        stderr.close()
+            self.output.write(self._said(record))
+
+    def complain(self, problem: Record, signals: SignalPipe) -> None:
+        """Say on stderr what cannot be said in the log."""
+        stderr = Output(2, signals=signals)  # It may be the very pipe that takes no more.
+        if self._format.for_machines:
+            stderr.write(self._said(problem))
+        else:
+            stderr.write([f"prodserver: {printable(problem.message)}\n".encode()])
+        end = time.monotonic() + LAST_COMPLAINT
+        while not stderr.finished() and wait_for_room([stderr], signals, end):
+            pass
+        stderr.give_up()
 
     def read_last_words(self, stream: Stream) -> None:
-        """Log all that is in the pipe now, without waiting for its end.
+        """Log all that is in the pipe now, without waiting for its end, or once there is room.
 
         A grandchild may hold the pipe open, and may go on writing for ever; a line that it has
         begun is left to it. If none does, the end of the pipe is there to be read.
         """
         if stream not in self._open:
             return
+        self._overdue[stream] = None
         left = _readable(stream.fd)
-        while left > 0:
-            left -= self._read(stream, left)
-        self._read(stream)
+        while left > 0 and not self.stalled:
+            # 0: another process reads from it, too.
+            left = left - count if (count := self._read(stream, left)) else 0
+        if not self.stalled:
+            self._read(stream)
+            self._overdue.pop(stream, None)
 
     def apply_backpressure(self) -> None:
         """Do not read while the output is full; poll the output only while bytes are pending."""
@@ -110,6 +141,7 @@ class Streams:
             self._reading = True
             for stream in self._open:
                 self._watch(stream)
+        self._catch_up()
         if self._writing != bool(self.output.pending):
             self._writing = not self._writing
             if self._writing:
@@ -123,15 +155,35 @@ class Streams:
             os.close(stream.fd)
         self.output.release()
 
-    def close(self) -> None:
-        """Log what is left in the pipes."""
+    def drain(self) -> bool:
+        """Log what is left in the pipes, to which no more is written; False if room is lacking."""
+        self.apply_backpressure()
         for stream in list(self._open):
             self.read_last_words(stream)
+            if stream in self._overdue:
+                return False
             if stream in self._open:
                 self._end(stream)
+        self._catch_up()
+        return not self._unsaid
+
+    def close(self) -> None:
+        """Count as lost what the output has not taken."""
+        self.output.give_up()
+        self.drain()
+
+    def _catch_up(self) -> None:
+        """Log what had to wait, as far as there is room."""
+        while self._overdue and not self.stalled:
+            self.read_last_words(next(iter(self._overdue)))
+        if self._unsaid and not self._overdue and not self.stalled:
+            first, left_out, last = self._unsaid.take()
+            gap = self._said(report.lines_left_out(left_out)) if left_out else []
+            self.output.write([first, *gap, last])
 
     def _said(self, record: Record) -> list[Piece]:
-        return self._format.say(record.message, record.severity.name, record.members)
+        """A line of the supervisor's own: whatever it quotes, it is one line, and only that."""
+        return self._format.say(printable(record.message), record.severity.name, record.members)
 
     def _watch(self, stream: Stream) -> None:
         self._selector.register(stream.fd, selectors.EVENT_READ, lambda: self._take_turn(stream))
@@ -163,6 +215,7 @@ class Streams:
     def _end(self, stream: Stream) -> None:
         self._take(stream, stream.lines.finish())
         del self._open[stream]
+        self._overdue.pop(stream, None)
         if self._reading:
             self._selector.unregister(stream.fd)
         os.close(stream.fd)

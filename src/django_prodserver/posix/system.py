@@ -15,6 +15,8 @@ from django_prodserver.supervisor.commands import ProbeKind
 from django_prodserver.supervisor.events import (
     Event,
     OutputGone,
+    OutputResumed,
+    OutputStalled,
     Probed,
     ProbeRefused,
     Signalled,
@@ -58,8 +60,10 @@ class PosixSystem:
         self._descendants = Descendants()
         self._clock = Clock()
         self._loop = Loop(self._clock, signals, self._reap, self._before_sleep)
-        self._log = Log(self._loop.selector, formats, max_line)
+        self._log = Log(self._loop.selector, self._loop.signals, formats, max_line)
         self._log_gone = False
+        # What the supervisor knows of it.
+        self._log_stalled = False
         self._probes = RunningProbes(self._loop.selector, self._execute, self._probed)
         self._lives = Lives(program_of, self._loop, self._log, self._release)
         self._supervised_at = os.environ.get(VARIABLE, "")
@@ -105,7 +109,12 @@ class PosixSystem:
 
     def wait(self, timeout: Optional[float]) -> list[Event]:
         self._lives.forget_gone()
-        return self._loop.wait(timeout)
+        events = self._loop.wait(timeout)
+        # Told only where something else is decided: a flood stalls for a moment, again and again.
+        if self._log.stalled and not self._log_stalled:
+            self._log_stalled = True
+            events.insert(0, OutputStalled())
+        return events
 
     # ---- the seam: Processes ----
 
@@ -129,6 +138,9 @@ class PosixSystem:
 
     def _before_sleep(self) -> None:
         self._log.apply_backpressure()
+        if self._log_stalled and not self._log.stalled:
+            self._log_stalled = False
+            self._loop.emit(OutputResumed())
         if self._log.gone and not self._log_gone:
             self._log_gone = True
             # A write to a terminal that is gone may fail before the signal that says so arrives.
@@ -144,6 +156,8 @@ class PosixSystem:
         self._lives.read_notifications()
         exited = [entry for entry in child.reap() if not self._probes.reaped(*entry)]
         for pid, status in exited:
+            if self._log.reaped(pid):
+                continue
             ref = self._lives.reaped(pid, status)
             if ref is not None:
                 self._probes.cancel(ref)
@@ -175,17 +189,22 @@ class PosixSystem:
         self._probes.close()
         self._kill_descendants()
         self._lives.close()
-        self._log.close(self._loop.signals)
+        # As long as one is there, it cannot be told whether /proc hides another child.
+        writers = self._log.writers
+        self._log.close()
+        if writers and not kernel.shows_our_processes() and has_children():
+            self._log.complain(report.descendants_hidden())
         self._loop.close()
         kernel.adopt_orphans(False)
 
     def _kill_descendants(self) -> None:
         ended, clock, signals = self._descendants, self._clock, self._loop.signals
+        ended.spare(self._log.writers)
         found = ended.kill(clock, signals, self._probes.killed, self._lives.killed_groups)
         if not found:
             ours = self._lives.kill_all() | self._probes.commands.keys()
             child.reap_all(ours, clock, signals, clock.now() + LOSE_AFTER)
-            if has_children():
+            if has_children() and not self._log.writers:
                 self.say(report.descendants_hidden())
         survivors = [(name, pid) for pid, name in ended.survivors.items()]
         killed = [(n, pid) for pid, n in ended.killed.items() if pid not in ended.survivors]

@@ -10,6 +10,7 @@ from typing import Optional
 from django.conf import settings
 
 import django_prodserver
+from django_prodserver.supervisor.text import printable
 
 OURS = os.path.dirname(os.path.abspath(django_prodserver.__file__))
 STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__))
@@ -72,7 +73,7 @@ def _text(error: BaseException) -> str:
     before, trace, after = said.partition("Traceback (most recent call last):")
     lines = [line for line in after.splitlines() if line.strip(" ]")]
     text = f"{before.rstrip('[ ')}{lines[-1]}" if trace and lines else said
-    return f"{type(error).__name__}: {' '.join(text.split())}".rstrip(": .")
+    return printable(f"{type(error).__name__}: {' '.join(text.split())}").rstrip(": .")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

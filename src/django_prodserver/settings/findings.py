@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Optional
 
+from django_prodserver.supervisor.text import printable
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -30,10 +32,10 @@ class Finding:
     def text(self) -> str:
         """The place and what is wrong there, without the hint."""
         space = "" if self.message.startswith(":") else " "
-        return f"{self.place}{space}{self.message}"
+        return printable(f"{self.place}{space}{self.message}")
 
     def __str__(self) -> str:
-        return f"{self.text} {self.hint}".rstrip()
+        return f"{self.text} {printable(self.hint)}".rstrip()
 
     def within(self, outer: str) -> Finding:
         """The same with its whole place, where `place` is a key of `outer` or empty."""

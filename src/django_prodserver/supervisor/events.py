@@ -132,6 +132,14 @@ class OutputGone(Value):
     """The reader of the supervisor's stdout is gone (EPIPE)."""
 
 
+class OutputStalled(Value):
+    """The supervisor's output takes no more; what was written to it waits."""
+
+
+class OutputResumed(Value):
+    """The supervisor's output takes more again."""
+
+
 # ---- requests of operators: they come from outside, too ----
 
 
@@ -168,4 +176,4 @@ LifeEvent = Union[
     ProbeRefused,
     Measured,
 ]
-Event = Union[LifeEvent, Signalled, OutputGone, Request]
+Event = Union[LifeEvent, Signalled, OutputGone, OutputStalled, OutputResumed, Request]

@@ -16,6 +16,8 @@ from .events import (
     Event,
     GoalRequest,
     OutputGone,
+    OutputResumed,
+    OutputStalled,
     RestartRequest,
     ScaleRequest,
     Signalled,
@@ -79,6 +81,8 @@ class Group:
         # Decided by the first reason to stop, and when that came.
         self._status = 0
         self._stopping_since = 0.0
+        # Nothing is restarted for the time being.
+        self._held = False
         # Instances that a rolling update has still to reach, in order.
         self._to_update: deque[str] = deque()
         self._watchdog = watchdog
@@ -125,6 +129,8 @@ class Group:
             return self.scale(now, event.process, event.count)
         if isinstance(event, Signalled):
             outputs = self._signalled(now, event.signal)
+        elif isinstance(event, (OutputStalled, OutputResumed)):
+            outputs = self._hold(isinstance(event, OutputStalled))
         elif isinstance(event, OutputGone):
             outputs = self._stop_all(now, Phase.ENDING, 128 + Signals.SIGPIPE)
         else:
@@ -164,6 +170,7 @@ class Group:
             if name not in self.instances:
                 self.instances[name] = Instance(replace(members[0].spec, name=name))
                 self.instances[name].goal = Goal.DOWN
+                self.instances[name].held = self._held
 
         def decide(instance: Instance) -> list[Output]:
             goal = Goal.UP if instance.spec.name in wanted else Goal.DOWN
@@ -235,6 +242,8 @@ class Group:
         """Go on with rolling updates, one instance at a time; what fails ends them all."""
         if any(isinstance(output, Updated) and not output.replaced for output in outputs):
             self._to_update.clear()
+        if self._held:
+            return []
         while self._to_update and not any(i.updating for i in self.instances.values()):
             instance = self.instances[self._to_update.popleft()]
             if instance.life is not None and instance.life.state in WORKING:
@@ -254,6 +263,13 @@ class Group:
             finished = AllFinished(len(self.instances), after)
             return [finished, *self._stop_all(now, Phase.ENDING, 0), *self._finish(now)]
         return [AllReady(len(wanted), after)]
+
+    def _hold(self, held: bool) -> list[Output]:
+        """Let no life follow another while the output is stalled: each would leave last words."""
+        self._held = held
+        for instance in self.instances.values():
+            instance.held = held
+        return []
 
     def _signalled(self, now: float, signal: Signals) -> list[Output]:
         if signal in self._stop_signals:

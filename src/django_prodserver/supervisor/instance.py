@@ -75,6 +75,8 @@ class Instance:
         self.retired: list[Life] = []
         # A rolling update of it has begun, and no new life is ready.
         self._updating = False
+        # No life is to follow another for the time being; the first one may start.
+        self.held = False
         # When the next life starts, once the process group of the last one is empty.
         self.next_start: Optional[float] = None
         # It failed, and is not restarted: what that makes of the supervisor's exit status.
@@ -121,7 +123,7 @@ class Instance:
     def deadline(self) -> Optional[float]:
         """The next moment at which something has to be done, or None."""
         moments = [life.deadline for life in self.lives]
-        if self._empty:
+        if self._empty and self._may_begin:
             moments.append(self.next_start)
         return min((moment for moment in moments if moment is not None), default=None)
 
@@ -129,7 +131,8 @@ class Instance:
     def startable(self) -> bool:
         """It is to be started as soon as what it comes after is ready or finished."""
         at_rest = self._rest in (State.STOPPED, State.WAITING) and self._empty
-        return at_rest and self.goal is Goal.UP and self.next_start is None
+        wanted = self.goal is Goal.UP and self.next_start is None
+        return at_rest and wanted and self._may_begin
 
     @property
     def finished(self) -> bool:
@@ -161,6 +164,10 @@ class Instance:
     def _empty(self) -> bool:
         return self.life is None or self.life.state is LifeState.GONE
 
+    @property
+    def _may_begin(self) -> bool:
+        return not self.held or self._number == 0
+
     # ---- decisions of the group ----
 
     def wait(self, now: float) -> list[Output]:
@@ -177,7 +184,8 @@ class Instance:
 
     def due(self, now: float) -> bool:
         """Its next life is to `begin`."""
-        return self._empty and self.next_start is not None and self.next_start <= now
+        planned = self.next_start is not None and self.next_start <= now
+        return planned and self._empty and self._may_begin
 
     def begin(self, now: float) -> list[Output]:
         """Begin the life that is due."""
@@ -414,7 +422,7 @@ class Instance:
         return []
 
     def _await_start(self, now: float) -> None:
-        if self.next_start is not None and self.next_start > now:
+        if self.next_start is not None and (self.next_start > now or not self._may_begin):
             self._rest = State.BACKOFF
 
     def _create(self, now: float) -> Life:

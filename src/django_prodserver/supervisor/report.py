@@ -54,6 +54,7 @@ from .facts import (
 )
 from .record import ERROR, INFO, WARNING, Record, record
 from .system import Processes
+from .text import printable
 from .values import assert_never
 
 
@@ -137,15 +138,20 @@ def line(fact: Fact, processes: Processes) -> Optional[str]:
 def notification(fact: Fact, processes: Processes) -> Optional[str]:
     """Put a fact into the words of sd_notify(3)."""
     if isinstance(fact, (AllReady, AllFinished)):
-        return f"READY=1\nSTATUS={line(fact, processes)}"
+        return f"READY=1\n{_status(line(fact, processes) or '')}"
     if isinstance(fact, StoppingAll):
         return "STOPPING=1"
     if isinstance(fact, Alive):
         return "WATCHDOG=1"
     if isinstance(fact, StatusReported):
-        return f"STATUS={fact.ref.name}: {fact.status}"
+        return _status(f"{fact.ref.name}: {fact.status}")
     said = line(fact, processes)
-    return None if said is None else f"STATUS={said}"
+    return None if said is None else _status(said)
+
+
+def _status(text: str) -> str:
+    # A second line of it would be an assignment of its own.
+    return f"STATUS={printable(text)}"
 
 
 # ---- lines that are not about a fact of the core ----
@@ -243,6 +249,12 @@ def descendants_hidden() -> Record:
 def memory_hidden() -> Record:
     message = "MAX_MEMORY has no effect: /proc does not show the processes, so nothing is measured"
     return Record("supervisor.memory_hidden", WARNING, message)
+
+
+def lines_left_out(count: int) -> Record:
+    lines = "line is" if count == 1 else "lines are"
+    message = f"the log was not read: {count} {lines} left out here"
+    return Record("supervisor.lines_left_out", WARNING, message, {"count": count})
 
 
 def output_lost(size: int, stream: str) -> Record:

@@ -25,6 +25,7 @@ from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.load import load
 from django_prodserver.settings.schema import WEEK, LogFormat, StartMethod
 from django_prodserver.supervisor import report
+from django_prodserver.supervisor.text import literal, printable
 
 # What only some calls need is imported where it is used: a start does not wait for it.
 
@@ -110,6 +111,11 @@ class Command(BaseCommand):
                 # Python itself shows that of the first one.
                 self.stderr.write("".join(map(trace, causes[1:])), ending="")
             raise CommandError(str(error)) from (causes[0] if causes else None)
+        except SystemCheckError:
+            raise  # Django's own report, of many lines.
+        except CommandError as error:
+            error.args = (printable(str(error)),)
+            raise
 
     def execute(self, *args: Any, **options: Any) -> Any:
         try:
@@ -246,7 +252,7 @@ class Command(BaseCommand):
 
     def _print(self, lines: Iterable[str]) -> None:
         for line in lines:
-            self.stdout.write(line)
+            self.stdout.write(literal(line))
 
 
 def _say_to_machines(error: CommandError) -> bool:
@@ -269,6 +275,9 @@ class _Parser(CommandParser):
     That is the arguments after `--`, which its versions treat differently, and the unfinished
     command line that a shell wants to complete.
     """
+
+    def error(self, message: str) -> Any:
+        return super().error(printable(message))
 
     def parse_args(  # type: ignore[override]
         self, args: Optional[Sequence[str]] = None, namespace: Optional[Namespace] = None

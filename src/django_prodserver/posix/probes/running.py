@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Optional
 
 from django_prodserver.posix import groups
-from django_prodserver.posix.text import one_line
 from django_prodserver.supervisor.events import ExitStatus
 from django_prodserver.supervisor.spec import Ref
+from django_prodserver.supervisor.text import one_line
 
 from .command import CommandProbe, Execute
 from .probe import Outcome, Probe

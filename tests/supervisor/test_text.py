@@ -1,0 +1,43 @@
+"""Words from outside, in a line of ours: they can be read, and do nothing else."""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_prodserver.supervisor.text import literal, printable
+
+HOSTILE = [
+    ("one\n12:00:00 system   | two", "one 12:00:00 system   | two"),
+    ("over\rwritten", "over written"),
+    ("\x1b[2Jcleared\x07", "\\x1b[2Jcleared\\x07"),
+    ("\x9b31mred", "\\x9b31mred"),
+    ("turned \u202egninrut", "turned \\u202egninrut"),
+    ("a line\u2028more", "a line more"),
+    ("file \udcff", "file \\udcff"),
+    ("null \0", "null \\x00"),
+    ("naïve 日本語 🦄", "naïve 日本語 🦄"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), HOSTILE)
+def test_what_could_do_something_is_shown(text: str, said: str) -> None:
+    assert printable(text) == said
+
+
+def test_the_line_ends_of_a_value_can_be_seen() -> None:
+    assert literal("echo 1\n\techo 2\x1b") == "echo 1\\n\\techo 2\\x1b"
+
+
+@pytest.mark.parametrize("shown", [printable, literal])
+@given(st.text(st.characters(codec=None)) | st.text(st.characters(categories=["C", "Z"])))
+def test_it_is_one_line_that_can_be_encoded(shown: Callable[[str], str], text: str) -> None:
+    line = shown(text)
+
+    assert line.isprintable()
+    assert line.encode().decode() == line
+    assert len(line.splitlines()) <= 1
+    assert shown(line) == line
