@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from signal import SIGTERM
 
 import pytest
@@ -22,9 +24,11 @@ REFUSED = r"web\.1 could not be started: \[Errno 24\] Too many open files; "
 
 @contextmanager
 def shortage(run: Run) -> Iterator[None]:
-    """It can open nothing more."""
+    """It can open nothing more; what it has open, it keeps."""
+    used = {int(fd) for fd in os.listdir(f"/proc/{run.pid}/fd")}
+    lowest = next(fd for fd in count() if fd not in used)
     before = resource.prlimit(run.pid, resource.RLIMIT_NOFILE)
-    resource.prlimit(run.pid, resource.RLIMIT_NOFILE, (4, before[1]))
+    resource.prlimit(run.pid, resource.RLIMIT_NOFILE, (lowest, before[1]))
     try:
         yield
     finally:
