@@ -26,9 +26,14 @@ from django.core.management import execute_from_command_line
 
 # What every start imports, whatever the settings are.
 for module in (
+    "django.conf.urls",
+    "django.db.migrations.autodetector",
     "django.db.models.sql.compiler",
+    "django.middleware.csrf",
+    "django.views.defaults",
     "django.views.debug",
     "django.views.generic",
+    "importlib.metadata",
     "django_prodserver.checks",
     "django_prodserver.management.commands.prodserver",
     "django_prodserver.launch.supervise",

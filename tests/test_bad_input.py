@@ -33,6 +33,8 @@ from tests.running import Site, site_fixture  # noqa: F401
 
 WEB = "PRODUCTION_PROCESSES['web']"
 
+JSON_IS_FOR = "--json goes with --list, --check or --dry-run."
+
 COMMAND_LINE = {
     "an unknown name": (
         ["wbe"],
@@ -79,13 +81,59 @@ COMMAND_LINE = {
     ),
     "a timeout of no time": (
         ["--all", "--stop-timeout", "0"],
-        "Error: argument --stop-timeout: '0' is not a number of seconds above 0, a week at most",
+        "argument --stop-timeout: '0' is not a number of seconds above 0, a week at most",
     ),
     "a timeout in words": (
         ["--all", "--stop-timeout", "long"],
-        "Error: argument --stop-timeout: 'long' is not a number of seconds above 0, a week at most",
+        "argument --stop-timeout: 'long' is not a number of seconds above 0, a week at most",
     ),
-    "an unknown option": (["--everything"], "Error: unrecognized arguments: --everything"),
+    "an unknown option": (
+        ["--everything"],
+        (
+            "--everything is not an option of prodserver. "
+            "Options of the software go after --: prodserver web -- --workers 4"
+        ),
+    ),
+    "a misspelt option": (
+        ["--stop-timout", "5", "--all"],
+        "--stop-timout is not an option of prodserver. Did you mean '--stop-timeout'?",
+    ),
+    "a misspelt option with its value": (
+        ["web", "--log-fromat=json"],
+        "--log-fromat is not an option of prodserver. Did you mean '--log-format'?",
+    ),
+    "misspelt options": (
+        ["--lsit", "--jsno", "--verbosty", "2"],
+        (
+            "--lsit is not an option of prodserver. Did you mean '--list'? "
+            "--jsno is not an option of prodserver. Did you mean '--json'? "
+            "--verbosty is not an option of prodserver. Did you mean '--verbosity'?"
+        ),
+    ),
+    "an option of the software": (
+        ["web", "-w", "4"],
+        (
+            "-w is not an option of prodserver. "
+            "Options of the software go after --: prodserver web -- --workers 4"
+        ),
+    ),
+    "an abbreviation of two options": (
+        ["--all", "--st", "5"],
+        "ambiguous option: --st could match --stop-timeout, --start-method",
+    ),
+    "an option without its value": (
+        ["--all", "--stop-timeout"],
+        "argument --stop-timeout: expected one argument",
+    ),
+    "two that do not go together": (
+        ["--list", "--check"],
+        "argument --check: not allowed with argument --list",
+    ),
+    "--json and what runs": (["web", "--json"], JSON_IS_FOR),
+    "--json and all that runs": (["--all", "--json"], JSON_IS_FOR),
+    "--json and a Procfile": (["--procfile", "--json"], JSON_IS_FOR),
+    "--json and a schema": (["--schema", "--json"], JSON_IS_FOR),
+    "--json and the wizard": (["--init", "--json"], JSON_IS_FOR),
 }
 
 
@@ -100,7 +148,7 @@ def test_a_wrong_start_method_is_refused_in_the_words_of_argparse() -> None:
     (line,) = refused({"web": sleeper()}, "--all", "--start-method", "thread")
 
     # How it lists the choices differs from version to version.
-    assert line.startswith("Error: argument --start-method: invalid choice: 'thread' (choose from")
+    assert line.startswith("argument --start-method: invalid choice: 'thread' (choose from")
 
 
 @pytest.mark.parametrize("count", ["x", "0", "", "-1", "1.5", "²"])
@@ -144,9 +192,10 @@ def test_a_unix_socket_in_use_is_refused(
 
 
 def in_use(address: str) -> str:
+    tool = "ss -lxp" if address.startswith("/") else "ss -ltnp"
     return (
         f"{WEB} cannot listen at {address}: Address already in use. "
-        "Stop what uses it (`ss -ltnp` tells), or choose another address in its ARGS."
+        f"Stop what uses it (`{tool}` tells), or choose another address in its ARGS."
     )
 
 
@@ -189,7 +238,8 @@ def test_replicas_at_one_address_are_refused() -> None:
 
     message = (
         f"{WEB}['REPLICAS'] is 2, but only one instance can listen at {address}. "
-        "Let the server have more workers instead, in its ARGS."
+        "Let the server have more workers instead, in its ARGS, or share the port: "
+        "'reuse-port': True."
     )
     assert refused({"web": {**entry, "REPLICAS": 2}}) == [message]
     assert refused({"web": entry}, "web=2") == [message]
@@ -273,6 +323,55 @@ def test_a_unix_socket_is_an_address_for_a_path(entry: dict[str, Any], tmp_path:
     assert prodserver({"web": web}, "--check") == "Nothing wrong with web.\n"
 
 
+def test_mistakes_of_settings_imports_addresses_and_the_project_come_in_one_run() -> None:
+    app = "no_such_module.app"
+    with listener() as address:
+        processes = {
+            "web": {"BACKEND": GUNICORN, "ARGS": {"bind": "127.0.0.1:0"}, "RESTRAT": "never"},
+            "busy": {"BACKEND": WAITRESS, "ARGS": {"listen": address}},
+            "api": {"BACKEND": "tests.backends.odd.NotInstalled"},
+            "beat": {"BACKEND": BEAT, "APP": app, "STOP_TIMEOUT": 0, "READY_TIMEOUT": "x"},
+            "worker": {"BACKEND": BEAT, "APP": app, "READY_TIMEOUT": "x"},
+            "more": {"BACKEND": UVICORN, "ARGS": {"port": 0, "no-such": 1}, "WATCHDOG": "x"},
+        }
+        supervisor = {"PRELOAD": ["no_such_module"], "LOG_FORMAT": "jsn"}
+        said = refused(
+            processes,
+            "--check",
+            supervisor=supervisor,
+            LANGUAGE_CODE="no language",
+            WSGI_APPLICATION="tests.settings.no_application",
+        )
+
+    begin = [
+        f"{WEB}['RESTRAT'] is not a known key.",
+        "PRODUCTION_PROCESSES['beat']['STOP_TIMEOUT'] ",
+        "PRODUCTION_PROCESSES['beat']['READY_TIMEOUT'] ",
+        "PRODUCTION_PROCESSES['worker']['READY_TIMEOUT'] ",
+        "PRODUCTION_PROCESSES['more']['WATCHDOG'] ",
+        "PRODUCTION_SUPERVISOR['LOG_FORMAT'] ",
+        "PRODUCTION_PROCESSES['api']['BACKEND'] is 'tests.backends.odd.NotInstalled'",
+        f"PRODUCTION_PROCESSES['beat']['APP'] is '{app}', which cannot be imported",
+        f"PRODUCTION_PROCESSES['worker']['APP'] is '{app}', which cannot be imported",
+        "PRODUCTION_PROCESSES['more']['ARGS']: uvicorn: No such option",
+        f"PRODUCTION_PROCESSES['busy'] cannot listen at {address}: ",
+        "PRODUCTION_SUPERVISOR['PRELOAD'] names 'no_such_module', which cannot be imported",
+        f"{WEB} cannot be loaded: AttributeError: ",
+        "PRODUCTION_PROCESSES['busy'] cannot be loaded: AttributeError: ",
+        "(translation.E00",
+        "(translation.E00",
+    ]
+    assert [line[: len(start)] for line, start in zip(said, begin)] == begin
+    assert len(said) == len(begin)
+
+
+def test_a_wrong_name_does_not_hide_what_is_wrong_in_the_settings() -> None:
+    first, second = refused({"web": sleeper(RESTRAT="never")}, "wbe")
+
+    assert first.startswith(f"{WEB}['RESTRAT'] is not a known key.")
+    assert second.startswith("No process named 'wbe'")
+
+
 def test_a_procfile_of_oneshots_only_is_refused() -> None:
     processes = {"web": sleeper(), "migrate": sleeper(TYPE="oneshot"), "x": sleeper(TYPE="oneshot")}
 
@@ -312,6 +411,19 @@ def test_a_mistake_on_the_command_line_is_one_line_on_stderr_and_exit_status_1(s
     said = wrong(site, {"web": sleeper(), "worker": sleeper()}, "wbe")
 
     assert said == f"CommandError: {COMMAND_LINE['an unknown name'][1]}\n"
+
+
+@pytest.mark.parametrize("case", ["a misspelt option", "an option without its value"])
+def test_a_wrong_option_is_one_line_on_stderr_and_exit_status_1(site: Site, case: str) -> None:
+    arguments, message = COMMAND_LINE[case]
+
+    assert wrong(site, {"web": sleeper()}, *arguments) == f"CommandError: {message}\n"
+
+
+def test_names_may_come_after_options(site: Site) -> None:
+    said = wrong(site, {"web": sleeper(), "worker": sleeper()}, "web", "--stop-timeout=5", "wrk")
+
+    assert said.startswith("CommandError: No process named 'wrk'")
 
 
 def test_an_address_in_use_keeps_everything_from_starting(site: Site) -> None:

@@ -38,6 +38,9 @@ from tests.corpus import NAMES, wrong
 from tests.inside import NOT_SET, refused
 from tests.running import QUICKSTART, ROOT
 
+# Hundreds of projects are checked, one after the other.
+pytestmark = pytest.mark.timeout(900)
+
 
 @pytest.fixture
 def nothing_started() -> Iterator[None]:
@@ -64,7 +67,7 @@ def test_wrong_settings_are_refused_with_their_message(name: str) -> None:
         with suppress(SystemCheckError):
             call_command("check")
         names = case.settings.get("PRODUCTION_PROCESSES") or ()
-        if checked and len(names) == 1:
+        if checked and len(names) == 1 and not str(*names).startswith("-"):
             assert refused(NOT_SET, *map(str, names)) == said
 
 

@@ -19,6 +19,7 @@ from django_prodserver.launch.preload import preload
 from django_prodserver.launch.resolve import resolve
 from django_prodserver.settings.findings import ConfigurationError, Finding
 from django_prodserver.settings.load import load
+from django_prodserver.settings.names import NAMES_HINT
 from tests.inside import (
     BEAT,
     CELERY,
@@ -72,7 +73,7 @@ def test_E001_processes_that_are_no_mapping_or_empty() -> None:
 def test_E002_a_name_that_is_none_in_a_procfile() -> None:
     message = checks.Error(
         "PRODUCTION_PROCESSES has a process named 'web: x'.",
-        hint="Use letters, digits, - and _ only: the name becomes one in a Procfile.",
+        hint=NAMES_HINT,
         id="prodserver.E002",
     )
 
@@ -94,7 +95,9 @@ def test_E003_an_unknown_key() -> None:
 
 def test_E004_a_wrong_value() -> None:
     wrong_type = checks.Error(
-        f"{WEB}['REPLICAS'] is 'two': expected int, got str.", id="prodserver.E004"
+        f"{WEB}['REPLICAS'] is 'two': expected int, got str.",
+        hint="Write a whole number, 1 or more.",
+        id="prodserver.E004",
     )
     wrong_choice = checks.Error(
         "PRODUCTION_SUPERVISOR['COLOR'] is 'no', which it cannot be.",

@@ -95,7 +95,10 @@ RIGHT: dict[str, tuple[Any, Any]] = {
         },
         {"MAX_MEMORY": None},
     ),
-    "names of every kind": ({name: sleeper() for name in ("a", "B-2", "_", "-", "9")}, NOT_SET),
+    "names of every kind": (
+        {name: sleeper() for name in ("a", "B-2", "_", "_-", "9", "a" * 63)},
+        NOT_SET,
+    ),
     "a week": ({"web": sleeper(STOP_TIMEOUT=schema.WEEK)}, NOT_SET),
 }
 
@@ -139,6 +142,8 @@ UNSEEN = {
     "supervisor_backoff_that_shrinks": VALUES,
     "watchdog_nan": "JSON has no such number",
     "replicas_with_a_point": "2.0 is an integer to a schema",
+    "names_that_share_their_variables": "a schema cannot compare keys",
+    "variable_for_two_processes": "a schema cannot compare keys",
     "name_of_a_wrong_type": "JSON has no other names",
     "name_with_a_newline_at_its_end": NEWLINE,
     "args_with_a_key_that_is_no_string": "JSON has no other keys",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from tests.inside import (
     BEAT,
@@ -17,6 +19,7 @@ from tests.inside import (
     SHELL,
     UVICORN,
     WAITRESS,
+    configured,
     free_port,
     prodserver,
     refused,
@@ -115,6 +118,51 @@ def test_check_tells_what_is_wrong_with_extra_arguments() -> None:
     wrong = refused({"web": {"BACKEND": GUNICORN}}, "--check", "web", "--", "--no-such-option")
 
     assert wrong[0].endswith("gunicorn: error: unrecognized arguments: --no-such-option")
+
+
+def test_check_for_machines_lists_every_finding() -> None:
+    processes = {"web": sleeper(RESTRAT="never"), "worker": sleeper(WATCHDOG=3)}
+    printed = io.StringIO()
+
+    with configured(processes), pytest.raises(SystemExit) as end:
+        call_command("prodserver", "--check", "--json", stdout=printed)
+
+    assert end.value.code == 1
+    wrong, advised = json.loads(printed.getvalue())
+    place = "PRODUCTION_PROCESSES['web']['RESTRAT']"
+    assert wrong["hint"].startswith("Did you mean 'RESTART'? Known: ")
+    assert {**wrong, "hint": ""} == {
+        "level": "error",
+        "id": "prodserver.E003",
+        "place": place,
+        "message": f"{place} is not a known key.",
+        "hint": "",
+    }
+    assert (advised["level"], advised["id"]) == ("warning", "prodserver.W003")
+    assert advised["place"] == "PRODUCTION_PROCESSES['worker']['WATCHDOG']"
+
+
+def test_check_for_machines_has_the_projects_own_checks_too() -> None:
+    printed = io.StringIO()
+
+    with configured({"web": sleeper()}, LANGUAGE_CODE="no language"), pytest.raises(SystemExit):
+        call_command("prodserver", "--check", "--json", stdout=printed)
+
+    ids = [finding["id"] for finding in json.loads(printed.getvalue())]
+    assert sorted(ids) == ["translation.E001", "translation.E004"]
+
+
+def test_check_for_machines_is_empty_where_nothing_is_wrong() -> None:
+    assert json.loads(prodserver({"web": sleeper()}, "--check", "--json")) == []
+
+
+def test_dry_run_for_machines_has_an_object_for_each_instance() -> None:
+    processes = {"web": sleeper(AFTER=["first"]), "first": sleeper(TYPE="oneshot")}
+
+    assert json.loads(prodserver(processes, "--dry-run", "--json", "web=2", "first")) == [
+        {"instance": name, "process": process, "backend": SHELL, "arguments": ["sleep", "1000"]}
+        for name, process in (("first.1", "first"), ("web.1", "web"), ("web.2", "web"))
+    ]
 
 
 def test_dry_run_prints_what_would_be_started() -> None:
@@ -226,6 +274,8 @@ def test_one_process_is_the_manage_py_process_itself(
 
     assert run.raw == [f"argv {['prodserver', *(arguments or ['--stop-timeout=5'])]}", "COLOUR red"]
     assert run.end(signal.SIGTERM) == -signal.SIGTERM
+    told = "Running first only, and not second: prodserver --all runs everything."
+    assert run.stderr.splitlines() == ([] if arguments else [told])
 
 
 def test_no_names_mean_the_first_service(site: Site) -> None:
@@ -234,6 +284,7 @@ def test_no_names_mean_the_first_service(site: Site) -> None:
     run = site({"first": done, "second": {**STAY, "ENV": {"COLOUR": "blue"}}}, "--color=never")
     run.wait_for("", "COLOUR blue")
     assert run.end(signal.SIGTERM) == -signal.SIGTERM
+    assert run.stderr == ""
 
     only = site({"first": {**done, "ENV": {"COLOUR": "green"}}, "second": done}, "--color=never")
     assert only.end() == 0

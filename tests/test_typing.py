@@ -229,3 +229,38 @@ print(*sorted(name for name in set(sys.modules) - before if not name.startswith(
         "django_prodserver",
         "django_prodserver.typing",
     ]
+
+
+BACKENDS = """\
+from django_prodserver.backends.base import BaseServerBackend
+
+
+class Named(BaseServerBackend):
+    def start_server(self, address: str) -> None: ...
+
+
+class Star(BaseServerBackend):
+    def start_server(self, *args: str) -> None: ...
+
+
+class Wrong(BaseServerBackend):
+    def start_server(self, *args: str) -> int:
+        return 0
+"""
+
+
+def test_a_backend_may_name_its_arguments(tmp_path: Path) -> None:
+    if find_spec("mypy") is None:
+        pytest.skip("mypy is not installed")
+    (tmp_path / "backends.py").write_text(BACKENDS)
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path / "cache")]
+    environ = {**os.environ, "MYPYPATH": str(SOURCE)}
+    if SOURCE.name == "site-packages":
+        del environ["MYPYPATH"]
+
+    ran = subprocess.run(
+        [*mypy, "backends.py"], cwd=tmp_path, env=environ, capture_output=True, text=True
+    )
+
+    errors = [line for line in ran.stdout.splitlines() if " error: " in line]
+    assert [line.partition(" error: ")[0] for line in errors] == ["backends.py:13:"], ran.stdout

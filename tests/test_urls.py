@@ -72,9 +72,9 @@ def server(asked: str, backend: str = GUNICORN, key: str = "HEALTHCHECK", **more
 
 def test_a_path_that_no_url_matches_is_warned_about() -> None:
     assert warned(server("/healthz?full=1")) == (
-        "Warning: PRODUCTION_PROCESSES['web']['HEALTHCHECK']['HTTP'] is '/healthz?full=1', which "
+        "WARNING: (prodserver.W007) PRODUCTION_PROCESSES['web']['HEALTHCHECK']['HTTP'] is '/healthz?full=1', which "
         "no URL of one_module matches: Django answers 404, unless a middleware does. Add a view "
-        "for it, or 'prodserver.W004' to SILENCED_SYSTEM_CHECKS.\n"
+        "for it, or 'prodserver.W007' to SILENCED_SYSTEM_CHECKS.\n"
     )
     assert "'/healthz'" in warned(server("/healthz", UVICORN))
     assert "/healthz'" in warned(server("http://127.0.0.1:{port}/healthz"))
@@ -116,7 +116,7 @@ def test_the_prefix_of_the_environment_is_taken_away() -> None:
     "settings",
     [
         {"WSGI_APPLICATION": "one_module.wrapped"},
-        {"SILENCED_SYSTEM_CHECKS": ["prodserver.W004"]},
+        {"SILENCED_SYSTEM_CHECKS": ["prodserver.W007"]},
     ],
 )
 def test_nothing_is_said_without_certainty(settings: dict[str, Any]) -> None:

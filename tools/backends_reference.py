@@ -26,7 +26,7 @@ Backend = type[BaseServerBackend]
 WATCHDOG = {
     True: "it sends `WATCHDOG=1`",
     False: "refused: it does not send `WATCHDOG=1`",
-    None: "for processes that send `WATCHDOG=1`",
+    None: "for processes that send `WATCHDOG=1`; a warning says that it is not known",
 }
 
 
@@ -69,7 +69,8 @@ def _facts(name: str, backend: Backend) -> Iterator[tuple[str, str]]:
     to = "process group" if backend.stop_group else "leader only"
     statuses = [0, *sorted(backend.success_exit_statuses)]
     yield "class path", f"`{BUILT_IN[name]}`"
-    yield "needs", _listed(backend.requires.values(), "nothing that Django does not bring")
+    otherwise = getattr(backend, "comes_with", "nothing that Django does not bring").rstrip(".")
+    yield "needs", _listed(backend.requires.values(), otherwise)
     yield "ready", _ready(backend)
     yield "stop signal", f"{backend.stop_signal}, to the {to}"
     if backend.escalation_signal:
@@ -88,7 +89,15 @@ def _ready(backend: Backend) -> str:
 
 
 def _replicas(backend: Backend) -> str:
-    return "1" if backend.singleton else "any number"
+    if backend.singleton:
+        return "1"
+    if backend.singleton_options:
+        return f"any number, but 1 with {_listed(backend.singleton_options, '')}"
+    listens = backend.addresses is not BaseServerBackend.addresses
+    if backend.shares_port_with:
+        return f"1, or any number with `{backend.shares_port_with}`"
+    one = listens and backend.shares_port_with is None
+    return "1: only one instance can listen at a port" if one else "any number"
 
 
 def _listed(words: Iterable[str], otherwise: str) -> str:

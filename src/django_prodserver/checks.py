@@ -8,9 +8,9 @@ from typing import Any
 from django.core import checks
 from django.core.signals import setting_changed
 
-from django_prodserver.launch.resolve import resolve, warnings
-from django_prodserver.settings.findings import ConfigurationError, Finding
-from django_prodserver.settings.load import load
+from django_prodserver.launch.resolve import examine
+from django_prodserver.settings.findings import Finding
+from django_prodserver.settings.load import read
 from django_prodserver.supervisor.text import printable
 
 
@@ -22,18 +22,11 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
 @cache
 def _findings() -> list[Finding]:
     # Cached, because Celery runs the system checks again in each of its processes.
-    try:
-        configuration = load()
-    except ConfigurationError as error:
-        return error.findings
-    try:
-        # As `--all`: what is disabled may lack its packages in this deployment.
-        enabled = [name for name in configuration.processes if name not in configuration.disabled]
-        processes = resolve(configuration, enabled, starting=False)
-    except ConfigurationError as error:
-        return error.findings
-    # Every start runs the system checks, and Django prints these before it.
-    return warnings(processes)
+    configuration = read()
+    # As `--all`: what is disabled may lack its packages in this deployment.
+    enabled = [name for name in configuration.processes if name not in configuration.disabled]
+    _, findings = examine(configuration, enabled, starting=False)
+    return findings
 
 
 def _forget(**kwargs: Any) -> None:
@@ -46,4 +39,4 @@ setting_changed.connect(_forget)
 def _message(finding: Finding) -> checks.CheckMessage:
     # A warning: development machines may lack the servers, or the settings of production.
     kind = checks.Warning if finding.warning else checks.Error
-    return kind(finding.text, hint=printable(finding.hint) or None, id=f"prodserver.{finding.id}")
+    return kind(finding.text, hint=printable(finding.hint) or None, id=finding.check_id)

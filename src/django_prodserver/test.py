@@ -18,14 +18,10 @@ from typing import IO, NamedTuple, Optional, Union
 import msgspec
 import psutil
 from django.conf import settings as project
-from django.core import checks
 
-from django_prodserver.launch.preload import preload as import_what_is_shared
-from django_prodserver.launch.resolve import resolve
+from django_prodserver.launch.examine import everything_wrong
 from django_prodserver.logs.formats import SYSTEM
-from django_prodserver.settings.errors import describe
-from django_prodserver.settings.findings import ConfigurationError
-from django_prodserver.settings.load import load
+from django_prodserver.settings.load import read
 from django_prodserver.settings.wording import no_such_process
 
 __all__ = ["Line", "Run", "assert_valid_configuration", "running"]
@@ -44,42 +40,15 @@ def assert_valid_configuration(*names: str, preload: bool = True) -> None:
     depend on the machine. Without `preload` it imports only the backends, and misses what importing
     the project and its servers would show.
     """
-    wrong = [*_findings(names, preload), *_system_checks()]
-    if wrong:
-        raise AssertionError("\n".join(wrong))
-
-
-def _findings(names: Sequence[str], preload: bool) -> list[str]:
-    try:
-        configuration = load()
-    except ConfigurationError as error:
-        return [str(finding) for finding in error.findings]
+    configuration = read()
     configured = configuration.processes
     missing = [no_such_process(name, configured) for name in names if name not in configured]
     enabled = [name for name in configured if name not in configuration.disabled]
     known = [name for name in names or enabled if name in configured]
-    try:
-        processes = resolve(configuration, known, starting=preload)
-        if preload:
-            import_what_is_shared(processes, configuration.supervisor.preload)
-    except ConfigurationError as error:
-        return [*missing, *(str(finding) for finding in error.findings)]
-    return missing
-
-
-def _system_checks() -> list[str]:
-    try:
-        messages = checks.run_checks()
-    except Exception as error:  # A URLconf that cannot be imported, and the like.
-        return [f"The system checks cannot run: {describe(error, anywhere=True)}."]
-    return [
-        " ".join(str(message).split()).removeprefix("?: ")
-        for message in messages
-        # Our own have been found already.
-        if message.is_serious()
-        and not message.is_silenced()
-        and not (message.id or "").startswith("prodserver.")
-    ]
+    found = everything_wrong(configuration, known, in_use=False, imports=preload)
+    wrong = [*missing, *(str(one) for one in found if one.blocks)]
+    if wrong:
+        raise AssertionError("\n".join(wrong))
 
 
 # ---- processes ----

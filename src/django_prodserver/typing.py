@@ -204,8 +204,8 @@ class Process(_Process, total=False):
     """For software that sends "WATCHDOG=1": silence for longer counts as unhealthy."""
 
     MAX_MEMORY: Optional[Union[int, Text]]
-    """Above it (all processes of an instance together) the instance is stopped gracefully and
-    started anew."""
+    """Above it (all processes of an instance together; on Linux their PSS, to which a page that
+    several share counts in part) the instance is stopped gracefully and started anew."""
 
     START_METHOD: Optional[Literal["auto", "fork", "spawn"]]
     """Either "fork" from the preloaded supervisor, or "spawn" a fresh interpreter; "auto" forks,

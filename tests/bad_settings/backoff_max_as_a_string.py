@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['BACKOFF']['MAX'] is '30s': expected number, got str.
+PRODUCTION_PROCESSES['web']['BACKOFF']['MAX'] is '30s': expected number, got str. Write a number of
+    seconds, or 0, at most a week.
 """

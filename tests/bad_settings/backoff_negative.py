@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['BACKOFF']['INITIAL'] is -0.5: expected number >= 0.0.
+PRODUCTION_PROCESSES['web']['BACKOFF']['INITIAL'] is -0.5: expected number >= 0.0. Write a number
+    of seconds, or 0, at most a week.
 """

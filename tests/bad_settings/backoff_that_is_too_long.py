@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['BACKOFF']['MAX'] is 1000000: expected number <= 604800.0.
+PRODUCTION_PROCESSES['web']['BACKOFF']['MAX'] is 1000000: expected number <= 604800.0. Write a
+    number of seconds, or 0, at most a week.
 """

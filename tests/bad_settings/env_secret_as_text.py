@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ENV']: expected mapping, got str.
+PRODUCTION_PROCESSES['web']['ENV']: expected mapping, got str. Write strings only, such as {'PORT':
+    '8000'}.
 """

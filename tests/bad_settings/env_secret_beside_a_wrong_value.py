@@ -9,5 +9,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ENV']: expected str, got int at ['PORT'].
+PRODUCTION_PROCESSES['web']['ENV']: expected str, got int at ['PORT']. Write strings only, such as
+    {'PORT': '8000'}.
 """

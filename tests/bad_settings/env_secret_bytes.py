@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ENV']: expected str, got bytes at ['PASSWORD'].
+PRODUCTION_PROCESSES['web']['ENV']: expected str, got bytes at ['PASSWORD']. Write strings only,
+    such as {'PORT': '8000'}.
 """

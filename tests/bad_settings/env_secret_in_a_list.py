@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ENV']: expected mapping, got list.
+PRODUCTION_PROCESSES['web']['ENV']: expected mapping, got list. Write strings only, such as
+    {'PORT': '8000'}.
 """

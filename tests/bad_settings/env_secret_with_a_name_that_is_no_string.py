@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ENV']: expected str, got int as a key.
+PRODUCTION_PROCESSES['web']['ENV']: expected str, got int as a key. Write strings only, such as
+    {'PORT': '8000'}.
 """

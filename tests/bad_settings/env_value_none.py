@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ENV']: expected str, got None at ['DEBUG'].
+PRODUCTION_PROCESSES['web']['ENV']: expected str, got None at ['DEBUG']. Write strings only, such
+    as {'PORT': '8000'}.
 """

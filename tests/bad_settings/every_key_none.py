@@ -29,11 +29,15 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['BACKEND'] is None: expected str, got None.
-PRODUCTION_PROCESSES['web']['ARGS'] is None: expected str | mapping | list, got None.
-PRODUCTION_PROCESSES['web']['ENV'] is None: expected mapping, got None.
-PRODUCTION_PROCESSES['web']['REPLICAS'] is None: expected int, got None.
-PRODUCTION_PROCESSES['web']['TYPE'] is None: expected str, got None.
-PRODUCTION_PROCESSES['web']['ENABLED'] is None: expected bool, got None.
-PRODUCTION_PROCESSES['web']['AFTER'] is None: expected list, got None.
+PRODUCTION_PROCESSES['web']['BACKEND'] is None: expected str, got None. Write a name such as
+    'gunicorn', or the dotted path of a class.
+PRODUCTION_PROCESSES['web']['ARGS'] is None: expected str, mapping or list, got None. Write options
+    as a mapping such as {'workers': 2}, or words as a list of strings.
+PRODUCTION_PROCESSES['web']['ENV'] is None: expected mapping, got None. Write strings only, such as
+    {'PORT': '8000'}.
+PRODUCTION_PROCESSES['web']['REPLICAS'] is None: expected int, got None. Write a whole number, 1 or
+    more.
+PRODUCTION_PROCESSES['web']['TYPE'] is None, which it cannot be. It can be service, oneshot.
+PRODUCTION_PROCESSES['web']['AFTER'] is None: expected list, got None. Write a list of names, such
+    as ['migrate'].
 """

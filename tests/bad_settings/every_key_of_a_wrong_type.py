@@ -29,31 +29,34 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['BACKEND'] is 1: expected str, got int.
-PRODUCTION_PROCESSES['web']['ARGS'] is 1: expected str | mapping | list, got int.
-PRODUCTION_PROCESSES['web']['APP'] is 1: expected str | None, got int.
-PRODUCTION_PROCESSES['web']['ENV'] is 1: expected mapping, got int.
-PRODUCTION_PROCESSES['web']['CWD'] is 1: expected str | None, got int.
-PRODUCTION_PROCESSES['web']['USER']: expected int | str | None, got list.
-PRODUCTION_PROCESSES['web']['GROUP'] is 1.5: expected int | str | None, got number.
-PRODUCTION_PROCESSES['web']['UMASK'] is 22: expected str | None, got int. Write octal digits as
-    text: '0022' for 22 or '0026' for 0o26.
-PRODUCTION_PROCESSES['web']['REPLICAS']: expected int, got list.
-PRODUCTION_PROCESSES['web']['TYPE'] is 1: expected str, got int.
-PRODUCTION_PROCESSES['web']['ENABLED'] is 1: expected bool, got int.
-PRODUCTION_PROCESSES['web']['AFTER'] is 1: expected list, got int.
-PRODUCTION_PROCESSES['web']['RESTART'] is 1: expected str | None, got int.
+PRODUCTION_PROCESSES['web']['BACKEND'] is 1: expected str, got int. Write a name such as
+    'gunicorn', or the dotted path of a class.
+PRODUCTION_PROCESSES['web']['ARGS'] is 1: expected str, mapping or list, got int. Write options as
+    a mapping such as {'workers': 2}, or words as a list of strings.
+PRODUCTION_PROCESSES['web']['APP'] is 1: expected str, got int. Write a dotted path, such as
+    'myproject.celery.app'.
+PRODUCTION_PROCESSES['web']['ENV'] is 1: expected mapping, got int. Write strings only, such as
+    {'PORT': '8000'}.
+PRODUCTION_PROCESSES['web']['REPLICAS']: expected int, got list. Write a whole number, 1 or more.
+PRODUCTION_PROCESSES['web']['TYPE'] is 1, which it cannot be. It can be service, oneshot.
+PRODUCTION_PROCESSES['web']['AFTER'] is 1: expected list, got int. Write a list of names, such as
+    ['migrate'].
+PRODUCTION_PROCESSES['web']['RESTART'] is 1, which it cannot be. It can be never, on-failure,
+    always.
 PRODUCTION_PROCESSES['web']['START_LIMIT'] is an int, not a mapping. Its keys can be BURST,
     INTERVAL.
 PRODUCTION_PROCESSES['web']['BACKOFF'] is an int, not a mapping. Its keys can be INITIAL, MAX.
-PRODUCTION_PROCESSES['web']['STOP_SIGNAL'] is 15: expected str | None, got int.
-PRODUCTION_PROCESSES['web']['STOP_TIMEOUT']: expected number | None, got list.
-PRODUCTION_PROCESSES['web']['READY_TIMEOUT']: expected number | None, got list.
-PRODUCTION_PROCESSES['web']['READY'] is an int, not a mapping. Its keys can be
-    <keys of READY>.
-PRODUCTION_PROCESSES['web']['HEALTHCHECK'] is an int, not a mapping. Its keys can be
-    <keys of HEALTHCHECK>.
-PRODUCTION_PROCESSES['web']['WATCHDOG']: expected number | None, got list.
-PRODUCTION_PROCESSES['web']['MAX_MEMORY']: expected int | str | None, got list.
-PRODUCTION_PROCESSES['web']['START_METHOD'] is 1: expected str | None, got int.
+PRODUCTION_PROCESSES['web']['STOP_SIGNAL'] is 15, which it cannot be. It can be SIGTERM, SIGINT,
+    SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGKILL.
+PRODUCTION_PROCESSES['web']['STOP_TIMEOUT']: expected number, got list. Write a number of seconds
+    above 0, at most a week.
+PRODUCTION_PROCESSES['web']['READY_TIMEOUT']: expected number, got list. Write a number of seconds
+    above 0, at most a week.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK'] is an int, not a mapping. Its keys can be <keys of
+    HEALTHCHECK>.
+PRODUCTION_PROCESSES['web']['WATCHDOG']: expected number, got list. Write a number of seconds above
+    0, at most a week.
+PRODUCTION_PROCESSES['web']['MAX_MEMORY']: expected int or str, got list. Write a number of bytes,
+    or a size such as '512MB' or '1.5GiB'.
+PRODUCTION_PROCESSES['web']['START_METHOD'] is 1, which it cannot be. It can be auto, fork, spawn.
 """

@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK']['COMMAND'] is 'true': expected list | None, got str.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['COMMAND'] is 'true': expected list, got str. Write the
+    program and its arguments, such as ['pg_isready', '-q'].
 """

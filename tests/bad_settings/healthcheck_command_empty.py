@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK']['COMMAND']: expected list of length >= 1.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['COMMAND']: expected list of length >= 1. Write the
+    program and its arguments, such as ['pg_isready', '-q'].
 """

@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK']['COMMAND']: expected str, got int at [0].
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['COMMAND']: expected str, got int at [0]. Write the
+    program and its arguments, such as ['pg_isready', '-q'].
 """

@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK']['HTTP'] is 8000: expected str | None, got int.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['HTTP'] is 8000: expected str, got int. Write a path
+    such as '/health', or a URL such as 'http://127.0.0.1:8000/health'.
 """

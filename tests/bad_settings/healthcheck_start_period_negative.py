@@ -9,5 +9,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK']['START_PERIOD'] is -1: expected number >= 0.0.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['START_PERIOD'] is -1: expected number >= 0.0. Write a
+    number of seconds, or 0, at most a week.
 """

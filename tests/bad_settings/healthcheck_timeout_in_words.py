@@ -9,5 +9,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK']['TIMEOUT'] is '3s': expected number, got str.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['TIMEOUT'] is '3s': expected number, got str. Write a
+    number of seconds above 0, at most a week.
 """

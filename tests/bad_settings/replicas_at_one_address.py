@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['REPLICAS'] is 2, but only one instance can listen at
-    127.0.0.1:8011. Let the server have more workers instead, in its ARGS.
+PRODUCTION_PROCESSES['web']['REPLICAS'] is 2, but only one instance can listen at 127.0.0.1:8011.
+    Let the server have more workers instead, in its ARGS, or share the port: 'reuse-port': True.
 """

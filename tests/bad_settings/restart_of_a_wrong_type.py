@@ -3,5 +3,6 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "RESTART": True}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['RESTART'] is True: expected str | None, got bool.
+PRODUCTION_PROCESSES['web']['RESTART'] is True, which it cannot be. It can be never, on-failure,
+    always.
 """

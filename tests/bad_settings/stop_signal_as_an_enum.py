@@ -7,6 +7,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['STOP_SIGNAL'] is <Signals.SIGINT: 2>: expected str | None, got
-    int.
+PRODUCTION_PROCESSES['web']['STOP_SIGNAL'] is <Signals.SIGINT: 2>, which it cannot be. Did you mean
+    'SIGINT'? It can be SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGKILL.
 """

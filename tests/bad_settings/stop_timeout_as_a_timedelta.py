@@ -7,6 +7,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['STOP_TIMEOUT'] is datetime.timedelta(seconds=3): expected number |
-    None, got duration.
+PRODUCTION_PROCESSES['web']['STOP_TIMEOUT'] is datetime.timedelta(seconds=3): expected number, got
+    duration. Write a number of seconds above 0, at most a week.
 """

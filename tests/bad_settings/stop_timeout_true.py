@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['STOP_TIMEOUT'] is True: expected number | None, got bool.
+PRODUCTION_PROCESSES['web']['STOP_TIMEOUT'] is True: expected number, got bool. Write a number of
+    seconds above 0, at most a week.
 """

@@ -22,22 +22,19 @@ PRODUCTION_SUPERVISOR = {
 }
 
 MESSAGE = """
-PRODUCTION_SUPERVISOR['RESTART'] is 1: expected str, got int.
+PRODUCTION_SUPERVISOR['RESTART'] is 1, which it cannot be. It can be never, on-failure, always.
 PRODUCTION_SUPERVISOR['START_LIMIT'] is an int, not a mapping. Its keys can be BURST, INTERVAL.
 PRODUCTION_SUPERVISOR['BACKOFF'] is an int, not a mapping. Its keys can be INITIAL, MAX.
-PRODUCTION_SUPERVISOR['STOP_TIMEOUT'] is '1': expected number, got str.
-PRODUCTION_SUPERVISOR['READY_TIMEOUT'] is '1': expected number, got str.
-PRODUCTION_SUPERVISOR['MAX_MEMORY']: expected int | str | None, got list.
-PRODUCTION_SUPERVISOR['START_METHOD'] is 1: expected str, got int.
-PRODUCTION_SUPERVISOR['CWD']: expected str | None, got list.
-PRODUCTION_SUPERVISOR['USER'] is True: expected int | str | None, got bool.
-PRODUCTION_SUPERVISOR['GROUP']: expected int | str | None, got list.
-PRODUCTION_SUPERVISOR['UMASK'] is 18: expected str | None, got int. Write octal digits as text:
-    '0022' for 0o22.
-PRODUCTION_SUPERVISOR['LOG_FORMAT'] is 1: expected str, got int.
-PRODUCTION_SUPERVISOR['TIMESTAMPS'] is 1: expected bool, got int.
-PRODUCTION_SUPERVISOR['COLOR'] is True: expected str, got bool.
-PRODUCTION_SUPERVISOR['STDERR'] is 1: expected str, got int.
-PRODUCTION_SUPERVISOR['MAX_LINE'] is '1': expected int, got str.
-PRODUCTION_SUPERVISOR['PRELOAD'] is 'gunicorn': expected list, got str.
+PRODUCTION_SUPERVISOR['STOP_TIMEOUT'] is '1': expected number, got str. Write 1, without quotes.
+PRODUCTION_SUPERVISOR['READY_TIMEOUT'] is '1': expected number, got str. Write 1, without quotes.
+PRODUCTION_SUPERVISOR['MAX_MEMORY']: expected int or str, got list. Write a number of bytes, or a
+    size such as '512MB' or '1.5GiB'.
+PRODUCTION_SUPERVISOR['START_METHOD'] is 1, which it cannot be. It can be auto, fork, spawn.
+PRODUCTION_SUPERVISOR['LOG_FORMAT'] is 1, which it cannot be. It can be text, json, raw.
+PRODUCTION_SUPERVISOR['TIMESTAMPS'] is 1: expected bool, got int. Write True or False.
+PRODUCTION_SUPERVISOR['COLOR'] is True, which it cannot be. It can be auto, always, never.
+PRODUCTION_SUPERVISOR['STDERR'] is 1, which it cannot be. It can be merge, separate.
+PRODUCTION_SUPERVISOR['MAX_LINE'] is '1': expected int, got str. Write 1, without quotes.
+PRODUCTION_SUPERVISOR['PRELOAD'] is 'gunicorn': expected list, got str. Write a list of modules,
+    such as ['myproject.models'].
 """

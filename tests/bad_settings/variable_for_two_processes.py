@@ -7,6 +7,6 @@ PRODUCTION_PROCESSES = {
 ENVIRONMENT = {"PRODSERVER_REPLICAS_WEB_A": "2"}
 
 MESSAGE = """
-PRODSERVER_REPLICAS_WEB_A could be meant for 'web-a' and 'web_a'. Rename one of the processes,
-    or set it in the settings.
+PRODUCTION_PROCESSES has 'web-a' and 'web_a', which share their variables. Rename all but one:
+    PRODSERVER_REPLICAS_WEB_A could be meant for any.
 """

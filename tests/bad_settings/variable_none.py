@@ -7,5 +7,6 @@ PRODUCTION_PROCESSES = {
 ENVIRONMENT = {"PRODSERVER_WATCHDOG_WEB": "none"}
 
 MESSAGE = """
-PRODSERVER_WATCHDOG_WEB is 'none': expected number | None, got str.
+PRODSERVER_WATCHDOG_WEB is 'none': expected number, got str. Write a number of seconds above 0, at
+    most a week.
 """

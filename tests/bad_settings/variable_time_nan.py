@@ -7,5 +7,6 @@ PRODUCTION_PROCESSES = {
 ENVIRONMENT = {"PRODSERVER_STOP_TIMEOUT": "nan"}
 
 MESSAGE = """
-PRODSERVER_STOP_TIMEOUT is 'nan': expected number > 0.0.
+PRODSERVER_STOP_TIMEOUT is 'nan': expected number > 0.0. Write a number of seconds above 0, at most
+    a week.
 """

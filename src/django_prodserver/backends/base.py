@@ -13,11 +13,13 @@ from django_prodserver.posix.interpreter import search_path
 from django_prodserver.posix.notify import notify, watchdog_interval
 from django_prodserver.settings.findings import Finding
 
-from .parsers import PrintsOnly, by_argparse, by_click
+from .parsers import Misfit, PrintsOnly, by_argparse, by_click
 
 __all__ = [
     "Address",
     "BaseServerBackend",
+    "Misfit",
+    "PlainAddress",
     "PrintsOnly",
     "Problem",
     "by_argparse",
@@ -44,12 +46,32 @@ class Address(NamedTuple):
     client_certificate: bool = False
 
     @property
+    def plain(self) -> bool:
+        """Whether it is bound as one plain socket, see `PlainAddress`."""
+        return False
+
+    @property
     def chosen_by_the_system(self) -> bool:
         """Port 0: the kernel picks a free port for each socket."""
         return not isinstance(self.at, str) and self.at[1] == 0
 
     def __str__(self) -> str:
-        return self.at if isinstance(self.at, str) else f"{self.at[0]}:{self.at[1]}"
+        if isinstance(self.at, str):
+            return self.at
+        host, port = self.at
+        return f"[{host}]:{port}" if ":" in host else f"{host or '0.0.0.0'}:{port}"
+
+
+class PlainAddress(Address):
+    """The address of a server that binds it as one plain socket, as bind(2) does.
+
+    A host name is an IPv4 address then, and :: takes IPv4 connections as well. Servers that are not
+    plain bind all addresses that a name has, and :: for IPv6 only.
+    """
+
+    @property
+    def plain(self) -> bool:
+        return True
 
 
 class BaseServerBackend:
@@ -85,6 +107,13 @@ class BaseServerBackend:
     is_an_app: ClassVar[bool] = False
     # Two instances would do all work twice.
     singleton: ClassVar[bool] = False
+    # Options, by their names in what `parse` returns, with which only one instance may run.
+    singleton_options: ClassVar[Sequence[str]] = ()
+    # Options that do not fit under a supervisor, likewise, each with the reason.
+    misfits: ClassVar[Mapping[str, Misfit]] = {}
+    # The option, as ARGS have it, with which several instances listen at one port; "" if they
+    # always can, None if they cannot.
+    shares_port_with: ClassVar[Optional[str]] = None
 
     # `web.1` under a supervisor; None where this is the manage.py process itself.
     instance: Optional[str] = None
@@ -98,7 +127,9 @@ class BaseServerBackend:
         """The arguments for `start_server`, as the software's own command line takes them."""
         return self.args
 
-    def start_server(self, *args: str) -> None:
+    # To type checkers, and to no one else, this is a signature that every other one may override:
+    # a backend may name its arguments.
+    def start_server(self, *args: Any, **kwargs: Any) -> None:
         """Run the software until it exits, as its own command line does with these arguments."""
         raise NotImplementedError
 
@@ -123,6 +154,10 @@ class BaseServerBackend:
         `options` are what `parse` has returned.
         """
         return {}
+
+    def finishing_command(self) -> Optional[str]:
+        """The name of what it runs, where that is known to finish by itself: `migrate`."""
+        return None
 
     def addresses(self) -> Sequence[Address]:
         """Where it will listen. Raises what `parse` raises."""

@@ -12,7 +12,7 @@ from django.utils.module_loading import autodiscover_modules
 from django_prodserver.settings.errors import describe
 
 from .base import Address, BaseServerBackend, Problem
-from .parsers import by_click, refusal
+from .parsers import DETACHES, PID_FILE, Misfit, by_click, refusal
 
 
 class CeleryBackend(BaseServerBackend):
@@ -25,6 +25,7 @@ class CeleryBackend(BaseServerBackend):
     command: ClassVar[str]
     # The prefix of settings among ARGS: with "worker", `_pool=solo` means `worker_pool=solo`.
     namespace: ClassVar[str] = "celery"
+    misfits: ClassVar[Mapping[str, Misfit]] = {"detach": DETACHES, "pidfile": PID_FILE}
 
     def prep_server_args(self) -> Sequence[str]:
         return ["-A", self.config["APP"], *self.skip_checks(), self.command, *self.args]
@@ -83,6 +84,7 @@ class CeleryWorker(CeleryBackend):
 
     command = "worker"
     namespace = "worker"
+    singleton_options = ("beat",)  # Embedded, it would send every task once more.
     # A cold shutdown: it cancels running tasks, and returns those with acks_late to the broker.
     # Celery before 5.5 ignores this signal once a warm shutdown has begun.
     escalation_signal = "SIGQUIT"
@@ -124,7 +126,7 @@ class CeleryFlower(CeleryBackend):
 
     def addresses(self) -> Sequence[Address]:
         options = self.parse()
-        return [Address(options.unix_socket or (options.address or "0.0.0.0", options.port))]
+        return [Address(options.unix_socket or (options.address, options.port))]
 
 
 def _has_option(args: Sequence[str], short: str, long: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -10,7 +11,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Optional
 
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
@@ -21,11 +22,27 @@ from django_prodserver.supervisor.text import literal
 
 from .base import BaseServerBackend, Problem, notify
 from .hooks.connections import close_connections
-from .parsers import by_argparse, options_of
+from .parsers import DETACHES, by_argparse, options_of
 
 # Exit statuses of a shell: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
+
+# The options with which well-known programs detach themselves.
+DETACHING: Mapping[str, frozenset[str]] = {
+    "celery": frozenset({"-D", "--detach", "multi"}),
+    "gunicorn": frozenset({"-D", "--daemon"}),
+    "memcached": frozenset({"-d", "--daemon"}),
+    "redis-server": frozenset({"--daemonize"}),
+    "uwsgi": frozenset({"-d", "--daemonize", "--daemonize2"}),
+}
+# Commands of Django that are done once they have finished.
+FINISHING = {
+    *("check", "clearsessions", "collectstatic", "compilemessages", "createcachetable"),
+    *("createsuperuser", "diffsettings", "dumpdata", "flush", "loaddata", "makemessages"),
+    *("makemigrations", "migrate", "optimizemigration", "remove_stale_contenttypes"),
+    *("sendtestemail", "sqlflush", "sqlmigrate", "squashmigrations"),
+}
 
 
 class ManagementCommand(BaseServerBackend):
@@ -48,6 +65,9 @@ class ManagementCommand(BaseServerBackend):
 
     def parse(self) -> Namespace:
         return parse_command(*self.args)
+
+    def finishing_command(self) -> Optional[str]:
+        return self.args[0] if self.args[0] in FINISHING else None
 
 
 class CommandBackend(BaseServerBackend):
@@ -156,6 +176,21 @@ class ShellCommand(BaseServerBackend):
             if " " in self.args[0]:
                 hint = "Write each word as an item of its own, or all as one string for the shell."
             yield Problem("ARGS", message, hint)
+        else:
+            yield from self._detaching()
+
+    def _detaching(self) -> Iterator[Problem]:
+        words = last_command(self.args[0]) if self.stop_group else self.args
+        word = detaching_word(words)
+        if self.stop_group and re.search(r"(^|[^&])&\s*$", self.args[0]):
+            word = "&"
+        if word is not None:
+            yield Problem("ARGS", f"has {word!r}, {DETACHES.why}.", DETACHES.hint, "E016")
+
+    def finishing_command(self) -> Optional[str]:
+        words = last_command(self.args[0]) if self.stop_group else self.args
+        command = django_command(words)
+        return command if command in FINISHING else None
 
     def _is_on_the_path(self) -> bool:
         program = self.args[0]
@@ -213,3 +248,36 @@ def run_command(command: BaseCommand, *args: str) -> None:
 
     vars(command)["handle"] = close_connections_and_handle
     command.run_from_argv([sys.argv[0], *args])
+
+
+# ---- what is known of some programs and commands ----
+
+
+def detaching_word(words: Sequence[str]) -> Optional[str]:
+    """The word with which one of these programs detaches itself: `--daemonize`."""
+    options: frozenset[str] = frozenset()
+    for word, following in zip(words, [*words[1:], ""]):
+        options |= DETACHING.get(os.path.basename(word), frozenset())
+        if word.partition("=")[0] in options and following != "no" and not word.endswith("=no"):
+            return word
+    return None
+
+
+def django_command(words: Sequence[str]) -> Optional[str]:
+    """The management command that these words run: `migrate` of `python manage.py migrate`."""
+    for word, following in zip(words, words[1:]):
+        if os.path.basename(word) in ("manage.py", "django-admin", "django"):
+            return following
+    return None
+
+
+def last_command(line: str) -> list[str]:
+    """The words of the last command in a line for a shell; empty if it cannot be told."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    try:
+        words = list(lexer)
+    except ValueError:
+        return []
+    ends = [number for number, word in enumerate(words) if set(word) <= set("&|;()")]
+    return words[ends[-1] + 1 :] if ends else words

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Optional
 
 from .application import ApplicationServer
-from .base import Address
+from .base import Address, PlainAddress
 from .parsers import by_argparse
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8000
@@ -47,7 +47,7 @@ class DaphneServer(ApplicationServer):
         if given or (not any(elsewhere) and options.file_descriptor is None):
             host = (options.host or DEFAULT_HOST).strip("[]")
             port = DEFAULT_PORT if options.port is None else options.port
-            found.append(Address((host, port)))
+            found.append(PlainAddress((host, port)))
         return [where for where in found if where is not None]
 
 
@@ -64,5 +64,5 @@ def _endpoint(description: str) -> Optional[Address]:
         return Address(named.get("address", first))
     port = named.get("port", first)
     if kind in ("tcp", "ssl") and port.isdecimal():
-        return Address((named.get("interface", ""), int(port)), tls=kind == "ssl")
+        return PlainAddress((named.get("interface", ""), int(port)), tls=kind == "ssl")
     return None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 from .command import CommandBackend
+from .parsers import RELOADS, Misfit
 
 
 class DjangoTasksWorker(CommandBackend):
@@ -24,6 +25,7 @@ class DjangoTasksWorker(CommandBackend):
     )
     notifies = True
     pings = False
+    misfits: ClassVar[Mapping[str, Misfit]] = {"reload": RELOADS}
 
     def defaults(self) -> Sequence[str]:
         # With DEBUG it would watch the code, and re-execute sys.argv on changes.

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from django.core.management.base import OutputWrapper
 
 from .command import CommandBackend, load_command
+from .parsers import PID_FILE, RELOADS, Misfit
 
 
 class DramatiqWorker(CommandBackend):
@@ -26,6 +27,11 @@ class DramatiqWorker(CommandBackend):
     notifies = True
     pings = False
     import_time_variables = frozenset({"DRAMATIQ_NPROCS", "DRAMATIQ_NTHREADS"})
+    misfits: ClassVar[Mapping[str, Misfit]] = {
+        "pid_file": PID_FILE,
+        "reload": RELOADS,
+        "watch": RELOADS,
+    }
 
     def defaults(self) -> Sequence[str]:
         if self.instance is None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any, ClassVar
 
 from .application import ApplicationServer
-from .base import Address
-from .parsers import by_click
+from .base import Address, PlainAddress
+from .parsers import PID_FILE, RELOADS, Misfit, by_click
 
 
 class GranianASGIServer(ApplicationServer):
@@ -18,6 +19,8 @@ class GranianASGIServer(ApplicationServer):
     connects = True
     pings = False
     interface = "asgi"
+    shares_port_with = ""
+    misfits: ClassVar[Mapping[str, Misfit]] = {"pid_file": PID_FILE, "reload": RELOADS}
 
     def prep_server_args(self) -> Sequence[str]:
         # Without a limit it waits forever for in-flight requests; half an hour is the longest that
@@ -41,17 +44,22 @@ class GranianASGIServer(ApplicationServer):
         from .hooks import granian as hooks
 
         command, args = hooks.command_line.cli, self.prep_server_args()
-        return by_click(command, args, "granian", self.env, auto_envvar_prefix=hooks.PREFIX)
+        options = by_click(command, args, "granian", self.env, auto_envvar_prefix=hooks.PREFIX)
+        if not options["uds"] and not _is_ip_address(options["host"]):
+            raise ValueError(
+                f"granian: the host has to be an IP address, and not {options['host']!r}"
+            )
+        return options
 
     def addresses(self) -> Sequence[Address]:
         options = self.parse()
         at = str(options["uds"]) if options["uds"] else (options["host"], options["port"])
         tls = bool(options.get("ssl_certificate") and options.get("ssl_keyfile"))
         demanding = tls and bool(options.get("ssl_client_verify"))
-        found = [Address(at, not options["uds"], tls, demanding)]
+        found: list[Address] = [PlainAddress(at, not options["uds"], tls, demanding)]
         if options.get("metrics_enabled"):
             metrics = (options["metrics_address"], options["metrics_port"])
-            found.append(Address(metrics, shared=True))
+            found.append(PlainAddress(metrics, shared=True))
         return found
 
 
@@ -59,3 +67,11 @@ class GranianWSGIServer(GranianASGIServer):
     """The same for the WSGI application, in a pool of threads."""
 
     interface = "wsgi"
+
+
+def _is_ip_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True

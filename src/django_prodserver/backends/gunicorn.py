@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 from django_prodserver.settings.texts import octal_mask
 
 from .application import ApplicationServer
-from .base import CERT_REQUIRED, Address
-from .parsers import quietly
+from .base import CERT_REQUIRED, Address, PlainAddress
+from .parsers import DETACHES, PID_FILE, RELOADS, Misfit, quietly
 
 
 class GunicornServer(ApplicationServer):
@@ -26,6 +26,12 @@ class GunicornServer(ApplicationServer):
         {"PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "XDG_RUNTIME_DIR"}
     )
     interface = "wsgi"
+    shares_port_with = "'reuse-port': True"
+    misfits: ClassVar[Mapping[str, Misfit]] = {
+        "daemon": DETACHES,
+        "pidfile": PID_FILE,
+        "reload": RELOADS,
+    }
 
     def start_server(self, *args: str) -> None:
         from .hooks import gunicorn as hooks
@@ -60,7 +66,7 @@ class GunicornServer(ApplicationServer):
             return ()  # It inherits sockets that are bound already.
         cfg = self.parse()
         return [
-            Address(
+            PlainAddress(
                 at,
                 shared=cfg.reuse_port,
                 tls=bool(cfg.is_ssl),

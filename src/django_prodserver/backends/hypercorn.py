@@ -8,8 +8,8 @@ from functools import partial
 from typing import Any, ClassVar, Optional
 
 from .application import ApplicationServer
-from .base import CERT_REQUIRED, Address
-from .parsers import options_in_help, quietly
+from .base import CERT_REQUIRED, Address, PlainAddress
+from .parsers import PID_FILE, RELOADS, Misfit, options_in_help, quietly
 
 DEFAULT_PORT = 8000
 
@@ -21,6 +21,8 @@ class HypercornServer(ApplicationServer):
     notifies = True
     pings = False
     interface = "asgi"
+    shares_port_with = "'workers': 2, or more"
+    misfits: ClassVar[Mapping[str, Misfit]] = {"pid_path": PID_FILE, "use_reloader": RELOADS}
 
     def prep_server_args(self) -> Sequence[str]:
         return [*self.args, f"{self.interface}:{self.application}"]
@@ -73,7 +75,7 @@ class HypercornWSGIServer(HypercornServer):
 def _address(
     bind: str, shared: bool, tls: bool = False, demanding: bool = False
 ) -> Optional[Address]:
-    """As hypercorn reads it: without a number at the end, all of it is the host.
+    """As `Config._create_sockets` reads it: without a number at the end, all of it is the host.
 
     None for a socket that is bound already.
     """
@@ -81,7 +83,10 @@ def _address(
         return None
     if bind.startswith("unix:"):
         return Address(bind[len("unix:") :], tls=tls, client_certificate=demanding)
-    host, _, port = bind.replace("[", "").replace("]", "").rpartition(":")
-    if not (host and port.isdecimal()):
-        return Address((bind.strip("[]"), DEFAULT_PORT), shared, tls, demanding)
-    return Address((host, int(port)), shared, tls, demanding)
+    bind = bind.replace("[", "").replace("]", "")
+    host, colon, port = bind.rpartition(":")
+    try:
+        at = (host, int(port)) if colon else (bind, DEFAULT_PORT)
+    except ValueError:
+        at = (bind, DEFAULT_PORT)
+    return PlainAddress(at, shared, tls, demanding)

@@ -9,7 +9,7 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import partial
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from django.core.management.base import CommandError
 
@@ -138,3 +138,33 @@ def temporary_variables(env: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+# ---- what the parsed options should not say ----
+#
+# A backend lists misfits by the names that options have in what its `parse` returns, so they are
+# found wherever they are set: in ARGS, behind `--`, in a variable, or in a configuration file.
+
+
+class Misfit(NamedTuple):
+    """Why an option does not fit, as the rest of a sentence, and what to do instead."""
+
+    why: str
+    hint: str
+    # Otherwise it is only advised against.
+    refused: bool = False
+
+
+DETACHES = Misfit(
+    "with which it detaches itself: that looks as if it had exited",
+    "Leave it out: the supervisor runs it in the background.",
+    refused=True,
+)
+PID_FILE = Misfit(
+    "a file that is left behind by SIGKILL and may then name another process",
+    "Leave it out: the supervisor knows its processes.",
+)
+RELOADS = Misfit(
+    "with which it restarts itself when code changes",
+    "Leave it out: that is for development.",
+)

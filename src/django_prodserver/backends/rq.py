@@ -13,6 +13,7 @@ from django.conf import settings
 from django_prodserver.settings.wording import did_you_mean
 
 from .command import CommandBackend
+from .parsers import PID_FILE, Misfit
 
 
 class RQBackend(CommandBackend):
@@ -24,6 +25,7 @@ class RQBackend(CommandBackend):
     pings = False
     import_time_variables = frozenset({"RQ_KEY_PREFIX"})
     is_an_app = True
+    misfits: ClassVar[Mapping[str, Misfit]] = {"pid": PID_FILE}
 
     def check_queues(self, *names: str) -> None:
         """Raises ValueError if one is not configured, or if they are not in the same Redis."""

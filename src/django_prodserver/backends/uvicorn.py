@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from .application import ApplicationServer
-from .base import CERT_REQUIRED, Address
-from .parsers import by_click
+from .base import CERT_REQUIRED, Address, PlainAddress
+from .parsers import RELOADS, Misfit, by_click
 
 
 class UvicornServer(ApplicationServer):
@@ -18,6 +18,7 @@ class UvicornServer(ApplicationServer):
     pings = False
     import_time_variables = frozenset({"FORWARDED_ALLOW_IPS", "WEB_CONCURRENCY"})
     interface = "asgi"
+    misfits: ClassVar[Mapping[str, Misfit]] = {"reload": RELOADS}
 
     def prep_server_args(self) -> Sequence[str]:
         # Without a limit it waits forever for connections that stay open. The last value of an
@@ -47,8 +48,11 @@ class UvicornServer(ApplicationServer):
         options = self.parse()
         if options["fd"] is not None:
             return ()
+        # uvicorn binds one socket for all workers, and asyncio those of a single process.
+        plain = self._workers(options) > 1 or options["reload"]
+        kind = PlainAddress if plain else Address
         return [
-            Address(
+            kind(
                 options["uds"] or (options["host"], options["port"]),
                 tls=bool(options["ssl_keyfile"] or options["ssl_certfile"]),
                 client_certificate=options["ssl_cert_reqs"] == CERT_REQUIRED,
@@ -56,12 +60,14 @@ class UvicornServer(ApplicationServer):
         ]
 
     def recycles_with(self, options: Any) -> bool:
-        workers = options["workers"]
-        if workers is None:
-            workers = self.environ().get("WEB_CONCURRENCY", 1)
         # Several workers exit one by one, and their parent process replaces them.
-        alone = str(workers) == "1" and not options["reload"]
+        alone = self._workers(options) == 1 and not options["reload"]
         return alone and options["limit_max_requests"] is not None
+
+    def _workers(self, options: Any) -> int:
+        """0 where the variable is not a number."""
+        given = options["workers"] or self.environ().get("WEB_CONCURRENCY") or "1"
+        return int(given) if str(given).isdecimal() else 0
 
 
 class UvicornWSGIServer(UvicornServer):

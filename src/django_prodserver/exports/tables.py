@@ -1,4 +1,4 @@
-"""Tables of what is configured: `--list`, and the variables of `--check --verbosity 2`."""
+"""What is configured (`--list`, `--check --verbosity 2`), and what is wrong with it (`--json`)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from django_prodserver.settings.configuration import Configuration
+from django_prodserver.settings.findings import Finding
 from django_prodserver.settings.origins import origins
 from django_prodserver.settings.schema import ProcessSettings
 
@@ -37,6 +38,21 @@ def processes_json(configuration: Configuration, names: Iterable[str]) -> str:
             row["after"] = after
         rows.append(row)
     return msgspec.json.format(msgspec.json.encode(rows)).decode()
+
+
+def findings_json(findings: Iterable[Finding]) -> str:
+    """What `--check` has found, the worst first."""
+    objects = [
+        {
+            "level": finding.level,
+            "id": finding.check_id,
+            "place": finding.place,
+            "message": finding.text,
+            "hint": finding.hint,
+        }
+        for finding in sorted(findings, key=lambda finding: not finding.blocks)
+    ]
+    return msgspec.json.format(msgspec.json.encode(objects)).decode()
 
 
 def variables_table(

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import combinations
 from types import MappingProxyType
-from typing import Optional, Union
+from typing import Optional
 
 from django_prodserver.backends.base import Address, PrintsOnly
-from django_prodserver.posix.address import SocketAddress, socket_addresses, why_not_free
+from django_prodserver.posix.address import (
+    LONGEST_PATH,
+    LOOPBACK,
+    UNKNOWN_HOST,
+    SocketAddress,
+    bind_error,
+    bindings,
+    collide,
+    socket_addresses,
+)
 from django_prodserver.posix.context import Context, asked_within
 from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import Finding
@@ -19,9 +31,6 @@ from django_prodserver.settings.schema import ProbeSettings
 from django_prodserver.settings.texts import Place, path_or_url
 
 from .process import ResolvedProcess, importable_here, probes_of
-
-# Where to connect to a server that listens everywhere.
-LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 # A process, and one of the addresses that it will listen at.
 Listener = tuple[ResolvedProcess, Address]
@@ -104,20 +113,30 @@ def _url(address: Address) -> str:
 # ---- what is wrong ----
 
 
-def address_problems(processes: Sequence[ResolvedProcess]) -> list[Finding]:
+def address_problems(
+    processes: Sequence[ResolvedProcess],
+) -> tuple[list[ResolvedProcess], list[Finding]]:
     """What would keep the processes from listening, or their health checks from connecting.
 
-    That is everything but `addresses_in_use`, which changes from one moment to the next.
+    That is everything but `addresses_in_use`, which changes from one moment to the next. Also
+    returns the processes whose software understands its arguments.
     """
     findings: list[Finding] = []
     found = listeners(processes, findings)
+    refused = {finding.place for finding in findings}
+    understood = [
+        process
+        for process in processes
+        if not refused & {place_of(process.name), place_of(process.name, "ARGS")}
+    ]
+    findings += _impossible_ports(found)
     findings += _shared_by_instances(found)
     findings += _conflicts(found)
-    for process in processes:
+    for process in understood:
         serves = [address for one, address in found if one is process]
         for key, probe in probes_of(process.settings):
             findings += _http_problems(process, key, probe, serves)
-    return findings
+    return understood, findings
 
 
 def addresses_in_use(
@@ -129,19 +148,38 @@ def addresses_in_use(
     """
     findings: list[Finding] = []
     for process, address in listeners(processes, findings):
+        if not _is_possible(address):
+            continue
         # Who may connect to a socket file that is to be replaced does not matter.
         as_now = isinstance(address.at, str) or process.name not in contexts
         context = Context() if as_now else contexts[process.name]
-        reason = asked_within(context, partial(_why_not_free, address.at, address.shared))
-        if reason:
-            message = f"cannot listen at {address}: {reason}."
-            hint = "Stop what uses it (`ss -ltnp` tells), or choose another address in its ARGS."
-            findings.append(Finding(place_of(process.name), message, hint, "E010"))
+        said = asked_within(context, partial(_why_not, address, bool(process.settings.after)))
+        if not said:
+            continue
+        reason, hint = said.split("\n")
+        message = f"cannot listen at {address}: {reason}."
+        findings.append(Finding(place_of(process.name), message, hint, "E010"))
     return findings
 
 
-def _why_not_free(at: Union[tuple[str, int], str], shared: bool) -> str:
-    return why_not_free(at, shared) or ""
+def _why_not(address: Address, something_before: bool) -> str:
+    """Why this process could not listen there, and what to do, in two lines; "" if it could."""
+    error = bind_error(address.at, address.shared, address.plain)
+    if error is None or (isinstance(error, FileNotFoundError) and something_before):
+        return ""  # What comes before it may make the folder.
+    return "\n".join(_explained(error, address))
+
+
+def _impossible_ports(found: Iterable[Listener]) -> Iterator[Finding]:
+    for process, address in found:
+        if not _is_possible(address):
+            message = f": {address.at[1]} is not a port."
+            hint = "Write a port from 1 to 65535, or 0 for any that is free."
+            yield Finding(place_of(process.name, "ARGS"), message, hint)
+
+
+def _is_possible(address: Address) -> bool:
+    return isinstance(address.at, str) or 0 <= address.at[1] <= 65535
 
 
 def _shared_by_instances(found: Sequence[Listener]) -> Iterator[Finding]:
@@ -151,11 +189,17 @@ def _shared_by_instances(found: Sequence[Listener]) -> Iterator[Finding]:
         if replicas > 1 and not address.shared and not address.chosen_by_the_system:
             message = f"is {replicas}, but only one instance can listen at {address}."
             hint = "Let the server have more workers instead, in its ARGS."
+            option = process.backend_class.shares_port_with
+            if option and not isinstance(address.at, str):
+                hint = f"{hint[:-1]}, or share the port: {option}."
             yield Finding(place_of(process.name, "REPLICAS"), message, hint)
 
 
 def _conflicts(found: Sequence[Listener]) -> Iterator[Finding]:
-    """Addresses that only one of two processes could listen at."""
+    """Addresses that only one of two processes could listen at.
+
+    Where both share their ports, each would get a part of the other's requests.
+    """
     for (one, here), (other, there) in combinations(found, 2):
         if one is not other and _collide(here, there):
             at = str(here) if here.at == there.at else f"{here} and {there}"
@@ -210,8 +254,69 @@ def _first_reachable(addresses: Iterable[Address]) -> Optional[Address]:
 def _collide(here: Address, there: Address) -> bool:
     if here.chosen_by_the_system or there.chosen_by_the_system:
         return False
-    if isinstance(here.at, str) or isinstance(there.at, str) or here.at[1] != there.at[1]:
+    if isinstance(here.at, str) or isinstance(there.at, str):
+        # One file can have several names: /var/run is /run.
+        return (
+            isinstance(here.at, str)
+            and isinstance(there.at, str)
+            and os.path.realpath(here.at) == os.path.realpath(there.at)
+        )
+    if here.at[1] != there.at[1] or not _is_possible(here):
+        return False
+    try:
+        return collide(bindings(*here.at, here.plain), bindings(*there.at, there.plain))
+    except (OSError, UnicodeError):
         return here.at == there.at
-    hosts = {here.at[0], there.at[0]}
-    everywhere = "::" if any(":" in host for host in hosts) else "0.0.0.0"
-    return len(hosts) == 1 or everywhere in hosts
+
+
+# ---- why an address cannot be had ----
+
+USE_ANOTHER = "Choose another address in its ARGS."
+# For an error of bind(2), what is wrong and what to do; see ip(7), tcp(7) and unix(7).
+REASONS = {
+    errno.EADDRNOTAVAIL: (
+        "this machine does not have that address",
+        "Listen at 0.0.0.0 for all of its addresses, or at 127.0.0.1 for itself only.",
+    ),
+    errno.EACCES: (
+        "this user may not use that port",
+        "Choose a port from 1024 on: those below are for root.",
+    ),
+    errno.EAFNOSUPPORT: ("this machine has no IPv6", "Listen at 0.0.0.0 or 127.0.0.1."),
+}
+REASONS_OF_PATHS = {
+    errno.ENOENT: ("the folder {file} does not exist", "Create it, or choose another path."),
+    errno.EACCES: (
+        "this user may not write to the folder {file}",
+        "Change its owner, or choose another path.",
+    ),
+    errno.EEXIST: ("a file that is not a socket is there", "Remove it, or choose another path."),
+    errno.ENAMETOOLONG: (
+        f"the path is longer than {LONGEST_PATH} bytes",
+        "Choose a shorter one.",
+    ),
+}
+
+
+def _explained(error: Exception, address: Address) -> tuple[str, str]:
+    """What is wrong, without a full stop, and what to do."""
+    code = getattr(error, "errno", None)
+    if code == errno.EADDRINUSE:
+        hint = f"Stop what uses it (`{_who_listens(address)}` tells), or choose another address in "
+        return os.strerror(code), f"{hint}its ARGS."
+    if isinstance(address.at, str):
+        reason, hint = REASONS_OF_PATHS.get(code or 0, (str(error), USE_ANOTHER))
+        return reason.format(file=getattr(error, "filename", "")), hint
+    host, _ = address.at
+    if isinstance(error, UNKNOWN_HOST):
+        return f"the host {host!r} cannot be found", "Name an address that this machine has."
+    if code == errno.EADDRNOTAVAIL and host.isdecimal():
+        return f"{host!r} is taken for a host", f"Write ':{host}' for that port of all addresses."
+    return REASONS.get(code or 0, (getattr(error, "strerror", "") or str(error), USE_ANOTHER))
+
+
+def _who_listens(address: Address) -> str:
+    """The command that names the process which listens there."""
+    if platform.system() == "Linux":
+        return "ss -lxp" if isinstance(address.at, str) else "ss -ltnp"
+    return f"lsof {address.at}" if isinstance(address.at, str) else f"lsof -i :{address.at[1]}"

@@ -22,12 +22,12 @@ from django_prodserver.posix.randomness import reseed_forks
 from django_prodserver.posix.signals import die_as_others_do
 from django_prodserver.posix.titles import set_title
 from django_prodserver.settings.configuration import Configuration
+from django_prodserver.settings.findings import Finding
 
 from .context import context_of
+from .examine import resolve_to_start
 from .preload import preload
 from .process import ResolvedProcess
-from .project import Say
-from .resolve import resolve_to_start
 
 
 def run_alone(
@@ -35,11 +35,11 @@ def run_alone(
     name: str,
     extra: Sequence[str],
     check_project: Callable[[], object],
-    warn: Say,
+    advise: Callable[[Finding], object],
 ) -> None:
     """Run a process until it exits. Raises ConfigurationError if it cannot be started."""
     before = dict(os.environ)
-    env = configuration.processes[name].env
+    env = {} if "ENV" in configuration.wrong.get(name, ()) else configuration.processes[name].env
     os.environ["PATH"] = search_path(os.environ.get("PATH"))
     os.environ.update(env)
     # Set by a supervisor that has spawned this interpreter as one of several instances. Software
@@ -51,7 +51,9 @@ def run_alone(
         configuration = configuration.overridden({name: 1})
         # Alone it keeps the title that the user gave it: the command line.
         set_title(instance)
-    (process,) = resolve_to_start(configuration, [name], extra, check_project, warn)
+        # It has said all that there is to say, too.
+        advise = _say_nothing
+    (process,) = resolve_to_start(configuration, [name], extra, check_project, advise)
     if process.variables_already_read(before):
         restart_program()
     context = context_of(process.settings)
@@ -77,6 +79,9 @@ def _assume(context: Context, env: Mapping[str, str]) -> None:
     except Refused as error:
         raise CommandError(f"The {error.key} of the process was refused: {error.reason}.") from None
     os.environ.update(env)
+
+
+def _say_nothing(finding: Finding) -> None: ...
 
 
 def command_alone(process: ResolvedProcess) -> list[str]:

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
+from typing import Callable
 
 from django.db import connections
 
+from django_prodserver.settings.findings import Finding, refuse
 from django_prodserver.settings.names import SUPERVISOR, place_of
 
 from .process import ResolvedProcess, importable_here
-from .project import Say, failure_of, nobody_hears, refuse
+from .project import failure_of
 
 
 def preload(
-    processes: Sequence[ResolvedProcess], modules: Sequence[str], warn: Say = nobody_hears
+    processes: Sequence[ResolvedProcess],
+    modules: Sequence[str],
+    advise: Callable[[Finding], object] = lambda finding: None,
 ) -> None:
     """Import what these processes need. Raises ConfigurationError for what cannot be imported.
 
-    What fails because a database or a broker does not answer is a warning.
+    `advise` gets what fails because a database or a broker does not answer.
     """
     findings = []
     if "default" in connections.settings:
@@ -33,4 +37,6 @@ def preload(
         place, what = place_of(process.name), "cannot be loaded"
         # Created by `resolve`, which has told what is wrong with that.
         findings += failure_of(process.backend.preload, place, what, "E011")
-    refuse(findings, warn)
+    refuse(findings)
+    for finding in findings:
+        advise(finding)

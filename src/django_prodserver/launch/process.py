@@ -17,7 +17,8 @@ from django_prodserver.settings.schema import EffectiveSettings, ProbeSettings
 class ResolvedProcess:
     """One entry of PRODUCTION_PROCESSES. `extra` are arguments from the command line, after `--`.
 
-    `addresses` and `recycles` ask its software, once. That may import it: see `importable_here`.
+    `options`, `addresses` and `recycles` ask its software, once. That may import it: see
+    `importable_here`.
     """
 
     name: str
@@ -36,11 +37,22 @@ class ResolvedProcess:
         return self.new_backend()
 
     @cached_property
+    def options(self) -> object:
+        """What its software makes of its arguments. Raises what `BaseServerBackend.parse` does."""
+        # Paths among them, such as that of a configuration file, are meant from there.
+        with temporarily_in(self.settings.folder):
+            return self.backend.parse()
+
+    def option(self, name: str) -> object:
+        """One of them, by its name there; None where there is none."""
+        options = self.options
+        return options.get(name) if isinstance(options, Mapping) else getattr(options, name, None)
+
+    @cached_property
     def addresses(self) -> Sequence[Address]:
         """Where it will listen. Raises what `BaseServerBackend.parse` raises."""
-        # Paths among its arguments, such as that of a configuration file, are meant from there.
         with temporarily_in(self.settings.folder):
-            self.backend.parse()
+            _ = self.options  # What a backend finds wrong there counts first.
             return [self._as_seen_from_here(one) for one in self.backend.addresses()]
 
     @cached_property
@@ -56,7 +68,7 @@ class ResolvedProcess:
     def own_context(self) -> Mapping[str, Any]:
         """What its own options say of CWD, USER, GROUP and UMASK. Raises what `parse` raises."""
         with temporarily_in(self.settings.folder):
-            return self.backend.own_context(self.backend.parse())
+            return self.backend.own_context(self.options)
 
     def _as_seen_from_here(self, address: Address) -> Address:
         at = address.at

@@ -1,30 +1,32 @@
-"""From names to processes that can be started: backends are imported, and mistakes are found."""
+"""From names to processes that can be started: backends are imported, and asked for mistakes."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.util import find_spec
-from typing import Callable, Optional
+from typing import Optional
 
 from django.utils.module_loading import import_string
 
 from django_prodserver.backends import BUILT_IN
-from django_prodserver.backends.base import BaseServerBackend
+from django_prodserver.backends.base import BaseServerBackend, PrintsOnly
 from django_prodserver.backends.registry import registered
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.errors import describe
-from django_prodserver.settings.findings import ConfigurationError, Finding
+from django_prodserver.settings.findings import ConfigurationError, Finding, advice, refuse
 from django_prodserver.settings.names import place_of
 from django_prodserver.settings.variables import Variable
 from django_prodserver.settings.wording import did_you_mean
 
-from .addresses import address_problems, addresses_in_use
-from .context import context_problems, contexts
-from .process import ResolvedProcess
-from .project import Say, failure_of, nobody_hears, refuse
+from .addresses import address_problems
+from .process import ResolvedProcess, importable_here
 
 BASE = f"{BaseServerBackend.__module__}.{BaseServerBackend.__name__}"
+
+
+# What makes up the software's command line: where one of these is wrong, there is nothing to ask.
+COMMAND_LINE = {"BACKEND", "ARGS", "APP", "ENV"}
 
 
 def resolve(
@@ -33,47 +35,69 @@ def resolve(
     extra: Sequence[str] = (),
     *,
     starting: bool = True,
-    warn: Say = nobody_hears,
 ) -> list[ResolvedProcess]:
     """Import the backends of the named processes; `extra` are more arguments for their software.
 
-    Raises ConfigurationError with every mistake. Without `starting` the software is not asked
-    what it makes of its arguments, because that imports it.
+    Raises ConfigurationError with every mistake, those of the settings among them. Without
+    `starting` the software is not asked what it makes of its arguments, because that imports it.
     """
-    findings: list[Finding] = []
+    processes, findings = examine(configuration, names, extra, starting=starting)
+    refuse(findings)
+    return processes
+
+
+def examine(
+    configuration: Configuration,
+    names: Iterable[str],
+    extra: Sequence[str] = (),
+    *,
+    starting: bool = True,
+) -> tuple[list[ResolvedProcess], list[Finding]]:
+    """The processes that nothing is wrong with, and everything that is wrong, as `resolve`.
+
+    A mistake does not hide the next: of a process whose RESTART is wrong, the backend is asked all
+    the same.
+    """
+    findings = list(configuration.findings)
+    places = {finding.place for finding in findings}
     processes = []
     for name in names:
+        wrong = configuration.wrong.get(name, frozenset())
+        if "BACKEND" in wrong:
+            continue
         settings = configuration.effective(name)
         try:
             backend_class = _import_backend(settings.backend)
         except ConfigurationError as error:
             findings += [finding.within(place_of(name)) for finding in error.findings]
-        else:
-            processes.append(ResolvedProcess(name, settings, backend_class, extra))
-    for process in processes:
-        findings += _backend_problems(process)
-    refuse(findings, warn)
+            continue
+        if wrong & COMMAND_LINE:
+            continue
+        process = ResolvedProcess(name, settings, backend_class, extra)
+        problems = [
+            # What is wrong by itself is not judged beside other keys, and advice can wait.
+            problem
+            for problem in _backend_problems(process)
+            if problem.place not in places and (problem.blocks or not wrong)
+        ]
+        findings += problems
+        if not any(finding.blocks for finding in problems):
+            processes.append(process)
     if starting:
-        refuse(address_problems(processes), warn)
-    return processes
+        understood, problems = address_problems(processes)
+        findings += problems
+        for process in importable_here(understood):
+            findings += _option_problems(process)
+        return understood, findings
+    return processes, findings
 
 
-def resolve_to_start(
-    configuration: Configuration,
-    names: Iterable[str],
-    extra: Sequence[str],
-    check_project: Callable[[], object],
-    warn: Say,
+def nothing_wrong_with(
+    processes: Iterable[ResolvedProcess], findings: Iterable[Finding]
 ) -> list[ResolvedProcess]:
-    """As `resolve`; then check the project, and what this machine grants at this moment.
-
-    That is the user and the folder of each process, and that their addresses are free.
-    """
-    processes = resolve(configuration, names, extra, warn=warn)
-    refuse(failure_of(check_project, "The system checks", "cannot run", anywhere=True), warn)
-    refuse(context_problems(configuration, processes), warn)
-    refuse(addresses_in_use(processes, contexts(processes)), warn)
-    return processes
+    """The processes that no finding is about which prevents a start."""
+    wrong = [finding.text for finding in findings if finding.blocks]
+    return [one for one in processes if not any(place_of(one.name) in text for text in wrong)]
 
 
 # ---- backends ----
@@ -124,7 +148,9 @@ def _wrong(
     warning: bool = False,
     cause: Optional[BaseException] = None,
 ) -> ConfigurationError:
-    return ConfigurationError([Finding("BACKEND", message, hint, id, warning, cause)])
+    return ConfigurationError(
+        [Finding("BACKEND", message, hint, id, warning, fatal=True, cause=cause)]
+    )
 
 
 def _is_there(module: str) -> bool:
@@ -150,15 +176,13 @@ def _backend_problems(process: ResolvedProcess) -> Iterator[Finding]:
         hint = "Use 1: each one would do all the work of the others again."
         found.append(Finding("REPLICAS", f"is {replicas}.", hint))
     yield from (finding.within(place) for finding in found)
-    if process.settings.watchdog is not None and backend.pings is False:
-        software = process.settings.backend.rpartition(".")[2]
-        message = f"is set, but {software} does not send WATCHDOG=1."
-        hint = "Use HEALTHCHECK instead."
-        yield Finding(_origin(process.name, "WATCHDOG"), message, hint, "E012")
-    yield from _ready_problems(process)
+    if process.settings.watchdog is not None:
+        yield from _watchdog_without_pings(process)
+    yield from _ready_twice(process)
+    yield from _service_that_finishes(process)
 
 
-def _ready_problems(process: ResolvedProcess) -> Iterator[Finding]:
+def _ready_twice(process: ResolvedProcess) -> Iterator[Finding]:
     """READY is for what cannot tell by itself: two who tell would not agree."""
     if process.settings.ready is not None and process.backend.notifies:
         software = process.settings.backend.rpartition(".")[2]
@@ -166,18 +190,65 @@ def _ready_problems(process: ResolvedProcess) -> Iterator[Finding]:
         yield Finding(place_of(process.name, "READY"), message, "Leave it out.", "E012")
 
 
-def warnings(processes: Iterable[ResolvedProcess]) -> list[Finding]:
-    """What may be a mistake, but does not prevent a start."""
-    message = "is set, but it is not known whether the process sends WATCHDOG=1."
-    hint = (
-        "If it does not, it will be stopped as unhealthy: use HEALTHCHECK instead. If it does, "
-        "add 'prodserver.W003' to SILENCED_SYSTEM_CHECKS."
-    )
-    return [
-        Finding(_origin(process.name, "WATCHDOG"), message, hint, "W003", warning=True)
-        for process in processes
-        if process.settings.watchdog is not None and process.backend.pings is None
-    ]
+def _service_that_finishes(process: ResolvedProcess) -> Iterator[Finding]:
+    given = process.settings
+    # With RESTART "always" it is meant to run again and again.
+    if given.type == "service" and given.restart != "always" and process.backend.args:
+        command = process.backend.finishing_command()
+        if command is not None and _is_understood(process):
+            message = f"runs {command!r}, which finishes, and is not a oneshot: its end stops all."
+            hint = "Add 'TYPE': 'oneshot'."
+            yield advice(place_of(process.name), message, hint, "W005")
+
+
+def _is_understood(process: ResolvedProcess) -> bool:
+    """Whether a management command, or a program for the shell, takes its arguments."""
+    try:
+        process.backend.parse()
+    except Exception:  # That is told once it is asked in earnest.
+        return False
+    return True
+
+
+def _option_problems(process: ResolvedProcess) -> Iterator[Finding]:
+    """What its software's options say that a supervisor cannot let it do."""
+    place, backend_class = place_of(process.name), process.backend_class
+    try:
+        set_options = {
+            name
+            for name in (*backend_class.misfits, *backend_class.singleton_options)
+            if process.option(name)
+        }
+    except PrintsOnly:
+        return
+    for name, misfit in backend_class.misfits.items():
+        if name in set_options:
+            message = f"has {name!r} set, {misfit.why}."
+            if misfit.refused:
+                yield Finding(place, message, misfit.hint, "E016")
+            else:
+                yield advice(place, message, misfit.hint, "W006")
+    replicas = process.settings.replicas
+    for name in set_options & set(backend_class.singleton_options):
+        if replicas > 1:
+            hint = f"Use 1, or leave {name!r} to a process of its own."
+            message = f"is {replicas}, and each instance has {name!r} set."
+            yield Finding(place_of(process.name, "REPLICAS"), message, hint)
+
+
+def _watchdog_without_pings(process: ResolvedProcess) -> Iterator[Finding]:
+    place = _origin(process.name, "WATCHDOG")
+    if process.backend.pings is False:
+        software = process.settings.backend.rpartition(".")[2]
+        message = f"is set, but {software} does not send WATCHDOG=1."
+        yield Finding(place, message, "Use HEALTHCHECK instead.", "E012")
+    elif process.backend.pings is None:
+        message = "is set, but it is not known whether the process sends WATCHDOG=1."
+        hint = (
+            "If it does not, it will be stopped as unhealthy: use HEALTHCHECK instead. If it does, "
+            "add 'prodserver.W003' to SILENCED_SYSTEM_CHECKS."
+        )
+        yield advice(place, message, hint, "W003")
 
 
 def _origin(name: str, key: str) -> str:

@@ -21,6 +21,8 @@ class Selection(Value):
     supervised: bool
     # Left out of all, because ENABLED or REPLICAS says so.
     disabled: Sequence[str] = ()
+    # Services that are not run, where the first one was selected because none was named.
+    others: Sequence[str] = ()
 
     @property
     def names(self) -> list[str]:
@@ -30,6 +32,11 @@ class Selection(Value):
     def replicas(self) -> dict[str, int]:
         """Where they override REPLICAS."""
         return {name: count for name, count in self.counts.items() if count is not None}
+
+
+def only_one(name: str, others: Sequence[str]) -> str:
+    """What a user is told who may have meant all of them."""
+    return f"Running {name} only, and not {', '.join(others)}: prodserver --all runs everything."
 
 
 def select(
@@ -65,13 +72,18 @@ def select(
         counts = {name: None for name in enabled if name not in excluded}
     if not counts and excluded:
         raise CommandError("--except leaves no process to run.")
-    counts = counts or {_first_service(enabled): None}
+    others: list[str] = []
+    if not counts:
+        first = _first_service(enabled)
+        counts = {first: None}
+        others = [name for name in _services(enabled) if name != first]
     if extra and (everything or len(counts) > 1):
         raise CommandError("Arguments after -- go to one process: name it.")
     supervised = everything or len(counts) > 1 or any(counts.values())
     # One that is named runs, also where PRODSERVER_REPLICAS_X is 0.
     counts = {name: n or (None if configured[name].replicas else 1) for name, n in counts.items()}
-    return Selection(counts, supervised, [name for name in disabled if name not in excluded])
+    disabled = [name for name in disabled if name not in excluded]
+    return Selection(counts, supervised, disabled, others)
 
 
 def _counts(words: Sequence[str], configured: Iterable[str]) -> dict[str, Optional[int]]:
@@ -98,5 +110,8 @@ def _count(word: str, count: str) -> int:
 
 def _first_service(configured: Mapping[str, ProcessSettings]) -> str:
     """The first service, or the first process if all are oneshots."""
-    services = (name for name, process in configured.items() if process.type == "service")
-    return next(services, next(iter(configured)))
+    return next(iter([*_services(configured), *configured]))
+
+
+def _services(configured: Mapping[str, ProcessSettings]) -> list[str]:
+    return [name for name, process in configured.items() if process.type == "service"]

@@ -21,6 +21,7 @@ from django_prodserver.posix.signals import hangs_up, leaving_on
 from django_prodserver.posix.system import PosixSystem
 from django_prodserver.posix.titles import prepare
 from django_prodserver.settings.configuration import Configuration
+from django_prodserver.settings.findings import Finding
 from django_prodserver.settings.schema import SupervisorSettings
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.facts import AllReady, Fact, Observer
@@ -34,11 +35,11 @@ from django_prodserver.supervisor.pump import run
 from django_prodserver.supervisor.record import Record
 
 from .addresses import urls
+from .examine import resolve_to_start
 from .launch import Launches
 from .log_formats import formats_of
 from .preload import preload
 from .process import ResolvedProcess
-from .resolve import resolve_to_start
 from .start_method import other_threads, said_of_start_methods, to_fork, to_spawn
 
 
@@ -47,6 +48,7 @@ def supervise(
     names: Sequence[str],
     extra: Sequence[str],
     check_project: Callable[[], object],
+    advise: Callable[[Finding], object],
 ) -> int:
     """Run every instance of these processes until all have ended; returns the exit status.
 
@@ -59,12 +61,16 @@ def supervise(
         # A collection would take time now. Later it would cost memory: it leaves holes between the
         # objects that forked processes share, and what is allocated there copies the page.
         gc.disable()
-        warned: list[str] = []
+        unanswered: list[Finding] = []
+
+        def note(finding: Finding) -> None:
+            # What may answer later is told in the log, beside what becomes of it.
+            (unanswered.append if finding.unanswered else advise)(finding)
+
         try:
-            warn = warned.append
-            processes = resolve_to_start(configuration, names, extra, check_project, warn)
+            processes = resolve_to_start(configuration, names, extra, check_project, note)
             forked = to_fork(processes)
-            preload(forked, configuration.supervisor.preload if forked else [], warn)
+            preload(forked, configuration.supervisor.preload if forked else [], note)
             close_connections()
             reseed_forks()
             gc.freeze()
@@ -72,7 +78,7 @@ def supervise(
             gc.enable()
         early.end()
         not_waited_for = configuration.not_waited_for(names)
-        said = [report.going_on(warning) for warning in warned]
+        said = [report.going_on(str(finding)) for finding in unanswered]
         said += [report.not_waiting(name, others) for name, others in not_waited_for.items()]
         return _run(processes, configuration.supervisor, stop_signals, said)
 

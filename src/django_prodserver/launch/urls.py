@@ -13,14 +13,14 @@ from django.urls import Resolver404, get_resolver
 from django.utils import translation
 
 from django_prodserver.backends.application import ApplicationServer
-from django_prodserver.settings.findings import Finding
+from django_prodserver.settings.findings import Finding, advice
 from django_prodserver.settings.names import place_of
 from django_prodserver.settings.texts import path_or_url
 
 from .addresses import serves_at
 from .process import ResolvedProcess, importable_here, probes_of
 
-ID = "W004"
+ID = "W007"
 # These answer a path that no URL matches with a redirect, which counts as healthy, where another
 # one is matched.
 COMMON = "django.middleware.common.CommonMiddleware"
@@ -47,7 +47,7 @@ def _of(process: ResolvedProcess) -> Iterator[Finding]:
             message = f"is {asked.path!r}, which no URL of {project.ROOT_URLCONF} matches: Django "
             message += "answers 404, unless a middleware does."
             hint = f"Add a view for it, or 'prodserver.{ID}' to SILENCED_SYSTEM_CHECKS."
-            yield Finding(place_of(process.name, key, "HTTP"), message, hint, ID, warning=True)
+            yield advice(place_of(process.name, key, "HTTP"), message, hint, ID)
 
 
 def _serves_django_alone(process: ResolvedProcess) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import msgspec
 
+from .findings import Finding
 from .rules import without_groups
 from .schema import EffectiveSettings, ProcessSettings, SupervisorSettings
 from .texts import memory_size
@@ -16,10 +17,16 @@ from .texts import memory_size
 
 @dataclass(frozen=True)
 class Configuration:
-    """Both settings, converted. Nothing that they name has been imported yet."""
+    """Both settings, converted. Nothing that they name has been imported yet.
+
+    A process has what is right in its entry. What is wrong is in `findings`; `wrong` has the keys
+    by process, those that cannot be told from a misspelled one among them.
+    """
 
     processes: Mapping[str, ProcessSettings]
     supervisor: SupervisorSettings
+    findings: Sequence[Finding] = ()
+    wrong: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def overridden(self, replicas: Mapping[str, int], **supervisor: Any) -> Configuration:
         """A copy with the command line's values; None means that an option was not given."""
@@ -28,7 +35,8 @@ class Configuration:
             name: msgspec.structs.replace(process, replicas=replicas.get(name, process.replicas))
             for name, process in self.processes.items()
         }
-        return Configuration(processes, msgspec.structs.replace(self.supervisor, **given))
+        supervisor_settings = msgspec.structs.replace(self.supervisor, **given)
+        return replace(self, processes=processes, supervisor=supervisor_settings)
 
     def effective(self, name: str) -> EffectiveSettings:
         """The settings of a process, with the supervisor's defaults for what it does not set."""

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from enum import Enum
 from functools import cache
 from typing import Any, Callable, Literal, Optional, Union, get_args, get_origin
 
@@ -16,7 +18,7 @@ from django.utils.functional import Promise
 
 from . import rules
 from .findings import Finding
-from .wording import EXAMPLE_BACKEND, did_you_mean, with_article
+from .wording import EXAMPLE_BACKEND, did_you_mean, shown, with_article
 
 
 def convert_mapping(
@@ -98,7 +100,7 @@ def _convert(
         hints = [hint(value) for _, _, hint in _readers_in(wanted) if callable(hint)]
         findings += (
             replace(one, hint=one.hint or " ".join(hints))
-            for one in _explain(place, value, wanted, error)
+            for one in _explain(place, value, wanted, error, strict)
         )
         return None
     for form, reader, hint in _readers_in(wanted):
@@ -134,6 +136,23 @@ def _readers_in(
             yield from _readers_in(part)
 
 
+def _types_in(wanted: Any) -> Iterator[type]:
+    if isinstance(wanted, type):
+        yield wanted
+    for part in get_args(wanted):
+        yield from _types_in(part)
+
+
+def _hints_in(wanted: Any) -> Iterator[str]:
+    """What to write, from the outermost type that says it."""
+    for part in reversed(get_args(wanted)):
+        if isinstance(part, msgspec.Meta):
+            if part.extra and "hint" in part.extra:
+                yield part.extra["hint"]
+        else:
+            yield from _hints_in(part)
+
+
 def _choices_in(wanted: Any) -> list[str]:
     if get_origin(wanted) is Literal:
         return [str(choice) for choice in get_args(wanted)]
@@ -144,7 +163,7 @@ def _choices_in(wanted: Any) -> list[str]:
 
 
 def _explain(
-    place: str, value: Any, wanted: Any, error: msgspec.ValidationError
+    place: str, value: Any, wanted: Any, error: msgspec.ValidationError, strict: bool
 ) -> Iterator[Finding]:
     if isinstance(value, Mapping) and len(value) > 1:
         # msgspec stops at the first wrong item, and does not tell which one it is.
@@ -152,27 +171,40 @@ def _explain(
             try:
                 msgspec.convert(plain({key: item}), wanted)
             except msgspec.ValidationError as item_error:
-                yield from _explain(place, {key: item}, wanted, item_error)
+                yield from _explain(place, {key: item}, wanted, item_error, strict)
         return
     choices = _choices_in(wanted)
-    if choices and isinstance(value, str):
-        hint = f"{did_you_mean(value, choices)}It can be {', '.join(choices)}."
-        yield Finding(place, f"is {value!r}, which it cannot be.", hint, "E004")
+    if choices:
+        word = value.name if isinstance(value, Enum) else value
+        hint = f"{did_you_mean(word, choices)}It can be {', '.join(choices)}."
+        yield Finding(place, f"is {shown(value)}, which it cannot be.", hint, "E004")
         return
-    # msgspec says: Expected `int`, got `str` - at `$[1]`
+    # msgspec says: Expected `int | null`, got `str` - at `$[1]`
     complaint = str(error).replace("`", "").replace("object", "mapping").replace("array", "list")
     complaint = complaint.replace("float", "number").replace("Expected", "expected")
-    complaint = complaint.replace("null", "None")
+    complaint = complaint.replace(" | null", "").replace("null", "None")
+    complaint = " or ".join(complaint.rsplit(" | ", 1)).replace(" | ", ", ")
     complaint = complaint.replace(" - at key in $", " as a key").replace(" - at $", " at ")
-    shown = ""
+    said = ""
     if isinstance(value, Mapping):
         # Its values may be secrets: show the key alone.
         complaint = complaint.replace("[...]", "".join(f"[{key!r}]" for key in value))
     elif not isinstance(value, (list, tuple)) and not _may_be_secret(value, complaint):
-        shown = f"is {value!r}"
+        said = f"is {shown(value)}"
     if complaint == "expected bool, got str":
         complaint = "expected true or false"
-    yield Finding(place, f"{shown}: {complaint}.", id="E004")
+    yield Finding(place, f"{said}: {complaint}.", _what_to_write(value, wanted, strict), "E004")
+
+
+def _what_to_write(value: Any, wanted: Any, strict: bool) -> str:
+    if strict and isinstance(value, str):
+        with suppress(msgspec.ValidationError):
+            converted = msgspec.convert(value, wanted, strict=False)
+            text = str(converted) if isinstance(converted, bool) else value.strip()
+            return f"Write {text}, without quotes."
+    if set(_types_in(wanted)) <= {bool, type(None)}:
+        return "Write True or False." if strict else ""
+    return next(_hints_in(wanted), "")
 
 
 def _may_be_secret(value: Any, complaint: str) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Optional
 
 from django_prodserver.supervisor.text import printable
+
+from .errors import unreachable
 
 
 @dataclass(frozen=True)
@@ -17,7 +20,8 @@ class Finding:
     A backend gives the key alone ("ARGS"), or "" for the process as a whole. `message` continues
     the sentence that `place` begins: "has to be one address.", or ": expected int, got str.".
     `id` is listed in docs/reference/checks.md; E009 is for what the software cannot work with.
-    A `warning` prevents a start as every other finding does, but `manage.py check` passes.
+    `manage.py check` passes with a `warning`. A start is refused all the same, unless the finding
+    is advice: `blocks` is False.
     """
 
     place: str
@@ -25,28 +29,64 @@ class Finding:
     hint: str = ""
     id: str = "E009"
     warning: bool = False
+    advises: bool = False
+    # It prevents a start, whatever shows it.
+    fatal: bool = False
     # The error of the project's code that shows it, for `--traceback`.
     cause: Optional[BaseException] = field(default=None, compare=False, repr=False)
 
     @property
+    def unanswered(self) -> bool:
+        """Whether a database or a broker did not answer, which may be right all the same.
+
+        Something may be about to start it, or to wait for it; a process that cannot do without
+        fails by itself.
+        """
+        return not self.fatal and unreachable(self.cause)
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it prevents a start."""
+        return not self.advises and not self.unanswered
+
+    @property
+    def level(self) -> str:
+        """What it means for a start."""
+        return "error" if self.blocks else "warning"
+
+    @property
+    def check_id(self) -> str:
+        """The id as system checks have it; those of the project's own checks are complete."""
+        return f"prodserver.{self.id}" if re.fullmatch("[EW][0-9]{3}", self.id) else self.id
+
+    @property
     def text(self) -> str:
         """The place and what is wrong there, without the hint."""
-        space = "" if self.message.startswith(":") else " "
+        space = "" if self.message.startswith(":") or not self.place else " "
         return printable(f"{self.place}{space}{self.message}")
 
     def __str__(self) -> str:
-        return f"{self.text} {printable(self.hint)}".rstrip()
+        # Others are known by their ids: SILENCED_SYSTEM_CHECKS has them.
+        own = f"({self.id}) " if "." in self.id else ""
+        if self.unanswered and not self.advises:
+            return f"{own}{self.text.rstrip('.')}; going on, because it may answer later"
+        return f"{own}{self.text} {printable(self.hint)}".rstrip()
 
     def within(self, outer: str) -> Finding:
         """The same with its whole place, where `place` is a key of `outer` or empty."""
         return replace(self, place=f"{outer}[{self.place!r}]" if self.place else outer)
 
 
+def advice(place: str, message: str, hint: str, id: str) -> Finding:
+    """What may be a mistake, but does not prevent a start."""
+    return Finding(place, message, hint, id, warning=True, advises=True)
+
+
 class ConfigurationError(Exception):
-    """Everything that is wrong with the configuration, as findings."""
+    """Everything that prevents a start, as findings."""
 
     def __init__(self, findings: Iterable[Finding]) -> None:
-        self.findings = list(findings)
+        self.findings = [finding for finding in findings if finding.blocks]
         super().__init__("\n".join(map(str, self.findings)))
 
     @property
@@ -54,3 +94,10 @@ class ConfigurationError(Exception):
         """The errors that show it, each once."""
         found = {id(one.cause): one.cause for one in self.findings if one.cause is not None}
         return list(found.values())
+
+
+def refuse(findings: Iterable[Finding]) -> None:
+    """Raise ConfigurationError where one of them prevents a start."""
+    error = ConfigurationError(findings)
+    if error.findings:
+        raise error

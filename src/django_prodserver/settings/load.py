@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,29 +11,42 @@ from django.conf import settings
 
 from . import rules, variables
 from .configuration import Configuration
-from .convert import convert_mapping
+from .convert import convert_mapping, fields_of
 from .findings import ConfigurationError, Finding
-from .names import PROCESS_NAME, PROCESSES, SUPERVISOR, place_of
+from .lookalikes import meant_by, settings_like_ours, variables_like_ours
+from .names import PROCESSES, SUPERVISOR, is_process_name, place_of
 from .schema import ProcessSettings, SupervisorSettings
 from .variables import Variable
-from .wording import EXAMPLE_BACKEND, with_article
+from .wording import EXAMPLE_BACKEND, nearest, with_article
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Configuration:
     """Read both settings and the variables. Raises ConfigurationError with every mistake."""
+    configuration = read(environ)
+    if any(finding.blocks for finding in configuration.findings):
+        raise ConfigurationError(configuration.findings)
+    return configuration
+
+
+def read(environ: Mapping[str, str] = os.environ) -> Configuration:
+    """What is right in both settings and the variables; what is wrong is in its `findings`."""
     findings: list[Finding] = []
     entries = _entries(findings)
     overrides = variables.read(map(str, entries), environ, findings)
-    processes = _processes(entries, overrides, findings)
+    processes, wrong = _processes(entries, overrides, findings)
     supervisor = convert_mapping(
         SUPERVISOR, getattr(settings, SUPERVISOR, {}), SupervisorSettings, findings
     )
     supervisor.update(variables.fields(overrides, None))
-    if findings:
-        raise ConfigurationError(findings)
+    known = [str(variable) for variable in variables.variables(processes)]
+    findings += settings_like_ours(settings, known)
+    findings += variables_like_ours(environ, variables.PREFIX, known)
     return Configuration(
-        {name: ProcessSettings(**fields) for name, fields in processes.items()},
+        # BACKEND is required, and may be wrong.
+        {name: ProcessSettings(**{"backend": "", **own}) for name, own in processes.items()},
         SupervisorSettings(**supervisor),
+        findings,
+        wrong,
     )
 
 
@@ -42,6 +55,8 @@ def _entries(findings: list[Finding]) -> Mapping[Any, Any]:
     entries = getattr(settings, PROCESSES, None)
     example = f"Add {PROCESSES} = {{'web': {{'BACKEND': {EXAMPLE_BACKEND!r}}}}} to your settings."
     if entries is None:
+        alike = [name for name in dir(settings) if meant_by(name) == PROCESSES]
+        example = f"Rename {' or '.join(alike)}, which looks like it." if alike else example
         findings.append(Finding(PROCESSES, "is not set.", example, "W001", warning=True))
     elif not isinstance(entries, Mapping):
         message = f"is {with_article(entries)}, not a mapping of names to processes."
@@ -55,22 +70,40 @@ def _entries(findings: list[Finding]) -> Mapping[Any, Any]:
 
 def _processes(
     entries: Mapping[Any, Any], overrides: Mapping[Variable, Any], findings: list[Finding]
-) -> dict[str, dict[str, Any]]:
-    """The correct fields of each process: a struct would need all of them."""
-    processes = {}
+) -> tuple[dict[str, dict[str, Any]], dict[str, frozenset[str]]]:
+    """The correct fields of each process, and the keys that are not.
+
+    A struct would need all of them.
+    """
+    processes, wrong = {}, {}
     for name, entry in entries.items():
-        if not isinstance(name, str) or not PROCESS_NAME.fullmatch(name):
-            hint = "Use letters, digits, - and _ only: the name becomes one in a Procfile."
-            findings.append(Finding(PROCESSES, f"has a process named {name!r}.", hint, "E002"))
+        if not is_process_name(name):
+            findings.append(rules.of_name(name))
             continue
-        fields = convert_mapping(place_of(name), entry, ProcessSettings, findings)
+        own: list[Finding] = []
+        fields = convert_mapping(place_of(name), entry, ProcessSettings, own)
         fields.update(variables.fields(overrides, name))
-        findings += rules.of_env(place_of(name, "ENV"), fields.get("env", {}))
-        findings += rules.of_oneshot(fields, partial(_source, overrides, name))
-        findings += rules.of_after(name, fields.get("after", ()), entries)
-        processes[name] = fields
+        own += rules.of_env(place_of(name, "ENV"), fields.get("env", {}))
+        own += rules.of_oneshot(fields, partial(_source, overrides, name))
+        own += rules.of_after(name, fields.get("after", ()), entries)
+        processes[name], wrong[name] = fields, _wrong_keys(name, entry, own)
+        findings += own
+    findings += rules.of_shared_variables(processes)
     findings += rules.of_cycles({name: one.get("after", ()) for name, one in processes.items()})
-    return processes
+    return processes, wrong
+
+
+def _wrong_keys(name: str, entry: Any, findings: Sequence[Finding]) -> frozenset[str]:
+    """Its keys with findings. A misspelled one stands for the one that was meant."""
+    known = fields_of(ProcessSettings)
+    if not isinstance(entry, Mapping):
+        return frozenset(known)
+    keys = {"BACKEND"} - set(entry)
+    for key in entry:
+        place = place_of(name, key)
+        if any(finding.place.startswith(place) for finding in findings):
+            keys.add(key if key in known else nearest(key, known) or "")
+    return frozenset(keys)
 
 
 def _source(overrides: Collection[Variable], process: str, key: str) -> str:

@@ -1,4 +1,4 @@
-"""The names of the two settings, and the place of each key in them."""
+"""The names of the two settings, the place of each key in them, and how processes are named."""
 
 from __future__ import annotations
 
@@ -7,10 +7,24 @@ import re
 PROCESSES = "PRODUCTION_PROCESSES"
 SUPERVISOR = "PRODUCTION_SUPERVISOR"
 
-# As in a Procfile: the parsers of honcho and foreman agree on these characters.
-PROCESS_NAME = re.compile(r"[A-Za-z0-9_-]+")
+# As in a Procfile: the parsers of honcho and foreman agree on these characters. One that begins
+# with - would be an option on the command line, and host names of containers and workers are made
+# of it: 63 is the most for each part of a host name (RFC 1035, section 2.3.4).
+PROCESS_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
+NAMES_HINT = (
+    "A name has letters, digits, _ and -, does not begin with -, and is not longer than 63."
+)
 
 
 def place_of(process: str, *keys: str) -> str:
     """The place of a setting as Python writes it: `PRODUCTION_PROCESSES['web']['ARGS']`."""
     return PROCESSES + "".join(f"[{key!r}]" for key in (process, *keys))
+
+
+def is_process_name(name: object) -> bool:
+    return isinstance(name, str) and PROCESS_NAME.fullmatch(name) is not None
+
+
+def in_variables(process: str) -> str:
+    """The name of a process as the end of the names of its environment variables."""
+    return process.upper().replace("-", "_")

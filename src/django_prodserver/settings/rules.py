@@ -13,7 +13,7 @@ from typing import Any, Callable
 import msgspec
 
 from .findings import Finding
-from .names import place_of
+from .names import NAMES_HINT, PROCESSES, in_variables, place_of
 from .schema import (
     FOR_SERVICES,
     ONESHOTS,
@@ -24,7 +24,7 @@ from .schema import (
     ReadySettings,
 )
 from .texts import path_or_url
-from .wording import did_you_mean
+from .wording import did_you_mean, shown
 
 Fields = Mapping[str, Any]
 
@@ -128,6 +128,23 @@ def _can_be_encoded(text: str) -> bool:
 
 
 # ---- between processes ----
+
+
+def of_name(name: object) -> Finding:
+    """A name that `is_process_name` refuses."""
+    return Finding(PROCESSES, f"has a process named {shown(name)}.", NAMES_HINT, "E002")
+
+
+def of_shared_variables(names: Iterable[str]) -> Iterator[Finding]:
+    """Each process has variables of its own, which know neither small letters nor -."""
+    by_variable: dict[str, list[str]] = {}
+    for name in names:
+        by_variable.setdefault(in_variables(name), []).append(name)
+    for ending, alike in by_variable.items():
+        if len(alike) > 1:
+            message = f"has {' and '.join(map(repr, alike))}, which share their variables."
+            hint = f"Rename all but one: PRODSERVER_REPLICAS_{ending} could be meant for any."
+            yield Finding(PROCESSES, message, hint, "E002")
 
 
 def of_after(name: str, after: Iterable[str], configured: Collection[Any]) -> Iterator[Finding]:

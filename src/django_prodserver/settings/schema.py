@@ -20,9 +20,13 @@ from .names import PROCESS_NAME
 # ---- types: msgspec evaluates annotations, and Python 3.9 cannot evaluate `X | Y` ----
 
 
-def _form(words: str, **constraints: Any) -> Meta:
-    """Say what a value looks like, in the words of the reference."""
-    return Meta(extra={"form": words}, **constraints)
+def _form(words: str, write: str = "", **constraints: Any) -> Meta:
+    """Say what a value looks like, in the words of the reference.
+
+    `write` is what to write instead of a value of another type, or out of range.
+    """
+    extra = {"form": words, "hint": write} if write else {"form": words}
+    return Meta(extra=extra, **constraints)
 
 
 def _read_by(
@@ -38,9 +42,20 @@ def _read_by(
     return Meta(extra={"reader": reader, "hint": hint}, extra_json_schema=schema)
 
 
-DottedPath = Annotated[str, _form("dotted path")]
-BackendName = Annotated[str, _form("short name, or dotted path")]
-Modules = Annotated[list[str], _form("list of dotted modules")]
+DottedPath = Annotated[
+    str, _form("dotted path", "Write a dotted path, such as 'myproject.celery.app'.")
+]
+BackendName = Annotated[
+    str,
+    _form(
+        "short name, or dotted path",
+        "Write a name such as 'gunicorn', or the dotted path of a class.",
+    ),
+]
+Modules = Annotated[
+    list[str],
+    _form("list of dotted modules", "Write a list of modules, such as ['myproject.models']."),
+]
 # In AFTER: every oneshot, except for those that come after the process itself.
 ONESHOTS = "@oneshots"
 ProcessNames = Annotated[
@@ -49,7 +64,9 @@ ProcessNames = Annotated[
             str, Meta(extra_json_schema={"pattern": f"^({ONESHOTS}|{PROCESS_NAME.pattern})$"})
         ]
     ],
-    _form('list of names of processes, or "@oneshots"'),
+    _form(
+        'list of names of processes, or "@oneshots"', "Write a list of names, such as ['migrate']."
+    ),
 ]
 Folder = Annotated[
     str,
@@ -72,12 +89,17 @@ OctalMask = Annotated[
 Scalar = Union[str, int, float, bool, None]
 Arguments = Annotated[
     Union[str, list[str], dict[str, Union[Scalar, list[Union[str, int, float]]]]],
-    _form("mapping, list of strings, or string"),
+    _form(
+        "mapping, list of strings, or string",
+        "Write options as a mapping such as {'workers': 2}, or words as a list of strings.",
+    ),
 ]
 Environment = Annotated[
     dict[str, str],
     _form(
-        "mapping of strings to strings", extra_json_schema={"propertyNames": {"pattern": "^[^=]+$"}}
+        "mapping of strings to strings",
+        "Write strings only, such as {'PORT': '8000'}.",
+        extra_json_schema={"propertyNames": {"pattern": "^[^=]+$"}},
     ),
 ]
 Signal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"]
@@ -86,13 +108,18 @@ StartMethod = Literal["auto", "fork", "spawn"]
 LogFormat = Literal["text", "json", "raw"]
 # The longest time: poll(2) takes an int of milliseconds, which ends after 24 days.
 WEEK = 7 * 24 * 3600
-Seconds = Annotated[float, _form("seconds", gt=0, le=WEEK)]
-SecondsOrZero = Annotated[float, _form("seconds, or 0", ge=0, le=WEEK)]
-Count = Annotated[int, _form("whole number from 1 on", ge=1)]
+Seconds = Annotated[
+    float, _form("seconds", "Write a number of seconds above 0, at most a week.", gt=0, le=WEEK)
+]
+SecondsOrZero = Annotated[
+    float, _form("seconds, or 0", "Write a number of seconds, or 0, at most a week.", ge=0, le=WEEK)
+]
+Count = Annotated[int, _form("whole number from 1 on", "Write a whole number, 1 or more.", ge=1)]
+Bytes = Annotated[int, _form("bytes, from 1 on", "Write a whole number of bytes, 1 or more.", ge=1)]
 CountOrZero = Annotated[int, Meta(ge=0)]
-Bytes = Annotated[int, _form("bytes, from 1 on", ge=1)]
 Verify = Annotated[
-    Union[bool, Annotated[str, Meta(min_length=1)]], _form("bool, or path of a file")
+    Union[bool, Annotated[str, Meta(min_length=1)]],
+    _form("bool, or path of a file", "Write True, False, or the path of a file."),
 ]
 HTTP = Annotated[
     str,
@@ -129,15 +156,16 @@ ProgramAndArguments = Annotated[
         "Write the program and its arguments, such as ['pg_isready', '-q'].",
     ),
 ]
+SIZE_HINT = "Write a number of bytes, or a size such as '512MB' or '1.5GiB'."
 SizeText = Annotated[
     str,
     _read_by(
         texts.memory_size,
-        "Write a number of bytes, or a size such as '512MB' or '1.5GiB'.",
+        SIZE_HINT,
         texts.SIZE,
     ),
 ]
-Size = Annotated[Union[Count, SizeText], _form("bytes, or a size")]
+Size = Annotated[Union[Count, SizeText], _form("bytes, or a size", SIZE_HINT)]
 
 
 # ---- the settings: each key is the name of its field in capitals ----
@@ -323,8 +351,9 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
     max_memory: Annotated[
         Optional[Size],
         means(
-            "Above it (all processes of an instance together) the instance is stopped gracefully "
-            "and started anew."
+            "Above it (all processes of an instance together; on Linux their PSS, to which a page "
+            "that several share counts in part) the instance is stopped gracefully and started "
+            "anew."
         ),
     ] = None
     start_method: Annotated[

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Optional
 
 from .convert import convert_text, fields_of
 from .findings import Finding
+from .names import in_variables
 from .schema import CountOrZero, ProcessSettings, SupervisorSettings
 from .wording import nearest
 
@@ -72,7 +73,7 @@ class Variable(NamedTuple):
         return fields_of(struct)[self.key].type
 
     def __str__(self) -> str:
-        process = "" if self.process is None else f"_{self.process.upper().replace('-', '_')}"
+        process = "" if self.process is None else f"_{in_variables(self.process)}"
         return f"{PREFIX}{self.key}{process}"
 
 
@@ -86,10 +87,8 @@ def read(
     processes: Iterable[str], environ: Mapping[str, str], findings: list[Finding]
 ) -> dict[Variable, Any]:
     """The variables that are set, with their values converted."""
-    # Two processes can share a variable: web-1 and web_1.
-    known: dict[str, list[Variable]] = {}
-    for variable in variables(processes):
-        known.setdefault(str(variable), []).append(variable)
+    # Processes that share a variable are refused by `rules`.
+    known = {str(variable): variable for variable in variables(processes)}
     overrides = {}
     for name, text in environ.items():
         if not name.startswith(PREFIX) or not text:
@@ -97,12 +96,7 @@ def read(
         if name not in known:
             findings += _unknown(name, known)
             continue
-        variable, *others = known[name]
-        if others:
-            both = " and ".join(repr(one.process) for one in known[name])
-            hint = "Rename one of the processes, or set it in the settings."
-            findings.append(Finding(name, f"could be meant for {both}.", hint, "E003"))
-            continue
+        variable = known[name]
         mistakes: list[Finding] = []
         value = convert_text(name, text, variable.type, mistakes)
         findings += mistakes

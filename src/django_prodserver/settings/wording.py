@@ -37,3 +37,9 @@ def no_such_process(name: str, configured: Iterable[str]) -> str:
         f"No process named {name!r} in {PROCESSES}. "
         f"{did_you_mean(name, configured)}Configured: {', '.join(configured)}."
     )
+
+
+def shown(value: object, longest: int = 50) -> str:
+    """A value as Python writes it, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= longest else f"{text[: longest - 4]}...{text[-1]}"

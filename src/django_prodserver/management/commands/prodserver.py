@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from argparse import ArgumentTypeError, BooleanOptionalAction, Namespace
 from collections.abc import Iterable, Sequence
-from typing import Any, Callable, Optional, get_args
+from typing import Any, Callable, NoReturn, Optional, get_args
 
 import django
+from django.conf import settings
 from django.core.management.base import (
     BaseCommand,
     CommandError,
     CommandParser,
+    OutputWrapper,
     SystemCheckError,
 )
+from django.core.management.color import color_style
 
 from django_prodserver import __version__, completion
-from django_prodserver.launch.resolve import resolve, resolve_to_start
-from django_prodserver.launch.selection import Selection, select
+from django_prodserver.launch.examine import everything_wrong, resolve_to_start
+from django_prodserver.launch.resolve import resolve
+from django_prodserver.launch.selection import Selection, only_one, select
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.errors import trace
-from django_prodserver.settings.findings import ConfigurationError
-from django_prodserver.settings.load import load
+from django_prodserver.settings.findings import ConfigurationError, Finding, refuse
+from django_prodserver.settings.load import read
 from django_prodserver.settings.schema import WEEK, LogFormat, StartMethod
+from django_prodserver.settings.wording import did_you_mean, nearest
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.text import literal, printable
 
 # What only some calls need is imported where it is used: a start does not wait for it.
+
+
+JSON_IS_FOR = "--json goes with --list, --check or --dry-run."
 
 
 class Command(BaseCommand):
@@ -63,7 +72,9 @@ class Command(BaseCommand):
             help="with --all: but not these",
         )
         group = parser.add_argument_group("instead of running them")
-        group.add_argument("--json", action="store_true", help="with --list: for machines")
+        group.add_argument(
+            "--json", action="store_true", help="with --list, --check or --dry-run: for machines"
+        )
         instead = group.add_mutually_exclusive_group()
         instead.add_argument("--list", action="store_true", help="print what is configured")
         instead.add_argument("--procfile", action="store_true", help="print a Procfile")
@@ -128,6 +139,8 @@ class Command(BaseCommand):
     def _without_processes(self, options: Namespace) -> str:
         """What can be printed however wrong the settings are."""
         option = "--schema" if options.schema else "--init" if options.init else "--completion"
+        if options.json:
+            raise CommandError(JSON_IS_FOR)
         if options.names or options.all or options.excluded or options.extra:
             raise CommandError(f"{option} is about no process: give it alone.")
         if options.schema:
@@ -143,36 +156,34 @@ class Command(BaseCommand):
     def _with_processes(self, options: Namespace) -> None:
         if not options.interactive:
             raise CommandError("--noinput goes with --init.")
-        lists = options.list or options.json
-        configuration = load()
-        selection = select(
-            configuration.processes,
-            options.names,
-            everything=options.all,
-            excluded=options.excluded,
-            extra=options.extra,
-            prints=lists or options.procfile or options.check or options.dry_run,
-        )
+        # Without anything else `--json` lists what is configured.
+        alone = options.names or options.all or options.excluded or options.procfile
+        lists = options.list or (options.json and not (options.check or options.dry_run or alone))
+        if options.json and not (lists or options.check or options.dry_run):
+            raise CommandError(JSON_IS_FOR)
+        configuration = read()
+        if not configuration.processes:
+            refuse(configuration.findings)
+        selection = _select(configuration, options, lists)
         overrides = _overrides(options)
         configuration = configuration.overridden(selection.replicas, **overrides)
         if lists or options.procfile:
+            refuse(configuration.findings)
             self._print_settings(configuration, selection, options)
         elif options.check:
             self._check(configuration, selection, options)
         elif options.dry_run:
-            from django_prodserver.exports.dry_run import dry_run
-
-            order = configuration.starting_order(selection.names)
-            self._print(dry_run(resolve(configuration, order, options.extra)))
-            self._print_disabled(configuration, selection)
+            self._print_dry_run(configuration, selection, options)
         elif selection.supervised:
             self._supervise(configuration, selection, options)
         else:
             from django_prodserver.launch.alone import run_alone
 
             (name,) = selection.names
+            if selection.others:
+                self.stderr.write(only_one(name, selection.others), self.style.NOTICE)
             check = self._check_of_project(options)
-            run_alone(configuration, name, options.extra, check, self._warn)
+            run_alone(configuration, name, options.extra, check, self._advise)
 
     def _print_settings(
         self, configuration: Configuration, selection: Selection, options: Namespace
@@ -195,6 +206,19 @@ class Command(BaseCommand):
             for note in procfile.notes(configuration, services, selection.disabled):
                 self.stderr.write(note, self.style.WARNING)
 
+    def _print_dry_run(
+        self, configuration: Configuration, selection: Selection, options: Namespace
+    ) -> None:
+        from django_prodserver.exports.dry_run import dry_run, dry_run_json
+
+        found = {one.name: one for one in resolve(configuration, selection.names, options.extra)}
+        processes = [found[name] for name in configuration.starting_order(found)]
+        if options.json:
+            self.stdout.write(dry_run_json(processes))
+        else:
+            self._print(dry_run(processes))
+            self._print_disabled(configuration, selection)
+
     def _check(
         self, configuration: Configuration, selection: Selection, options: Namespace
     ) -> None:
@@ -203,14 +227,15 @@ class Command(BaseCommand):
         from django_prodserver.launch.urls import paths_without_a_view
 
         names = selection.names
-        check, warn = self._check_of_project(options), self._warn
-        processes = resolve_to_start(configuration, names, options.extra, check, warn)
-        unreachable = list(target_problems(processes))
-        if unreachable:
-            raise ConfigurationError(unreachable)
-        preload(processes, configuration.supervisor.preload, warn)
+        if options.json:
+            self._check_for_machines(configuration, names, options)
+            return
+        check, advise = self._check_of_project(options), self._advise
+        processes = resolve_to_start(configuration, names, options.extra, check, advise)
+        refuse(target_problems(processes))
+        preload(processes, configuration.supervisor.preload, advise)
         for warning in paths_without_a_view(processes):
-            self.stderr.write(f"Warning: {warning}", self.style.WARNING)
+            advise(warning)
         self.stdout.write(f"Nothing wrong with {', '.join(names)}.")
         self._print_disabled(configuration, selection)
         if options.verbosity > 1:
@@ -227,6 +252,16 @@ class Command(BaseCommand):
         for name, disabled in configuration.not_waited_for(selection.names).items():
             self.stdout.write(f"{name}: does not wait for {', '.join(disabled)}")
 
+    def _check_for_machines(
+        self, configuration: Configuration, names: Sequence[str], options: Namespace
+    ) -> None:
+        from django_prodserver.exports import tables
+
+        found = everything_wrong(configuration, names, options.extra)
+        self.stdout.write(tables.findings_json(found))
+        if any(finding.blocks for finding in found):
+            sys.exit(1)
+
     def _supervise(
         self, configuration: Configuration, selection: Selection, options: Namespace
     ) -> None:
@@ -239,7 +274,7 @@ class Command(BaseCommand):
         from django_prodserver.launch.supervise import supervise
 
         check = self._check_of_project(options)
-        status = supervise(configuration, names, options.extra, check)
+        status = supervise(configuration, names, options.extra, check, self._advise)
         if status:
             sys.exit(status)
 
@@ -247,8 +282,9 @@ class Command(BaseCommand):
         """Django's system checks, or nothing with `--skip-checks`."""
         return (lambda: None) if options.without_checks else self.check
 
-    def _warn(self, warning: str) -> None:
-        self.stderr.write(f"prodserver: {warning}", self.style.WARNING)
+    def _advise(self, finding: Finding) -> None:
+        if finding.check_id not in settings.SILENCED_SYSTEM_CHECKS:
+            self.stderr.write(f"WARNING: ({finding.check_id}) {finding}", self.style.WARNING)
 
     def _print(self, lines: Iterable[str]) -> None:
         for line in lines:
@@ -270,14 +306,11 @@ def _say_to_machines(error: CommandError) -> bool:
 
 
 class _Parser(CommandParser):
-    """Takes out what argparse cannot parse.
+    """Takes out what argparse cannot parse, and says in one sentence what it does not know.
 
-    That is the arguments after `--`, which its versions treat differently, and the unfinished
-    command line that a shell wants to complete.
+    That is the arguments after `--`, which its versions treat differently, the unfinished command
+    line that a shell wants to complete, and names behind an option.
     """
-
-    def error(self, message: str) -> Any:
-        return super().error(printable(message))
 
     def parse_args(  # type: ignore[override]
         self, args: Optional[Sequence[str]] = None, namespace: Optional[Namespace] = None
@@ -288,9 +321,52 @@ class _Parser(CommandParser):
             self._print_message(answer or "", sys.stdout)
             self.exit(0 if answer is not None else 1)
         end = words.index("--") if "--" in words else len(words)
-        parsed = super().parse_args(words[:end], namespace)
+        parsed, rest = self.parse_known_args(words[:end], namespace)
+        unknown = [word.partition("=")[0] for word in rest if word.startswith("-")]
+        if unknown:
+            self.error(" ".join(self._unknown(option) for option in dict.fromkeys(unknown)))
+        parsed.names += rest
         parsed.extra = words[end + 1 :]
         return parsed
+
+    def _unknown(self, option: str) -> str:
+        known = [one for one in self._option_string_actions if one.startswith("--")]
+        near = nearest(option, known, alike=0.7) if option.startswith("--") else None
+        hint = (
+            f"Did you mean {near!r}?"
+            if near
+            else "Options of the software go after --: prodserver web -- --workers 4"
+        )
+        return f"{option} is not an option of prodserver. {hint}"
+
+    def error(self, message: str) -> NoReturn:
+        """One sentence and exit status 1, as for every other mistake; argparse prints the usage."""
+        choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if choice:
+            near = did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2])).strip()
+            message = f"{message}. {near}" if near else message
+        message = printable(message)
+        if not self.called_from_command_line:
+            raise CommandError(message)
+        stderr = OutputWrapper(sys.stderr)
+        stderr.style_func = color_style().ERROR
+        stderr.write(f"CommandError: {message}")
+        self.exit(1)
+
+
+def _select(configuration: Configuration, options: Namespace, lists: bool) -> Selection:
+    """The processes that the command line means. A wrong name does not hide other mistakes."""
+    try:
+        return select(
+            configuration.processes,
+            options.names,
+            everything=options.all,
+            excluded=options.excluded,
+            extra=options.extra,
+            prints=lists or options.procfile or options.check or options.dry_run,
+        )
+    except CommandError as error:
+        raise ConfigurationError([*configuration.findings, Finding("", str(error))]) from None
 
 
 def _overrides(options: Namespace) -> dict[str, Any]:

@@ -1,0 +1,113 @@
+"""Before a start: everything that is wrong, from the settings to what the project imports."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from typing import Callable, Optional
+
+from django.core import checks
+from django.core.checks import CheckMessage
+
+from django_prodserver.settings.configuration import Configuration
+from django_prodserver.settings.findings import ConfigurationError, Finding, refuse
+
+from .addresses import addresses_in_use
+from .context import context_problems, contexts
+from .preload import preload
+from .process import ResolvedProcess
+from .project import failure_of
+from .resolve import examine, nothing_wrong_with
+
+# The advice that takes asking the software, which system checks do not.
+FOUND_BY_ASKING = "W006"
+
+
+def resolve_to_start(
+    configuration: Configuration,
+    names: Sequence[str],
+    extra: Sequence[str],
+    check_project: Callable[[], object],
+    advise: Callable[[Finding], object],
+) -> list[ResolvedProcess]:
+    """As `resolve`; then check the project, and what this machine grants at this moment.
+
+    That is the user and the folder of each process, and that their addresses are free. Raises
+    ConfigurationError with all mistakes. `advise` gets what does not prevent a start, and is not in
+    the system checks.
+    """
+    processes, findings = examine(configuration, names, extra)
+    findings += _of_the_machine(configuration, processes, findings)
+    if any(finding.blocks for finding in findings):
+        # It will not start, so let the user see everything at once.
+        refuse([*findings, *_of_the_project(configuration, processes)])
+    findings += failure_of(check_project, "The system checks", "cannot run", anywhere=True)
+    refuse(findings)
+    for finding in findings:
+        if finding.id == FOUND_BY_ASKING or finding.unanswered:
+            advise(finding)
+    return processes
+
+
+def everything_wrong(
+    configuration: Configuration,
+    names: Iterable[str],
+    extra: Sequence[str] = (),
+    *,
+    in_use: bool = True,
+    imports: bool = True,
+) -> list[Finding]:
+    """All findings, and what the system checks of the project say.
+
+    Without `imports` neither the software nor the application is imported; without `in_use` no
+    address is tried.
+    """
+    processes, findings = examine(configuration, names, extra, starting=imports)
+    if in_use:
+        findings += _of_the_machine(configuration, processes, findings)
+    return [*findings, *_of_the_project(configuration, processes if imports else None)]
+
+
+def _of_the_machine(
+    configuration: Configuration, processes: Sequence[ResolvedProcess], known: Sequence[Finding]
+) -> list[Finding]:
+    """Who uses an address changes: none is tried for a process that is to be changed anyway."""
+    found = context_problems(configuration, processes)
+    fit = nothing_wrong_with(processes, [*known, *found])
+    return [*found, *addresses_in_use(fit, contexts(fit))]
+
+
+def _of_the_project(
+    configuration: Configuration, to_preload: Optional[Sequence[ResolvedProcess]]
+) -> Iterator[Finding]:
+    if to_preload is not None:
+        try:
+            preload(to_preload, configuration.supervisor.preload)
+        except ConfigurationError as error:
+            yield from error.findings
+    messages: list[CheckMessage] = []
+    run = partial(_add, messages)
+    yield from failure_of(run, "The system checks", "cannot run", anywhere=True)
+    yield from map(_finding, filter(_counts, messages))
+
+
+def _add(messages: list[CheckMessage]) -> None:
+    messages += checks.run_checks()
+
+
+def _counts(message: CheckMessage) -> bool:
+    """Ours have been found already."""
+    return not (message.is_silenced() or (message.id or "").startswith("prodserver."))
+
+
+def _finding(message: CheckMessage) -> Finding:
+    place = "" if message.obj is None else str(message).partition(": ")[0]
+    text, serious = " ".join(str(message.msg).split()), message.is_serious()
+    return Finding(
+        place,
+        f": {text}" if place else text,
+        " ".join(str(message.hint or "").split()),
+        message.id or "",
+        warning=not serious,
+        advises=not serious,
+    )

@@ -1,0 +1,12 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "celery", "APP": "celery.current_app", "ARGS": {"beat": True}}
+}
+
+ENVIRONMENT = {"PRODSERVER_REPLICAS_WEB": "2"}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['REPLICAS'] is 2, and each instance has 'beat' set. Use 1, or leave
+    'beat' to a process of its own.
+"""

@@ -1,0 +1,8 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"-web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"]}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES has a process named '-web'. A name has letters, digits, _
+    and -, does not begin with -, and is not longer than 63.
+"""

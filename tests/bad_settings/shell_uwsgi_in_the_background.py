@@ -1,0 +1,10 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {
+    "web": {"BACKEND": "shell", "ARGS": "cd /srv && exec uwsgi --ini x.ini --daemonize=/tmp/x.log"},
+}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web']['ARGS'] has '--daemonize=/tmp/x.log', with which it detaches itself:
+    that looks as if it had exited. Leave it out: the supervisor runs it in the background.
+"""

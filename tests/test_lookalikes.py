@@ -1,0 +1,104 @@
+"""Settings and variables with a name like one of ours are pointed out; those of others are not."""
+
+from __future__ import annotations
+
+from typing import Any, Optional
+
+import pytest
+from django.core import checks
+
+from django_prodserver.settings.lookalikes import meant_by
+from django_prodserver.settings.names import PROCESSES, SUPERVISOR
+from tests.inside import configured, sleeper
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("PRODUCTION_PROCESES", PROCESSES),
+        ("PRODUCTION_PROCESS", PROCESSES),
+        ("PRODUCTION_PROCESSESS", PROCESSES),
+        ("PRODUCTIONPROCESSES", PROCESSES),
+        ("PRODUCTION_PROCCESSES", PROCESSES),
+        ("PRODUCTON_PROCESSES", PROCESSES),
+        ("PROD_PROCESSES", PROCESSES),
+        ("PROD_PROCESS", PROCESSES),
+        ("PRODSERVER_PROCESSES", PROCESSES),
+        ("DJANGO_PRODSERVER_PROCESSES", PROCESSES),
+        ("PRODUCTION_SUPERVISER", SUPERVISOR),
+        ("PRODUCTION_SUPERVISORS", SUPERVISOR),
+        ("PROD_SUPERVISOR", SUPERVISOR),
+        ("PRODSERVER_SUPERVISOR", SUPERVISOR),
+        (PROCESSES, None),
+        (SUPERVISOR, None),
+        ("PRODUCTION_PROCESSES_BASE", None),
+        ("PRODUCTION_PROCESSES_2", None),
+        ("LOCAL_PRODUCTION_PROCESSES", None),
+        ("PRODUCTION", None),
+        ("PRODUCTION_HOST", None),
+        ("PRODUCTION_DATABASES", None),
+        ("PRODUCTION_PROJECTS", None),
+        ("PRODUCTION_PROVIDERS", None),
+        ("PRODUCTION_SERVERS", None),
+        ("PRODUCTION_SUPERUSERS", None),
+        ("PRODUCTION_URL_PREFIX", None),
+        ("PROD_SETTINGS", None),
+        ("PROCESSES", None),
+        ("SUPERVISOR", None),
+        ("CELERY_PROCESSES", None),
+    ],
+)
+def test_which_of_ours_a_name_was_meant_to_be(name: str, ours: Optional[str]) -> None:
+    assert meant_by(name) == ours
+
+
+def said(**settings: Any) -> list[str]:
+    with configured({"web": sleeper()}, **settings):
+        messages = checks.run_checks()
+    return [f"{one.id} {one.msg} {one.hint}" for one in messages if isinstance(one, checks.Warning)]
+
+
+def test_a_setting_like_ours_is_pointed_out() -> None:
+    lines = said(PRODUCTION_SUPERVISER={"RESTART": "always"}, PRODUCTION_PROCESES={})
+
+    assert lines == [
+        f"prodserver.W004 {name} is set, but {ours} is read instead. Did you mean {ours!r}?"
+        for name, ours in (
+            ("PRODUCTION_PROCESES", PROCESSES),
+            ("PRODUCTION_SUPERVISER", SUPERVISOR),
+        )
+    ]
+
+
+def test_what_is_not_a_mapping_was_not_meant_to_be_one_of_ours() -> None:
+    assert said(PRODUCTION_SUPERVISORS=["ann@example.com"], PRODUCTION_PROCESS="moulding") == []
+
+
+def test_a_variable_among_the_settings_is_pointed_out() -> None:
+    (line,) = said(PRODSERVER_LOG_FORMAT="json", PRODSERVER_URL="https://example.com")
+
+    assert line.startswith(
+        "prodserver.W004 PRODSERVER_LOG_FORMAT is an environment variable, and not read as a "
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"),
+    [
+        ("PRODSERVR_LOG_FORMAT", "PRODSERVER_LOG_FORMAT"),
+        ("PROD_SERVER_REPLICAS_WEB", "PRODSERVER_REPLICAS_WEB"),
+        ("prodserver_stop_timeout", "PRODSERVER_STOP_TIMEOUT"),
+        ("PRODSERVICE_STOP_TIMEOUT", None),
+        ("PRODUCTION_LOG_FORMAT", None),
+        ("PRODSERVER_SERVICE_HOST", None),
+        ("PRODSERVR_SERVICE_HOST", None),
+        ("PRODUCER", None),
+    ],
+)
+def test_a_variable_like_ours_is_pointed_out(
+    name: str, ours: Optional[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "1")
+
+    expected = f"prodserver.W004 {name} is not a variable that is read. Did you mean {ours!r}?"
+    assert said() == ([expected] if ours else [])
