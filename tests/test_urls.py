@@ -72,9 +72,9 @@ def server(asked: str, backend: str = GUNICORN, key: str = "HEALTHCHECK", **more
 
 def test_a_path_that_no_url_matches_is_warned_about() -> None:
     assert warned(server("/healthz?full=1")) == (
-        "WARNING: (prodserver.W007) PRODUCTION_PROCESSES['web']['HEALTHCHECK']['HTTP'] is '/healthz?full=1', which "
-        "no URL of one_module matches: Django answers 404, unless a middleware does. Add a view "
-        "for it, or 'prodserver.W007' to SILENCED_SYSTEM_CHECKS.\n"
+        "WARNING: (prodserver.W007) PRODUCTION_PROCESSES['web']['HEALTHCHECK']['HTTP'] is "
+        "'/healthz?full=1', which no URL of one_module matches: Django answers 404, unless a "
+        "middleware does. Add a view for it, or 'prodserver.W007' to SILENCED_SYSTEM_CHECKS.\n"
     )
     assert "'/healthz'" in warned(server("/healthz", UVICORN))
     assert "/healthz'" in warned(server("http://127.0.0.1:{port}/healthz"))

@@ -140,9 +140,9 @@ class Log:
             if output.lost and not output.gone:
                 streams.complain(report.output_lost(output.lost, kind), self._signals)
 
-    def complain(self, problem: Record) -> None:
-        """Say on stderr what cannot be said in the log."""
-        self._streams[STDOUT].complain(problem, self._signals)
+    def say_last(self, record: Record) -> None:
+        """Log a line after all, though it is closed."""
+        self._streams[STDOUT].say_last(record, DESCRIPTORS[STDOUT], self._signals)
 
     def _write_the_rest(self) -> None:
         end = time.monotonic() + LAST_FLUSH

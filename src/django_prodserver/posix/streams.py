@@ -8,6 +8,7 @@ import selectors
 import struct
 import termios
 import time
+from collections.abc import Sequence
 from typing import Optional
 
 from django_prodserver.logs.backlog import Backlog
@@ -104,15 +105,12 @@ class Streams:
 
     def complain(self, problem: Record, signals: SignalPipe) -> None:
         """Say on stderr what cannot be said in the log."""
-        stderr = Output(2, signals=signals)  # It may be the very pipe that takes no more.
-        if self._format.for_machines:
-            stderr.write(self._said(problem))
-        else:
-            stderr.write([f"prodserver: {printable(problem.message)}\n".encode()])
-        end = time.monotonic() + LAST_COMPLAINT
-        while not stderr.finished() and wait_for_room([stderr], signals, end):
-            pass
-        stderr.give_up()
+        line = [f"prodserver: {printable(problem.message)}\n".encode()]
+        _write_apart(2, self._said(problem) if self._format.for_machines else line, signals)
+
+    def say_last(self, record: Record, fd: int, signals: SignalPipe) -> None:
+        """Put a line of the supervisor's own into a log that is closed already."""
+        _write_apart(fd, self._said(record), signals)
 
     def read_last_words(self, stream: Stream) -> None:
         """Log all that is in the pipe now, without waiting for its end, or once there is room.
@@ -219,6 +217,15 @@ class Streams:
         if self._reading:
             self._selector.unregister(stream.fd)
         os.close(stream.fd)
+
+
+def _write_apart(fd: int, line: Sequence[Piece], signals: SignalPipe) -> None:
+    output = Output(fd, signals=signals)  # It may be the very pipe that takes no more.
+    output.write(line)
+    end = time.monotonic() + LAST_COMPLAINT
+    while not output.finished() and wait_for_room([output], signals, end):
+        pass
+    output.give_up()
 
 
 def _readable(fd: int) -> int:

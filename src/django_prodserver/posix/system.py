@@ -193,7 +193,7 @@ class PosixSystem:
         writers = self._log.writers
         self._log.close()
         if writers and not kernel.shows_our_processes() and has_children():
-            self._log.complain(report.descendants_hidden())
+            self._log.say_last(report.descendants_hidden())
         self._loop.close()
         kernel.adopt_orphans(False)
 
