@@ -110,7 +110,7 @@ def stopped(pid: int) -> None:
 
 
 def pid_of(run: Run, name: str) -> int:
-    return int(run.wait_for("system", rf"^{name} ready .*\(pid (\d+)\)")[1])
+    return int(run.wait_for("system", rf"^{name} started \(pid (\d+)\)")[1])
 
 
 def test_a_stopped_process_obeys(start: Runs) -> None:

@@ -63,7 +63,7 @@ def test_a_oneshot_that_fails_stops_everything_before_a_dependent_starts(start: 
         "other": FOREVER,
     }
     run = start(processes, channel=True)
-    run.wait_for("system", r"other\.1 ready")
+    run.wait_for("system", r"other\.1 started")
 
     run.release("migrate.1")
 
