@@ -125,8 +125,8 @@ def test_where_it_listens() -> None:
 
     some = asked(bind=binds, workers=2).addresses()
 
-    assert asked().addresses() == [(("127.0.0.1", 8000), False)]
-    assert some == [
+    assert [one[:2] for one in asked().addresses()] == [(("127.0.0.1", 8000), False)]
+    assert [one[:2] for one in some] == [
         (("::1", 8001), True),
         (("localhost", 8000), True),
         (("example.org", 8002), True),

@@ -266,7 +266,7 @@ def test_a_fresh_interpreter_that_is_gone_is_no_traceback(start: Runs, folder: P
     source = f"os.unlink({str(python)!r})\nsys.exit(3)"
     run = start({"web": code(source, **entry)}, files={"manage.py": manage})
 
-    assert run.end() == 126
+    assert run.end() == 127
     (said,) = run.said("web.1")
     assert said == f"web.1 cannot be started: {python}: No such file or directory"
 

@@ -17,6 +17,7 @@ from django_prodserver.posix import kernel
 from django_prodserver.posix.output import Output
 from django_prodserver.posix.streams import BACKLOG, CHUNK, Streams
 from django_prodserver.supervisor import report
+from django_prodserver.supervisor.record import Record, Severity
 
 LINE = b"x" * 99 + b"\n"
 
@@ -59,7 +60,7 @@ class Path:
         self.streams.read_last_words(self.lives[number])
 
     def say(self, text: str) -> None:
-        self.streams.say(text)
+        self.streams.say(Record("test", Severity.INFO, text))
 
     def stall(self) -> None:
         """Let the first one write until the output is full."""
@@ -188,7 +189,7 @@ def test_what_is_said_to_a_full_output_is_bounded_and_what_is_left_out_is_counte
     last = said_of_it[len(first) + 1 :]
     assert said_at[: len(first)] == first
     assert said_at[-len(last) :] == last
-    assert gap == report.lines_left_out(len(said_at) - len(first) - len(last))
+    assert gap == report.lines_left_out(len(said_at) - len(first) - len(last)).message
     assert sum(len(f"system | {text}\n") for text in said_of_it) <= 2 * BACKLOG + 100
 
 

@@ -35,6 +35,7 @@ from django_prodserver.supervisor.facts import (
     Restart,
     SignalEffect,
     SignalReceived,
+    Started,
     StartLimitReached,
     StartRefused,
     StateChanged,
@@ -81,6 +82,7 @@ def recorded(fact: Fact) -> Record:
 
 RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
     (Ready(WEB, 0.1516), "instance.ready", INFO, {**ITS, "seconds": 0.152}),
+    (Started(WEB), "instance.started", INFO, ITS),
     (
         ended(LifeState.RUNNING, THREE, consequence=END),
         "instance.exited",
@@ -288,6 +290,10 @@ OTHERS = [
     report.survived_sigkill([("sleep", 15)], 5.0),
     report.descendants_hidden(),
     report.memory_hidden(),
+    report.going_on("The system checks cannot run; going on, because it may answer later"),
+    report.not_waiting("web", ["migrate"]),
+    report.search_given_up("web.1"),
+    report.lines_left_out(20),
     report.output_lost(12, "stdout"),
 ]
 

@@ -599,4 +599,4 @@ def test_what_is_quoted_to_the_service_manager_assigns_nothing(fact: Fact) -> No
     ],
 )
 def test_lines_that_were_left_out_are_counted(count: int, said: str) -> None:
-    assert report.lines_left_out(count) == said
+    assert report.lines_left_out(count).message == said
