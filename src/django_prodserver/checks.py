@@ -38,5 +38,5 @@ setting_changed.connect(_forget)
 
 def _message(finding: Finding) -> checks.CheckMessage:
     # A warning: development machines may lack the servers, or the settings of production.
-    kind = checks.Warning if finding.warning else checks.Error
+    kind = checks.Warning if finding.warning or not finding.blocks else checks.Error
     return kind(finding.text, hint=printable(finding.hint) or None, id=finding.check_id)

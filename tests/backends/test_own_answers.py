@@ -69,6 +69,16 @@ def asking(when: str) -> dict[str, str]:
     return {"ASKS_THE_DATABASE": when, "DJANGO_ALLOW_ASYNC_UNSAFE": "1"}
 
 
+def wait_for_listener(connection: http.client.HTTPConnection) -> None:
+    """What a server says may come before it listens."""
+    while True:
+        try:
+            connection.connect()
+        except ConnectionRefusedError:
+            continue
+        return
+
+
 def wrong_answers(ports: Sequence[int]) -> list[tuple[str, str]]:
     """What clients were told that was not for them; each asks every port in turn."""
 
@@ -79,6 +89,8 @@ def wrong_answers(ports: Sequence[int]) -> list[tuple[str, str]]:
             for connection in connections:
                 token = f"{client}-{number}"
                 try:
+                    if number == 0:
+                        wait_for_listener(connection)
                     connection.request("GET", f"/answer/{token}", headers={"Connection": "close"})
                     said = connection.getresponse().read().decode()
                 except (OSError, http.client.HTTPException) as error:

@@ -38,6 +38,7 @@ PRODUCTION_PROCESSES['web']['ENV'] is None: expected mapping, got None. Write st
 PRODUCTION_PROCESSES['web']['REPLICAS'] is None: expected int, got None. Write a whole number, 1 or
     more.
 PRODUCTION_PROCESSES['web']['TYPE'] is None, which it cannot be. It can be service, oneshot.
+PRODUCTION_PROCESSES['web']['ENABLED'] is None: expected bool, got None. Write True or False.
 PRODUCTION_PROCESSES['web']['AFTER'] is None: expected list, got None. Write a list of names, such
     as ['migrate'].
 """

@@ -29,16 +29,25 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['BACKEND'] is 1: expected str, got int. Write a name such as
-    'gunicorn', or the dotted path of a class.
-PRODUCTION_PROCESSES['web']['ARGS'] is 1: expected str, mapping or list, got int. Write options as
-    a mapping such as {'workers': 2}, or words as a list of strings.
+PRODUCTION_PROCESSES['web']['BACKEND'] is 1: expected str, got int. Write a name such as 'gunicorn',
+    or the dotted path of a class.
+PRODUCTION_PROCESSES['web']['ARGS'] is 1: expected str, mapping or list, got int. Write options as a
+    mapping such as {'workers': 2}, or words as a list of strings.
 PRODUCTION_PROCESSES['web']['APP'] is 1: expected str, got int. Write a dotted path, such as
     'myproject.celery.app'.
 PRODUCTION_PROCESSES['web']['ENV'] is 1: expected mapping, got int. Write strings only, such as
     {'PORT': '8000'}.
+PRODUCTION_PROCESSES['web']['CWD'] is 1: expected str, got int. Write the path of a folder, such as
+    BASE_DIR / 'media'.
+PRODUCTION_PROCESSES['web']['USER']: expected int or str, got list. Write one name or id: the user
+    as USER, the group as GROUP.
+PRODUCTION_PROCESSES['web']['GROUP'] is 1.5: expected int or str, got number. Write one name or id:
+    the user as USER, the group as GROUP.
+PRODUCTION_PROCESSES['web']['UMASK'] is 22: expected str, got int. Write octal digits as text:
+    '0022' for 22 or '0026' for 0o26.
 PRODUCTION_PROCESSES['web']['REPLICAS']: expected int, got list. Write a whole number, 1 or more.
 PRODUCTION_PROCESSES['web']['TYPE'] is 1, which it cannot be. It can be service, oneshot.
+PRODUCTION_PROCESSES['web']['ENABLED'] is 1: expected bool, got int. Write True or False.
 PRODUCTION_PROCESSES['web']['AFTER'] is 1: expected list, got int. Write a list of names, such as
     ['migrate'].
 PRODUCTION_PROCESSES['web']['RESTART'] is 1, which it cannot be. It can be never, on-failure,
@@ -52,6 +61,7 @@ PRODUCTION_PROCESSES['web']['STOP_TIMEOUT']: expected number, got list. Write a 
     above 0, at most a week.
 PRODUCTION_PROCESSES['web']['READY_TIMEOUT']: expected number, got list. Write a number of seconds
     above 0, at most a week.
+PRODUCTION_PROCESSES['web']['READY'] is an int, not a mapping. Its keys can be <keys of READY>.
 PRODUCTION_PROCESSES['web']['HEALTHCHECK'] is an int, not a mapping. Its keys can be <keys of
     HEALTHCHECK>.
 PRODUCTION_PROCESSES['web']['WATCHDOG']: expected number, got list. Write a number of seconds above

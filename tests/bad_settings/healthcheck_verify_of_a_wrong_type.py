@@ -9,5 +9,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK']['VERIFY'] is 3: expected bool | str, got int.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['VERIFY'] is 3: expected bool or str, got int. Write
+    True, False, or the path of a file.
 """

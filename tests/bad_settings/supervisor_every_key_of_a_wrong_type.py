@@ -30,6 +30,14 @@ PRODUCTION_SUPERVISOR['READY_TIMEOUT'] is '1': expected number, got str. Write 1
 PRODUCTION_SUPERVISOR['MAX_MEMORY']: expected int or str, got list. Write a number of bytes, or a
     size such as '512MB' or '1.5GiB'.
 PRODUCTION_SUPERVISOR['START_METHOD'] is 1, which it cannot be. It can be auto, fork, spawn.
+PRODUCTION_SUPERVISOR['CWD']: expected str, got list. Write the path of a folder, such as BASE_DIR /
+    'media'.
+PRODUCTION_SUPERVISOR['USER'] is True: expected int or str, got bool. Write one name or id: the user
+    as USER, the group as GROUP.
+PRODUCTION_SUPERVISOR['GROUP']: expected int or str, got list. Write one name or id: the user as
+    USER, the group as GROUP.
+PRODUCTION_SUPERVISOR['UMASK'] is 18: expected str, got int. Write octal digits as text: '0022' for
+    0o22.
 PRODUCTION_SUPERVISOR['LOG_FORMAT'] is 1, which it cannot be. It can be text, json, raw.
 PRODUCTION_SUPERVISOR['TIMESTAMPS'] is 1: expected bool, got int. Write True or False.
 PRODUCTION_SUPERVISOR['COLOR'] is True, which it cannot be. It can be auto, always, never.

@@ -14,5 +14,5 @@ MESSAGE = """
 PRODSERVER_LOG_FORMAT is 'xml', which it cannot be. It can be text, json, raw.
 PRODSERVER_STDERR is 'seperate', which it cannot be. Did you mean 'separate'? It can be merge,
     separate.
-PRODSERVER_REPLICAS_WEB is '-1': expected int >= 1. Write a whole number, 1 or more.
+PRODSERVER_REPLICAS_WEB is '-1': expected int >= 0. Write a whole number, 0 or more.
 """

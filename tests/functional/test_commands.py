@@ -152,10 +152,12 @@ def test_a_broken_pipe_ends_a_program_quietly(start: Runs) -> None:
 
 
 def test_a_management_command_runs_as_by_manage_py(start: Runs) -> None:
-    run = start({"web": management("check", "--fail-level", "ERROR"), "worker": FOREVER})
+    processes = {"web": management("check", "--fail-level", "ERROR"), "worker": FOREVER}
+    run = start(processes)
 
     assert run.end() == 1
-    assert run.said("web.1") == ["System check identified no issues (0 silenced)."]
+    assert run.said("web.1")[-1] == "System check identified 1 issue (0 silenced)."
+    assert any("(prodserver.W005)" in text for text in run.said("web.1"))
 
 
 def test_a_management_command_that_fails_says_why_and_gives_1(start: Runs) -> None:

@@ -210,4 +210,4 @@ def test_a_process_alone_warns_on_stderr_and_starts(start: Runs) -> None:
 
     assert run.end() == 0
     assert run.raw == ["waited"]
-    assert run.stderr.startswith("prodserver: The system checks cannot run: OperationalError: ")
+    assert run.stderr.startswith("WARNING: The system checks cannot run: OperationalError: ")

@@ -13,9 +13,8 @@ from tests.functional.helpers import MARK, Run, Runs, code
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-LONG = (
-    "a-process-whose-name-is-longer-than-the-command-line-that-it-was-started-with-is-likely-to-be"
-)
+# As long as a name can be.
+LONG = "a-process-whose-name-is-as-long-as-the-name-of-a-process-can-be"
 # As if it was not installed.
 MISSING = {"setproctitle.py": "raise ImportError('not in this test')\n"}
 
@@ -69,7 +68,7 @@ def test_every_life_is_told_apart_and_keeps_its_environment(
 
 
 def test_a_long_name_keeps_its_number(start: Runs) -> None:
-    run = start({LONG: code(SAYS_PID, REPLICAS=2)})
+    run = start({LONG: code(SAYS_PID, REPLICAS=2)}, "--all", "--no-color")
 
     title, name = shown(*pids_of(run, f"{LONG}.2"))
 

@@ -49,8 +49,12 @@ def context_of(settings: EffectiveSettings) -> Context:
 
 
 def contexts(processes: Iterable[ResolvedProcess]) -> dict[str, Context]:
-    """The contexts of processes without `context_problems`, by their names."""
-    return {process.name: context_of(process.settings) for process in processes}
+    """The contexts of processes by their names, without those that this machine does not know."""
+    found = {}
+    for process in processes:
+        with suppress(KeyError):
+            found[process.name] = context_of(process.settings)
+    return found
 
 
 # ---- what is wrong ----

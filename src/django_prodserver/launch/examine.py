@@ -73,8 +73,8 @@ def _of_the_machine(
 ) -> list[Finding]:
     """Who uses an address changes: none is tried for a process that is to be changed anyway."""
     found = context_problems(configuration, processes)
-    fit = nothing_wrong_with(processes, [*known, *found])
-    return [*found, *addresses_in_use(fit, contexts(fit))]
+    fit = contexts(nothing_wrong_with(processes, [*known, *found]))
+    return [*found, *addresses_in_use([one for one in processes if one.name in fit], fit)]
 
 
 def _of_the_project(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from enum import Enum
 from functools import cache
 from typing import Any, Callable, Literal, Optional, Union, get_args, get_origin
@@ -97,11 +96,7 @@ def _convert(
     try:
         converted = msgspec.convert(plain(value), wanted, strict=strict)
     except msgspec.ValidationError as error:
-        hints = [hint(value) for _, _, hint in _readers_in(wanted) if callable(hint)]
-        findings += (
-            replace(one, hint=one.hint or " ".join(hints))
-            for one in _explain(place, value, wanted, error, strict)
-        )
+        findings += _explain(place, value, wanted, error, strict)
         return None
     for form, reader, hint in _readers_in(wanted):
         if isinstance(converted, form):
@@ -115,6 +110,9 @@ def _convert(
 
 # ---- what a type consists of ----
 
+# What to do; it may depend on the value that is wrong.
+Hint = Union[str, Callable[[Any], str]]
+
 
 def _struct_in(wanted: Any) -> Optional[type[msgspec.Struct]]:
     """The struct that a mapping becomes, also where it may be None."""
@@ -123,9 +121,7 @@ def _struct_in(wanted: Any) -> Optional[type[msgspec.Struct]]:
     return next(filter(None, map(_struct_in, get_args(wanted))), None)
 
 
-def _readers_in(
-    wanted: Any,
-) -> Iterator[tuple[type, Callable[[Any], object], Union[str, Callable[[Any], str]]]]:
+def _readers_in(wanted: Any) -> Iterator[tuple[type, Callable[[Any], object], Hint]]:
     """The readers of texts (see `texts`), each with the type that it reads and a hint."""
     for part in get_args(wanted):
         if isinstance(part, msgspec.Meta):
@@ -143,7 +139,7 @@ def _types_in(wanted: Any) -> Iterator[type]:
         yield from _types_in(part)
 
 
-def _hints_in(wanted: Any) -> Iterator[str]:
+def _hints_in(wanted: Any) -> Iterator[Hint]:
     """What to write, from the outermost type that says it."""
     for part in reversed(get_args(wanted)):
         if isinstance(part, msgspec.Meta):
@@ -204,7 +200,8 @@ def _what_to_write(value: Any, wanted: Any, strict: bool) -> str:
             return f"Write {text}, without quotes."
     if set(_types_in(wanted)) <= {bool, type(None)}:
         return "Write True or False." if strict else ""
-    return next(_hints_in(wanted), "")
+    hint = next(_hints_in(wanted), "")
+    return hint(value) if callable(hint) else hint
 
 
 def _may_be_secret(value: Any, complaint: str) -> bool:

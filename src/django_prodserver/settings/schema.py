@@ -116,7 +116,7 @@ SecondsOrZero = Annotated[
 ]
 Count = Annotated[int, _form("whole number from 1 on", "Write a whole number, 1 or more.", ge=1)]
 Bytes = Annotated[int, _form("bytes, from 1 on", "Write a whole number of bytes, 1 or more.", ge=1)]
-CountOrZero = Annotated[int, Meta(ge=0)]
+CountOrZero = Annotated[int, _form("whole number", "Write a whole number, 0 or more.", ge=0)]
 Verify = Annotated[
     Union[bool, Annotated[str, Meta(min_length=1)]],
     _form("bool, or path of a file", "Write True, False, or the path of a file."),

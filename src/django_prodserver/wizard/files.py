@@ -27,8 +27,8 @@ _FOREIGN = {"node_modules", "site-packages", "static", "media", "__pycache__", "
 _FOREIGN |= {"test", "tests", "docs", "examples"}
 # No project's.
 _NEVER = {Path("/"), Path.home()}
-# A scan ends here: more is no project of one team, and nobody waits for it.
-_MOST_FILES = 3000
+# A scan ends after so many folders and files: more is no project of one team, and nobody waits.
+_MOST = 3000
 # Such a file is not about production.
 _OTHER_PURPOSE = re.compile(r"(^|[-_.])(dev|develop\w*|local|override|tests?|ci|debug)([-_.]|$)")
 
@@ -79,17 +79,20 @@ def sources(root: Path) -> Iterator[Path]:
     """The project's own Python files, the nearest to manage.py first in each folder."""
     count = 0
     for folder, inner, names in os.walk(root):
+        count += 1
         inner[:] = sorted(
             name
             for name in inner
             if not name.startswith(".")
             and name not in _FOREIGN
             and not _is_another(Path(folder, name))
+            # manage.py may lie at the root of a container, beside /proc.
+            and not os.path.ismount(Path(folder, name))
         )
         for name in sorted(names):
             if name.endswith(".py") and not name.startswith("test"):
                 count += 1
-                if count > _MOST_FILES:
+                if count > _MOST:
                     return
                 yield Path(folder, name)
 
@@ -167,8 +170,11 @@ def _inner(folder: Path, root: Path) -> list[Path]:
 
 
 def _is_another(folder: Path) -> bool:
-    """Another project, or a virtual environment."""
-    return any((folder / name).exists() for name in ("manage.py", ".git", "pyvenv.cfg"))
+    """Another project, a virtual environment, or nothing that this user may look into."""
+    try:
+        return any((folder / name).exists() for name in ("manage.py", ".git", "pyvenv.cfg"))
+    except OSError:
+        return True
 
 
 class _Unreadable(Exception):

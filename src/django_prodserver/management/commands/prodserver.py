@@ -283,7 +283,9 @@ class Command(BaseCommand):
         return (lambda: None) if options.without_checks else self.check
 
     def _advise(self, finding: Finding) -> None:
-        if finding.check_id not in settings.SILENCED_SYSTEM_CHECKS:
+        if finding.unanswered:
+            self.stderr.write(f"WARNING: {finding}", self.style.WARNING)
+        elif finding.check_id not in settings.SILENCED_SYSTEM_CHECKS:
             self.stderr.write(f"WARNING: ({finding.check_id}) {finding}", self.style.WARNING)
 
     def _print(self, lines: Iterable[str]) -> None:
