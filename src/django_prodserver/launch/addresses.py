@@ -123,7 +123,7 @@ def address_problems(
     """
     findings: list[Finding] = []
     found = listeners(processes, findings)
-    refused = {finding.place for finding in findings}
+    refused = {finding.place for finding in findings if finding.blocks}
     understood = [
         process
         for process in processes

@@ -10,7 +10,7 @@ from typing import Optional
 from django.utils.module_loading import import_string
 
 from django_prodserver.backends import BUILT_IN
-from django_prodserver.backends.base import BaseServerBackend, PrintsOnly
+from django_prodserver.backends.base import BaseServerBackend
 from django_prodserver.backends.registry import registered
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.errors import describe
@@ -219,8 +219,8 @@ def _option_problems(process: ResolvedProcess) -> Iterator[Finding]:
             for name in (*backend_class.misfits, *backend_class.singleton_options)
             if process.option(name)
         }
-    except PrintsOnly:
-        return
+    except Exception:
+        return  # It only prints something, or a database does not answer: that was told.
     for name, misfit in backend_class.misfits.items():
         if name in set_options:
             message = f"has {name!r} set, {misfit.why}."
