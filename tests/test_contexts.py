@@ -132,9 +132,11 @@ def test_what_software_says_as_well_has_to_be_the_same() -> None:
     same = {"bind": bind, "user": ME.pw_name, "umask": "0o22", "chdir": "/usr"}
     other = {"bind": bind, "user": str(UNKNOWN), "umask": "18", "chdir": "/"}
 
+    here = os.getcwd()
     assert problems({"BACKEND": GUNICORN, "ARGS": {"bind": bind}, **ours}) == []
     assert problems({"BACKEND": GUNICORN, "ARGS": same, **ours}) == []
     assert problems({"BACKEND": GUNICORN, "ARGS": other}) == []
+    assert os.getcwd() == here
     assert problems({"BACKEND": GUNICORN, "ARGS": other, **ours}) == [
         f"{WEB}['CWD'] is '/usr', but its own options say '/'. {LEAVE}",
         f"{WEB}['USER'] is {os.getuid()}, but its own options say {UNKNOWN}. {LEAVE}",

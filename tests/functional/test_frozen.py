@@ -109,17 +109,19 @@ def stopped(pid: int) -> None:
         os.sched_yield()
 
 
-def pid_of(run: Run, name: str) -> int:
-    return int(run.wait_for("system", rf"^{name} started \(pid (\d+)\)")[1])
+def pid_of(run: Run) -> int:
+    """The pid of `web.1`, once it has its signal handlers."""
+    return int(run.wait_for("web.1", r"^here: (\d+)")[1])
 
 
 def test_a_stopped_process_obeys(start: Runs) -> None:
     source = """
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        say(f"here: {os.getpid()}")
         forever()
     """
     run = start({"web": code(source, STOP_TIMEOUT=600)})
-    stopped(pid_of(run, r"web\.1"))
+    stopped(pid_of(run))
 
     assert run.end(SIGTERM) == 0
     assert len(system(run, "web.1 stopped after")) == 1
@@ -149,10 +151,11 @@ def test_an_escalation_reaches_what_was_stopped_meanwhile(start: Runs) -> None:
     source = """
         signal.signal(signal.SIGTERM, lambda *_: say("SIGTERM"))
         signal.signal(signal.SIGQUIT, lambda *_: sys.exit(0))
+        say(f"here: {os.getpid()}")
         forever()
     """
     run = start({"web": code(source, backend="CodeWithEscalationSignal", STOP_TIMEOUT=5)})
-    pid = pid_of(run, r"web\.1")
+    pid = pid_of(run)
     run.signal(SIGTERM)
     run.wait_for("web.1", "SIGTERM")
     stopped(pid)
@@ -165,10 +168,11 @@ def test_a_signal_that_is_passed_on_continues_nothing(start: Runs) -> None:
     """Whoever stopped it wants it to be so."""
     source = """
         signal.signal(signal.SIGUSR1, lambda *_: say("SIGUSR1"))
+        say(f"here: {os.getpid()}")
         forever()
     """
     run = start({"web": code(source, backend="CodeWithSIGUSR1")})
-    pid = pid_of(run, r"web\.1")
+    pid = pid_of(run)
     stopped(pid)
 
     run.signal(SIGUSR1)

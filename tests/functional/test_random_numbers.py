@@ -11,11 +11,12 @@ from tests.functional.helpers import Runs, code
 pytest.importorskip("numpy", reason="numpy is missing")
 
 DRAW = "sys.modules['numpy.random'].randint(10**9), sys.modules['numpy.random'].normal()"
+SAY = f"say('drew ' + str(({DRAW})))"
 NUMPY = {"PRELOAD": ["numpy.random"]}
 # As a server does with its workers.
 FORK_TWO = f"""
     for _ in range(2):
-        os.waitpid(beget(lambda: say(f"drew {{({DRAW})}}")), 0)
+        os.waitpid(beget(lambda: {SAY}), 0)
 """
 
 
@@ -24,7 +25,7 @@ def drawn(lines: list[str]) -> list[str]:
 
 
 def test_each_process_and_each_restart_draws_its_own(start: Runs) -> None:
-    source = f"say(f'drew {{({DRAW})}}')\nif life() == 2: forever()\nsys.exit(3)"
+    source = f"{SAY}\nif life() == 2: forever()\nsys.exit(3)"
     backoff = {"INITIAL": 0.01, "MAX": 0.01}
     entry = code(source, REPLICAS=2, RESTART="on-failure", BACKOFF=backoff)
     run = start({"w": entry}, supervisor=NUMPY)
@@ -54,7 +55,7 @@ def test_what_a_fresh_interpreter_forks_draws_its_own(start: Runs, options: list
 def test_what_the_project_has_seeded_stays_as_it_is(start: Runs) -> None:
     files = {"seeded.py": "import numpy.random\nnumpy.random.seed(42)"}
     entry = code(
-        f"say(f'drew {{({DRAW})}}')" + "\n" + FORK_TWO.replace("\n    ", "\n"),
+        SAY + "\n" + FORK_TWO.replace("\n    ", "\n"),
         TYPE="oneshot",
         REPLICAS=2,
     )

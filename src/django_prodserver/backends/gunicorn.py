@@ -8,6 +8,7 @@ from functools import cached_property
 from importlib.metadata import version
 from typing import Any, ClassVar
 
+from django_prodserver.posix.context import temporarily_in
 from django_prodserver.settings.texts import octal_mask
 
 from .application import ApplicationServer
@@ -48,7 +49,8 @@ class GunicornServer(ApplicationServer):
         """Its configuration: from the arguments, the configuration file and the environment."""
         from .hooks import gunicorn as hooks
 
-        with quietly("gunicorn", hooks.options):
+        # It goes to the folder of its option `chdir`, which is not to be this process's.
+        with temporarily_in(os.curdir), quietly("gunicorn", hooks.options):
             parsed = self._parsed
         if parsed.app_uri in self.args:
             message = f"gunicorn would take {parsed.app_uri!r} for the application. "

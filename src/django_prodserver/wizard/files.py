@@ -39,7 +39,7 @@ def folders(root: Path) -> list[Path]:
     That is up to the repository; without one it is the folder above if packages are listed there
     and not beside manage.py. What else lies above is other people's.
     """
-    above = [folder for folder in (root, *root.parents[:2]) if folder not in _NEVER]
+    above = [folder for folder in (root, *[*root.parents][:2]) if folder not in _NEVER]
     for end, folder in enumerate(above):
         if (folder / ".git").exists():
             return above[: end + 1]
