@@ -210,8 +210,16 @@ class Run:
                 reader.close()
 
 
+def not_measured() -> dict[str, str]:
+    """The environment without coverage, for who cannot write it down, and would say so."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}
+
+
 class Runs:
     """Starts runs in a copy of the project, and sees to it that nobody of them is left."""
+
+    # With coverage, where that is asked for.
+    measured = True
 
     def __init__(self, folder: Path) -> None:
         self.project = folder / "project"
@@ -241,7 +249,8 @@ class Runs:
         stderr_file = self._folder / f"stderr-{len(self._runs)}"
         for name, source in files.items():
             (self.project / name).write_text(textwrap.dedent(source))
-        environ = {key: value for key, value in os.environ.items() if key not in NOT_PASSED_ON}
+        environ = dict(os.environ) if self.measured else not_measured()
+        environ = {key: value for key, value in environ.items() if key not in NOT_PASSED_ON}
         environ.update(self.configure(processes, supervisor))
         listen, tell = os.pipe() if channel else (None, None)
         if tell is not None:

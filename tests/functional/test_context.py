@@ -43,6 +43,11 @@ def folder() -> Iterator[Path]:
         yield made
 
 
+@pytest.fixture
+def unmeasured(start: Runs) -> None:
+    start.measured = False
+
+
 def once(source: str, **entry: Any) -> dict[str, Any]:
     return code(source, TYPE="oneshot", **entry)
 
@@ -70,6 +75,7 @@ def test_a_fork_is_the_user_with_all_its_groups_and_no_others(start: Runs) -> No
 
 
 @root
+@pytest.mark.usefixtures("unmeasured")
 def test_a_user_that_no_database_has_is_its_own_group(start: Runs) -> None:
     environ = {"HOME": "/root", "SHELL": "/bin/bash"}
     run = start({"web": once(f"{IDS}\n{LOGIN}", USER=STRANGER)}, env=environ)
@@ -79,6 +85,7 @@ def test_a_user_that_no_database_has_is_its_own_group(start: Runs) -> None:
 
 
 @root
+@pytest.mark.usefixtures("unmeasured")
 def test_a_group_of_its_own_and_an_id_as_text(start: Runs) -> None:
     run = start({"web": once(IDS, USER=str(STRANGER), GROUP="12345")})
 
@@ -87,6 +94,7 @@ def test_a_group_of_its_own_and_an_id_as_text(start: Runs) -> None:
 
 
 @root
+@pytest.mark.usefixtures("unmeasured")
 def test_env_beats_what_follows_the_user(start: Runs) -> None:
     entry = {"USER": "nobody", "ENV": {"HOME": "/var/lib/app", "SHELL": "/bin/sh"}}
     run = start({"web": once(LOGIN, **entry)})
@@ -110,6 +118,7 @@ def test_a_program_and_its_health_check_have_the_same_user_and_folder(
 
 
 @root
+@pytest.mark.usefixtures("unmeasured")
 def test_the_defaults_of_all_and_what_a_process_sets(start: Runs) -> None:
     processes = {"a": once(IDS), "b": once(IDS, USER="root", GROUP=0)}
     run = start(processes, supervisor={"USER": STRANGER})
