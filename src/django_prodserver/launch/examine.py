@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from typing import Callable, Optional
 
 from django.core import checks
@@ -86,13 +85,13 @@ def _of_the_project(
         except ConfigurationError as error:
             yield from error.findings
     messages: list[CheckMessage] = []
-    run = partial(_add, messages)
-    yield from failure_of(run, "The system checks", "cannot run", anywhere=True)
+    yield from failure_of(
+        lambda: messages.extend(checks.run_checks()),
+        "The system checks",
+        "cannot run",
+        anywhere=True,
+    )
     yield from map(_finding, filter(_counts, messages))
-
-
-def _add(messages: list[CheckMessage]) -> None:
-    messages += checks.run_checks()
 
 
 def _counts(message: CheckMessage) -> bool:

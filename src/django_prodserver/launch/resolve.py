@@ -204,7 +204,7 @@ def _service_that_finishes(process: ResolvedProcess) -> Iterator[Finding]:
 def _is_understood(process: ResolvedProcess) -> bool:
     """Whether a management command, or a program for the shell, takes its arguments."""
     try:
-        process.backend.parse()
+        _ = process.options
     except Exception:  # That is told once it is asked in earnest.
         return False
     return True
