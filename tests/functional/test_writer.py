@@ -301,15 +301,21 @@ def test_what_it_has_not_written_is_counted_to_the_byte(kind: str, size: int) ->
     assert lost > 0
 
 
+def read_to_the_end(fd: int) -> int:
+    """How many bytes there were."""
+    taken = 0
+    while chunk := os.read(fd, 1 << 16):
+        taken += len(chunk)
+    return taken
+
+
 def test_what_it_has_when_its_pipe_is_closed_it_writes() -> None:
     read, write = os.pipe()
     with writer_to(write) as writer:
         os.close(write)
         filled = fill(writer)
         os.close(writer.fd)
-        taken = 0
-        while chunk := os.read(read, 1 << 16):
-            taken += len(chunk)
+        taken = read_to_the_end(read)
 
         assert writer.close() == (0, False)
     assert taken == filled
@@ -335,9 +341,7 @@ def test_a_stdout_that_somebody_has_switched_to_non_blocking_does() -> None:
         filled = sum(fill(writer) for _ in range(100))
         os.close(write)
         os.close(writer.fd)
-        taken = 0
-        while chunk := os.read(read, 1 << 16):
-            taken += len(chunk)
+        taken = read_to_the_end(read)
 
         assert writer.close() == (0, False)
     assert taken == filled
