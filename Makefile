@@ -1,17 +1,19 @@
 # What there is to do here. Each target works in a fresh clone, with python3 (3.9 or newer) and make:
 # it makes the virtual environment it needs, once, and says so.
 #
-#   ARGS    more arguments, for example: make test ARGS="-k lines -x"
-#   PYTHON  the interpreter to use; otherwise the newest on PATH or under pyenv
-#   WORKERS how many tests are run at once; 0 for one after the other in this process, as --pdb needs
-#   FUZZ    how long `make fuzz` takes, in seconds
+# `make help` prints the following lines, the headings (##@) and the sentence behind each target (##).
+#
+#   ARGS     more arguments: make test ARGS="-k lines -x"
+#   WORKERS  how many tests run at once; 0: one after the other, as --pdb needs
+#   PYTHON   the interpreter; without it, the newest on PATH or under pyenv
+#   FUZZ     how long `make fuzz` runs, in seconds
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test lint format types docs matrix matrix-oldest matrix-newest coverage bench bench-quick fuzz soak \
-	clean run-oldest run-newest
+.PHONY: help demo test lint format types docs matrix matrix-oldest matrix-newest coverage bench bench-quick fuzz soak same torture \
+	wheel clean run-oldest run-newest
 
 ARGS =
 PYTHON =
@@ -28,43 +30,50 @@ newest = .venv-newest
 pytest = pytest -n $(WORKERS) --dist worksteal
 pip = bin/python -m pip --quiet --disable-pip-version-check
 
-help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
-		while IFS='|' read -r name what; do printf '  make %-14s %s\n' "$$name" "$$what"; done
+##@ Try it
 
 # What it starts gets Ctrl-C from the terminal; it ends with 0 then, so that make has no error to report.
-demo: $(venv)/.stamp-package ## run examples/quickstart: gunicorn, Celery worker and beat, db_worker; Ctrl-C stops it
+demo: $(venv)/.stamp-package ## Run examples/quickstart until Ctrl-C: web, Celery, tasks.
 	@exec $(venv)/bin/python tools/demo.py $(venv)/bin/python $(or $(QUICKSTART_BIND),127.0.0.1:8000) $(ARGS)
 
-test: $(venv)/.stamp-test ## run all tests
+##@ Check a change
+
+test: $(venv)/.stamp-test ## Run all tests.
 	@$(venv)/bin/python -m $(pytest) $(ARGS)
 
-lint: $(venv)/.stamp-lint ## ruff: rules and formatting
+lint: $(venv)/.stamp-lint ## Check rules, formatting, spelling and wording.
 	@$(venv)/bin/ruff check .
 	@$(venv)/bin/ruff format --check .
+	@git ls-files -z --cached --others --exclude-standard | xargs -0 $(venv)/bin/codespell
+	@$(venv)/bin/python tools/check_words.py
 
-format: $(venv)/.stamp-lint ## let ruff repair what lint finds
+format: $(venv)/.stamp-lint ## Repair what ruff can repair.
 	@$(venv)/bin/ruff check --fix-only .
 	@$(venv)/bin/ruff format .
 
-types: $(venv)/.stamp-lint ## mypy, strict
+types: $(venv)/.stamp-lint $(venv)/.stamp-test ## Check types: mypy, strict.
 	@$(venv)/bin/mypy $(ARGS)
 
-docs: $(venv)/.stamp-docs ## build docs/_build/html; a warning is an error
+docs: $(venv)/.stamp-docs ## Build docs/_build/html; a warning is an error.
 	@$(venv)/bin/sphinx-build -W --keep-going --quiet -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
 
-# The two ends of what is supported. A missing interpreter is named and left out.
-matrix: matrix-oldest matrix-newest ## run all tests with the oldest and with the newest of everything
+##@ Check everything
 
-matrix-oldest: ## run all tests with Python 3.9, Django 4.2, the oldest backends, and the built wheel
+coverage: $(venv)/.stamp-test ## Run all tests and demand 95 % of the branches.
+	@$(call run_coverage,$(venv))
+
+# The two ends of what is supported. A missing interpreter is named and left out.
+matrix: matrix-oldest matrix-newest ## Run all tests with the oldest and newest of everything.
+
+matrix-oldest: ## The same with Python 3.9, Django 4.2 and the built wheel.
 	@if python=$$(tools/find-python $(OLDEST_PYTHON)); then \
 		$(MAKE) --no-print-directory run-oldest PYTHON="$$python"; \
 	else \
 		echo "== oldest end: Python $(OLDEST_PYTHON) is missing, LEFT OUT =="; \
 	fi
 
-matrix-newest: ## run all tests with the newest Python, Django and backends; with COVERAGE=1 as `make coverage`
+matrix-newest: ## The same with the newest; COVERAGE=1 as `make coverage`.
 	@if python=$$(tools/find-python); then \
 		$(MAKE) --no-print-directory run-newest PYTHON="$$python"; \
 	else \
@@ -79,29 +88,58 @@ run-newest: $(newest)/.stamp-test
 	@$(call say_versions,newest,$(newest))
 	@$(if $(COVERAGE),$(call run_coverage,$(newest)),$(newest)/bin/python -m $(pytest) $(ARGS))
 
-coverage: $(venv)/.stamp-test ## run all tests, children included, and demand 95 % of the branches
-	@$(call run_coverage,$(venv))
+same: $(venv)/.stamp-test ## Compare each server and worker with its own command; reload workers.
+	@PRODSERVER_TEST_LONG=1 $(venv)/bin/python -m pytest $(ARGS) tests/backends/test_same_program.py tests/backends/test_greenlets.py \
+		tests/backends/test_reload_workers.py
 
-bench: $(venv)/.stamp-bench benchmarks/node_modules/.stamp ## measure everything against every peer that is there, 20 minutes: benchmarks/results
-	@$(venv)/bin/python benchmarks/all.py $(ARGS)
+torture: $(venv)/.stamp-test ## Kill supervisors at random moments; nothing may be left.
+	@$(venv)/bin/python -m tests.torture $(ARGS)
 
-bench-quick: $(venv)/.stamp-bench benchmarks/node_modules/.stamp ## the same in two minutes: one round, few peers
-	@$(venv)/bin/python benchmarks/all.py --quick $(ARGS)
-
-fuzz: $(venv)/.stamp-test ## arbitrary bytes, cut at arbitrary places, in every log format, for ten minutes
+fuzz: $(venv)/.stamp-test ## Log and ask arbitrary bytes for ten minutes.
 	@end=$$(( $$(date +%s) + $(FUZZ) )); while [ $$(date +%s) -lt $$end ]; do \
 		$(venv)/bin/python -m pytest -q --hypothesis-profile=nightly $(ARGS) tests/logs/test_lines.py \
-			tests/logs/test_formats.py tests/functional/test_streams.py || exit 1; \
+			tests/logs/test_formats.py tests/functional/test_streams.py \
+			tests/functional/test_control_server.py || exit 1; \
 	done
 
-soak: $(venv)/.stamp-bench ## four writers at full speed for ten minutes, every line verified; ARGS="--minutes 60"
+soak: $(venv)/.stamp-bench ## Log at full speed for ten minutes and verify each line.
 	@$(venv)/bin/python benchmarks/soak.py $(ARGS)
 
-clean: ## remove everything that was made here
+##@ Measure
+
+bench: $(venv)/.stamp-bench benchmarks/node_modules/.stamp ## Measure against every peer that is installed, 20 minutes.
+	@$(venv)/bin/python benchmarks/all.py $(ARGS)
+
+bench-quick: $(venv)/.stamp-bench benchmarks/node_modules/.stamp ## The same in two minutes: one round, few peers.
+	@$(venv)/bin/python benchmarks/all.py --quick $(ARGS)
+
+##@ Release
+
+# In an empty dist/: what lies there is published.
+wheel: $(venv)/.stamp-release ## Build dist/*.whl and the sdist, and check what they hold.
+	@rm -rf dist
+	@$(venv)/bin/python -m build --outdir dist . >/dev/null
+	@$(venv)/bin/python tools/check_dist.py
+	@$(venv)/bin/twine --no-color check --strict dist/*
+	@ls dist/*
+
+##@ Tidy up
+
+clean: ## Remove everything that was made here.
 	rm -rf $(venv) $(oldest) $(newest) build dist htmlcov .coverage .coverage.* docs/_build
 	rm -rf benchmarks/node_modules benchmarks/results
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## Print this.
+	@echo 'Usage: make TARGET [VARIABLE=VALUE ...]'
+	@sed -n -e 's/^##@ \(.*\)/\n\1:/p' -e 's/^\([a-z-]*\):.*## \(.*\)/\1|\2/p' Makefile | \
+		while IFS='|' read -r name what; do \
+			[ -z "$$what" ] && echo "$$name" || printf '  make %-14s %s\n' "$$name" "$$what"; \
+		done
+	@echo; echo 'Variables:'
+	@sed -n 's/^#   \([A-Z].*\)/  \1/p' Makefile
+	@echo; echo 'Documentation: CONTRIBUTING.md'
 
 # --- how ---------------------------------------------------------------------------------------
 

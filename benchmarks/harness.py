@@ -170,6 +170,7 @@ def environment(
         # gunicorn puts its control socket there.
         "HOME": str(folder),
         "LANG": "C.UTF-8",
+        "BENCH_HEAVY": os.environ.get("BENCH_HEAVY", ""),
         **(extra or {}),
     }
 

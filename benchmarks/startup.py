@@ -1,22 +1,26 @@
 """Six processes of one Django project: how soon are they ready, what do they cost?
 
+With --heavy it is a project with wagtail, Django REST framework and pandas, and one gunicorn of it,
+without any supervisor, takes part: how soon is that alone ready?
+
 Ready is what an outsider sees, by the same criteria for everybody; a supervisor's own words about
 readiness count for nothing.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 import harness
 import peers
-from harness import Figure, Run
+from harness import Contender, Figure, Run
 from peers import Command, Peer
 
 TIMEOUT = 60.0
@@ -50,6 +54,20 @@ END = [
 EACH = [Figure(f"ready {name}", f"{name} ready, s", 3) for name in (*SERVERS, *LINES)]
 
 
+class Alone(peers.PythonPeer):
+    """The first of the six, and nothing else."""
+
+    name, program, package = "gunicorn alone", "gunicorn", "gunicorn"
+    install = "pip install gunicorn"
+    multiplexes = False
+
+    def contender(self, commands: Sequence[Command], folder: Path) -> Contender:
+        return Contender(self.name, commands[0].argv, "project.settings")
+
+
+ALONE = Alone()
+
+
 def measure(place: Path, first_port: int, to_the_end: bool, peer: Peer) -> dict[str, float]:
     ports = dict(zip(SERVERS, harness.free_ports(first_port, len(SERVERS))))
     variables = {f"BENCH_{name.upper()}_PORT": str(port) for name, port in ports.items()}
@@ -57,7 +75,9 @@ def measure(place: Path, first_port: int, to_the_end: bool, peer: Peer) -> dict[
         contender = peer.contender(commands(ports), folder)
         env = harness.environment(folder, contender.settings, variables)
         with Run(contender, env) as run:
-            moments = wait_until_ready(run, ports)
+            if peer is ALONE:
+                ports = {"gunicorn": ports["gunicorn"]}
+            moments = wait_until_ready(run, ports, {} if peer is ALONE else LINES)
             values = {"cpu": harness.cpu_seconds()}
             ready = max(moments.values())
             values["ready"] = ready - run.started
@@ -83,8 +103,10 @@ def commands(ports: Mapping[str, int]) -> list[Command]:
     ]
 
 
-def wait_until_ready(run: Run, ports: dict[str, int]) -> dict[str, float]:
-    """When each of the six was ready, on the monotonic clock."""
+def wait_until_ready(
+    run: Run, ports: dict[str, int], lines: Mapping[str, re.Pattern[str]]
+) -> dict[str, float]:
+    """When each of them was ready, on the monotonic clock."""
     deadline = run.started + TIMEOUT
     answered: dict[str, float | None] = {}
 
@@ -94,10 +116,10 @@ def wait_until_ready(run: Run, ports: dict[str, int]) -> dict[str, float]:
     askers = [threading.Thread(target=ask, args=(name,), daemon=True) for name in ports]
     for asker in askers:
         asker.start()
-    found = run.wait_for_lines(list(LINES.values()), TIMEOUT)
+    found = run.wait_for_lines(list(lines.values()), TIMEOUT)
     for asker in askers:
         asker.join()
-    moments = {name: found[pattern][0] for name, pattern in LINES.items()}
+    moments = {name: found[pattern][0] for name, pattern in lines.items()}
     for name, moment in answered.items():
         if moment is None:
             raise run.error(f"did not answer on port {ports[name]} within {TIMEOUT:g} s")
@@ -108,18 +130,27 @@ def wait_until_ready(run: Run, ports: dict[str, int]) -> dict[str, float]:
 def main() -> None:
     parser = peers.arguments(__doc__, rounds=3)
     parser.add_argument("--port", type=int, default=18300, help="first port (default: %(default)s)")
+    parser.add_argument("--heavy", action="store_true", help="a project that is slow to import")
     options = parser.parse_args()
-    field = peers.Field(options.only, peers.Configured("project.settings_prodserver"))
+    others = list(peers.PEERS)
+    if options.heavy:
+        os.environ["BENCH_HEAVY"] = "1"
+        others.append(ALONE)
+    only = [*options.only, *([ALONE.name] if options.only else [])]
+    field = peers.Field(only, peers.Configured("project.settings_prodserver"), others)
     with harness.workplace() as place:
         results = harness.take_turns(
             field.entrants,
             options.rounds,
             partial(measure, place, options.port, True),
-            show=[*WHOLE, *END],
+            show=WHOLE if options.heavy else [*WHOLE, *END],
             warm_up=partial(measure, place, options.port, False),
         )
     tables = {"the whole": WHOLE, "size and end": END, "servers": EACH[:3], "others": EACH[3:]}
-    field.report("startup", tables, results, options.json)
+    if options.heavy:
+        # Not all of them are there for all.
+        tables = {"the whole": WHOLE}
+    field.report("startup-heavy" if options.heavy else "startup", tables, results, options.json)
 
 
 if __name__ == "__main__":

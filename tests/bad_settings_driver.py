@@ -24,6 +24,8 @@ from typing import Any
 
 from django.core.management import execute_from_command_line
 
+from django_prodserver.backends.uwsgi import LAUNCHER
+
 # What every start imports, whatever the settings are.
 for module in (
     "django.conf.urls",
@@ -81,6 +83,8 @@ def execute(name: str, arguments: list[str], files: dict[str, Path]) -> int:
     sys.addaudithook(lambda event, values: tell(fds["started"], event, values))
     module = f"tests.bad_settings.{name}"
     os.environ["DJANGO_SETTINGS_MODULE"] = module
+    # Otherwise a fork of this one would preload the project, and the supervisor wait for it.
+    os.environ["PRODSERVER_LOCAL_FORK"] = "1"
     os.environ.update(getattr(importlib.import_module(module), "ENVIRONMENT", {}))
     sys.argv = ["manage.py", *arguments]
     status: Any = 0
@@ -100,6 +104,8 @@ def tell(fd: int, event: str, values: Sequence[Any]) -> None:
     """Let nothing start, and tell that it would have."""
     if event == "subprocess.Popen" and values[0] == "file":
         return  # croniter, which rq-scheduler imports, asks what kind of Python this is.
+    if event in ("subprocess.Popen", "os.posix_spawn") and LAUNCHER in map(os.fsdecode, values[1]):
+        return  # uWSGI has no other parser of its options than itself.
     if event.startswith((*STARTS, "_thread.start")):
         os.write(fd, f"{event}\n".encode())
         if event.startswith(STARTS):

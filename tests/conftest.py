@@ -1,11 +1,64 @@
-"""What every ring shares."""
+"""What every ring shares: fixtures, Hypothesis, and signals as a terminal would leave them."""
 
 from __future__ import annotations
 
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from tests import inside
+from tests.running import Runs, Site
+
+pytest_plugins = ["tests.services"]
 
 # No deadline: a machine that is busy for a moment is no failure. The other profile is chosen by
 # `pytest --hypothesis-profile=nightly`; a test that needs more examples takes a multiple.
 settings.register_profile("default", max_examples=100, deadline=None, print_blob=True)
 settings.register_profile("nightly", parent=settings.get_profile("default"), max_examples=2500)
 settings.load_profile("default")
+
+# Before any test is imported: many need it as they are.
+inside.configure_django()
+
+# What a shell lets ignore what it starts in the background, and nohup.
+IGNORED_IN_THE_BACKGROUND = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
+
+
+def pytest_configure() -> None:
+    """What the tests start must not ignore Ctrl-C because `make test &` does.
+
+    An ignored signal stays ignored through exec, one with a handler does not. With one that does
+    nothing the tests themselves go on to ignore it, as who started them wanted.
+    """
+    for number in IGNORED_IN_THE_BACKGROUND:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, lambda *_: None)
+
+
+@pytest.fixture(autouse=True)
+def _environment() -> Iterator[None]:
+    """A command that a test calls in this process may change it, and the next test is to run as
+    if it were the first."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Runs]:
+    """Start `manage.py prodserver` in the smallest project; afterwards no process is left."""
+    with Runs(tmp_path) as runs:
+        yield runs
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """Start it in a project that has work for servers and workers; no process is left either."""
+    with Site(tmp_path) as site:
+        yield site

@@ -66,11 +66,12 @@ class Wrong:
     @contextmanager
     def in_force(self) -> Iterator[None]:
         """With these settings and variables, in this process."""
-        # Django looks for the commands of INSTALLED_APPS only once.
-        get_commands.cache_clear()
+        # Django looks for the commands of INSTALLED_APPS only once; its types hide the cache.
+        cached: Any = get_commands
+        cached.cache_clear()
         with mock.patch.dict(os.environ, self.environment), override_settings(**self.settings):
             yield
-        get_commands.cache_clear()
+        cached.cache_clear()
 
 
 def wrong(name: str) -> Wrong:

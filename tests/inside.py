@@ -18,10 +18,16 @@ from django.test import override_settings
 
 from tests import settings as defaults
 
-# Not through DJANGO_SETTINGS_MODULE, which the processes that tests start would inherit.
-if not settings.configured:
-    settings.configure(**{key: getattr(defaults, key) for key in dir(defaults) if key.isupper()})
-    django.setup()
+
+def configure_django() -> None:
+    """Not through DJANGO_SETTINGS_MODULE, which the processes that tests start would inherit."""
+    if not settings.configured:
+        given = {key: getattr(defaults, key) for key in dir(defaults) if key.isupper()}
+        settings.configure(**given)
+        django.setup()
+
+
+configure_django()
 
 GUNICORN = "django_prodserver.backends.gunicorn.GunicornServer"
 UVICORN = "django_prodserver.backends.uvicorn.UvicornServer"
@@ -56,6 +62,12 @@ def prodserver(processes: Any, *args: str, supervisor: Any = NOT_SET, **others: 
     with configured(processes, supervisor, **others):
         call_command("prodserver", *args, stdout=out)
     return out.getvalue()
+
+
+def without_threads(said: str) -> str:
+    """What was advised, but for W008: pytest-xdist has a thread in the processes of its tests."""
+    lines = said.splitlines(keepends=True)
+    return "".join(line for line in lines if "(prodserver.W008)" not in line)
 
 
 def refused(processes: Any, *args: str, supervisor: Any = NOT_SET, **others: Any) -> list[str]:

@@ -1,53 +1,399 @@
-"""`manage.py prodserver` of a project with real servers and workers."""
+"""How tests start a command: in a copy of a project, and so that no process is left behind."""
 
 from __future__ import annotations
 
-import http.client
+import errno
+import fcntl
 import json
 import os
+import pty
 import re
 import shutil
-import socket
+import signal
+import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+import tempfile
+import termios
+import textwrap
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from signal import Signals
+from typing import Any, NamedTuple, Optional, TypeVar
 
+import psutil
 import pytest
 
 from django_prodserver import test
-from tests.functional.helpers import Processes, Run, Runs
 
 ROOT = Path(__file__).parent.parent
-PROJECT = Path(__file__).parent / "project"
 QUICKSTART = ROOT / "examples" / "quickstart"
-
 SHELL = "django_prodserver.backends.command.ShellCommand"
+PYTHON = (sys.executable, "-W", "error")
 
-# Warnings of the servers themselves are not ours to mend.
-LENIENT = ("-W", "ignore", "manage.py", "prodserver")
+MARK = "PRODSERVER_TEST_MARK"
+PRODUCTION = "PRODSERVER_TEST_PRODUCTION"
+CHANNEL = "PRODSERVER_TEST_CHANNEL"
+LINE = re.compile(r"(?:\d\d:\d\d:\d\d )?(\S+) +\| (.*)")
+
+# What the environment of the tests may hold, and what the supervisor would heed.
+NOT_PASSED_ON = {
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "NOTIFY_SOCKET",
+    "DJANGO_SETTINGS_MODULE",
+    "PYTHONUNBUFFERED",
+}
+
+Processes = Mapping[str, Mapping[str, Any]]
+
+
+class Line(NamedTuple):
+    name: str
+    text: str
+
+
+class Reader:
+    """Whole lines from a descriptor; the end of a terminal is an end like any other."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+        self._held = b""
+
+    def chunk(self) -> bytes:
+        held, self._held = self._held, b""
+        if held:
+            return held
+        try:
+            return os.read(self.fd, 1 << 20)
+        except OSError as error:
+            if error.errno == errno.EIO:
+                return b""
+            raise
+
+    def line(self) -> Optional[str]:
+        """The next line without its end, or None at the end of all."""
+        line = b""
+        while not line.endswith(b"\n"):
+            chunk = self.chunk()
+            if not chunk:
+                break
+            first, newline, self._held = chunk.partition(b"\n")
+            line += first + newline
+        return line.decode(errors="replace").rstrip("\r\n") if line else None
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+
+
+class Run:
+    """One `manage.py prodserver`."""
+
+    def __init__(self, popen: subprocess.Popen[bytes], output: Optional[int], stderr: Path) -> None:
+        self.popen = popen
+        self.pid = popen.pid
+        self.raw: list[str] = []
+        self.lines: list[Line] = []
+        self.output = Reader(output) if output is not None else None
+        self.channel: Optional[Reader] = None
+        self._stderr = stderr
+        self._released: set[int] = set()
+
+    @property
+    def stderr(self) -> str:
+        return self._stderr.read_text()
+
+    def read(self) -> Optional[Line]:
+        """Read one more line; None at the end."""
+        assert self.output is not None
+        raw = self.output.line()
+        if raw is None:
+            return None
+        self.raw.append(raw)
+        match = LINE.fullmatch(raw)
+        self.lines.append(Line(*match.groups()) if match else Line("", raw))
+        return self.lines[-1]
+
+    def wait_for(self, name: str, pattern: str) -> re.Match[str]:
+        """Read on until this name has said something that matches."""
+        while True:
+            line = self.read()
+            assert line is not None, f"{name} never said {pattern!r}:\n" + "\n".join(self.raw)
+            found = re.search(pattern, line.text)
+            if line.name == name and found:
+                return found
+
+    def wait_for_each(self, patterns: Mapping[str, str]) -> None:
+        """Read on until each of these names has said something that matches, in any order."""
+        waiting = dict(patterns)
+        while waiting:
+            line = self.read()
+            assert line is not None, f"never said: {waiting}\n" + "\n".join(self.raw)
+            if line.name in waiting and re.search(waiting[line.name], line.text):
+                del waiting[line.name]
+
+    def wait_for_all(self, *lines: tuple[str, str]) -> None:
+        """Read on until each (name, pattern) has come, in any order; as often as it is given."""
+        waiting = list(lines)
+        while waiting:
+            line = self.read()
+            assert line is not None, f"never said: {waiting}\n" + "\n".join(self.raw)
+            found = [x for x in waiting if x[0] == line.name and re.search(x[1], line.text)]
+            if found:
+                waiting.remove(found[0])
+
+    def wait_for_each_of(self, *patterns: str) -> None:
+        """Read on until each of these has been said, in any order, by any process."""
+        waiting = set(patterns)
+        while waiting:
+            line = self.read()
+            assert line is not None, f"never said: {waiting}\n" + "\n".join(self.raw)
+            waiting -= {pattern for pattern in waiting if re.search(pattern, line.text)}
+
+    def hear(self) -> Optional[str]:
+        """Wait for what a child tells beside the supervisor; None once nobody is left to tell."""
+        assert self.channel is not None
+        return self.channel.line()
+
+    def held(self, name: str) -> int:
+        """The pid of this instance, which is `held` (see project/backends.py)."""
+        while True:
+            found = [re.fullmatch(r"held as (\d+)", text) for text in self.said(name)]
+            pids = {int(match[1]) for match in found if match} - self._released
+            if pids:
+                return pids.pop()
+            assert self.read() is not None, f"{name} was never held:\n" + "\n".join(self.raw)
+
+    def release(self, name: str) -> None:
+        pid = self.held(name)
+        self._released.add(pid)
+        self.kill(pid, signal.SIGALRM)
+
+    def signal(self, number: Signals) -> None:
+        os.kill(self.pid, number)
+
+    def kill(self, pid: int, number: int) -> None:
+        """Send a signal to one of its processes."""
+        os.kill(pid, number)
+
+    def enter(self) -> None:
+        """The supervisor is the only child of what was started: of unshare(1)."""
+        (child,) = psutil.Process(self.popen.pid).children()
+        self.pid = child.pid
+
+    def descendants(self) -> list[int]:
+        """All that it has started, zombies included, but its templates."""
+        templates = self.templates()
+        found = psutil.Process(self.pid).children(recursive=True)
+        return [process.pid for process in found if process.pid not in templates]
+
+    def children(self) -> list[psutil.Process]:
+        """Its children but its templates; once they have said a line, to be known from these."""
+        templates = self.templates()
+        children = psutil.Process(self.pid).children()
+        return [process for process in children if process.pid not in templates]
+
+    def templates(self) -> list[int]:
+        """The processes from which it forks others."""
+        return [
+            process.pid
+            for process in psutil.Process(self.pid).children()
+            if _cmdline(process)[:1] == ["prodserver: template"]
+        ]
+
+    def handshake(self) -> None:
+        """Let the supervisor go through its loop: what happened before, it has dealt with."""
+        self.signal(signal.SIGUSR2)
+        self.wait_for("system", "SIGUSR2 received; ignored")
+
+    def end(self, number: Optional[Signals] = None) -> int:
+        """Send a signal, if any is given; read all there is, and return the exit status."""
+        if number is not None:
+            self.signal(number)
+        while self.output is not None and self.read() is not None:
+            pass
+        return self.popen.wait()
+
+    def said(self, name: str) -> list[str]:
+        """What it has said so far, in order."""
+        return [line.text for line in self.lines if line.name == name]
+
+    def close(self) -> None:
+        for reader in (self.output, self.channel):
+            if reader is not None:
+                reader.close()
+
+
+def not_measured() -> dict[str, str]:
+    """The environment without coverage, for who cannot write it down, and would say so."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}
+
+
+AnyRuns = TypeVar("AnyRuns", bound="Runs")
+
+
+class Runs:
+    """Starts commands in a copy of the smallest project, and leaves none of them behind.
+
+    As a context manager, it fails at its end if a process is left.
+    """
+
+    # What the project is copied from; the later ones replace files of the earlier ones.
+    sources: Sequence[Path] = (ROOT / "tests" / "functional" / "project",)
+    # What stands between `python -W error` and the options of a run.
+    program: Sequence[str] = ("manage.py", "prodserver")
+    # With coverage, where that is asked for.
+    measured = True
+
+    def __init__(self, folder: Path) -> None:
+        self.project = folder / "project"
+        # Where its supervisors have their control sockets.
+        self.runtime = folder
+        self._folder = folder
+        self._mark = uuid.uuid4().hex
+        self._runs: list[Run] = []
+        ignore = shutil.ignore_patterns("__pycache__")
+        self.project.mkdir(parents=True)
+        for source in self.sources:
+            shutil.copytree(source, self.project, ignore=ignore, dirs_exist_ok=True)
+
+    def __enter__(self: AnyRuns) -> AnyRuns:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        left = self.close()
+        assert not left, f"left behind: {', '.join(left)}"
+
+    def __call__(
+        self,
+        processes: Processes,
+        *options: str,
+        supervisor: Mapping[str, Any] = {},
+        files: Mapping[str, str] = {},
+        env: Mapping[str, str] = {},
+        prefix: Sequence[str] = (),
+        program: Optional[Sequence[str]] = None,
+        **how: Any,
+    ) -> Run:
+        """Start `manage.py prodserver`; without options with `--all --no-timestamps`.
+
+        `files` are written into the project first; for `how` see `command`. Another `program` of
+        Python may be what is started.
+        """
+        for name, source in files.items():
+            (self.project / name).write_text(textwrap.dedent(source))
+        words = self.program if program is None else program
+        options = options or ("--all", "--no-timestamps")
+        env = {**self.configure(processes, supervisor), **env}
+        return self.command([*prefix, *PYTHON, *words, *options], env=env, **how)
+
+    def command(
+        self,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str] = {},
+        stdout: Optional[int] = None,
+        channel: bool = False,
+        **popen: Any,
+    ) -> Run:
+        """Start any command in the project.
+
+        `stdout` is a descriptor, in place of a pipe that the run reads. With `channel` the children
+        can `tell`.
+        """
+        environ = dict(os.environ) if self.measured else not_measured()
+        environ = {key: value for key, value in environ.items() if key not in NOT_PASSED_ON}
+        environ[MARK] = self._mark
+        environ["XDG_RUNTIME_DIR"] = str(self.runtime)
+        listen, tell = os.pipe() if channel else (None, None)
+        if tell is not None:
+            environ[CHANNEL] = str(tell)
+            popen["pass_fds"] = [tell]
+        stderr_file = self._folder / f"stderr-{len(self._runs)}"
+        with stderr_file.open("wb") as stderr:
+            started = subprocess.Popen(
+                command,
+                cwd=popen.pop("cwd", self.project),
+                env={**environ, **env},
+                stdout=subprocess.PIPE if stdout is None else stdout,
+                stderr=popen.pop("stderr", stderr),
+                stdin=popen.pop("stdin", subprocess.DEVNULL),
+                **popen,
+            )
+        output = None
+        if started.stdout is not None:
+            output = os.dup(started.stdout.fileno())
+            started.stdout.close()
+        run = Run(started, output, stderr_file)
+        if tell is not None and listen is not None:
+            os.close(tell)
+            run.channel = Reader(listen)
+        self._runs.append(run)
+        return run
+
+    def running(
+        self, processes: Processes, *names: str, env: Mapping[str, str] = {}, **kwargs: Any
+    ) -> AbstractContextManager[test.Run]:
+        """Run them as the tests of a project do; `kwargs` are those of `test.running`."""
+        kwargs.setdefault("command", [*PYTHON, *self.program[:-1]])
+        env = {**self.configure(processes, kwargs.pop("supervisor", {})), **env}
+        return test.running(*names, cwd=self.project, env=env, **kwargs)
+
+    def configure(self, processes: Processes, supervisor: Mapping[str, Any] = {}) -> dict[str, str]:
+        """The environment in which these are the settings of the project."""
+        production = self._folder / f"production-{uuid.uuid4().hex}.json"
+        production.write_text(json.dumps({"processes": processes, "supervisor": supervisor}))
+        return {MARK: self._mark, PRODUCTION: str(production)}
+
+    def close(self, quietly: bool = False) -> list[str]:
+        """End what is left, by SIGKILL, and return what it was; print what was said."""
+        left = self.left()
+        # That of a supervisor that was killed has to kill others, and ends then.
+        guards = [process for process in left if _cmdline(process)[:1] == ["prodserver: template"]]
+        ended, _ = psutil.wait_procs(guards, timeout=5)
+        left = [process for process in left if process not in ended and self._is_ours(process)]
+        names = [f"{' '.join(_cmdline(process))} (pid {process.pid})" for process in left]
+        for process in left:
+            try:
+                process.kill()
+            except psutil.NoSuchProcess:
+                continue
+        for run in self._runs:
+            run.popen.wait()
+            if not quietly:
+                print(*run.raw[-200:], run.stderr, sep="\n")
+            run.close()
+        return names
+
+    def left(self) -> list[psutil.Process]:
+        """Whatever is there of all its runs, without zombies."""
+        return [process for process in psutil.process_iter() if self._is_ours(process)]
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE or process.pid == os.getpid():
+                return False
+            # Two marks: a process title overwrites the environment, a daemon may change its folder.
+            if process.cwd() == str(self.project.resolve()):
+                return True
+            return process.environ().get(MARK) == self._mark
+        except (psutil.Error, OSError):
+            return False
 
 
 class Site(Runs):
-    """Starts runs in a copy of tests/project, whose settings are for servers and workers too."""
+    """Starts commands in a copy of tests/project, which has work for servers and workers too."""
+
+    sources = (*Runs.sources, ROOT / "tests" / "project")
+    # Warnings of the servers themselves are not ours to fix.
+    program = ("-W", "ignore", "manage.py", "prodserver")
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(PROJECT, self.project, ignore=ignore, dirs_exist_ok=True)
         shutil.copy(QUICKSTART / "quickstart" / "compat.py", self.project)
-
-    def __call__(self, processes: Processes, *options: str, **kwargs: Any) -> Run:
-        kwargs.setdefault("program", LENIENT)
-        return super().__call__(processes, *options, **kwargs)
-
-    def running(
-        self, processes: Processes, *names: str, **kwargs: Any
-    ) -> AbstractContextManager[test.Run]:
-        kwargs.setdefault("command", [sys.executable, *LENIENT[:-1]])
-        return super().running(processes, *names, **kwargs)
 
     def send(self, *work: tuple[str, list[str], str], **kwargs: Any) -> None:
         """Migrate, and put work into the queues: task, arguments, Celery's queue if it has one."""
@@ -62,8 +408,12 @@ class Site(Runs):
         run = self(processes, function, json.dumps(args), program=program, **kwargs)
         assert run.end() == 0, run.stderr
 
+    def let_anyone_write(self) -> None:
+        for path in (self.project.parent, self.project, *self.project.rglob("*")):
+            path.chmod(0o777)
+
     def hold(self, *names: str) -> None:
-        """Let the work of these names be in hand until it is released."""
+        """Let the work of these names be in progress until it is released."""
         for name in names:
             os.mkfifo(self.project / f"{name}.fifo")
 
@@ -72,104 +422,83 @@ class Site(Runs):
             pass
 
 
-class Request:
-    """A GET request that is sent at once, and answered some time."""
+class Terminal:
+    """A pseudo-terminal, and what a user does at it."""
 
-    def __init__(self, port: int, path: str = "/") -> None:
-        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        self._connection.request("GET", path)
+    def __init__(self) -> None:
+        self.master, self.slave = pty.openpty()
+        settings = termios.tcgetattr(self.slave)
+        settings[3] &= ~termios.ECHO  # What is typed would stand in the middle of a line.
+        termios.tcsetattr(self.slave, termios.TCSANOW, settings)
 
-    def answer(self) -> str:
-        with self:
-            response = self._connection.getresponse()
-            assert response.status == 200
-            return response.read().decode()
+    def start(self, runs: Runs, processes: Processes, *options: str, **kwargs: Any) -> Run:
+        """Start a supervisor in it, as a shell does: with the terminal as its controlling one."""
 
-    def __enter__(self) -> Request:
-        return self
+        def take_control() -> None:
+            fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
-    def __exit__(self, *error: object) -> None:
-        self._connection.close()
+        kwargs.setdefault("stdout", self.slave)
+        run = runs(
+            processes,
+            *options,
+            stdin=self.slave,
+            start_new_session=True,
+            preexec_fn=take_control,
+            **kwargs,
+        )
+        os.close(self.slave)
+        if run.output is None:
+            run.output = Reader(self.master)
+        return run
 
+    def close(self) -> None:
+        os.close(self.master)
 
-def wait_for_all(run: Run, *lines: tuple[str, str]) -> None:
-    """Read on until each (name, pattern) has come, in any order; as often as it is given."""
-    waiting = list(lines)
-    while waiting:
-        line = run.read()
-        assert line is not None, f"never said: {waiting}\n" + "\n".join(run.raw)
-        found = [x for x in waiting if x[0] == line.name and re.search(x[1], line.text)]
-        if found:
-            waiting.remove(found[0])
-
-
-def wait_for_each_of(run: Run, *patterns: str) -> None:
-    """Read on until each has been said, in any order and by whomever."""
-    waiting = set(patterns)
-    while waiting:
-        line = run.read()
-        assert line is not None, f"never said: {waiting}\n" + "\n".join(run.raw)
-        waiting -= {pattern for pattern in waiting if re.search(pattern, line.text)}
+    def type(self, text: bytes) -> None:
+        os.write(self.master, text)
 
 
-def get(port: int, path: str = "/") -> str:
-    return Request(port, path).answer()
-
-
-# As WATCHDOG_USEC has it: short, so that nobody waits for long.
-WATCHDOG = str(10**6)
-# In seconds: a loop that turns has pinged by then; one that hangs never does.
-SILENCE = 3.0
-
-
-@dataclass
-class Systemd:
-    """Somebody who has started a process, and wants to hear of it."""
-
-    environ: dict[str, str]
-    socket: socket.socket
-
-    def hear(self) -> bytes:
-        self.socket.settimeout(None)
-        return self.socket.recv(100)
-
-    def wait_for_ready(self) -> None:
-        while b"READY=1" not in self.hear().splitlines():
-            """It has looked for its broker before, and pinged meanwhile."""
-
-    def forget(self) -> None:
-        """Whatever was said until now."""
-        self.socket.setblocking(False)
-        with suppress(BlockingIOError):
-            while self.socket.recv(100):
-                """Each datagram is one message."""
-
-    def hears_nothing(self) -> bool:
-        self.forget()
-        self.socket.settimeout(SILENCE)
-        try:
-            self.socket.recv(100)
-        except socket.timeout:
-            return True
-        return False
+def _cmdline(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 @contextmanager
-def systemd(folder: Path) -> Iterator[Systemd]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
-        listener.bind(str(folder / "notify"))
-        environ = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": WATCHDOG}
-        yield Systemd(environ, listener)
+def folder_for_all_users() -> Iterator[Path]:
+    """A folder that every user can enter and write to, which those of pytest are not."""
+    made = Path(tempfile.mkdtemp(prefix="prodserver-test-")).resolve()
+    made.chmod(0o777)
+    yield made
+    shutil.rmtree(made)
 
 
-@pytest.fixture(name="site")
-def site_fixture(tmp_path: Path) -> Iterator[Site]:
-    """Start `manage.py prodserver` in a project of its own; afterwards nobody is left."""
-    yield from sites(tmp_path)
+def gone(pid: int) -> bool:
+    """It has ended; a zombie that somebody else has to reap counts as that."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
-def sites(folder: Path) -> Iterator[Site]:
-    started = Site(folder)
-    yield started
-    left = started.close()
-    assert not left, f"left behind: {', '.join(left)}"
+def skip_unless_it_works(*command: str) -> None:
+    """Skip the test where the machine does not permit this."""
+    try:
+        tried = subprocess.run([*command, "true"], capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip(f"there is no {command[0]} here")
+    if tried.returncode:
+        pytest.skip(f"{' '.join(command)} is not permitted here: {tried.stderr.strip()}")
+
+
+def without_access_to_all() -> list[str]:
+    """What to put before a command so that it cannot open a pipe of mode 0, being the superuser.
+
+    As the pipe of another user is: after `su`, for example.
+    """
+    if os.geteuid():
+        return []
+    prefix = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+    skip_unless_it_works(*prefix)
+    return prefix

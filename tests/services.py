@@ -11,6 +11,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from django_prodserver.posix.child import quiet_fork
 from tests.inside import free_port
+from tests.running import gone
 
 _names = itertools.count(1)
 
@@ -57,16 +60,17 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
         folder = Path(tempfile.mkdtemp(prefix="prodserver-postgresql-"))
         os.chown(folder, owner, -1)
     try:
-        command = [initdb, "--pgdata", folder, "--auth=trust", "--username=tests", "--no-sync"]
+        command = [initdb, "--pgdata", str(folder), "--auth=trust", "--username=tests", "--no-sync"]
         subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd="/", **user)
         options = {
             "port": port,
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
             "fsync": "off",
+            "max_connections": 300,
         }
         words = [word for key, value in options.items() for word in ("-c", f"{key}={value}")]
-        command = [postgres, "-D", folder, *words]
+        command = [postgres, "-D", str(folder), *words]
         with running(command, "ready to accept connections", signal.SIGINT, cwd="/", **user):
             yield f"postgresql://tests@127.0.0.1:{port}"
     finally:
@@ -82,6 +86,23 @@ def postgresql_fixture(postgresql_server: str) -> str:
     with psycopg.connect(f"{postgresql_server}/postgres", autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
     return f"{postgresql_server}/{name}"
+
+
+@pytest.fixture(scope="session", name="memcached")
+def memcached_fixture() -> Iterator[str]:
+    """The address of a memcached."""
+    pytest.importorskip("pymemcache", reason="the Python package pymemcache is missing")
+    port = free_port()
+    command = [found("memcached"), "-l", "127.0.0.1", "-p", str(port), "-u", "nobody"]
+    with started(command, signal.SIGKILL) as (server, _):
+        while not listens(port):
+            assert not gone(server)
+        yield f"127.0.0.1:{port}"
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 def database(address: str) -> dict[str, Any]:
@@ -118,15 +139,40 @@ def running(
     command: Sequence[Any], ready: str, stop: signal.Signals, **popen: Any
 ) -> Iterator[None]:
     """A server, once it has said that it is ready."""
-    popen.update(stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    with subprocess.Popen(command, **popen) as server:
-        assert server.stdout is not None
+    with started(command, stop, **popen) as (_, output), open(output, closefd=False) as lines:
+        said: list[str] = []
+        while not said or ready not in said[-1]:
+            said.append(lines.readline())
+            assert said[-1], "it ended before it was ready:\n" + "".join(said)
+        yield
+
+
+@contextmanager
+def started(
+    command: Sequence[Any], stop: signal.Signals, **popen: Any
+) -> Iterator[tuple[int, int]]:
+    """The pid of a program, and a descriptor of what it writes; at the end it is stopped.
+
+    It is no child of this process: tests look at what children there are, and reap them.
+    """
+    output, theirs = os.pipe()
+    heard, tell = os.pipe()
+    between = quiet_fork()
+    if between == 0:
         try:
-            said = []
-            while not said or ready not in said[-1]:
-                said.append(server.stdout.readline())
-                assert said[-1], "it ended before it was ready:\n" + "".join(said)
-            yield
+            made = subprocess.Popen(command, stdout=theirs, stderr=theirs, **popen)
+            os.write(tell, str(made.pid).encode())
         finally:
-            server.send_signal(stop)
-            server.communicate()
+            os._exit(0)
+    os.close(theirs)
+    os.close(tell)
+    os.waitpid(between, 0)
+    pid = int(os.read(heard, 32))
+    os.close(heard)
+    try:
+        yield pid, output
+    finally:
+        os.close(output)
+        os.kill(pid, stop)
+        while not gone(pid):
+            """It is being stopped."""

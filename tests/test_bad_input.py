@@ -29,11 +29,11 @@ from tests.inside import (
     refused,
     sleeper,
 )
-from tests.running import Site, site_fixture  # noqa: F401
+from tests.running import Site
 
 WEB = "PRODUCTION_PROCESSES['web']"
 
-JSON_IS_FOR = "--json goes with --list, --check or --dry-run."
+JSON_IS_FOR = "--json requires --list, --check or --dry-run."
 
 COMMAND_LINE = {
     "an unknown name": (
@@ -56,7 +56,7 @@ COMMAND_LINE = {
     ),
     "--all and a name": (
         ["--all", "web"],
-        "--all means every process: give it, or names, but not both.",
+        "--all cannot be combined with names.",
     ),
     "--except an unknown name": (
         ["--all", "--except", "wokrer"],
@@ -65,7 +65,7 @@ COMMAND_LINE = {
             "Did you mean 'worker'? Configured: web, worker."
         ),
     ),
-    "--except without --all": (["--except", "web"], "--except goes with --all."),
+    "--except without --all": (["--except", "web"], "--except requires --all."),
     "--except everything": (
         ["--all", "--except", "web", "worker"],
         "--except leaves no process to run.",
@@ -73,25 +73,25 @@ COMMAND_LINE = {
     "a name twice": (["web", "web"], "web is named twice; web=2 runs two instances of it."),
     "arguments for several": (
         ["web", "worker", "--", "-x"],
-        "Arguments after -- go to one process: name it.",
+        "Arguments after -- require exactly one process name.",
     ),
     "arguments for all": (
         ["--all", "--", "-x"],
-        "Arguments after -- go to one process: name it.",
+        "Arguments after -- require exactly one process name.",
     ),
     "a timeout of no time": (
         ["--all", "--stop-timeout", "0"],
-        "argument --stop-timeout: '0' is not a number of seconds above 0, a week at most",
+        "argument --stop-timeout: '0' is not a positive number of seconds, at most a week",
     ),
     "a timeout in words": (
         ["--all", "--stop-timeout", "long"],
-        "argument --stop-timeout: 'long' is not a number of seconds above 0, a week at most",
+        "argument --stop-timeout: 'long' is not a positive number of seconds, at most a week",
     ),
     "an unknown option": (
         ["--everything"],
         (
             "--everything is not an option of prodserver. "
-            "Options of the software go after --: prodserver web -- --workers 4"
+            "Options of the server or worker go after --: prodserver web -- --workers 4"
         ),
     ),
     "a misspelt option": (
@@ -114,7 +114,7 @@ COMMAND_LINE = {
         ["web", "-w", "4"],
         (
             "-w is not an option of prodserver. "
-            "Options of the software go after --: prodserver web -- --workers 4"
+            "Options of the server or worker go after --: prodserver web -- --workers 4"
         ),
     ),
     "an abbreviation of two options": (
@@ -153,7 +153,7 @@ def test_a_wrong_start_method_is_refused_in_the_words_of_argparse() -> None:
 
 @pytest.mark.parametrize("count", ["x", "0", "", "-1", "1.5", "²"])
 def test_a_wrong_number_of_instances_is_refused(count: str) -> None:
-    message = f"'web={count}': the number of instances is a whole number from 1 on."
+    message = f"'web={count}': the number of instances must be a positive integer."
 
     assert refused({"web": sleeper()}, f"web={count}") == [message]
 
@@ -188,14 +188,15 @@ def test_a_unix_socket_in_use_is_refused(
 
     assert wrong == [in_use(path)]
     # The file is still there, but nobody listens at it any more.
-    assert prodserver({"web": entry}, "--check") == "Nothing wrong with web.\n"
+    assert prodserver({"web": entry}, "--check").startswith("No problems found: web.\n")
 
 
 def in_use(address: str) -> str:
     tool = "ss -lxp" if address.startswith("/") else "ss -ltnp"
     return (
         f"{WEB} cannot listen at {address}: Address already in use. "
-        f"Stop what uses it (`{tool}` tells), or choose another address in its ARGS."
+        f"Stop the program that uses it (`{tool}` shows which), or choose another address in "
+        "its ARGS."
     )
 
 
@@ -214,7 +215,7 @@ def test_two_processes_at_one_address_are_refused(host: str) -> None:
             "Choose another address in the ARGS of one of them."
         )
     ]
-    assert prodserver(processes, "--check", "api") == "Nothing wrong with api.\n"
+    assert prodserver(processes, "--check", "api").startswith("No problems found: api.\n")
 
 
 def test_processes_at_different_addresses_are_not_refused(tmp_path: Path) -> None:
@@ -229,17 +230,16 @@ def test_processes_at_different_addresses_are_not_refused(tmp_path: Path) -> Non
 
     said = prodserver(processes, "--check")
 
-    assert said == "Nothing wrong with web, api, more, most, last.\n"
+    assert said.startswith("No problems found: web, api, more, most, last.\n")
 
 
 def test_replicas_at_one_address_are_refused() -> None:
     address = f"127.0.0.1:{free_port()}"
-    entry = {"BACKEND": GUNICORN, "ARGS": {"bind": address}}
+    entry = {"BACKEND": GUNICORN, "ARGS": {"bind": address}, "SOCKETS": "own"}
 
     message = (
         f"{WEB}['REPLICAS'] is 2, but only one instance can listen at {address}. "
-        "Let the server have more workers instead, in its ARGS, or share the port: "
-        "'reuse-port': True."
+        "Leave out SOCKETS: the supervisor holds one socket for all of them then."
     )
     assert refused({"web": {**entry, "REPLICAS": 2}}) == [message]
     assert refused({"web": entry}, "web=2") == [message]
@@ -249,7 +249,7 @@ def test_replicas_that_share_their_port_are_not_refused() -> None:
     arguments = {"bind": f"127.0.0.1:{free_port()}", "reuse-port": True}
     entry = {"BACKEND": GUNICORN, "ARGS": arguments, "REPLICAS": 2}
 
-    assert prodserver({"web": entry}, "--check") == "Nothing wrong with web.\n"
+    assert prodserver({"web": entry}, "--check").startswith("No problems found: web.\n")
 
 
 @pytest.mark.parametrize(
@@ -269,8 +269,8 @@ def test_a_circle_is_refused_once_and_printed(after: dict[str, str], circles: li
     processes = {name: sleeper(AFTER=list(others)) for name, others in after.items()}
     expected = [
         (
-            f"PRODUCTION_PROCESSES['{circle[0]}']['AFTER'] leads back to it: {circle}. "
-            "An arrow means 'comes after': take one of them away."
+            f"PRODUCTION_PROCESSES['{circle[0]}']['AFTER'] is a cycle: {circle}. "
+            "'->' means 'comes after'; remove one of these AFTER entries."
         )
         for circle in circles
     ]
@@ -278,7 +278,7 @@ def test_a_circle_is_refused_once_and_printed(after: dict[str, str], circles: li
     if expected:
         assert refused(processes) == expected
     else:
-        assert prodserver(processes, "--check").startswith("Nothing wrong with a, b, c")
+        assert prodserver(processes, "--check").startswith("No problems found: a, b, c")
 
 
 def test_a_long_chain_is_no_circle() -> None:
@@ -306,7 +306,7 @@ def test_a_path_to_probe_needs_an_address_that_is_known(entry: dict[str, Any]) -
     )
 
     web["HEALTHCHECK"] = {"HTTP": "http://127.0.0.1:8000/health"}
-    assert prodserver({"web": web}, "--check") == "Nothing wrong with web.\n"
+    assert prodserver({"web": web}, "--check").startswith("No problems found: web.\n")
 
 
 @pytest.mark.parametrize(
@@ -320,7 +320,7 @@ def test_a_unix_socket_is_an_address_for_a_path(entry: dict[str, Any], tmp_path:
     arguments = {key: value.format(tmp_path) for key, value in entry["ARGS"].items()}
     web = {**entry, "ARGS": arguments, "HEALTHCHECK": {"HTTP": "/"}}
 
-    assert prodserver({"web": web}, "--check") == "Nothing wrong with web.\n"
+    assert prodserver({"web": web}, "--check").startswith("No problems found: web.\n")
 
 
 def test_mistakes_of_settings_imports_addresses_and_the_project_come_in_one_run() -> None:

@@ -61,7 +61,7 @@ def test_lines_are_what_they_claim(lines: ModuleType) -> None:
     assert len(set(made)) == len(made)
 
 
-def test_nothing_wrong(lines: ModuleType, output: list[bytes]) -> None:
+def test_a_whole_log_has_no_errors(lines: ModuleType, output: list[bytes]) -> None:
     own = [b"system | w.1 started\n", b"\n", *output, b"system | stopping\n"]
     assert verdict(lines, own) == {}
 
@@ -86,7 +86,7 @@ def test_several_cycles(lines: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("at", [1, 10, 14, 15, 16, 17, 19, 24, 60, 113])
-def test_torn_in_two(lines: ModuleType, output: list[bytes], at: int) -> None:
+def test_a_line_torn_in_two_is_found(lines: ModuleType, output: list[bytes], at: int) -> None:
     line = output[205]
     output[205:206] = [line[:at] + b"\n", line[at:]]
     # Within the prefix it is the prefix that is torn.
@@ -94,41 +94,43 @@ def test_torn_in_two(lines: ModuleType, output: list[bytes], at: int) -> None:
 
 
 @pytest.mark.parametrize("at", [1, 3, 5, 60])
-def test_torn_in_two_with_a_prefix_each(lines: ModuleType, output: list[bytes], at: int) -> None:
+def test_a_line_torn_in_two_with_a_prefix_each_is_found(
+    lines: ModuleType, output: list[bytes], at: int
+) -> None:
     payload = output[205][15:]
     output[205:206] = [b"w.1 | " + payload[:at] + b"\n", b"w.1 | " + payload[at:]]
     assert verdict(lines, output) == {"torn": 1}
 
 
 @pytest.mark.parametrize("index", [205, 209])
-def test_spliced(lines: ModuleType, output: list[bytes], index: int) -> None:
+def test_a_spliced_line_is_found(lines: ModuleType, output: list[bytes], index: int) -> None:
     """Two of one writer, and of two."""
     output[index] = output[index][:-1]
     assert verdict(lines, output) == {"torn": 2}
 
 
-def test_another_line_inside(lines: ModuleType, output: list[bytes]) -> None:
+def test_a_line_inside_another_is_found(lines: ModuleType, output: list[bytes]) -> None:
     line, other = output[205], output.pop(215)
     output[205] = line[:60] + other + line[60:]
     assert verdict(lines, output) == {"torn": 2}
 
 
 @pytest.mark.parametrize("index", [0, 205, 749])
-def test_lost(lines: ModuleType, output: list[bytes], index: int) -> None:
+def test_a_lost_line_is_found(lines: ModuleType, output: list[bytes], index: int) -> None:
     del output[index]
     assert verdict(lines, output) == {"lost": 1}
 
 
-def test_many_lost(lines: ModuleType, output: list[bytes]) -> None:
+def test_many_lost_lines_are_counted(lines: ModuleType, output: list[bytes]) -> None:
     del output[100:300]
     assert verdict(lines, output) == {"lost": 200}
 
 
-def test_all_lost(lines: ModuleType) -> None:
+def test_a_log_without_any_line_is_found(lines: ModuleType) -> None:
     assert verdict(lines, []) == {"lost": sum(COUNTS)}
 
 
-def test_swapped(lines: ModuleType, output: list[bytes]) -> None:
+def test_swapped_lines_are_found(lines: ModuleType, output: list[bytes]) -> None:
     output[205], output[206] = output[206], output[205]
     assert verdict(lines, output) == {"out_of_order": 1}
 
@@ -138,17 +140,17 @@ def test_writers_may_overtake_each_other(lines: ModuleType, output: list[bytes])
     assert verdict(lines, output) == {}
 
 
-def test_duplicated(lines: ModuleType, output: list[bytes]) -> None:
+def test_a_duplicated_line_is_found(lines: ModuleType, output: list[bytes]) -> None:
     output.insert(300, output[205])
     assert verdict(lines, output) == {"duplicated": 1}
 
 
-def test_duplicated_at_the_end(lines: ModuleType, output: list[bytes]) -> None:
+def test_a_duplicated_last_line_is_found(lines: ModuleType, output: list[bytes]) -> None:
     output.append(output[-1])
     assert verdict(lines, output) == {"duplicated": 1}
 
 
-def test_any_byte_changed(lines: ModuleType, output: list[bytes]) -> None:
+def test_any_changed_byte_is_found(lines: ModuleType, output: list[bytes]) -> None:
     line = output[205]
     for at in range(15, len(line) - 1):
         output[205] = line[:at] + b"-" + line[at + 1 :]
@@ -169,7 +171,7 @@ def test_the_last_newline_missing(lines: ModuleType, output: list[bytes]) -> Non
     assert verdict(lines, output)["torn"] == 1
 
 
-def test_several_things_at_once(lines: ModuleType, output: list[bytes]) -> None:
+def test_several_errors_at_once_are_all_found(lines: ModuleType, output: list[bytes]) -> None:
     output[205], output[206] = output[206], output[205]
     del output[400]
     output[500] = output[500][:-1]
@@ -185,14 +187,14 @@ def as_json(output: list[bytes]) -> list[bytes]:
     ]
 
 
-def test_json(lines: ModuleType, output: list[bytes]) -> None:
+def test_lines_of_json_are_read(lines: ModuleType, output: list[bytes]) -> None:
     payloads = lines.json_payloads()
     own = b'{"process":"system","message":"started"}\n'
     assert verdict(lines, [own, *as_json(output)], payloads=payloads) == {}
     assert verdict(lines, as_json(output)[1:], payloads=payloads) == {"lost": 1}
 
 
-def test_json_that_is_none(lines: ModuleType, output: list[bytes]) -> None:
+def test_a_line_that_is_not_json_is_found(lines: ModuleType, output: list[bytes]) -> None:
     payloads = lines.json_payloads()
     good = as_json(output)
     assert verdict(lines, [b"started\n", *good], payloads=payloads) == {"torn": 1}
@@ -200,11 +202,11 @@ def test_json_that_is_none(lines: ModuleType, output: list[bytes]) -> None:
     assert verdict(lines, good, payloads=payloads) == {"torn": 2}
 
 
-def test_json_that_has_no_end(lines: ModuleType, output: list[bytes]) -> None:
+def test_json_without_an_end_is_found(lines: ModuleType, output: list[bytes]) -> None:
     good = as_json(output)
     good[205] = good[205].removesuffix(b'"}\n') + b"\n"
     assert verdict(lines, good, payloads=lines.json_payloads()) == {"torn": 1}
 
 
-def test_colours(lines: ModuleType, output: list[bytes]) -> None:
+def test_coloured_lines_are_read(lines: ModuleType, output: list[bytes]) -> None:
     assert verdict(lines, [b"\x1b[34m" + line[:-1] + b"\x1b[0m\n" for line in output]) == {}

@@ -85,8 +85,8 @@ def test_E003_an_unknown_key() -> None:
         f"{WEB}['REPLICA'] is not a known key.",
         hint="Did you mean 'REPLICAS'? "
         "Known: BACKEND, ARGS, APP, ENV, CWD, USER, GROUP, UMASK, REPLICAS, TYPE, ENABLED, "
-        "AFTER, RESTART, START_LIMIT, BACKOFF, STOP_SIGNAL, STOP_TIMEOUT, READY, READY_TIMEOUT, "
-        "HEALTHCHECK, WATCHDOG, MAX_MEMORY, START_METHOD.",
+        "REFRESH, AFTER, RESTART, START_LIMIT, BACKOFF, STOP_SIGNAL, STOP_TIMEOUT, READY, "
+        "READY_TIMEOUT, HEALTHCHECK, WATCHDOG, MAX_MEMORY, START_METHOD, SOCKETS, UPDATE_ORDER.",
         id="prodserver.E003",
     )
 
@@ -96,12 +96,11 @@ def test_E003_an_unknown_key() -> None:
 def test_E004_a_wrong_value() -> None:
     wrong_type = checks.Error(
         f"{WEB}['REPLICAS'] is 'two': expected int, got str.",
-        hint="Write a whole number, 1 or more.",
+        hint="Write a positive integer.",
         id="prodserver.E004",
     )
     wrong_choice = checks.Error(
-        "PRODUCTION_SUPERVISOR['COLOR'] is 'no', which it cannot be.",
-        hint="It can be auto, always, never.",
+        "PRODUCTION_SUPERVISOR['COLOR'] must be one of auto, always, never; got 'no'.",
         id="prodserver.E004",
     )
 
@@ -112,7 +111,7 @@ def test_E004_a_wrong_value() -> None:
     )
     two_probes = checks.Error(
         f"{WEB}['HEALTHCHECK'] has HTTP and TCP at once.",
-        hint="Give it exactly one of HTTP, TCP, COMMAND.",
+        hint="Set exactly one of HTTP, TCP, COMMAND.",
         id="prodserver.E004",
     )
 
@@ -172,7 +171,7 @@ def test_E008_an_app_that_is_missing_or_cannot_be_imported() -> None:
 
 def test_E009_what_the_software_cannot_do() -> None:
     twice = f"{WEB}['REPLICAS'] is 2."
-    hint = "Use 1: each one would do all the work of the others again."
+    hint = "Use 1: every instance would do the same work."
 
     assert found({"web": {"BACKEND": BEAT, "APP": "celery.current_app", "REPLICAS": 2}}) == [
         checks.Error(twice, hint=hint, id="prodserver.E009")
@@ -236,7 +235,8 @@ def test_E010_an_address_in_use_is_a_matter_of_the_moment_of_the_start() -> None
     assert finding == Finding(
         WEB,
         f"cannot listen at {address}: Address already in use.",
-        "Stop what uses it (`ss -ltnp` tells), or choose another address in its ARGS.",
+        "Stop the program that uses it (`ss -ltnp` shows which), "
+        "or choose another address in its ARGS.",
         id="E010",
     )
 
@@ -347,7 +347,7 @@ def test_W003_is_shown_by_a_check_that_passes() -> None:
     with configured({"web": sleeper(WATCHDOG=30)}):
         call_command("prodserver", "--check", stdout=out, stderr=err)
 
-    assert out.getvalue() == "Nothing wrong with web.\n"
+    assert out.getvalue().startswith("No problems found: web.\n")
     assert f"(prodserver.W003) {UNKNOWN_PINGS.msg}" in err.getvalue()
 
 
@@ -365,13 +365,13 @@ def test_E013_an_order_that_cannot_be() -> None:
         f"{WEB}['AFTER'] names 'web' itself.", hint="Leave it out.", id="prodserver.E013"
     )
     nobody = checks.Error(
-        f"{WEB}['AFTER'] names 'migrat', which is no process.",
+        f"{WEB}['AFTER'] names 'migrat', which is not a configured process.",
         hint="Did you mean 'migrate'? Known: migrate.",
         id="prodserver.E013",
     )
     circle = checks.Error(
-        f"{WEB}['AFTER'] leads back to it: web -> migrate -> web.",
-        hint="An arrow means 'comes after': take one of them away.",
+        f"{WEB}['AFTER'] is a cycle: web -> migrate -> web.",
+        hint="'->' means 'comes after'; remove one of these AFTER entries.",
         id="prodserver.E013",
     )
     migrate = sleeper(TYPE="oneshot")
@@ -382,7 +382,7 @@ def test_E013_an_order_that_cannot_be() -> None:
     ]
 
 
-def test_every_mistake_has_its_message() -> None:
+def test_every_mistake_gets_a_message_with_its_id() -> None:
     messages = found({"web": {"ARGS": 3}, "b c": {}}, supervisor=[])
 
     assert [message.id for message in messages] == [

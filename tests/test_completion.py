@@ -1,4 +1,4 @@
-"""Completion of `manage.py prodserver`: what comes next, and what bash and zsh make of it."""
+"""Completion of `prodserver` and `prodctl`: what comes next, and what bash and zsh make of it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ import shlex
 import subprocess
 import sys
 import termios
+from argparse import _SubParsersAction
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import which
+from signal import SIGTERM
 from typing import Any, Optional, Union
 
 import pytest
 
 from django_prodserver import completion
 from django_prodserver.management.commands.prodserver import Command
-from tests.functional.helpers import Runs
+from django_prodserver.prodctl.main import main as prodctl
+from django_prodserver.prodctl.parser import parser
 from tests.inside import NOT_SET, prodserver, sleeper
+from tests.operating import socket_of
+from tests.running import Runs
 
 PROCESSES = {"migrate": sleeper(TYPE="oneshot"), "web": sleeper(), "worker": sleeper()}
 
@@ -30,7 +35,8 @@ PROCESSES = {"migrate": sleeper(TYPE="oneshot"), "web": sleeper(), "worker": sle
 
 def candidates(*words: str) -> Optional[list[str]]:
     parser = Command().create_parser("manage.py", "prodserver")
-    return completion.candidates(parser, words, list(PROCESSES))
+    values = {"NAME": [*PROCESSES], "NAME[=N]": [*PROCESSES, *(f"{one}=" for one in PROCESSES)]}
+    return completion.candidates(parser, words, lambda action: values.get(str(action.metavar)))
 
 
 @pytest.mark.parametrize(
@@ -97,9 +103,69 @@ def test_names_are_offered_however_wrong_the_settings_are(
     assert errors == ""
 
 
+def prodctl_candidates(*words: str) -> Optional[list[str]]:
+    instances = ["web.1", "worker.1", "worker.2"]
+    values = {
+        "NAME": ["web", "worker", *instances],
+        "NAME=COUNT": ["web=", "worker="],
+        "SIGNAL": ["HUP", "USR1"],
+    }
+    return completion.candidates(
+        parser("prodctl"), words, lambda action: values.get(str(action.metavar))
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (["st"], ["status", "start", "stop"]),
+        (["status", "web"], ["web", "web.1"]),
+        (["restart", "w"], ["web", "worker", "web.1", "worker.1", "worker.2"]),
+        (["restart", "worker", "wo"], ["worker.1", "worker.2"]),
+        (["restart", "web", "--no"], ["--no-wait"]),
+        (["restart", "--no-wait", "web."], ["web.1"]),
+        (["restart", "--timeout", "3", "web."], ["web.1"]),
+        (["restart", "--timeout", ""], None),
+        (["scale", "w"], ["web=", "worker="]),
+        (["scale", "web=2", "w"], ["worker="]),
+        (["scale", "web="], []),
+        (["signal", ""], ["HUP", "USR1"]),
+        (["signal", "HUP", "web"], ["web", "web.1"]),
+        (["logs", "-f", "web"], ["web", "web.1"]),
+        (["logs", "-n", ""], None),
+        (["health", "web"], ["web", "web.1"]),
+        (["health", "web", ""], []),
+        (["completion", ""], ["bash", "zsh"]),
+        (["shutdown", ""], []),
+        (["top", ""], []),
+        (["nonsense", "w"], []),
+        (["--socket", ""], None),
+        (["--socket", "x", "status", "web."], ["web.1"]),
+        (["--socket=x", "top"], ["top"]),
+    ],
+)
+def test_what_comes_next_for_prodctl(words: list[str], found: Optional[list[str]]) -> None:
+    assert prodctl_candidates(*words) == found
+
+
+def test_every_verb_of_prodctl_and_its_options_are_offered() -> None:
+    (verbs,) = (a for a in parser("prodctl")._actions if isinstance(a, _SubParsersAction))
+
+    assert prodctl_candidates("") == list(verbs.choices)
+    for verb, of_verb in verbs.choices.items():
+        options = [option for action in of_verb._actions for option in action.option_strings]
+        assert prodctl_candidates(verb, "-") == options
+
+
 @pytest.mark.parametrize("shell", completion.SHELLS)
 def test_the_script_is_printed_however_wrong_the_settings_are(shell: str) -> None:
     assert prodserver({"web": 3}, "--completion", shell) == completion.script(shell)
+
+
+@pytest.mark.parametrize("shell", completion.SHELLS)
+def test_prodctl_prints_the_same_script(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert prodctl(["completion", shell]) == 0
+    assert capsys.readouterr() == (completion.script(shell), "")
 
 
 # ---- the shells ----
@@ -109,22 +175,21 @@ MANAGE = "python manage.py prodserver "
 
 
 @pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def project(start: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a manage.py, `python` on PATH, and settings that print something."""
-    runs = Runs(tmp_path)
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin" / "python").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-    (tmp_path / "bin" / "python").chmod(0o755)
+    for name, program in (("python", ""), ("prodctl", "-m django_prodserver.prodctl.main")):
+        (tmp_path / "bin" / name).write_text(f'#!/bin/sh\nexec {sys.executable} {program} "$@"\n')
+        (tmp_path / "bin" / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
-    for name, value in runs.configure(PROCESSES).items():
+    for name, value in start.configure(PROCESSES).items():
         monkeypatch.setenv(name, value)
-    settings = runs.project / "settings.py"
+    settings = start.project / "settings.py"
     settings.write_text(settings.read_text() + "\nprint('web, the settings are loaded')\n")
-    manage = runs.project / "manage.py"
+    manage = start.project / "manage.py"
     manage.write_text(f"#!{sys.executable}\n{manage.read_text()}")
     manage.chmod(0o755)
-    yield runs.project
-    assert runs.close() == []
+    return start.project
 
 
 class Bash:
@@ -323,7 +388,60 @@ def test_other_settings_of_the_command_line_are_heeded(shell: Shell, project: Pa
     assert offered(shell, project, MANAGE + "--settings=others o") == ["other"]
 
 
+@pytest.fixture
+def supervised(start: Runs, project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The project, with a supervisor that has two instances of worker."""
+    run = start({"web": sleeper(), "worker": sleeper(REPLICAS=2)})
+    run.wait_for("system", "^all .* ready")
+    monkeypatch.setenv("PRODSERVER_CONTROL", str(socket_of(start).path))
+    yield project
+    assert run.end(SIGTERM) == 0
+
+
+@pytest.mark.parametrize("call", ["prodctl", "bin/prodctl", "python manage.py prodctl"])
+def test_names_of_running_processes_and_instances_are_offered(
+    shell: Shell, supervised: Path, call: str
+) -> None:
+    (supervised / "bin").symlink_to("../bin")
+    names = ["web", "worker", "web.1", "worker.1", "worker.2"]
+
+    assert offered(shell, supervised, f"{call} restart ") == [*names, "all"]
+    assert offered(shell, supervised, f"{call} restart worker wo") == ["worker.1", "worker.2"]
+    assert offered(shell, supervised, f"{call} scale w") == ["web=", "worker="]
+    assert offered(shell, supervised, f"{call} stat") == ["status"]
+    assert offered(shell, supervised, f"{call} logs --f") == ["--follow"]
+    assert offered(shell, supervised, f"{call} health ") == names
+    assert "HUP" in offered(shell, supervised, f"{call} signal ")
+    assert offered(shell, supervised, f"{call} --socket ") == ["(files)"]
+    assert offered(shell, supervised, f"{call} --socket /other restart ") == ["all"]
+
+
+def test_without_a_supervisor_there_are_verbs_and_no_names(
+    shell: Shell, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRODSERVER_CONTROL", str(project / "none.sock"))
+
+    assert offered(shell, project, "prodctl st") == ["status", "start", "stop"]
+    assert offered(shell, project, "prodctl health ") == []
+    assert offered(shell, project, "prodctl restart w") == []
+
+
+def test_a_prodctl_that_is_not_there_is_passed_over_in_silence(shell: Shell, project: Path) -> None:
+    assert offered(shell, project, "/no/such/prodctl restart w") == ["(files)"]
+
+
 def test_the_tab_key_completes_a_name(shell: Shell, project: Path) -> None:
+    completed_by_tab(shell, project, "python manage.py prodserver wor", "--list", "service")
+
+
+def test_the_tab_key_completes_the_name_of_a_running_process(
+    shell: Shell, supervised: Path
+) -> None:
+    completed_by_tab(shell, supervised, "prodctl status wor", "", "RUNNING")
+
+
+def completed_by_tab(shell: Shell, project: Path, typed: str, more: str, shown: str) -> None:
+    """The rest of the name `worker` comes by the key, and the command works with it."""
     master, slave = pty.openpty()
 
     def take_control() -> None:
@@ -354,11 +472,11 @@ def test_the_tab_key_completes_a_name(shell: Shell, project: Path) -> None:
             see(b"prompt> ")
             os.write(master, f"source {SCRIPTS}/prodserver.{shell.name}\n".encode())
             see(b"prompt> ")
-            os.write(master, b"python manage.py prodserver wor\t")
+            os.write(master, f"{typed}\t".encode())
             see(b"ker")  # The rest of its name, which nobody has typed.
-            os.write(master, b"--list\n")
+            os.write(master, f"{more}\n".encode())
             see(b"worker")
-            see(b"service")
+            see(shown.encode())
             see(b"prompt> ")
         finally:
             typing.kill()

@@ -301,7 +301,7 @@ def test_the_nearest_start_method_counts(
         ("", ""),
     ],
 )
-def test_who_comes_after_others_starts_after_them(names: str, order: str) -> None:
+def test_what_comes_after_others_starts_after_them(names: str, order: str) -> None:
     after = {"a": ["c", "b"], "b": [], "c": ["b"], "d": []}
     loaded = load({name: sleeper(AFTER=others) for name, others in after.items()})
 
@@ -318,7 +318,7 @@ def test_who_comes_after_others_starts_after_them(names: str, order: str) -> Non
             {"bind": ["unix:/tmp/x", "10.0.0.1:0", "10.0.0.1:8001", "10.0.0.1:8002"]},
             Address(("10.0.0.1", 8001)),
         ),
-        ({"bind": "unix:/tmp/x"}, Address("/tmp/x")),
+        ({"bind": "unix:/tmp/x"}, Address("/tmp/x", mode=0o777)),
         (
             {"bind": "127.0.0.1:8000", "certfile": "c.pem", "keyfile": "k.pem"},
             Address(("127.0.0.1", 8000), tls=True),

@@ -16,6 +16,7 @@ from django_prodserver.launch.resolve import resolve
 from django_prodserver.posix.context import Context, Refused, account, asked_within, group_id
 from django_prodserver.posix.interpreter import search_path
 from django_prodserver.posix.probes.targets import CommandTarget
+from django_prodserver.posix.program import Programs
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.load import load
 from django_prodserver.settings.texts import account_name, octal_hint, octal_mask
@@ -98,7 +99,8 @@ def test_a_process_beats_the_supervisor_key_by_key() -> None:
 def test_a_command_that_checks_runs_as_what_it_checks() -> None:
     entry = sleeper(USER=UNKNOWN, CWD="/", HEALTHCHECK={"COMMAND": ["true"]})
     with configured({"web": entry}):
-        program = Launches(resolve(load(), ["web"]), ()).program_of("web.1")
+        launches = Launches(resolve(load(), ["web"]), {"web": ()})
+    program = Programs(launches.programs(["web"])).of("web.1")
 
     assert isinstance(program.health, CommandTarget)
     assert program.health.context == program.context == context(entry)

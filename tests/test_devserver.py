@@ -8,14 +8,15 @@ from django.core.management import load_command_class
 from django.core.management.commands import runserver
 
 from tests.inside import free_port
-from tests.running import Site, get, site_fixture  # noqa: F401
+from tests.peers import get
+from tests.running import Site
 
 
-def test_it_is_the_runserver_of_the_project() -> None:
+def test_devserver_is_the_runserver_of_the_project() -> None:
     assert isinstance(load_command_class("django_prodserver", "devserver"), runserver.Command)
 
 
-def test_it_answers_until_ctrl_c(site: Site) -> None:
+def test_devserver_answers_until_ctrl_c(site: Site) -> None:
     port = free_port()
     program = ("-W", "ignore", "-u", "manage.py", "devserver")
     run = site({}, f"127.0.0.1:{port}", "--noreload", "--skip-checks", program=program)

@@ -22,6 +22,7 @@ from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.base import Address, BaseServerBackend
 from django_prodserver.exports import procfile
 from django_prodserver.management.commands.prodserver import Command
+from django_prodserver.posix.template import protocol
 from django_prodserver.settings.load import load
 from django_prodserver.settings.names import PROCESSES
 from django_prodserver.settings.variables import PROCESS_KEYS, SUPERVISOR_KEYS
@@ -41,8 +42,13 @@ from django_prodserver.supervisor.facts import (
     Lost,
     NoAnswer,
     NotChecked,
+    NotPreloaded,
     NotReady,
+    NotRenewed,
     Ready,
+    ReloadBegun,
+    Reloaded,
+    ReloadFailed,
     Restart,
     SignalEffect,
     SignalReceived,
@@ -56,19 +62,15 @@ from django_prodserver.supervisor.facts import (
     Stopping,
     TooMuchMemory,
     Unheard,
+    Updated,
     WaitingToFinish,
     WatchdogSilent,
     WatchdogTriggered,
 )
-from django_prodserver.supervisor.group import (
-    HANDLED,
-    STOP_SIGNALS,
-    STOP_SIGNALS_AT_TERMINAL,
-    Group,
-)
+from django_prodserver.supervisor.group import Group
 from django_prodserver.supervisor.life import TABLE
+from django_prodserver.supervisor.signals import HANDLED, STOP_SIGNALS, STOP_SIGNALS_AT_TERMINAL
 from django_prodserver.supervisor.spec import CheckSchedule, Ref, RestartPolicy, Spec
-from tests import inside  # noqa: F401  It configures Django.
 from tests.simulation.world import Behaviour, Child, World
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -139,7 +141,7 @@ def test_the_readme_has_examples_of_settings() -> None:
 
 
 def test_the_keys_that_have_a_variable_are_documented() -> None:
-    documented = {of: code(keys) for of, keys in table("howto/environments.md", "of", "keys")}
+    documented = {of: code(keys) for of, keys in table("configure/environments.md", "of", "keys")}
 
     assert documented == {"all": [*SUPERVISOR_KEYS], "a process": [*PROCESS_KEYS]}
 
@@ -181,7 +183,7 @@ def test_the_calls_that_are_documented_are_understood() -> None:
 def test_the_procfile_that_is_shown_is_the_one_that_is_printed() -> None:
     shown = procfile.render(["web", "janitor"])
 
-    assert f"$ cat Procfile\n{shown}```" in read("howto/procfile.md")
+    assert f"$ cat Procfile\n{shown}```" in read("deploy/procfile.md")
 
 
 # ---- states ----
@@ -297,7 +299,7 @@ def test_what_a_page_installs_brings_what_the_backend_requires(name: str) -> Non
     page = read(f"reference/backends/{name}.md")
     extras = {
         extra
-        for found in re.findall(r'pip install "django-prodserver\[(.*?)\]"', page)
+        for found in re.findall(r'pip install "\.\./django-prodserver\[(.*?)\]"', page)
         for extra in found.split(",")
     }
 
@@ -306,7 +308,7 @@ def test_what_a_page_installs_brings_what_the_backend_requires(name: str) -> Non
 
 
 def own_backends() -> list[str]:
-    blocks = re.findall(r"```python\n(.*?)```", read("howto/own-backend.md"), re.DOTALL)
+    blocks = re.findall(r"```python\n(.*?)```", read("extend/own-backend.md"), re.DOTALL)
     # The one with a __future__ import has to be first where they are one module.
     return sorted(blocks, key=lambda block: "__future__" not in block)
 
@@ -344,10 +346,11 @@ def test_the_backends_of_the_how_to_have_the_right_types(tmp_path: Path) -> None
 
 
 def test_everything_that_a_backend_can_declare_is_documented() -> None:
+    set_for_it = ("instance", "forked")
     declared = {
         name: value
         for name, value in vars(BaseServerBackend).items()
-        if not name.startswith("_") and not callable(value) and name != "instance"
+        if not name.startswith("_") and not callable(value) and name not in set_for_it
     }
     defined = {
         name
@@ -355,10 +358,10 @@ def test_everything_that_a_backend_can_declare_is_documented() -> None:
         if not name.startswith("_") and callable(value)
     }
 
-    attributes = table("howto/own-backend.md", "attribute")
+    attributes = table("extend/own-backend.md", "attribute")
     methods = [
-        *table("howto/own-backend.md", "method", "when it is called"),
-        *table("howto/own-backend.md", "method", "returns"),
+        *table("extend/own-backend.md", "method", "when it is called"),
+        *table("extend/own-backend.md", "method", "returns"),
     ]
 
     assert {code(name)[0]: eval(code(default)[0]) for name, default, _ in attributes} == declared
@@ -428,7 +431,14 @@ LINES: list[Fact] = [
     SignalReceived(Signals.SIGTERM, SignalEffect.STOP),
     SignalReceived(Signals.SIGTERM, SignalEffect.KILL),
     SignalReceived(Signals.SIGUSR1, SignalEffect.FORWARD),
+    SignalReceived(Signals.SIGUSR2, SignalEffect.NOTHING),
+    SignalReceived(Signals.SIGHUP, SignalEffect.RELOAD),
     SignalReceived(Signals.SIGHUP, SignalEffect.NOTHING),
+    ReloadBegun(1),
+    Reloaded(1, 3.86),
+    ReloadFailed(1, "ModuleNotFoundError: No module named 'shop'", False),
+    ReloadFailed(1, NotRenewed("web.1", NotReady(60.0)), True),
+    Updated("web.1", False),
     ended(ZERO, STOPPING, expected=True),
     ended(THREE, STOPPING),
     ended(ZERO, STOPPING, expected=True, consequence=AGAIN),
@@ -441,6 +451,7 @@ LINES: list[Fact] = [
     ended(THREE, reported="No space left on device", consequence=AGAIN),
     ended(ZERO, consequence=Restart(0.0)),
     StillRunning(("web.1", "worker.1"), 24.0),
+    StillRunning(("worker.1",), 24.0, {"worker.1": "2 tasks, oldest 14 s"}),
     WaitingToFinish(("migrate.1",), 25.0),
     Escalated(WORKER, Signals.SIGQUIT),
     Killing(WEB, 25.0),
@@ -460,26 +471,49 @@ LINES: list[Fact] = [
     StartRefused("web.1", "[Errno 11] Resource temporarily unavailable", EVERYTHING),
     StartRefused("web.1", "[Errno 11] Resource temporarily unavailable", AGAIN),
     StartLimitReached("web.1", 5, 60.0, EVERYTHING),
+    NotPreloaded(
+        "PRODUCTION_PROCESSES['web'] cannot be loaded: SyntaxError: invalid syntax "
+        "(views.py, line 3)."
+    ),
     AllStopped(0, 0.21),
+]
+# Lines that are about no fact of the core.
+RECORDS = [
+    report.template_ended("was killed by SIGKILL"),
+    report.template_failed("exited with status 1", 1.0),
+    report.template_late(15.0),
+    report.template_of_another_version(),
+    report.template_replaced(),
+    report.killed_orphans("web.1", [("sleep", 29240)]),
+    report.needs_restart("CONTROL"),
+    report.socket_not_used("api", "('127.0.0.1', 8000)"),
 ]
 # What is not a word of report.py, by its beginning.
 OTHER_LINES = (
     *(
         "web.1: the LOG of its READY ",
         "supervising ",
-        "killed what was left behind: ",
+        "killed what was left behind",
         "web.1: 3 messages to ",
     ),
-    *("the preload left the thread ", "starting by spawn: "),
+    *("the preload left ", "starting by spawn: ", "starting by fork, though "),
     *("starting cluster by spawn: ", "cluster will not see "),
     *("SIGKILL did not end ", "some processes are left behind: ", "MAX_MEMORY has no effect: "),
     "the log was not read: ",
 )
 
 
-@pytest.mark.parametrize("fact", LINES, ids=lambda fact: str(said(fact)))
-def test_every_line_of_the_report_is_documented(fact: Fact) -> None:
-    assert said(fact) in documented_lines()
+@pytest.mark.parametrize("line", [*map(said, LINES), *(one.message for one in RECORDS)])
+def test_every_line_of_the_report_is_documented(line: str) -> None:
+    assert line in documented_lines()
+
+
+def test_every_event_of_those_lines_is_documented() -> None:
+    documented = {
+        event for cell, *_ in table("reference/output.md", "event") for event in code(cell)
+    }
+
+    assert {one.event for one in RECORDS} <= documented
 
 
 def documented_lines() -> list[str]:
@@ -488,7 +522,7 @@ def documented_lines() -> list[str]:
 
 
 def test_no_line_is_documented_that_nobody_says() -> None:
-    known = {said(fact) for fact in LINES}
+    known = {*map(said, LINES), *(one.message for one in RECORDS)}
 
     unknown = [line for line in documented_lines() if line not in known]
 
@@ -512,11 +546,30 @@ def test_the_logs_that_are_shown_have_only_documented_lines(page: str) -> None:
     assert [line for line in shown if shape(line) not in known] == []
 
 
+# ---- how it is built ----
+
+
+def test_the_protocol_of_templates_is_shown_as_it_is() -> None:
+    assert protocol.__doc__ is not None
+    told = re.findall(
+        r"^(To a template:.*?)\n\nA stage", protocol.__doc__, re.MULTILINE | re.DOTALL
+    )
+
+    assert f"```text\n{told[0]}\n```" in read("explanation/architecture.md")
+
+
 # ---- what is generated ----
 
 
 @pytest.mark.parametrize(
-    "tool", ["backends_reference.py", "settings_reference.py", "state_diagram.py"]
+    "tool",
+    [
+        "backends_reference.py",
+        "command_reference.py",
+        "prodctl_reference.py",
+        "settings_reference.py",
+        "state_diagram.py",
+    ],
 )
 def test_what_is_generated_is_up_to_date(tool: str) -> None:
     stale = subprocess.run(

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from django_prodserver.launch.early_format import INSTEAD, WITH_VALUE, early_format
+from django_prodserver.launch.early_format import early_format
+from django_prodserver.launch.words import INSTEAD, WITH_VALUE
 from django_prodserver.logs.lines import whole
 from django_prodserver.management.commands.prodserver import Command
 from tests.inside import configured
@@ -38,7 +39,7 @@ def rendered(words: str, supervisor: Any = None) -> Any:
         ("--all", {**JSON, "NOSUCH": 1}),
     ],
 )
-def test_supervised_and_for_machines_it_is_rendered(words: str, supervisor: Any) -> None:
+def test_early_output_is_rendered_if_the_log_is_json(words: str, supervisor: Any) -> None:
     found = rendered(words, supervisor)
 
     assert found.pop("time").endswith("Z")
@@ -63,7 +64,7 @@ def test_supervised_and_for_machines_it_is_rendered(words: str, supervisor: Any)
         ("--completion bash", JSON),
     ],
 )
-def test_else_it_stays_as_it_is(words: str, supervisor: Any) -> None:
+def test_early_output_is_otherwise_left_as_it_is(words: str, supervisor: Any) -> None:
     assert rendered(words, supervisor) is None
 
 

@@ -13,7 +13,7 @@ from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.load import load
 from django_prodserver.test import assert_valid_configuration
 from tests.inside import configured, prodserver, refused, sleeper
-from tests.running import Site, site_fixture  # noqa: F401
+from tests.running import Site
 
 THREE = {"web": sleeper(AFTER=["beat"]), "beat": sleeper(ENABLED=False), "worker": sleeper()}
 
@@ -56,19 +56,19 @@ def test_a_variable_switches_a_process_on(word: str) -> None:
     assert loaded(THREE, PRODSERVER_ENABLED_BEAT=word).disabled == []
 
 
-def test_all_leaves_it_out() -> None:
+def test_all_leaves_out_what_is_disabled() -> None:
     configuration = loaded(THREE)
 
     assert selected(configuration, everything=True) == ["web", "worker"]
     assert selected(configuration, prints=True) == ["web", "worker"]
 
 
-def test_who_names_it_gets_it() -> None:
+def test_a_disabled_process_that_is_named_runs() -> None:
     assert selected(loaded(THREE), "web", "beat") == ["web", "beat"]
     assert selected(loaded(THREE), "beat") == ["beat"]
 
 
-def test_who_names_one_of_no_replicas_gets_one() -> None:
+def test_a_process_without_replicas_that_is_named_runs_once() -> None:
     configuration = loaded(THREE, PRODSERVER_REPLICAS_WORKER="0")
     selection = select(
         configuration.processes,
@@ -123,7 +123,9 @@ def test_a_list_has_all_and_says_which_are_disabled() -> None:
 def test_check_and_dry_run_say_what_is_left_out() -> None:
     left_out = "beat: left out, disabled by ENABLED\nweb: does not wait for beat\n"
 
-    assert prodserver(THREE, "--check") == f"Nothing wrong with web, worker.\n{left_out}"
+    assert prodserver(THREE, "--check") == (
+        f"No problems found: web, worker.\nweb, worker: executed\n{left_out}"
+    )
     assert prodserver(THREE, "--all", "--dry-run").endswith(f"sleep 1000\n{left_out}")
 
 
@@ -139,7 +141,7 @@ def test_what_is_disabled_cannot_collide_or_lack_anything() -> None:
     odd = {"BACKEND": "not.installed.Here", "ENABLED": False, "USER": "not-here"}
     processes = {"web": sleeper(), "odd": odd}
 
-    assert prodserver(processes, "--check").startswith("Nothing wrong with web.\n")
+    assert prodserver(processes, "--check").startswith("No problems found: web.\n")
     with configured(processes):
         assert check_settings() == []
         assert_valid_configuration()

@@ -12,7 +12,7 @@ from django_prodserver.settings import variables
 from django_prodserver.settings.schema import ProcessSettings, SupervisorSettings
 from django_prodserver.settings.variables import PROCESS_KEYS, SUPERVISOR_KEYS, Variable
 from tests.inside import NOT_SET, configured, prodserver, sleeper
-from tests.running import SHELL, Site, site_fixture  # noqa: F401
+from tests.running import SHELL, Site
 
 TWO = {"web": sleeper(), "celery-worker": sleeper(STOP_TIMEOUT=3)}
 
@@ -41,11 +41,13 @@ def load(environ: Mapping[str, str], processes: Any = TWO, supervisor: Any = NOT
         ("COLOR", "never", "never"),
         ("STDERR", "separate", "separate"),
         ("MAX_LINE", "100", 100),
+        ("CONTROL", "off", False),
+        ("CONTROL", "true", True),
+        ("CONTROL", "/run/mysite/control.sock", "/run/mysite/control.sock"),
+        ("CONTROL_GROUP", "staff", "staff"),
     ],
 )
-def test_a_variable_stands_in_the_place_of_a_supervisors_key(
-    key: str, text: str, value: Any
-) -> None:
+def test_a_variable_overrides_a_key_of_the_supervisor(key: str, text: str, value: Any) -> None:
     loaded = load({f"PRODSERVER_{key}": text})
 
     assert getattr(loaded.supervisor, key.lower()) == value
@@ -69,7 +71,7 @@ def test_a_variable_stands_in_the_place_of_a_supervisors_key(
         ("START_METHOD", "fork", "fork"),
     ],
 )
-def test_a_variable_with_a_name_stands_in_the_place_of_that_processs_key(
+def test_a_variable_with_a_name_overrides_the_key_of_that_process(
     key: str, text: str, value: Any
 ) -> None:
     loaded = load({f"PRODSERVER_{key}_CELERY_WORKER": text})
@@ -78,13 +80,13 @@ def test_a_variable_with_a_name_stands_in_the_place_of_that_processs_key(
     assert loaded.effective("web") == load({}).effective("web")
 
 
-def test_all_that_can_be_set_has_been_tried() -> None:
+def test_every_variable_is_covered_by_these_tests() -> None:
     def tried(test: Any) -> set[str]:
         (mark,) = test.pytestmark
         return {key for key, *_ in mark.args[1]}
 
-    supervisor = test_a_variable_stands_in_the_place_of_a_supervisors_key
-    process = test_a_variable_with_a_name_stands_in_the_place_of_that_processs_key
+    supervisor = test_a_variable_overrides_a_key_of_the_supervisor
+    process = test_a_variable_with_a_name_overrides_the_key_of_that_process
     assert tried(supervisor) == set(SUPERVISOR_KEYS) <= keys(SupervisorSettings)
     assert tried(process) == set(PROCESS_KEYS) <= keys(ProcessSettings)
 
@@ -93,11 +95,11 @@ def keys(struct: Any) -> set[str]:
     return {name.upper() for name in struct.__struct_fields__}
 
 
-def test_what_is_empty_is_not_set() -> None:
+def test_an_empty_variable_is_ignored() -> None:
     assert load({"PRODSERVER_REPLICAS_WEB": "", "PRODSERVER_LOG_FORMAT": ""}) == load({})
 
 
-def test_it_beats_the_settings_and_the_command_line_beats_it() -> None:
+def test_a_variable_overrides_the_settings_and_the_command_line_overrides_it() -> None:
     environ = {"PRODSERVER_STOP_TIMEOUT": "7", "PRODSERVER_REPLICAS_WEB": "4"}
     loaded = load(environ, {"web": sleeper(REPLICAS=2)}, {"STOP_TIMEOUT": 5})
     called = loaded.overridden({"web": 1}, stop_timeout=9.0)
@@ -113,7 +115,7 @@ def test_a_processs_own_value_beats_a_variable_for_all() -> None:
     assert loaded.effective("celery-worker").stop_timeout == 3.0
 
 
-def test_variables_of_others_are_none_of_our_business() -> None:
+def test_variables_of_other_programs_are_ignored() -> None:
     """Kubernetes sets these where a service is called prodserver; the others are ours."""
     environ = {
         "PRODSERVER_SERVICE_HOST": "10.0.0.1",
@@ -134,8 +136,8 @@ def test_check_lists_all_of_them_when_it_is_asked_for_more(monkeypatch: pytest.M
 
     shown = prodserver(TWO, "--check", "-v", "2", "--color", "never", supervisor=supervisor)
 
-    first, header, *rows = shown.splitlines()
-    assert first == "Nothing wrong with web, celery-worker."
+    first, _, header, *rows = shown.splitlines()
+    assert first == "No problems found: web, celery-worker."
     assert header.split() == ["VARIABLE", "VALUE", "FROM"]
     found = {variable: (value, origin) for variable, value, origin in map(cells, rows)}
     assert list(found) == [str(one) for one in variables.variables(TWO)]
@@ -157,14 +159,14 @@ def cells(row: str) -> list[str]:
 
 
 def test_check_says_no_more_than_that_all_is_well() -> None:
-    assert prodserver(TWO, "--check") == "Nothing wrong with web, celery-worker.\n"
+    assert prodserver(TWO, "--check").startswith("No problems found: web, celery-worker.\n")
 
 
 def test_names_are_written_in_capitals_with_underscores() -> None:
     assert str(Variable("celery-worker", "REPLICAS")) == "PRODSERVER_REPLICAS_CELERY_WORKER"
 
 
-def test_a_supervisor_and_what_it_starts_anew_heed_them(site: Site) -> None:
+def test_a_supervisor_and_its_restarts_obey_variables(site: Site) -> None:
     entry = {"BACKEND": SHELL, "ARGS": "exit 0", "TYPE": "oneshot"}
     env = {"PRODSERVER_REPLICAS_ONE_SHOT": "3", "PRODSERVER_LOG_FORMAT": "raw"}
     env["PRODSERVER_START_METHOD"] = "spawn"

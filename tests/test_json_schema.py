@@ -21,7 +21,7 @@ from django_prodserver.settings.convert import plain
 from django_prodserver.settings.names import PROCESSES, SUPERVISOR
 from tests import corpus, test_conf, test_docs, test_schema
 from tests.inside import BEAT, NOT_SET, configured, prodserver, refused, sleeper
-from tests.running import Site, site_fixture  # noqa: F401
+from tests.running import Site
 
 VALIDATOR = Draft202012Validator(json_schema.document())
 
@@ -303,7 +303,7 @@ def test_manage_py_prints_it_without_any_settings_of_ours(site: Site) -> None:
 @pytest.mark.parametrize(
     "arguments", [["web"], ["--all"], ["--all", "--except", "web"], ["--", "-x"]]
 )
-def test_it_is_about_no_process(arguments: list[str]) -> None:
+def test_schema_takes_no_process_names(arguments: list[str]) -> None:
     assert refused({"web": sleeper()}, "--schema", *arguments) == [
-        "--schema is about no process: give it alone."
+        "--schema takes no process names."
     ]

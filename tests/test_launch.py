@@ -19,7 +19,7 @@ from django_prodserver.posix.probes.targets import (
     TcpTarget,
     Tls,
 )
-from django_prodserver.posix.program import Program
+from django_prodserver.posix.program import Program, Programs
 from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.load import load
 from django_prodserver.supervisor.spec import ReadyProbe, Spec
@@ -75,17 +75,24 @@ def test_an_address_is_a_url_to_click(args: Any, found: list[str]) -> None:
         assert list(urls(resolve(load(), processes))) == [(["web.1"], url) for url in found]
 
 
-def planned(processes: dict[str, Any], *names: str) -> tuple[list[Spec], list[Program]]:
-    with configured(processes):
-        launches = Launches(resolve(load(), names or processes), ()).configured
-    return [one.spec() for one in launches], [one.program() for one in launches]
+def launched(*names: str) -> Launches:
+    """Of these processes of the settings, which come after no oneshots."""
+    return Launches(resolve(load(), names), dict.fromkeys(names, ()))
+
+
+def planned(
+    processes: dict[str, Any], *names: str, **others: Any
+) -> tuple[list[Spec], list[Program]]:
+    with configured(processes, **others):
+        launches = launched(*(names or processes))
+    programs = Programs(launches.programs(names or processes))
+    return launches.specs, [programs.of(spec.name) for spec in launches.specs]
 
 
 def target(check: dict[str, Any], entry: Any = None, **others: Any) -> Target:
-    with configured({"web": {**(entry or sleeper()), "HEALTHCHECK": check}}, **others):
-        health = Launches(resolve(load(), ["web"]), ()).program_of("web.1").health
-    assert health is not None
-    return health
+    _, (program,) = planned({"web": {**(entry or sleeper()), "HEALTHCHECK": check}}, **others)
+    assert program.health is not None
+    return program.health
 
 
 def http(check: str, entry: Any = None, **others: Any) -> HttpTarget:
@@ -310,32 +317,44 @@ def test_an_instance_that_scaling_adds_is_launched_like_the_others() -> None:
     check = {"COMMAND": ["true"]}
     entry = {"BACKEND": LISTENING, "ARGS": ["127.0.0.1:0"], "HEALTHCHECK": check}
     with configured({"web": entry, "other": sleeper()}):
-        launches = Launches(resolve(load(), ["web", "other"]), ["web"])
+        launches = launched("web", "other")
+    programs = Programs(launches.programs(["web", "other"]))
 
-        specs = [launches.of(f"web.{n}").spec() for n in (1, 3)]
-        programs = [launches.program_of(f"web.{n}") for n in (1, 3)]
+    first, third = programs.of("web.1"), programs.of("web.3")
 
-    assert [one.instance for one in launches.configured] == ["web.1", "other.1"]
-    assert launches.of("web.3") is launches.of("web.3")
-    assert [spec.name for spec in specs] == ["web.1", "web.3"]
-    assert replace(specs[1], name="web.1") == specs[0]
-    first, third = programs
+    assert [spec.name for spec in launches.specs] == ["web.1", "other.1"]
+    assert third is programs.of("web.3")
     environ = {"PRODSERVER_PROCESS": "web", "PRODSERVER_INSTANCE": "web.3"}
     assert third.environ == environ
     assert third.health == CommandTarget(["true"], environ)
-    assert third.execute == first.execute != ()
+    assert replace(third, name="web.1", environ=first.environ, health=first.health) == first
     with pytest.raises(KeyError):
-        launches.of("no.1")
+        programs.of("no.1")
+
+
+def test_what_is_executed_and_what_is_code() -> None:
+    processes = {"code": {"BACKEND": LISTENING, "ARGS": ["127.0.0.1:0"]}, "other": sleeper()}
+    with configured(processes):
+        launches = launched("code", "other")
+
+        forked = launches.programs(["code", "other"])
+        spawned = launches.programs(["code", "other"], ["code", "other"])
+        code = launches.code_of("code.3")
+
+    assert [forked["code"].execute, forked["other"].execute] == [(), ["sleep", "1000"]]
+    assert "prodserver code" in " ".join(spawned["code"].execute)
+    assert spawned["other"] == forked["other"]
+    assert code.argv[1:] == ["prodserver", "code"]
 
 
 def test_the_software_is_asked_once_for_all_instances(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Counting, "asked", 0)
     entry = {"BACKEND": f"{__name__}.Counting", "REPLICAS": 3}
     with configured({"web": entry}):
-        launches = Launches(resolve(load(), ["web"]), ())
+        launches = launched("web")
 
-    for instance in ("web.1", "web.2", "web.3", "web.4"):
-        launches.of(instance).spec()
-        launches.program_of(instance)
+    assert len(launches.specs) == 3
+    programs = Programs(launches.programs(["web"]))
+    assert [programs.of(f"web.{n}").name for n in (1, 4)] == ["web.1", "web.4"]
 
     assert Counting.asked == 2

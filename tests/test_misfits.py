@@ -17,7 +17,7 @@ from django_prodserver.backends.command import (
 )
 from django_prodserver.launch.resolve import examine
 from django_prodserver.settings.load import read
-from tests.inside import configured, refused, sleeper
+from tests.inside import configured, refused, sleeper, without_threads
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -43,6 +43,9 @@ def found(entry: Mapping[str, Any], **settings: Any) -> list[str]:
         ("celery", {"detach": True, "pidfile": "x"}, ["E016 detach", "W006 pidfile"]),
         ("celery", ["-D"], ["E016 detach"]),
         ("celery-beat", {"detach": True, "pidfile": "x"}, ["E016 detach", "W006 pidfile"]),
+        ("uwsgi", {"daemonize": "x"}, ["E016 daemonize"]),
+        ("uwsgi", {"pidfile": "x", "py-autoreload": 1}, ["W006 pidfile", "W006 py-autoreload"]),
+        ("uwsgi", {"py-autoreload": 0}, []),
         ("gunicorn", {"daemon": False}, []),
         ("celery", ["-B"], []),
         ("celery", {}, []),
@@ -68,7 +71,7 @@ def test_they_are_found_in_variables_and_behind_two_dashes() -> None:
     web = {"BACKEND": "gunicorn", "ENV": {"GUNICORN_CMD_ARGS": "--bind=127.0.0.1:0"}}
     (said,) = refused({"web": web}, "--check", "web", "--", "--daemon")
 
-    assert said.startswith(f"{WEB} has 'daemon' set, with which it detaches itself")
+    assert said.startswith(f"{WEB} has 'daemon' set, which detaches it")
     uvicorn = {"BACKEND": "uvicorn", "ENV": {"UVICORN_RELOAD": "true"}}
     assert found(uvicorn) == ["W006 reload"]
 
@@ -84,9 +87,10 @@ def test_advice_is_shown_and_keeps_nothing_from_starting(
     with configured({"web": web}, SILENCED_SYSTEM_CHECKS=["prodserver.W006"]):
         call_command("prodserver", "--check")
 
-    assert capsys.readouterr().err == ""
-    assert said.out == "Nothing wrong with web.\n"
-    assert said.err.startswith(f"WARNING: (prodserver.W006) {WEB} has 'reload' set, ")
+    assert without_threads(capsys.readouterr().err) == ""
+    assert said.out.startswith("No problems found: web.\n")
+    (advised,) = without_threads(said.err).splitlines()
+    assert advised.startswith(f"WARNING: (prodserver.W006) {WEB} has 'reload' set, ")
 
 
 def test_beat_in_a_worker_runs_once() -> None:
@@ -138,7 +142,7 @@ APPS = [
 ]
 
 
-def test_words() -> None:
+def test_detaching_words_and_django_commands_are_recognised() -> None:
     assert detaching_word(["/usr/bin/uwsgi", "-d", "x"]) == "-d"
     assert detaching_word(["redis-server", "--daemonize", "yes"]) == "--daemonize"
     assert detaching_word(["redis-server", "--daemonize", "no"]) is None

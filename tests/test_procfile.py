@@ -10,7 +10,7 @@ from honcho.environ import parse_procfile
 from django_prodserver.exports.procfile import notes
 from django_prodserver.settings.load import load
 from tests.inside import configured, prodserver, sleeper
-from tests.running import QUICKSTART, ROOT, Site, site_fixture  # noqa: F401
+from tests.running import QUICKSTART, ROOT, Site
 
 
 def test_honcho_reads_what_is_printed() -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import signal
 from typing import Any
 
 import pytest
 from django.core.management import call_command
+from django.core.management.base import BaseCommand
 
+from django_prodserver import DOCUMENTATION, __version__
+from django_prodserver.management.commands.prodserver import Command
+from django_prodserver.settings.variables import SUPERVISOR_KEYS
 from tests.inside import (
     BEAT,
     CELERY,
@@ -25,7 +30,7 @@ from tests.inside import (
     refused,
     sleeper,
 )
-from tests.running import Site, site_fixture  # noqa: F401
+from tests.running import Site
 
 TELL: dict[str, Any] = {"BACKEND": COMMAND, "ARGS": ["tell"], "ENV": {"COLOUR": "red"}}
 STAY: dict[str, Any] = {"BACKEND": COMMAND, "ARGS": ["tell", "--stay"]}
@@ -102,10 +107,12 @@ def test_an_error_is_one_line_and_nothing_else(
 def test_check_says_that_nothing_is_wrong() -> None:
     processes = {"web": sleeper(), "worker": sleeper()}
 
-    assert prodserver(processes, "--check") == "Nothing wrong with web, worker.\n"
-    assert prodserver(processes, "--check", "worker") == "Nothing wrong with worker.\n"
+    assert prodserver(processes, "--check") == (
+        "No problems found: web, worker.\nweb, worker: executed\n"
+    )
+    assert prodserver(processes, "--check", "worker").startswith("No problems found: worker.\n")
     said = prodserver(processes, "--check", "--all", "--except", "worker")
-    assert said == "Nothing wrong with web.\n"
+    assert said.startswith("No problems found: web.\n")
 
 
 def test_check_tells_what_is_wrong() -> None:
@@ -274,7 +281,7 @@ def test_one_process_is_the_manage_py_process_itself(
 
     assert run.raw == [f"argv {['prodserver', *(arguments or ['--stop-timeout=5'])]}", "COLOUR red"]
     assert run.end(signal.SIGTERM) == -signal.SIGTERM
-    told = "Running first only, and not second: prodserver --all runs everything."
+    told = "Running first only, not second. All of them: prodserver --all"
     assert run.stderr.splitlines() == ([] if arguments else [told])
 
 
@@ -284,9 +291,20 @@ def test_no_names_mean_the_first_service(site: Site) -> None:
     run = site({"first": done, "second": {**STAY, "ENV": {"COLOUR": "blue"}}}, "--color=never")
     run.wait_for("", "COLOUR blue")
     assert run.end(signal.SIGTERM) == -signal.SIGTERM
-    assert run.stderr == ""
+    assert run.stderr == "Running second only, not first. All of them: prodserver --all\n"
 
-    only = site({"first": {**done, "ENV": {"COLOUR": "green"}}, "second": done}, "--color=never")
+    only = site({"first": {**done, "ENV": {"COLOUR": "green"}}}, "--color=never")
+    assert only.end() == 0
+    assert only.raw[-1] == "COLOUR green"
+    assert only.stderr == "Running first in this process. Under the supervisor: prodserver --all\n"
+
+
+def test_no_names_mean_the_first_oneshot_where_there_is_no_service(site: Site) -> None:
+    done = {"BACKEND": COMMAND, "ARGS": ["tell"], "TYPE": "oneshot"}
+
+    processes = {"first": {**done, "ENV": {"COLOUR": "green"}}, "second": done}
+    only = site(processes, "--color=never")
+
     assert only.end() == 0
     assert only.raw[-1] == "COLOUR green"
 
@@ -327,7 +345,7 @@ def test_check_starts_nothing_and_exits_with_0_or_1(site: Site) -> None:
     wrong = site({"tell": TELL, "worker": {"BACKEND": CELERY, "APP": "wrokers"}}, "--check")
 
     assert fine.end() == 0
-    assert fine.raw == ["Nothing wrong with tell, worker."]
+    assert fine.raw == ["No problems found: tell, worker.", "tell, worker: forked"]
     assert wrong.end() == 1
     assert wrong.raw == []
     assert "No module named 'wrokers'" in wrong.stderr
@@ -342,11 +360,70 @@ def test_the_help_and_the_version_of_the_software_can_be_asked_for(
         assert run.raw[0].startswith(words)
 
 
-def test_help_and_version_of_the_command(site: Site) -> None:
-    helped = site({}, "--help")
+def test_version_of_the_command(site: Site) -> None:
     version = site({}, "--version")
 
-    assert helped.end() == 0
-    assert any("--procfile" in line for line in helped.raw)
     assert version.end() == 0
-    assert version.raw[0].startswith("django-prodserver ")
+    assert version.raw[0].startswith(f"django-prodserver {__version__}, Django ")
+
+
+SECTION = r"^(?P<heading>\w.*):\n(?P<text>(?: .*\n|\n)+)"
+
+
+def sections_of_the_help() -> dict[str, str]:
+    """What is below each heading, in order."""
+    text = Command().create_parser("manage.py", "prodserver").format_help()
+    return {found["heading"]: found["text"] for found in re.finditer(SECTION, text, re.MULTILINE)}
+
+
+def test_the_help_is_in_sections_and_ends_with_where_the_documentation_is(site: Site) -> None:
+    # However wrong the settings are.
+    helped = site(None, "--help", env={"COLUMNS": "300"})
+
+    assert helped.end() == 0
+    assert [line[:-1] for line in helped.raw if re.match(r"\w.*:$", line)] == [
+        "Usage",
+        "Actions",
+        "Options",
+        "Examples",
+        "Options of every Django command",
+    ]
+    assert helped.raw[-1] == f"Documentation: {DOCUMENTATION}"
+    assert [line for line in helped.raw if len(line) > 79] == []
+
+
+def test_every_option_of_ours_has_a_sentence_in_the_help() -> None:
+    actions = Command().create_parser("manage.py", "prodserver")._actions
+    djangos = {one.dest for one in BaseCommand().create_parser("manage.py", "any")._actions}
+    ours = [action for action in actions if action.dest not in djangos]
+
+    assert len(ours) > 15
+    for action in ours:
+        assert re.fullmatch(r"[A-Z].*\.", action.help or ""), action
+
+
+@pytest.mark.parametrize(
+    "key", ["STOP_TIMEOUT", "START_METHOD", "LOG_FORMAT", "TIMESTAMPS", "COLOR"]
+)
+def test_an_option_that_overrides_a_variable_names_it_in_the_help(key: str) -> None:
+    actions = Command().create_parser("manage.py", "prodserver")._actions
+    (option,) = [action for action in actions if action.dest == key.lower()]
+
+    assert (option.help or "").endswith(f"Variable: PRODSERVER_{key}.")
+    assert key in SUPERVISOR_KEYS
+
+
+def test_the_examples_of_the_help_are_understood() -> None:
+    parser = Command().create_parser("manage.py", "prodserver")
+    examples = sections_of_the_help()["Examples"].strip().splitlines()
+
+    calls = [re.split(r" {2,}", line.partition("manage.py prodserver ")[2])[0] for line in examples]
+
+    assert [parser.parse_args(call.split()).names for call in calls] == [
+        [],
+        [],
+        ["worker=2"],
+        ["web"],
+        [],
+        [],
+    ]

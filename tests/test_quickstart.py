@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from contextlib import AbstractContextManager
@@ -12,9 +13,9 @@ import psutil
 import pytest
 
 from django_prodserver import test
-from tests.functional.helpers import Run, Terminal
 from tests.inside import free_port, listener
-from tests.running import QUICKSTART, ROOT, Site, get, site_fixture  # noqa: F401
+from tests.peers import get
+from tests.running import QUICKSTART, ROOT, Run, Site, Terminal
 
 DEMO = (str(ROOT / "tools" / "demo.py"), sys.executable)
 MANAGE = ("-W", "ignore", str(QUICKSTART / "manage.py"))
@@ -58,14 +59,16 @@ def test_it_serves_executes_a_task_of_each_queue_and_ends_by_ctrl_c(
         assert {line.split()[0] for line in demo.raw} == {"celery", "django-tasks"}
 
         descendants = psutil.Process(run.pid).children(recursive=True)
+        titles = [" ".join(process.cmdline()).strip() for process in descendants]
         assert run.stop(signal.SIGINT) == 130
-        assert len(descendants) == 8  # Four leaders, two and two workers.
+        # Four leaders, two and two workers.
+        assert len(titles) - titles.count("prodserver: template") == 8
         assert not any(process.is_running() for process in descendants)
         assert not any("killing" in line for line in run.said("system"))
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
-def test_nobody_survives_the_supervisors_sudden_death(quickstart: Quickstart) -> None:
+def test_no_process_survives_the_sudden_death_of_the_supervisor(quickstart: Quickstart) -> None:
     with quickstart.running() as run:
         descendants = psutil.Process(run.pid).children(recursive=True)
         os.kill(run.pid, signal.SIGKILL)
@@ -120,3 +123,17 @@ def test_make_demo_says_how_to_take_another_address(quickstart: Quickstart) -> N
         f"{address} is in use by another program. Take another address: "
         f"make demo QUICKSTART_BIND={host}:{int(port) + 1}\n"
     )
+
+
+def test_the_image_installs_what_is_there_and_checks_it_as_the_wizard_proposes() -> None:
+    lines = (QUICKSTART / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    proposed = (ROOT / "src/django_prodserver/wizard/templates/Dockerfile.txt").read_text("utf-8")
+    copied = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
+
+    assert [word for word in copied if not (word.startswith("--") or (ROOT / word).exists())] == []
+    for instruction in ("HEALTHCHECK", "CMD"):
+        (line,) = (line for line in lines if line.startswith(f"{instruction} "))
+        assert line in proposed.splitlines()
+    (extras,) = re.findall(r"/src\[(.*)\]", "\n".join(lines))
+    readme = (QUICKSTART / "README.md").read_text(encoding="utf-8")
+    assert f'"../..[{extras}]"' in readme

@@ -26,7 +26,8 @@ from django_prodserver.wizard.proposal import (
     propose,
 )
 from tests.inside import free_port
-from tests.running import Site, get, site_fixture  # noqa: F401
+from tests.peers import get
+from tests.running import Site
 from tests.test_wizard import executed, parts
 
 MANAGE = """\
@@ -158,7 +159,7 @@ class Layout:
         assert run.end(SIGTERM) == 0
 
 
-def test_healthchecks(site: Site, tmp_path: Path) -> None:
+def test_the_proposal_for_healthchecks_runs(site: Site, tmp_path: Path) -> None:
     """uWSGI with attached daemons, WhiteNoise, django-compressor, loops of its own."""
     hc = Layout(
         site,
@@ -204,26 +205,25 @@ def test_healthchecks(site: Site, tmp_path: Path) -> None:
     assert hc.processes == {
         "migrate": {"BACKEND": "command", "ARGS": ["migrate", "--noinput"], "TYPE": "oneshot"},
         "web": {
-            "BACKEND": "gunicorn",
-            "ARGS": {"bind": "0.0.0.0:8000", "workers": 4},
+            "BACKEND": "uwsgi",
+            "ARGS": {"http-socket": "0.0.0.0:8000", "workers": 4},
             "AFTER": ["migrate"],
         },
         "sendalerts": {"BACKEND": "command", "ARGS": ["sendalerts"], **always},
         "sendreports": {"BACKEND": "command", "ARGS": ["sendreports", "--loop"], **always},
     }
-    # WhiteNoise looks for them before any oneshot runs.
+    # WhiteNoise serves them from the image.
     assert "RUN python manage.py collectstatic --noinput\nRUN python manage.py compress\n" in (
         hc.dockerfile
     )
     assert "before each start: python manage.py collectstatic --noinput && python" in hc.above
-    assert "docker/uwsgi.ini runs uwsgi, which has no backend: web is another server." in hc.above
     assert "docker/uwsgi.ini runs `manage.py smtpd --port %(_)`, left out: " in hc.above
     assert "left out because nothing says that they run today: smtpd. " in hc.above
     assert "Other commands of the project, left out: prunepings. " in hc.above
     hc.answers()
 
 
-def test_linkding(site: Site, tmp_path: Path) -> None:
+def test_the_proposal_for_linkding_runs(site: Site, tmp_path: Path) -> None:
     """A package of settings, supervisord that runs huey, uWSGI, dependencies locked by uv."""
     linkding = Layout(
         site,
@@ -261,13 +261,14 @@ def test_linkding(site: Site, tmp_path: Path) -> None:
         "AFTER": ["migrate"],
     }
     assert list(linkding.processes) == ["migrate", "collectstatic", "web", "jobs"]
+    assert linkding.processes["web"]["BACKEND"] == "uwsgi"
     assert linkding.processes["web"]["ARGS"]["workers"] == 2
     assert "COPY pyproject.toml uv.lock ./\n" in linkding.dockerfile
     assert "Other commands of the project, left out: generate_secret_key. " in linkding.above
     linkding.answers()
 
 
-def test_bookwyrm(site: Site, tmp_path: Path) -> None:
+def test_the_proposal_for_bookwyrm_runs(site: Site, tmp_path: Path) -> None:
     """A Celery app in a package of its own, a PORT that means another one, a compose file."""
     bookwyrm = Layout(
         site,
@@ -338,7 +339,7 @@ def test_bookwyrm(site: Site, tmp_path: Path) -> None:
     bookwyrm.answers()
 
 
-def test_netbox(site: Site, tmp_path: Path) -> None:
+def test_the_proposal_for_netbox_runs(site: Site, tmp_path: Path) -> None:
     """manage.py in a folder, requirements above it, a gunicorn.conf.py, RQ with an own command."""
     netbox = Layout(
         site,
@@ -395,7 +396,7 @@ def test_netbox(site: Site, tmp_path: Path) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_paperless(site: Site, tmp_path: Path) -> None:
+def test_the_proposal_for_paperless_runs(site: Site, tmp_path: Path) -> None:
     """manage.py in src, Pipfile above it, ASGI, its own number of tasks, a consumer."""
     pytest.importorskip("gunicorn.asgi", reason="this gunicorn has no ASGI worker yet")
     paperless = Layout(
@@ -464,9 +465,7 @@ def test_paperless(site: Site, tmp_path: Path) -> None:
         "ARGS": ["--loglevel", "INFO"],
         **always,
     }
-    assert (
-        "flower-conditional.sh`, left out: it is no program that is known here" in paperless.above
-    )
+    assert "flower-conditional.sh`, left out: the program is not known here" in paperless.above
     assert "COPY Pipfile Pipfile.lock ./\n" in paperless.dockerfile
     paperless.answers()
 
@@ -573,8 +572,8 @@ def test_a_worker_that_runs_today(command: str, backend: str, settings: dict[str
 @pytest.mark.parametrize(
     ("command", "reason"),
     [
-        ("nginx -g 'daemon off;'", "it is no program that is known here; BACKEND `shell` runs any"),
-        ("manage.py runserver", "it is for developers"),
+        ("nginx -g 'daemon off;'", "the program is not known here; BACKEND `shell` runs any"),
+        ("manage.py runserver", "it is for development"),
         ("celery -A shop beat -s `mktemp`", "what '`mktemp`' stands for cannot be told from here"),
         ("celery -A shop inspect ping", "it is neither a worker, nor beat, nor flower"),
     ],
@@ -585,6 +584,13 @@ def test_what_is_left_out_is_named_with_the_reason(command: str, reason: str) ->
     shown = command.replace("'", "")
     assert found.left_out == (f"Procfile runs `{shown}`, left out: {reason}.",)
     assert (found.serving, found.workers) == (None, ())
+
+
+@pytest.mark.parametrize("program", ["manage.py prodserver", "-m django_prodserver"])
+def test_what_runs_all_of_it_already_is_no_process_of_its_own(program: str) -> None:
+    found = taken(f"all: python {program} --all", f"job: python {program} migrate=1")
+
+    assert (found.serving, found.workers, found.first, found.left_out) == (None, (), (), ())
 
 
 def test_what_is_run_before_the_rest_is_a_oneshot() -> None:
@@ -658,7 +664,7 @@ def test_a_file_that_cannot_be_read_is_at_most_a_note(tmp_path: Path, name: str,
     notes: list[str] = []
 
     assert files.runs(tmp_path, [tmp_path], notes) == ()
-    assert all(note.startswith(f"{name} may tell what is run today, ") for note in notes)
+    assert all(note.startswith(f"{name} may say what runs today, ") for note in notes)
 
 
 def test_a_compose_file_is_mentioned_where_yaml_cannot_be_read(
@@ -670,7 +676,7 @@ def test_a_compose_file_is_mentioned_where_yaml_cannot_be_read(
 
     assert files.runs(tmp_path, [tmp_path], notes) == ()
     assert notes == [
-        "compose.yml may tell what is run today, and was not read: PyYAML is not installed here."
+        "compose.yml may say what runs today, but was not read: PyYAML is not installed here."
     ]
 
 

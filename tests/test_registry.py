@@ -13,7 +13,7 @@ import pytest
 from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.registry import GROUP, OURS, Registered, registered
 from tests.inside import SHELL, prodserver, refused
-from tests.running import Site, site_fixture  # noqa: F401
+from tests.running import Site
 
 Install = Callable[..., None]
 
@@ -66,24 +66,24 @@ def test_a_name_that_two_packages_claim_names_both(install: Install) -> None:
     claims = ["acme-server (tests.backends.odd.Odd)", "acme-fork (acme_fork.Server)"]
     assert finding in [
         f"{WEB} is 'acme', which is claimed by {one} and {other}. "
-        "Give the dotted path of the one that is meant."
+        "Write the dotted path of the one you mean."
         for one, other in (claims, claims[::-1])
     ]
 
 
-def test_a_package_cannot_take_a_name_of_ours_in_silence(install: Install) -> None:
+def test_a_name_of_ours_that_a_package_claims_is_refused(install: Install) -> None:
     install("acme-server", gunicorn="acme:Gunicorn")
 
     (finding,) = refused({"web": {"BACKEND": "gunicorn"}})
 
     assert finding == (
-        f"{WEB} is 'gunicorn', which is claimed by django-prodserver "
-        "(django_prodserver.backends.gunicorn.GunicornServer) and acme-server (acme.Gunicorn). "
-        "Give the dotted path of the one that is meant."
+        f"{WEB} is 'gunicorn', which is claimed by acme-server (acme.Gunicorn) and "
+        "django-prodserver (django_prodserver.backends.gunicorn.GunicornServer). "
+        "Write the dotted path of the one you mean."
     )
 
 
-def test_a_name_that_two_packages_claim_harms_nobody_who_does_not_use_it(install: Install) -> None:
+def test_a_name_that_two_packages_claim_is_harmless_if_it_is_not_used(install: Install) -> None:
     install("acme-server", gunicorn="acme:Gunicorn")
 
     assert prodserver({"web": {"BACKEND": "shell", "ARGS": "true"}}, "--check")
@@ -114,7 +114,9 @@ def test_an_unknown_name_has_a_suggestion_from_all_packages(install: Install) ->
 
     (finding,) = refused({"web": {"BACKEND": "acmee"}})
 
-    assert finding.startswith(f"{WEB} is 'acmee', which is no known backend. Did you mean 'acme'? ")
+    assert finding.startswith(
+        f"{WEB} is 'acmee', which is not a known backend. Did you mean 'acme'? "
+    )
     assert finding.endswith(", shell, acme; or give the dotted path of a class.")
 
 
@@ -164,4 +166,5 @@ def test_a_running_supervisor_has_imported_the_backends_that_are_configured_and_
     assert run.end() == 0
     (said,) = run.said("spy.1")
     names = {name.rpartition(".")[2] for name in said.strip("[]").replace("'", "").split(", ")}
-    assert names == {"base", "parsers", "registry", "command", "hooks", "connections"}
+    always = {"base", "parsers", "registry", "own_program"}
+    assert names == {*always, "command", "hooks", "connections"}

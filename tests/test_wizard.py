@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import re
-import subprocess
 import sys
 import textwrap
 from collections.abc import Iterable
@@ -25,10 +25,19 @@ from honcho.environ import parse_procfile
 
 from django_prodserver.backends import BUILT_IN
 from django_prodserver.launch.resolve import resolve
+from django_prodserver.prodctl.parser import parser
 from django_prodserver.settings.load import load
 from django_prodserver.settings.names import PROCESSES
 from django_prodserver.wizard import look, questions, texts
-from django_prodserver.wizard.project import DEPENDENCIES, CeleryApp, Project, TaskBackend
+from django_prodserver.wizard.project import (
+    DEPENDENCIES,
+    INSTALLS,
+    WHEELS,
+    CeleryApp,
+    Install,
+    Project,
+    TaskBackend,
+)
 from django_prodserver.wizard.proposal import (
     DATABASE_TASKS_APPS,
     QUEUE_APPS,
@@ -38,9 +47,8 @@ from django_prodserver.wizard.proposal import (
     default_answers,
     propose,
 )
-from tests.functional.helpers import NOT_PASSED_ON, Terminal
 from tests.inside import configured, free_port, refused, sleeper
-from tests.running import ROOT, Site, site_fixture  # noqa: F401
+from tests.running import ROOT, Site, Terminal
 
 IN_DATABASE = "django_tasks_db.DatabaseBackend"
 SHOP = Project(
@@ -136,7 +144,7 @@ def test_the_settings_of_a_project_with_wsgi_and_celery() -> None:
                 "ARGS": ["collectstatic", "--noinput"],
                 "TYPE": "oneshot",
             },
-            # No RESTART: if it ends, everything stops, and the platform starts all anew.
+            # No RESTART: if it exits, everything stops, and the platform restarts it all.
             # No HEALTHCHECK: there is no view at /healthz, or where else it is usual.
             "web": {
                 "BACKEND": "gunicorn",
@@ -226,6 +234,7 @@ def test_every_server_listens_everywhere_at_the_port_of_the_environment(
         {"bind": f"0.0.0.0:{expected}"},
         {"host": "0.0.0.0", "port": expected},
         {"bind": "0.0.0.0", "port": expected},
+        {"http-socket": f"0.0.0.0:{expected}"},
     )
 
 
@@ -244,7 +253,9 @@ def test_the_servers_themselves_understand_their_arguments(server: Any) -> None:
         (web,) = resolve(load(), ["web"])
 
     assert [where.at for where in web.backend.addresses()] == [("0.0.0.0", port)]
-    assert list(web.backend_class.requires.values()) == [server.package]
+    # A program may come from another package.
+    needed = list(web.backend_class.requires.values())
+    assert needed == ([] if server.other else [server.package])
 
 
 @pytest.mark.parametrize("project", [SHOP, CHAT, EVERYTHING], ids=lambda p: p.settings_module)
@@ -350,7 +361,9 @@ def test_the_language_of_the_project_does_not_get_into_numbers() -> None:
 
 # ---- the Dockerfile ----
 
+UV_PIP = "uv pip install --no-cache --python /venv"
 PIP_INSTALL = "/venv/bin/pip install --no-cache-dir"
+HEALTHCHECK = '--interval=30s --timeout=10s --start-period=60s CMD ["prodctl", "health"]'
 
 
 @pytest.mark.parametrize(
@@ -361,7 +374,8 @@ PIP_INSTALL = "/venv/bin/pip install --no-cache-dir"
             [
                 ["RUN", "python -m venv /venv"],
                 ["COPY", "requirements.txt ./"],
-                ["RUN", f"{PIP_INSTALL} --requirement requirements.txt"],
+                ["COPY", "wheels wheels"],
+                ["RUN", f"{PIP_INSTALL} --requirement requirements.txt wheels/*.whl"],
             ],
         ),
         (
@@ -369,7 +383,8 @@ PIP_INSTALL = "/venv/bin/pip install --no-cache-dir"
             [
                 ["RUN", "python -m venv /venv"],
                 ["COPY", "requirements requirements"],
-                ["RUN", f"{PIP_INSTALL} --requirement requirements/production.txt"],
+                ["COPY", "wheels wheels"],
+                ["RUN", f"{PIP_INSTALL} --requirement requirements/production.txt wheels/*.whl"],
             ],
         ),
         (
@@ -378,7 +393,9 @@ PIP_INSTALL = "/venv/bin/pip install --no-cache-dir"
                 ["ENV", "UV_PROJECT_ENVIRONMENT=/venv UV_PYTHON_DOWNLOADS=never"],
                 ["RUN", "pip install --no-cache-dir uv"],
                 ["COPY", "pyproject.toml uv.lock ./"],
+                ["COPY", "wheels wheels"],
                 ["RUN", "uv sync --locked --no-dev --no-install-project"],
+                ["RUN", "uv pip install --no-cache --python /venv wheels/*.whl"],
             ],
         ),
         (
@@ -386,12 +403,25 @@ PIP_INSTALL = "/venv/bin/pip install --no-cache-dir"
             [
                 ["RUN", "pip install --no-cache-dir uv && uv venv /venv"],
                 ["COPY", "pyproject.toml ./"],
-                ["RUN", "uv pip install --no-cache --python /venv --requirements pyproject.toml"],
+                ["COPY", "wheels wheels"],
+                ["RUN", f"{UV_PIP} --requirements pyproject.toml wheels/*.whl"],
+            ],
+        ),
+        (
+            "poetry.lock",
+            [
+                ["RUN", "pip install --no-cache-dir poetry && python -m venv /venv"],
+                ["COPY", "pyproject.toml poetry.lock ./"],
+                ["COPY", "wheels wheels"],
+                ["RUN", "VIRTUAL_ENV=/venv poetry install --only main --no-root"],
+                ["RUN", f"{PIP_INSTALL} wheels/*.whl"],
             ],
         ),
     ],
 )
-def test_the_dockerfile(dependencies: str, installs: list[list[str]]) -> None:
+def test_the_dockerfile_for_each_way_to_name_the_packages(
+    dependencies: str, installs: list[list[str]]
+) -> None:
     project = replace(SHOP, dependencies=dependencies)
 
     text = texts.dockerfile(project, proposed(project))
@@ -407,12 +437,39 @@ def test_the_dockerfile(dependencies: str, installs: list[list[str]]) -> None:
         ["COPY", "--chown=site . ."],
         ["USER", "site"],
         ["EXPOSE", "8000"],
-        ["CMD", '["python", "manage.py", "prodserver", "--all"]'],
+        ["HEALTHCHECK", HEALTHCHECK],
+        ["CMD", '["python", "-m", "django_prodserver", "--all"]'],
     ]
     assert text.splitlines()[:2] == [
         f"# {dependencies} has to name all that the project needs, these included:",
-        "# django-prodserver, gunicorn, celery",
+        "# gunicorn, celery",
     ]
+
+
+def test_the_health_check_of_an_image_is_a_command_of_prodctl() -> None:
+    options, _, words = HEALTHCHECK.partition(" CMD ")
+
+    command, *arguments = json.loads(words)
+    asked = parser(command).parse_args(arguments)
+
+    assert (asked.verb, asked.name) == ("health", None)
+    # prodctl gives up first, and says why.
+    assert f"--timeout={2 * asked.timeout:.0f}s" in options.split()
+
+
+@pytest.mark.parametrize("install", INSTALLS, ids=lambda install: str(install.file))
+def test_no_image_installs_the_package_of_this_name_from_pypi(install: Install) -> None:
+    project = replace(SHOP, dependencies=install.file)
+
+    lines = texts.dockerfile(project, proposed(project)).splitlines()
+
+    run = [line for line in lines if line.startswith("RUN ")]
+    assert not [line for line in run if re.search("django[-_]prodserver", line)]
+    # The last of the installations: what it brings stays.
+    assert [line for line in run if "/venv" in line and "install" in line][-1].endswith(WHEELS)
+    assert lines.index("COPY wheels wheels") < lines.index(
+        next(line for line in run if line.endswith(WHEELS))
+    )
 
 
 def test_a_dockerfile_of_a_project_that_says_nothing_about_its_packages() -> None:
@@ -421,7 +478,8 @@ def test_a_dockerfile_of_a_project_that_says_nothing_about_its_packages() -> Non
     text = texts.dockerfile(project, proposed(project))
 
     assert text.startswith(
-        "# There is no requirements.txt yet: python -m pip freeze > requirements.txt\n"
+        "# There is no requirements.txt yet: "
+        "python -m pip freeze --exclude django-prodserver > requirements.txt\n"
         "# requirements.txt has to name"
     )
     assert ["COPY", "requirements.txt ./"] in instructions(text)
@@ -459,7 +517,7 @@ def test_a_procfile_without_a_migration_or_a_service() -> None:
 
 # ---- the questions ----
 
-WSGI_SERVERS = "gunicorn, granian-wsgi, waitress, uvicorn-wsgi, hypercorn-wsgi"
+WSGI_SERVERS = "gunicorn, granian-wsgi, waitress, uvicorn-wsgi, hypercorn-wsgi, uwsgi"
 ASGI_SERVERS = "uvicorn, granian, hypercorn, daphne, gunicorn-asgi"
 ALL_SERVERS = f"{WSGI_SERVERS}, {ASGI_SERVERS}"
 
@@ -491,7 +549,7 @@ def test_answers_are_taken() -> None:
 
     assert questions.ask(SHOP, user) == Answers("granian", 80, (), ("worker", "beat"))
     assert user.heard == [
-        "Enter takes what is in brackets.",
+        "Press Enter to accept the [default].",
         "Which server?",
         f"  for WSGI, shop.wsgi:application: {WSGI_SERVERS.replace('gunicorn', 'gunicorn*')}",
         f"  for ASGI, shop.asgi:application: {ASGI_SERVERS}*",
@@ -499,7 +557,7 @@ def test_answers_are_taken() -> None:
         "[gunicorn] ",
         "Which port, unless the environment has a PORT?",
         "[8000] ",
-        "What is to be done before each start? Names, or none.",
+        "What should run before each start? Names, or none.",
         "[migrate collectstatic] ",
         "Which workers? Names, or none.",
         "[worker beat] ",
@@ -513,11 +571,11 @@ def test_a_wrong_answer_is_explained_and_the_question_is_put_again() -> None:
 
     assert answers == Answers("gunicorn", 80, ("migrate",), ("worker", "beat"))
     assert [line for line in user.heard if line.startswith("'")] == [
-        f"'gunicron' is none of them. Did you mean 'gunicorn'? It can be {ALL_SERVERS}.",
-        "'eighty' is no port: it is a number from 1 to 65535.",
-        "'0' is no port: it is a number from 1 to 65535.",
-        "'99999999' is no port: it is a number from 1 to 65535.",
-        "'migrat' is none of them. Did you mean 'migrate'? It can be migrate, collectstatic, none.",
+        f"'gunicron' is not an option. Did you mean 'gunicorn'? Options: {ALL_SERVERS}.",
+        "'eighty' is not a port: write a number from 1 to 65535.",
+        "'0' is not a port: write a number from 1 to 65535.",
+        "'99999999' is not a port: write a number from 1 to 65535.",
+        "'migrat' is not an option. Did you mean 'migrate'? Options: migrate, collectstatic, none.",
     ]
 
 
@@ -568,7 +626,9 @@ def test_processes_that_are_set_already_are_a_note() -> None:
     with configured({"web": {"BACKEDN": "gunicorn"}}):
         wrong = look.look().notes
 
-    assert right == ("PRODUCTION_PROCESSES is set already (web, worker): this is made afresh.",)
+    assert right == (
+        "PRODUCTION_PROCESSES is set already (web, worker): this proposal ignores it.",
+    )
     assert wrong == (
         "PRODUCTION_PROCESSES is set already, and wrong: `prodserver --check` says why.",
     )
@@ -638,16 +698,14 @@ def test_a_pyproject_that_only_configures_tools_names_no_packages(
 
 
 @pytest.mark.parametrize("more", [["web"], ["--all"], ["--except", "web"], ["--", "--workers"]])
-def test_init_is_about_the_project(more: list[str]) -> None:
+def test_init_takes_no_process_names(more: list[str]) -> None:
     if "--" in more:  # call_command leaves out what only a command line can say.
         more = ["web", *more]
-    assert refused({"web": sleeper()}, "--init", *more) == [
-        "--init is about no process: give it alone."
-    ]
+    assert refused({"web": sleeper()}, "--init", *more) == ["--init takes no process names."]
 
 
 def test_noinput_goes_with_init() -> None:
-    assert refused({"web": sleeper()}, "--list", "--noinput") == ["--noinput goes with --init."]
+    assert refused({"web": sleeper()}, "--list", "--noinput") == ["--noinput requires --init."]
 
 
 def test_init_goes_with_nothing_else_that_prints() -> None:
@@ -667,7 +725,7 @@ class RealProject:
         self.site = site
         self.program = ("-W", "ignore", str(self.folder / "manage.py"), "prodserver")
         command = [sys.executable, "-m", "django", "startproject", name, str(self.folder)]
-        subprocess.run(command, check=True, cwd=self.folder)
+        assert site.command(command, cwd=self.folder).end() == 0
         self.settings = self.folder / name / "settings.py"
         self.add(textwrap.dedent(settings))
 
@@ -743,20 +801,26 @@ def test_a_project_with_wsgi_and_celery(shop: RealProject) -> None:
     assert "#   Celery app shop.celery.app, with a schedule\n" in above
     assert "Not installed" not in above
     assert file == "shop/settings.py"
-    assert "--requirement requirements.txt\n" in dockerfile
+    assert "--requirement requirements.txt wheels/*.whl\n" in dockerfile
     assert list(parse_procfile(procfile).processes) == ["web", "worker", "beat"]
     names = "migrate, collectstatic, web, worker, beat"
-    assert shop.check(block)[-1] == f"Nothing wrong with {names}."
+    assert shop.check(block)[-2:] == [
+        f"No problems found: {names}.",
+        f"{names}: forked",
+    ]
 
 
 def test_a_project_with_asgi_and_django_tasks_whose_settings_are_broken(chat: RealProject) -> None:
     found, said = chat.proposal()
     (_, above), (_, block), _, (_, procfile) = found
 
-    assert said == "stdin is no terminal: nothing is asked, as with --noinput.\n"
+    assert said == "stdin is not a terminal: asking nothing, as with --noinput.\n"
     assert "# PRODUCTION_PROCESSES is set already, and wrong: " in above
     assert list(parse_procfile(procfile).processes) == ["web", "tasks"]
-    assert chat.check(block)[-1] == "Nothing wrong with migrate, web, tasks."
+    assert chat.check(block)[-2:] == [
+        "No problems found: migrate, web, tasks.",
+        "migrate, web, tasks: forked",
+    ]
 
 
 SCHEDULING = """\
@@ -818,16 +882,11 @@ def test_no_server_is_imported(shop: RealProject) -> None:
         "call_command('prodserver', '--init', '--noinput');"
         "print(*{m.partition('.')[0] for m in sys.modules}, file=sys.stderr)"
     )
-    env = {key: value for key, value in os.environ.items() if key not in NOT_PASSED_ON}
-    run = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", program],
-        cwd=shop.folder,
-        env={**env, "DJANGO_SETTINGS_MODULE": "shop.settings"},
-        check=True,
-        capture_output=True,
-        encoding="utf-8",
-    )
+    command = [sys.executable, "-W", "ignore", "-c", program]
+    settings = {"DJANGO_SETTINGS_MODULE": "shop.settings"}
+    run = shop.site.command(command, cwd=shop.folder, env=settings)
 
+    assert run.end() == 0
     loaded = set(run.stderr.splitlines()[-1].split())
     assert "celery" in loaded
     assert loaded & {server.package for server in SERVERS} == set()
@@ -850,18 +909,18 @@ def test_answers_are_typed_at_a_terminal_and_stdout_has_the_proposal_alone(
 
 
 @pytest.mark.parametrize("key", [b"\x03", b"\x04"], ids=["Ctrl-C", "Ctrl-D"])
-def test_who_breaks_off_gets_nothing(shop: RealProject, key: bytes) -> None:
+def test_cancelling_prints_nothing(shop: RealProject, key: bytes) -> None:
     terminal = Terminal()
     # Said where a user sees it, so that the test does, too.
     run = terminal.start(
         shop.site, {}, "--init", "--no-color", program=shop.program, stderr=terminal.slave
     )
-    run.wait_for("", "Enter takes what is in brackets")
+    run.wait_for("", r"Press Enter to accept the \[default\]")
 
     terminal.type(key)
 
     assert run.end() == 1
-    assert run.raw[-1] == "CommandError: Nothing is proposed: the questions were broken off."
+    assert run.raw[-1] == "CommandError: Cancelled; nothing was printed."
     assert not any("PRODUCTION_PROCESSES" in line for line in run.raw)
 
 
@@ -874,7 +933,7 @@ def test_the_page_shows_what_is_printed() -> None:
     )
     note = "The database is the file /srv/shop/db.sqlite3: in a container it needs a volume."
     shop = replace(shop, notes=(note,))
-    page = (ROOT / "docs" / "howto" / "start-with-the-wizard.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "start" / "start-with-the-wizard.md").read_text(encoding="utf-8")
     user = Typing("", "", "", "")
 
     answers = questions.ask(shop, user)
@@ -887,7 +946,7 @@ def test_the_page_shows_what_is_printed() -> None:
 
 
 def test_the_page_names_what_is_looked_at() -> None:
-    page = (ROOT / "docs" / "howto" / "start-with-the-wizard.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "start" / "start-with-the-wizard.md").read_text(encoding="utf-8")
     text = " ".join(page.split())
 
     for names in (look.HEALTH, DEPENDENCIES):

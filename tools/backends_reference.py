@@ -1,5 +1,5 @@
 """What the classes of the backends declare, as docs/reference/backends.md and its pages show it,
-and the template of a package of backends in docs/howto/own-backend.md.
+and the template of a package of backends in docs/extend/own-backend.md.
 
 PYTHONPATH=src python tools/backends_reference.py           prints the pages that are stale
 PYTHONPATH=src python tools/backends_reference.py --write   mends them
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+import loading
 from django.utils.module_loading import import_string
 from generated import DOCS, ROOT, Generated, main, table
 
@@ -17,16 +18,22 @@ from django_prodserver.backends.base import BaseServerBackend
 
 OVERVIEW = DOCS / "reference" / "backends.md"
 PAGES = DOCS / "reference" / "backends"
-HOWTO = DOCS / "howto" / "own-backend.md"
+HOWTO = DOCS / "extend" / "own-backend.md"
 TEMPLATE = ROOT / "examples" / "backend-package" / "src" / "prodserver_wsgiref" / "__init__.py"
 
 Backend = type[BaseServerBackend]
+
+# By what a server declares as `takes_sockets`.
+SOCKETS = {
+    True: "`held` by default: the supervisor binds its addresses",
+    False: "`own`: it cannot take sockets",
+}
 
 # By what a backend declares as `pings`.
 WATCHDOG = {
     True: "it sends `WATCHDOG=1`",
     False: "refused: it does not send `WATCHDOG=1`",
-    None: "for processes that send `WATCHDOG=1`; a warning says that it is not known",
+    None: "for programs that send `WATCHDOG=1`; a warning reminds you of that",
 }
 
 
@@ -35,13 +42,14 @@ def backends() -> dict[str, Backend]:
 
 
 def overview() -> str:
-    header = ("short name", "class path", "stop signal", "ready", "replicas")
+    header = ("short name", "class path", "stop signal", "ready", "sockets", "replicas")
     rows = (
         (
             f"[`{name}`](backends/{name}.md)",
             f"`{BUILT_IN[name]}`",
             backend.stop_signal,
             _ready(backend),
+            _sockets(backend) or "-",
             _replicas(backend),
         )
         for name, backend in backends().items()
@@ -54,6 +62,12 @@ def facts(name: str) -> str:
     return table((f"`{name}`", ""), _facts(name, backends()[name]))
 
 
+def starts(name: str) -> str:
+    """The table of what its process is under each start method, and where the project is loaded."""
+    rows = loading.rows(name, own_program=bool(backends()[name].runner))
+    return f"{table(loading.header(name), rows)}\n\n{loading.workers(name)}"
+
+
 def template() -> str:
     return f"```python\n{TEMPLATE.read_text(encoding='utf-8')}```"
 
@@ -63,13 +77,15 @@ def everything() -> Iterator[Generated]:
     yield Generated(OVERVIEW, overview(), "backends")
     for name in BUILT_IN:
         yield Generated(PAGES / f"{name}.md", facts(name), "facts")
+        if name in loading.LOADING:
+            yield Generated(PAGES / f"{name}.md", starts(name), "starts")
 
 
 def _facts(name: str, backend: Backend) -> Iterator[tuple[str, str]]:
     to = "process group" if backend.stop_group else "leader only"
     statuses = [0, *sorted(backend.success_exit_statuses)]
     yield "class path", f"`{BUILT_IN[name]}`"
-    otherwise = getattr(backend, "comes_with", "nothing that Django does not bring").rstrip(".")
+    otherwise = getattr(backend, "comes_with", "no further package").rstrip(".")
     yield "needs", _listed(backend.requires.values(), otherwise)
     yield "ready", _ready(backend)
     yield "stop signal", f"{backend.stop_signal}, to the {to}"
@@ -78,14 +94,25 @@ def _facts(name: str, backend: Backend) -> Iterator[tuple[str, str]]:
     yield "success exit statuses", f"{', '.join(map(str, statuses))}, or death by the stop signal"
     yield "signals passed on", ", ".join(sorted(backend.forwards)) or "none"
     yield "`WATCHDOG`", WATCHDOG[backend.pings]
+    if _sockets(backend):
+        yield "`SOCKETS`", SOCKETS[backend.takes_sockets]
     yield "`REPLICAS`", _replicas(backend)
     yield "import-time variables", _listed(sorted(backend.import_time_variables), "none")
 
 
 def _ready(backend: Backend) -> str:
     if backend.notifies:
-        return "when it says so"
+        return "when it reports that it is"
+    if backend.connects and backend.takes_sockets:
+        return "when it reports that it is; with sockets of its own, when it accepts a connection"
     return "when it accepts a connection" if backend.connects else "once it is started"
+
+
+def _sockets(backend: Backend) -> str:
+    """Who binds them; empty for what listens nowhere."""
+    if backend.addresses is BaseServerBackend.addresses:
+        return ""
+    return "held" if backend.takes_sockets else "own"
 
 
 def _replicas(backend: Backend) -> str:
@@ -93,11 +120,13 @@ def _replicas(backend: Backend) -> str:
         return "1"
     if backend.singleton_options:
         return f"any number, but 1 with {_listed(backend.singleton_options, '')}"
-    listens = backend.addresses is not BaseServerBackend.addresses
+    if backend.takes_sockets:
+        return "any number"
+    listens = _sockets(backend)
     if backend.shares_port_with:
         return f"1, or any number with `{backend.shares_port_with}`"
     one = listens and backend.shares_port_with is None
-    return "1: only one instance can listen at a port" if one else "any number"
+    return "1: two instances cannot share a port" if one else "any number"
 
 
 def _listed(words: Iterable[str], otherwise: str) -> str:

@@ -28,7 +28,7 @@ from django_prodserver.settings.schema import (
 PAGE = DOCS / "reference" / "settings.md"
 MODULE = ROOT / "src" / "django_prodserver" / "typing.py"
 
-NAMES = {
+NAMES: dict[type[msgspec.Struct], str] = {
     ProcessSettings: "Process",
     StartLimit: "StartLimit",
     Backoff: "Backoff",
@@ -38,7 +38,7 @@ NAMES = {
 }
 
 # The tables of the page, by the headings above them.
-TABLES = {
+TABLES: dict[str, type[msgspec.Struct]] = {
     "PRODUCTION_PROCESSES": ProcessSettings,
     "START_LIMIT": StartLimit,
     "BACKOFF": Backoff,
@@ -50,10 +50,11 @@ TABLES = {
 # Where the words of the specs lead to, in the docs. A key leads to the section of its name.
 LINKS = {
     "built-in backends": "backends.md",
-    "backend of your own": "../howto/own-backend.md",
+    "backend of your own": "../extend/own-backend.md",
     "a size": "#sizes",
+    "a control socket": "control.md",
     "How lines are written": "output.md",
-    "before it forks": "../explanation/why-fork.md",
+    "before processes are forked": "../explanation/why-fork.md",
 }
 
 HEAD = '''"""Types for the settings: editors explain the keys, type checkers check the values.
@@ -190,15 +191,15 @@ def _annotation(kind: Any) -> str:
     if origin is Union and len(arguments) == 2 and arguments[1] is type(None):
         return f"Optional[{_annotation(arguments[0])}]"
     if origin is Union:
-        arguments = sorted(arguments, key=lambda one: one is type(None))
-        return "Union[{}]".format(", ".join(map(_annotation, arguments)))
+        none_last = sorted(arguments, key=lambda one: one is type(None))
+        return "Union[{}]".format(", ".join(map(_annotation, none_last)))
     if origin is list:
         return f"ListOrTuple[{_annotation(arguments[0])}]"
     if origin is dict:
         return f"Mapping[str, {_annotation(arguments[1])}]"
     if kind in NAMES:
         return NAMES[kind]
-    return {str: "Text", type(None): "None"}.get(kind, kind.__name__)
+    return str({str: "Text", type(None): "None"}.get(kind, kind.__name__))
 
 
 # ---- tables ----
@@ -224,8 +225,7 @@ def _words(kind: Any) -> str:
     if get_origin(kind) is Literal:
         return ", ".join(f'`"{choice}"`' for choice in arguments)
     if get_origin(kind) is Union:
-        (kind,) = [one for one in arguments if one is not type(None)]
-        return _words(kind)
+        return " or ".join(_words(one) for one in arguments if one is not type(None))
     return "mapping" if kind in NAMES else str(kind.__name__)
 
 

@@ -35,9 +35,9 @@ def lives() -> str:
         [
             table(("state of a life", "meaning", "seen as"), meanings),
             table(("cause", "meaning"), causes),
-            "What is not in this table has no effect:",
+            "Anything that is not in this table has no effect:",
             table(("from", "cause", "to"), moves),
-            "The same as a diagram, for whatever draws [Mermaid](https://mermaid.js.org):",
+            "The same as a diagram, for any tool that draws [Mermaid](https://mermaid.js.org):",
             # The lexer of Sphinx does not know Mermaid.
             f"```text\n{diagram()}```",
         ]

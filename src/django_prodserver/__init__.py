@@ -2,4 +2,7 @@
 
 from __future__ import annotations
 
-__version__ = "0.1.0"
+# CalVer: no version of the other package of this name on PyPI (up to 3.x) satisfies `>=26`.
+__version__ = "26.11.0"
+
+DOCUMENTATION = "https://django-prodserver.example/"

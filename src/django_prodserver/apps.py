@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from typing import Any
@@ -12,14 +13,25 @@ from django.core import checks
 
 class ProdserverConfig(AppConfig):
     name = "django_prodserver"
-    label = "prodserver"
     verbose_name = "Production processes"
 
     def __init__(self, app_name: str, app_module: Any) -> None:
         super().__init__(app_name, app_module)
-        # The earliest moment that is ours: the other apps have not been loaded yet.
-        if sys.argv[1:2] == ["prodserver"] and hasattr(os, "fork"):
-            _let_output_be_lines_of_the_log(sys.argv[2:])
+        # Our earliest opportunity: the other apps have not been loaded yet.
+        is_prodserver = sys.argv[1:2] == ["prodserver"]
+        if is_prodserver:
+            # Imported objects stay alive: a collection would take time and find nothing. It is
+            # enabled again before any process runs.
+            gc.disable()
+        if hasattr(os, "fork"):
+            from django_prodserver.posix.template.order import inherited
+
+            order = inherited()
+            if is_prodserver:
+                _remember_what_was_inherited()
+            # Otherwise the supervisor's log contains it already.
+            if is_prodserver and (order is None or order.first):
+                _let_output_be_lines_of_the_log(sys.argv[2:])
 
     def ready(self) -> None:
         from django_prodserver.checks import check_settings
@@ -35,3 +47,9 @@ def _let_output_be_lines_of_the_log(words: list[str]) -> None:
         from django_prodserver.posix import early
 
         early.begin(format)
+
+
+def _remember_what_was_inherited() -> None:
+    from django_prodserver.posix import own_process
+
+    own_process.begin()

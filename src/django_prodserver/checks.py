@@ -23,7 +23,7 @@ def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
 def _findings() -> list[Finding]:
     # Cached, because Celery runs the system checks again in each of its processes.
     configuration = read()
-    # As `--all`: what is disabled may lack its packages in this deployment.
+    # As with `--all`: the packages of a disabled process may be missing in this deployment.
     enabled = [name for name in configuration.processes if name not in configuration.disabled]
     _, findings = examine(configuration, enabled, starting=False)
     return findings

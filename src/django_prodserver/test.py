@@ -1,6 +1,6 @@
 """For the tests of a project: is its configuration valid, and do its processes run?
 
-What fails raises AssertionError, so any test runner will do.
+A failure raises AssertionError, so any test runner will do.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ DJANGO = (sys.executable, "-m", "django")
 
 
 def assert_valid_configuration(*names: str, preload: bool = True) -> None:
-    """Check what `prodserver --check` checks; AssertionError has a line for each mistake.
+    """Check what `prodserver --check` checks; the AssertionError has a line for each mistake.
 
-    It checks the named processes, or all that are enabled, with the settings of the moment
-    (`override_settings`). Users, folders and addresses in use are not looked for, because they
-    depend on the machine. Without `preload` it imports only the backends, and misses what importing
-    the project and its servers would show.
+    It checks the named processes, or all enabled ones, with the current settings
+    (`override_settings` works). It does not check users, folders and whether addresses are in use,
+    because these depend on the machine. Without `preload` it imports only the backends, and does
+    not find mistakes that show when the project and its servers are imported.
     """
     configuration = read()
     configured = configuration.processes
@@ -57,8 +57,8 @@ def assert_valid_configuration(*names: str, preload: bool = True) -> None:
 class Line(NamedTuple):
     """A line of the log."""
 
-    # The instance that wrote it (`web.1`), or `system`; empty where it is not a line of the log,
-    # such as the message that settings are wrong.
+    # The instance that wrote it (`web.1`), or `system`; empty if it is not a line of the log, such
+    # as a message about wrong settings.
     name: str
     text: str
     stream: str = "stderr"
@@ -86,7 +86,7 @@ class Run:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # Ctrl-C in a terminal reaches only the tests, which then stop the supervisor.
+            # Ctrl-C in a terminal reaches only the tests; they then stop the supervisor.
             start_new_session=True,
         )
         self.pid = self._popen.pid
@@ -113,10 +113,10 @@ class Run:
         return [line.text for line in list(self.lines) if line.name == name]
 
     def wait_for(self, name: str, pattern: str, timeout: float = 30) -> re.Match[str]:
-        """Wait for a line of this instance, or of `system`, in which the pattern is found.
+        """Wait for a line of this instance, or of `system`, that matches the pattern.
 
         Each search begins after the line that the last one for the same name has found. Raises
-        AssertionError after `timeout` seconds, or once the supervisor has ended without it.
+        AssertionError after `timeout` seconds, or if the supervisor exits before.
         """
         with self._news:
             found = self._news.wait_for(lambda: self._find(name, pattern) or self._ended, timeout)
@@ -181,7 +181,7 @@ class Run:
             status = f"the supervisor ended with status {self.wait()}"
             raise self._failure(f"{status} before everything was ready") from None
         self._searched.clear()
-        # Now, because the descendants of a supervisor that is killed cannot be found.
+        # Look for them now, because the descendants of a killed supervisor cannot be found.
         self._remember_descendants()
 
     def _end_well(self) -> None:
@@ -192,7 +192,7 @@ class Run:
                 raise self._failure(f"the supervisor ended with status {status}")
 
     def _close(self) -> None:
-        """Leave no process behind, whatever has happened."""
+        """Leave no process behind, whatever happened."""
         try:
             if self._popen.poll() is None:
                 self._remember_descendants()
@@ -212,7 +212,7 @@ class Run:
                     pipe.close()
 
     def _ask(self, number: Signals) -> None:
-        # After that line the signal could kill it, and its exit status would be lost.
+        # After that line, the signal could kill it, and its exit status would be lost.
         leaving = any(text.startswith("all stopped after ") for text in self.said("system"))
         if self._popen.poll() is None and not leaving:
             self._popen.send_signal(number)
@@ -239,12 +239,12 @@ def running(
     ready_within: float = 90,
     stop_within: float = 60,
 ) -> Iterator[Run]:
-    """Run processes under a supervisor: all are ready inside the block, and gone after it.
+    """Run processes under a supervisor: inside the block all are ready, after it all are gone.
 
     Names are as on the command line: `web`, `worker=2`, or none for all; a single name runs one
-    instance. `command` is what stands before `prodserver` there, such as
-    `[sys.executable, "manage.py"]`; it is executed in the folder `cwd`. `settings` names a module;
-    without it, the settings of this process are used. `options` are more options of `prodserver`.
+    instance. `command` is the part before `prodserver`, such as `[sys.executable, "manage.py"]`; it
+    is executed in the folder `cwd`. `settings` names a module; without it, the settings of this
+    process are used. `options` are more options of `prodserver`.
 
     Raises AssertionError, with everything that was written, if not all are ready within
     `ready_within` seconds; and at the end of a block that has not asked for the exit status, if it
@@ -268,7 +268,7 @@ def running(
 
 
 def _settings_module(named: Optional[str]) -> dict[str, str]:
-    # Another process cannot import what `settings.configure()` has set.
+    # Another process cannot import settings made by `settings.configure()`.
     module = named or (getattr(project, "SETTINGS_MODULE", None) if project.configured else None)
     return {"DJANGO_SETTINGS_MODULE": module} if module else {}
 
@@ -304,7 +304,7 @@ def _line(raw: bytes) -> Line:
         text = _decode_message(rest).message
     except msgspec.MsgspecError:
         text = rest.decode()  # An object.
-    # Before the log begins, it was not the supervisor itself that wrote.
+    # Before the log begins, this was not written by the supervisor itself.
     return Line("" if name == SYSTEM else name, text, stream)
 
 

@@ -41,94 +41,96 @@ class ListOrTuple(Protocol[_T_co]):
 
 
 class StartLimit(TypedDict, total=False):
-    """More starts than BURST within INTERVAL seconds are too many."""
+    """How many starts are allowed within INTERVAL seconds before the supervisor gives up."""
 
     BURST: int
-    """So many starts of an instance are allowed within INTERVAL."""
+    """Starts of an instance allowed within INTERVAL before the supervisor gives up."""
 
     INTERVAL: float
-    """The time in which starts are counted."""
+    """The period, in seconds, over which starts are counted."""
 
 
 class Backoff(TypedDict, total=False):
     """The pause before a restart, in seconds: it doubles from INITIAL up to MAX."""
 
     INITIAL: float
-    """The first pause; also the one after a run that was ready for the INTERVAL of START_LIMIT."""
+    """The first pause. A run that was ready for the INTERVAL of START_LIMIT resets the pause to
+    it."""
 
     MAX: float
-    """No pause is longer. It is not below INITIAL."""
+    """The longest pause; at least INITIAL."""
 
 
 class Ready(TypedDict, total=False):
     """What tells that an instance is ready: exactly one of HTTP, TCP, COMMAND and LOG."""
 
     HTTP: Optional[Text]
-    """Succeeds if the answer has a status from 200 to 399. A path such as "/health" is asked for at
-    the first host and port that the process serves, at 127.0.0.1 if it serves all, or at its Unix
-    socket; over TLS if the process speaks that there. A URL such as "http://127.0.0.1:8000/health"
-    or "https://127.0.0.1:8443/health" is asked for at its own address, and
-    "unix:/run/app.sock:/health" at that socket."""
+    """Succeeds if the response has a status from 200 to 399. A path such as "/health" is requested
+    from the first address that the process listens on: from 127.0.0.1 if it listens on all, from
+    its Unix socket if it has one, and over TLS if the process speaks TLS there. A URL such as
+    "http://127.0.0.1:8000/health" or "https://127.0.0.1:8443/health" is requested from its own
+    address, and "unix:/run/app.sock:/health" from that socket."""
 
     TCP: Optional[Text]
-    """Succeeds if a connection does: to "127.0.0.1:8000", "[::1]:8000", ":8000" at 127.0.0.1, or
-    "unix:/run/app.sock"."""
+    """Succeeds if a connection can be made: to "127.0.0.1:8000", "[::1]:8000", ":8000" (on
+    127.0.0.1) or "unix:/run/app.sock"."""
 
     COMMAND: Optional[ListOrTuple[Text]]
-    """A program and its arguments: succeeds if it exits with 0."""
+    """A program and its arguments. Succeeds if the program exits with 0."""
 
     VERIFY: Union[bool, Text]
-    """Whether the certificate of a server that speaks TLS has to be valid: for the host of the URL,
-    or else for the first name in ALLOWED_HOSTS. With a path, the file has the certificates of the
-    authorities. As Kubernetes does, nothing is verified by default."""
+    """Whether to verify the certificate of a server that speaks TLS: for the host of the URL, or
+    for the first name in ALLOWED_HOSTS if HTTP is a path. A file path names the CA certificates to
+    trust. By default nothing is verified, as in Kubernetes."""
 
     TIMEOUT: float
-    """A probe that takes longer has failed."""
+    """How long a probe may take, in seconds, before it counts as failed."""
 
     LOG: Optional[Text]
-    """Ready once a line of its output, stdout or stderr, has this regular expression in it. The
-    first 4096 bytes of a line are searched."""
+    """Ready once this regular expression matches in a line of its output (stdout or stderr). Only
+    the first 4096 bytes of a line are searched."""
 
 
 class HealthCheck(TypedDict, total=False):
     """How and when a running instance is probed: by exactly one of HTTP, TCP and COMMAND."""
 
     HTTP: Optional[Text]
-    """Succeeds if the answer has a status from 200 to 399. A path such as "/health" is asked for at
-    the first host and port that the process serves, at 127.0.0.1 if it serves all, or at its Unix
-    socket; over TLS if the process speaks that there. A URL such as "http://127.0.0.1:8000/health"
-    or "https://127.0.0.1:8443/health" is asked for at its own address, and
-    "unix:/run/app.sock:/health" at that socket."""
+    """Succeeds if the response has a status from 200 to 399. A path such as "/health" is requested
+    from the first address that the process listens on: from 127.0.0.1 if it listens on all, from
+    its Unix socket if it has one, and over TLS if the process speaks TLS there. A URL such as
+    "http://127.0.0.1:8000/health" or "https://127.0.0.1:8443/health" is requested from its own
+    address, and "unix:/run/app.sock:/health" from that socket."""
 
     TCP: Optional[Text]
-    """Succeeds if a connection does: to "127.0.0.1:8000", "[::1]:8000", ":8000" at 127.0.0.1, or
-    "unix:/run/app.sock"."""
+    """Succeeds if a connection can be made: to "127.0.0.1:8000", "[::1]:8000", ":8000" (on
+    127.0.0.1) or "unix:/run/app.sock"."""
 
     COMMAND: Optional[ListOrTuple[Text]]
-    """A program and its arguments: succeeds if it exits with 0."""
+    """A program and its arguments. Succeeds if the program exits with 0."""
 
     VERIFY: Union[bool, Text]
-    """Whether the certificate of a server that speaks TLS has to be valid: for the host of the URL,
-    or else for the first name in ALLOWED_HOSTS. With a path, the file has the certificates of the
-    authorities. As Kubernetes does, nothing is verified by default."""
+    """Whether to verify the certificate of a server that speaks TLS: for the host of the URL, or
+    for the first name in ALLOWED_HOSTS if HTTP is a path. A file path names the CA certificates to
+    trust. By default nothing is verified, as in Kubernetes."""
 
     TIMEOUT: float
-    """A probe that takes longer has failed."""
+    """How long a probe may take, in seconds, before it counts as failed."""
 
     INTERVAL: float
-    """The time between two probes."""
+    """Seconds between two probes."""
 
     RETRIES: int
-    """So many failures in a row make it unhealthy."""
+    """Consecutive failures before the instance is unhealthy."""
 
     START_PERIOD: float
-    """Failures so soon after the start do not count, unless a probe has succeeded before."""
+    """Failures in the first seconds after the start do not count, unless a probe has already
+    succeeded."""
 
 
 class _Process(TypedDict):
     BACKEND: Text
-    """What runs it: one of the built-in backends, one that a package brings, or a backend of your
-    own."""
+    """The backend that runs it: one of the built-in backends, one from a package, or a backend of
+    your own."""
 
 
 class Process(_Process, total=False):
@@ -142,74 +144,92 @@ class Process(_Process, total=False):
     """The software's own command-line options."""
 
     APP: Optional[Text]
-    """The Celery app, as behind "celery -A"; other backends ignore it."""
+    """The Celery app, as in "celery -A"; other backends ignore it."""
 
     ENV: Mapping[str, Text]
     """Added to the process's environment."""
 
     CWD: Optional[Text]
-    """The folder that it runs in, entered as its USER. A relative path begins at the folder in
-    which the command was started."""
+    """The working directory, entered as its USER. A relative path starts from the directory in
+    which the command was run."""
 
     USER: Optional[Union[int, Text]]
-    """The user that it runs as. Only root can change users."""
+    """The user it runs as. Only root can change users."""
 
     GROUP: Optional[Union[int, Text]]
-    """The group that it runs in, instead of the first one of its USER."""
+    """The group it runs as, instead of the primary group of its USER."""
 
     UMASK: Optional[Text]
-    """Permissions that the files it creates do not get, in octal, such as "0027"."""
+    """The permissions that its new files do not get, in octal, such as "0027"."""
 
     REPLICAS: int
     """How many instances a supervisor runs."""
 
     TYPE: Literal["service", "oneshot"]
-    """A service is meant to run for ever; a oneshot to finish with 0, such as "migrate"."""
+    """A service is meant to run until it is stopped. A oneshot, such as "migrate", is meant to
+    finish with exit status 0."""
 
     ENABLED: bool
-    """False leaves it out of "prodserver --all"; named, it is started all the same."""
+    """False leaves it out of "prodserver --all". It still starts if you name it."""
+
+    REFRESH: bool
+    """For a oneshot that creates something the settings or imports read, such as a secret key. The
+    processes after it are loaded by a fresh interpreter, which reads the settings again."""
 
     AFTER: ListOrTuple[Text]
     """Start once these are ready (services) or have finished with 0 (oneshots), and stop before
-    them. "@oneshots" stands for every oneshot that does not come after this one."""
+    them. "@oneshots" means every oneshot that does not come after this process."""
 
     RESTART: Optional[Literal["never", "on-failure", "always"]]
-    """What follows when it ends unasked."""
+    """What to do when it exits on its own."""
 
     START_LIMIT: Optional[StartLimit]
-    """How many starts are too many."""
+    """Starts allowed before giving up."""
 
     BACKOFF: Optional[Backoff]
-    """How long the pause before a restart is."""
+    """The pause before a restart."""
 
     STOP_SIGNAL: Optional[
         Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"]
     ]
-    """Asks the process to stop; without it, the backend's own signal does."""
+    """The signal that asks the process to stop; by default the backend's own."""
 
     STOP_TIMEOUT: Optional[float]
-    """How long it may take to stop before SIGKILL."""
+    """Seconds to wait for it to stop before SIGKILL."""
 
     READY: Optional[Ready]
-    """What tells that it is ready, where its software does not tell by itself. Without it, such a
+    """How to tell that it is ready, if its software does not report that. Without it, such a
     process counts as ready once it is started."""
 
     READY_TIMEOUT: Optional[float]
-    """A service that is not ready by then has failed to start."""
+    """Seconds within which a service must be ready; later, its start has failed."""
 
     HEALTHCHECK: Optional[HealthCheck]
-    """Probes it while it runs."""
+    """How to check that it is healthy while it runs."""
 
     WATCHDOG: Optional[float]
-    """For software that sends "WATCHDOG=1": silence for longer counts as unhealthy."""
+    """For software that sends "WATCHDOG=1": after this many seconds without one, it is
+    unhealthy."""
 
     MAX_MEMORY: Optional[Union[int, Text]]
-    """Above it (all processes of an instance together; on Linux their PSS, to which a page that
-    several share counts in part) the instance is stopped gracefully and started anew."""
+    """The memory above which an instance is stopped gracefully and restarted. It is the sum over
+    all processes of the instance; on Linux the sum of their PSS, in which a shared page is divided
+    among those that share it."""
 
     START_METHOD: Optional[Literal["auto", "fork", "spawn"]]
-    """Either "fork" from the preloaded supervisor, or "spawn" a fresh interpreter; "auto" forks,
-    unless the preload left threads running."""
+    """Whether to "fork" from a process that has imported the project, or to "spawn" a fresh
+    interpreter. "auto" forks, unless the preload left something that does not survive a fork, or
+    ENV sets a variable that has already been read."""
+
+    SOCKETS: Optional[Literal["held", "own"]]
+    """Who binds the addresses that a server listens on. "held": the supervisor, so that all
+    instances share them, and what connects while one is replaced waits instead of being refused.
+    "own": the server itself. By default "held", if the backend can take sockets."""
+
+    UPDATE_ORDER: Literal["auto", "start-first", "stop-first"]
+    """How an instance is replaced. "start-first": the new one is ready before the old one is asked
+    to stop. "stop-first": the old one has ended before. "auto" is "start-first" with held sockets,
+    and "stop-first" otherwise."""
 
 
 class ProductionSupervisor(TypedDict, total=False):
@@ -226,7 +246,7 @@ class ProductionSupervisor(TypedDict, total=False):
 
     STOP_TIMEOUT: float
     """The STOP_TIMEOUT of processes that do not set their own. The default is below Kubernetes' 30
-    seconds, so that the supervisor is still there to say who hung."""
+    seconds, so that the supervisor can still report which process hung."""
 
     READY_TIMEOUT: float
     """The READY_TIMEOUT of services that do not set their own."""
@@ -241,7 +261,8 @@ class ProductionSupervisor(TypedDict, total=False):
     """The CWD of processes that do not set their own."""
 
     USER: Optional[Union[int, Text]]
-    """The USER of processes that do not set their own; the supervisor itself stays what it is."""
+    """The USER of processes that do not set their own. The supervisor does not change its own
+    user."""
 
     GROUP: Optional[Union[int, Text]]
     """The GROUP of processes that do not set their own."""
@@ -250,23 +271,31 @@ class ProductionSupervisor(TypedDict, total=False):
     """The UMASK of processes that do not set their own."""
 
     LOG_FORMAT: Literal["text", "json", "raw"]
-    """How lines are written: with a prefix, as JSON objects, or as they are."""
+    """How lines are written: with a prefix, as JSON objects, or unchanged."""
 
     TIMESTAMPS: bool
-    """Each line has the time."""
+    """Whether each line begins with the time."""
 
     COLOR: Literal["auto", "always", "never"]
-    """Colours in front of the lines; "auto": on a terminal, or as NO_COLOR and FORCE_COLOR say."""
+    """Whether prefixes are coloured. "auto": on a terminal, unless NO_COLOR or FORCE_COLOR says
+    otherwise."""
 
     STDERR: Literal["merge", "separate"]
-    """With "merge", stderr of a process comes out of the supervisor's stdout, in exact order with
-    its stdout; with "separate", out of the supervisor's stderr."""
+    """Where the stderr of a process goes. "merge" writes it to the supervisor's stdout, in exact
+    order with its stdout; "separate" writes it to the supervisor's stderr."""
 
     MAX_LINE: int
-    """A longer line is cut into pieces of this size, each a line of its own."""
+    """The longest line, in bytes. A longer one is split into lines of this size."""
+
+    CONTROL: Union[bool, Text]
+    """Whether `prodctl` can talk to the supervisor, by a control socket; or the absolute path of
+    that socket. True finds a folder that only this user can enter."""
+
+    CONTROL_GROUP: Optional[Union[int, Text]]
+    """Members of this group may read the control socket, and change nothing."""
 
     PRELOAD: ListOrTuple[Text]
-    """Imported in the supervisor before it forks, beside what the backends import."""
+    """Modules to import before processes are forked, besides those that the backends import."""
 
 
 # A dict and not a Mapping, because settings often add to it further down.

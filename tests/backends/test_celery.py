@@ -6,7 +6,11 @@ One run for all tests: with that broker a worker needs five seconds and more to 
 from __future__ import annotations
 
 import os
+import pwd
+import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +21,9 @@ import psutil
 import pytest
 
 from django_prodserver.backends.celery import CeleryWorker
-from tests.functional.helpers import Run
 from tests.inside import BEAT, CELERY, free_port
-from tests.running import Site, Systemd, sites, systemd, wait_for_each_of
+from tests.peers import Systemd, systemd
+from tests.running import Run, Site, folder_for_all_users
 
 PROCESSES: dict[str, Any] = {
     "worker": {
@@ -52,28 +56,28 @@ class History:
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     folder = tmp_path_factory.mktemp("celery")
-    for site in sites(folder):
+    with Site(folder) as site:
         site.hold("task")
         site.send(("hello", [], "celery"), ("hold", ["task"], "celery"), ("remapped", [], "other"))
         yield tell(site)
 
 
 def tell(site: Site) -> History:
-    """Start; two tasks are executed, one is in hand when everything is asked to stop."""
+    """Start; two tasks are executed, one is in progress when everything is asked to stop."""
     run = site(PROCESSES, "--all", "--no-timestamps")
-    waiting = {"all ready", "hello", "in hand", "remapped"}
+    waiting = {"all ready", "hello", "in progress", "remapped"}
     while waiting:
         line = run.read()
         assert line is not None, f"never: {waiting}\n" + "\n".join(run.raw)
         if line.text.startswith("all 4 ready"):
             waiting.discard("all ready")
-        for word in ("hello", "in hand"):
+        for word in ("hello", "in progress"):
             if line.name.startswith("worker.") and word in line.text:
                 waiting.discard(word)
         if line.text.startswith("SIGTERM means"):
             waiting.discard("remapped")
     history = History(run, site.project)
-    leaders = psutil.Process(run.pid).children()
+    leaders = run.children()
     history.pools = sorted(len(leader.children()) for leader in leaders)
     run.signal(signal.SIGTERM)
     run.wait_for("system", "SIGTERM received")
@@ -95,13 +99,13 @@ def test_a_task_is_executed(history: History) -> None:
     assert "hello from worker.1" in said or "hello from worker.2" in said
 
 
-def test_the_task_in_hand_is_finished_because_the_signal_goes_to_the_leader_only(
+def test_the_running_task_is_finished_because_the_signal_goes_to_the_leader_only(
     history: History,
 ) -> None:
     lines = [(line.name.partition(".")[0], line.text) for line in history.run.lines]
     taken = next(i for i, (_, text) in enumerate(lines) if text.startswith("SIGTERM received"))
 
-    assert lines.index(("worker", "task in hand")) < taken
+    assert lines.index(("worker", "task in progress")) < taken
     assert lines.index(("worker", "task done")) > taken
 
 
@@ -137,17 +141,17 @@ def test_alone_beat_starts_and_stops(site: Site) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_a_worker_that_is_asked_to_execute_itself_anew_gets_itself_back(site: Site) -> None:
+def test_after_sighup_a_worker_executes_its_own_command_again(site: Site) -> None:
     """On SIGHUP Celery executes sys.argv: `manage.py prodserver worker`, and not `--all`."""
     entry = {**PROCESSES["worker"], "REPLICAS": 1}
     run = site({"worker": entry}, "--all", "--no-timestamps")
     run.wait_for_each({"worker.1": r"worker\.1@\S+ ready", "system": "all 1 ready"})
-    (leader,) = psutil.Process(run.pid).children()
+    (leader,) = run.children()
 
     leader.send_signal(signal.SIGHUP)
     run.wait_for("worker.1", r"worker\.1@\S+ ready")
 
-    assert psutil.Process(run.pid).children() == [leader]
+    assert run.children() == [leader]
     said = run.said("worker.1")
     assert "Restarting celery worker (manage.py prodserver worker)" in said
     assert not any("supervising" in line for line in said)
@@ -189,7 +193,7 @@ def alone(**entry: Any) -> dict[str, Any]:
 
 
 def test_a_worker_pings_as_long_as_its_main_loop_turns(site: Site, listener: Systemd) -> None:
-    """With `-P solo` a task in hand holds up the main loop; the timer's thread goes on."""
+    """With `-P solo` a task in progress holds up the main loop; the timer's thread goes on."""
     site.hold("task")
     entry = alone(ARGS={"P": "solo", "without-heartbeat": True})
     run = site(entry, "worker", env=listener.environ)
@@ -197,7 +201,7 @@ def test_a_worker_pings_as_long_as_its_main_loop_turns(site: Site, listener: Sys
     assert [listener.hear() for _ in range(2)] == [b"WATCHDOG=1"] * 2
 
     site.send(("hold", ["task"], "celery"))
-    run.wait_for("", "task in hand")
+    run.wait_for("", "task in progress")
     assert listener.hears_nothing()
     site.release("task")
     assert listener.hear() == b"WATCHDOG=1"
@@ -228,7 +232,7 @@ def test_a_worker_that_does_not_ping_is_replaced(site: Site) -> None:
     entry = alone(ARGS={"P": "solo"}, WATCHDOG=4, STOP_TIMEOUT=1, RESTART="on-failure")
     run = site(entry)
     run.wait_for_each({"worker.1": r"worker\.1@\S+ ready", "system": "all 1 ready"})
-    (hung,) = psutil.Process(run.pid).children()
+    (hung,) = run.children()
 
     hung.suspend()
     run.wait_for("system", r"worker\.1 .*no WATCHDOG=1 for 4 s")
@@ -250,7 +254,7 @@ def test_beat_pings_however_long_nothing_is_due(site: Site, listener: Systemd) -
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_nobody_pings_unless_somebody_listens_for_it(site: Site, listener: Systemd) -> None:
+def test_no_pings_are_sent_without_a_watchdog(site: Site, listener: Systemd) -> None:
     environ = {"NOTIFY_SOCKET": listener.environ["NOTIFY_SOCKET"]}
     run = site({"beat": PROCESSES["beat"]}, "beat", env=environ)
 
@@ -261,7 +265,9 @@ def test_nobody_pings_unless_somebody_listens_for_it(site: Site, listener: Syste
 
 
 @pytest.mark.skipif(celery.VERSION < (5, 5), reason="a warm shutdown cannot be cut short")
-def test_the_second_step_gives_a_task_that_hangs_back_to_the_broker(site: Site, redis: str) -> None:
+def test_the_escalation_signal_returns_a_task_that_hangs_to_the_broker(
+    site: Site, redis: str
+) -> None:
     """Over Redis: there the main thread looks up twice a second while it waits for the pool.
 
     With a broker of files it blocks in Thread.join() right after this line. CPython does not run
@@ -271,15 +277,17 @@ def test_the_second_step_gives_a_task_that_hangs_back_to_the_broker(site: Site, 
     source = """
         import logging
 
+        from celery.worker import request
         from workers import app
 
         logging.getLogger("celery").setLevel("DEBUG")
+        request.__optimize__()  # It has looked at the level when it was imported.
     """
     site.hold("task")
     site.send(("hold_late", ["task"], "celery"), env=env)
     run = site(alone(APP="talkative.app"), "worker", env=env, files={"talkative.py": source})
     # The worker cancels only what it knows to have been started, which it hears from the pool.
-    wait_for_each_of(run, "task in hand", "Task accepted")
+    run.wait_for_each_of("task in progress", "Task accepted")
     run.signal(signal.SIGTERM)
     run.wait_for("", "Stopping Pool")
 
@@ -289,7 +297,7 @@ def test_the_second_step_gives_a_task_that_hangs_back_to_the_broker(site: Site, 
     execute_again(site, env)
 
 
-def test_the_task_of_a_worker_that_misses_the_second_step_is_executed_again(
+def test_the_task_of_a_worker_that_ignores_the_escalation_signal_is_executed_again(
     site: Site, redis: str
 ) -> None:
     # Redis gives a message to another worker when it was not acknowledged for a second.
@@ -308,7 +316,7 @@ def test_the_task_of_a_worker_that_misses_the_second_step_is_executed_again(
     site.send(("hold_late", ["task"], "celery"), env=env)
     entry = alone(APP="missing.app", STOP_TIMEOUT=2)
     run = site(entry, env=env, files={"missing.py": source})
-    run.wait_for_each({"worker.1": "task in hand", "system": "all 1 ready"})
+    run.wait_for_each({"worker.1": "task in progress", "system": "all 1 ready"})
 
     assert run.end(signal.SIGTERM) == 1
 
@@ -321,7 +329,61 @@ def test_the_task_of_a_worker_that_misses_the_second_step_is_executed_again(
 def execute_again(site: Site, env: dict[str, str]) -> None:
     """The next worker gets the task that is held, and finishes it."""
     run = site(alone(), "worker", env=env)
-    run.wait_for("", "task in hand")
+    run.wait_for("", "task in progress")
     site.release("task")
     run.wait_for("", "task done")
     assert run.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change users")
+def test_worker_pool_and_beat_that_change_their_user_die_with_their_parents() -> None:
+    """The kernel forgets that they are to; and an embedded beat is not a process of the pool."""
+    with folder_for_all_users() as folder, Site(folder / "site") as site:
+        user = {"uid": "nobody", "gid": "nogroup", "loglevel": "info"}
+        # In memory: this user may not be able to import what writes a file.
+        beat = {**user, "scheduler": "celery.beat:Scheduler"}
+        worker = {**beat, "concurrency": 1, "beat": None}
+        run = site(
+            {
+                "worker": {"BACKEND": CELERY, "APP": "workers", "ARGS": worker},
+                "beat": {"BACKEND": BEAT, "APP": "workers", "ARGS": beat},
+            },
+            env={"HOME": str(folder)},
+        )
+        for path in [folder, *folder.rglob("*")]:
+            os.chmod(path, 0o777)
+        run.wait_for("system", "all 2 ready")
+        pids = re.findall(r"\d+(?=\)$)", "\n".join(run.said("system")), re.MULTILINE)
+        leaders = [psutil.Process(int(pid)) for pid in pids]
+        descendants = [*leaders, *(child for one in leaders for child in one.children())]
+        uid = pwd.getpwnam("nobody").pw_uid
+        assert {process.uids().effective for process in descendants} == {uid}
+        assert len(descendants) == 4
+
+        assert run.end(signal.SIGKILL) == -signal.SIGKILL
+
+        assert psutil.wait_procs(descendants, timeout=60)[1] == []
+
+
+NEEDED = """
+import importlib.metadata, os, sys
+from django_prodserver.backends.hooks import celery as hooks
+
+entry_points = importlib.metadata.entry_points
+hooks.preload("worker")
+print(sorted({"flower", "click_repl", "pygments", "psutil"} & sys.modules.keys()))
+print(importlib.metadata.entry_points is entry_points)
+from celery.utils import debug
+print(debug.ps().pid == os.getpid())
+import psutil
+print(type(debug.ps()) is psutil.Process)
+"""
+
+
+def test_modules_that_a_worker_rarely_needs_are_imported_on_first_use() -> None:
+    done = subprocess.run([sys.executable, "-c", NEEDED], check=True, capture_output=True)
+
+    # Python 3.9 has another way to find entry points, which is left alone.
+    imported = [] if sys.version_info >= (3, 10) else ["flower"]
+    assert done.stdout.decode().split("\n") == [str(imported), "True", "True", "True", ""]

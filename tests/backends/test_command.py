@@ -23,7 +23,7 @@ def shell(arguments: Any) -> dict[str, Any]:
 def test_a_management_command_sees_its_own_arguments_and_environment(
     site: Site,
 ) -> None:
-    """sys.argv is how to start this process anew, whatever the supervisor was started with."""
+    """sys.argv is how to start this process again, whatever the supervisor was started with."""
     run = site({"tell": command("tell", "--stay")})
     run.wait_for_each({"tell.1": "COLOUR red", "system": "all 1 ready"})
 
@@ -32,7 +32,7 @@ def test_a_management_command_sees_its_own_arguments_and_environment(
     assert any(line.startswith("tell.1 stopped after") for line in run.said("system"))
 
 
-def test_a_management_command_that_ends_unasked_is_a_failure(site: Site) -> None:
+def test_a_management_command_that_exits_on_its_own_is_a_failure(site: Site) -> None:
     run = site({"tell": command("tell"), "other": shell(FOREVER)})
 
     assert run.end() == 1

@@ -16,7 +16,7 @@ from django.db import connections
 from django.test import override_settings
 
 from django_prodserver.backends.hooks.connections import close_connections
-from tests import inside  # noqa: F401 - sets Django up
+from tests.running import Site
 from tests.services import database
 
 
@@ -83,6 +83,40 @@ def test_connections_of_celery_to_its_broker_are_closed_and_opened_again() -> No
         producer.publish({}, routing_key="tests")
         assert producer.connection.connected
     close_connections()
+
+
+def test_connections_of_djangos_cache_to_redis_are_closed(redis: str) -> None:
+    backend = "django.core.cache.backends.redis.RedisCache"
+    with override_settings(CACHES={"default": {"BACKEND": backend, "LOCATION": redis}}):
+        caches["default"].set("a", 1)
+        (pool,) = vars(caches["default"])["_cache"]._pools.values()
+        (connection,) = pool._available_connections
+        assert connection._sock is not None
+
+        close_connections()
+
+        assert connection._sock is None
+        assert caches["default"].get("a") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+def test_a_client_of_redis_that_the_preload_left_is_no_reason(site: Site, redis: str) -> None:
+    source = """
+        import os, redis
+        client = redis.Redis.from_url(os.environ["AT"])
+        client.ping()
+    """
+    processes = {"web": {"BACKEND": "command", "ARGS": ["migrate", "--noinput"], "TYPE": "oneshot"}}
+
+    run = site(
+        processes,
+        supervisor={"PRELOAD": ["preloaded"]},
+        files={"preloaded.py": source},
+        env={"AT": redis},
+    )
+
+    assert run.end() == 0
+    assert not [line for line in run.said("system") if "the preload left" in line]
 
 
 @pytest.mark.skipif(django.VERSION < (5, 1), reason="this Django has no pool yet")

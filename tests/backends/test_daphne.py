@@ -13,7 +13,8 @@ import pytest
 
 from django_prodserver.backends.daphne import DaphneServer
 from tests.inside import free_port, refused
-from tests.running import Request, Site, get
+from tests.peers import Request, get
+from tests.running import Site
 
 
 def daphne(port: int, **entry: Any) -> dict[str, Any]:
@@ -47,14 +48,14 @@ def test_what_is_written_is_sent_before_it_ends(site: Site) -> None:
     response = client.getresponse()
 
     run.signal(signal.SIGTERM)
-    run.wait_for("system", "still running: web.1")
+    run.wait_for("system", "waiting for web.1")
 
     assert len(response.read()) == 50_000_000
     assert run.end() == 0
     client.close()
 
 
-def test_a_kept_connection_is_closed_after_the_request_in_hand(site: Site) -> None:
+def test_a_keep_alive_connection_is_closed_after_the_request_in_flight(site: Site) -> None:
     port = free_port()
     site.hold("slow")
     run = site({"web": daphne(port)})
@@ -63,7 +64,7 @@ def test_a_kept_connection_is_closed_after_the_request_in_hand(site: Site) -> No
     client.request("GET", "/")
     assert client.getresponse().read().startswith(b"served by ")
     client.request("GET", "/hold/slow")
-    run.wait_for("web.1", "slow in hand")
+    run.wait_for("web.1", "slow in progress")
 
     run.signal(signal.SIGTERM)
     run.wait_for("system", "SIGTERM received")
@@ -87,7 +88,7 @@ def test_where_the_project_has_a_reactor_each_process_gets_its_own(site: Site) -
     run.wait_for("system", "all 2 ready")
     pids = [get(port).split()[-1] for port in ports.values()]
     slow = {name: Request(port, f"/hold/{name}") for name, port in ports.items()}
-    run.wait_for_each({f"{name}.1": f"{name} in hand" for name in ports})
+    run.wait_for_each({f"{name}.1": f"{name} in progress" for name in ports})
     listens = [listening(port) for port in ports.values()]
     polled = [polled_by(pid) for pid in pids]
 

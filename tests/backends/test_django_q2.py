@@ -9,7 +9,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.running import Site, systemd, wait_for_each_of
+from tests.peers import systemd
+from tests.running import Site
 
 CLUSTER: dict[str, Any] = {"cluster": {"BACKEND": "django-q2"}}
 # A leader, its sentinel, two workers, a monitor and a pusher.
@@ -31,11 +32,11 @@ def project(**broker: Any) -> dict[str, Any]:
 ORM = project(orm="default")
 
 
-def test_it_executes_tasks_and_finishes_the_one_in_hand(site: Site) -> None:
+def test_it_executes_tasks_and_finishes_the_running_one(site: Site) -> None:
     site.hold("task")
     site.call("q2_jobs.enqueue", ["jobs.hold.hold", "task"], ["rq_jobs.hello"], **ORM)
     run = site({"cluster": {**CLUSTER["cluster"], "REPLICAS": 2}}, **ORM)
-    wait_for_each_of(run, "all 2 ready", "task in hand", "hello from cluster")
+    run.wait_for_each_of("all 2 ready", "task in progress", "hello from cluster")
 
     run.signal(signal.SIGTERM)
     run.wait_for_each({f"cluster.{number}": "stopping cluster processes" for number in (1, 2)})
@@ -50,13 +51,13 @@ def test_it_executes_tasks_and_finishes_the_one_in_hand(site: Site) -> None:
 
 @linux_only
 @pytest.mark.parametrize("killed", ["supervisor", "leader", "sentinel"])
-def test_whoever_is_killed_nobody_is_left(site: Site, killed: str) -> None:
+def test_whichever_process_is_killed_none_is_left(site: Site, killed: str) -> None:
     """Left alone, workers would wait for a sentinel that is dead."""
     site.hold("task")
     site.call("q2_jobs.enqueue", ["jobs.hold.hold", "task"], **ORM)
     run = site(CLUSTER, **ORM)
-    wait_for_each_of(run, "all 1 ready", "task in hand")
-    (leader,) = psutil.Process(run.pid).children()
+    run.wait_for_each_of("all 1 ready", "task in progress")
+    (leader,) = run.children()
     (sentinel,) = leader.children()
     family = [leader, sentinel, *sentinel.children()]
     assert len(family) == FAMILY
@@ -92,7 +93,9 @@ def test_alone_it_ends_with_0_once_it_has_run_if_it_is_told_so(site: Site) -> No
     assert any("has stopped" in line for line in run.said(""))
 
 
-def test_what_it_would_not_understand_is_refused_before_anything_starts(site: Site) -> None:
+def test_arguments_that_qcluster_does_not_accept_are_refused_before_anything_starts(
+    site: Site,
+) -> None:
     run = site({"cluster": {**CLUSTER["cluster"], "ARGS": {"run-onse": True}}}, "--check", **ORM)
 
     assert run.end() == 1
@@ -115,7 +118,7 @@ def test_the_name_of_the_queue_may_come_from_its_env(
         run = site(entry, *names, env=listener.environ, **settings)
         # Up to 1.10 it may end with 1 when it is stopped between `running` and this.
         listener.wait_for_ready()
-        wait_for_each_of(run, r"Q Cluster .* \[long\] running", "Processed 'jobs.hold.say'")
+        run.wait_for_each_of(r"Q Cluster .* \[long\] running", "Processed 'jobs.hold.say'")
 
         assert run.end(signal.SIGTERM) == 0
     said = run.said("" if names else "cluster.1")
@@ -125,7 +128,7 @@ def test_the_name_of_the_queue_may_come_from_its_env(
     assert names or f"starting cluster by spawn: {reason}" in run.said("system")
 
 
-def test_it_is_said_where_a_fork_cannot_see_the_name_of_the_queue(site: Site) -> None:
+def test_the_log_warns_that_a_fork_does_not_see_the_name_of_its_queue(site: Site) -> None:
     entry = {**CLUSTER["cluster"], "ENV": {"Q_CLUSTER_NAME": "long"}, "START_METHOD": "fork"}
     site.call("q2_jobs.enqueue", **ORM)
     run = site({"cluster": entry}, **ORM)

@@ -13,13 +13,13 @@ from tests.running import Site
 TASKS = {"tasks": {"BACKEND": DJANGO_TASKS}}
 
 
-def test_it_executes_a_task_and_finishes_the_one_in_hand(site: Site) -> None:
+def test_it_executes_a_task_and_finishes_the_running_one(site: Site) -> None:
     """One signal only: a second would abort the task."""
     site.hold("task")
     site.send(("django_hello", [], ""), ("django_hold", ["task"], ""))
     run = site(TASKS)
     run.wait_for_each({"system": "all 1 ready", "tasks.1": "hello from tasks.1"})
-    run.wait_for("tasks.1", "task in hand")
+    run.wait_for("tasks.1", "task in progress")
 
     run.signal(signal.SIGTERM)
     run.wait_for("tasks.1", "shutting down gracefully")
@@ -42,11 +42,11 @@ def test_alone_it_stops_when_it_is_idle(site: Site) -> None:
 
 
 @pytest.mark.parametrize("args", [{"max-tasks": 1}, {"batch": True}])
-def test_it_ends_with_0_after_as_much_work_as_it_is_told(site: Site, args: dict[str, Any]) -> None:
+def test_it_exits_with_0_after_its_limit_of_tasks(site: Site, args: dict[str, Any]) -> None:
     site.hold("task")
     site.send(("django_hold", ["task"], ""))
     run = site({"tasks": {"BACKEND": DJANGO_TASKS, "ARGS": args}}, "tasks")
-    run.wait_for("", "task in hand")
+    run.wait_for("", "task in progress")
     site.release("task")
 
     assert run.end() == 0
@@ -54,7 +54,7 @@ def test_it_ends_with_0_after_as_much_work_as_it_is_told(site: Site, args: dict[
     assert sum("exiting gracefully" in line for line in run.said("")) == 1
 
 
-def test_with_a_limit_of_work_it_is_to_be_started_anew(site: Site) -> None:
+def test_with_a_limit_of_tasks_it_recycles(site: Site) -> None:
     cases: list[tuple[Any, bool]] = [
         ({}, False),
         ({"max-tasks": 1}, True),

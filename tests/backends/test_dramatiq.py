@@ -11,11 +11,11 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.running import Site, wait_for_all
+from tests.running import Site
 
 pytest.importorskip("django_dramatiq", reason="django-dramatiq is missing")
 
-# A worker process takes no second message while it has one in hand.
+# A worker process takes no second message while it has one in progress.
 ONE_EACH = {"dramatiq_queue_prefetch": "1"}
 
 
@@ -29,25 +29,24 @@ def project(redis: str, **options: Any) -> dict[str, Any]:
     return {"SETTINGS": {"INSTALLED_APPS": apps, "DRAMATIQ_BROKER": broker}}
 
 
-def test_worker_processes_finish_the_tasks_in_hand(site: Site, redis: str) -> None:
+def test_worker_processes_finish_their_running_tasks(site: Site, redis: str) -> None:
     """Each is somebody else to Redis, which gives the messages of one who is gone to others."""
     supervisor = project(redis)
     site.hold("one", "two")
     site.call("dramatiq_jobs.tasks.enqueue", "one", "two", supervisor=supervisor)
     processes = {"jobs": {"BACKEND": "dramatiq", "ARGS": {"processes": 2, "threads": 1}}}
     run = site(processes, supervisor=supervisor, env=ONE_EACH)
-    wait_for_all(
-        run,
+    run.wait_for_all(
         ("system", "all 1 ready"),
-        ("jobs.1", "one in hand"),
-        ("jobs.1", "two in hand"),
+        ("jobs.1", "one in progress"),
+        ("jobs.1", "two in progress"),
     )
     begun = [re.fullmatch(r"\w+ by (\d+) as (\S+)", text) for text in run.said("jobs.1")]
     pids, brokers = zip(*(match.groups() for match in begun if match))
     assert len(set(pids)) == len(set(brokers)) == 2
 
     run.signal(signal.SIGTERM)
-    wait_for_all(run, *[("jobs.1", "Stopping worker process")] * 2)
+    run.wait_for_all(*[("jobs.1", "Stopping worker process")] * 2)
     site.release("one")
     site.release("two")
 
@@ -66,25 +65,24 @@ def test_a_task_without_end_is_left_within_the_stop_timeout_and_given_to_another
     args = {"processes": 1, "threads": 1, "fork-function": beside}
     worker = {"BACKEND": "dramatiq", "ARGS": args}
     run = site({"jobs": {**worker, "STOP_TIMEOUT": 6}}, supervisor=supervisor)
-    wait_for_all(run, ("system", "all 1 ready"), ("jobs.1", "one in hand"))
+    run.wait_for_all(("system", "all 1 ready"), ("jobs.1", "one in progress"))
     assert run.end(signal.SIGTERM) == 0
 
     run = site({"jobs": worker}, supervisor=supervisor)
-    wait_for_all(
-        run,
+    run.wait_for_all(
         ("system", "all 1 ready"),
-        ("jobs.1", "one in hand"),
+        ("jobs.1", "one in progress"),
         ("jobs.1", "beside the workers"),
     )
     site.release("one")
     run.wait_for("jobs.1", "one done")
-    descendants = psutil.Process(run.pid).children(recursive=True)
+    assert len(run.descendants()) == 3  # The leader, its worker, and what runs beside it.
+    everyone = psutil.Process(run.pid).children(recursive=True)
 
     assert run.end(signal.SIGKILL) == -signal.SIGKILL
 
-    assert len(descendants) == 3  # The leader, its worker, and what runs beside it.
     if psutil.LINUX:
-        assert psutil.wait_procs(descendants, timeout=60)[1] == []
+        assert psutil.wait_procs(everyone, timeout=60)[1] == []
 
 
 def test_lines_of_several_workers_are_whole(site: Site, redis: str) -> None:
@@ -94,7 +92,7 @@ def test_lines_of_several_workers_are_whole(site: Site, redis: str) -> None:
     site.call("dramatiq_jobs.tasks.let_chat", names, 2000, supervisor=supervisor)
     processes = {"jobs": {"BACKEND": "dramatiq", "ARGS": {"processes": 2, "threads": 2}}}
     run = site(processes, supervisor=supervisor, env=ONE_EACH)
-    wait_for_all(run, ("system", "all 1 ready"), *[("jobs.1", "has said it")] * len(names))
+    run.wait_for_all(("system", "all 1 ready"), *[("jobs.1", "has said it")] * len(names))
 
     assert run.end(signal.SIGTERM) == 0
 
@@ -127,18 +125,18 @@ def test_a_signal_handler_may_write_while_its_thread_does() -> None:
     assert pipe.getvalue() == "begun ready\nstopping\n"
 
 
-def test_sighup_gives_the_same_instance_anew(site: Site, redis: str) -> None:
+def test_after_sighup_the_same_instance_executes_its_command_again(site: Site, redis: str) -> None:
     """It executes the first word of its own command line, which is no program by itself."""
     env = {"DRAMATIQ_NPROCS": "1", "DRAMATIQ_NTHREADS": "3"}
     run = site({"jobs": {"BACKEND": "dramatiq", "ENV": env}}, supervisor=project(redis))
-    wait_for_all(run, ("system", "all 1 ready"), ("jobs.1", "ready for action"))
-    (leader,) = psutil.Process(run.pid).children()
+    run.wait_for_all(("system", "all 1 ready"), ("jobs.1", "ready for action"))
+    (leader,) = run.children()
 
     run.kill(leader.pid, signal.SIGHUP)
     run.wait_for("jobs.1", "Running dramatiq")
     run.wait_for("jobs.1", "ready for action")
 
-    assert psutil.Process(run.pid).children() == [leader]
+    assert run.children() == [leader]
     told = "--processes 1 --threads 3 --worker-shutdown-timeout 21000"
     assert sum(told in text for text in run.said("jobs.1")) == 2
     assert run.end(signal.SIGTERM) == 0
@@ -147,8 +145,8 @@ def test_sighup_gives_the_same_instance_anew(site: Site, redis: str) -> None:
 def test_a_worker_process_that_dies_ends_the_instance(site: Site, redis: str) -> None:
     processes = {"jobs": {"BACKEND": "dramatiq", "ARGS": {"processes": 2, "threads": 1}}}
     run = site(processes, supervisor=project(redis))
-    wait_for_all(run, ("system", "all 1 ready"), *[("jobs.1", "ready for action")] * 2)
-    (leader,) = psutil.Process(run.pid).children()
+    run.wait_for_all(("system", "all 1 ready"), *[("jobs.1", "ready for action")] * 2)
+    (leader,) = run.children()
     leader.children()[0].kill()
 
     assert run.end() == 1
@@ -162,23 +160,25 @@ def test_spawned_workers_are_ready_and_die_with_the_supervisor(site: Site, redis
     args = {"processes": 2, "threads": 1, "use-spawn": True}
     run = site({"jobs": {"BACKEND": "dramatiq", "ARGS": args}}, supervisor=project(redis))
     run.wait_for("system", "all 1 ready")
-    descendants = psutil.Process(run.pid).children(recursive=True)
+    assert (
+        len(run.descendants()) == 4
+    )  # The leader, two workers, and the tracker of multiprocessing.
+    everyone = psutil.Process(run.pid).children(recursive=True)
 
     assert run.end(signal.SIGKILL) == -signal.SIGKILL
 
-    assert len(descendants) == 4  # The leader, two workers, and the tracker of multiprocessing.
     if psutil.LINUX:
-        assert psutil.wait_procs(descendants, timeout=60)[1] == []
+        assert psutil.wait_procs(everyone, timeout=60)[1] == []
 
 
-def test_alone_it_is_as_with_its_own_command(site: Site, redis: str) -> None:
+def test_alone_it_behaves_as_its_own_command(site: Site, redis: str) -> None:
     supervisor = project(redis)
     site.hold("one")
     site.call("dramatiq_jobs.tasks.enqueue", "one", supervisor=supervisor)
     processes = {"jobs": {"BACKEND": "dramatiq", "ARGS": {"processes": 1}}}
     run = site(processes, "jobs", supervisor=supervisor)
     run.wait_for("", "--threads 8 --worker-shutdown-timeout 600000 django_dramatiq.setup")
-    run.wait_for("", "one in hand")
+    run.wait_for("", "one in progress")
     run.signal(signal.SIGTERM)
     site.release("one")
 
@@ -186,7 +186,7 @@ def test_alone_it_is_as_with_its_own_command(site: Site, redis: str) -> None:
     assert "one done" in run.said("")
 
 
-def test_what_cannot_work_is_refused(site: Site, redis: str) -> None:
+def test_a_wrong_option_and_a_missing_app_are_refused(site: Site, redis: str) -> None:
     processes = {"jobs": {"BACKEND": "dramatiq", "ARGS": {"proceses": 2}}}
     run = site(processes, "--check", supervisor=project(redis))
     assert run.end() == 1

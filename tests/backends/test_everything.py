@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -12,7 +12,8 @@ from django.utils.module_loading import import_string
 
 from django_prodserver.backends import BUILT_IN
 from tests.inside import free_ports
-from tests.running import Site, get
+from tests.peers import get
+from tests.running import Site
 from tests.services import database
 
 # What each is configured with; PORT is another one each time, REDIS is where its queue is.
@@ -27,6 +28,7 @@ ENTRIES: dict[str, dict[str, Any]] = {
     "hypercorn-wsgi": {"ARGS": {"bind": "127.0.0.1:PORT"}},
     "daphne": {"ARGS": {"port": "PORT"}},
     "waitress": {"ARGS": {"listen": "127.0.0.1:PORT"}},
+    "uwsgi": {"ARGS": {"http-socket": "127.0.0.1:PORT"}},
     "celery": {"APP": "workers", "ARGS": {"concurrency": 1}},
     "celery-beat": {"APP": "workers"},
     "celery-flower": {"APP": "workers", "ARGS": {"address": "127.0.0.1", "port": "PORT"}},
@@ -62,8 +64,8 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "procrastinate": {"INSTALLED_APPS": ["procrastinate.contrib.django"]},
 }
 
-# A part that not every release has of a package that is required.
-PARTS = {"gunicorn-asgi": "gunicorn.asgi"}
+# A part that not every release has of a package that is required, or what brings a program.
+PARTS = {"gunicorn-asgi": "gunicorn.asgi", "uwsgi": "pyuwsgi"}
 
 
 def missing(name: str) -> Sequence[str]:
@@ -80,14 +82,14 @@ def is_there(module: str) -> bool:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_each_takes_part(name: str) -> None:
+def test_each_backend_has_an_entry_here(name: str) -> None:
     """Whatever is not installed here is skipped, so that the summary names it."""
     assert name in ENTRIES
     if missing(name):
         pytest.skip(f"{name} is left out: {', '.join(missing(name))} is not installed here")
 
 
-def test_everything_runs_under_one_supervisor(site: Site, redis: str, postgresql: str) -> None:
+def test_all_backends_run_under_one_supervisor(site: Site, redis: str, postgresql: str) -> None:
     names = [name for name in BUILT_IN if not missing(name)]
     ports = dict(zip(names, free_ports(len(names))))
     processes = {
@@ -98,13 +100,7 @@ def test_everything_runs_under_one_supervisor(site: Site, redis: str, postgresql
         }
         for name in names
     }
-    settings: dict[str, Any] = {
-        "INSTALLED_APPS": [],
-        "DATABASES": {"default": database(postgresql)},
-    }
-    for name in names:
-        for key, value in filled(SETTINGS.get(name, {}), {"REDIS": redis}).items():
-            settings[key] = settings[key] + value if key == "INSTALLED_APPS" else value
+    settings = settings_for(names, redis, postgresql)
 
     run = site(processes, env={"BROKER": redis}, supervisor={"SETTINGS": settings})
     run.wait_for("system", f"^all {len(names)} ready after")
@@ -115,8 +111,22 @@ def test_everything_runs_under_one_supervisor(site: Site, redis: str, postgresql
             assert get(ports[name], path).startswith(answer), name
     assert run.end(signal.SIGTERM) == 0
     said = run.said("system")
+    print("\n".join(said[:8]))
+    assert not [line for line in said if "the preload left" in line]
     ended = {line.split()[0] for line in said if " stopped after " in line or "finished" in line}
     assert ended == {*(f"{name}.1" for name in names), "all"}
+
+
+def settings_for(names: Iterable[str], redis: str, postgresql: str) -> dict[str, Any]:
+    """The settings of a project with all of these."""
+    settings: dict[str, Any] = {
+        "INSTALLED_APPS": [],
+        "DATABASES": {"default": database(postgresql)},
+    }
+    for name in names:
+        for key, value in filled(SETTINGS.get(name, {}), {"REDIS": redis}).items():
+            settings[key] = settings[key] + value if key == "INSTALLED_APPS" else value
+    return settings
 
 
 def filled(value: Any, words: Mapping[str, str]) -> Any:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from tests.inside import free_port, listener, refused
-from tests.running import Site, get, systemd
+from tests.peers import get, systemd
+from tests.running import Site
 
 
 def flower(port: int, **entry: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import pytest
 
 from django_prodserver.backends.granian import GranianASGIServer, GranianWSGIServer
 from tests.inside import free_port, refused
-from tests.running import Request, Site, get
+from tests.peers import Request, get
+from tests.running import Site
 
 
 def test_a_request_without_end_is_killed_within_the_stop_timeout(site: Site) -> None:
@@ -83,7 +84,7 @@ def test_where_it_listens_may_come_from_its_env() -> None:
     assert [where.at for where in by_path.addresses()] == ["/run/granian"]
 
 
-def test_the_port_of_its_metrics_is_wanted_by_one_process_only() -> None:
+def test_two_processes_cannot_share_the_port_of_the_metrics() -> None:
     one, other = (
         {"BACKEND": "granian", "ARGS": {"port": port, "metrics": True}} for port in (8001, 8002)
     )

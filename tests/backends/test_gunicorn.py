@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.functional.helpers import Run, folder_for_all_users
 from tests.inside import GUNICORN, free_port, refused
-from tests.running import Request, Site, get, wait_for_all
+from tests.peers import Request, get
+from tests.running import Run, Site, folder_for_all_users
 
 has_control_socket = pytest.mark.skipif(
     tuple(map(int, version("gunicorn").split(".")[:2])) < (25, 1),
@@ -39,16 +39,16 @@ def start(site: Site, *names: str, **entry: Any) -> tuple[Run, int]:
     run = site({"web": gunicorn(port, **entry)}, *names, stderr=STDOUT)
     name = "" if names else "web.1"
     ready = [] if names else [("system", "all 1 ready")]
-    wait_for_all(run, (name, "Booting worker"), (name, "Booting worker"), *ready)
+    run.wait_for_all((name, "Booting worker"), (name, "Booting worker"), *ready)
     return run, port
 
 
-def test_it_finishes_the_request_in_hand_when_it_is_asked_to_stop(site: Site) -> None:
+def test_it_finishes_in_flight_requests_when_it_is_stopped(site: Site) -> None:
     site.hold("slow")
     run, port = start(site)
     assert get(port).startswith("served by ")
     slow = Request(port, "/hold/slow")
-    run.wait_for("web.1", "slow in hand")
+    run.wait_for("web.1", "slow in progress")
 
     run.signal(signal.SIGTERM)
     run.wait_for("web.1", "Handling signal: term")
@@ -79,7 +79,7 @@ def test_alone_it_reloads_on_sighup_and_stops_on_sigterm(site: Site) -> None:
     before = get(port)
 
     run.signal(signal.SIGHUP)
-    wait_for_all(run, *[("", "Booting worker"), ("", "Worker exiting")] * 2)
+    run.wait_for_all(*[("", "Booting worker"), ("", "Worker exiting")] * 2)
 
     assert get(port) != before
     assert run.end(signal.SIGTERM) == 0
@@ -88,15 +88,15 @@ def test_alone_it_reloads_on_sighup_and_stops_on_sigterm(site: Site) -> None:
 def test_supervised_it_reloads_on_sighup(site: Site) -> None:
     """It reads sys.argv at every reload: that must be its own arguments, not the supervisor's."""
     run, port = start(site)
-    (leader,) = psutil.Process(run.pid).children()
+    (leader,) = run.children()
     before = {worker.pid for worker in leader.children()}
 
     leader.send_signal(signal.SIGHUP)
-    wait_for_all(run, *[("web.1", "Booting worker"), ("web.1", "Worker exiting")] * 2)
+    run.wait_for_all(*[("web.1", "Booting worker"), ("web.1", "Worker exiting")] * 2)
 
     assert int(get(port).split()[-1]) not in before
     assert get(port, "/argv") == "manage.py prodserver web"
-    assert psutil.Process(run.pid).children() == [leader]
+    assert run.children() == [leader]
     assert run.end(signal.SIGTERM) == 0
 
 
@@ -113,7 +113,7 @@ def test_it_reads_the_environment_of_its_own_process_and_gets_sigusr1(
 
     run = site(processes)
     booted = ("other.1", "Booting worker")
-    wait_for_all(run, ("system", "all 2 ready"), *[booted] * 3, ("plain.1", "Booting worker"))
+    run.wait_for_all(("system", "all 2 ready"), *[booted] * 3, ("plain.1", "Booting worker"))
     run.signal(signal.SIGUSR1)
     run.wait_for_each({"plain.1": "Handling signal: usr1", "other.1": "Handling signal: usr1"})
     get(plain)
@@ -142,12 +142,13 @@ def test_it_has_a_control_socket_only_if_one_is_asked_for(
     run.signal(signal.SIGUSR1)
     # It takes signals once it has started all it has.
     listening = [("web.1", "Control socket listening")] if wanted else []
-    wait_for_all(run, ("web.1", "Handling signal: usr1"), *listening)
-    (leader,) = psutil.Process(run.pid).children()
+    run.wait_for_all(("web.1", "Handling signal: usr1"), *listening)
+    (leader,) = run.children()
     assert leader.num_threads() == (2 if wanted else 1)
 
     assert path.is_socket() is wanted
-    assert list(home.rglob("*")) == []
+    # What is there belongs to the supervisor's own control socket.
+    assert list(home.glob("*")) in ([], [home / "prodserver"])
 
     assert run.end(signal.SIGTERM) == 0
 
@@ -190,7 +191,7 @@ def test_it_runs_as_another_user_and_in_another_folder(site: Site) -> None:
         run.wait_for("system", "all 1 ready")
 
         uid = pwd.getpwnam("nobody").pw_uid
-        processes = psutil.Process(run.pid).children(recursive=True)
+        processes = [psutil.Process(pid) for pid in run.descendants()]
         assert {process.uids() for process in processes} == {(uid, uid, uid)}
         assert {process.cwd() for process in processes} == {str(folder)}
         found = (folder / "web.sock").stat()
@@ -199,16 +200,35 @@ def test_it_runs_as_another_user_and_in_another_folder(site: Site) -> None:
         assert not any("ignored" in text for text in run.said("system"))
 
 
+@pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can change users")
+def test_workers_that_change_their_user_die_with_the_arbiter(site: Site) -> None:
+    """The kernel forgets that they are to, and their application may take long to load."""
+    entry = gunicorn(free_port(), ARGS={"user": "nobody", "group": "nogroup", "workers": 1})
+    run = site({"web": entry})
+    arbiter = psutil.Process(int(run.wait_for("system", r"^web\.1 ready .*pid (\d+)")[1]))
+    run.wait_for("system", "all 1 ready")
+    workers = arbiter.children()
+    assert {worker.uids().effective for worker in workers} == {pwd.getpwnam("nobody").pw_uid}
+    # They would notice only in their loops that they are orphans, and not while they work.
+    for worker in workers:
+        worker.suspend()
+    arbiter.kill()
+
+    assert psutil.wait_procs(workers, timeout=60)[1] == []
+    assert run.end() == 128 + signal.SIGKILL
+
+
 @pytest.mark.skipif(not has_asgi_worker, reason="this gunicorn has no ASGI worker yet")
-def test_its_asgi_worker_serves_the_asgi_application_and_finishes_the_request_in_hand(
+def test_its_asgi_worker_serves_the_asgi_application_and_finishes_in_flight_requests(
     site: Site,
 ) -> None:
     site.hold("slow")
     run, port = start(site, BACKEND="gunicorn-asgi")
     assert get(port, "/interface") == "ASGIRequest"
     slow = Request(port, "/hold/slow")
-    run.wait_for("web.1", "slow in hand")
-    descendants = psutil.Process(run.pid).children(recursive=True)
+    run.wait_for("web.1", "slow in progress")
+    descendants = run.descendants()
 
     run.signal(signal.SIGTERM)
     run.wait_for("web.1", "Handling signal: term")

@@ -10,7 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.running import Site, systemd, wait_for_all, wait_for_each_of
+from tests.peers import systemd
+from tests.running import Site
 
 huey: Any = pytest.importorskip("huey", reason="huey is missing")
 
@@ -30,17 +31,15 @@ def limited() -> bool:
     return "shutdown_timeout" in config_keys
 
 
-def test_instances_finish_the_tasks_in_hand_and_one_enqueues_the_periodic_ones(site: Site) -> None:
+def test_instances_finish_running_tasks_and_one_enqueues_the_periodic_ones(site: Site) -> None:
     supervisor = project()
     site.hold("one", "two")
     site.call("huey_jobs.tasks.enqueue", "one", "two", supervisor=supervisor)
     run = site({"jobs": {"BACKEND": "huey", "REPLICAS": 2}}, supervisor=supervisor)
-    wait_for_each_of(run, "all 2 ready", "one in hand", "two in hand")
+    run.wait_for_each_of("all 2 ready", "one in progress", "two in progress")
 
     run.signal(signal.SIGTERM)
-    wait_for_all(
-        run, ("jobs.1", "Shutting down gracefully"), ("jobs.2", "Shutting down gracefully")
-    )
+    run.wait_for_all(("jobs.1", "Shutting down gracefully"), ("jobs.2", "Shutting down gracefully"))
     site.release("one")
     site.release("two")
 
@@ -62,7 +61,7 @@ def test_its_processes_execute_tasks_from_redis_and_die_with_the_supervisor(
     site.call("huey_jobs.tasks.enqueue", "one", "two", supervisor=supervisor)
     processes = {"jobs": {"BACKEND": "huey", "ARGS": {"workers": 2}}}
     run = site(processes, supervisor=supervisor)
-    wait_for_each_of(run, "all 1 ready", "one in hand", "two in hand")
+    run.wait_for_each_of("all 1 ready", "one in progress", "two in progress")
     run.signal(signal.SIGTERM)
     run.wait_for("jobs.1", "Shutting down gracefully")
     site.release("one")
@@ -72,14 +71,14 @@ def test_its_processes_execute_tasks_from_redis_and_die_with_the_supervisor(
 
     site.call("huey_jobs.tasks.enqueue", "three", supervisor=supervisor)
     run = site(processes, supervisor=supervisor)
-    wait_for_each_of(run, "all 1 ready", "three in hand")
-    descendants = psutil.Process(run.pid).children(recursive=True)
+    run.wait_for_each_of("all 1 ready", "three in progress")
+    assert len(run.descendants()) == 4  # The consumer, its scheduler and two workers.
+    everyone = psutil.Process(run.pid).children(recursive=True)
 
     assert run.end(signal.SIGKILL) == -signal.SIGKILL
 
-    assert len(descendants) == 4  # The consumer, its scheduler and two workers.
     if psutil.LINUX:
-        assert psutil.wait_procs(descendants, timeout=60)[1] == []
+        assert psutil.wait_procs(everyone, timeout=60)[1] == []
 
 
 @pytest.mark.skipif(not limited(), reason="this huey knows no limit")
@@ -92,7 +91,7 @@ def test_a_task_without_end_is_interrupted_within_the_stop_timeout(site: Site) -
         for kind in ("thread", "process")
     }
     run = site(processes, supervisor=supervisor)
-    wait_for_each_of(run, "all 2 ready", "one in hand", "two in hand")
+    run.wait_for_each_of("all 2 ready", "one in progress", "two in progress")
 
     assert run.end(signal.SIGTERM) == 0
 
@@ -104,7 +103,7 @@ def test_a_task_without_end_is_interrupted_within_the_stop_timeout(site: Site) -
 
 
 @pytest.mark.skipif(not limited(), reason="this huey knows no other graceful signal")
-def test_it_is_stopped_by_the_signal_that_it_takes_for_the_graceful_one(site: Site) -> None:
+def test_it_is_stopped_by_its_graceful_signal(site: Site) -> None:
     supervisor = project(graceful_signal="TERM")
     processes = {
         "setting": {"BACKEND": "huey"},
@@ -120,7 +119,7 @@ def test_it_is_stopped_by_the_signal_that_it_takes_for_the_graceful_one(site: Si
         assert any("All workers have stopped" in line for line in run.said(f"{name}.1"))
 
 
-def test_sighup_gives_the_same_instance_anew(site: Site) -> None:
+def test_after_sighup_the_same_instance_executes_its_command_again(site: Site) -> None:
     """It re-executes itself: the second of two must not begin to enqueue periodic tasks."""
     supervisor = project()
     run = site({"jobs": {"BACKEND": "huey", "REPLICAS": 2}}, supervisor=supervisor)
@@ -137,7 +136,7 @@ def test_sighup_gives_the_same_instance_anew(site: Site) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_alone_it_is_as_with_its_own_command(site: Site, tmp_path: Path) -> None:
+def test_alone_it_behaves_as_its_own_command(site: Site, tmp_path: Path) -> None:
     supervisor = project()
     site.hold("one")
     site.call("huey_jobs.tasks.enqueue", "one", supervisor=supervisor)
@@ -146,7 +145,7 @@ def test_alone_it_is_as_with_its_own_command(site: Site, tmp_path: Path) -> None
         run = site(jobs, "jobs", env=listener.environ, supervisor=supervisor)
         # A worker may be quicker than the consumer, which has no handler for SIGINT before.
         listener.wait_for_ready()
-    run.wait_for("", "one in hand")
+    run.wait_for("", "one in progress")
     run.signal(signal.SIGINT)
     site.release("one")
 
@@ -154,7 +153,7 @@ def test_alone_it_is_as_with_its_own_command(site: Site, tmp_path: Path) -> None
     assert "one done" in run.said("")
 
 
-def test_what_cannot_work_is_refused(site: Site) -> None:
+def test_a_wrong_option_and_a_missing_app_are_refused(site: Site) -> None:
     processes = {
         "typo": {"BACKEND": "huey", "ARGS": {"werkers": 2}},
         "range": {"BACKEND": "huey", "ARGS": {"scheduler-interval": 7}},

@@ -11,9 +11,9 @@ import psutil
 import pytest
 
 from django_prodserver.backends.hypercorn import HypercornServer
-from tests.functional.helpers import gone
 from tests.inside import free_port, refused
-from tests.running import Request, Site, get, systemd
+from tests.peers import Request, get, systemd
+from tests.running import Site, gone
 
 
 def hypercorn(port: int, **entry: Any) -> dict[str, Any]:
@@ -32,15 +32,15 @@ def test_a_worker_finishes_its_request_although_another_has_ended(site: Site) ->
     run = site({"web": hypercorn(port, ARGS={"workers": 2})})
     run.wait_for("system", "all 1 ready")
     slow = Request(port, "/hold/slow")
-    run.wait_for("web.1", "slow in hand")
-    (leader,) = psutil.Process(run.pid).children()
+    run.wait_for("web.1", "slow in progress")
+    (leader,) = run.children()
     workers = [child for child in leader.children() if "spawn_main" in " ".join(child.cmdline())]
     assert len(workers) == 2
 
     run.signal(signal.SIGTERM)
     while not any(gone(worker.pid) for worker in workers):
         psutil.wait_procs(workers, timeout=0.1)
-    run.wait_for("system", "still running: web.1")
+    run.wait_for("system", "waiting for web.1")
     site.release("slow")
 
     assert slow.answer() == "slow held"
@@ -55,7 +55,7 @@ def test_without_workers_it_serves_in_the_forked_process(site: Site, tmp_path: P
     pid = run.wait_for("system", r"web\.1 ready after .* \(pid (\d+)\)")[1]
     assert get(port) == f"served by {pid}"
     slow = Request(port, "/hold/slow")
-    run.wait_for("web.1", "slow in hand")
+    run.wait_for("web.1", "slow in progress")
     run.signal(signal.SIGTERM)
     run.wait_for("system", "SIGTERM received")
     site.release("slow")
@@ -103,8 +103,8 @@ def test_it_is_not_ready_before_the_application_is_loaded_and_a_status_of_0_is_a
     assert any("web.1 exited with status 0" in line for line in said)
 
 
-def test_what_its_configuration_file_says_counts(site: Site) -> None:
-    """Its limit for requests in hand, and where it listens."""
+def test_its_configuration_file_is_used(site: Site) -> None:
+    """Its limit for requests in progress, and where it listens."""
     port = free_port()
     source = f"bind = 'localhost:{port}'\ngraceful_timeout = 1\nworkers = 0\n"
     entry = {"BACKEND": "hypercorn", "ARGS": {"config": "file:limits.py"}}
@@ -145,13 +145,13 @@ def test_where_it_listens() -> None:
         ({"workers": 0, "max-requests": 5, "help": True}, False),
     ],
 )
-def test_without_workers_and_with_a_limit_of_requests_it_is_to_be_started_anew(
+def test_without_workers_and_with_a_limit_of_requests_it_recycles(
     args: dict[str, Any], recycles: bool
 ) -> None:
     assert asked(**args).recycles() is recycles
 
 
-def test_what_it_does_not_know_is_said_with_what_there_is() -> None:
+def test_an_unknown_option_or_worker_class_is_refused_with_the_known_ones() -> None:
     (option,) = refused({"web": hypercorn(8000, ARGS={"grateful-timeout": 3})})
     (worker_class,) = refused({"web": hypercorn(8000, ARGS={"worker-class": "gevent"})})
 

@@ -17,9 +17,8 @@ from typing import Any
 import django
 import pytest
 
-from tests.functional.helpers import Run
 from tests.inside import CELERY, free_port
-from tests.running import Site, wait_for_all
+from tests.running import Run, Site
 from tests.services import database
 
 pytest.importorskip("psycopg_pool", reason="the Python package psycopg-pool is missing")
@@ -38,13 +37,17 @@ SERVERS = {
     "granian-wsgi": {"workers": 2, "blocking-threads": 4},
     "uvicorn": {"workers": 2},
     "hypercorn": {"workers": 2},
+    "uwsgi": {"processes": 2, "threads": 4},
 }
+# The option that takes a whole address.
+WHERE = {"gunicorn": "bind", "hypercorn": "bind", "uwsgi": "http-socket"}
 # What each of the two says once it is there.
 SAYS = {
     "gunicorn": "Booting worker",
     "granian-wsgi": "Started worker",
     "uvicorn": "Application startup complete",
     "hypercorn": "Running on",
+    "uwsgi": r"\(accepting\)",
 }
 DONE = r"Task pooled\.tasks\.write_answer\S* (succeeded|raised)"
 WORKER = {"BACKEND": CELERY, "APP": "workers", "ARGS": {"concurrency": 2, "loglevel": "info"}}
@@ -58,9 +61,10 @@ def settings_fixture(postgresql: str) -> dict[str, Any]:
 
 def server(backend: str) -> tuple[dict[str, Any], int]:
     port = free_port()
+    option = WHERE.get(backend)
     where: dict[str, Any] = {"host": "127.0.0.1", "port": port}
-    if backend in ("gunicorn", "hypercorn"):
-        where = {"bind": f"127.0.0.1:{port}"}
+    if option is not None:
+        where = {option: f"127.0.0.1:{port}"}
     return {"BACKEND": backend, "ARGS": {**where, **SERVERS[backend]}}, port
 
 
@@ -115,7 +119,7 @@ def wait_for_answers(site: Site, run: Run) -> list[list[str]]:
 @pytest.mark.parametrize(
     ("method", "asked"), [("auto", "ready"), ("spawn", "ready"), ("auto", "check")]
 )
-def test_everybody_gets_an_own_answer(
+def test_every_client_and_task_gets_its_own_answer(
     site: Site, settings: dict[str, Any], method: str, asked: str
 ) -> None:
     servers = {name: server(name) for name in SERVERS}
@@ -127,7 +131,7 @@ def test_everybody_gets_an_own_answer(
         supervisor={"START_METHOD": method, "SETTINGS": settings},
         env=asking(asked),
     )
-    run.wait_for("system", "all 5 ready")
+    run.wait_for("system", f"all {len(processes) + 1} ready")
 
     wrong = wrong_answers([port for _, port in servers.values()])
     answers = wait_for_answers(site, run)
@@ -141,13 +145,13 @@ def test_everybody_gets_an_own_answer(
 @pytest.mark.parametrize(
     ("name", "asked"), [*((name, "ready") for name in SERVERS), ("gunicorn", "check")]
 )
-def test_everybody_gets_an_own_answer_of_a_server_alone(
+def test_every_client_of_a_server_alone_gets_its_own_answer(
     site: Site, settings: dict[str, Any], name: str, asked: str
 ) -> None:
     entry, port = server(name)
     supervisor, env = {"SETTINGS": settings}, asking(asked)
     run = site({"web": entry}, "web", supervisor=supervisor, env=env, stderr=STDOUT)
-    wait_for_all(run, ("", SAYS[name]), ("", SAYS[name]))
+    run.wait_for_all(("", SAYS[name]), ("", SAYS[name]))
 
     assert wrong_answers([port]) == []
     run.end(SIGTERM)

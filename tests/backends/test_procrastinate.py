@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.running import Site, wait_for_all, wait_for_each_of
+from tests.running import Site
 from tests.services import database
 
 
@@ -48,18 +48,18 @@ def wait_until_it_listens(postgresql: str, workers: int = 1) -> None:
             """PostgreSQL tells nobody who begins to."""
 
 
-def test_replicas_finish_what_they_have_in_hand(site: Site, postgresql: str) -> None:
+def test_replicas_finish_their_running_jobs(site: Site, postgresql: str) -> None:
     """One signal only: a second would end them at once."""
     supervisor = over(postgresql)
     site.hold("one", "two")
     jobs = [("hello", {}), ("hold", {"name": "one"}), ("hold", {"name": "two"})]
     enqueue(site, supervisor, *jobs)
     run = site(worker(REPLICAS=2), supervisor=supervisor)
-    wait_for_each_of(run, "all 2 ready", "hello from", "one in hand", "two in hand")
+    run.wait_for_each_of("all 2 ready", "hello from", "one in progress", "two in progress")
     wait_until_it_listens(postgresql, workers=2)
 
     run.signal(signal.SIGTERM)
-    wait_for_all(run, *((f"worker.{i}", "Waiting for job to finish") for i in (1, 2)))
+    run.wait_for_all(*((f"worker.{i}", "Waiting for job to finish") for i in (1, 2)))
     site.release("one")
     site.release("two")
 
@@ -71,7 +71,7 @@ def test_replicas_finish_what_they_have_in_hand(site: Site, postgresql: str) -> 
     assert sum(" stopped after" in text for text in run.said("system")) == 3
 
 
-def test_its_own_health_check_finds_it_well(site: Site, postgresql: str) -> None:
+def test_it_passes_its_own_health_check(site: Site, postgresql: str) -> None:
     supervisor = over(postgresql)
     enqueue(site, supervisor)
     os.mkfifo(site.project / "well")
@@ -94,7 +94,7 @@ def test_a_job_that_hangs_is_aborted_in_time(site: Site, postgresql: str) -> Non
     supervisor = over(postgresql)
     enqueue(site, supervisor, ("forever", {}))
     run = site(worker(STOP_TIMEOUT=4), supervisor=supervisor)
-    run.wait_for_each({"system": "all 1 ready", "worker.1": "forever in hand"})
+    run.wait_for_each({"system": "all 1 ready", "worker.1": "forever in progress"})
     wait_until_it_listens(postgresql)
 
     assert run.end(signal.SIGTERM) == 0
@@ -154,8 +154,8 @@ def test_another_database_than_postgresql_is_refused(site: Site) -> None:
     assert "needs PostgreSQL, which DATABASES['default'] is not. PROCRASTINATE_DATA" in run.stderr
 
 
-def test_arguments_yield_to_the_project_and_to_the_environment(site: Site) -> None:
-    """As JSON: what it would be started with, and whether it is to be started anew after that."""
+def test_settings_and_environment_of_the_project_override_our_default_arguments(site: Site) -> None:
+    """As JSON: what it would be started with, and whether it is to be restarted after that."""
     source = """
         import threading
 

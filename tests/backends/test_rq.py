@@ -12,7 +12,8 @@ import psutil
 import pytest
 from redis import Redis
 
-from tests.running import Site, systemd, wait_for_each_of
+from tests.peers import systemd
+from tests.running import Site
 
 linux_only = pytest.mark.skipif(
     not psutil.LINUX, reason="only Linux lets processes die with their parent"
@@ -33,13 +34,13 @@ def worker(**entry: Any) -> dict[str, Any]:
     return {"worker": {"BACKEND": "rq", **entry}}
 
 
-def test_it_executes_jobs_and_finishes_the_one_in_hand(site: Site, redis: str) -> None:
+def test_it_executes_jobs_and_finishes_the_running_one(site: Site, redis: str) -> None:
     """One signal only: a second would kill the job. Each worker has a name of its own."""
     site.hold("job")
     jobs = [["default", "hold", "job"], ["high", "hello"]]
     site.call("rq_jobs.enqueue", *jobs, **project(redis))
     run = site(worker(ARGS=["high", "default"], REPLICAS=2), **project(redis))
-    wait_for_each_of(run, "all 2 ready", "hello from worker", "job in hand")
+    run.wait_for_each_of("all 2 ready", "hello from worker", "job in progress")
 
     run.signal(signal.SIGTERM)
     run.wait_for_each({f"worker.{number}": "warm shut down requested" for number in (1, 2)})
@@ -54,7 +55,7 @@ def test_it_executes_jobs_and_finishes_the_one_in_hand(site: Site, redis: str) -
 
 
 @linux_only
-def test_all_that_it_forks_dies_with_it(site: Site, redis: str) -> None:
+def test_its_forks_die_with_it(site: Site, redis: str) -> None:
     """A work horse has a process group of its own, which no supervisor would find.
 
     The next worker does not get the name of the dead one, which RQ would refuse.
@@ -64,13 +65,13 @@ def test_all_that_it_forks_dies_with_it(site: Site, redis: str) -> None:
     site.call("rq_jobs.enqueue", *jobs, **project(redis))
     entry = worker(ARGS={"with-scheduler": True}, RESTART="on-failure")
     run = site(entry, **project(redis))
-    wait_for_each_of(run, "all 1 ready", "first in hand", "Scheduler for default started")
-    (leader,) = psutil.Process(run.pid).children()
+    run.wait_for_each_of("all 1 ready", "first in progress", "Scheduler for default started")
+    (leader,) = run.children()
     scheduler, horse = leader.children()
     assert os.getpgid(horse.pid) != leader.pid == os.getpgid(scheduler.pid)
 
     leader.kill()
-    wait_for_each_of(run, "restart", "worker.1 ready", "second in hand")
+    run.wait_for_each_of("restart", "worker.1 ready", "second in progress")
     assert psutil.wait_procs([scheduler, horse], timeout=60)[1] == []
     descendants = psutil.Process(run.pid).children(recursive=True)
     assert len(descendants) >= 2
@@ -80,7 +81,7 @@ def test_all_that_it_forks_dies_with_it(site: Site, redis: str) -> None:
 
 
 @pytest.mark.parametrize("args", [["--burst"], ["--max-jobs=1"], ["--max-idle-time=1"]])
-def test_alone_it_ends_with_0_after_as_much_work_as_it_is_told(
+def test_alone_it_exits_with_0_after_its_limit_of_jobs(
     site: Site, redis: str, args: list[str], tmp_path: Path
 ) -> None:
     """It tells systemd that it is ready, where that has started it."""
@@ -89,7 +90,7 @@ def test_alone_it_ends_with_0_after_as_much_work_as_it_is_told(
     with systemd(tmp_path) as listener:
         run = site(worker(ARGS=["high", *args]), "worker", env=listener.environ, **project(redis))
         listener.wait_for_ready()
-    run.wait_for("", "job in hand")
+    run.wait_for("", "job in progress")
     site.release("job")
 
     assert run.end() == 0
@@ -139,7 +140,7 @@ def test_what_rq_would_refuse_is_refused_before_anything_starts(site: Site, redi
     ]
 
 
-def test_with_a_limit_of_work_it_is_to_be_started_anew(site: Site, redis: str) -> None:
+def test_with_a_limit_of_jobs_it_recycles(site: Site, redis: str) -> None:
     cases: list[tuple[Any, bool]] = [
         ({}, False),
         (["default", "--burst"], True),
@@ -183,12 +184,12 @@ def test_what_is_scheduled_is_executed_once_however_many_schedulers_there_are(
         "scheduler": {"BACKEND": "rq-scheduler", "ARGS": {"interval": 1}, "REPLICAS": 2},
     }
     run = site(processes, **project(redis))
-    wait_for_each_of(run, "all 3 ready", "hello from worker.1")
+    run.wait_for_each_of("all 3 ready", "hello from worker.1")
     site.call("rq_jobs.schedule", ["default", "hold", "job"], **project(redis))
-    wait_for_each_of(run, "job in hand")
+    run.wait_for_each_of("job in progress")
 
     run.signal(signal.SIGTERM)
-    wait_for_each_of(run, "scheduler.1 stopped", "scheduler.2 stopped", "warm shut down requested")
+    run.wait_for_each_of("scheduler.1 stopped", "scheduler.2 stopped", "warm shut down requested")
     site.release("job")
 
     assert run.end() == 0

@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.command import CommandBackend
 from tests.backends.test_everything import ENTRIES, SETTINGS, filled, missing
-from tests.running import Site, wait_for_each_of
+from tests.running import Site
 from tests.services import database
 
 pytestmark = pytest.mark.timeout(60)
@@ -46,7 +46,7 @@ def test_commands_that_inherit_run_as_the_originals_do(
 ) -> None:
     run = site(processes(), supervisor={"SETTINGS": project("subclassed", redis, postgresql)})
 
-    wait_for_each_of(run, rf"^all {len(NAMES) + 1} ready")
+    run.wait_for_each_of(rf"^all {len(NAMES) + 1} ready")
 
     assert run.end(signal.SIGTERM) == 0
     assert not [line for line in run.lines if "cannot tell when" in line.text]
@@ -58,7 +58,7 @@ def test_commands_that_do_all_by_themselves_are_started_and_the_log_says_it(
 ) -> None:
     run = site(processes(ARGS=[]), supervisor={"SETTINGS": project("replaced", redis, postgresql)})
 
-    wait_for_each_of(run, rf"^all {len(NAMES) + 1} ready")
+    run.wait_for_each_of(rf"^all {len(NAMES) + 1} ready")
 
     run.end(signal.SIGTERM)
     assert {line.name for line in run.lines if "cannot tell when" in line.text} == {

@@ -10,7 +10,8 @@ import pytest
 
 from django_prodserver.test import Run
 from tests.inside import CELERY, COMMAND, DJANGO_TASKS, GUNICORN, free_port
-from tests.running import Request, Site, get
+from tests.peers import Request, get
+from tests.running import Site
 
 
 def gunicorn(port: int, **entry: Any) -> dict[str, Any]:
@@ -18,7 +19,7 @@ def gunicorn(port: int, **entry: Any) -> dict[str, Any]:
 
 
 def pid_of(run: Run, instance: str) -> int:
-    """Wait until it is ready, for the first time or anew."""
+    """Wait until it is ready, for the first time or again."""
     return int(run.wait_for("system", rf"^{instance} ready after .* \(pid (\d+)\)")[1])
 
 
@@ -65,11 +66,11 @@ def test_a_worker_that_crashes_is_restarted_while_gunicorn_answers_until_it_is_t
             os.kill(pid_of(run, r"worker\.1"), signal.SIGKILL)
             so_far = ("", ", restarted once so far", ", restarted 2 times so far")[restarts]
             end = r"; restarting in 0\.\d\d s" if restarts < 2 else ""
-            line = rf"^worker\.1 was killed by SIGKILL from outside after [\d.]+ s{so_far}{end}$"
-            run.wait_for("system", line)
+            killed = r"^worker\.1 was killed by SIGKILL \(not sent by prodserver\)"
+            run.wait_for("system", rf"{killed} after [\d.]+ s{so_far}{end}$")
             if restarts < 2:
                 assert get(port) == served_by
-        run.wait_for("system", r"^worker\.1 failed for good: 3 starts in 300 s, its")
+        run.wait_for("system", r"^giving up on worker\.1: 3 starts in 300 s")
 
         assert run.wait() == 128 + signal.SIGKILL
 
@@ -88,7 +89,7 @@ def test_a_gunicorn_that_hangs_is_replaced(site: Site) -> None:
         first = pid_of(run, r"web\.1")
 
         with Request(port, "/hold/slow"):  # Its one worker has nothing else to do from here on.
-            run.wait_for("web.1", "slow in hand")
+            run.wait_for("web.1", "slow in progress")
             run.wait_for(
                 "system", r"^web\.1 failed a health check \(1 of 2\): no answer within 0.5"
             )
@@ -116,12 +117,15 @@ def test_a_task_of_a_celery_worker_that_is_killed_is_executed_again(site: Site, 
     }
     with site.running({"worker": worker}, env=env) as run:
         first = pid_of(run, r"worker\.1")
-        run.wait_for("worker.1", "late in hand")
+        run.wait_for("worker.1", "late in progress")
         os.kill(first, signal.SIGKILL)
 
-        run.wait_for("system", r"^worker\.1 was killed by SIGKILL from outside .*; restarting in ")
+        run.wait_for(
+            "system",
+            r"^worker\.1 was killed by SIGKILL \(not sent by prodserver\) .*; restarting in ",
+        )
         run.wait_for("system", r"^worker\.1 ready")
-        run.wait_for("worker.1", "late in hand")
+        run.wait_for("worker.1", "late in progress")
         site.release("late")
         run.wait_for("worker.1", "late done")
 

@@ -55,7 +55,7 @@ def asked(site: Site, processes: dict[str, Any]) -> list[str]:
     return [line for line in run.said("system") if "health" in line]
 
 
-def test_each_is_asked_over_tls_where_it_speaks_that(site: Site) -> None:
+def test_servers_with_tls_are_health_checked_over_tls(site: Site) -> None:
     check = {"HTTP": "/healthy", "INTERVAL": 0.2, "RETRIES": 1}
     processes = {
         name: {"BACKEND": name, "ARGS": over_tls(name, free_port()), "HEALTHCHECK": check}
@@ -78,7 +78,7 @@ def test_a_certificate_can_be_verified(site: Site) -> None:
     run.end()
 
 
-def test_each_is_asked_at_its_unix_socket(site: Site, tmp_path: Path) -> None:
+def test_servers_are_health_checked_at_their_unix_sockets(site: Site, tmp_path: Path) -> None:
     check = {"HTTP": "/healthy", "INTERVAL": 0.2, "RETRIES": 1}
     processes = {
         name: {

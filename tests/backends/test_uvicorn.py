@@ -11,10 +11,11 @@ import pytest
 
 from django_prodserver.backends.uvicorn import UvicornServer
 from tests.inside import UVICORN, UVICORN_WSGI, free_port
-from tests.running import Request, Site, get, systemd
+from tests.peers import Request, get, systemd
+from tests.running import Site
 
 
-def test_each_kind_serves_finishes_the_request_in_hand_and_counts_as_stopped(
+def test_each_kind_serves_finishes_in_flight_requests_and_counts_as_stopped(
     site: Site,
 ) -> None:
     """With one worker it ends by the SIGTERM that it was asked with: a success all the same."""
@@ -36,7 +37,7 @@ def test_each_kind_serves_finishes_the_request_in_hand_and_counts_as_stopped(
     for port in ports.values():
         assert get(port).startswith("served by ")
     slow = {name: Request(port, f"/hold/{name}") for name, port in ports.items()}
-    run.wait_for_each({f"{name}.1": f"{name} in hand" for name in kinds})
+    run.wait_for_each({f"{name}.1": f"{name} in progress" for name in kinds})
     run.signal(signal.SIGTERM)
     run.wait_for_each(
         {
@@ -93,7 +94,7 @@ def test_alone_it_ends_as_it_does_from_its_own_command_line(
 
 
 @pytest.mark.parametrize("backend", [UVICORN, UVICORN_WSGI])
-def test_it_ends_with_0_after_as_many_requests_as_it_is_told(
+def test_it_exits_with_0_after_its_limit_of_requests(
     site: Site, backend: str, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -126,7 +127,7 @@ def test_it_ends_with_0_after_as_many_requests_as_it_is_told(
         ({"limit-max-requests": 2, "version": True}, {}, False),
     ],
 )
-def test_with_one_worker_and_a_limit_of_requests_it_is_to_be_started_anew(
+def test_with_one_worker_and_a_limit_of_requests_it_recycles(
     args: dict[str, Any],
     environ: dict[str, str],
     recycles: bool,

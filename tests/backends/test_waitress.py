@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import signal
 
+import pytest
+
 from tests.inside import WAITRESS, free_port
-from tests.running import Request, Site, get
+from tests.peers import Request, get
+from tests.running import Site
 
 
-def test_it_is_stopped_by_sigint_which_finishes_the_request_in_hand(
+def test_it_is_stopped_by_sigint_which_finishes_in_flight_requests(
     site: Site,
 ) -> None:
-    """SIGTERM, which the supervisor gets, would kill it in the middle of the response."""
     port = free_port()
     site.hold("slow")
     run = site({"web": {"BACKEND": WAITRESS, "ARGS": {"listen": f"127.0.0.1:{port}"}}})
     run.wait_for("system", "all 1 ready")
     assert get(port).startswith("served by ")
     slow = Request(port, "/hold/slow")
-    run.wait_for("web.1", "slow in hand")
+    run.wait_for("web.1", "slow in progress")
 
     run.signal(signal.SIGTERM)
     run.wait_for("system", "SIGTERM received")
@@ -29,15 +31,37 @@ def test_it_is_stopped_by_sigint_which_finishes_the_request_in_hand(
     assert any(line.startswith("web.1 stopped after") for line in run.said("system"))
 
 
-def test_alone_sigint_finishes_the_request_in_hand(site: Site) -> None:
+def test_sigterm_to_every_process_finishes_in_flight_requests_too(site: Site) -> None:
+    """The process gets SIGTERM, and then the supervisor, which asks by SIGINT."""
     port = free_port()
     site.hold("slow")
+    run = site({"web": {"BACKEND": WAITRESS, "ARGS": {"listen": f"127.0.0.1:{port}"}}})
+    run.wait_for("system", "all 1 ready")
+    slow = Request(port, "/hold/slow")
+    run.wait_for("web.1", "slow in progress")
+    (leader,) = run.children()
+
+    leader.send_signal(signal.SIGTERM)
+    run.signal(signal.SIGTERM)
+    run.wait_for("system", "SIGTERM received")
+    site.release("slow")
+
+    assert slow.answer() == "slow held"
+    assert run.end() == 0
+
+
+@pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
+def test_alone_either_signal_finishes_in_flight_requests(site: Site, asked: signal.Signals) -> None:
+    port = free_port()
+    site.hold("slow")
+    # A handler that is there already is respected, and where coverage is measured it has one.
+    site.measured = False
     run = site({"web": {"BACKEND": WAITRESS, "ARGS": {"port": port, "host": "127.0.0.1"}}}, "web")
     run.wait_for("", "Serving on")
     slow = Request(port, "/hold/slow")
-    run.wait_for("", "slow in hand")
+    run.wait_for("", "slow in progress")
 
-    run.signal(signal.SIGINT)
+    run.signal(asked)
     site.release("slow")
 
     assert slow.answer() == "slow held"

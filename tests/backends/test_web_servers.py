@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from tests.inside import free_port, listener, refused
-from tests.running import Request, Site, get
+from tests.peers import Request, get
+from tests.running import Site
 
 INTERFACES = {
     "granian": "ASGIRequest",
@@ -19,16 +20,20 @@ INTERFACES = {
     "hypercorn": "ASGIRequest",
     "hypercorn-wsgi": "WSGIRequest",
     "daphne": "ASGIRequest",
+    "uwsgi": "WSGIRequest",
 }
 # They have processes of their own.
-LEADERS = ["granian", "granian-wsgi", "hypercorn", "hypercorn-wsgi"]
+LEADERS = ["granian", "granian-wsgi", "hypercorn", "hypercorn-wsgi", "uwsgi"]
 # The last line before they listen, or the first after it.
 STARTED = {"granian": "Started worker", "hypercorn": "Running on", "daphne": "Listening on TCP"}
+STARTED["uwsgi"] = r"\(accepting\)"
 HEALTHCHECK = {"HTTP": "/healthy", "INTERVAL": 0.2}
 
 
 def server(name: str, port: int, **entry: Any) -> dict[str, Any]:
-    where = {"bind": f"127.0.0.1:{port}"} if name.startswith("hypercorn") else {"port": port}
+    address = f"127.0.0.1:{port}"
+    own = {"hypercorn": {"bind": address}, "uwsgi": {"http-socket": address}}
+    where = own.get(name.partition("-")[0], {"port": port})
     arguments = {**where, **entry.pop("ARGS", {})}
     return {"BACKEND": name, "ARGS": arguments, "STOP_TIMEOUT": 10, **entry}
 
@@ -41,7 +46,7 @@ def wait_until_it_listens(port: int) -> None:
                 return
 
 
-def test_each_serves_is_asked_how_it_is_and_finishes_the_request_in_hand(site: Site) -> None:
+def test_each_serves_passes_its_health_check_and_finishes_in_flight_requests(site: Site) -> None:
     """A health check needs no more than a path: where the server listens is known."""
     ports = {name: free_port() for name in INTERFACES}
     site.hold(*ports)
@@ -50,7 +55,7 @@ def test_each_serves_is_asked_how_it_is_and_finishes_the_request_in_hand(site: S
     served = {name: get(port, "/interface") for name, port in ports.items()}
     run.wait_for_each({f"{name}.1": "asked how it is" for name in ports})
     slow = {name: Request(port, f"/hold/{name}") for name, port in ports.items()}
-    run.wait_for_each({f"{name}.1": f"{name} in hand" for name in ports})
+    run.wait_for_each({f"{name}.1": f"{name} in progress" for name in ports})
 
     run.signal(signal.SIGTERM)
     run.wait_for("system", "SIGTERM received")
@@ -76,7 +81,7 @@ def test_alone_it_ends_as_it_does_from_its_own_command_line(site: Site, name: st
 
 
 @pytest.mark.parametrize("name", INTERFACES)
-def test_what_is_wrong_is_said_before_anything_starts(name: str) -> None:
+def test_a_wrong_option_and_a_taken_address_are_refused_before_anything_starts(name: str) -> None:
     """A wrong option by its own parser; an address that is taken, or wanted twice, by us."""
     (line,) = refused({"web": server(name, 0, ARGS={"unknown-option": True})})
     assert line.startswith("PRODUCTION_PROCESSES['web']['ARGS']: ")

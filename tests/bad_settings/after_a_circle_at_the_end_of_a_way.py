@@ -7,6 +7,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['b']['AFTER'] leads back to it: b -> c -> b. An arrow means 'comes after':
-    take one of them away.
+PRODUCTION_PROCESSES['b']['AFTER'] is a cycle: b -> c -> b. '->' means 'comes after'; remove one of
+    these AFTER entries.
 """

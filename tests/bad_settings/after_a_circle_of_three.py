@@ -7,6 +7,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['a']['AFTER'] leads back to it: a -> b -> c -> a. An arrow means 'comes
-    after': take one of them away.
+PRODUCTION_PROCESSES['a']['AFTER'] is a cycle: a -> b -> c -> a. '->' means 'comes after'; remove
+    one of these AFTER entries.
 """

@@ -6,6 +6,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['AFTER'] leads back to it: web -> beat -> web. An arrow means
-    'comes after': take one of them away.
+PRODUCTION_PROCESSES['web']['AFTER'] is a cycle: web -> beat -> web. '->' means 'comes after';
+    remove one of these AFTER entries.
 """

@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['AFTER'] names '@onehots', which is no process. Did you mean
-    '@oneshots'? Known: @oneshots.
+PRODUCTION_PROCESSES['web']['AFTER'] names '@onehots', which is not a configured process. Did you
+    mean '@oneshots'? Known: @oneshots.
 """

@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['AFTER'] names 'migrate', which is no process. Leave it out.
+PRODUCTION_PROCESSES['web']['AFTER'] names 'migrate', which is not a configured process. Leave it
+    out.
 """

@@ -8,8 +8,8 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['a']['AFTER'] leads back to it: a -> b -> a. An arrow means 'comes after':
-    take one of them away.
-PRODUCTION_PROCESSES['c']['AFTER'] leads back to it: c -> d -> c. An arrow means 'comes after':
-    take one of them away.
+PRODUCTION_PROCESSES['a']['AFTER'] is a cycle: a -> b -> a. '->' means 'comes after'; remove one of
+    these AFTER entries.
+PRODUCTION_PROCESSES['c']['AFTER'] is a cycle: c -> d -> c. '->' means 'comes after'; remove one of
+    these AFTER entries.
 """

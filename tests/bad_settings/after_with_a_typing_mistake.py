@@ -6,6 +6,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['AFTER'] names 'migarte', which is no process. Did you mean
-    'migrate'? Known: migrate.
+PRODUCTION_PROCESSES['web']['AFTER'] names 'migarte', which is not a configured process. Did you
+    mean 'migrate'? Known: migrate.
 """

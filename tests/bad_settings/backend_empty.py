@@ -3,6 +3,6 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web": {"BACKEND": ""}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['BACKEND'] is '', which is no known backend. Known: <backends>; or
+PRODUCTION_PROCESSES['web']['BACKEND'] is '', which is not a known backend. Known: <backends>; or
     give the dotted path of a class.
 """

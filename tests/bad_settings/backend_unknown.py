@@ -1,8 +1,8 @@
 from tests.settings import *
 
-PRODUCTION_PROCESSES = {"web": {"BACKEND": "mod_wsgi"}}
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "httpd"}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['BACKEND'] is 'mod_wsgi', which is no known backend. Known:
+PRODUCTION_PROCESSES['web']['BACKEND'] is 'httpd', which is not a known backend. Known:
     <backends>; or give the dotted path of a class.
 """

@@ -13,6 +13,7 @@ PRODUCTION_PROCESSES = {
         "REPLICAS": None,
         "TYPE": None,
         "ENABLED": None,
+        "REFRESH": None,
         "AFTER": None,
         "RESTART": None,
         "START_LIMIT": None,
@@ -35,10 +36,10 @@ PRODUCTION_PROCESSES['web']['ARGS'] is None: expected str, mapping or list, got 
     as a mapping such as {'workers': 2}, or words as a list of strings.
 PRODUCTION_PROCESSES['web']['ENV'] is None: expected mapping, got None. Write strings only, such as
     {'PORT': '8000'}.
-PRODUCTION_PROCESSES['web']['REPLICAS'] is None: expected int, got None. Write a whole number, 1 or
-    more.
-PRODUCTION_PROCESSES['web']['TYPE'] is None, which it cannot be. It can be service, oneshot.
+PRODUCTION_PROCESSES['web']['REPLICAS'] is None: expected int, got None. Write a positive integer.
+PRODUCTION_PROCESSES['web']['TYPE'] must be one of service, oneshot; got None.
 PRODUCTION_PROCESSES['web']['ENABLED'] is None: expected bool, got None. Write True or False.
+PRODUCTION_PROCESSES['web']['REFRESH'] is None: expected bool, got None. Write True or False.
 PRODUCTION_PROCESSES['web']['AFTER'] is None: expected list, got None. Write a list of names, such
     as ['migrate'].
 """

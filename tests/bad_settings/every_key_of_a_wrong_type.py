@@ -13,6 +13,7 @@ PRODUCTION_PROCESSES = {
         "REPLICAS": [],
         "TYPE": 1,
         "ENABLED": 1,
+        "REFRESH": 1,
         "AFTER": 1,
         "RESTART": 1,
         "START_LIMIT": 1,
@@ -45,28 +46,28 @@ PRODUCTION_PROCESSES['web']['GROUP'] is 1.5: expected int or str, got number. Wr
     the user as USER, the group as GROUP.
 PRODUCTION_PROCESSES['web']['UMASK'] is 22: expected str, got int. Write octal digits as text:
     '0022' for 22 or '0026' for 0o26.
-PRODUCTION_PROCESSES['web']['REPLICAS']: expected int, got list. Write a whole number, 1 or more.
-PRODUCTION_PROCESSES['web']['TYPE'] is 1, which it cannot be. It can be service, oneshot.
+PRODUCTION_PROCESSES['web']['REPLICAS']: expected int, got list. Write a positive integer.
+PRODUCTION_PROCESSES['web']['TYPE'] must be one of service, oneshot; got 1.
 PRODUCTION_PROCESSES['web']['ENABLED'] is 1: expected bool, got int. Write True or False.
+PRODUCTION_PROCESSES['web']['REFRESH'] is 1: expected bool, got int. Write True or False.
 PRODUCTION_PROCESSES['web']['AFTER'] is 1: expected list, got int. Write a list of names, such as
     ['migrate'].
-PRODUCTION_PROCESSES['web']['RESTART'] is 1, which it cannot be. It can be never, on-failure,
-    always.
+PRODUCTION_PROCESSES['web']['RESTART'] must be one of never, on-failure, always; got 1.
 PRODUCTION_PROCESSES['web']['START_LIMIT'] is an int, not a mapping. Its keys can be BURST,
     INTERVAL.
 PRODUCTION_PROCESSES['web']['BACKOFF'] is an int, not a mapping. Its keys can be INITIAL, MAX.
-PRODUCTION_PROCESSES['web']['STOP_SIGNAL'] is 15, which it cannot be. It can be SIGTERM, SIGINT,
-    SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGKILL.
-PRODUCTION_PROCESSES['web']['STOP_TIMEOUT']: expected number, got list. Write a number of seconds
-    above 0, at most a week.
-PRODUCTION_PROCESSES['web']['READY_TIMEOUT']: expected number, got list. Write a number of seconds
-    above 0, at most a week.
+PRODUCTION_PROCESSES['web']['STOP_SIGNAL'] must be one of SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1,
+    SIGUSR2, SIGKILL; got 15.
+PRODUCTION_PROCESSES['web']['STOP_TIMEOUT']: expected number, got list. Write a positive number of
+    seconds, at most a week.
+PRODUCTION_PROCESSES['web']['READY_TIMEOUT']: expected number, got list. Write a positive number of
+    seconds, at most a week.
 PRODUCTION_PROCESSES['web']['READY'] is an int, not a mapping. Its keys can be <keys of READY>.
 PRODUCTION_PROCESSES['web']['HEALTHCHECK'] is an int, not a mapping. Its keys can be <keys of
     HEALTHCHECK>.
-PRODUCTION_PROCESSES['web']['WATCHDOG']: expected number, got list. Write a number of seconds above
-    0, at most a week.
+PRODUCTION_PROCESSES['web']['WATCHDOG']: expected number, got list. Write a positive number of
+    seconds, at most a week.
 PRODUCTION_PROCESSES['web']['MAX_MEMORY']: expected int or str, got list. Write a number of bytes,
     or a size such as '512MB' or '1.5GiB'.
-PRODUCTION_PROCESSES['web']['START_METHOD'] is 1, which it cannot be. It can be auto, fork, spawn.
+PRODUCTION_PROCESSES['web']['START_METHOD'] must be one of auto, fork, spawn; got 1.
 """

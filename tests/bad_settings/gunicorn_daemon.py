@@ -3,6 +3,6 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web": {"BACKEND": "gunicorn", "ARGS": {"daemon": True}}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web'] has 'daemon' set, with which it detaches itself: that looks as if it
-    had exited. Leave it out: the supervisor runs it in the background.
+PRODUCTION_PROCESSES['web'] has 'daemon' set, which detaches it: that looks as if it had exited.
+    Leave it out: the supervisor runs it in the background.
 """

@@ -9,6 +9,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK']['INTERVAL'] is -1: expected number > 0.0. Write a number
-    of seconds above 0, at most a week.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['INTERVAL'] is -1: expected number > 0.0. Write a
+    positive number of seconds, at most a week.
 """

@@ -13,6 +13,6 @@ PRODUCTION_PROCESSES['web']['HEALTHCHECK']['test'] is not a known key. Known:
     <keys of HEALTHCHECK>.
 PRODUCTION_PROCESSES['web']['HEALTHCHECK']['interval'] is not a known key. Did you mean
     'INTERVAL'? Known: <keys of HEALTHCHECK>.
-PRODUCTION_PROCESSES['web']['HEALTHCHECK'] does not say what to probe. Give it exactly one of
-    HTTP, TCP, COMMAND.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK'] does not say what to probe. Set exactly one of HTTP, TCP,
+    COMMAND.
 """

@@ -3,6 +3,6 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "HEALTHCHECK": {}}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK'] does not say what to probe. Give it exactly one of
-    HTTP, TCP, COMMAND.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK'] does not say what to probe. Set exactly one of HTTP, TCP,
+    COMMAND.
 """

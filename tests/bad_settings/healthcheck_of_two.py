@@ -9,6 +9,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK'] has HTTP and TCP at once. Give it exactly one of
-    HTTP, TCP, COMMAND.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK'] has HTTP and TCP at once. Set exactly one of HTTP, TCP,
+    COMMAND.
 """

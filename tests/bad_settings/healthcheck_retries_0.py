@@ -9,6 +9,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK']['RETRIES'] is 0: expected int >= 1. Write a whole
-    number, 1 or more.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['RETRIES'] is 0: expected int >= 1. Write a positive
+    integer.
 """

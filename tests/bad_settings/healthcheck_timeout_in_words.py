@@ -10,5 +10,5 @@ PRODUCTION_PROCESSES = {
 
 MESSAGE = """
 PRODUCTION_PROCESSES['web']['HEALTHCHECK']['TIMEOUT'] is '3s': expected number, got str. Write a
-    number of seconds above 0, at most a week.
+    positive number of seconds, at most a week.
 """

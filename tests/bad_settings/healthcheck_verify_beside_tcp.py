@@ -9,6 +9,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK']['VERIFY'] is set, but there is no HTTP beside it.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['VERIFY'] is set, but HTTP is not.
     Leave it out.
 """

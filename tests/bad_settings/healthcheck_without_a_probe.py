@@ -9,6 +9,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK'] does not say what to probe. Give it exactly one of
-    HTTP, TCP, COMMAND.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK'] does not say what to probe. Set exactly one of HTTP, TCP,
+    COMMAND.
 """

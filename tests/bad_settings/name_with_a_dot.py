@@ -3,6 +3,6 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web.1": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "REPLICAS": 1}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES has a process named 'web.1'. A name has letters, digits, _
-    and -, does not begin with -, and is not longer than 63.
+PRODUCTION_PROCESSES has a process named 'web.1'. Use letters, digits, _ and -, at most 63
+    characters; a name cannot begin with -.
 """

@@ -4,5 +4,5 @@ PRODUCTION_PROCESSES = {"w" * 9999: {"BACKEND": "shell", "ARGS": ["sleep", "1000
 
 MESSAGE = """
 PRODUCTION_PROCESSES has a process named 'wwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwwww...'.
-    A name has letters, digits, _ and -, does not begin with -, and is not longer than 63.
+    Use letters, digits, _ and -, at most 63 characters; a name cannot begin with -.
 """

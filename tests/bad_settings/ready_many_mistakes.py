@@ -26,8 +26,8 @@ PRODUCTION_PROCESSES['web']['READY']['LOG']: '[' is not a regular expression: un
     set at position 0. Write one of Python's, such as 'listening on port [0-9]+'.
 PRODUCTION_PROCESSES['web']['READY']['VERIFY'] is None: expected bool or str, got None. Write True,
     False, or the path of a file.
-PRODUCTION_PROCESSES['web']['READY']['TIMEOUT'] is 0: expected number > 0.0. Write a number of
-    seconds above 0, at most a week.
-PRODUCTION_PROCESSES['web']['READY'] has HTTP and TCP and COMMAND and LOG at once. Give it exactly
-    one of HTTP, TCP, COMMAND, LOG.
+PRODUCTION_PROCESSES['web']['READY']['TIMEOUT'] is 0: expected number > 0.0. Write a positive number
+    of seconds, at most a week.
+PRODUCTION_PROCESSES['web']['READY'] has HTTP and TCP and COMMAND and LOG at once. Set exactly one
+    of HTTP, TCP, COMMAND, LOG.
 """

@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['READY'] has TCP and LOG at once. Give it exactly one of HTTP, TCP,
+PRODUCTION_PROCESSES['web']['READY'] has TCP and LOG at once. Set exactly one of HTTP, TCP,
     COMMAND, LOG.
 """

@@ -3,5 +3,5 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "REPLICAS": 0}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['REPLICAS'] is 0: expected int >= 1. Write a whole number, 1 or more.
+PRODUCTION_PROCESSES['web']['REPLICAS'] is 0: expected int >= 1. Write a positive integer.
 """

@@ -5,6 +5,5 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['REPLICAS'] is 2. Use 1: each one would do all the work of the
-    others again.
+PRODUCTION_PROCESSES['web']['REPLICAS'] is 2. Use 1: every instance would do the same work.
 """

@@ -4,6 +4,5 @@ PRODUCTION_PROCESSES = {"web": {"BACKEND": "celery-beat", "APP": "celery.current
 ENVIRONMENT = {"PRODSERVER_REPLICAS_WEB": "2"}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['REPLICAS'] is 2. Use 1: each one would do all the work of the
-    others again.
+PRODUCTION_PROCESSES['web']['REPLICAS'] is 2. Use 1: every instance would do the same work.
 """

@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['RESTART'] is 'on-failiure', which it cannot be. Did you mean
-    'on-failure'? It can be never, on-failure, always.
+PRODUCTION_PROCESSES['web']['RESTART'] must be one of never, on-failure, always; got 'on-failiure'.
+    Did you mean 'on-failure'?
 """

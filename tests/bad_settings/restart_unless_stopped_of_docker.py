@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['RESTART'] is 'unless-stopped', which it cannot be. It can be
-    never, on-failure, always.
+PRODUCTION_PROCESSES['web']['RESTART'] must be one of never, on-failure, always; got
+    'unless-stopped'.
 """

@@ -29,25 +29,25 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['REPLICAS'] is 0: expected int >= 1. Write a whole number, 1 or more.
+PRODUCTION_PROCESSES['web']['REPLICAS'] is 0: expected int >= 1. Write a positive integer.
 PRODUCTION_PROCESSES['web']['BACKOFF']['FACTOR'] is not a known key. Known: INITIAL, MAX.
 PRODUCTION_PROCESSES['web']['BACKOFF'] has an INITIAL of 40 s above its MAX of 30 s. Raise MAX: the
     pause grows from INITIAL up to it.
 PRODUCTION_PROCESSES['web']['HEALTHCHECK']['HTTP'] is 3: expected str, got int. Write a path such
     as '/health', or a URL such as 'http://127.0.0.1:8000/health'.
-PRODUCTION_PROCESSES['web']['HEALTHCHECK']['RETRIES'] is 0: expected int >= 1. Write a whole
-    number, 1 or more.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['RETRIES'] is 0: expected int >= 1. Write a positive
+    integer.
 PRODUCTION_PROCESSES['web']['RESTART'] is 'always', but its TYPE is 'oneshot'. Use 'on-failure': a
     oneshot is done once it exits with 0.
-PRODUCTION_PROCESSES['web']['AFTER'] names 'wrk', which is no process. Did you mean 'work'? Known:
-    work, beat.
+PRODUCTION_PROCESSES['web']['AFTER'] names 'wrk', which is not a configured process. Did you mean
+    'work'? Known: work, beat.
 PRODUCTION_PROCESSES['web']['AFTER'] names 'web' itself. Leave it out.
-PRODUCTION_PROCESSES['work']['STOP_TIMEOUT'] is 'x': expected number, got str. Write a number of
-    seconds above 0, at most a week.
+PRODUCTION_PROCESSES['work']['STOP_TIMEOUT'] is 'x': expected number, got str. Write a positive
+    number of seconds, at most a week.
 PRODUCTION_PROCESSES['work']['BACKOFF']['INITIAL'] is 'x': expected number, got str. Write a number
     of seconds, or 0, at most a week.
-PRODUCTION_PROCESSES['beat']['TYPE'] is 'onehsot', which it cannot be. Did you mean 'oneshot'? It
-    can be service, oneshot.
-PRODUCTION_PROCESSES['work']['AFTER'] leads back to it: work -> beat -> work. An arrow means 'comes
-    after': take one of them away.
+PRODUCTION_PROCESSES['beat']['TYPE'] must be one of service, oneshot; got 'onehsot'. Did you mean
+    'oneshot'?
+PRODUCTION_PROCESSES['work']['AFTER'] is a cycle: work -> beat -> work. '->' means 'comes after';
+    remove one of these AFTER entries.
 """

@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ARGS'] names 'sleep', which is no program on the PATH. Install it,
+PRODUCTION_PROCESSES['web']['ARGS'] names 'sleep', which is not a program on the PATH. Install it,
     or give its full path. The PATH is /nowhere.
 """

@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['START_LIMIT']['BURST'] is 0: expected int >= 1. Write a whole number,
-    1 or more.
+PRODUCTION_PROCESSES['web']['START_LIMIT']['BURST'] is 0: expected int >= 1. Write a positive
+    integer.
 """

@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['START_METHOD'] is 'FORK', which it cannot be. Did you mean 'fork'?
-    It can be auto, fork, spawn.
+PRODUCTION_PROCESSES['web']['START_METHOD'] must be one of auto, fork, spawn; got 'FORK'. Did you
+    mean 'fork'?
 """

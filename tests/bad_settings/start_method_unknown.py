@@ -5,6 +5,5 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['START_METHOD'] is 'forkserver', which it cannot be. It can be
-    auto, fork, spawn.
+PRODUCTION_PROCESSES['web']['START_METHOD'] must be one of auto, fork, spawn; got 'forkserver'.
 """

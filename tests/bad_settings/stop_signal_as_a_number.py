@@ -3,6 +3,6 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "STOP_SIGNAL": 15}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['STOP_SIGNAL'] is 15, which it cannot be. It can be SIGTERM, SIGINT,
-    SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGKILL.
+PRODUCTION_PROCESSES['web']['STOP_SIGNAL'] must be one of SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1,
+    SIGUSR2, SIGKILL; got 15.
 """

@@ -7,6 +7,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['STOP_SIGNAL'] is <Signals.SIGINT: 2>, which it cannot be. Did you mean
-    'SIGINT'? It can be SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGKILL.
+PRODUCTION_PROCESSES['web']['STOP_SIGNAL'] must be one of SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1,
+    SIGUSR2, SIGKILL; got <Signals.SIGINT: 2>. Did you mean 'SIGINT'?
 """

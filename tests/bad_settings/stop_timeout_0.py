@@ -3,6 +3,6 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "STOP_TIMEOUT": 0}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['STOP_TIMEOUT'] is 0: expected number > 0.0. Write a number of seconds
-    above 0, at most a week.
+PRODUCTION_PROCESSES['web']['STOP_TIMEOUT'] is 0: expected number > 0.0. Write a positive number of
+    seconds, at most a week.
 """

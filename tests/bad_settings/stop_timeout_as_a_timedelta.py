@@ -8,5 +8,5 @@ PRODUCTION_PROCESSES = {
 
 MESSAGE = """
 PRODUCTION_PROCESSES['web']['STOP_TIMEOUT'] is datetime.timedelta(seconds=3): expected number, got
-    duration. Write a number of seconds above 0, at most a week.
+    duration. Write a positive number of seconds, at most a week.
 """

@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['STOP_TIMEOUT'] is inf: expected number <= 604800.0. Write a number of
-    seconds above 0, at most a week.
+PRODUCTION_PROCESSES['web']['STOP_TIMEOUT'] is inf: expected number <= 604800.0. Write a positive
+    number of seconds, at most a week.
 """

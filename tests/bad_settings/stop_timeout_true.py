@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['STOP_TIMEOUT'] is True: expected number, got bool. Write a number of
-    seconds above 0, at most a week.
+PRODUCTION_PROCESSES['web']['STOP_TIMEOUT'] is True: expected number, got bool. Write a positive
+    number of seconds, at most a week.
 """

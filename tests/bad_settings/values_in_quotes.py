@@ -12,8 +12,7 @@ PRODUCTION_PROCESSES = {
 PRODUCTION_SUPERVISOR = {"TIMESTAMPS": "false"}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['REPLICAS'] is ' 2': expected int, got str. Write a whole number, 1 or
-    more.
+PRODUCTION_PROCESSES['web']['REPLICAS'] is ' 2': expected int, got str. Write a positive integer.
 PRODUCTION_PROCESSES['web']['READY_TIMEOUT'] is '1e1': expected number, got str. Write 1e1, without
     quotes.
 PRODUCTION_PROCESSES['web']['HEALTHCHECK']['RETRIES'] is '3': expected int, got str. Write 3,

@@ -5,8 +5,7 @@ PRODUCTION_SUPERVISOR = {"COLOR": "blue"}
 ENVIRONMENT = {"PRODSERVER_LOG_FORMAT": "xml"}
 
 MESSAGE = """
-PRODSERVER_LOG_FORMAT is 'xml', which it cannot be. It can be text, json, raw.
-PRODUCTION_PROCESSES['web']['TYPE'] is 'daemon', which it cannot be. It can be service,
-    oneshot.
-PRODUCTION_SUPERVISOR['COLOR'] is 'blue', which it cannot be. It can be auto, always, never.
+PRODSERVER_LOG_FORMAT must be one of text, json, raw; got 'xml'.
+PRODUCTION_PROCESSES['web']['TYPE'] must be one of service, oneshot; got 'daemon'.
+PRODUCTION_SUPERVISOR['COLOR'] must be one of auto, always, never; got 'blue'.
 """

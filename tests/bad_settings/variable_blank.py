@@ -7,5 +7,5 @@ PRODUCTION_PROCESSES = {
 ENVIRONMENT = {"PRODSERVER_REPLICAS_WEB": " "}
 
 MESSAGE = """
-PRODSERVER_REPLICAS_WEB is ' ': expected int, got str. Write a whole number, 0 or more.
+PRODSERVER_REPLICAS_WEB is ' ': expected int, got str. Write 0 or a positive integer.
 """

@@ -7,5 +7,5 @@ PRODUCTION_PROCESSES = {
 ENVIRONMENT = {"PRODSERVER_COLOR": "true"}
 
 MESSAGE = """
-PRODSERVER_COLOR is 'true', which it cannot be. It can be auto, always, never.
+PRODSERVER_COLOR must be one of auto, always, never; got 'true'.
 """

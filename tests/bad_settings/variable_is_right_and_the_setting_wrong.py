@@ -4,5 +4,5 @@ PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"], "
 ENVIRONMENT = {"PRODSERVER_REPLICAS_WEB": "2"}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['REPLICAS'] is 0: expected int >= 1. Write a whole number, 1 or more.
+PRODUCTION_PROCESSES['web']['REPLICAS'] is 0: expected int >= 1. Write a positive integer.
 """

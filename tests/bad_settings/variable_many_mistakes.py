@@ -11,8 +11,7 @@ ENVIRONMENT = {
 }
 
 MESSAGE = """
-PRODSERVER_LOG_FORMAT is 'xml', which it cannot be. It can be text, json, raw.
-PRODSERVER_STDERR is 'seperate', which it cannot be. Did you mean 'separate'? It can be merge,
-    separate.
-PRODSERVER_REPLICAS_WEB is '-1': expected int >= 0. Write a whole number, 0 or more.
+PRODSERVER_LOG_FORMAT must be one of text, json, raw; got 'xml'.
+PRODSERVER_STDERR must be one of merge, separate; got 'seperate'. Did you mean 'separate'?
+PRODSERVER_REPLICAS_WEB is '-1': expected int >= 0. Write 0 or a positive integer.
 """

@@ -7,6 +7,6 @@ PRODUCTION_PROCESSES = {
 ENVIRONMENT = {"PRODSERVER_WATCHDOG_WEB": "none"}
 
 MESSAGE = """
-PRODSERVER_WATCHDOG_WEB is 'none': expected number, got str. Write a number of seconds above 0, at
+PRODSERVER_WATCHDOG_WEB is 'none': expected number, got str. Write a positive number of seconds, at
     most a week.
 """

@@ -7,5 +7,5 @@ PRODUCTION_PROCESSES = {
 ENVIRONMENT = {"PRODSERVER_PRELOAD": "x"}
 
 MESSAGE = """
-PRODSERVER_PRELOAD is not a known variable. PRELOAD is set in the settings alone.
+PRODSERVER_PRELOAD is not a known variable. PRELOAD can only be set in settings.
 """

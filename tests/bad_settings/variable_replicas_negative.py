@@ -7,5 +7,5 @@ PRODUCTION_PROCESSES = {
 ENVIRONMENT = {"PRODSERVER_REPLICAS_WEB": "-1"}
 
 MESSAGE = """
-PRODSERVER_REPLICAS_WEB is '-1': expected int >= 0. Write a whole number, 0 or more.
+PRODSERVER_REPLICAS_WEB is '-1': expected int >= 0. Write 0 or a positive integer.
 """

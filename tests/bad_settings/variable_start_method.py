@@ -7,5 +7,5 @@ PRODUCTION_PROCESSES = {
 ENVIRONMENT = {"PRODSERVER_START_METHOD_WEB": "forkserver"}
 
 MESSAGE = """
-PRODSERVER_START_METHOD_WEB is 'forkserver', which it cannot be. It can be auto, fork, spawn.
+PRODSERVER_START_METHOD_WEB must be one of auto, fork, spawn; got 'forkserver'.
 """

@@ -7,6 +7,6 @@ PRODUCTION_PROCESSES = {
 ENVIRONMENT = {"PRODSERVER_STOP_TIMEOUT": "30s"}
 
 MESSAGE = """
-PRODSERVER_STOP_TIMEOUT is '30s': expected number, got str. Write a number of seconds above 0, at
+PRODSERVER_STOP_TIMEOUT is '30s': expected number, got str. Write a positive number of seconds, at
     most a week.
 """

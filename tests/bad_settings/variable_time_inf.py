@@ -7,6 +7,6 @@ PRODUCTION_PROCESSES = {
 ENVIRONMENT = {"PRODSERVER_READY_TIMEOUT_WEB": "inf"}
 
 MESSAGE = """
-PRODSERVER_READY_TIMEOUT_WEB is 'inf': expected number <= 604800.0. Write a number of seconds above
-    0, at most a week.
+PRODSERVER_READY_TIMEOUT_WEB is 'inf': expected number <= 604800.0. Write a positive number of
+    seconds, at most a week.
 """

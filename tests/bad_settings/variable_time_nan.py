@@ -7,6 +7,6 @@ PRODUCTION_PROCESSES = {
 ENVIRONMENT = {"PRODSERVER_STOP_TIMEOUT": "nan"}
 
 MESSAGE = """
-PRODSERVER_STOP_TIMEOUT is 'nan': expected number > 0.0. Write a number of seconds above 0, at most
+PRODSERVER_STOP_TIMEOUT is 'nan': expected number > 0.0. Write a positive number of seconds, at most
     a week.
 """

@@ -7,6 +7,6 @@ PRODUCTION_PROCESSES = {
 ENVIRONMENT = {"PRODSERVER_TIMESTAMPS": "maybe"}
 
 MESSAGE = """
-PRODSERVER_TIMESTAMPS is 'maybe': expected true or false. It can be 1, true, yes, on, 0, false, no,
-    off.
+PRODSERVER_TIMESTAMPS is 'maybe': expected true or false. Write one of 1, true, yes, on, 0, false,
+    no, off.
 """

@@ -7,6 +7,5 @@ PRODUCTION_PROCESSES = {
 ENVIRONMENT = {"PRODSERVER_LOG_FORMAT": "jsn"}
 
 MESSAGE = """
-PRODSERVER_LOG_FORMAT is 'jsn', which it cannot be. Did you mean 'json'? It can be text, json,
-    raw.
+PRODSERVER_LOG_FORMAT must be one of text, json, raw; got 'jsn'. Did you mean 'json'?
 """

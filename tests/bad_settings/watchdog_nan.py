@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['WATCHDOG'] is nan: expected number > 0.0. Write a number of seconds
-    above 0, at most a week.
+PRODUCTION_PROCESSES['web']['WATCHDOG'] is nan: expected number > 0.0. Write a positive number of
+    seconds, at most a week.
 """

@@ -1,19 +1,22 @@
-"""After each test nobody is left: whoever is, fails it."""
+"""Whether a functional test takes a template."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
+import os
 
 import pytest
 
-from tests.functional.helpers import Runs
+LOCAL_FORK = "PRODSERVER_LOCAL_FORK"
 
 
-@pytest.fixture
-def start(tmp_path: Path) -> Iterator[Runs]:
-    """Start `manage.py prodserver` with these processes."""
-    runs = Runs(tmp_path)
-    yield runs
-    left = runs.close()
-    assert not left, f"left behind: {', '.join(left)}"
+@pytest.fixture(autouse=True)
+def supervised_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With coverage, or if the variable says so, lives are forked without a template.
+
+    The supervisor that has one starts without site, and thus without coverage. Tests that are about
+    that one, or its template, are marked so.
+    """
+    if request.node.get_closest_marker("template"):
+        monkeypatch.delenv(LOCAL_FORK, raising=False)
+    elif "COVERAGE_RUN" in os.environ:
+        monkeypatch.setenv(LOCAL_FORK, "1")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from signal import SIGINT, SIGTERM
 
+import pytest
+
 from tests.functional.helpers import FOREVER, Runs, code, shell
 
 
@@ -67,11 +69,20 @@ def test_ctrl_c_is_its_own(start: Runs) -> None:
 
 
 def test_env_is_set(start: Runs) -> None:
-    source = "print(os.environ['FLAVOUR'], os.environ.get('PRODSERVER_INSTANCE'))"
-    run = start({"web": code(source, ENV={"FLAVOUR": "vanilla"})}, "web")
+    run = start({"web": code("print(os.environ['FLAVOUR'])", ENV={"FLAVOUR": "vanilla"})}, "web")
 
     assert run.end() == 0
-    assert run.raw == ["vanilla None"]
+    assert run.raw == ["vanilla"]
+
+
+@pytest.mark.parametrize("inherited", [{}, {"PRODSERVER_INSTANCE": "other.1"}])
+def test_it_knows_its_name(start: Runs, inherited: dict[str, str]) -> None:
+    """Also where another instance has started it: it is not that one."""
+    source = "print(*(os.environ.get(f'PRODSERVER_{name}') for name in ('PROCESS', 'INSTANCE')))"
+    run = start({"web": code(source)}, "web", env=inherited)
+
+    assert run.end() == 0
+    assert run.raw == ["web None"]
 
 
 def test_what_follows_the_dashes_goes_to_the_software(start: Runs) -> None:
@@ -125,3 +136,17 @@ def test_a_shell_command_alone_is_the_manage_py_process(start: Runs) -> None:
 
     assert run.end() == 6
     assert run.raw == [str(run.pid)]
+
+
+def test_it_collects_garbage_alone_forked_and_spawned(start: Runs) -> None:
+    collects = "import gc; print('collects:', gc.isenabled(), flush=True)"
+    run = start({"web": code(collects)}, "web")
+
+    assert run.end() == 0
+    assert run.raw == ["collects: True"]
+
+    ways = {how: code(f"{collects}; forever()", START_METHOD=how) for how in ("fork", "spawn")}
+    run = start(ways)
+    for how in ways:
+        run.wait_for(f"{how}.1", "^collects: True$")
+    run.end(SIGTERM)

@@ -9,7 +9,8 @@ import stat
 import sys
 from signal import SIGTERM
 
-from tests.functional.helpers import FOREVER, Runs, gone, shell
+from tests.functional.helpers import FOREVER, Runs, shell
+from tests.running import gone
 
 MANAGEMENT_COMMAND = "django_prodserver.backends.command.ManagementCommand"
 
@@ -72,7 +73,7 @@ def test_a_program_that_is_not_there_starts_nothing(start: Runs) -> None:
 
     assert run.end() == 1
     assert run.raw == []
-    assert "'no-such-command-anywhere', which is no program on the PATH" in run.stderr
+    assert "'no-such-command-anywhere', which is not a program on the PATH" in run.stderr
 
 
 def beside_the_interpreter(start: Runs) -> dict[str, str]:

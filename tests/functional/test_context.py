@@ -13,15 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.functional.helpers import (
-    FOREVER,
-    Runs,
-    code,
-    folder_for_all_users,
-    gone,
-    shell,
-    skip_unless_it_works,
-)
+from tests.functional.helpers import FOREVER, Runs, code, shell
+from tests.running import folder_for_all_users, gone, skip_unless_it_works
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change users")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux")

@@ -8,7 +8,8 @@ from signal import SIGALRM, SIGCONT, SIGINT, SIGKILL, SIGQUIT, SIGSTOP, SIGTERM,
 
 import pytest
 
-from tests.functional.helpers import FOREVER, STUBBORN, Runs, code, gone
+from tests.functional.helpers import FOREVER, STUBBORN, Runs, code
+from tests.running import gone
 
 # Says that it runs, and leaves by a status of its own once asked.
 LEAVES_WITH_5 = code(
@@ -21,7 +22,7 @@ LEAVES_WITH_5 = code(
 
 
 @pytest.mark.parametrize(("asked", "status"), [(SIGTERM, 0), (SIGQUIT, 0), (SIGINT, 130)])
-def test_who_is_asked_to_stop_and_does_says_so(start: Runs, asked: Signals, status: int) -> None:
+def test_processes_that_stop_in_time_are_reported(start: Runs, asked: Signals, status: int) -> None:
     run = start({"web": FOREVER, "worker": FOREVER})
     run.wait_for("system", "all 2 ready")
 
@@ -48,13 +49,13 @@ def test_death_by_a_signal_becomes_128_and_its_number(start: Runs, number: Signa
     assert any(f"web.1 was killed by {number.name}" in text for text in run.said("system"))
 
 
-def test_a_service_that_ends_with_0_unasked_is_a_failure(start: Runs) -> None:
+def test_a_service_that_exits_with_0_on_its_own_is_a_failure(start: Runs) -> None:
     run = start({"web": code("pass"), "worker": FOREVER})
 
     assert run.end() == 1
 
 
-def test_the_first_to_go_decides(start: Runs) -> None:
+def test_the_first_process_to_exit_decides_the_status(start: Runs) -> None:
     first = code("signal.signal(signal.SIGALRM, lambda *_: sys.exit(3)); print('go'); forever()")
     run = start({"web": first, "worker": LEAVES_WITH_5})
     pid = int(run.wait_for("system", r"web.1 started \(pid (\d+)\)")[1])
@@ -67,7 +68,9 @@ def test_the_first_to_go_decides(start: Runs) -> None:
 
 
 @pytest.mark.parametrize("asked", [SIGTERM, SIGINT])
-def test_who_does_not_stop_in_time_is_killed_and_makes_it_1(start: Runs, asked: Signals) -> None:
+def test_a_process_that_does_not_stop_in_time_is_killed_and_the_status_is_1(
+    start: Runs, asked: Signals
+) -> None:
     run = start({"web": STUBBORN}, "--all", "--no-timestamps", "--stop-timeout", "0.3")
     run.wait_for("web.1", "deaf")
 
@@ -90,7 +93,9 @@ def test_the_kill_after_the_stop_timeout_reaches_the_whole_group(start: Runs) ->
     assert not any("left behind" in text for text in run.said("system"))
 
 
-def test_a_kill_after_the_stop_timeout_overrules_the_status_of_who_ended(start: Runs) -> None:
+def test_a_kill_after_the_stop_timeout_overrides_the_status_of_the_first_to_exit(
+    start: Runs,
+) -> None:
     ends = code("signal.signal(signal.SIGALRM, lambda *_: sys.exit(3)); print('go'); forever()")
     run = start({"web": ends, "worker": {**STUBBORN, "STOP_TIMEOUT": 0.3}})
     pid = int(run.wait_for("system", r"web.1 started \(pid (\d+)\)")[1])
@@ -169,7 +174,7 @@ def test_a_process_that_cannot_be_forked_stops_everything_with_1(start: Runs) ->
     )
 
 
-def test_two_that_end_at_the_same_moment(start: Runs) -> None:
+def test_two_processes_killed_at_the_same_moment_give_one_exit_status(start: Runs) -> None:
     run = start({"web": {**FOREVER, "REPLICAS": 2}})
     pids = [
         int(run.wait_for("system", rf"web.{number} started \(pid (\d+)\)")[1]) for number in (1, 2)

@@ -6,7 +6,6 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from signal import SIGTERM
 from typing import Any
@@ -52,20 +51,17 @@ SYSTEMD = {
 
 
 @pytest.fixture(scope="module")
-def facts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, Any]]]:
+def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """What each of four children finds out about itself."""
-    runs = Runs(tmp_path_factory.mktemp("facts"))
     # The backend that notifies has an address of its own in NOTIFY_SOCKET.
     notifying = {**FACTS, "BACKEND": "backends.NotifyingCode"}
     processes = {"web": {**FACTS, "REPLICAS": 2}, "worker": FACTS, "notifying": notifying}
     names = ["web.1", "web.2", "worker.1", "notifying.1"]
-    try:
+    with Runs(tmp_path_factory.mktemp("facts")) as runs:
         run = runs(processes, env={**SYSTEMD, "GREETING": "hello"})
         run.wait_for_each(dict.fromkeys(names, "{"))
         run.end(SIGTERM)
-        yield {name: json.loads(run.said(name)[0]) for name in names}
-    finally:
-        assert not runs.close()
+    return {name: json.loads(run.said(name)[0]) for name in names}
 
 
 def test_sys_argv_leads_back_to_this_process_alone(facts: dict[str, Any]) -> None:
@@ -170,7 +166,9 @@ def test_a_signal_during_the_forks_is_obeyed(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
     started = re.findall(r"(web\.\d+) started", "\n".join(run.said("system")))
     stopped = re.findall(r"(web\.\d+) stopped after", "\n".join(run.said("system")))
-    assert sorted(started) == sorted(stopped)
+    # One may have been forked already when its start was cancelled.
+    assert set(started) <= set(stopped)
+    assert len(stopped) <= len(started) + 1
 
 
 def test_a_signal_to_a_child_right_after_its_fork_ends_it(start: Runs) -> None:
@@ -220,7 +218,8 @@ def test_what_is_preloaded_is_imported_once(start: Runs) -> None:
         files={"preloaded.py": "import os\npid = os.getpid()"},
     )
 
-    run.wait_for_each({f"web.{number}": f"^{run.pid}$" for number in (1, 2, 3)})
+    pid = run.wait_for("web.1", r"^(\d+)$")[1]
+    run.wait_for_each({f"web.{number}": f"^{pid}$" for number in (2, 3)})
 
     assert run.end(SIGTERM) == 0
 

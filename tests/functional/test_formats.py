@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.functional.helpers import Reader, Run, Runs, code
+from tests.functional.helpers import Run, Runs, code
 from tests.functional.project import flood
+from tests.running import Reader
 
 # RFC 3339, UTC, to the millisecond.
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")

@@ -51,7 +51,7 @@ def unhealthy(run: Run) -> list[str]:
     ]
 
 
-class Site:
+class CheckedServer:
     """A server that answers health checks as it is told."""
 
     def __init__(self, start: Runs) -> None:
@@ -74,39 +74,39 @@ class Site:
 
 
 @pytest.fixture
-def site(start: Runs) -> Site:
-    return Site(start)
+def server(start: Runs) -> CheckedServer:
+    return CheckedServer(start)
 
 
 # ---- HTTP ----
 
 
 @pytest.mark.parametrize("answer", ["200", "302"])
-def test_nothing_is_said_of_the_healthy(site: Site, answer: str) -> None:
-    site.tell(answer)
-    run = site.run(check={"RETRIES": 1})
+def test_a_healthy_process_is_not_mentioned(server: CheckedServer, answer: str) -> None:
+    server.tell(answer)
+    run = server.run(check={"RETRIES": 1})
     for _ in range(5):
-        run.wait_for("web.1", f"{answer} for /health of 127.0.0.1:{site.port}")
+        run.wait_for("web.1", f"{answer} for /health of 127.0.0.1:{server.port}")
     run.handshake()
 
     assert run.end(SIGTERM) == 0
     assert unhealthy(run) == []
 
 
-def test_the_unhealthy_is_replaced(site: Site) -> None:
-    run = site.run(RESTART="always", BACKOFF={"INITIAL": 0})
+def test_an_unhealthy_process_is_replaced(server: CheckedServer) -> None:
+    run = server.run(RESTART="always", BACKOFF={"INITIAL": 0})
     run.wait_for("web.1", "200 for /health")
     run.handshake()
 
-    site.tell("500")
+    server.tell("500")
     run.wait_for("system", r"web\.1 stopped after .*; restarting$")
     run.wait_for("web.1", "serving")
     run.wait_for("web.1", "200 for /health")
 
     assert unhealthy(run) == [
-        f"web.1 failed a health check (1 of 3): HTTP 500 from {site.url}",
-        f"web.1 failed a health check (2 of 3): HTTP 500 from {site.url}",
-        f"web.1 is unhealthy: HTTP 500 from {site.url}, 3 times in a row; stopping it",
+        f"web.1 failed a health check (1 of 3): HTTP 500 from {server.url}",
+        f"web.1 failed a health check (2 of 3): HTTP 500 from {server.url}",
+        f"web.1 is unhealthy: HTTP 500 from {server.url}, 3 times in a row; stopping it",
     ]
     assert run.end(SIGTERM) == 0
 
@@ -119,48 +119,50 @@ def test_the_unhealthy_is_replaced(site: Site) -> None:
         ("404", 30, "HTTP 404 from {url}"),
     ],
 )
-def test_how_a_server_can_be_unhealthy(
-    site: Site, answer: str, timeout: float, failure: str
+def test_each_kind_of_bad_answer_is_unhealthy(
+    server: CheckedServer, answer: str, timeout: float, failure: str
 ) -> None:
-    site.tell(answer)
+    server.tell(answer)
     check = {"RETRIES": 1, "TIMEOUT": timeout}
-    run = site.run(check=check, RESTART="on-failure", BACKOFF={"INITIAL": 0})
+    run = server.run(check=check, RESTART="on-failure", BACKOFF={"INITIAL": 0})
     run.wait_for("web.1", "serving")
     run.wait_for("web.1", "serving")
 
-    assert unhealthy(run) == [f"web.1 is unhealthy: {failure.format(url=site.url)}; stopping it"]
+    assert unhealthy(run) == [f"web.1 is unhealthy: {failure.format(url=server.url)}; stopping it"]
     assert run.end(SIGTERM) == 0
 
 
-def test_one_success_and_the_count_begins_anew(site: Site) -> None:
-    site.tell("500")
-    run = site.run(check={"RETRIES": 1000})
+def test_one_success_resets_the_count_of_failures(server: CheckedServer) -> None:
+    server.tell("500")
+    run = server.run(check={"RETRIES": 1000})
     run.wait_for("system", r"\(2 of 1000\)")
 
-    site.tell("200")
+    server.tell("200")
     run.wait_for("web.1", "200 for")
     run.wait_for("web.1", "200 for")
-    site.tell("500")
+    server.tell("500")
 
     run.wait_for("system", r"\(1 of 1000\)")
     assert run.end(SIGTERM) == 0
 
 
-def test_failures_do_not_count_in_the_start_period_until_it_was_healthy(site: Site) -> None:
-    site.tell("500")
-    run = site.run(check={"RETRIES": 1, "START_PERIOD": 3600})
+def test_failures_do_not_count_in_the_start_period_until_it_was_healthy(
+    server: CheckedServer,
+) -> None:
+    server.tell("500")
+    run = server.run(check={"RETRIES": 1, "START_PERIOD": 3600})
     for _ in range(3):
         run.wait_for("web.1", "500 for")
     run.handshake()
     assert unhealthy(run) == []
 
-    site.tell("200")
+    server.tell("200")
     run.wait_for("web.1", "200 for")
     run.wait_for("web.1", "200 for")
-    site.tell("500")
+    server.tell("500")
 
     assert run.end() == 128 + SIGTERM
-    assert unhealthy(run) == [f"web.1 is unhealthy: HTTP 500 from {site.url}; stopping it"]
+    assert unhealthy(run) == [f"web.1 is unhealthy: HTTP 500 from {server.url}; stopping it"]
 
 
 @pytest.mark.parametrize(
@@ -168,13 +170,13 @@ def test_failures_do_not_count_in_the_start_period_until_it_was_healthy(site: Si
     [([], "localhost"), (["*"], "localhost"), ([".example.com", "x.org"], "example.com")],
 )
 def test_of_a_path_alone_the_host_is_one_that_the_project_answers_to(
-    site: Site, allowed: list[str], host: str
+    server: CheckedServer, allowed: list[str], host: str
 ) -> None:
     with_hosts = f"from settings import *\nALLOWED_HOSTS = {allowed}\n"
-    (site.start.project / "hosts.py").write_text(with_hosts)
+    (server.start.project / "hosts.py").write_text(with_hosts)
     made = code(HTTP, "ServingCode", HEALTHCHECK={**OFTEN, "HTTP": "/health?full=1"})
-    made["ARGS"].append(str(site.port))
-    run = site.start({"web": made}, env={"DJANGO_SETTINGS_MODULE": "hosts"})
+    made["ARGS"].append(str(server.port))
+    run = server.start({"web": made}, env={"DJANGO_SETTINGS_MODULE": "hosts"})
 
     run.wait_for("web.1", rf"200 for /health\?full=1 of {re.escape(host)}$")
 
@@ -188,10 +190,12 @@ def test_of_a_path_alone_the_host_is_one_that_the_project_answers_to(
     ("status", "ours", "end"),
     [(0, 1, "stopped after "), (9, 9, "exited with status 9 while stopping, after ")],
 )
-def test_under_never_everything_stops(site: Site, status: int, ours: int, end: str) -> None:
-    site.tell("500")
+def test_under_never_everything_stops(
+    server: CheckedServer, status: int, ours: int, end: str
+) -> None:
+    server.tell("500")
     leaves = f"signal.signal(signal.SIGTERM, lambda *_: os._exit({status}))\n"
-    run = site.run(leaves + HTTP, check={"RETRIES": 2})
+    run = server.run(leaves + HTTP, check={"RETRIES": 2})
 
     assert run.end() == ours
     assert len(unhealthy(run)) == 2
@@ -200,10 +204,10 @@ def test_under_never_everything_stops(site: Site, status: int, ours: int, end: s
     assert ended.endswith("; stopping everything")
 
 
-def test_who_is_unhealthy_too_often_is_given_up(site: Site) -> None:
-    site.tell("500")
+def test_a_process_that_is_unhealthy_too_often_is_given_up(server: CheckedServer) -> None:
+    server.tell("500")
     source = HTTP.replace("life() == 1", "True")
-    run = site.run(
+    run = server.run(
         source,
         check={"RETRIES": 1},
         RESTART="always",
@@ -213,17 +217,18 @@ def test_who_is_unhealthy_too_often_is_given_up(site: Site) -> None:
 
     assert run.end() == 128 + SIGTERM
     assert len(unhealthy(run)) == 2
-    assert (
-        "web.1 failed for good: 2 starts in 60 s, its START_LIMIT; stopping everything"
-        in run.said("system")
+    assert "giving up on web.1: 2 starts in 60 s (START_LIMIT); stopping everything" in run.said(
+        "system"
     )
 
 
-def test_who_is_unhealthy_and_deaf_is_killed_and_replaced(site: Site) -> None:
-    site.tell("500")
+def test_an_unhealthy_process_that_ignores_sigterm_is_killed_and_replaced(
+    server: CheckedServer,
+) -> None:
+    server.tell("500")
     deaf = "if not os.path.exists('deaf'):\n    open('deaf', 'w')\n"
     deaf += "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
-    run = site.run(
+    run = server.run(
         deaf + HTTP,
         check={"RETRIES": 1},
         RESTART="on-failure",
@@ -238,8 +243,8 @@ def test_who_is_unhealthy_and_deaf_is_killed_and_replaced(site: Site) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_stop_is_not_disturbed_by_health_checks(site: Site) -> None:
-    site.tell("500")
+def test_a_stop_is_not_disturbed_by_health_checks(server: CheckedServer) -> None:
+    server.tell("500")
     source = """
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         server = socket.create_server(("127.0.0.1", int(args[0])))
@@ -248,14 +253,14 @@ def test_a_stop_is_not_disturbed_by_health_checks(site: Site) -> None:
         server.close()
         held()
     """
-    tcp = {"TCP": f"127.0.0.1:{site.port}", "INTERVAL": 0.1, "RETRIES": 1}
+    tcp = {"TCP": f"127.0.0.1:{server.port}", "INTERVAL": 0.1, "RETRIES": 1}
     made = code(source, "ServingCode", HEALTHCHECK=tcp)
-    made["ARGS"].append(str(site.port))
-    run = site.start({"web": made})
+    made["ARGS"].append(str(server.port))
+    run = server.start({"web": made})
     run.wait_for("system", "all 1 ready")
 
     run.signal(SIGTERM)
-    run.wait_for("system", r"still running: web\.1; to be killed in 2\d\.\d s")
+    run.wait_for("system", r"waiting for web\.1; SIGKILL in 2\d\.\d s")
     run.release("web.1")
 
     assert run.end() == 0
@@ -265,7 +270,7 @@ def test_a_stop_is_not_disturbed_by_health_checks(site: Site) -> None:
 # ---- TCP and COMMAND ----
 
 
-def test_a_connection(start: Runs) -> None:
+def test_a_tcp_check_fails_once_nothing_listens(start: Runs) -> None:
     port = free_port()
     source = f"""
         server = socket.create_server(("127.0.0.1", {port}))
@@ -370,7 +375,8 @@ def test_a_watchdog_that_may_hear_nothing_prevents_no_start(start: Runs) -> None
 def test_silence_before_it_is_ready_is_not(start: Runs) -> None:
     run = start({"web": code("held()\nnotify()\n" + PINGS, "NotifyingCode", WATCHDOG=2)})
     run.held("web.1")
-    clock = start({"web": code("forever()", WATCHDOG=3)})
+    beside = {"PRODSERVER_CONTROL": "off"}
+    clock = start({"web": code("forever()", WATCHDOG=3)}, env=beside)
     assert clock.end() == 128 + SIGTERM  # It is silent for longer.
 
     run.release("web.1")
@@ -403,7 +409,7 @@ def test_it_may_say_itself_that_it_is_unhealthy(start: Runs) -> None:
     assert run.said("web.1").count("usec 3600000000") == 2
 
 
-def test_an_end_that_it_has_explained(start: Runs) -> None:
+def test_the_reason_that_a_process_gave_for_its_exit_is_in_the_log(start: Runs) -> None:
     source = """
         notify()
         held()

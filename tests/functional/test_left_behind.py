@@ -8,7 +8,8 @@ from signal import SIGALRM, SIGKILL, SIGTERM
 
 import pytest
 
-from tests.functional.helpers import FOREVER, Runs, code, gone, skip_unless_it_works
+from tests.functional.helpers import FOREVER, Runs, code
+from tests.running import gone, skip_unless_it_works
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="prctl(2) is Linux")
 UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc"]
@@ -93,7 +94,7 @@ def test_the_stop_signal_goes_to_the_leader_only_and_once(start: Runs) -> None:
     assert run.said("web.1")[-2:] == ["grandchild counted 0", "leader counted 1"]
 
 
-def test_who_is_left_in_the_group_of_a_dead_leader_is_killed(start: Runs) -> None:
+def test_what_is_left_in_the_group_of_a_dead_leader_is_killed(start: Runs) -> None:
     source = """
         def outlive():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -109,7 +110,7 @@ def test_who_is_left_in_the_group_of_a_dead_leader_is_killed(start: Runs) -> Non
     assert gone(grandchild)
 
 
-def test_who_is_left_in_the_group_has_a_moment_to_finish(start: Runs) -> None:
+def test_what_is_left_in_the_group_has_a_moment_to_finish(start: Runs) -> None:
     source = """
         alive, held = os.pipe()
 
@@ -129,7 +130,7 @@ def test_who_is_left_in_the_group_has_a_moment_to_finish(start: Runs) -> None:
     assert run.said("web.1")[-1] == "finished by myself"
 
 
-def test_a_second_signal_does_not_wait_for_who_is_left_in_the_group(start: Runs) -> None:
+def test_a_second_signal_does_not_wait_for_what_is_left_in_the_group(start: Runs) -> None:
     deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN); forever()"
     left = f"beget(lambda: exec({deaf!r}, globals())); print('here'); forever()"
     run = start({"web": code(left), "worker": code(f"print('here'); {deaf}")})
@@ -160,7 +161,7 @@ def test_a_daemon_with_a_session_of_its_own_is_killed_at_the_end(start: Runs) ->
     assert f"(pid {daemon})" in said
 
 
-def test_who_was_there_before_is_spared(start: Runs) -> None:
+def test_processes_from_before_the_start_are_spared(start: Runs) -> None:
     # An entry script pipes its output into a logger of its own, and becomes the supervisor.
     script = 'exec > >(while read -r line; do echo "$line"; done); exec "$@"'
     run = start({"web": FOREVER}, prefix=["bash", "-c", script, "bash"])
@@ -209,7 +210,7 @@ def test_a_line_that_a_grandchild_has_begun_is_not_cut_by_the_end_of_its_leader(
 
 
 @linux
-def test_nobody_survives_a_supervisor_that_is_killed(start: Runs) -> None:
+def test_no_process_survives_a_supervisor_that_is_killed(start: Runs) -> None:
     stubborn = "for n in (1, 2, 15): signal.signal(n, signal.SIG_IGN)\ntell('here'); forever()"
     run = start({"web": code(stubborn, REPLICAS=3)}, channel=True)
     assert [run.hear() for _ in range(3)] == ["here"] * 3

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.functional.helpers import FOREVER, Runs, code, not_measured, skip_unless_it_works
+from tests.functional.helpers import FOREVER, Runs, code
+from tests.running import not_measured, skip_unless_it_works
 
 # Two grandchildren who have 80 MB each, of an instance that has little itself.
 FAMILY = """
@@ -35,7 +36,7 @@ def family(status: int, limit: Any, **entry: Any) -> dict[str, Any]:
 # It takes ten seconds until memory is looked at for the first time: two tests for everything.
 
 
-def test_who_has_too_much_is_replaced(start: Runs) -> None:
+def test_a_process_that_uses_too_much_memory_is_replaced(start: Runs) -> None:
     policy = {"RESTART": "on-failure", "BACKOFF": {"INITIAL": 0.01}}
     processes = {
         "small": family(0, "400MB", **policy),
@@ -54,7 +55,7 @@ def test_who_has_too_much_is_replaced(start: Runs) -> None:
     assert not any(text.startswith("small.1 uses") for text in run.said("system"))
 
 
-def test_under_never_everything_stops(start: Runs) -> None:
+def test_under_never_a_process_that_uses_too_much_memory_stops_everything(start: Runs) -> None:
     run = start({"web": family(7, 150 * 10**6)})
 
     assert run.end() == 7

@@ -31,7 +31,8 @@ from django_prodserver.posix.notify import (
 from django_prodserver.posix.socket_folder import SocketFolder
 from django_prodserver.supervisor.events import Notified, NotifyFlooded, WatchdogMessage
 from django_prodserver.supervisor.spec import Ref
-from tests.functional.helpers import FOREVER, Run, Runs, code, gone
+from tests.functional.helpers import FOREVER, Run, Runs, code
+from tests.running import gone
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="senders are known on Linux")
 superuser = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -156,7 +157,7 @@ def test_what_is_no_notification_is_ignored(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_flood_of_notifications_makes_nobody_deaf(start: Runs) -> None:
+def test_a_flood_of_notifications_does_not_block_signals(start: Runs) -> None:
     source = """
         sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         sender.setblocking(False)
@@ -235,7 +236,7 @@ def test_what_a_message_says(message: bytes, said: Notified) -> None:
         b"ERRNO=99999",
     ],
 )
-def test_what_is_malformed(message: bytes) -> None:
+def test_malformed_messages_are_refused(message: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse(message, WEB)
 
@@ -428,7 +429,7 @@ with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
 @linux
 @superuser
 @pytest.mark.parametrize("named", ["in a folder", "abstract"])
-def test_a_flood_by_another_user_makes_nobody_unhealthy(
+def test_a_flood_by_another_user_does_not_make_a_process_unhealthy(
     place: Path, named: str, start: Runs
 ) -> None:
     deep = place / ("x" * 100)
@@ -455,7 +456,7 @@ def test_a_flood_by_another_user_makes_nobody_unhealthy(
     assert run.end(SIGTERM) == 0
     system = run.said("system")
     assert not [line for line in system if "unhealthy" in line]
-    assert len([line for line in system if "strangers flood its notify socket" in line]) <= 1
+    assert len([line for line in system if "flood its notify socket" in line]) <= 1
 
 
 @contextmanager
@@ -501,7 +502,7 @@ def test_many_messages_of_its_own_are_no_flood(listener: NotifySocket) -> None:
 # ---- the folder ----
 
 
-def test_what_is_in_the_folder_can_be_found_by_nobody_else(folder: SocketFolder) -> None:
+def test_other_users_cannot_list_the_folder(folder: SocketFolder) -> None:
     listener = NotifySocket(folder)
     with listener._socket:
         mode = stat.S_IMODE(os.stat(folder.path).st_mode)
@@ -572,6 +573,35 @@ def test_a_folder_that_was_left_behind_is_removed_by_the_next(place: Path) -> No
     third.close()
 
 
+def test_a_folder_is_removed_with_all_that_is_in_it_and_nothing_else(place: Path) -> None:
+    (place / "kept").mkdir()
+    (place / "kept" / "file").touch()
+    folder = SocketFolder()
+    inside = Path(folder.path)
+    (inside / "new" / "deep").mkdir()
+    (inside / "new" / "deep" / "s").touch()
+    (inside / "link").symlink_to(place / "kept")
+
+    folder.close()
+
+    assert [path.name for path in place.iterdir()] == ["kept"]
+    assert (place / "kept" / "file").exists()
+
+
+@pytest.mark.parametrize("first", ["missing", "file", ""])
+def test_the_folder_is_where_temporary_files_can_be(
+    place: Path, first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (place / "file").touch()
+    monkeypatch.setenv("TMPDIR", str(place / first) if first else "")
+    monkeypatch.setenv("TEMP", str(place))
+
+    folder = SocketFolder()
+
+    assert os.path.dirname(folder.path) == str(place)
+    folder.close()
+
+
 @linux
 @pytest.mark.parametrize("name", ["x" * 100, pytest.param("private", marks=superuser)])
 def test_where_lives_would_not_reach_a_folder_the_name_is_abstract(
@@ -604,7 +634,8 @@ def test_what_a_killed_supervisor_leaves_is_removed_by_the_next(place: Path, sta
     source = "print('at', os.environ['NOTIFY_SOCKET']); notify(); forever()"
     addresses = []
     for _ in range(2):
-        run = start({"web": notifying(source)})
+        # With a template, that would remove it at once.
+        run = start({"web": notifying(source)}, env={"PRODSERVER_LOCAL_FORK": "1"})
         addresses.append(Path(run.wait_for("web.1", "at (.*)")[1]))
         pid = int(run.wait_for("system", r"web\.1 ready .*\(pid (\d+)\)")[1])
         run.end(SIGKILL)
@@ -645,7 +676,7 @@ def test_descriptors_that_are_sent_along_are_closed(listener: NotifySocket) -> N
     os.close(read)
 
 
-def test_few_are_read_at_once(listener: NotifySocket) -> None:
+def test_a_flood_of_messages_is_read_in_small_batches(listener: NotifySocket) -> None:
     sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     sender.setblocking(False)
     address = name_of(listener)
@@ -674,7 +705,7 @@ def test_few_are_read_at_once(listener: NotifySocket) -> None:
 # ---- what is told of us ----
 
 
-def test_who_listens_to_nobody_waits_for_nobody(listener: NotifySocket) -> None:
+def test_a_notification_that_nothing_reads_does_not_block(listener: NotifySocket) -> None:
     for _ in range(2000):  # More than any queue holds.
         notify(b"STATUS=x", listener.address, wait=False)
 
@@ -696,7 +727,7 @@ def test_who_listens_to_nobody_waits_for_nobody(listener: NotifySocket) -> None:
         ({"NOTIFY_SOCKET": "@x"}, None),
     ],
 )
-def test_whether_somebody_waits_for_our_watchdog(
+def test_whether_the_service_manager_expects_our_watchdog(
     environ: dict[str, str], seconds: float | None
 ) -> None:
     if environ.get("WATCHDOG_PID") == "self":
@@ -740,7 +771,7 @@ def test_last_words_of_a_leader_are_heard(start: Runs) -> None:
     assert "web.1: 1 message to its notify socket was ignored" in run.said("system")
 
 
-def test_the_watchdog_interval_is_told_to_who_has_one(start: Runs) -> None:
+def test_a_process_with_a_watchdog_is_told_its_interval(start: Runs) -> None:
     source = """
         print("every", os.environ["WATCHDOG_USEC"], "pid", os.environ.get("WATCHDOG_PID"))
         forever()

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.functional.helpers import Run, Runs, code, skip_unless_it_works
+from tests.functional.helpers import Run, Runs, code
+from tests.running import skip_unless_it_works
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux's")
 
@@ -59,14 +60,14 @@ def test_out_of_memory_is_told_from_other_kills(start: Runs) -> None:
     """
     run = start({"web": dying(source, RESTART="on-failure")}, prefix=WITH_COUNTERS)
     run.kill(run.held("web.1"), SIGKILL)
-    run.wait_for("system", r"web\.1 was killed by SIGKILL from outside")
+    run.wait_for("system", r"web\.1 was killed by SIGKILL \(not sent by prodserver\)")
     run.wait_for("system", r"web\.1 was killed by SIGKILL \(out of memory\)")
     run.wait_for("web.1", "held")
 
     first, second, third = ends(run)
     assert first.startswith("web.1 was killed by SIGKILL (out of memory) after ")
     assert first.endswith("; restarting")
-    assert second.startswith("web.1 was killed by SIGKILL from outside after ")
+    assert second.startswith("web.1 was killed by SIGKILL (not sent by prodserver) after ")
     assert ", restarted once so far; " in second
     assert third.startswith("web.1 was killed by SIGKILL (out of memory) after ")
     assert ", restarted 2 times so far; " in third

@@ -155,12 +155,12 @@ def test_a_oneshot_that_never_works(start: Runs) -> None:
     assert run.end() == 7
     assert run.hear() is None
     assert (
-        "migrate.1 failed for good: 3 starts in 60 s, its START_LIMIT; stopping everything"
+        "giving up on migrate.1: 3 starts in 60 s (START_LIMIT); stopping everything"
         in run.said("system")
     )
 
 
-def test_to_be_stopped_while_some_wait(start: Runs) -> None:
+def test_what_still_waits_for_a_oneshot_is_not_started_by_a_stop(start: Runs) -> None:
     processes = {"migrate": oneshot("held()"), "web": code(TELLS, AFTER=["migrate"])}
     run = start(processes, channel=True)
     run.held("migrate.1")
@@ -270,7 +270,7 @@ def test_those_without_dependents_are_asked_at_once(start: Runs) -> None:
     assert run.end() == 0
 
 
-def test_the_order_is_kept_when_somebody_has_failed(start: Runs) -> None:
+def test_the_stop_order_is_kept_after_a_failure(start: Runs) -> None:
     processes = {
         "database": code("held(); sys.exit(5)"),
         "web": stops_when_released(),

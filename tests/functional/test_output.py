@@ -14,8 +14,9 @@ from typing import Callable
 
 import pytest
 
-from tests.functional.helpers import FOREVER, Reader, Runs, code, without_access_to_all
+from tests.functional.helpers import FOREVER, Runs, code
 from tests.functional.project import flood
+from tests.running import Reader, without_access_to_all
 
 WRITERS = (0, 1, 2, 3)
 LINES = 250_000
@@ -61,7 +62,7 @@ def test_a_million_lines_arrive_whole_and_in_order(start: Runs) -> None:
     assert run.end() in (3, 128 + SIGKILL)
 
 
-def test_last_words_come_before_the_obituary(start: Runs) -> None:
+def test_the_last_output_comes_before_the_line_about_the_exit(start: Runs) -> None:
     source = """
         os.write(1, b"x" * 60_000 + b"\\n")
         os.write(1, b"last words")
@@ -150,7 +151,7 @@ def test_what_a_line_of_the_supervisor_quotes_is_no_line(start: Runs, log_format
 
     assert run.end(SIGTERM) == 0
     (said,) = [raw for raw in run.raw if "left behind" in raw]
-    assert "killed what was left behind: x system | y" in said
+    assert "killed what was left behind by web.1: x system | y" in said
     assert "x1b (pid " in said
     assert not [raw for raw in run.raw if "\x1b" in raw or raw.startswith("system | y")]
 
@@ -213,7 +214,7 @@ def test_a_file_is_written_from_where_its_offset_is(start: Runs, tmp_path: Path)
     assert lines[-1] == "after"
 
 
-def test_a_pipe_that_cannot_be_reopened_does(start: Runs) -> None:
+def test_a_pipe_that_cannot_be_reopened_gets_every_line(start: Runs) -> None:
     read, write = os.pipe()
     os.fchmod(write, 0)
     source = "for n in range(20_000): print(n)\nsys.exit(3)"
@@ -225,7 +226,7 @@ def test_a_pipe_that_cannot_be_reopened_does(start: Runs) -> None:
     assert run.said("web.1") == [str(number) for number in range(20_000)]
 
 
-def test_dev_null_does(start: Runs) -> None:
+def test_dev_null_may_be_the_output(start: Runs) -> None:
     fd = os.open(os.devnull, os.O_WRONLY)
     source = "for _ in range(10_000): print('x' * 100)\ntell('written'); forever()"
     run = start({"web": code(source)}, stdout=fd, channel=True)
@@ -237,7 +238,7 @@ def test_dev_null_does(start: Runs) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-def test_a_full_disk_loses_lines_and_stops_nobody(start: Runs) -> None:
+def test_a_full_disk_loses_lines_and_stops_no_process(start: Runs) -> None:
     fd = os.open("/dev/full", os.O_WRONLY)
     run = start({"web": code("print('hello'); tell('up'); forever()")}, stdout=fd, channel=True)
     os.close(fd)

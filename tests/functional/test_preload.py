@@ -7,7 +7,8 @@ from signal import SIGINT, SIGQUIT, SIGTERM, Signals
 
 import pytest
 
-from tests.functional.helpers import FOREVER, Runs, code, skip_unless_it_works
+from tests.functional.helpers import FOREVER, Runs, code
+from tests.running import skip_unless_it_works
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux")
 UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc"]
@@ -17,6 +18,17 @@ ENDLESS = """
     print("system | preloading", flush=True)
     while True:
         signal.pause()
+"""
+
+# It catches whatever interrupts it, and then goes on.
+SWALLOWS = """
+    import signal
+    print("system | preloading", flush=True)
+    try:
+        while True:
+            signal.pause()
+    except:
+        pass
 """
 
 
@@ -39,6 +51,21 @@ def test_a_stop_signal_during_the_preload_is_obeyed(
 
     assert run.end(asked) == status
     assert run.stderr == ""
+
+
+@pytest.mark.parametrize(("asked", "status"), [(SIGTERM, 0), (SIGINT, 130)])
+def test_a_stop_signal_that_the_project_swallows_is_obeyed(
+    start: Runs, asked: Signals, status: int
+) -> None:
+    run = start(
+        {"web": code("print('system | begun')")},
+        supervisor={"PRELOAD": ["swallows"]},
+        files={"swallows.py": SWALLOWS},
+    )
+    run.wait_for("system", "preloading")
+
+    assert run.end(asked) == status
+    assert run.said("system") == ["preloading"]
 
 
 @linux

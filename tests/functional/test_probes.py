@@ -237,7 +237,7 @@ def test_a_connection_is_all_that_is_wanted(world: World) -> None:
         assert world.ask(tcp(listener.getsockname()[:2])) == ""
 
 
-def test_nobody_listens(world: World, closed_port: int) -> None:
+def test_a_refused_connection_is_a_failure(world: World, closed_port: int) -> None:
     failure = world.ask(tcp(("127.0.0.1", closed_port)))
 
     assert failure == f"connection to 127.0.0.1:{closed_port} refused"
@@ -253,17 +253,17 @@ def test_addresses_are_tried_in_order(world: World, closed_port: int) -> None:
         assert world.ask(TcpTarget("both", both)) == ""
 
 
-def test_a_family_that_there_is_none_of_is_no_crash(world: World) -> None:
+def test_an_unsupported_address_family_is_a_failure(world: World) -> None:
     failure = world.ask(TcpTarget("web:80", ((9999, ("127.0.0.1", 80)),)))
 
     assert failure == f"connection to web:80 failed: {os.strerror(errno.EAFNOSUPPORT)}"
 
 
-def test_without_any_address(world: World) -> None:
-    assert world.ask(TcpTarget("web.1", ())) == "web.1 is no address to connect to"
+def test_a_target_without_an_address_is_a_failure(world: World) -> None:
+    assert world.ask(TcpTarget("web.1", ())) == "web.1 is not an address to connect to"
 
 
-def test_unix_socket(world: World, tmp_path: Path) -> None:
+def test_a_unix_socket_that_is_missing_is_a_failure(world: World, tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
     assert world.ask(tcp(path)) == f"connection to {path} failed: {os.strerror(errno.ENOENT)}"
 
@@ -284,7 +284,7 @@ def test_a_connection_to_itself_is_none(world: World) -> None:
 
 
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "127.0.0.1"])
-def test_who_listens_everywhere_is_asked_here(host: str) -> None:
+def test_a_server_that_listens_everywhere_is_asked_at_the_loopback(host: str) -> None:
     assert (socket.AF_INET, ("127.0.0.1", 80)) in socket_addresses((host, 80))
 
 
@@ -305,7 +305,7 @@ def test_two_and_three_hundreds_are_healthy(world: World, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 503])
-def test_others_are_not(world: World, status: int) -> None:
+def test_other_statuses_are_failures(world: World, status: int) -> None:
     with server(answering(f"HTTP/1.1 {status} x\r\n\r\n".encode())) as port:
         failure = world.ask(http(port))
 
@@ -387,7 +387,9 @@ def test_an_answer_in_pieces(world: World) -> None:
         (b"HTTP/1.1 200", "closed the connection without an answer"),
     ],
 )
-def test_closed_too_early(world: World, answer: bytes, reason: str) -> None:
+def test_an_answer_that_ends_too_early_is_a_failure(
+    world: World, answer: bytes, reason: str
+) -> None:
     with server(answering(answer)) as port:
         assert world.ask(http(port)) == f"http://127.0.0.1:{port}/health {reason}"
 
@@ -416,11 +418,11 @@ def test_reset_instead_of_an_answer(world: World) -> None:
     ],
     ids=lambda answer: repr(answer[:12]),
 )
-def test_what_is_no_http(world: World, answer: bytes) -> None:
+def test_an_answer_that_is_not_http_is_a_failure(world: World, answer: bytes) -> None:
     with server(answering(answer)) as port:
         failure = world.ask(http(port))
 
-    assert failure.startswith(f"the answer from http://127.0.0.1:{port}/health is no HTTP: ")
+    assert failure.startswith(f"the answer from http://127.0.0.1:{port}/health is not HTTP: ")
     assert failure.isprintable()
     assert len(failure) <= 200
 
@@ -431,11 +433,13 @@ def test_what_cannot_be_asked(world: World) -> None:
             assert "cannot be asked for" in world.ask(wrong)
 
 
-def test_nobody_speaks_http_where_nobody_listens(world: World, closed_port: int) -> None:
+def test_an_http_check_of_a_closed_port_is_refused(world: World, closed_port: int) -> None:
     assert world.ask(http(closed_port)) == f"connection to 127.0.0.1:{closed_port} refused"
 
 
-def test_who_never_answers_is_waited_for_until_it_is_cancelled(world: World) -> None:
+def test_a_server_that_never_answers_is_waited_for_until_the_probe_is_cancelled(
+    world: World,
+) -> None:
     gate = threading.Event()
     held = threading.Event()
 
@@ -516,17 +520,16 @@ def test_killed_by_a_signal(world: World) -> None:
     assert world.ask(command(source)) == "command was killed by SIGKILL"
 
 
-def test_a_command_that_there_is_none_of(world: World, tmp_path: Path) -> None:
+def test_a_command_that_cannot_be_executed_is_a_failure(world: World, tmp_path: Path) -> None:
     missing = world.ask(CommandTarget(("prodserver-nothing",)))
     (tmp_path / "plain").write_text("")
     denied = world.ask(CommandTarget((str(tmp_path / "plain"),)))
 
-    reason = os.strerror(errno.ENOENT)
-    assert missing == f"command exited with status 127: prodserver-nothing: {reason}"
+    assert missing.startswith("command exited with status 127: prodserver-nothing: not found in /")
     assert denied.startswith("command exited with status 126: ")
 
 
-def test_a_flood_of_output_keeps_nobody(world: World) -> None:
+def test_a_flood_of_output_does_not_delay_the_result(world: World) -> None:
     source = "import sys; sys.stdout.write('x' * 10_000_000 + '\\nlast'); sys.exit(1)"
 
     assert world.ask(command(source)) == "command exited with status 1: last"
@@ -654,7 +657,7 @@ def test_a_command_that_cannot_be_started_has_not_begun(world: World) -> None:
     assert world.watched == 0
 
 
-def test_the_end_of_others_is_none_of_its_business(world: World) -> None:
+def test_the_exit_of_another_process_is_not_a_result(world: World) -> None:
     assert not world.probes.reaped(1, ExitStatus(code=0))
 
 
@@ -787,7 +790,7 @@ signal.pause()
 # ---- in a whole run ----
 
 
-def test_an_instance_that_is_ill_ends_the_run(start: Runs) -> None:
+def test_an_unhealthy_instance_ends_the_run(start: Runs) -> None:
     source = """
         from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -813,7 +816,7 @@ def test_an_instance_that_is_ill_ends_the_run(start: Runs) -> None:
     assert any(f"HTTP 503 from {url}" in line for line in run.said("system"))
 
 
-def test_a_command_of_a_whole_run_leaves_nobody_behind(start: Runs) -> None:
+def test_a_command_of_a_whole_run_leaves_no_process_behind(start: Runs) -> None:
     check = {"COMMAND": ["sh", "-c", "sleep 1000 & wait"], "INTERVAL": 0.1, "TIMEOUT": 60}
     run = start({"web": {**FOREVER, "HEALTHCHECK": check}})
     run.wait_for("system", "all 1 ready")
@@ -1037,7 +1040,7 @@ def test_an_answer_that_the_parser_chokes_on_is_a_failure(
     assert failure.startswith("the probe failed: ValueError: Exceeds the limit (4300 digits)")
 
 
-def test_an_address_that_is_none_is_a_failure(world: World) -> None:
+def test_an_invalid_address_is_a_failure(world: World) -> None:
     for address in (("127.0.0.1", 70000), ("127.0.0.1", "http"), "127.0.0.1"):
         target = TcpTarget("web:80", ((socket.AF_INET, address),))
         assert world.ask(target).startswith("the probe failed: ")

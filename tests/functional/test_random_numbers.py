@@ -37,9 +37,10 @@ def test_each_process_and_each_restart_draws_its_own(start: Runs) -> None:
 
 
 def test_what_a_process_forks_draws_its_own(start: Runs) -> None:
-    run = start({"w": code(FORK_TWO, TYPE="oneshot")}, supervisor=NUMPY)
+    run = start({"w": code(FORK_TWO + "    say('done'); forever()")}, supervisor=NUMPY)
+    run.wait_for("w.1", "^done$")
 
-    assert run.end() == 0
+    assert run.end(SIGTERM) == 0
     assert len(set(drawn(run.said("w.1")))) == 2
 
 
@@ -54,14 +55,12 @@ def test_what_a_fresh_interpreter_forks_draws_its_own(start: Runs, options: list
 
 def test_what_the_project_has_seeded_stays_as_it_is(start: Runs) -> None:
     files = {"seeded.py": "import numpy.random\nnumpy.random.seed(42)"}
-    entry = code(
-        SAY + "\n" + FORK_TWO.replace("\n    ", "\n"),
-        TYPE="oneshot",
-        REPLICAS=2,
-    )
+    source = SAY + "\n" + FORK_TWO.replace("\n    ", "\n") + "say('done'); forever()"
+    entry = code(source, REPLICAS=2)
     run = start({"w": entry}, supervisor={"PRELOAD": ["seeded"]}, files=files)
+    run.wait_for_each({"w.1": "^done$", "w.2": "^done$"})
 
-    assert run.end() == 0
+    assert run.end(SIGTERM) == 0
     first, *workers = drawn(run.said("w.1"))
     assert drawn(run.said("w.2")) == [first, *workers]
     assert len(set(workers)) == 1

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.functional.helpers import FOREVER, Run, Runs, code, gone
+from tests.functional.helpers import FOREVER, Run, Runs, code
 from tests.inside import free_port
+from tests.running import gone
 
 # What a READY_TIMEOUT of 3 has become when it is noticed.
 THREE = r"3(\.\d+)? s"
@@ -52,7 +53,7 @@ def test_it_is_ready_once_it_can_be_connected_to(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_who_comes_after_it_can_connect_at_once(start: Runs) -> None:
+def test_what_comes_after_it_can_connect_at_once(start: Runs) -> None:
     port = free_port()
     client = code(f"socket.create_connection(('127.0.0.1', {port})); print('connected'); forever()")
     run = start({"client": {**client, "AFTER": ["web"]}, "web": serving(LISTENS_LATE, port)})
@@ -83,7 +84,7 @@ def test_it_is_stopped_before_it_listens(start: Runs) -> None:
 
 
 @pytest.mark.parametrize("waits_for", ["a connection", "READY=1"])
-def test_who_is_not_ready_in_time_stops_everything(start: Runs, waits_for: str) -> None:
+def test_a_process_that_is_not_ready_in_time_stops_everything(start: Runs, waits_for: str) -> None:
     source = "signal.signal(signal.SIGTERM, lambda *_: os._exit(5)); print('here'); forever()"
     entry = notifying(source) if waits_for == "READY=1" else serving(source, free_port())
     run = start({"web": {**entry, "READY_TIMEOUT": 3}, "worker": FOREVER})
@@ -96,7 +97,7 @@ def test_who_is_not_ready_in_time_stops_everything(start: Runs, waits_for: str) 
     assert not ready(run, "web.1")
 
 
-def test_where_its_status_is_0_ours_is_1(start: Runs) -> None:
+def test_if_a_process_that_is_not_ready_exits_with_0_the_status_is_1(start: Runs) -> None:
     source = "signal.signal(signal.SIGTERM, lambda *_: os._exit(0)); print('here'); forever()"
     run = start({"web": notifying(source, READY_TIMEOUT=3), "worker": FOREVER})
 
@@ -121,7 +122,7 @@ def test_it_is_killed_if_it_does_not_stop(start: Runs) -> None:
     assert "web.1 killed; stopping everything" in system
 
 
-def test_it_is_started_anew_where_that_is_its_policy(start: Runs) -> None:
+def test_it_is_restarted_if_its_policy_says_so(start: Runs) -> None:
     source = """
         if life() == 2:
             notify()

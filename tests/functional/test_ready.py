@@ -251,7 +251,7 @@ def test_a_connection_that_the_backend_would_ask_for_is_replaced(start: Runs) ->
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_at_a_unix_socket(start: Runs, tmp_path: Path, method: str) -> None:
+def test_it_is_ready_once_its_unix_socket_accepts(start: Runs, tmp_path: Path, method: str) -> None:
     source = """
         server = socket.socket(socket.AF_UNIX)
         held()

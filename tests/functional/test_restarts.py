@@ -1,4 +1,4 @@
-"""Who ended is started anew: when, how often, from what, and when not."""
+"""A process that ended is restarted: when, how often, from what, and when not."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.functional.helpers import FOREVER, Run, Runs, code, gone
+from tests.functional.helpers import FOREVER, Run, Runs, code
+from tests.running import gone
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 
@@ -21,7 +22,7 @@ FOR_EVER = {"INITIAL": 3600, "MAX": 3600}
 
 def ends(run: Run, name: str = "web.1") -> list[str]:
     """What the supervisor said of its ends."""
-    pattern = rf"{re.escape(name)} (exited|was killed|killed|failed for good)"
+    pattern = rf"(giving up on )?{re.escape(name)}(:| exited| was killed| killed)"
     return [text for text in run.said("system") if re.match(pattern, text)]
 
 
@@ -52,7 +53,7 @@ def test_sigkill_from_outside_under_on_failure(start: Runs) -> None:
 
     run.wait_for("web.1", "here again")
     (ended,) = ends(run)
-    assert ended.startswith("web.1 was killed by SIGKILL from outside after ")
+    assert ended.startswith("web.1 was killed by SIGKILL (not sent by prodserver) after ")
     assert ended.endswith("; restarting")
     assert run.end(SIGTERM) == 0
 
@@ -84,7 +85,7 @@ def test_a_policy_for_all(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_others_stay_as_they_are(start: Runs) -> None:
+def test_a_restart_leaves_other_processes_alone(start: Runs) -> None:
     web = code("held(); sys.exit(1)", RESTART="on-failure", BACKOFF=AT_ONCE)
     run = start({"worker": {**FOREVER, "AFTER": ["web"]}, "web": web, "beside": FOREVER})
     run.wait_for("system", "all 3 ready")
@@ -122,9 +123,7 @@ def test_the_pause_doubles_until_there_were_too_many_starts(start: Runs) -> None
     assert ", restarted once so far; restarting in " in restarted[1]
     assert ", restarted 3 times so far; restarting in " in restarted[3]
     assert last.endswith(", restarted 4 times so far")
-    assert (
-        gave_up == "web.1 failed for good: 5 starts in 3600 s, its START_LIMIT; stopping everything"
-    )
+    assert gave_up == "giving up on web.1: 5 starts in 3600 s (START_LIMIT); stopping everything"
 
 
 @pytest.mark.parametrize(
@@ -149,14 +148,15 @@ def test_after_too_many_starts_the_last_status_counts(
 
     assert run.end() == status
     assert (
-        ends(run)[-1]
-        == "web.1 failed for good: 2 starts in 60 s, its START_LIMIT; stopping everything"
+        ends(run)[-1] == "giving up on web.1: 2 starts in 60 s (START_LIMIT); stopping everything"
     )
     assert len(ends(run)) == 3
 
 
 @pytest.mark.parametrize(("number", "status"), [(SIGTERM, 0), (SIGQUIT, 0), (SIGINT, 130)])
-def test_nobody_waits_for_the_end_of_a_pause(start: Runs, number: Signals, status: int) -> None:
+def test_a_stop_does_not_wait_for_the_end_of_a_pause(
+    start: Runs, number: Signals, status: int
+) -> None:
     entry = code("sys.exit(1)", RESTART="on-failure", BACKOFF=FOR_EVER)
     run = start({"web": entry})
     run.wait_for("system", r"restarting in \d{4}\.\d\d s")
@@ -166,7 +166,7 @@ def test_nobody_waits_for_the_end_of_a_pause(start: Runs, number: Signals, statu
     assert len(ends(run)) == 1
 
 
-def test_nobody_is_started_anew_while_everything_stops(start: Runs) -> None:
+def test_nothing_is_restarted_while_everything_stops(start: Runs) -> None:
     source = """
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         print("here")
@@ -270,7 +270,7 @@ def test_many_restarts_leave_nothing_open(start: Runs, backend: str) -> None:
     assert run.stderr == ""  # Where Python would warn of what it had to close itself.
 
 
-def test_one_life_after_another(start: Runs) -> None:
+def test_the_next_life_starts_after_the_end_of_the_last_one_is_reported(start: Runs) -> None:
     run = start({"web": first_life("print('last words'); sys.exit(1)")})
     run.wait_for("web.1", "here again")
 
@@ -285,9 +285,7 @@ def test_one_life_after_another(start: Runs) -> None:
 
 
 @pytest.mark.parametrize("pause", [0, 0.05])
-def test_it_is_started_anew_only_when_nobody_of_its_group_is_left(
-    start: Runs, pause: float
-) -> None:
+def test_it_is_restarted_only_once_its_group_is_empty(start: Runs, pause: float) -> None:
     source = """
         if life() == 1:
             def deaf():
@@ -319,7 +317,7 @@ def test_it_is_started_anew_only_when_nobody_of_its_group_is_left(
     assert run.end(SIGTERM) == 0
 
 
-def test_who_is_left_may_finish_during_the_pause(start: Runs) -> None:
+def test_what_is_left_of_its_group_may_finish_during_the_pause(start: Runs) -> None:
     source = """
         if life() == 1:
             alive, held_open = os.pipe()
@@ -367,7 +365,7 @@ def test_recycling_is_no_failure(start: Runs, policy: str) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_who_recycles_can_fail_too(start: Runs) -> None:
+def test_a_process_that_recycles_can_fail_too(start: Runs) -> None:
     entry = code("sys.exit(1)", "RecyclingCode", RESTART="always", BACKOFF=FOR_EVER)
     run = start({"web": entry})
     run.wait_for("system", r"exited with status 1 after .*; restarting in \d{4}\.\d\d s")

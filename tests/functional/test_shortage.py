@@ -64,13 +64,13 @@ def test_a_restart_that_is_refused_too_often_stops_everything(start: Runs) -> No
 
     with shortage(run):
         run.release("web.1")
-        run.wait_for("system", "its START_LIMIT; stopping everything$")
+        run.wait_for("system", r"\(START_LIMIT\); stopping everything$")
 
     assert run.end() == 1
     assert len(lines(run, "could not be started")) == 2
 
 
-def test_a_check_that_cannot_begin_stops_nobody(start: Runs) -> None:
+def test_a_health_check_that_cannot_begin_stops_no_process(start: Runs) -> None:
     check = {"COMMAND": [sys.executable, "-S", "-c", "print(end='')"]}
     often = {"INTERVAL": 0.05, "TIMEOUT": 30, "RETRIES": 1}
     run = start({"web": {**FOREVER, "HEALTHCHECK": {**check, **often}}})

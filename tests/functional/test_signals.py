@@ -8,7 +8,9 @@ from signal import SIGHUP, SIGTERM, SIGUSR1, SIGUSR2
 import psutil
 import pytest
 
+from tests.functional.conftest import LOCAL_FORK
 from tests.functional.helpers import Runs, code
+from tests.operating import socket_of
 
 LISTENS = """
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
@@ -18,8 +20,10 @@ LISTENS = """
 """
 
 
-def test_sighup_is_ignored_with_one_line_where_there_is_no_terminal(start: Runs) -> None:
-    run = start({"web": code(LISTENS)}, start_new_session=True)
+def test_sighup_is_ignored_with_one_line_where_nothing_can_be_loaded_again(start: Runs) -> None:
+    # As on a system without templates.
+    env = {LOCAL_FORK: "1"}
+    run = start({"web": code(LISTENS)}, start_new_session=True, env=env)
     run.wait_for("web.1", "listening")
 
     run.signal(SIGHUP)
@@ -30,7 +34,7 @@ def test_sighup_is_ignored_with_one_line_where_there_is_no_terminal(start: Runs)
     assert run.said("web.1") == ["listening"]
 
 
-def test_sigusr1_goes_to_those_who_declare_it(start: Runs) -> None:
+def test_sigusr1_goes_to_those_that_declare_it(start: Runs) -> None:
     run = start({"web": code(LISTENS, "CodeWithSIGUSR1"), "worker": code(LISTENS)})
     run.wait_for_each({"web.1": "listening", "worker.1": "listening"})
 
@@ -52,6 +56,7 @@ def test_an_idle_supervisor_makes_no_system_call(start: Runs) -> None:
     waiting = {f"web.{number + 1}" for number in range(10)} - {line.name for line in run.lines}
     run.wait_for_each(dict.fromkeys(waiting, "idle"))
     process = psutil.Process(run.pid)
+    assert socket_of(start).get("/v1/status").status == 200  # Once it was asked, it waits again.
     run.handshake()
     while process.status() != psutil.STATUS_SLEEPING:
         pass

@@ -17,21 +17,21 @@ TWO_STEPS = """
 """
 
 
-def test_who_is_still_running_is_said_at_the_start_and_at_half_time(start: Runs) -> None:
+def test_what_is_still_running_is_reported_at_the_start_and_at_half_time(start: Runs) -> None:
     processes = {
         "web": {**STUBBORN, "REPLICAS": 2, "STOP_TIMEOUT": 4},
         "worker": FOREVER,
     }
     run = start(processes)
-    run.wait_for_each({"web.1": "deaf", "web.2": "deaf"})
+    run.wait_for_each({"web.1": "deaf", "web.2": "deaf", "system": "^worker.1 started"})
     run.signal(SIGTERM)
 
-    run.wait_for("system", r"still running: web\.1, web\.2; to be killed in [23]\.\d\d s$")
-    run.wait_for("system", r"still running: web\.1, web\.2; to be killed in [12]\.\d\d s$")
+    run.wait_for("system", r"waiting for web\.1, web\.2; SIGKILL in [23]\.\d\d s$")
+    run.wait_for("system", r"waiting for web\.1, web\.2; SIGKILL in [12]\.\d\d s$")
 
     assert run.end() == 1
     system = run.said("system")
-    assert len([text for text in system if text.startswith("still running")]) == 2
+    assert len([text for text in system if text.startswith("waiting for")]) == 2
     for name in ("web.1", "web.2"):
         assert f"{name} did not stop within 4 s; killing it and its process group" in system
         assert f"{name} killed" in system
@@ -39,15 +39,15 @@ def test_who_is_still_running_is_said_at_the_start_and_at_half_time(start: Runs)
     assert any(text.startswith("worker.1 stopped after ") for text in system)
 
 
-def test_of_a_short_stop_nothing_is_said(start: Runs) -> None:
+def test_a_short_stop_is_not_reported(start: Runs) -> None:
     run = start({"web": {**STUBBORN, "STOP_TIMEOUT": 1}})
     run.wait_for("web.1", "deaf")
 
     assert run.end(SIGTERM) == 1
-    assert not any("still running" in text for text in run.said("system"))
+    assert not any("SIGKILL in" in text for text in run.said("system"))
 
 
-def test_who_is_said_to_be_running_may_end(start: Runs) -> None:
+def test_what_was_reported_as_running_may_end(start: Runs) -> None:
     source = """
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         print("here")
@@ -57,7 +57,7 @@ def test_who_is_said_to_be_running_may_end(start: Runs) -> None:
     run = start({"web": code(source)})
     run.wait_for("web.1", "here")
     run.signal(SIGTERM)
-    run.wait_for("system", r"still running: web\.1; to be killed in 2\d\.\d s$")
+    run.wait_for("system", r"waiting for web\.1; SIGKILL in 2\d\.\d s$")
 
     run.release("web.1")
 
@@ -65,7 +65,7 @@ def test_who_is_said_to_be_running_may_end(start: Runs) -> None:
     assert any(re.match(r"web\.1 stopped after [1-9]", text) for text in run.said("system"))
 
 
-def test_the_second_step_is_enough(start: Runs) -> None:
+def test_the_escalation_signal_is_enough(start: Runs) -> None:
     run = start({"web": code(TWO_STEPS, "CodeWithEscalationSignal", STOP_TIMEOUT=3)})
     run.wait_for("web.1", "here")
 
@@ -76,7 +76,7 @@ def test_the_second_step_is_enough(start: Runs) -> None:
     assert stopped.startswith("web.1 stopped after ")
 
 
-def test_the_second_step_is_not_taken_if_the_first_is_enough(start: Runs) -> None:
+def test_no_escalation_signal_is_sent_if_the_stop_signal_is_enough(start: Runs) -> None:
     run = start({"web": code("print('here'); forever()", "CodeWithEscalationSignal")})
     run.wait_for("web.1", "here")
 
@@ -84,7 +84,7 @@ def test_the_second_step_is_not_taken_if_the_first_is_enough(start: Runs) -> Non
     assert not any("SIGQUIT" in text for text in run.said("system"))
 
 
-def test_the_second_step_goes_to_the_leader_alone(start: Runs) -> None:
+def test_the_escalation_signal_goes_to_the_leader_alone(start: Runs) -> None:
     source = """
         def grandchild():
             for number in (signal.SIGTERM, signal.SIGQUIT):
@@ -112,7 +112,7 @@ def test_the_second_step_goes_to_the_leader_alone(start: Runs) -> None:
     assert "not for me" not in run.said("web.1")
 
 
-def test_where_the_second_step_is_not_enough_either(start: Runs) -> None:
+def test_sigkill_comes_after_the_escalation_signal(start: Runs) -> None:
     source = TWO_STEPS.replace(" or os._exit(0)", "")
     run = start({"web": code(source, "CodeWithEscalationSignal", STOP_TIMEOUT=2)})
     run.wait_for("web.1", "here")

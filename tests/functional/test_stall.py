@@ -12,15 +12,8 @@ from signal import SIGHUP, SIGTERM, SIGUSR1
 import psutil
 import pytest
 
-from tests.functional.helpers import (
-    CHANNEL,
-    FOREVER,
-    Reader,
-    Run,
-    Runs,
-    code,
-    without_access_to_all,
-)
+from tests.functional.helpers import FOREVER, Run, Runs, code
+from tests.running import CHANNEL, Reader, without_access_to_all
 
 # Writes until nobody takes any more, and tells that it has come to that.
 FLOOD = """
@@ -50,7 +43,7 @@ def stalled_at(run: Run) -> int:
     return int(told.replace("stalled at ", ""))
 
 
-def test_sigterm_ends_everything_though_nobody_reads(start: Runs) -> None:
+def test_sigterm_ends_everything_though_stdout_is_not_read(start: Runs) -> None:
     kinds = {
         "a pipe": os.pipe(),
         "a socket": tuple(end.detach() for end in socket.socketpair()),
@@ -64,6 +57,7 @@ def test_sigterm_ends_everything_though_nobody_reads(start: Runs) -> None:
         runs[kind] = start(
             {"web": flood, "worker": flood},
             stdout=write,
+            env={"PRODSERVER_CONTROL": "off"},  # A project has one socket.
             prefix=without_access_to_all(),
             channel=True,
         )
@@ -79,7 +73,7 @@ def test_sigterm_ends_everything_though_nobody_reads(start: Runs) -> None:
     assert found == dict.fromkeys(kinds, (0, LOST))
 
 
-def test_whoever_does_not_read_stderr_holds_up_nobody_who_writes_to_stdout(start: Runs) -> None:
+def test_a_stalled_stderr_does_not_hold_up_stdout(start: Runs) -> None:
     read, write = os.pipe()
     flood = FLOOD.replace("os.write(1", "os.write(2").replace("[1]", "[2]").replace("(1,", "(2,")
     processes = {
@@ -96,7 +90,7 @@ def test_whoever_does_not_read_stderr_holds_up_nobody_who_writes_to_stdout(start
     os.close(read)
 
 
-def test_memory_stays_flat_while_nobody_reads_and_nothing_is_lost_after(start: Runs) -> None:
+def test_memory_stays_flat_while_stdout_is_not_read_and_nothing_is_lost_after(start: Runs) -> None:
     block = "    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
     end = """
     signal.sigwait({signal.SIGUSR1})
@@ -135,7 +129,7 @@ CALM = 10
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_nothing_restarts_while_nobody_reads_and_all_goes_on_after(
+def test_nothing_restarts_while_stdout_is_not_read_and_all_goes_on_after(
     start: Runs, log_format: str
 ) -> None:
     start_at_once = {"RESTART": "always", "BACKOFF": {"INITIAL": 0.01, "MAX": 0.01}}
@@ -182,7 +176,7 @@ def test_what_was_said_of_the_stop_is_read_late(start: Runs) -> None:
     assert run.stderr == ""
 
 
-def test_who_does_not_stop_is_killed_though_nobody_reads_stdout_nor_stderr(start: Runs) -> None:
+def test_what_does_not_stop_is_killed_though_stdout_and_stderr_are_not_read(start: Runs) -> None:
     deaf = "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     read, write = os.pipe()
     processes = {"web": code(deaf + FLOOD_AND_STAY, STOP_TIMEOUT=0.3)}

@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_prodserver.logs.formats import TextFormat
+from django_prodserver.logs.recent import Recent
 from django_prodserver.posix import kernel
 from django_prodserver.posix.output import Output
 from django_prodserver.posix.streams import BACKLOG, CHUNK, Streams
@@ -33,7 +34,8 @@ class Path:
         os.close(write)
         os.set_blocking(self.reader, False)
         names = [f"w{number}" for number in range(writers)]
-        self.streams = Streams(self.selector, self.output, TextFormat(names), max_line=65536)
+        form = TextFormat(names)
+        self.streams = Streams(self.selector, self.output, form, max_line=65536, recent=Recent())
         self.writers = []
         self.lives = []
         for name in names:
@@ -108,7 +110,7 @@ def said_by(number: int, said: bytes) -> list[bytes]:
     return [line[len(label) :] for line in said.split(b"\n")[:-1] if line.startswith(label)]
 
 
-def test_a_quiet_one_waits_for_one_chunk_of_one_who_floods() -> None:
+def test_a_quiet_process_waits_for_one_chunk_of_one_that_floods() -> None:
     with path(writers=2, capacity=1 << 20) as made:
         assert kernel.enlarge_pipe(made.writers[0], 2 * CHUNK)
         made.fill(0)
@@ -121,7 +123,7 @@ def test_a_quiet_one_waits_for_one_chunk_of_one_who_floods() -> None:
         assert len(said_by(0, before)) * len(LINE) <= CHUNK
 
 
-def test_everybody_has_a_turn_though_the_output_is_always_full() -> None:
+def test_every_process_has_a_turn_though_the_output_is_always_full() -> None:
     said = b""
     with path(writers=5, capacity=4096, limit=4096) as made:
         while len(said) < 20 * CHUNK:
@@ -146,7 +148,7 @@ def test_a_round_holds_one_chunk_more_than_the_limit_however_many_write() -> Non
         assert made.output.pending < 4096 + 2 * CHUNK
 
 
-def test_a_pipe_that_cannot_be_enlarged_does() -> None:
+def test_a_pipe_that_cannot_be_enlarged_is_used_as_it_is() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     assert not kernel.enlarge_pipe(null, CHUNK)
     os.close(null)

@@ -8,9 +8,10 @@ import resource
 import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
-from signal import SIGKILL, SIGUSR1
+from signal import SIGKILL, SIGUSR1, Signals
 
 import pytest
 
@@ -19,6 +20,7 @@ from django_prodserver.posix import kernel
 from django_prodserver.posix.address import SocketAddress, socket_addresses
 from django_prodserver.posix.probes.targets import CommandTarget, HttpTarget, Target
 from django_prodserver.posix.program import Program
+from django_prodserver.posix.signals import SignalPipe
 from django_prodserver.posix.system import PosixSystem
 from django_prodserver.supervisor.commands import ProbeKind
 from django_prodserver.supervisor.events import (
@@ -41,10 +43,18 @@ HANGS = ("sh", "-c", "sleep 1000 & wait")
 def program(
     *argv: str, serves: Sequence[SocketAddress] = (), health: Target | None = None
 ) -> Program:
-    def start() -> None:
-        raise AssertionError("it was to be executed")
+    return Program("web", execute=argv, notifies=True, serves=serves, health=health)
 
-    return Program("web.1", start, argv, execute=argv, notifies=True, serves=serves, health=health)
+
+@contextmanager
+def system_of(program: Program, *signals: Signals) -> Iterator[PosixSystem]:
+    pipe = SignalPipe(signals)
+    try:
+        formats = {"stdout": TextFormat(["web.1"])}
+        with PosixSystem({"web": program}, formats, pipe) as system:
+            yield system
+    finally:
+        pipe.close()
 
 
 Open = Callable[[Program], PosixSystem]
@@ -54,15 +64,8 @@ Open = Callable[[Program], PosixSystem]
 def opened() -> Iterator[Open]:
     """A system with one program; at its end nothing is open and nobody is left."""
     before = len(os.listdir("/dev/fd"))
-    systems = []
-
-    def open_(program: Program) -> PosixSystem:
-        systems.append(PosixSystem(lambda name: program, {"stdout": TextFormat(["web.1"])}, []))
-        return systems[-1]
-
-    yield open_
-    for system in systems:
-        system.close()
+    with ExitStack() as systems:
+        yield lambda program: systems.enter_context(system_of(program))
     assert len(os.listdir("/dev/fd")) == before
     with pytest.raises(ChildProcessError):
         os.waitpid(-1, os.WNOHANG)
@@ -74,7 +77,8 @@ numbers = count(1)
 def spawn(system: PosixSystem) -> Ref:
     """Start another life of it."""
     ref = Ref("web.1", 0, next(numbers))
-    assert system.spawn(ref) == Spawned(ref)
+    system.spawn(ref)
+    assert wait_for(system, Spawned) == [Spawned(ref)]
     return ref
 
 
@@ -96,7 +100,7 @@ def test_whether_a_connection_succeeds(opened: Open) -> None:
         assert wait_for(system, Probed) == [Probed(ref)]
 
 
-def test_whether_it_is_well(opened: Open) -> None:
+def test_the_result_of_a_health_check_is_an_event(opened: Open) -> None:
     system = opened(program(*HANGS, health=CommandTarget(["sh", "-c", "echo ill; exit 1"])))
     ref = spawn(system)
 
@@ -136,7 +140,7 @@ def test_the_probes_of_the_dead_end_with_them(opened: Open) -> None:
 
 def test_probes_under_way_at_the_end_are_no_surprise(capfd: pytest.CaptureFixture[str]) -> None:
     hanging = program(*HANGS, health=CommandTarget(HANGS))
-    with PosixSystem(lambda name: hanging, {"stdout": TextFormat(["web.1"])}, []) as system:
+    with system_of(hanging) as system:
         for _ in range(3):
             ref = spawn(system)
             for _ in range(5):
@@ -150,7 +154,7 @@ def test_probes_under_way_at_the_end_are_no_surprise(capfd: pytest.CaptureFixtur
     assert said.count("pid") <= 2
 
 
-def test_a_probe_in_hand_is_closed_in_a_fork(opened: Open, tmp_path: Path) -> None:
+def test_the_socket_of_a_running_probe_is_closed_in_a_fork(opened: Open, tmp_path: Path) -> None:
     """Else the server would never see the end of the connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()[:2]
@@ -173,7 +177,6 @@ def test_out_of_descriptors_is_no_crash(opened: Open) -> None:
     system = opened(program(*HANGS, health=health, serves=socket_addresses(("127.0.0.1", 1))))
     ref = spawn(system)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    answers = []
     for spare in range(4):
         lowest = os.dup(0)
         os.close(lowest)
@@ -181,7 +184,7 @@ def test_out_of_descriptors_is_no_crash(opened: Open) -> None:
         try:
             system.start_probe(ref, ProbeKind.HEALTH)
             system.start_probe(ref, ProbeKind.READY)
-            answers.append(system.spawn(Ref("web.1", 0, next(numbers))))
+            system.spawn(Ref("web.1", 0, next(numbers)))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
@@ -190,15 +193,16 @@ def test_out_of_descriptors_is_no_crash(opened: Open) -> None:
     # Both kinds of probes, where no descriptor was left: that says nothing of the life.
     assert told.count(ProbeRefused(ref, reason)) >= 2
     assert not any(isinstance(one, Probed) and reason in one.failure for one in told)
-    refused = next(answer for answer in answers if isinstance(answer, SpawnFailed))
+    refused = next(one for one in told if isinstance(one, SpawnFailed))
     assert refused.error == f"[Errno {errno.EMFILE}] {reason}"
 
 
-def test_how_it_ended(opened: Open) -> None:
+def test_the_exit_of_a_life_is_an_event_with_its_status(opened: Open) -> None:
     system = opened(program("sh", "-c", "exit 3"))
     jitters = []
     for _ in range(5):
-        ref = spawn(system)
+        ref = Ref("web.1", 0, next(numbers))
+        system.spawn(ref)
         (exited,) = (h for h in wait_for(system, Exited) if isinstance(h, Exited))
         assert (exited.ref, exited.status) == (ref, ExitStatus(code=3))
         assert exited.out_of_memory is False
@@ -209,7 +213,7 @@ def test_how_it_ended(opened: Open) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PSS is Linux's")
-def test_its_memory(opened: Open) -> None:
+def test_the_memory_of_a_life_is_measured(opened: Open) -> None:
     system = opened(program(*HANGS))
     ref = spawn(system)
 
@@ -226,7 +230,8 @@ def test_its_memory(opened: Open) -> None:
 
 def test_a_pid_is_known_until_its_group_is_gone(opened: Open) -> None:
     system = opened(program("sh", "-c", "sleep 1000 & exit 3"))
-    ref = spawn(system)
+    ref = Ref("web.1", 0, next(numbers))
+    system.spawn(ref)
     wait_for(system, Exited)
     pid = system.pid(ref)
 
@@ -242,7 +247,7 @@ def test_a_pid_is_known_until_its_group_is_gone(opened: Open) -> None:
     assert system.pid(ref) is None
 
 
-def test_what_is_unknown_is_addressed_in_vain(opened: Open) -> None:
+def test_requests_about_an_unknown_life_do_nothing(opened: Open) -> None:
     system = opened(program(*HANGS))
     ref = Ref("web.1", 0, 1)
     system.kill(ref, SIGKILL, group=True)
@@ -256,7 +261,7 @@ def test_what_is_unknown_is_addressed_in_vain(opened: Open) -> None:
 
 
 def test_signals_are_seen_though_a_deadline_is_due() -> None:
-    with PosixSystem(lambda name: program(), {"stdout": TextFormat([])}, [SIGUSR1]) as system:
+    with system_of(program("true"), SIGUSR1) as system:
         os.kill(os.getpid(), SIGUSR1)
 
         assert system.wait(0) == [Signalled(SIGUSR1)]
@@ -267,7 +272,7 @@ def test_leaders_are_killed_though_proc_does_not_show_them(
 ) -> None:
     monkeypatch.setattr(kernel, "shows_our_processes", lambda: False)
     sleeping = program("sleep", "1000", health=CommandTarget(["sleep", "1000"]))
-    with PosixSystem(lambda name: sleeping, {"stdout": TextFormat(["web.1"])}, []) as system:
+    with system_of(sleeping) as system:
         system.start_probe(spawn(system), ProbeKind.HEALTH)
 
     assert not system.left_behind

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIGHUP, SIGKILL, SIGTERM
 
 import pytest
 
@@ -221,7 +222,7 @@ def test_what_a_process_says_of_itself_is_passed_on(start: Runs, manager: Manage
     assert not any("4 tasks" in line for line in run.raw)
 
 
-def test_a_manager_that_does_not_read_holds_nobody_up(start: Runs, manager: Manager) -> None:
+def test_a_manager_that_does_not_read_delays_nothing(start: Runs, manager: Manager) -> None:
     manager.overrun()
     source = """
         notify()
@@ -257,3 +258,23 @@ def test_a_manager_that_is_not_there(start: Runs, address: str) -> None:
 
     assert run.end(SIGTERM) == 0
     assert run.stderr == ""
+
+
+@pytest.mark.template
+def test_a_reload_is_told_with_its_moment(start: Runs, manager: Manager) -> None:
+    """Type=notify-reload of systemd.service(5): it waits for READY=1 after that moment."""
+    run = start({"worker": FOREVER}, env=manager.environ)
+    manager.wait_for("READY=1")
+    manager.hear_all()
+    manager.told.clear()
+    before = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+
+    run.signal(SIGHUP)
+    manager.wait_for("READY=1")
+
+    at = manager.told.index("RELOADING=1")
+    name, _, moment = manager.told[at + 1].partition("=")
+    assert name == "MONOTONIC_USEC"
+    assert before <= int(moment) * 1000 <= time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    assert manager.told.index("READY=1") > at
+    assert run.end(SIGTERM) == 0

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.functional.helpers import Runs, Terminal, code
+from tests.functional.helpers import Runs, code
+from tests.running import Terminal
 
 HELLO = code("print('hello'); sys.exit(3)")
 HERE = code("print('here'); forever()")
@@ -73,7 +74,7 @@ def test_failures_stand_out_on_a_terminal(start: Runs) -> None:
     colors = {raw.partition("system | ")[2]: raw.partition("system")[0] for raw in run.raw}
     said = {text: color for text, color in colors.items() if text}
     assert [color for text, color in said.items() if "restarting in" in text] == ["\x1b[33m"]
-    assert [color for text, color in said.items() if "failed for good" in text] == ["\x1b[31m"]
+    assert [color for text, color in said.items() if "giving up" in text] == ["\x1b[31m"]
     assert [color for text, color in said.items() if "exit status 3" in text] == ["\x1b[31m"]
     assert all(text.endswith("\x1b[0m") for text in said)
 

@@ -9,7 +9,8 @@ from signal import SIGTERM
 import pytest
 
 from django_prodserver.posix.titles import shortened
-from tests.functional.helpers import MARK, Run, Runs, code
+from tests.functional.helpers import Run, Runs, code
+from tests.running import MARK
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 

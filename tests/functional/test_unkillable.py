@@ -19,7 +19,8 @@ from typing import Callable
 
 import pytest
 
-from tests.functional.helpers import FOREVER, Run, Runs, code, gone, shell, skip_unless_it_works
+from tests.functional.helpers import FOREVER, Run, Runs, code, shell
+from tests.running import gone, skip_unless_it_works
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ptrace(2) is not in POSIX")
 
@@ -148,8 +149,9 @@ def test_a_stray_that_sigkill_does_not_end_is_left_behind(start: Runs, hold: Hol
         forever()
     """
     run = start({"web": code(source)})
-    daemon = int(run.wait_for("web.1", r"daemon (\d+)")[1])
-    run.wait_for("web.1", LAST_LINE)
+    # The daemon may be faster than the line that tells of it.
+    run.wait_for_all(("web.1", r"daemon \d+"), ("web.1", LAST_LINE))
+    (daemon,) = (int(text.split()[1]) for text in run.said("web.1") if "daemon" in text)
     hold(daemon)
 
     assert ended(run, within=PATIENCE) == 1

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from django_prodserver.logs.formats import Format, JsonFormat, RawFormat, TextFormat
+from django_prodserver.logs.formats import Format, RawFormat, TextFormat
+from django_prodserver.logs.json_lines import JsonFormat
 from django_prodserver.logs.lines import Block, Lines, whole
 
 NOON = "12:00:01"

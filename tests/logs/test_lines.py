@@ -97,7 +97,7 @@ def test_what_a_chunk_leaves_unfinished_waits_for_its_newline() -> None:
     assert lines.finish() == whole(b"three\n")
 
 
-def test_after_last_words_it_begins_anew() -> None:
+def test_what_follows_an_unfinished_last_line_is_a_line_of_its_own() -> None:
     lines = Lines()
     lines.feed(b"last words")
 

@@ -21,7 +21,7 @@ def hold(name):
 
 @app.task
 async def forever():
-    holding.say("forever in hand")
+    holding.say("forever in progress")
     await asyncio.Event().wait()
 
 

@@ -1,4 +1,4 @@
-"""The views of the test project; `hold` is the request in hand."""
+"""The views of the test project; `hold` is the request in progress."""
 
 from __future__ import annotations
 
@@ -45,6 +45,12 @@ def answer(request, token):
     return HttpResponse(answer(token))
 
 
+def report(request, token):
+    from lively.everything import report
+
+    return HttpResponse(report(token))
+
+
 async def forever(request):
     os.write(1, b"forever\n")
     await asyncio.Event().wait()
@@ -59,4 +65,5 @@ urlpatterns = [
     path("hold/<name>", hold),
     path("forever", forever),
     path("answer/<token>", answer),
+    path("report/<token>", report),
 ]

@@ -24,14 +24,17 @@ from django_prodserver.supervisor.events import (
     OutputGone,
     OutputResumed,
     OutputStalled,
+    PreloadFailed,
     Request,
     RestartRequest,
     ScaleRequest,
     Signalled,
+    Spawned,
+    SpawnFailed,
     WatchdogMessage,
 )
 from django_prodserver.supervisor.facts import Fact, State, StateChanged
-from django_prodserver.supervisor.group import Group
+from django_prodserver.supervisor.group import SIGNAL_MAY_FOLLOW, SIGNALLED_TOGETHER, Group
 from django_prodserver.supervisor.life import LOSE_AFTER, SWEEP_AFTER
 from django_prodserver.supervisor.restarts import JITTER
 from django_prodserver.supervisor.snapshot import GroupSnapshot
@@ -62,7 +65,7 @@ def seconds(most: float, least: float = 0.0) -> st.SearchStrategy[float]:
 
 
 STATUSES = st.one_of(
-    st.sampled_from([0, 0, 1, 3, 255]).map(lambda code: ExitStatus(code=code)),
+    st.sampled_from([0, 0, 1, 3, 143, 255]).map(lambda code: ExitStatus(code=code)),
     st.sampled_from([2, 9, 11, 15]).map(lambda number: ExitStatus(signal=number)),
 )
 SCHEDULES = st.builds(
@@ -97,6 +100,7 @@ SPECS = st.builds(
     check=st.none() | SCHEDULES,
     watchdog=st.sampled_from([None, None, 1.0, 20.0]),
     max_memory=st.sampled_from([None, None, 100]),
+    holds=st.booleans(),
     start_first=st.booleans(),
 )
 NOTIFICATIONS = st.builds(
@@ -120,7 +124,9 @@ MEMBERS = st.builds(
 )
 BEHAVIOURS = st.builds(
     Behaviour,
-    # One in eight, so that most runs get beyond their start.
+    # One in four not at once, and so on: most runs are to get beyond their start.
+    exists_after=st.sampled_from([*[0.0] * 12, 0.25, 1.0, 30.0, None]),
+    cancelled_too_late=st.booleans(),
     cannot_start=st.integers(0, 7).map(lambda n: "no memory" if n == 7 else ""),
     ready_after=st.none() | seconds(2),
     says=st.lists(st.tuples(seconds(30), NOTIFICATIONS), max_size=3).map(tuple),
@@ -173,6 +179,12 @@ class Scenario:
     stalls: tuple[tuple[float, float], ...]
     adopts: bool
     spawn_takes: float
+    cancel_takes: float
+    # From when to when there is no template, and from when on there is no other.
+    without_template: tuple[tuple[float, float], ...]
+    preload_fails_at: Optional[float]
+    # When a platform signals every process, and how much later the supervisor.
+    platform: tuple[tuple[float, float], ...]
     kill_takes: float
     jitters: tuple[float, ...]
     watchdog: Optional[float]
@@ -186,6 +198,10 @@ class Scenario:
             stalls=self.stalls,
             adopts=self.adopts,
             spawn_takes=self.spawn_takes,
+            cancel_takes=self.cancel_takes,
+            without_template=self.without_template,
+            preload_fails_at=self.preload_fails_at,
+            platform=self.platform,
             kill_takes=self.kill_takes,
             jitters=self.jitters,
         )
@@ -209,12 +225,13 @@ def children(draw: st.DrawFn) -> tuple[Child, ...]:
     return tuple(sorted(named, key=lambda child: child.spec.name))
 
 
-def _stalls(moments: list[float]) -> tuple[tuple[float, float], ...]:
-    """Stalls between these moments, one after the other; the last lasts for ever."""
+def _stretches(moments: list[float]) -> tuple[tuple[float, float], ...]:
+    """Between these moments, one stretch after the other; the last lasts for ever."""
     ends = sorted(moments) + [2 * LAST_SIGNAL_AT] * (len(moments) % 2)
     return tuple(zip(ends[::2], ends[1::2]))
 
 
+STRETCHES = st.just(()) | st.lists(seconds(60), max_size=4, unique=True).map(_stretches)
 SCENARIOS = st.builds(
     Scenario,
     children=children(),
@@ -222,9 +239,16 @@ SCENARIOS = st.builds(
     requests=st.just(())
     | st.lists(st.tuples(seconds(60) | seconds(5), REQUESTS), max_size=5).map(tuple),
     output_gone_at=st.none() | st.none() | st.none() | seconds(60),
-    stalls=st.just(()) | st.lists(seconds(60), max_size=4, unique=True).map(_stalls),
+    stalls=STRETCHES,
     adopts=st.booleans(),
     spawn_takes=st.sampled_from([0.0, 0.0, 0.25, 1.0]),
+    cancel_takes=st.sampled_from([0.0, 0.25, 1.0, 5.0]),
+    without_template=st.just(()) | st.just(()) | STRETCHES,
+    platform=st.just(())
+    | st.tuples(
+        st.tuples(seconds(60) | seconds(5), st.sampled_from([0.0, 0.0625, 0.125, 0.5, 1.0, 1.125]))
+    ),
+    preload_fails_at=st.sampled_from([*[None] * 13, 0.0, 1.5, 20.0]),
     kill_takes=st.sampled_from([0.25, 0.5]),
     jitters=st.lists(st.sampled_from([0.0, 0.5, 1.0]), min_size=1, max_size=3).map(tuple),
     watchdog=st.sampled_from([None, None, 5.0]),
@@ -253,6 +277,8 @@ class Told:
     # Killed because it did not stop in time, and nothing has followed it.
     overdue: bool = False
     lost: bool = False
+    # It started although its start was cancelled.
+    cancelled: bool = False
 
 
 class History:
@@ -268,12 +294,22 @@ class History:
             if isinstance(told, Exited)
         }
         self.lives: dict[int, Told] = {}
+        # Instances whose start was asked of a template and is not answered, and those whose start
+        # was cancelled; and when what was started after all became known.
+        self.awaited: set[str] = set()
+        self.given_up: set[str] = set()
+        self.too_late: dict[int, float] = {}
         self.goals = dict.fromkeys(self.specs, Goal.UP)
         self.finished: set[str] = set()
         # Lives whose leader exited after they had been given up.
         self.late: set[int] = set()
         self.reason_at: Optional[float] = None
         self.verdict = 0
+        # That is the status of what ended as on request, at this time: it may have been one.
+        self.forgivable_at = -inf
+        # Where it was killed by that, it has been so quick that the request may still be read.
+        self.killed_at = -inf
+        self.forgiven = False
         self.stalled = False
         # Every stop signal that was sent, and the times at which SIGKILL was.
         self.stop_signals: list[tuple[float, Signals]] = []
@@ -286,8 +322,18 @@ class History:
             elif isinstance(item, Signalled) and item.signal in STOP:
                 self.stop_signals.append((at, item.signal))
                 self._reason(at, STOP[item.signal])
+                if at <= self.forgivable_at + SIGNALLED_TOGETHER and len(self.stop_signals) == 1:
+                    self.verdict = STOP[item.signal]
+                    self.forgiven = True
             elif isinstance(item, OutputGone):
                 self._reason(at, 141)
+            elif isinstance(item, PreloadFailed):
+                assert (self.reason_at is None) == str(rest[0]).startswith("say the preload failed")
+                self._reason(at, 1)
+            elif isinstance(item, Spawned):
+                self._exists(at, item, rest)
+            elif isinstance(item, SpawnFailed):
+                self._refused(at, item.ref.name, rest)
             elif isinstance(item, (OutputStalled, OutputResumed)):
                 self.stalled = isinstance(item, OutputStalled)
             elif isinstance(item, Exited):
@@ -340,8 +386,13 @@ class History:
 
     def _did(self, at: float, what: str, rest: Sequence[object]) -> None:
         verb, first, *words = what.split()
-        if verb == "spawn":
-            self._spawned(at, first.rstrip(":"), words, rest)
+        if what.startswith("ask for "):
+            self._asked_for(words[0])
+            self.awaited.add(words[0])
+        elif what.startswith("cancel the start of "):
+            self.given_up.add(words[-1])
+        elif verb == "spawn":
+            self._spawned(first.rstrip(":"), words)
         elif verb in ("kill", "killpg") and words[0] == self.by_pid[int(first)].stop_signal.name:
             self._asked(int(first))
         elif verb == "say" and self.of(first):
@@ -374,29 +425,55 @@ class History:
             return self.lives[int(done.split()[1])]
         return self.of(name)[-1]
 
-    def _spawned(self, at: float, name: str, words: Sequence[str], rest: Sequence[object]) -> None:
+    def _asked_for(self, name: str) -> None:
+        """A life of it is asked of the system."""
         assert self.reason_at is None, "started while stopping"
+        assert self.goals[name] is Goal.UP, "started although it is to be down"
         assert not (self.stalled and self.of(name)), "a life follows another while output stalls"
         others = [life for life in self.of(name) if life.alive and not life.lost]
-        if words[0] == "no":
-            if not others and self.goals[name] is Goal.UP:
-                self._ended(at, Told(name), self.specs[name], True, 1, rest)
-            return
         for one in self.specs[name].after:
             for ahead in [n for n in self.goals if process_of(n) == process_of(one)]:
                 ready = ahead in self.finished or any(life.ready for life in self.of(ahead))
                 stopped = self.goals[ahead] is Goal.DOWN
                 assert ready or stopped or self.of(name), f"{name} started before {ahead} is ready"
         assert all(self.specs[name].start_first for _ in others), f"two lives of {name}"
+
+    def _spawned(self, name: str, words: Sequence[str]) -> None:
+        """The system has started it, or has not, which is not told yet."""
+        if name not in self.awaited:
+            self._asked_for(name)
+        self.awaited.discard(name)
+        if words[0] == "no":
+            return
         self.finished.discard(name)
         for life in self.of(name):
             life.overdue = life.overdue and not life.gone
         self.lives[int(words[0])] = Told(name)
 
+    def _exists(self, at: float, spawned: Spawned, rest: Sequence[object]) -> None:
+        """It is told that it exists. Where its start was cancelled, it is ended at once."""
+        pid, name = self.world.pid(spawned.ref), spawned.ref.name
+        if name in self.given_up:
+            self.given_up.remove(name)
+            self.lives[pid].cancelled = True
+            self.too_late[pid] = at
+            assert str(rest[0]).split()[:2] in (["kill", str(pid)], ["killpg", str(pid)])
+
+    def _refused(self, at: float, name: str, rest: Sequence[object]) -> None:
+        self.awaited.discard(name)
+        if name in self.given_up:
+            # Nobody is told.
+            self.given_up.remove(name)
+            assert not str(rest[0]).startswith(f"say {name} could not be started")
+        elif not any(life.alive and not life.lost for life in self.of(name)):
+            self._ended(at, Told(name), self.specs[name], True, 1, rest)
+
     def _asked(self, pid: int) -> None:
         life = self.lives[pid]
         assert not life.asked, "asked twice"
         life.asked = True
+        if life.cancelled:
+            return
         if self.reason_at is not None and not life.faulty:
             for one in self.followers(life.name):
                 alive = [follower for follower in self.of(one) if follower.alive]
@@ -415,9 +492,16 @@ class History:
             if self.finished == set(self.specs):
                 self._reason(at, 0)
         elif not self._expected(life):
-            failed = life.faulty or exited.status.shell != 0
+            status = exited.status
+            failed = life.faulty or status.shell != 0
             recycled = spec.recycles and life.ready and not failed
-            self._ended(at, life, spec, failed or recycled, exited.status.shell or 1, rest)
+            reason_at = self.reason_at
+            self._ended(at, life, spec, failed or recycled, status.shell or 1, rest)
+            as_on_request = status.shell == 0 or status.shell in spec.success_exit_statuses
+            as_on_request = as_on_request or status.shell - 128 in (*STOP, spec.stop_signal)
+            if as_on_request and self.reason_at != reason_at and not life.faulty:
+                self.forgivable_at = at
+                self.killed_at = at if status.signal is not None else self.killed_at
 
     def _lost(self, at: float, life: Told, line: str, rest: Sequence[object]) -> None:
         life.lost = True
@@ -435,6 +519,7 @@ class History:
             or self.goals[life.name] is Goal.DOWN
             or (life.asked and not life.faulty)
             # It was to be replaced, or was to replace another.
+            or life.name in self.awaited
             or any(one.alive and not one.lost for one in newer)
             or any(one.alive and not one.lost and not one.asked for one in older)
         )
@@ -455,7 +540,7 @@ class History:
         }[spec.restart]
         said = [what for what in rest if isinstance(what, str) and what.startswith("say ")]
         if not restarts or any(
-            what.startswith(f"say {life.name} failed for good") for what in said[:2]
+            what.startswith(f"say giving up on {life.name}:") for what in said[:2]
         ):
             self._reason(at, status)
         else:
@@ -475,6 +560,7 @@ def test_it_ends_in_time_with_nobody_left_and_the_status_of_the_table(scenario: 
     passed_on_only_to_who_declared_it(world)
     restarted_after_a_pause_and_not_too_often(scenario, world, history)
     in_time(scenario, world, history)
+    open_for_a_signal_of_its_own(world, history)
     assert status == history.exit_status
     lines = [what for _, what in world.trace if what.startswith("say ")]
     assert lines[-1].startswith("say all stopped after ")
@@ -491,6 +577,8 @@ def nobody_is_left(world: World, history: History) -> None:
     assert all(one.unkillable for one in world.alive)
     assert stuck <= killed
     assert len(stuck) <= len(said)
+    assert not world.unanswered
+    assert not world.giving_up
     # The end of what was lost before may go unnoticed.
     lost = {pid for pid, life in history.lives.items() if life.lost}
     assert stuck <= set(world.leaders) - world.reaped <= lost
@@ -516,7 +604,9 @@ def killed_only_as_groups_and_only_when_due(
         assert at <= (gone.get(pid, inf) if group else exited_at)
         if signal is SIGKILL:
             assert group
-            if at not in again and at <= exited_at and (at, spec.name) in overdue:
+            if history.too_late.get(pid) == at:
+                assert len(history.stop_signals) > 1
+            elif at not in again and at <= exited_at and (at, spec.name) in overdue:
                 assert abs(at - asked[pid] - spec.stop_timeout) <= late
             elif at not in again:
                 assert at >= exited_at
@@ -555,14 +645,10 @@ def restarted_after_a_pause_and_not_too_often(
                 continue  # It may be a recycle, which is at once, and counts not.
             assert spec.name not in ended or at - exited_at >= least
             starts[spec.name].append(at)
-    stalled = max((until - at for at, until in scenario.stalls), default=0.0)
     for name, times in starts.items():
         spec = history.specs[name]
-        # A start may come later than planned, which is what counts: at worst after a life is lost,
-        # or the output has stalled.
-        late = stalled + 1.5 + (LOSE_AFTER if any(life.lost for life in history.of(name)) else 0.0)
         for first, later in zip(times, times[spec.start_burst :]):
-            assert later - first >= spec.start_interval - late
+            assert later - first >= spec.start_interval
 
 
 def in_time(scenario: Scenario, world: World, history: History) -> None:
@@ -576,7 +662,17 @@ def in_time(scenario: Scenario, world: World, history: History) -> None:
         sweep, killing = SWEEP_AFTER + LOSE_AFTER, LOSE_AFTER
     assert history.reason_at is not None
     took = world.now() - history.reason_at
-    assert took <= longest + links * killing + sweep + scenario.spawn_takes
+    answers = scenario.spawn_takes + scenario.cancel_takes
+    assert took <= longest + links * killing + sweep + answers + SIGNAL_MAY_FOLLOW
+
+
+def open_for_a_signal_of_its_own(world: World, history: History) -> None:
+    """Where a platform may have ended the first of them, the last end is not that of all."""
+    if history.stop_signals or history.killed_at != history.reason_at:
+        return
+    last = max(at for at, told in world.told if isinstance(told, (Exited, GroupGone)))
+    together = history.killed_at + SIGNALLED_TOGETHER
+    assert world.now() >= min(last + SIGNAL_MAY_FOLLOW, max(last, together))
 
 
 def longest_stop(specs: Mapping[str, Spec], name: str) -> float:
@@ -609,11 +705,19 @@ def describe(world: World, history: History, status: int) -> None:
     said = " ".join(what for _, what in world.trace)
     if any(isinstance(told, OutputStalled) for _, told in world.told):
         event("output stalled")
+    if world.cancelled:
+        event("a start was cancelled")
+    if history.forgiven:
+        event("what ended just before a signal was forgiven")
+    if history.too_late:
+        event("too late")
+    if any(not history.lives[pid].asked for pid in history.too_late):
+        event("too late, and killed")
     if any(what.endswith("; restarting") for _, what in world.trace):
         event("restarting at once")
     for words in (
         "restarting in",
-        "failed for good",
+        "giving up",
         "is unhealthy: HTTP",
         "no answer within",
         "no WATCHDOG=1",
@@ -622,10 +726,11 @@ def describe(world: World, history: History, status: int) -> None:
         "MAX_MEMORY",
         "out of memory",
         "could not be started",
+        "the preload failed",
         "could not be checked",
         "SIGCONT",
         "finished after",
-        "still running",
+        "; SIGKILL in",
         "sending it SIGQUIT",
         "did not stop within",
         "killing everything",

@@ -72,9 +72,24 @@ def test_control_c() -> None:
         "60 kill 101 SIGTERM",
         "60 kill 102 SIGINT",
         "60.75 say web.1 stopped after 0.75 s",
-        "61 say still running: worker.1; to be killed in 24.0 s",
+        "61 say waiting for worker.1; SIGKILL in 24.0 s",
         "62 say worker.1 stopped after 2.00 s",
         "62 say all stopped after 2.00 s; exit status 130",
+    ]
+
+
+@pytest.mark.parametrize(("signal", "status"), [(SIGTERM, 0), (SIGINT, 130)])
+def test_a_platform_signals_every_process_and_the_supervisor_last(signal: Any, status: int) -> None:
+    web = child("web.1", exits_after=60.0, status=ExitStatus(signal=15))
+    worker = child("worker.1", stops_after=2.0)
+
+    assert told(web, worker, signals=[(60.125, signal)])[5:] == [
+        "60 say web.1 was killed by SIGTERM after 60.0 s; stopping everything",
+        "60 kill 102 SIGTERM",
+        f"60.125 say {signal.name} received; stopping everything",
+        "61 say waiting for worker.1; SIGKILL in 24.0 s",
+        "62 say worker.1 stopped after 2.00 s",
+        f"62 say all stopped after 2.00 s; exit status {status}",
     ]
 
 
@@ -84,8 +99,8 @@ def test_one_is_stubborn_and_its_children_too() -> None:
     assert told(stubborn, signals=[(10.0, SIGTERM)])[3:] == [
         "10 say SIGTERM received; stopping everything",
         "10 kill 101 SIGTERM",
-        "11 say still running: web.1; to be killed in 24.0 s",
-        "22.5 say still running: web.1; to be killed in 12.5 s",
+        "11 say waiting for web.1; SIGKILL in 24.0 s",
+        "22.5 say waiting for web.1; SIGKILL in 12.5 s",
         "35 say web.1 did not stop within 25 s; killing it and its process group",
         "35 killpg 101 SIGKILL",
         "35.25 say web.1 killed",
@@ -172,9 +187,26 @@ def test_one_cannot_be_started() -> None:
 def test_one_is_killed_from_outside() -> None:
     killed = child("web.1", exits_after=8.0, status=ExitStatus(signal=9))
 
+    ended = "web.1 was killed by SIGKILL (not sent by prodserver) after 8.00 s"
     assert told(killed)[-2:] == [
-        "8 say web.1 was killed by SIGKILL from outside after 8.00 s; stopping everything",
+        f"8 say {ended}; stopping everything",
         "8 say all stopped after 0.00 s; exit status 137",
+    ]
+
+
+def test_a_platform_ends_all_of_them_before_the_supervisor_reads_its_signal() -> None:
+    # None of them handles it.
+    children = [child(name, stop_signal=SIGINT) for name in ("web.1", "worker.1")]
+
+    assert told(*children, platform=[(5.0, 0.0625)])[5:] == [
+        "5 say web.1 was killed by SIGTERM after 5.00 s; stopping everything",
+        "5 kill 102 SIGINT",
+        "5 say worker.1 was killed by SIGTERM while stopping, after 0.00 s",
+        "5.0625 say SIGTERM received; stopping everything",
+        "5.0625 say all stopped after 0.00 s; exit status 0",
+    ]
+    assert told(*children, platform=[(5.0, 0.125)])[-1:] == [
+        "5.1 say all stopped after 0.00 s; exit status 143",
     ]
 
 
@@ -215,9 +247,9 @@ def test_one_ends_while_the_next_is_being_started() -> None:
         "0.5 spawn web.1 101",
         "0.5 say web.1 started (pid 101)",
         "1 spawn worker.1 102",
-        "1 say worker.1 started (pid 102)",
-        "1 say all 2 ready after 1.00 s",
-        "1 say web.1 exited with status 3 after 1.00 s; stopping everything",
+        "1 say web.1 exited with status 3 after 0.50 s; stopping everything",
+        # Its answer is on its way.
+        "1 cancel the start of worker.1",
         "1 kill 102 SIGTERM",
         "1 say worker.1 stopped after 0.00 s",
         "1 say all stopped after 0.00 s; exit status 3",
@@ -275,7 +307,7 @@ def test_a_crash_loop_ends_at_the_start_limit() -> None:
         "2 spawn worker.1 104",
         "2 say worker.1 started (pid 104)",
         "2.25 say worker.1 exited with status 7 after 0.25 s, restarted 2 times so far",
-        "2.25 say worker.1 failed for good: 3 starts in 60 s, its START_LIMIT; stopping everything",
+        "2.25 say giving up on worker.1: 3 starts in 60 s (START_LIMIT); stopping everything",
         "2.25 kill 102 SIGTERM",
         "2.25 say web.1 stopped after 0.00 s",
         "2.25 say all stopped after 0.00 s; exit status 7",
@@ -315,7 +347,7 @@ def test_nobody_is_called_unhealthy_while_everything_stops() -> None:
     assert told(web, worker, signals=[(1.5, SIGTERM)])[6:] == [
         "1.5 say SIGTERM received; stopping everything",
         "1.5 kill 102 SIGTERM",
-        "2.5 say still running: worker.1; to be killed in 24.0 s",
+        "2.5 say waiting for worker.1; SIGKILL in 24.0 s",
         "6.5 say worker.1 stopped after 5.00 s",
         "6.5 kill 101 SIGTERM",
         "6.5 say web.1 stopped after 0.00 s",
@@ -360,8 +392,8 @@ def test_a_second_step_before_sigkill() -> None:
     assert told(worker, signals=[(10.0, SIGTERM)])[3:] == [
         "10 say SIGTERM received; stopping everything",
         "10 kill 101 SIGTERM",
-        "11 say still running: worker.1; to be killed in 24.0 s",
-        "22.5 say still running: worker.1; to be killed in 12.5 s",
+        "11 say waiting for worker.1; SIGKILL in 24.0 s",
+        "22.5 say waiting for worker.1; SIGKILL in 12.5 s",
         "27.5 say worker.1 is still running; sending it SIGQUIT",
         "27.5 kill 101 SIGQUIT",
         "28 say worker.1 exited with status 1 while stopping, after 18.0 s",
@@ -383,8 +415,8 @@ def test_one_that_is_silent_for_too_long_is_replaced() -> None:
     assert told(worker, signals=[(9.0, SIGTERM)])[3:] == [
         "4.5 say worker.1 is unhealthy: no WATCHDOG=1 for 1.5 s; stopping it",
         "4.5 kill 101 SIGTERM",
-        "5.5 say still running: worker.1; to be killed in 1.50 s",
-        "5.75 say still running: worker.1; to be killed in 1.25 s",
+        "5.5 say waiting for worker.1; SIGKILL in 1.50 s",
+        "5.75 say waiting for worker.1; SIGKILL in 1.25 s",
         "7 say worker.1 did not stop within 2.5 s; killing it and its process group",
         "7 killpg 101 SIGKILL",
         "7.25 say worker.1 killed; restarting in 0.50 s",
@@ -423,7 +455,7 @@ def test_a_stop_does_not_wait_for_ever_for_what_sigkill_does_not_end() -> None:
     assert told(stuck, signals=[(10.0, SIGTERM)])[3:] == [
         "10 say SIGTERM received; stopping everything",
         "10 kill 101 SIGTERM",
-        "11 say still running: worker.1; to be killed in 1.00 s",
+        "11 say waiting for worker.1; SIGKILL in 1.00 s",
         "12 say worker.1 did not stop within 2 s; killing it and its process group",
         "12 killpg 101 SIGKILL",
         "17 say worker.1 survived SIGKILL for 5 s: leader (pid 101); no longer waiting for it",
@@ -612,7 +644,7 @@ def test_a_new_life_that_fails_ends_the_update_and_the_old_one_stays() -> None:
     assert told(web, other, requests=requests, signals=[(20.0, SIGTERM)])[5:9] == [
         "5 spawn web.1 103",
         "5.5 say web.1 exited with status 1 after 0.50 s, before it was ready",
-        "5.5 say web.1 was not replaced: the new one failed",
+        "5.5 say web.1 was not replaced: the new one did not become ready",
         "20 say SIGTERM received; stopping everything",
     ]
 
@@ -632,7 +664,7 @@ def test_a_life_that_is_not_ready_in_time_does_not_replace_the_old_one() -> None
         "7 say web.1 was not ready within 2 s; stopping it",
         "7 kill 102 SIGTERM",
         "7 say web.1 stopped after 0.00 s",
-        "7 say web.1 was not replaced: the new one failed",
+        "7 say web.1 was not replaced: the new one did not become ready",
     ]
 
 
@@ -719,7 +751,7 @@ def test_a_shortage_that_does_not_end_reaches_the_start_limit() -> None:
         "0 say worker.1 could not be started: no memory; restarting in 0.50 s",
         "0.5 spawn worker.1: no memory",
         "0.5 say worker.1 could not be started: no memory",
-        "0.5 say worker.1 failed for good: 2 starts in 60 s, its START_LIMIT; stopping everything",
+        "0.5 say giving up on worker.1: 2 starts in 60 s (START_LIMIT); stopping everything",
         "0.5 say all stopped after 0.00 s; exit status 1",
     ]
 
@@ -764,6 +796,153 @@ def test_a_signal_while_many_are_started_is_heard_between_two() -> None:
 
     assert [line for line in run if "spawn" in line] == ["0.5 spawn web.1 101", "1 spawn web.2 102"]
     assert run[-1] == "1 say all stopped after 0.00 s; exit status 0"
+
+
+# ---- a template: starts are answered late, too late, or never ----
+
+
+def test_a_start_that_is_answered_late_keeps_nothing_waiting_and_has_all_its_time() -> None:
+    web = child("web.1", notifies=True, ready_timeout=2.0, exists_after=60.0, ready_after=1.5)
+
+    assert told(web, child("worker.1"), signals=[(70.0, SIGTERM)]) == [
+        "0 ask for web.1",
+        "0 spawn worker.1 101",
+        "0 say worker.1 started (pid 101)",
+        "60 spawn web.1 102",
+        "61.5 say web.1 ready after 1.50 s (pid 102)",
+        "61.5 say all 2 ready after 61.5 s",
+        "70 say SIGTERM received; stopping everything",
+        "70 kill 102 SIGTERM",
+        "70 kill 101 SIGTERM",
+        "70 say web.1 stopped after 0.00 s",
+        "70 say worker.1 stopped after 0.00 s",
+        "70 say all stopped after 0.00 s; exit status 0",
+    ]
+
+
+def test_a_template_that_dies_ends_no_life_and_restarts_wait_for_the_next_one() -> None:
+    crash = Behaviour(exits_after=10.0, status=ExitStatus(code=1))
+    worker = child("worker.1", restart=RestartPolicy.ALWAYS, behaviours=(crash, Behaviour()))
+
+    assert told(child("web.1"), worker, without_template=[(5.0, 50.0)], signals=[(60.0, SIGTERM)])[
+        5:-3
+    ] == [
+        "10 say worker.1 exited with status 1 after 10.0 s; restarting in 0.50 s",
+        "10.5 ask for worker.1",
+        "50 spawn worker.1 103",
+        "50 say worker.1 started (pid 103)",
+        "60 say SIGTERM received; stopping everything",
+        "60 kill 101 SIGTERM",
+        "60 kill 103 SIGTERM",
+    ]
+
+
+def test_a_start_that_is_never_answered_keeps_no_stop_waiting() -> None:
+    web = child("web.1", exists_after=None)
+
+    assert told(web, child("worker.1"), signals=[(5.0, SIGTERM)], cancel_takes=0.25) == [
+        "0 ask for web.1",
+        "0 spawn worker.1 101",
+        "0 say worker.1 started (pid 101)",
+        "5 say SIGTERM received; stopping everything",
+        "5 cancel the start of web.1",
+        "5 kill 101 SIGTERM",
+        "5 say worker.1 stopped after 0.00 s",
+        "5.25 say all stopped after 0.25 s; exit status 0",
+    ]
+
+
+def test_what_starts_although_it_was_cancelled_is_asked_to_stop_at_once() -> None:
+    web = child("web.1", exists_after=None, cancelled_too_late=True, stops_after=0.5)
+
+    assert told(web, signals=[(5.0, SIGTERM)], cancel_takes=0.25) == [
+        "0 ask for web.1",
+        "5 say SIGTERM received; stopping everything",
+        "5 cancel the start of web.1",
+        "5.25 spawn web.1 101",
+        "5.25 kill 101 SIGTERM",
+        "5.75 say web.1 stopped after 0.50 s",
+        "5.75 say all stopped after 0.75 s; exit status 0",
+    ]
+
+
+def test_what_starts_after_a_second_signal_is_killed_at_once() -> None:
+    web = child("web.1", exists_after=None, cancelled_too_late=True)
+    signals = [(5.0, SIGTERM), (5.125, SIGTERM)]
+
+    assert told(web, signals=signals, cancel_takes=0.25)[3:] == [
+        "5.125 say SIGTERM received; killing everything",
+        "5.25 spawn web.1 101",
+        "5.25 killpg 101 SIGKILL",
+        "5.5 say web.1 killed",
+        "5.5 say all stopped after 0.50 s; exit status 143",
+    ]
+
+
+def test_a_start_that_is_stopped_and_started_again_on_request_begins_again() -> None:
+    web = child("web.1", behaviours=(Behaviour(exists_after=None), Behaviour()))
+    requests = [(5.0, GoalRequest("web", Goal.DOWN)), (5.125, GoalRequest("web", Goal.UP))]
+
+    assert told(web, requests=requests, signals=[(9.0, SIGTERM)], cancel_takes=0.25)[:4] == [
+        "0 ask for web.1",
+        "5 cancel the start of web.1",
+        "5.25 spawn web.1 101",
+        "5.25 say web.1 started (pid 101)",
+    ]
+
+
+def test_a_oneshot_that_was_only_asked_for_is_not_started_once_something_failed() -> None:
+    migrate = child("migrate.1", oneshot=True, exits_after=2.0)
+    static = child("static.1", oneshot=True, exists_after=3.0)
+    web = child("web.1", exits_after=1.0, status=ExitStatus(code=3))
+
+    assert told(web, migrate, static) == [
+        "0 spawn web.1 101",
+        "0 say web.1 started (pid 101)",
+        "0 spawn migrate.1 102",
+        "0 ask for static.1",
+        "1 say web.1 exited with status 3 after 1.00 s; stopping everything",
+        "1 cancel the start of static.1",
+        "1 say waiting up to 25.0 s for migrate.1 to finish",
+        "2 say migrate.1 finished after 2.00 s",
+        "2 say all stopped after 1.00 s; exit status 3",
+    ]
+
+
+def test_an_update_whose_new_life_is_never_answered_ends_with_a_stop() -> None:
+    web = child("web.1", start_first=True, behaviours=(Behaviour(), Behaviour(exists_after=None)))
+
+    assert told(web, requests=[(5.0, RestartRequest("web"))], signals=[(9.0, SIGTERM)])[3:] == [
+        "5 ask for web.1",
+        "9 say SIGTERM received; stopping everything",
+        "9 cancel the start of web.1",
+        "9 say web.1 was not replaced: the new one did not become ready",
+        "9 kill 101 SIGTERM",
+        "9 say web.1 stopped after 0.00 s",
+        "9 say all stopped after 0.00 s; exit status 0",
+    ]
+
+
+def test_what_cannot_be_loaded_after_the_oneshots_stops_everything() -> None:
+    migrate = child("migrate.1", oneshot=True, exits_after=2.0)
+    web = child("web.1", after=frozenset({"migrate.1"}), exists_after=5.0)
+    static = child("static.1", oneshot=True, exits_after=4.0)
+
+    assert told(migrate, web, static, child("beat.1"), preload_fails_at=3.0) == [
+        "0 spawn migrate.1 101",
+        "0 spawn static.1 102",
+        "0 spawn beat.1 103",
+        "0 say beat.1 started (pid 103)",
+        "2 say migrate.1 finished after 2.00 s",
+        "2 ask for web.1",
+        "3 say the preload failed: It cannot be loaded; stopping everything",
+        "3 cancel the start of web.1",
+        "3 kill 103 SIGTERM",
+        "3 say waiting up to 25.0 s for static.1 to finish",
+        "3 say beat.1 stopped after 0.00 s",
+        "4 say static.1 finished after 4.00 s",
+        "4 say all stopped after 1.00 s; exit status 1",
+    ]
 
 
 # ---- the world itself: a fake that lies proves nothing ----

@@ -6,11 +6,11 @@ import pickle
 import pickletools
 from collections import Counter
 from signal import SIGTERM
-from typing import Optional, Union
+from typing import Optional
 
 import pytest
 
-from django_prodserver.supervisor.events import Event, ExitStatus, Spawned, SpawnFailed
+from django_prodserver.supervisor.events import Event, ExitStatus
 from django_prodserver.supervisor.group import Group
 from django_prodserver.supervisor.pump import run
 from django_prodserver.supervisor.spec import CheckSchedule, Ref, RestartPolicy, Spec
@@ -64,13 +64,13 @@ class ForgetfulWorld(World):
             self.said[what.split()[1]] += 1
         super().did(what)
 
-    def spawn(self, ref: Ref) -> Union[Spawned, SpawnFailed]:
+    def spawn(self, ref: Ref) -> None:
         self.begun[ref.name] += 1
         day = int(self.now() // DAY) + 1
         # Every so often: to count takes much longer than to live. 31 meets each jitter in turn.
         if day in (1, 2, DAYS) and self.begun[ref.name] % 31 == 1:
             self.most[day] = max(self.most[day], pieces(self.supervisor))
-        return super().spawn(ref)
+        super().spawn(ref)
 
     def wait(self, timeout: Optional[float]) -> list[Event]:
         for past in (self.trace, self.told, self.history, self.kills):

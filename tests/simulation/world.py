@@ -10,6 +10,8 @@ import heapq
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from math import inf
 from signal import Signals
 from typing import Callable, Optional, Union
 
@@ -20,12 +22,15 @@ from django_prodserver.supervisor.events import (
     Exited,
     ExitStatus,
     GroupGone,
+    Loaded,
+    LoadFailed,
     Measured,
     Notified,
     NotifyFlooded,
     OutputGone,
     OutputResumed,
     OutputStalled,
+    PreloadFailed,
     Probed,
     ProbeRefused,
     ReadyLine,
@@ -59,9 +64,13 @@ class Member:
 class Behaviour:
     """What an instance does from one start to the next; None means never.
 
-    Seconds count from the spawn, or from its stop signal.
+    Seconds count from the moment at which it exists, or from its stop signal.
     """
 
+    # So long after it was asked for; without a template, after there is one again.
+    exists_after: Optional[float] = 0.0
+    # It exists when its start is cancelled, and so it starts after all.
+    cancelled_too_late: bool = False
     cannot_start: str = ""
     # It says READY=1, and what else it says.
     ready_after: Optional[float] = None
@@ -130,6 +139,12 @@ class World:
 
     With `adopts` orphans are reaped here, as on Linux, so that the end of a process group is
     noticed when it comes; without, when a signal finds nobody there, or when the next leader dies.
+
+    With `spawn_takes` nothing else happens while a life is started, as where it is forked here. The
+    template dies at each first moment of `without_template`, and is replaced at the second. With
+    `preload_fails_at` there is no other template from then on. At each first moment of `platform`
+    every process gets SIGTERM from outside, and the supervisor so long after that. Each reload in
+    turn brings one of `loads`, so long after it was asked for; without children it fails.
     """
 
     def __init__(
@@ -142,13 +157,25 @@ class World:
         stalls: Sequence[tuple[float, float]] = (),
         adopts: bool = True,
         spawn_takes: float = 0.0,
+        cancel_takes: float = 0.0,
+        without_template: Sequence[tuple[float, float]] = (),
+        preload_fails_at: Optional[float] = None,
+        platform: Sequence[tuple[float, float]] = (),
         kill_takes: float = 0.25,
         jitters: Sequence[float] = (0.0,),
+        loads: Sequence[tuple[float, Optional[Sequence[Child]]]] = ((0.0, None),),
     ) -> None:
         self.children: Mapping[str, Child] = {child.spec.name: child for child in children}
+        # What each load of the project has brought, and which of them is run.
+        self.generations: dict[int, Mapping[str, Child]] = {0: self.children}
+        self.generation = 0
+        self.loaded = {0}
+        self._loads = loads
         self.leaders: dict[int, Fake] = {}
         self.members_of: dict[int, list[Fake]] = {}
         self.pids: dict[Ref, int] = {}
+        # The processes whose held sockets are open.
+        self.listening = {child.spec.process for child in children if child.spec.holds}
         self.reaped: set[int] = set()
         # What was done and what was said, each with its time: two runs can be compared.
         self.trace: list[tuple[float, str]] = []
@@ -164,6 +191,13 @@ class World:
         self._now = 0.0
         self._adopts = adopts
         self.spawn_takes, self._kill_takes = spawn_takes, kill_takes
+        self._cancel_takes = cancel_takes
+        self._without_template = [*without_template]
+        # Starts that are not answered, each with what it was asked to be.
+        self.unanswered: dict[Ref, Behaviour] = {}
+        # Those that were cancelled, and of them those that will not be answered by a life.
+        self.cancelled: list[Ref] = []
+        self.giving_up: list[Ref] = []
         self._jitters = itertools.cycle(jitters)
         self._starts: dict[str, int] = dict.fromkeys(self.children, 0)
         self._future: list[tuple[float, int, Callable[[], None]]] = []
@@ -174,12 +208,19 @@ class World:
         self._happened: list[Event] = []
         self._woken_for_nothing = False
         for at, signal in signals:
-            self._at(at, lambda signal=signal: self._happened.append(Signalled(signal)))
+            self._at(at, partial(self._happens, Signalled(signal)))
+        for at, later in platform:
+            self._at(at, self._stop_from_outside)
+            self._at(at + later, partial(self._happens, Signalled(Signals.SIGTERM)))
         for at, request in requests:
-            self._at(at, lambda request=request: self._happened.append(request))
+            self._at(at, partial(self._happens, request))
         for at, until in stalls:
             self._at(at, lambda: self._happened.append(OutputStalled()))
             self._at(until, lambda: self._happened.append(OutputResumed()))
+        if preload_fails_at is not None:
+            failed = PreloadFailed("It cannot be loaded.")
+            self._without_template.append((preload_fails_at, inf))
+            self._at(preload_fails_at, lambda: self._happened.append(failed))
         if output_gone_at is not None:
             self._at(output_gone_at, lambda: self._happened.append(OutputGone()))
 
@@ -188,38 +229,35 @@ class World:
     def now(self) -> float:
         return self._now
 
-    def spawn(self, ref: Ref) -> Union[Spawned, SpawnFailed]:
-        child = self._child(ref.name)
+    def spawn(self, ref: Ref) -> None:
+        child = self._child(ref.name, ref.generation)
         assert not self._doubled(child.spec), f"two lives of {ref.name} at once"
         starts = self._starts.get(ref.name, 0)
         behaviour = child.behaviours[min(starts, len(child.behaviours) - 1)]
         self._starts[ref.name] = starts + 1
+        if child.spec.holds:
+            self.listening.add(child.spec.process)
+        self.unanswered[ref] = behaviour
         self._pass(self._now + self.spawn_takes)
-        if behaviour.cannot_start:
-            self.did(f"spawn {ref.name}: {behaviour.cannot_start}")
-            return SpawnFailed(ref, behaviour.cannot_start, next(self._jitters))
-        leader = Fake(next(self._pids), ref, child.spec, behaviour, self._now)
-        members = [
-            replace(leader, member=member, stopped=member.stopped, held_back=[])
-            for member in behaviour.members
-        ]
-        self.leaders[leader.pid], self.members_of[leader.pid] = leader, members
-        self.pids[ref] = leader.pid
-        self.did(f"spawn {ref.name} {leader.pid}")
-        self._after(behaviour.ready_after, lambda: self._says(leader, Notified(ref, ready=True)))
-        if child.spec.ready_line:
-            self._after(behaviour.prints_after, lambda: self._says(leader, ReadyLine(ref)))
-        for after, message in behaviour.says:
-            said = changed(message, ref=ref)
-            self._after(after, lambda said=said: self._says(leader, said))
-        for after in behaviour.flooded_at:
-            self._after(after, lambda: self._is_flooded(leader))
-        self._after(behaviour.stopped_after, lambda: self._stop(leader))
-        self._after(behaviour.exits_after, lambda: self._end(leader, behaviour.status))
-        for member in members:
-            assert member.member is not None
-            self._after(member.member.ends_after, lambda m=member: self._end(m, behaviour.status))
-        return Spawned(ref)
+        if behaviour.exists_after == 0.0 and not self._template_gone_until():
+            self._begin(ref)
+            return
+        self.did(f"ask for {ref.name}")
+        self._after(behaviour.exists_after, lambda: self._begin_by_template(ref))
+
+    def cancel_spawn(self, ref: Ref) -> None:
+        assert ref not in self.cancelled, f"the start of {ref.name} is cancelled twice"
+        self.cancelled.append(ref)
+        self.did(f"cancel the start of {ref.name}")
+        behaviour = self.unanswered.get(ref)
+        if behaviour is None:
+            return  # The answer is on its way.
+        if behaviour.cancelled_too_late:
+            self._after(self._cancel_takes, lambda: self._begin(ref))
+        else:
+            del self.unanswered[ref]
+            self.giving_up.append(ref)
+            self._after(self._cancel_takes, lambda: self._give_up(ref))
 
     def kill(self, ref: Ref, signal: Signals, group: bool) -> None:
         pid = self._leader(ref).pid
@@ -267,6 +305,38 @@ class World:
         if leader.alive:
             self._happened.append(Measured(ref, memory))
 
+    def load(self, generation: int) -> None:
+        self.did(f"load generation {generation}")
+        after, children = self._loads[(generation - 1) % len(self._loads)]
+        answer: Event = LoadFailed(generation, "it cannot be loaded")
+        if children is not None:
+            self.generations[generation] = {child.spec.name: child for child in children}
+            self.loaded.add(generation)
+            answer = Loaded(generation, tuple(child.spec for child in children))
+        self._after(after, lambda: self._happened.append(answer))
+
+    def adopt(self, generation: int) -> None:
+        self.did(f"adopt generation {generation}")
+        self.generation = generation
+        for older in [one for one in self.generations if one < generation]:
+            self._forget(older)
+
+    def drop(self, generation: int) -> None:
+        self.did(f"drop generation {generation}")
+        self._forget(generation)
+
+    def _forget(self, generation: int) -> None:
+        self.generations.pop(generation, None)
+        left = [one for one in self.alive if one.ref.generation == generation]
+        assert all(one.unkillable for one in left), f"{left} run what is forgotten"
+        assert not [ref for ref in self.unanswered if ref.generation == generation]
+
+    def unlisten(self, process: str) -> None:
+        # What had held sockets in a load that was dropped may be closed once more.
+        reloaded = len(self.loaded) > 1
+        assert process in self.listening or reloaded, f"{process} has no open socket"
+        self.listening.discard(process)
+
     def wait(self, timeout: Optional[float]) -> list[Event]:
         assert not self._woken_for_nothing, "the supervisor woke up and did nothing"
         end = float("inf") if timeout is None else self._now + timeout
@@ -304,23 +374,79 @@ class World:
         self.told.append((self._now, event))
         self.history.append((self._now, event))
 
-    def _child(self, name: str) -> Child:
+    def _template_gone_until(self) -> float:
+        """When there is a template again; 0 if there is one."""
+        return max(
+            (until for at, until in self._without_template if at <= self._now < until), default=0.0
+        )
+
+    def _begin_by_template(self, ref: Ref) -> None:
+        """A start that waits for the template begins once there is one."""
+        until = self._template_gone_until()
+        if not until:
+            self._begin(ref)
+        elif until < inf:
+            self._at(until, lambda: self._begin_by_template(ref))
+
+    def _give_up(self, ref: Ref) -> None:
+        self.giving_up.remove(ref)
+        self._happened.append(SpawnFailed(ref, "cancelled", next(self._jitters)))
+
+    def _begin(self, ref: Ref) -> None:
+        """It exists from now on, and that is the answer; or it could not be started."""
+        if ref not in self.unanswered:
+            return
+        child, behaviour = self._child(ref.name, ref.generation), self.unanswered.pop(ref)
+        if behaviour.cannot_start:
+            self.did(f"spawn {ref.name}: {behaviour.cannot_start}")
+            failed = SpawnFailed(ref, behaviour.cannot_start, next(self._jitters))
+            self._happened.append(failed)
+            return
+        leader = Fake(next(self._pids), ref, child.spec, behaviour, self._now)
+        members = [
+            replace(leader, member=member, stopped=member.stopped, held_back=[])
+            for member in behaviour.members
+        ]
+        self.leaders[leader.pid], self.members_of[leader.pid] = leader, members
+        self.pids[ref] = leader.pid
+        self.did(f"spawn {ref.name} {leader.pid}")
+        self._after(behaviour.ready_after, lambda: self._says(leader, Notified(ref, ready=True)))
+        if child.spec.ready_line:
+            self._after(behaviour.prints_after, lambda: self._says(leader, ReadyLine(ref)))
+        for after, message in behaviour.says:
+            self._after(after, partial(self._says, leader, changed(message, ref=ref)))
+        for after in behaviour.flooded_at:
+            self._after(after, lambda: self._is_flooded(leader))
+        self._after(behaviour.stopped_after, lambda: self._stop(leader))
+        self._after(behaviour.exits_after, lambda: self._end(leader, behaviour.status))
+        for member in members:
+            assert member.member is not None
+            self._after(member.member.ends_after, partial(self._end, member, behaviour.status))
+        self._happened.append(Spawned(ref))
+
+    def _child(self, name: str, generation: int = 0) -> Child:
         """An instance that was not there at first does what the first of its process does."""
-        if name in self.children:
-            return self.children[name]
-        sibling = self.children[f"{name.rpartition('.')[0]}.1"]
+        children = self.generations[generation]
+        if name in children:
+            return children[name]
+        sibling = children[f"{name.rpartition('.')[0]}.1"]
         return Child(changed(sibling.spec, name=name), sibling.behaviours)
 
     def _doubled(self, spec: Spec) -> bool:
         """Two lives that do their work, which only an update by start-first may have."""
-        others = [one for one in self.alive if one.spec.name == spec.name and not one.member]
-        return len([one for one in others if not one.unkillable]) > (1 if spec.start_first else 0)
+        leaders = [one for one in self.alive if one.spec.name == spec.name and not one.member]
+        others = [one.ref for one in leaders if not one.unkillable]
+        others += [ref for ref in (*self.unanswered, *self.giving_up) if ref.name == spec.name]
+        return len(others) > (1 if spec.start_first else 0)
 
     def _leader(self, ref: Ref) -> Fake:
         return self.leaders[self.pids[ref]]
 
     def _at(self, time: float, event: Callable[[], None]) -> None:
         heapq.heappush(self._future, (time, next(self._order), event))
+
+    def _happens(self, event: Event) -> None:
+        self._happened.append(event)
 
     def _after(self, seconds: Optional[float], event: Callable[[], None]) -> None:
         if seconds is not None:
@@ -386,6 +512,10 @@ class World:
                 self._orphaned.remove(pid)
                 self.reaped.add(pid)
                 self._happened.append(GroupGone(self.leaders[pid].ref))
+
+    def _stop_from_outside(self) -> None:
+        for one in self.alive:
+            self._deliver(one, Signals.SIGTERM)
 
     def _deliver(self, one: Fake, signal: Signals) -> None:
         spec, behaviour = one.spec, one.behaviour

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from signal import SIGCONT, SIGINT, SIGKILL, SIGQUIT, SIGTERM, Signals
+from signal import SIGCONT, SIGINT, SIGKILL, SIGQUIT, SIGSEGV, SIGTERM, Signals
 from typing import Any, Optional
 
 import pytest
 
 from django_prodserver.supervisor.commands import (
     CancelProbe,
+    CancelSpawn,
     Kill,
     Measure,
     ProbeKind,
     Spawn,
     StartProbe,
+    Unlisten,
 )
 from django_prodserver.supervisor.events import (
     Event,
@@ -27,6 +29,7 @@ from django_prodserver.supervisor.events import (
     OutputGone,
     OutputResumed,
     OutputStalled,
+    PreloadFailed,
     Probed,
     Request,
     RestartRequest,
@@ -50,6 +53,7 @@ from django_prodserver.supervisor.facts import (
     LifeState,
     Lost,
     NoAnswer,
+    NotPreloaded,
     NotReady,
     Output,
     Phase,
@@ -57,6 +61,7 @@ from django_prodserver.supervisor.facts import (
     Refusal,
     RequestRefused,
     Restart,
+    Retired,
     SignalEffect,
     SignalReceived,
     Started,
@@ -75,7 +80,8 @@ from django_prodserver.supervisor.facts import (
     WatchdogSilent,
     WatchdogTriggered,
 )
-from django_prodserver.supervisor.group import HANDLED, STOP_SIGNALS_AT_TERMINAL, Group
+from django_prodserver.supervisor.group import SIGNAL_MAY_FOLLOW, SIGNALLED_TOGETHER, Group
+from django_prodserver.supervisor.signals import HANDLED, STOP_SIGNALS_AT_TERMINAL
 from django_prodserver.supervisor.spec import CheckSchedule, Goal, Ref, RestartPolicy, Spec
 
 from .words import asks
@@ -206,6 +212,7 @@ STARTING, RUNNING, STOPPING = State.STARTING, State.RUNNING, State.STOPPING
 STOPPED, WAITING, EXITED, FATAL = State.STOPPED, State.WAITING, State.EXITED, State.FATAL
 ON_FAILURE, ALWAYS = RestartPolicy.ON_FAILURE, RestartPolicy.ALWAYS
 END = StopEverything()
+BROKEN = PreloadFailed("It cannot be loaded.")
 
 # ---- start ----
 
@@ -221,7 +228,11 @@ def test_instances_start_one_after_another() -> None:
     assert group.take(11.0, Spawned(WORKER)) == []
 
 
-@pytest.mark.parametrize("event", [Signalled(SIGTERM), OutputGone(), exited(WEB, 3)], ids=repr)
+@pytest.mark.parametrize(
+    "event",
+    [Signalled(SIGTERM), OutputGone(), PreloadFailed("No."), exited(WEB, 3)],
+    ids=repr,
+)
 def test_what_happens_between_two_starts_is_heard_before_the_next(event: Event) -> None:
     group = Group([spec(f"{name}.1") for name in ("web", "worker", "beat")])
     begin(group)
@@ -426,6 +437,17 @@ def test_nothing_starts_while_what_it_comes_after_pauses() -> None:
     assert spawns(hear(group, 8.0, ready(life("db.1", 2)))) == ["web.1"]
 
 
+def test_a_start_that_was_planned_waits_again_if_what_it_comes_after_does() -> None:
+    group = started(spec("db.1", notifies=True), spec("web.1", after={"db.1"}))
+
+    group.take(1.0, GoalRequest("db", Goal.DOWN))
+    assert group.deadline == 1.0  # web.1 is to be started, in the next turn.
+    group.take(1.0, GoalRequest("db", Goal.UP))
+
+    assert spawns(take(group, 1.0, exited(life("db.1")), GroupGone(life("db.1")))) == ["db.1"]
+    assert spawns(take(group, 2.0, ready(life("db.1", 2)))) == ["web.1"]
+
+
 def test_a_failed_oneshot_stops_everything_before_a_dependent_starts() -> None:
     group = migrate_then_web()
 
@@ -617,6 +639,122 @@ def test_a_signal_while_a_failure_stops_everything_is_the_first_and_kills_nothin
     ]
 
 
+PLATFORM = [
+    died(WEB, SIGTERM),
+    died(WEB, SIGINT),
+    died(WEB, SIGQUIT),
+    exited(WEB, 0),
+    exited(WEB, 7),
+]
+
+
+@pytest.mark.parametrize("end", PLATFORM, ids=lambda end: str(end.status))
+@pytest.mark.parametrize(("signal", "status"), [(SIGTERM, 0), (SIGQUIT, 0), (SIGINT, 130)])
+def test_what_a_platform_stops_just_before_the_supervisor_is_no_failure(
+    end: Exited, signal: Signals, status: int
+) -> None:
+    """It signals all processes, and the supervisor may be the last to read its own."""
+    group = started(spec("web.1", success_exit_statuses=frozenset({7})), spec("worker.1"))
+    die(group, 8.0, end)
+
+    assert hear(group, 9.0, Signalled(signal)) == [SignalReceived(signal, SignalEffect.STOP)]
+    assert die(group, 9.5, exited(WORKER))[-1] == AllStopped(status, after=1.5)
+
+
+TOGETHER = [end for end in PLATFORM if end.status.signal is not None]
+
+
+@pytest.mark.parametrize("end", TOGETHER, ids=lambda end: str(end.status))
+@pytest.mark.parametrize(("signal", "status"), [(SIGTERM, 0), (SIGINT, 130)])
+def test_where_all_end_before_the_supervisor_reads_its_signal_it_waits_for_that(
+    end: Exited, signal: Signals, status: int
+) -> None:
+    group = started(spec("web.1", success_exit_statuses=frozenset({7})), spec("worker.1"))
+    die(group, 8.0, end)
+    assert AllStopped not in map(type, die(group, 8.25, died(WORKER, SIGTERM)))
+    assert group.deadline == 8.25 + SIGNAL_MAY_FOLLOW
+    assert tick(group, 8.26) == []
+
+    received = SignalReceived(signal, SignalEffect.STOP)
+    assert hear(group, 8.28, Signalled(signal)) == [received, AllStopped(status, after=0.25)]
+
+
+@pytest.mark.parametrize(
+    ("last_end", "over"), [(8.25, 8.25 + SIGNAL_MAY_FOLLOW), (8.9375, 8.0 + SIGNALLED_TOGETHER)]
+)
+def test_without_a_signal_the_wait_for_it_is_short(last_end: float, over: float) -> None:
+    group = web_and_worker()
+    die(group, 8.0, died(WEB, SIGTERM))
+    die(group, last_end, exited(WORKER))
+
+    assert group.deadline == over
+    assert tick(group, over) == [AllStopped(143, after=last_end - 8.0)]
+    assert (group.exit_status, group.deadline) == (143, None)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [exited(WEB, 0), exited(WEB, 3), exited(WEB, 143), died(WEB, SIGKILL), died(WEB, SIGSEGV)],
+    ids=str,
+)
+def test_what_ends_by_itself_or_is_killed_otherwise_waits_for_no_signal(end: Exited) -> None:
+    group = started(spec("web.1"))
+
+    assert die(group, 8.0, end)[-1] == AllStopped(end.status.shell or 1, after=0.0)
+
+
+@pytest.mark.parametrize("end", [exited(WEB, 3), died(WEB, SIGKILL), died(WEB, SIGSEGV)], ids=str)
+def test_what_fails_just_before_a_signal_has_failed(end: Exited) -> None:
+    group = web_and_worker()
+    die(group, 8.0, end)
+    hear(group, 8.0, TERM)
+
+    assert die(group, 8.0, exited(WORKER))[-1] == AllStopped(end.status.shell, after=0.0)
+
+
+def test_a_signal_that_comes_later_than_a_platform_sends_it_forgives_nothing() -> None:
+    group = web_and_worker()
+    die(group, 8.0, died(WEB, SIGTERM))
+    hear(group, 9.25, TERM)
+
+    assert die(group, 9.25, exited(WORKER))[-1] == AllStopped(143, after=1.25)
+
+
+def test_a_signal_forgives_nothing_of_what_the_supervisor_stopped_for_a_fault() -> None:
+    group = started(spec("web.1", max_memory=100), spec("worker.1"))
+    hear(group, 7.0, Measured(WEB, 101))
+    die(group, 8.0, died(WEB, SIGTERM))
+    hear(group, 8.0, TERM)
+
+    assert die(group, 8.0, exited(WORKER))[-1] == AllStopped(143, after=0.0)
+
+
+def test_what_had_to_be_killed_makes_it_1_whoever_asked() -> None:
+    group = web_and_worker()
+    die(group, 8.0, died(WEB, SIGTERM))
+    hear(group, 8.0, TERM)
+    tick(group, 9.0)
+
+    assert die(group, 9.0, died(WORKER, SIGKILL))[-1] == AllStopped(1, after=1.0)
+
+
+def test_after_a_platform_s_signal_a_second_one_kills_everything() -> None:
+    group = web_and_worker()
+    die(group, 8.0, died(WEB, SIGTERM))
+    hear(group, 8.0, TERM)
+
+    assert kills(hear(group, 8.5, TERM)) == [Kill(WORKER, SIGKILL, group=True)]
+    assert die(group, 8.5, died(WORKER, SIGKILL))[-1] == AllStopped(143, after=0.5)
+
+
+def test_a_oneshot_that_a_platform_stops_is_no_failure() -> None:
+    group = started(spec("migrate.1", oneshot=True), spec("worker.1"))
+    die(group, 8.0, died(MIGRATE, SIGTERM))
+    hear(group, 8.0, TERM)
+
+    assert die(group, 8.0, exited(WORKER))[-1] == AllStopped(0, after=0.0)
+
+
 def test_what_is_being_spawned_when_everything_is_killed_is_killed_as_soon_as_it_exists() -> None:
     group = Group([spec("web.1", notifies=True)])
     begin(group)
@@ -682,7 +820,7 @@ def test_what_others_come_after_stops_once_they_have() -> None:
     assert kills(die(group, 2.0, exited(WORKER))) == []
     # At the moment of the last one's death; what is left of its group has nothing to say.
     assert kills(hear(group, 3.0, exited(WEB))) == [Kill(DB, SIGTERM)]
-    assert group.instances["db.1"].deadline == 4.0
+    assert group.instances["db.1"].task_at == 4.0
 
 
 def test_what_a_process_comes_after_stops_once_all_its_instances_have() -> None:
@@ -780,7 +918,7 @@ def test_what_was_to_be_asked_later_is_not_called_unhealthy() -> None:
     )
     hear(group, 1.0, TERM)
 
-    assert group.instances["db.1"].deadline is None
+    assert group.instances["db.1"].task_at is None
     assert hear(group, 2.0, Notified(DB, watchdog=WatchdogMessage.TRIGGER)) == []
     assert hear(group, 2.0, Measured(DB, 2)) == []
 
@@ -838,7 +976,7 @@ def test_a_signal_of_an_operator_reaches_a_oneshot_that_may_finish_at_once(
         *asks(MIGRATE, SIGTERM),
         seen("migrate.1", STARTING, STOPPING),
     ]
-    assert group.instances["migrate.1"].deadline == 6.5
+    assert group.instances["migrate.1"].task_at == 6.5
 
 
 def test_a_second_signal_kills_a_oneshot_that_may_finish() -> None:
@@ -938,7 +1076,7 @@ def test_one_refused_restart_too_many_stops_everything() -> None:
     assert die(group, 1.5, exited(WORKER))[-1] == AllStopped(1, after=0.5)
 
 
-def test_two_restarts_that_are_refused_for_good_at_once_leave_nothing_unasked() -> None:
+def test_two_restarts_refused_for_good_at_once_stop_the_rest() -> None:
     group = started(
         spec("db.1"),
         spec("web.1", restart=ALWAYS, start_burst=2),
@@ -954,17 +1092,176 @@ def test_two_restarts_that_are_refused_for_good_at_once_leave_nothing_unasked() 
     ]
 
 
-def test_what_is_being_spawned_when_everything_stops_is_asked_as_soon_as_it_exists() -> None:
+# ---- starts that are not answered ----
+
+
+def both_unanswered() -> tuple[Group, Ref, Ref]:
+    """Both failed, and are about to be started again, for the last time."""
     group = started(
         spec("web.1", restart=ALWAYS, start_burst=2),
         spec("worker.1", restart=ALWAYS, start_burst=2),
     )
     die(group, 1.0, exited(WEB, 1), exited(WORKER, 1))
     assert spawns(tick(group, 1.5)) == ["web.1", "worker.1"]
-    hear(group, 1.5, SpawnFailed(life("web.1", 2), "no memory"))
+    return group, life("web.1", 2), life("worker.1", 2)
 
-    again = life("worker.1", 2)
-    assert kills(hear(group, 1.5, Spawned(again))) == [Kill(again, SIGTERM)]
+
+def cancels(outputs: Iterable[Output]) -> list[Ref]:
+    return [output.ref for output in outputs if isinstance(output, CancelSpawn)]
+
+
+def test_no_answer_keeps_the_next_start_or_a_failure_waiting() -> None:
+    group = Group([spec(f"{name}.1") for name in ("web", "worker", "beat")])
+    assert spawns(begin(group)) == ["web.1"]
+    assert spawns(group.tick(0.5)) == ["worker.1"]
+    assert spawns(group.tick(0.5)) == ["beat.1"]
+    # Nothing is due until one of them is answered, however long that takes.
+    assert group.deadline is None
+
+    hear(group, 60.0, Spawned(BEAT))
+    assert cancels(hear(group, 61.0, exited(BEAT, 3))) == [WEB, WORKER]
+
+
+def test_starts_are_cancelled_once_where_something_else_fails() -> None:
+    group, web, worker = both_unanswered()
+
+    assert cancels(hear(group, 1.5, SpawnFailed(web, "no memory"))) == [worker]
+    assert hear(group, 2.0, TERM) == [TERM_RECEIVED]
+    assert hear(group, 2.5, SpawnFailed(worker, "cancelled")) == [
+        seen("worker.1", STARTING, STOPPED),
+        AllStopped(1, after=1.0),
+    ]
+
+
+def test_what_starts_although_everything_stops_is_asked_as_soon_as_it_exists() -> None:
+    group, web, worker = both_unanswered()
+    hear(group, 1.5, SpawnFailed(web, "no memory"))
+
+    assert kills(hear(group, 1.5, Spawned(worker))) == [Kill(worker, SIGTERM)]
+    assert die(group, 2.0, exited(worker))[-1] == AllStopped(1, after=0.5)
+
+
+def test_what_starts_although_everything_is_killed_is_killed_at_once() -> None:
+    group, web, worker = both_unanswered()
+    assert cancels(hear(group, 2.0, TERM)) == [web, worker]
+    assert hear(group, 2.5, TERM) == [SignalReceived(SIGTERM, SignalEffect.KILL)]
+
+    assert hear(group, 3.0, Spawned(web)) == [
+        Killing(web),
+        Kill(web, SIGKILL, group=True),
+        seen("web.1", STARTING, State.KILLING),
+    ]
+    assert hear(group, 3.0, SpawnFailed(worker, "cancelled")) == [
+        seen("worker.1", STARTING, STOPPED)
+    ]
+    assert die(group, 3.5, died(web, 9))[-1] == AllStopped(143, after=1.5)
+
+
+def test_what_others_come_after_is_cancelled_at_once_and_asked_once_it_exists() -> None:
+    """Nothing that is alive could need what is not there."""
+    group = started(spec("db.1", restart=ALWAYS), spec("web.1", after={"db.1"}))
+    die(group, 1.0, exited(DB, 1))
+    assert spawns(tick(group, 1.5)) == ["db.1"]
+    again = life("db.1", 2)
+
+    stopping = hear(group, 2.0, TERM)
+    assert (cancels(stopping), kills(stopping)) == ([again], [Kill(WEB, SIGTERM)])
+    assert kills(hear(group, 2.0, Spawned(again))) == [Kill(again, SIGTERM)]
+
+
+def test_what_is_not_answered_keeps_what_it_comes_after_alive() -> None:
+    """It may exist."""
+    group = started(spec("db.1"), spec("web.1", restart=ALWAYS, after={"db.1"}))
+    die(group, 1.0, exited(WEB, 1))
+    tick(group, 1.5)
+    again = life("web.1", 2)
+
+    stopping = hear(group, 2.0, TERM)
+    assert (cancels(stopping), kills(stopping)) == ([again], [])
+    assert kills(hear(group, 2.5, SpawnFailed(again, "cancelled"))) == [Kill(DB, SIGTERM)]
+
+
+def test_an_instance_that_is_stopped_before_its_start_is_answered_can_be_started_again() -> None:
+    group = Group([spec("web.1"), spec("worker.1")])
+    begin(group)
+
+    assert hear(group, 1.0, GoalRequest("web", Goal.DOWN))[0] == CancelSpawn(WEB)
+    assert hear(group, 2.0, GoalRequest("web", Goal.UP)) == []
+    assert hear(group, 3.0, RestartRequest("web")) == []
+    assert hear(group, 4.0, SpawnFailed(WEB, "cancelled")) == [
+        seen("web.1", STARTING, STOPPED),
+        Spawn(life("web.1", 2)),
+        seen("web.1", STOPPED, STARTING),
+    ]
+
+
+def test_a_restart_of_what_is_being_started_is_that_start() -> None:
+    group = Group([spec("web.1")])
+    begin(group)
+
+    assert hear(group, 1.0, RestartRequest("web")) == []
+    assert hear(group, 2.0, Spawned(WEB))[0] == Started(WEB)
+
+
+def test_what_is_scaled_down_before_its_start_is_answered_is_cancelled() -> None:
+    group = two_webs()
+    assert spawns(hear(group, 1.0, ScaleRequest("web", 3))) == ["web.3"]
+    third = life("web.3")
+
+    assert hear(group, 2.0, ScaleRequest("web", 2)) == [CancelSpawn(third)]
+    assert hear(group, 3.0, SpawnFailed(third, "cancelled")) == [seen("web.3", STARTING, STOPPED)]
+    assert group.phase is Phase.RUNNING
+
+
+def test_a_stop_ends_a_rolling_update_whose_new_life_is_not_answered() -> None:
+    group = two_webs(start_first=True)
+    assert spawns(hear(group, 1.0, RestartRequest("web"))) == ["web.1"]
+    again = life("web.1", 2)
+
+    outputs = hear(group, 2.0, GoalRequest("web.1", Goal.DOWN))
+    assert outputs[:2] == [CancelSpawn(again), Updated("web.1", replaced=False)]
+    assert kills(outputs) == [Kill(WEB, SIGTERM)]
+    # Nor does the next instance follow.
+    assert hear(group, 2.5, SpawnFailed(again, "cancelled")) == []
+    assert die(group, 3.0, exited(WEB))[-1] == seen("web.1", EXITED, STOPPED)
+
+
+def test_a_oneshot_that_is_not_answered_is_cancelled_and_one_that_runs_may_finish() -> None:
+    static = life("static.1")
+    group = Group(
+        [spec("web.1"), spec("migrate.1", oneshot=True), spec("static.1", oneshot=True)],
+    )
+    begin(group)
+    group.take(0.0, Spawned(WEB))
+    tick(group, 0.0)
+    group.take(0.5, Spawned(MIGRATE))
+
+    assert hear(group, 1.0, exited(WEB, 3))[2:] == [
+        StoppingAll(),
+        CancelSpawn(static),
+        WaitingToFinish(("migrate.1",), 1.0),
+    ]
+
+
+# ---- what cannot be loaded ----
+
+
+def test_what_cannot_be_loaded_stops_everything() -> None:
+    group = Group([spec("migrate.1", oneshot=True), spec("beat.1"), spec("web.1")])
+    begin(group)
+    tick(group, 0.0)
+    group.take(0.0, Spawned(MIGRATE))
+    group.take(0.0, Spawned(BEAT))
+
+    assert hear(group, 1.0, BROKEN) == [
+        NotPreloaded("It cannot be loaded."),
+        StoppingAll(),
+        CancelSpawn(WEB),
+        *stopped(BEAT),
+        WaitingToFinish(("migrate.1",), 1.0),
+    ]
+    # It is said once.
+    assert hear(group, 1.0, BROKEN) == []
 
 
 # ---- an output that takes no more ----
@@ -1132,7 +1429,7 @@ def test_what_is_faulty_while_everything_stops_has_its_own_time(faulty: Any) -> 
     deadline = group.deadline
 
     assert kills(hear(group, 60.5, TERM)) == [Kill(BEAT, SIGTERM)]
-    assert group.instances["web.1"].deadline == deadline
+    assert group.instances["web.1"].task_at == deadline
     die(group, 60.75, exited(WEB, 0))
     assert die(group, 61.0, exited(BEAT))[-1] == AllStopped(0, after=0.5)
 
@@ -1186,6 +1483,25 @@ def test_what_is_still_running_is_told_in_one_notice_at_first_and_at_half_time()
         (30.0, Kill(WORKER, SIGKILL, group=True)),
         (35.0, Kill(WEB, SIGKILL, group=True)),
     ]
+
+
+def test_the_notice_has_what_each_has_said_of_its_stop() -> None:
+    group = slow()
+    hear(group, 10.1, Notified(WORKER, status="2 tasks, oldest 14 s"))
+
+    assert until_killed(group)[:3] == [
+        (11.0, StillRunning(("web.1", "worker.1"), 24.0, {"worker.1": "2 tasks, oldest 14 s"})),
+        (20.0, StillRunning(("worker.1",), 10.0, {"worker.1": "2 tasks, oldest 14 s"})),
+        (22.5, StillRunning(("web.1",), 12.5)),
+    ]
+
+
+def test_what_was_said_before_the_stop_is_not_said_of_it() -> None:
+    group = started(spec("web.1", stop_timeout=25.0), spec("worker.1", stop_timeout=25.0))
+    hear(group, 9.0, Notified(WORKER, status="busy"))
+    hear(group, 10.0, TERM)
+
+    assert tick(group, 11.0) == [StillRunning(("web.1", "worker.1"), 24.0)]
 
 
 def test_what_stops_after_the_escalation_was_not_too_late() -> None:
@@ -1613,7 +1929,7 @@ def test_an_update_that_fails_ends_those_that_were_to_follow() -> None:
         ended(life("web.1", 2), LifeState.STARTING, 1, after=0.5, lasted=0.5),
         Updated("web.1", replaced=False),
     ]
-    assert hear(group, 5.5, GroupGone(life("web.1", 2))) == []
+    assert hear(group, 5.5, GroupGone(life("web.1", 2))) == [Retired(life("web.1", 2))]
     assert states(group) == {"web.1": RUNNING, "web.2": RUNNING, "worker.1": RUNNING}
     assert group.phase is Phase.RUNNING
 
@@ -1634,9 +1950,22 @@ def test_a_restart_starts_what_does_not_run() -> None:
     hear(group, 5.0, GoalRequest("web.1", Goal.DOWN))
     die(group, 5.5, exited(WEB))
 
+    assert spawns(hear(group, 6.0, RestartRequest("web.1"))) == ["web.1"]
+
+
+def test_a_restart_of_a_process_leaves_down_what_is_down_unless_nothing_is_up() -> None:
+    """What `scale` or `stop` has taken away does not come back by it."""
+    group = two_webs()
+    hear(group, 5.0, ScaleRequest("web", 1))
+    die(group, 5.5, exited(WEB_2))
+
     outputs = hear(group, 6.0, RestartRequest("web"))
-    assert spawns(outputs) == ["web.1"]
-    assert kills(outputs) == [Kill(WEB_2, SIGTERM)]
+    assert (spawns(outputs), kills(outputs)) == ([], [Kill(WEB, SIGTERM)])
+
+    hear(group, 7.0, GoalRequest("web", Goal.DOWN))
+    die(group, 7.5, exited(WEB))
+    outputs = hear(group, 8.0, RestartRequest("web"))
+    assert sorted(spawns(outputs)) == ["web.1", "web.2"]
 
 
 def test_a_restart_that_was_to_follow_does_not_start_what_was_stopped_meanwhile() -> None:
@@ -1679,6 +2008,72 @@ def test_an_old_life_that_has_to_be_killed_while_everything_stops_makes_it_1() -
     assert die(group, 7.25, died(WEB, 9))[-1] == AllStopped(1, after=0.75)
 
 
+# ---- held sockets ----
+
+
+def unlistened(outputs: Iterable[Output]) -> list[str]:
+    return [output.process for output in outputs if isinstance(output, Unlisten)]
+
+
+def listening(*names: str, **more: Any) -> Group:
+    return started(*(spec(name, holds=True, **more) for name in names), spec("worker.1"))
+
+
+def test_a_process_that_is_stopped_is_not_connected_to_and_then_asked() -> None:
+    group = listening("web.1", "web.2")
+
+    outputs = hear(group, 5.0, GoalRequest("web", Goal.DOWN))
+
+    assert outputs == [Unlisten("web"), *stopped(WEB), *stopped(WEB_2)]
+
+
+def test_one_of_two_instances_that_stops_leaves_the_socket_to_the_other() -> None:
+    group = listening("web.1", "web.2")
+
+    assert unlistened(take(group, 5.0, GoalRequest("web.1", Goal.DOWN))) == []
+    assert unlistened(take(group, 6.0, GoalRequest("web.2", Goal.DOWN))) == ["web"]
+    assert unlistened(take(group, 7.0, GoalRequest("web.2", Goal.DOWN))) == []
+
+
+def test_a_process_that_is_scaled_to_0_is_not_connected_to() -> None:
+    group = listening("web.1", "web.2")
+
+    assert unlistened(take(group, 5.0, ScaleRequest("web", 1))) == []
+    assert unlistened(take(group, 6.0, ScaleRequest("web", 0))) == ["web"]
+
+
+def test_what_is_restarted_is_connected_to_meanwhile() -> None:
+    group = listening("web.1", restart=RestartPolicy.ALWAYS)
+
+    assert unlistened(take(group, 5.0, RestartRequest("web"))) == []
+    assert unlistened(settle(group, 6.0, die(group, 6.0, exited(WEB)))) == []
+    assert unlistened(die(group, 9.0, exited(life("web.1", 2), 1))) == []
+
+
+def test_what_is_started_again_listens_again_and_can_be_stopped_again() -> None:
+    group = listening("web.1")
+    take(group, 5.0, GoalRequest("web", Goal.DOWN))
+    die(group, 5.5, exited(WEB))
+
+    take(group, 6.0, GoalRequest("web", Goal.UP))
+
+    assert unlistened(take(group, 7.0, GoalRequest("web", Goal.DOWN))) == ["web"]
+
+
+def test_at_the_end_a_process_is_connected_to_until_its_turn_comes() -> None:
+    group = started(spec("web.1", holds=True), spec("proxy.1", holds=True, after={"web.1"}))
+
+    assert unlistened(hear(group, 5.0, TERM)) == ["proxy"]
+    assert unlistened(die(group, 6.0, exited(life("proxy.1")))) == ["web"]
+
+
+def test_what_has_no_held_socket_is_only_asked() -> None:
+    group = two_webs()
+
+    assert unlistened(take(group, 5.0, GoalRequest("web", Goal.DOWN))) == []
+    assert unlistened(hear(group, 6.0, TERM)) == []
+
+
 # ---- requests: scale ----
 
 
@@ -1691,9 +2086,9 @@ def test_scaling_up_starts_new_instances_like_the_first() -> None:
     assert group.instances["web.3"].spec == spec("web.3", stop_signal=SIGINT)
     assert kills(hear(group, 6.0, TERM)) == [
         Kill(WEB, SIGINT),
-        Kill(WORKER, SIGTERM),
         Kill(WEB_2, SIGINT),
         Kill(life("web.3"), SIGINT),
+        Kill(WORKER, SIGTERM),
     ]
 
 
@@ -1701,6 +2096,16 @@ def test_scaling_down_stops_those_with_the_highest_numbers() -> None:
     group = started(spec("web.1"), spec("web.2"), spec("web.3"), spec("worker.1"))
 
     assert hear(group, 5.0, ScaleRequest("web", 1)) == [*stopped(WEB_2), *stopped(life("web.3"))]
+
+
+def test_what_is_scaled_away_is_not_restarted_with_its_process() -> None:
+    group = started(spec("web.1"), spec("worker.1"))
+    take(group, 5.0, ScaleRequest("web", 2))
+    hear(group, 6.0, ScaleRequest("web", 1))
+    die(group, 6.5, exited(WEB_2))
+
+    assert hear(group, 7.0, RestartRequest("web")) == stopped(WEB)
+    assert spawns(die(group, 7.5, exited(WEB))) == ["web.1"]
 
 
 def test_scaling_to_0_stops_all_instances_and_the_others_go_on() -> None:
@@ -1796,7 +2201,7 @@ def test_a_request_for_an_unknown_name_is_refused(request_: Request, name: str) 
     ],
     ids=str,
 )
-@pytest.mark.parametrize("reasons", [[TERM], [TERM, TERM], [OutputGone()]], ids=str)
+@pytest.mark.parametrize("reasons", [[TERM], [TERM, TERM], [OutputGone()], [BROKEN]], ids=str)
 def test_while_everything_stops_requests_are_refused(
     request_: Request, reasons: list[Event]
 ) -> None:
@@ -1829,7 +2234,7 @@ ROWS: list[tuple[str, History, int]] = [
     ("a service failed, the others too", [exited(WEB, 7), exited(WORKER, 8)], 7),
     ("the first to go decides", [exited(WORKER, 8), exited(WEB, 7)], 8),
     ("a signal killed a service", [died(WEB, 11), exited(WORKER)], 139),
-    ("SIGKILL from outside", [died(WEB, 9), exited(WORKER)], 137),
+    ("a foreign SIGKILL", [died(WEB, 9), exited(WORKER)], 137),
     ("a service ended with 0 on its own", [exited(WEB, 0), exited(WORKER)], 1),
     ("a service failed, then SIGTERM", [exited(WEB, 7), TERM, exited(WORKER)], 7),
     ("a service failed, then SIGINT", [exited(WEB, 7), INT, exited(WORKER)], 7),
@@ -1847,6 +2252,9 @@ ROWS: list[tuple[str, History, int]] = [
     ("stdout is gone, then SIGTERM", [OutputGone(), TERM, *BOTH], 141),
     ("stdout is gone while stopping", [TERM, OutputGone(), *BOTH], 0),
     ("stdout is gone, one had to be killed", [OutputGone(), DUE, *BOTH], 1),
+    ("the preload failed", [BROKEN, *BOTH], 1),
+    ("the preload failed, then SIGTERM", [BROKEN, TERM, *BOTH], 1),
+    ("the preload failed while stopping", [TERM, BROKEN, *BOTH], 0),
     ("SIGHUP changes nothing", [Signalled(Signals.SIGHUP), TERM, *BOTH], 0),
 ]
 
@@ -1996,6 +2404,7 @@ def test_the_exit_status_of_other_processes(
             settle(group, now, tick(group, now))
         else:
             take(group, now, event)
+    tick(group, now + 0.1)
 
     assert group.exit_status == status
 

@@ -38,7 +38,7 @@ class Patient:
 
     def __init__(self, **more: Any) -> None:
         self.deadlines: dict[Deadline, float] = {}
-        self.health = Health(REF, Spec("web.1", **more), 10.0, self.deadlines)
+        self.health = Health(REF, Spec("web.1", **more), self.deadlines)
 
     @property
     def deadline(self) -> Optional[float]:

@@ -11,6 +11,7 @@ import pytest
 from django_prodserver.supervisor import restarts
 from django_prodserver.supervisor.commands import (
     CancelProbe,
+    CancelSpawn,
     Kill,
     Measure,
     ProbeKind,
@@ -42,6 +43,7 @@ from django_prodserver.supervisor.facts import (
     Output,
     Ready,
     Restart,
+    Retired,
     Started,
     StartLimitReached,
     StartRefused,
@@ -150,6 +152,26 @@ def spawning(spec: Spec = SPEC) -> Instance:
     instance = Instance(spec)
     instance.start(10.0)
     instance.begin(10.0)
+    return instance
+
+
+def cancelling(spec: Spec = SPEC) -> Instance:
+    """Its goal is down, and its start is not answered."""
+    instance = spawning(spec)
+    instance.want(20.0, Goal.DOWN)
+    return instance
+
+
+def wanted_again() -> Instance:
+    """And it is to be started after all."""
+    instance = cancelling()
+    instance.want(25.0, Goal.UP)
+    return instance
+
+
+def discarding() -> Instance:
+    instance = cancelling()
+    instance.kill(30.0)
     return instance
 
 
@@ -283,14 +305,21 @@ STATES: tuple[Callable[[], Instance], ...] = (
     *(stopped, waiting, called_off, spawning, starting, running, probing, last_chance),
     *(unwanted, stopping, stopping_for_good, faulty, killing, killing_for_good, overdue),
     *(leaving_others, gone, stopped_for_good, restarting, backing_off, refused, given_up, lost),
-    refused_for_good,
+    *(refused_for_good, cancelling, wanted_again, discarding),
 )
 
 # ---- the inputs, nearly all at 50, when everything that has a time is due ----
 
 
+def next_at(instance: Instance) -> Optional[float]:
+    """The next moment at which something has to be done."""
+    moments = (instance.task_at, instance.start_at)
+    return min((moment for moment in moments if moment is not None), default=None)
+
+
 def tick_too_early(instance: Instance) -> list[Output]:
-    return instance.tick(50.0 if instance.deadline is None else instance.deadline - 0.01)
+    due = next_at(instance)
+    return instance.tick(50.0 if due is None else due - 0.01)
 
 
 def event(event: LifeEvent, now: float = 50.0) -> Callable[[Instance], list[Output]]:
@@ -430,6 +459,15 @@ def at_rest(state: State, deadline: Optional[float] = None) -> dict[str, Result]
     }
 
 
+def unanswered() -> dict[str, Result]:
+    """Its start is not answered."""
+    return {
+        **remains(State.STARTING, None, *WANT, "stop", "kill", "let_finish", *FORWARD, *TICK),
+        **each(ILLEGAL, "start", "begin", "replace", *EXIT, *GONE),
+        **each(NEVER, "wait", "says its status", *SAYS, *PROBED, *MEASURED),
+    }
+
+
 def working(state: LifeState, lasted: float, *before: Output) -> dict[str, Result]:
     """What means the same from the spawn until it is asked to stop."""
     old = State[state.name]
@@ -532,10 +570,25 @@ EXPECTED: dict[str, dict[str, Result]] = {
             State.BACKOFF,
             54.0,
         ),
-        # It is asked as soon as it exists.
-        **remains(State.STARTING, None, *WANT, "stop", "kill", "let_finish", *FORWARD, *TICK),
-        **each(ILLEGAL, "start", "begin", "replace", *EXIT, *GONE),
-        **each(NEVER, "wait", "says its status", *SAYS, *PROBED, *MEASURED),
+        **unanswered(),
+        **each(Does([CancelSpawn(REF)], State.STARTING), "want it down", "stop", "kill"),
+    },
+    # Cancelled once.
+    "cancelling": {
+        **unanswered(),
+        "spawned": asked(State.STARTING),
+        "spawn failed": turns(State.STARTING, State.STOPPED),
+    },
+    "wanted_again": {
+        **unanswered(),
+        # Another life follows it.
+        "spawned": asked(State.STARTING),
+        "spawn failed": turns(State.STARTING, State.WAITING),
+    },
+    "discarding": {
+        **unanswered(),
+        "spawned": killed(State.STARTING),
+        "spawn failed": turns(State.STARTING, State.STOPPED),
     },
     "starting": {
         **working(LifeState.STARTING, 40.0),
@@ -667,7 +720,8 @@ EXPECTED: dict[str, dict[str, Result]] = {
         **at_rest(State.STOPPED),
         "says its status": Does([BUSY], State.STOPPED),
         # It may end after all, which changes nothing.
-        **remains(State.STOPPED, None, *EXIT, *GONE),
+        **remains(State.STOPPED, None, *EXIT),
+        **each(Does([Retired(REF)], State.STOPPED), *GONE),
         **each(ILLEGAL, *BIRTH),
         "want it up": turns(State.STOPPED, State.WAITING),
     },
@@ -694,7 +748,7 @@ def test_an_input_in_a_state(state: Callable[[], Instance], name: str) -> None:
 
     outputs = INPUTS[name](instance)
 
-    assert Does(outputs, instance.state, instance.deadline) == expected
+    assert Does(outputs, instance.state, next_at(instance)) == expected
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
@@ -814,7 +868,7 @@ def test_a_oneshot_may_finish_where_the_group_lets_it() -> None:
     instance.want(20.0, Goal.DOWN)
 
     assert instance.let_finish(20.0) == [WaitingToFinish(("web.1",), 25.0)]
-    assert instance.deadline == 45.0
+    assert next_at(instance) == 45.0
     assert tick(instance, 45.0) == [
         Stopping(REF),
         *asks(REF, SIGTERM),
@@ -867,19 +921,83 @@ def test_without_a_pause_it_is_tried_again_in_the_next_turn() -> None:
         StartRefused("web.1", "no memory", NOW),
         seen(State.STARTING, State.EXITED),
     ]
-    assert instance.deadline == 10.0
+    assert next_at(instance) == 10.0
     assert instance.begin(10.0) == [Spawn(NEXT), seen(State.EXITED, State.STARTING)]
 
 
-def test_a_restart_that_is_refused_where_its_goal_is_down_is_not_tried_again() -> None:
-    instance = spawning(replace(NOTIFIES, restart=ALWAYS))
-    instance.want(10.0, Goal.DOWN)
+# ---- a start that is cancelled ----
 
-    assert take(instance, 10.0, SpawnFailed(REF, "no memory")) == [
-        StartRefused("web.1", "no memory"),
-        seen(State.STARTING, State.STOPPED),
+
+@pytest.mark.parametrize("policy", RestartPolicy)
+def test_a_start_that_was_cancelled_is_neither_a_failure_nor_tried_again(
+    policy: RestartPolicy,
+) -> None:
+    instance = cancelling(replace(NOTIFIES, restart=policy))
+
+    assert not instance.over
+    assert take(instance, 50.0, SpawnFailed(REF, "cancelled")) == [
+        seen(State.STARTING, State.STOPPED)
     ]
-    assert (instance.over, instance.failure) == (True, None)
+    assert (instance.over, instance.failure, instance.left_behind) == (True, None, False)
+    assert (instance.restarts, instance.replacements, instance.last_end) == (0, 0, None)
+
+
+def test_what_is_wanted_again_while_its_start_is_cancelled_starts_again_in_its_turn() -> None:
+    instance = wanted_again()
+    assert not instance.startable
+
+    take(instance, 50.0, SpawnFailed(REF, "cancelled"))
+
+    assert instance.startable
+    assert start(instance, 51.0) == [Spawn(NEXT), seen(State.WAITING, State.STARTING)]
+
+
+def test_what_is_wanted_again_and_started_after_all_is_followed_by_another_life() -> None:
+    instance = wanted_again()
+    take(instance, 50.0, Spawned(REF))
+
+    assert take(instance, 50.5, exited(ZERO)) == [
+        Ended(REF, LifeState.STOPPING, ZERO, 0.5, 0.5, expected=True, consequence=NOW),
+        seen(State.STOPPING, State.EXITED),
+    ]
+    assert take(instance, 50.75, GroupGone(REF)) == [
+        Spawn(NEXT),
+        seen(State.EXITED, State.STARTING),
+    ]
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_what_starts_after_it_was_cancelled_is_stopped_and_that_is_not_a_failure(code: int) -> None:
+    instance = cancelling(NOTIFIES)
+    take(instance, 50.0, Spawned(REF))
+
+    take(instance, 51.0, exited(ExitStatus(code=code)), GroupGone(REF))
+
+    assert (instance.state, instance.failure, instance.over) == (State.STOPPED, None, True)
+
+
+def test_a_oneshot_that_is_not_started_yet_is_not_let_finish() -> None:
+    instance = spawning(ONESHOT)
+
+    assert instance.want(20.0, Goal.DOWN) == [CancelSpawn(REF)]
+    assert instance.let_finish(20.0) == []
+    assert take(instance, 21.0, Spawned(REF)) == [
+        Stopping(REF),
+        *asks(REF, SIGTERM),
+        seen(State.STARTING, State.STOPPING),
+    ]
+
+
+def test_a_oneshot_that_had_finished_has_not_once_its_next_run_is_cancelled() -> None:
+    instance = starting(ONESHOT)
+    take(instance, 20.0, exited(ZERO), GroupGone(REF))
+    instance.want(30.0, Goal.UP)
+    start(instance, 30.0)
+    instance.want(31.0, Goal.DOWN)
+
+    take(instance, 32.0, SpawnFailed(NEXT, "cancelled"))
+
+    assert (instance.state, instance.finished) == (State.STOPPED, False)
 
 
 # ---- what follows an end on its own ----
@@ -986,7 +1104,7 @@ def test_a_short_pause_shortens_the_time_that_its_group_has() -> None:
 
     take(instance, 20.0, exited(FAILED))
 
-    assert instance.deadline == 20.25
+    assert next_at(instance) == 20.25
     assert tick(instance, 20.25) == [SWEEP]
     assert take(instance, 20.3, GroupGone(REF)) == [
         Spawn(NEXT),
@@ -1069,9 +1187,9 @@ def lives(
             break
         take(instance, now, GroupGone(instance.life.ref))
         if instance.state is State.BACKOFF:
-            assert instance.deadline is not None
-            pauses.append(instance.deadline - now)
-            now = instance.deadline
+            assert next_at(instance) is not None
+            pauses.append(next_at(instance) - now)
+            now = next_at(instance)
             tick(instance, now)
         else:
             pauses.append(0.0)
@@ -1153,6 +1271,21 @@ def test_one_start_too_many_in_any_interval_is_fatal() -> None:
 
     assert len(lives(instance, 50, now=10.0, lasting=5.0)) == 2
     assert instance.state is State.FATAL
+
+
+def test_a_start_counts_from_its_answer_and_not_from_when_it_was_planned() -> None:
+    """A minute without an answer does not bring new starts."""
+    instance = crashing(start_burst=2, start_interval=30.0)
+    take(instance, 11.0, exited(FAILED), GroupGone(REF))
+    instance.begin(11.5)
+    take(instance, 100.0, Spawned(NEXT))
+    take(instance, 101.0, exited(FAILED, NEXT), GroupGone(NEXT))
+    instance.begin(102.0)
+    take(instance, 125.0, Spawned(THIRD))
+
+    outputs = instance.take(126.0, exited(FAILED, THIRD))
+
+    assert StartLimitReached("web.1", 2, 30.0, END) in outputs
 
 
 def test_a_burst_of_one_means_that_it_is_never_restarted() -> None:
@@ -1362,7 +1495,7 @@ def test_an_update_that_starts_first_stops_the_old_life_once_the_new_one_is_read
     assert take(instance, 24.0, exited(ZERO)) == [
         end(LifeState.STOPPING, 1.0, ZERO, after=14.0, expected=True)
     ]
-    assert take(instance, 24.5, GroupGone(REF)) == []
+    assert take(instance, 24.5, GroupGone(REF)) == [Retired(REF)]
     assert refs(instance) == [(NEXT, LifeState.RUNNING)]
     assert (instance.restarts, instance.replacements, instance.failure) == (0, 1, None)
 
@@ -1380,14 +1513,41 @@ def test_a_successor_that_does_not_notify_replaces_the_old_life_at_once() -> Non
     ]
 
 
-def test_a_successor_that_is_ready_once_the_goal_is_down_stops_nothing_by_itself() -> None:
+def test_a_successor_whose_start_is_cancelled_stops_nothing_by_itself() -> None:
     """The old life may have to live on, until what comes after it has stopped."""
-    instance = spawning(replace(PLAIN, start_first=True))
-    take(instance, 10.0, Spawned(REF))
+    instance = running(START_FIRST)
+    instance.replace(20.0)
+    assert instance.want(20.0, Goal.DOWN) == [
+        CancelSpawn(NEXT),
+        Updated("web.1", replaced=False),
+    ]
+
+    assert take(instance, 20.5, SpawnFailed(NEXT, "cancelled")) == []
+    assert refs(instance) == [(REF, LifeState.RUNNING)]
+
+
+def test_a_successor_that_starts_after_it_was_cancelled_is_stopped_alone() -> None:
+    instance = running(START_FIRST)
     instance.replace(20.0)
     instance.want(20.0, Goal.DOWN)
 
-    assert take(instance, 20.0, Spawned(NEXT)) == [Started(NEXT)]
+    assert take(instance, 20.5, Spawned(NEXT)) == [Stopping(NEXT), *asks(NEXT, SIGTERM)]
+    take(instance, 21.0, exited(ZERO, NEXT), GroupGone(NEXT))
+    assert refs(instance) == [(REF, LifeState.RUNNING)]
+
+
+def test_where_the_old_life_ended_a_cancelled_successor_is_what_it_waits_for() -> None:
+    instance = running(START_FIRST)
+    instance.replace(20.0)
+    instance.want(20.0, Goal.DOWN)
+    instance.stop(20.0)
+    instance.want(20.25, Goal.UP)
+    take(instance, 20.5, exited(ZERO), GroupGone(REF))
+    assert (refs(instance), instance.startable) == ([(NEXT, LifeState.CANCELLING)], False)
+
+    take(instance, 21.0, SpawnFailed(NEXT, "cancelled"))
+
+    assert (refs(instance), instance.startable) == ([], True)
 
 
 def test_a_oneshot_never_runs_twice_at_once() -> None:
@@ -1433,8 +1593,8 @@ def test_a_successor_that_exits_leaves_the_old_life_alone(
         Updated("web.1", replaced=False),
     ]
     assert refs(instance) == [(NEXT, LifeState.SWEEPING), (REF, LifeState.RUNNING)]
-    assert take(instance, 21.0, GroupGone(NEXT)) == []
-    assert (instance.state, instance.failure, instance.deadline) == (State.RUNNING, None, None)
+    assert take(instance, 21.0, GroupGone(NEXT)) == [Retired(NEXT)]
+    assert (instance.state, instance.failure, next_at(instance)) == (State.RUNNING, None, None)
 
 
 def test_a_successor_that_is_refused_leaves_the_old_life_alone() -> None:
@@ -1452,7 +1612,7 @@ def test_a_successor_that_is_refused_leaves_the_old_life_alone() -> None:
 def test_a_successor_that_is_never_ready_is_stopped_and_leaves_the_old_life_alone() -> None:
     instance = updating()
 
-    assert instance.deadline == 80.0
+    assert next_at(instance) == 80.0
     assert tick(instance, 80.0) == [Stopping(NEXT, NotReady(60.0)), *asks(NEXT, SIGTERM)]
     assert instance.updating
     assert take(instance, 81.0, exited(ZERO, NEXT)) == [
@@ -1481,7 +1641,7 @@ def test_an_old_life_that_dies_meanwhile_gives_way_to_its_successor(policy: Rest
         seen(State.RUNNING, State.STARTING),
     ]
     assert (instance.failure, instance.next_start) == (None, None)
-    assert take(instance, 21.5, GroupGone(REF)) == []
+    assert take(instance, 21.5, GroupGone(REF)) == [Retired(REF)]
     assert take(instance, 23.0, ready(NEXT)) == [
         Ready(NEXT, 3.0),
         Updated("web.1", replaced=True),
@@ -1586,13 +1746,13 @@ def test_a_signal_is_passed_on_to_every_life_that_is_ready() -> None:
 def test_a_life_on_its_way_out_is_killed_at_its_own_deadline() -> None:
     instance = replaced()
 
-    assert instance.deadline == 24.0
+    assert next_at(instance) == 24.0
     tick(instance, 24.0)
     tick(instance, 35.5)
     assert tick(instance, 48.0) == [Killing(REF, overran=25.0), Kill(REF, SIGKILL, group=True)]
     assert tick(instance, 53.0) == [Lost(REF, 5.0)]
-    assert (instance.state, instance.left_behind, instance.deadline) == (State.RUNNING, True, None)
-    assert take(instance, 60.0, exited(KILLED), GroupGone(REF)) == []
+    assert (instance.state, instance.left_behind, next_at(instance)) == (State.RUNNING, True, None)
+    assert take(instance, 60.0, exited(KILLED), GroupGone(REF)) == [Retired(REF)]
     assert not instance.left_behind
 
 
@@ -1648,7 +1808,7 @@ def test_while_the_goal_is_down_nothing_follows_a_lost_life(policy: RestartPolic
     tick(instance, 45.0)
 
     assert tick(instance, 50.0) == [Lost(REF, 5.0), seen(State.KILLING, State.STOPPED)]
-    assert (instance.over, instance.failure, instance.deadline) == (True, None, None)
+    assert (instance.over, instance.failure, next_at(instance)) == (True, None, None)
 
 
 def test_a_lost_life_that_says_something_is_not_lost_again() -> None:
@@ -1675,12 +1835,12 @@ def test_a_group_that_is_lost_keeps_the_pause_before_the_next_life() -> None:
         tick(instance, now)
 
     assert tick(instance, 26.0) == [SWEEP, Lost(REF, 5.0), seen(State.EXITED, State.BACKOFF)]
-    assert instance.deadline == 28.0
+    assert next_at(instance) == 28.0
 
 
 def test_a_lost_life_is_forgotten_once_it_is_gone_after_all() -> None:
     instance = lost()
     assert refs(instance) == [(REF, LifeState.LOST)]
 
-    assert take(instance, 60.0, exited(KILLED), GroupGone(REF)) == []
+    assert take(instance, 60.0, exited(KILLED), GroupGone(REF)) == [Retired(REF)]
     assert (refs(instance), instance.left_behind) == ([], False)

@@ -9,7 +9,14 @@ from typing import Callable, NamedTuple, Optional, Union
 import pytest
 
 from django_prodserver.supervisor import life as module
-from django_prodserver.supervisor.commands import CancelProbe, Kill, Measure, ProbeKind, StartProbe
+from django_prodserver.supervisor.commands import (
+    CancelProbe,
+    CancelSpawn,
+    Kill,
+    Measure,
+    ProbeKind,
+    StartProbe,
+)
 from django_prodserver.supervisor.deadlines import Deadline
 from django_prodserver.supervisor.events import (
     Exited,
@@ -68,6 +75,20 @@ TRIGGER = Notified(REF, watchdog=WatchdogMessage.TRIGGER)
 
 def spawning(spec: Spec = SPEC) -> Life:
     return Life(REF, spec, 10.0)
+
+
+def cancelling() -> Life:
+    """Its start was cancelled before it was answered."""
+    life = spawning()
+    life.stop(20.0)
+    return life
+
+
+def discarding() -> Life:
+    """And it is to be killed if it starts after all."""
+    life = cancelling()
+    life.kill(30.0)
+    return life
 
 
 def starting(spec: Spec = SPEC) -> Life:
@@ -142,7 +163,7 @@ def lost() -> Life:
 
 
 STATES: tuple[Callable[[], Life], ...] = (
-    *(spawning, starting, finishing, running, probing, stopping, faulty),
+    *(spawning, cancelling, discarding, starting, finishing, running, probing, stopping, faulty),
     *(killing, sweeping, swept, gone, lost),
 )
 
@@ -250,6 +271,15 @@ def killed(*before: Output, overran: Optional[float] = None) -> Does:
     return Does(outputs, LifeState.KILLING, {Deadline.LOSE: 55.0})
 
 
+def unanswered(state: LifeState) -> dict[str, Result]:
+    """It does not exist yet, or is not known to."""
+    return {
+        **remains(state, NOTHING_DUE, *FORWARD, *TICK, "ignore_health", "let_finish"),
+        **each(ILLEGAL, "exited", "group_gone"),
+        **each(NEVER, *HEALTH, "says its status", *WHILE_WORKING),
+    }
+
+
 def working(*before: Output) -> dict[str, Result]:
     """What means the same from the spawn until it is asked to stop."""
     return {
@@ -318,11 +348,23 @@ EXPECTED: dict[str, dict[str, Result]] = {
     "spawning": {
         "spawned": Does([], LifeState.STARTING, {Deadline.READY: 110.0, Deadline.MEASURE: 60.0}),
         "refused": Does([], LifeState.GONE, NOTHING_DUE),
-        # It does not exist yet, so it is asked as soon as it does.
-        **remains(LifeState.SPAWNING, NOTHING_DUE, *STOP, *KILL, *FORWARD, *TICK),
-        **remains(LifeState.SPAWNING, NOTHING_DUE, "ignore_health", "let_finish"),
-        **each(ILLEGAL, "exited", "group_gone"),
-        **each(NEVER, *HEALTH, "says its status", *WHILE_WORKING),
+        **each(Does([CancelSpawn(REF)], LifeState.CANCELLING, NOTHING_DUE), *STOP),
+        **each(Does([CancelSpawn(REF)], LifeState.DISCARDING, NOTHING_DUE), *KILL),
+        **unanswered(LifeState.SPAWNING),
+    },
+    # Cancelled once.
+    "cancelling": {
+        "spawned": asked(),
+        "refused": Does([], LifeState.GONE, NOTHING_DUE),
+        **remains(LifeState.CANCELLING, NOTHING_DUE, *STOP),
+        **each(Does([], LifeState.DISCARDING, NOTHING_DUE), *KILL),
+        **unanswered(LifeState.CANCELLING),
+    },
+    "discarding": {
+        "spawned": killed(),
+        "refused": Does([], LifeState.GONE, NOTHING_DUE),
+        **remains(LifeState.DISCARDING, NOTHING_DUE, *STOP, *KILL),
+        **unanswered(LifeState.DISCARDING),
     },
     "starting": {
         **working(),
@@ -530,6 +572,36 @@ def test_a_life_knows_since_when_it_is_in_its_state() -> None:
     assert (life.started, life.since) == (10.0, 23.0)
 
 
+@pytest.mark.parametrize("state", [spawning, cancelling, discarding])
+def test_its_time_begins_when_it_exists(state: Callable[[], Life]) -> None:
+    """A start may wait for a long time, which is not the time that it has to become ready."""
+    life = state()
+    assert life.started == 10.0
+
+    life.spawned(80.0)
+
+    assert (life.started, life.since) == (80.0, 80.0)
+
+
+def test_a_start_that_was_answered_late_has_the_whole_time_to_become_ready() -> None:
+    life = spawning(replace(PLAIN, notifies=True, ready_timeout=60.0))
+    life.spawned(80.0)
+
+    life.notified(90.0, Notified(REF, extend_timeout=55.0), minded=True)
+
+    assert life.tick(145.0) == [Stopping(REF, NotReady(65.0)), *asks(REF, SIGTERM)]
+
+
+def test_what_started_after_it_was_cancelled_was_asked_and_has_all_its_time_to_stop() -> None:
+    life = spawning(replace(PLAIN, stop_timeout=5.0))
+    life.stop(20.0)
+
+    life.spawned(30.0)
+
+    assert life.asked
+    assert life.deadlines == {Deadline.KILL: 35.0, Deadline.NOTICE: 31.0}
+
+
 def test_a_lost_life_is_lost_since_it_was_given_up() -> None:
     life = lost()
     life.exited(100.0, sweep_after=1.0)
@@ -668,15 +740,39 @@ def test_a_slow_stop_goes_step_by_step() -> None:
     assert life.overran
 
 
+def test_a_slow_stop_is_reported_with_what_was_last_said_since_it_was_requested() -> None:
+    life = running(replace(PLAIN, notifies=True, stop_timeout=25.0))
+    life.notified(15.0, Notified(REF, status="serving"), minded=True)
+    life.stop(20.0)
+    first = life.tick(21.0)
+    for now, status in ((22.0, "2 tasks, oldest 14 s"), (23.0, "1 task, oldest 15 s")):
+        life.notified(now, Notified(REF, status=status), minded=False)
+
+    assert first == [StillRunning(("web.1",), 24.0)]
+    assert life.tick(32.5) == [StillRunning(("web.1",), 12.5, {"web.1": "1 task, oldest 15 s"})]
+    assert life.message == "1 task, oldest 15 s"
+
+
 def test_the_escalation_comes_before_sigkill() -> None:
     assert 0 < module.ESCALATE_AFTER < 1
 
 
 @pytest.mark.parametrize(
     ("timeout", "notices"),
-    [(0.5, []), (1.0, []), (1.5, [21.0]), (2.0, [21.0]), (3.0, [21.0, 21.5]), (25, [21.0, 32.5])],
+    [
+        (0.5, []),
+        (1.0, []),
+        (1.5, [21.0]),
+        (2.0, [21.0]),
+        (3.0, [21.0, 21.5]),
+        (25, [21.0, 32.5]),
+        (60, [21.0, 50.0]),
+        (100, [21.0, 51.0, 70.0, 100.0]),
+    ],
 )
-def test_a_short_stop_is_not_reported(timeout: float, notices: list[float]) -> None:
+def test_a_stop_is_reported_after_a_second_at_half_time_and_each_half_minute(
+    timeout: float, notices: list[float]
+) -> None:
     moments = until_nothing_is_due(stopping(replace(PLAIN, notifies=True, stop_timeout=timeout)))
 
     assert [

@@ -41,13 +41,14 @@ from django_prodserver.supervisor.spec import CheckSchedule, Ref, Spec
 
 WEB, WORKER = Ref("web.1", 0, 1), Ref("worker.1", 0, 1)
 ZERO, BY_SIGKILL = ExitStatus(code=0), ExitStatus(signal=9)
-# Before each start there is a look at what has happened: here, nothing.
+# Nothing happens but that a start is answered, or is due.
 LOOK: tuple[float, list[Event]] = (0.0, [])
 
 
 class Script:
     """A `System` in which each sleep ends with the next events, at a time of their own.
 
+    Each start is answered by the next one, before all else.
     `seen` holds what was done to it, and what was observed, as they followed each other.
     """
 
@@ -56,6 +57,9 @@ class Script:
         self._script = list(script)
         self._now = 0.0
         self._refuses = refuses
+        self._answers: list[Event] = []
+        # Starts are answered before they are cancelled.
+        self.answers = True
 
     def now(self) -> float:
         return self._now
@@ -63,9 +67,15 @@ class Script:
     def pass_time(self, seconds: float) -> None:
         self._now += seconds
 
-    def spawn(self, ref: Ref) -> Union[Spawned, SpawnFailed]:
+    def spawn(self, ref: Ref) -> None:
         self.seen.append(f"spawn {ref.name}")
-        return SpawnFailed(ref, "no memory") if ref.name == self._refuses else Spawned(ref)
+        refused = ref.name == self._refuses
+        if self.answers:
+            self._answers.append(SpawnFailed(ref, "no memory") if refused else Spawned(ref))
+
+    def cancel_spawn(self, ref: Ref) -> None:
+        self.seen.append(f"cancel the start of {ref.name}")
+        self._answers = [SpawnFailed(ref, "cancelled")]
 
     def kill(self, ref: Ref, signal: Signals, group: bool) -> None:
         self.seen.append(f"{'killpg' if group else 'kill'} {ref.name} {signal.name}")
@@ -79,10 +89,23 @@ class Script:
     def measure(self, ref: Ref) -> None:
         self.seen.append(f"measure {ref.name}")
 
+    def load(self, generation: int) -> None:
+        self.seen.append(f"load {generation}")
+
+    def adopt(self, generation: int) -> None:
+        self.seen.append(f"adopt {generation}")
+
+    def drop(self, generation: int) -> None:
+        self.seen.append(f"drop {generation}")
+
+    def unlisten(self, process: str) -> None:
+        self.seen.append(f"unlisten {process}")
+
     def wait(self, timeout: Optional[float]) -> list[Event]:
         self.seen.append("sleep" if timeout is None else f"sleep {timeout:g}")
         self._now, events = self._script.pop(0)
-        return events
+        answers, self._answers = self._answers, []
+        return answers + events
 
 
 def asked(name: str) -> list[str]:
@@ -91,6 +114,7 @@ def asked(name: str) -> list[str]:
 
 def test_each_command_reaches_the_system_and_each_fact_the_observer_in_order() -> None:
     system = Script(
+        LOOK,
         LOOK,
         (0.5, [Notified(WEB, ready=True)]),
         (10.0, [Signalled(SIGTERM)]),
@@ -104,6 +128,8 @@ def test_each_command_reaches_the_system_and_each_fact_the_observer_in_order() -
         "sleep 0",
         "spawn web.1",
         StateChanged("web.1", State.STOPPED, State.STARTING),
+        # Nothing is due before it is answered.
+        "sleep",
         "sleep 60",
         Ready(WEB, 0.5),
         StateChanged("web.1", State.STARTING, State.RUNNING),
@@ -124,7 +150,7 @@ def test_each_command_reaches_the_system_and_each_fact_the_observer_in_order() -
 
 
 def test_every_observer_sees_the_same_facts_before_the_next_thing_is_done() -> None:
-    system = Script(LOOK, (1.0, [Signalled(SIGTERM), Exited(WEB, ZERO), GroupGone(WEB)]))
+    system = Script(LOOK, LOOK, (1.0, [Signalled(SIGTERM), Exited(WEB, ZERO), GroupGone(WEB)]))
 
     def first(fact: Fact) -> None:
         system.seen.append(f"first: {type(fact).__name__}")
@@ -135,11 +161,10 @@ def test_every_observer_sees_the_same_facts_before_the_next_thing_is_done() -> N
     run(Group([Spec("web.1")]), system, [first, second])
 
     facts = ["StateChanged", "Started", "StateChanged", "AllReady"]
-    assert system.seen[:11] == [
+    assert [what for what in system.seen if what != "sleep"][:10] == [
         "sleep 0",
         "spawn web.1",
         *(f"{observer}: {fact}" for fact in facts for observer in ("first", "second")),
-        "sleep",
     ]
     stopping = system.seen.index("second: Stopping")
     assert system.seen[stopping - 1 : stopping + 3] == [
@@ -150,8 +175,10 @@ def test_every_observer_sees_the_same_facts_before_the_next_thing_is_done() -> N
     assert system.seen[-2:] == ["first: AllStopped", "second: AllStopped"]
 
 
-def test_what_a_spawn_leads_to_comes_after_what_was_decided_before_it() -> None:
-    system = Script(LOOK, LOOK, (1.0, [Exited(WEB, ZERO), GroupGone(WEB)]), refuses="worker.1")
+def test_a_start_that_is_refused_stops_what_was_started_before_it() -> None:
+    system = Script(
+        LOOK, LOOK, LOOK, (1.0, [Exited(WEB, ZERO), GroupGone(WEB)]), refuses="worker.1"
+    )
 
     status = run(Group([Spec("web.1"), Spec("worker.1")]), system, [])
 
@@ -161,6 +188,7 @@ def test_what_a_spawn_leads_to_comes_after_what_was_decided_before_it() -> None:
         "spawn web.1",
         "sleep 0",
         "spawn worker.1",
+        "sleep",
         *asked("web.1"),
         "sleep 1",
     ]
@@ -190,7 +218,7 @@ def test_what_happens_while_many_are_started_keeps_the_rest_from_being_started(
 def test_what_is_said_between_two_starts_delays_none() -> None:
     ends = [Exited(ref, ZERO) for ref in (WEB, WORKER)] + [GroupGone(ref) for ref in (WEB, WORKER)]
     system = Script(
-        LOOK, (0.5, [Notified(WEB, status="busy")]), (1.0, [Signalled(SIGTERM)]), (1.5, ends)
+        LOOK, (0.5, [Notified(WEB, status="busy")]), LOOK, (1.0, [Signalled(SIGTERM)]), (1.5, ends)
     )
 
     run(Group([Spec("web.1"), Spec("worker.1")]), system, [])
@@ -207,7 +235,7 @@ def test_probes_and_measurements_reach_the_system() -> None:
     )
     system = Script(
         LOOK,
-        (0.0, []),
+        LOOK,
         (0.25, [Probed(WEB)]),
         (4.25, []),
         (7.25, []),
@@ -219,7 +247,7 @@ def test_probes_and_measurements_reach_the_system() -> None:
     assert system.seen == [
         "sleep 0",
         "spawn web.1",
-        "sleep 0",
+        "sleep",
         "probe web.1 READY",
         "sleep 1",
         "sleep 4",
@@ -234,6 +262,7 @@ def test_probes_and_measurements_reach_the_system() -> None:
 def test_memory_is_measured_when_that_is_due() -> None:
     system = Script(
         LOOK,
+        LOOK,
         (10.0, []),
         (10.0, [Measured(WEB, 200)]),
         (11.0, [Exited(WEB, ZERO), GroupGone(WEB)]),
@@ -242,7 +271,7 @@ def test_memory_is_measured_when_that_is_due() -> None:
     run(Group([Spec("web.1", max_memory=100)]), system, [])
 
     assert system.seen == [
-        *("sleep 0", "spawn web.1", "sleep 10", "measure web.1", "sleep 10"),
+        *("sleep 0", "spawn web.1", "sleep", "sleep 10", "measure web.1", "sleep 10"),
         *asked("web.1"),
         "sleep 1",
     ]
@@ -250,6 +279,7 @@ def test_memory_is_measured_when_that_is_due() -> None:
 
 def test_what_became_due_while_facts_were_observed_is_done_without_a_sleep() -> None:
     system = Script(
+        LOOK,
         LOOK,
         (1.0, [Signalled(SIGTERM)]),
         (26.0, []),
@@ -265,7 +295,7 @@ def test_what_became_due_while_facts_were_observed_is_done_without_a_sleep() -> 
     assert system.seen == [
         "sleep 0",
         "spawn web.1",
-        "sleep",
+        *("sleep", "sleep"),
         *asked("web.1"),
         "sleep 1",
         "killpg web.1 SIGKILL",
@@ -278,6 +308,7 @@ def test_all_events_of_one_sleep_are_taken_before_the_next() -> None:
     system = Script(
         LOOK,
         LOOK,
+        LOOK,
         (1.0, [Exited(WEB, ExitStatus(code=3)), Exited(WORKER, ZERO)]),
         (1.5, [GroupGone(WEB), GroupGone(WORKER)]),
     )
@@ -288,7 +319,15 @@ def test_all_events_of_one_sleep_are_taken_before_the_next() -> None:
         "spawn web.1",
         "sleep 0",
         "spawn worker.1",
-        "sleep",
+        *("sleep", "sleep"),
         *asked("worker.1"),
         "sleep 1",
     ]
+
+
+def test_a_start_that_is_given_up_is_cancelled_in_the_system() -> None:
+    system = Script(LOOK, (1.0, [Signalled(SIGTERM)]), LOOK)
+    system.answers = False
+
+    assert run(Group([Spec("web.1")]), system, []) == 0
+    assert system.seen == ["sleep 0", "spawn web.1", "sleep", "cancel the start of web.1", "sleep"]

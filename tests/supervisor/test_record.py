@@ -11,7 +11,13 @@ from typing import Any, get_args
 import pytest
 
 from django_prodserver.supervisor import report
-from django_prodserver.supervisor.events import ExitStatus
+from django_prodserver.supervisor.events import (
+    Asked,
+    ExitStatus,
+    Operator,
+    RestartRequest,
+    ShutdownRequest,
+)
 from django_prodserver.supervisor.facts import (
     Alive,
     AllFinished,
@@ -23,16 +29,24 @@ from django_prodserver.supervisor.facts import (
     Escalated,
     Fact,
     Fault,
+    Granted,
     Killing,
     LifeState,
     Lost,
     NoAnswer,
     NotChecked,
+    NotPreloaded,
     NotReady,
+    NotRenewed,
     Ready,
     Refusal,
+    ReloadBegun,
+    Reloaded,
+    ReloadFailed,
+    Renewed,
     RequestRefused,
     Restart,
+    Retired,
     SignalEffect,
     SignalReceived,
     Started,
@@ -60,7 +74,7 @@ ZERO, THREE, KILLED = ExitStatus(code=0), ExitStatus(code=3), ExitStatus(signal=
 END, AGAIN = StopEverything(), Restart(0.5123)
 ITS = {"instance": "web.1", "pid": 12}
 # Never said, as of now.
-SILENT = {StateChanged, StatusReported, StoppingAll, Alive}
+SILENT = {StateChanged, StatusReported, Retired, Renewed, StoppingAll, Alive}
 
 
 def ended(old: LifeState, status: ExitStatus, **more: Any) -> Ended:
@@ -198,6 +212,16 @@ RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
         {"instances": ["web.1"], "seconds_left": 24.0},
     ),
     (
+        StillRunning(("web.1", "worker.1"), 24.0, {"worker.1": "2 tasks"}),
+        "supervisor.stopping",
+        INFO,
+        {
+            "instances": ["web.1", "worker.1"],
+            "seconds_left": 24.0,
+            "reported": {"worker.1": "2 tasks"},
+        },
+    ),
+    (
         WaitingToFinish(("web.1",), 24.0),
         "supervisor.stopping",
         INFO,
@@ -215,6 +239,31 @@ RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
         INFO,
         {"signal": "SIGUSR1", "effect": "forward"},
     ),
+    (ReloadBegun(2), "supervisor.reloading", INFO, {"generation": 2}),
+    (
+        Reloaded(2, 1.5, (7,)),
+        "supervisor.reloaded",
+        INFO,
+        {"generation": 2, "seconds": 1.5, "changes": [7]},
+    ),
+    (
+        ReloadFailed(2, "SyntaxError: invalid syntax"),
+        "supervisor.reload_failed",
+        ERROR,
+        {
+            "generation": 2,
+            "reason": "SyntaxError: invalid syntax",
+            "rolled_back": False,
+            "changes": [],
+        },
+    ),
+    (
+        ReloadFailed(2, NotRenewed("web.1", NotReady(3.0)), rolled_back=True),
+        "supervisor.reload_failed",
+        ERROR,
+        {"generation": 2, "instance": "web.1", "rolled_back": True, "changes": []},
+    ),
+    (NotPreloaded("No.\nNo."), "supervisor.preload_failed", ERROR, {"error": "No.\nNo."}),
     (AllStopped(0, 0.2), "supervisor.stopped", INFO, {"exit_status": 0, "seconds": 0.2}),
     (AllStopped(129, 0.2), "supervisor.stopped", INFO, {"exit_status": 129, "seconds": 0.2}),
     (AllStopped(130, 0.2), "supervisor.stopped", INFO, {"exit_status": 130, "seconds": 0.2}),
@@ -224,6 +273,24 @@ RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
         "operator.request",
         WARNING,
         {"instance": "wbe", "reason": "no_such_name"},
+    ),
+    (
+        RequestRefused("wbe", Refusal.STOPPING, number=7),
+        "operator.request",
+        WARNING,
+        {"instance": "wbe", "reason": "stopping", "change": 7},
+    ),
+    (
+        Granted(Asked(7, Operator(1000, 77), "restart", ("web",), (RestartRequest("web"),))),
+        "operator.request",
+        INFO,
+        {"change": 7, "verb": "restart", "names": ["web"], "uid": 1000, "operator_pid": 77},
+    ),
+    (
+        Granted(Asked(8, Operator(0, 0), "shutdown", (), (ShutdownRequest(),))),
+        "operator.request",
+        INFO,
+        {"change": 8, "verb": "shutdown", "names": [], "uid": 0},
     ),
 ]
 FAULTS: list[tuple[Fault, dict[str, Any]]] = [
@@ -278,23 +345,43 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 OTHERS = [
-    report.supervising(["web.1"], "3.13.0", "5.2", 0.44),
+    report.supervising(["web.1"], "3.13.0", "5.2", "mysite.settings", False, 0.44),
     report.refused("CommandError: no such process"),
     report.serving(["web.1"], "http://127.0.0.1:8000/"),
-    report.spawned_for_threads(["web"], ["exporter"]),
-    report.thread_not_forked("exporter"),
+    report.spawned_for(["web"], [report.threads_left(["exporter"], [])], report.Price(0.4)),
+    report.left_to_forks(report.threads_left(["exporter"], [])),
+    report.left_to_forks(report.connections_left(["127.0.0.1:6379"], ["client"])),
+    report.forked_in_spite_of(
+        ["web"],
+        [report.threads_left(["exporter"], [])],
+        report.listeners_left(["127.0.0.1:9100"], []),
+    ),
     report.spawned_for_variables("web", ["NAME"]),
     report.variables_not_seen("web", ["NAME"]),
+    report.cannot_listen("web", "cannot listen at 127.0.0.1:80: Address already in use"),
+    report.socket_not_used("api", "/run/api.sock"),
+    report.needs_restart("CONTROL"),
     report.notifications_ignored("web.1", 2),
     report.killed_left_behind([("sleep", 15)]),
+    report.killed_orphans("web.1", [("sleep", 15)]),
     report.survived_sigkill([("sleep", 15)], 5.0),
     report.descendants_hidden(),
     report.memory_hidden(),
     report.going_on("The system checks cannot run; going on, because it may answer later"),
     report.not_waiting("web", ["migrate"]),
+    report.template_ended("was killed by SIGKILL"),
+    report.template_failed("exited with status 1", 1.0),
+    report.template_late(15.0),
+    report.template_of_another_version(),
+    report.template_replaced(),
     report.search_given_up("web.1"),
     report.lines_left_out(20),
     report.output_lost(12, "stdout"),
+    report.control_failed("MemoryError"),
+    report.control_unavailable("no folder can be written to", chosen=False),
+    report.control_unavailable("/run/mine is not a folder", chosen=True),
+    report.control_in_use("pid 7 has it"),
+    report.request_refused("stop", Operator(1000, 77), "no such process"),
 ]
 
 

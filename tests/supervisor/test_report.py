@@ -12,7 +12,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from django_prodserver.supervisor import facts, report
-from django_prodserver.supervisor.events import ExitStatus, signal_name
+from django_prodserver.supervisor.events import (
+    Asked,
+    ExitStatus,
+    Operator,
+    RestartRequest,
+    ShutdownRequest,
+    signal_name,
+)
 from django_prodserver.supervisor.facts import (
     Alive,
     AllFinished,
@@ -24,17 +31,25 @@ from django_prodserver.supervisor.facts import (
     Escalated,
     Fact,
     Fault,
+    Granted,
     Killing,
     LifeState,
     Lost,
     NoAnswer,
     NotChecked,
+    NotPreloaded,
     NotReady,
+    NotRenewed,
     ProbeFailure,
     Ready,
     Refusal,
+    ReloadBegun,
+    Reloaded,
+    ReloadFailed,
+    Renewed,
     RequestRefused,
     Restart,
+    Retired,
     SignalEffect,
     SignalReceived,
     Started,
@@ -54,7 +69,7 @@ from django_prodserver.supervisor.facts import (
     WatchdogSilent,
     WatchdogTriggered,
 )
-from django_prodserver.supervisor.record import INFO, Record
+from django_prodserver.supervisor.record import INFO, Record, Severity
 from django_prodserver.supervisor.spec import Ref
 from django_prodserver.supervisor.values import replace
 
@@ -84,6 +99,7 @@ STOPPING, KILLING = LifeState.STOPPING, LifeState.KILLING
 BY_SIGKILL, SEGV = ExitStatus(signal=9), ExitStatus(signal=11)
 END = StopEverything()
 
+NO_RELOAD = "this supervisor cannot load the project again: that takes Linux"
 LINES: list[tuple[Fact, str]] = [
     (Ready(WEB, 0.15), "web.1 ready after 0.15 s (pid 12)"),
     (Started(WEB), "web.1 started (pid 12)"),
@@ -108,7 +124,7 @@ LINES: list[tuple[Fact, str]] = [
     ),
     (
         ended(RUNNING, BY_SIGKILL, after=2.0),
-        "web.1 was killed by SIGKILL from outside after 2.00 s",
+        "web.1 was killed by SIGKILL (not sent by prodserver) after 2.00 s",
     ),
     (
         ended(RUNNING, BY_SIGKILL, after=2.0, out_of_memory=True),
@@ -234,16 +250,39 @@ LINES: list[tuple[Fact, str]] = [
     ),
     (
         StartLimitReached("web.1", 5, 60.0, END),
-        "web.1 failed for good: 5 starts in 60 s, its START_LIMIT; stopping everything",
+        "giving up on web.1: 5 starts in 60 s (START_LIMIT); stopping everything",
     ),
-    (Updated("web.1", replaced=False), "web.1 was not replaced: the new one failed"),
+    (ReloadBegun(2), "loading the project again (generation 2)"),
+    (Reloaded(2, 1.5), "reloaded after 1.50 s (generation 2)"),
+    (
+        ReloadFailed(2, "SyntaxError: invalid syntax"),
+        "reload failed: SyntaxError: invalid syntax; nothing was changed",
+    ),
+    (
+        ReloadFailed(2, NotRenewed("web.1", NotReady(3.0)), rolled_back=True),
+        "reload failed: web.1 was not ready within 3 s; everything was rolled back",
+    ),
+    (
+        ReloadFailed(2, NotRenewed("web.1", StartRefused("web.1", "out of pids"))),
+        "reload failed: web.1 could not be started: out of pids; nothing was changed",
+    ),
+    (
+        ReloadFailed(2, NotRenewed("web.1")),
+        "reload failed: web.1 did not become ready; nothing was changed",
+    ),
+    (
+        SignalReceived(Signals.SIGHUP, SignalEffect.RELOAD),
+        "SIGHUP received; reloading",
+    ),
+    (RequestRefused("reload", Refusal.NO_RELOAD), f"reload: {NO_RELOAD}; nothing was changed"),
+    (Updated("web.1", replaced=False), "web.1 was not replaced: the new one did not become ready"),
     (
         CheckFailed(WEB, "connection refused", 1, 3),
         "web.1 failed a health check (1 of 3): connection refused",
     ),
     (
         Unheard(WEB),
-        "web.1: strangers flood its notify socket; not counting its silence",
+        "web.1: other processes flood its notify socket; its WATCHDOG is not enforced meanwhile",
     ),
     (
         NotChecked(WEB, "Too many open files"),
@@ -253,10 +292,22 @@ LINES: list[tuple[Fact, str]] = [
         CheckFailed(WEB, NoAnswer(3.0), 2, 3),
         "web.1 failed a health check (2 of 3): no answer within 3 s",
     ),
-    (StillRunning(("web.1",), 24.0), "still running: web.1; to be killed in 24.0 s"),
+    (StillRunning(("web.1",), 24.0), "waiting for web.1; SIGKILL in 24.0 s"),
     (
         StillRunning(("web.1", "worker.1"), 0.5),
-        "still running: web.1, worker.1; to be killed in 0.50 s",
+        "waiting for web.1, worker.1; SIGKILL in 0.50 s",
+    ),
+    (
+        StillRunning(("worker.1",), 24.0, {"worker.1": "2 tasks, oldest 14 s"}),
+        "waiting for worker.1: 2 tasks, oldest 14 s; SIGKILL in 24.0 s",
+    ),
+    (
+        StillRunning(
+            ("web.1", "beat.1", "worker.1"),
+            24.0,
+            {"web.1": "3 requests", "worker.1": "2 tasks, oldest 9 s"},
+        ),
+        "waiting for beat.1; web.1: 3 requests; worker.1: 2 tasks, oldest 9 s; SIGKILL in 24.0 s",
     ),
     (
         WaitingToFinish(("migrate.1", "static.1"), 25.0),
@@ -281,6 +332,21 @@ LINES: list[tuple[Fact, str]] = [
         RequestRefused("web", Refusal.STOPPING),
         "web: everything is being stopped; nothing was changed",
     ),
+    (
+        Granted(Asked(7, Operator(1000, 77), "restart", ("web", "a.1"), (RestartRequest("web"),))),
+        "restart web a.1: requested by uid 1000 (pid 77)",
+    ),
+    (
+        Granted(Asked(8, Operator(0, 0), "shutdown", (), (ShutdownRequest(),))),
+        "shutdown: requested by uid 0",
+    ),
+    (
+        NotPreloaded("PRODUCTION_PROCESSES['web'] cannot be loaded: SyntaxError:\n  bad\tinput."),
+        (
+            "the preload failed: PRODUCTION_PROCESSES['web'] cannot be loaded: SyntaxError: "
+            "bad input; stopping everything"
+        ),
+    ),
     (AllStopped(130, after=2.41), "all stopped after 2.41 s; exit status 130"),
 ]
 
@@ -292,6 +358,8 @@ SILENT: list[Fact] = [
     Stopping(WEB),
     Killing(WEB),
     Updated("web.1", replaced=True),
+    Retired(WEB),
+    Renewed("web.1", renewed=False),
     *(StateChanged("web.1", old, new) for old in State for new in State if old is not new),
 ]
 
@@ -388,7 +456,7 @@ def test_the_stop_timeout_is_named_as_it_was_set(timeout: float, text: str) -> N
         (StartRefused("web.1", "no memory"), "web.1 could not be started: no memory"),
         (
             StartLimitReached("web.1", 5, 60.0),
-            "web.1 failed for good: 5 starts in 60 s, its START_LIMIT",
+            "giving up on web.1: 5 starts in 60 s (START_LIMIT)",
         ),
     ],
     ids=str,
@@ -412,6 +480,9 @@ NOTIFICATIONS: list[tuple[Fact, str]] = [
     (StoppingAll(), "STOPPING=1"),
     (Alive(), "WATCHDOG=1"),
     (StatusReported(WEB, "4 tasks"), "STATUS=web.1: 4 tasks"),
+    (ReloadBegun(2), "RELOADING=1"),
+    (Reloaded(2, 1.5), "READY=1\nSTATUS=reloaded after 1.50 s (generation 2)"),
+    (ReloadFailed(2, "no"), "READY=1\nSTATUS=reload failed: no; nothing was changed"),
 ]
 OWN = tuple(type(fact) for fact, _ in NOTIFICATIONS)
 
@@ -479,9 +550,19 @@ def test_the_service_manager_is_told_what_concerns_it() -> None:
 
 
 def test_the_first_line_names_what_is_supervised_and_with_what() -> None:
-    assert report.supervising(["web.1", "worker.1"], "3.13.0", "5.2", 0.44).message == (
-        "supervising web.1, worker.1 (python 3.13.0, django 5.2, preloaded in 0.44 s)"
+    versions = (["web.1", "worker.1"], "3.13.0", "5.2", "mysite.settings")
+    said = report.supervising(*versions, False, 0.44)
+    assert said.message == (
+        "supervising web.1, worker.1 (python 3.13.0, django 5.2, settings mysite.settings, "
+        "preloaded in 0.44 s)"
     )
+    assert said.severity is Severity.INFO
+
+
+def test_it_warns_of_debug() -> None:
+    said = report.supervising(["web.1"], "3.13.0", "5.2", "mysite.settings", True, 0.44)
+    assert "settings mysite.settings with DEBUG = True, preloaded" in said.message
+    assert said.severity is Severity.WARNING
 
 
 @pytest.mark.parametrize(
@@ -495,11 +576,30 @@ def test_ignored_notifications_are_counted(count: int, said: str) -> None:
     assert report.notifications_ignored("web.1", count).message == said
 
 
+def test_what_becomes_of_a_template_says_what_follows() -> None:
+    assert report.template_ended("was killed by SIGKILL").message == (
+        "the template was killed by SIGKILL; starting another one; running processes go on, "
+        "restarts wait for it"
+    )
+    assert report.template_failed("exited with status 1", 2.0).message == (
+        "the template exited with status 1; no process can be started until another one is ready; "
+        "trying again in 2.00 s"
+    )
+    assert report.template_of_another_version().message == (
+        "the template cannot be replaced: another version of django-prodserver is installed by "
+        "now; restart the supervisor"
+    )
+    assert report.template_replaced().message == "another template is ready"
+
+
 def test_what_was_left_behind_is_named() -> None:
     left = [("sleep", 15), ("sh", 16)]
 
     assert report.killed_left_behind(left).message == (
         "killed what was left behind: sleep (pid 15), sh (pid 16)"
+    )
+    assert report.killed_orphans("web.1", left).message == (
+        "killed what was left behind by web.1: sleep (pid 15), sh (pid 16)"
     )
     assert report.survived_sigkill(left, 5.0).message == (
         "SIGKILL did not end sleep (pid 15), sh (pid 16) within 5 s; exit status 1"

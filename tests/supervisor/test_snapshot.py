@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from signal import SIGTERM
-from typing import Any
+from typing import Any, Optional
 
 from django_prodserver.supervisor.events import (
     Exited,
@@ -61,8 +61,17 @@ def instance(state: State, since: float, *lives: LifeSnapshot, **more: Any) -> I
         "updating": False,
         "next_start": None,
         "last_end": None,
+        "ended": None,
+        "after": (),
+        "checked": False,
+        "added": False,
     }
     return InstanceSnapshot(state=state, since=since, lives=lives, **{**values, **more})
+
+
+def instance_of_spec(*args: Any, **more: Any) -> InstanceSnapshot:
+    """One of SPEC, which is checked."""
+    return instance(*args, checked=True, **more)
 
 
 def health(**more: Any) -> HealthSnapshot:
@@ -88,8 +97,9 @@ def life(
     age: float,
     *deadlines: tuple[str, float],
     health: HealthSnapshot = READY,
+    message: Optional[str] = None,
 ) -> LifeSnapshot:
-    return LifeSnapshot(ref, state, since, age, deadlines, health)
+    return LifeSnapshot(ref, state, since, age, deadlines, health, message)
 
 
 def spawning(spec: Spec = SPEC) -> Group:
@@ -115,6 +125,18 @@ def running(spec: Spec = SPEC) -> Group:
 def only(group: Group, now: float) -> InstanceSnapshot:
     (only,) = group.snapshot(now).instances
     return only
+
+
+def test_an_instance_that_says_what_it_does() -> None:
+    """The last text counts, also of one that is not ready."""
+    group = starting()
+
+    group.take(11.0, Notified(WEB, status="loading"))
+    assert only(group, 11.0).lives[0].message == "loading"
+    group.take(12.0, Notified(WEB, ready=True, status="serving"))
+    group.take(13.0, Notified(WEB))
+
+    assert only(group, 13.0).lives[0].message == "serving"
 
 
 # ---- the group ----
@@ -178,7 +200,7 @@ def test_a_group_that_stops_and_is_over() -> None:
         phase=Phase.OVER,
         exit_status=0,
         age=20.0,
-        instances=(instance(State.STOPPED, 0.5, goal=Goal.DOWN, last_end=end),),
+        instances=(instance(State.STOPPED, 0.5, goal=Goal.DOWN, last_end=end, ended=1.0),),
     )
 
 
@@ -203,6 +225,7 @@ def test_a_group_that_fails() -> None:
                     health=health(ready_after=2.0),
                 ),
                 goal=Goal.DOWN,
+                ended=0.25,
                 last_end=Ended(
                     WEB,
                     LifeState.RUNNING,
@@ -224,17 +247,17 @@ def test_an_instance_that_waits() -> None:
     group.start(10.0)
     group.tick(10.0)
 
-    assert group.snapshot(11.0).instances[1] == instance(State.WAITING, 1.0)
+    assert group.snapshot(11.0).instances[1] == instance(State.WAITING, 1.0, after=("db",))
 
 
 def test_an_instance_that_is_being_spawned() -> None:
     life_ = life(WEB, LifeState.SPAWNING, 1.0, 1.0, health=health())
 
-    assert only(spawning(), 11.0) == instance(State.STARTING, 1.0, life_)
+    assert only(spawning(), 11.0) == instance_of_spec(State.STARTING, 1.0, life_)
 
 
 def test_an_instance_that_starts() -> None:
-    assert only(starting(), 11.0) == instance(
+    assert only(starting(), 11.0) == instance_of_spec(
         State.STARTING,
         1.0,
         life(
@@ -256,7 +279,7 @@ def test_an_instance_whose_checks_fail() -> None:
     group.take(22.0, Measured(WEB, 400))
     group.take(23.0, Probed(WEB, "HTTP 500"))
 
-    assert only(group, 25.0) == instance(
+    assert only(group, 25.0) == instance_of_spec(
         State.RUNNING,
         13.0,
         life(
@@ -284,7 +307,7 @@ def test_an_instance_with_a_fault() -> None:
     group = running()
     group.take(20.0, TRIGGER)
 
-    assert only(group, 20.5) == instance(
+    assert only(group, 20.5) == instance_of_spec(
         State.STOPPING,
         0.5,
         life(
@@ -304,11 +327,12 @@ def test_an_instance_that_backs_off() -> None:
     group.take(20.0, Exited(WEB, ExitStatus(code=1)))
     group.take(20.5, GroupGone(WEB))
 
-    assert only(group, 21.0) == instance(
+    assert only(group, 21.0) == instance_of_spec(
         State.BACKOFF,
         0.5,
         restarts=1,
         next_start=3.0,
+        ended=1.0,
         last_end=Ended(
             WEB,
             LifeState.RUNNING,
@@ -325,7 +349,7 @@ def test_an_instance_that_was_refused() -> None:
     group.take(10.0, SpawnFailed(WEB, "no memory"))
 
     (one,) = group.snapshot(11.0).instances
-    assert one == instance(State.BACKOFF, 1.0, restarts=1, next_start=3.0)
+    assert one == instance_of_spec(State.BACKOFF, 1.0, restarts=1, next_start=3.0)
 
 
 def test_an_instance_that_was_refused_for_good() -> None:
@@ -336,7 +360,7 @@ def test_an_instance_that_was_refused_for_good() -> None:
         phase=Phase.OVER,
         exit_status=1,
         age=9.0,
-        instances=(instance(State.FATAL, 1.0, goal=Goal.DOWN),),
+        instances=(instance_of_spec(State.FATAL, 1.0, goal=Goal.DOWN),),
     )
 
 
@@ -352,6 +376,8 @@ def test_a_oneshot_that_has_finished() -> None:
         State.EXITED,
         1.0,
         oneshot=True,
+        finished=True,
+        ended=1.0,
         last_end=Ended(
             WEB,
             LifeState.STARTING,

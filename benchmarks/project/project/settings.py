@@ -36,6 +36,16 @@ INSTALLED_APPS = [
     *TASKS_APPS,
     "entries",
 ]
+if os.environ.get("BENCH_HEAVY"):
+    # A project that takes its time to be imported; see urls.py, too.
+    INSTALLED_APPS += [
+        "rest_framework",
+        *(f"wagtail.contrib.{name}" for name in ("forms", "redirects", "settings")),
+        *(f"wagtail.{name}" for name in ("embeds", "sites", "users", "snippets", "documents")),
+        *("wagtail.images", "wagtail.search", "wagtail.admin", "wagtail", "modelcluster", "taggit"),
+    ]
+    WAGTAIL_SITE_NAME = "heavy"
+    WAGTAILADMIN_BASE_URL = "http://127.0.0.1"
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -16,6 +16,7 @@ BUILT_IN = {
         "hypercorn-wsgi": "hypercorn.HypercornWSGIServer",
         "daphne": "daphne.DaphneServer",
         "waitress": "waitress.WaitressServer",
+        "uwsgi": "uwsgi.UwsgiServer",
         "celery": "celery.CeleryWorker",
         "celery-beat": "celery.CeleryBeat",
         "celery-flower": "celery.CeleryFlower",

@@ -13,6 +13,7 @@ from django_prodserver.posix.interpreter import search_path
 from django_prodserver.posix.notify import notify, watchdog_interval
 from django_prodserver.settings.findings import Finding
 
+from .own_program import run_with
 from .parsers import Misfit, PrintsOnly, by_argparse, by_click
 
 __all__ = [
@@ -31,6 +32,10 @@ __all__ = [
 # As `ssl` has it, which not every start imports: the server wants a certificate of its clients.
 CERT_REQUIRED = 2
 
+# Of gunicorn and of uvicorn, for servers that have no such option, or one that is small by default:
+# what comes while an instance is replaced has to wait there.
+BACKLOG = 2048
+
 # What a backend finds wrong with its settings: `Problem("ARGS", "has to be one address.", hint)`.
 Problem = Finding
 
@@ -44,6 +49,10 @@ class Address(NamedTuple):
     # It speaks TLS there, and to those alone that have a certificate, too.
     tls: bool = False
     client_certificate: bool = False
+    # Connections that wait to be accepted, at most.
+    backlog: int = BACKLOG
+    # The permissions of the file of a Unix socket; None: those that the umask leaves.
+    mode: Optional[int] = None
 
     @property
     def plain(self) -> bool:
@@ -54,6 +63,11 @@ class Address(NamedTuple):
     def chosen_by_the_system(self) -> bool:
         """Port 0: the kernel picks a free port for each socket."""
         return not isinstance(self.at, str) and self.at[1] == 0
+
+    @property
+    def exclusive(self) -> bool:
+        """Only one process can listen there at a time."""
+        return not self.shared and not self.chosen_by_the_system
 
     def __str__(self) -> str:
         if isinstance(self.at, str):
@@ -75,7 +89,7 @@ class PlainAddress(Address):
 
 
 class BaseServerBackend:
-    """Base class of all backends. A subclass must define `start_server`; the rest is optional.
+    """Base class of all backends. A subclass must define `start_server` or `runner`.
 
     It is created with the keys of its entry in PRODUCTION_PROCESSES as keyword arguments (`ARGS`,
     `APP`, ...; always with STOP_TIMEOUT and REPLICAS), and started by
@@ -96,6 +110,9 @@ class BaseServerBackend:
     notifies: bool = False
     # Ready once a connection to one of its `addresses` succeeds. With neither: once started.
     connects: bool = False
+    # It can listen at sockets that were bound before, those of `posix.held`. Then it reports
+    # READY=1 in any case: a connection to such a socket always succeeds.
+    takes_sockets: ClassVar[bool] = False
     # Whether it sends WATCHDOG=1 there, at least every WATCHDOG_USEC microseconds if that is set:
     # True, False if it never does, None if that is not known.
     pings: Optional[bool] = None
@@ -115,8 +132,16 @@ class BaseServerBackend:
     # always can, None if they cannot.
     shares_port_with: ClassVar[Optional[str]] = None
 
+    # The module that runs the software: `run(args, **runner_arguments())`, which may return an exit
+    # status. It imports neither Django nor the project, so that a fresh interpreter can do the
+    # same; "" where it takes `manage.py`, or a `start_server` of its own.
+    runner: ClassVar[str] = ""
+
     # `web.1` under a supervisor; None where this is the manage.py process itself.
     instance: Optional[str] = None
+    # This process is a fork of one that has loaded the project. Otherwise it is the manage.py
+    # process, alone or spawned by a supervisor.
+    forked: bool = False
 
     def __init__(self, **config: Any) -> None:
         self.config = config
@@ -131,7 +156,20 @@ class BaseServerBackend:
     # a backend may name its arguments.
     def start_server(self, *args: Any, **kwargs: Any) -> None:
         """Run the software until it exits, as its own command line does with these arguments."""
-        raise NotImplementedError
+        if not self.runner:
+            raise NotImplementedError
+        run_with(self.runner, args, self.runner_arguments())
+
+    def runner_arguments(self) -> Mapping[str, Any]:
+        """What else its runner is called with, as plain data: numbers, text, lists, mappings."""
+        return {}
+
+    def command_line(self) -> Optional[Sequence[str]]:
+        """What `start_server` would execute at once, and do nothing else; None where it is code.
+
+        The supervisor executes that itself, without the project.
+        """
+        return None
 
     def preload(self) -> None:
         """Import what `start_server` needs, so that forked processes share its memory."""
@@ -163,6 +201,14 @@ class BaseServerBackend:
         """Where it will listen. Raises what `parse` raises."""
         return ()
 
+    def why_own_sockets(self, options: Any) -> str:
+        """Why it has to bind its addresses itself, with these options of its own; "" otherwise.
+
+        Such as "'reuse-port' is set". `options` are what `parse` has returned; they are asked only
+        where it `takes_sockets`.
+        """
+        return ""
+
     def recycles(self) -> bool:
         """Whether its own options make it exit with 0 after some work, to be restarted.
 
@@ -178,6 +224,13 @@ class BaseServerBackend:
         """Answer `recycles` for what `parse` has returned."""
         return False
 
+    def patched_by(self, options: Any) -> str:
+        """The library of greenlets that has to patch Python before anything else is imported.
+
+        "gevent", for example; "" if there is none. `options` are what `parse` has returned.
+        """
+        return ""
+
     def graceful_limit(self, spare: int = 2) -> int:
         """Seconds for in-flight requests or running tasks after the stop signal, at least 1.
 
@@ -192,6 +245,11 @@ class BaseServerBackend:
     def environ(self) -> Mapping[str, str]:
         """The environment that the process will have: the current one and its ENV."""
         return {**os.environ, "PATH": search_path(os.environ.get("PATH")), **self.env}
+
+
+def library_of_greenlets(name: object) -> str:
+    """The one in the name of a worker class or a pool."""
+    return next((one for one in ("gevent", "eventlet") if one in str(name)), "")
 
 
 def arguments(args: Union[str, Sequence[str], Mapping[str, Any]]) -> list[str]:

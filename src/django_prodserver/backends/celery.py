@@ -11,7 +11,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from django_prodserver.settings.errors import describe
 
-from .base import Address, BaseServerBackend, Problem
+from .base import Address, BaseServerBackend, Problem, library_of_greenlets
 from .parsers import DETACHES, PID_FILE, Misfit, by_click, refusal
 
 
@@ -19,6 +19,7 @@ class CeleryBackend(BaseServerBackend):
     """What Celery's commands have in common. ARGS are those of the command, APP is the `-A`."""
 
     requires: ClassVar[Mapping[str, str]] = {"celery": "celery"}
+    runner = "django_prodserver.backends.hooks.celery"
     notifies = True
     pings = True
     import_time_variables = frozenset({"REMAP_SIGTERM"})
@@ -30,10 +31,8 @@ class CeleryBackend(BaseServerBackend):
     def prep_server_args(self) -> Sequence[str]:
         return ["-A", self.config["APP"], *self.skip_checks(), self.command, *self.args]
 
-    def start_server(self, *args: str) -> None:
-        from .hooks import celery as hooks
-
-        hooks.run(args, self.command, supervised=self.instance is not None)
+    def runner_arguments(self) -> Mapping[str, Any]:
+        return {"command": self.command, "supervised": self.instance is not None}
 
     def preload(self) -> None:
         from .hooks import celery as hooks
@@ -96,6 +95,10 @@ class CeleryWorker(CeleryBackend):
         if self.instance is None or _has_option(self.args, "-n", "--hostname"):
             return args
         return [*args, f"--hostname={self.instance}@%h"]
+
+    def patched_by(self, options: Any) -> str:
+        pool = options.get("pool")
+        return library_of_greenlets(getattr(pool, "__module__", pool))
 
 
 class CeleryBeat(CeleryBackend):

@@ -18,15 +18,10 @@ from django.core.management.base import BaseCommand
 
 from django_prodserver.settings.errors import describe
 from django_prodserver.settings.wording import did_you_mean
-from django_prodserver.supervisor.text import literal
 
 from .base import BaseServerBackend, Problem, notify
 from .hooks.connections import close_connections
 from .parsers import DETACHES, by_argparse, options_of
-
-# Exit statuses of a shell: https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html
-NOT_FOUND = 127
-NOT_EXECUTABLE = 126
 
 # The options with which well-known programs detach themselves.
 DETACHING: Mapping[str, frozenset[str]] = {
@@ -148,18 +143,21 @@ class ShellCommand(BaseServerBackend):
     def prep_server_args(self) -> Sequence[str]:
         return ["sh", "-c", *self.args] if self.stop_group else self.args
 
+    def command_line(self) -> Optional[Sequence[str]]:
+        # Unless a subclass does something else.
+        return (
+            None
+            if type(self).start_server is not ShellCommand.start_server
+            else self.prep_server_args()
+        )
+
     def start_server(self, *args: str) -> None:
+        from django_prodserver.posix.child import execute  # Not there on every system.
+
         # Python ignores these signals, and a program inherits that across an exec (signal(7)).
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-        try:
-            os.execvp(args[0], args)
-        except OSError as error:
-            reason = error.strerror
-            if isinstance(error, FileNotFoundError) and not os.path.dirname(args[0]):
-                reason = f"not found in {os.environ.get('PATH', os.defpath)}"
-            sys.stderr.write(f"{literal(shlex.join(args))}: {reason}\n")
-            sys.exit(NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE)
+        execute(args)
 
     def problems(self) -> Iterator[Problem]:
         words = self.config.get("ARGS")
@@ -169,7 +167,7 @@ class ShellCommand(BaseServerBackend):
         elif any("\0" in word for word in self.args):
             yield Problem("ARGS", "has a null character in it.")
         elif not self.stop_group and not self._is_on_the_path():
-            message = f"names {self.args[0]!r}, which is no program on the PATH."
+            message = f"names {self.args[0]!r}, which is not a program on the PATH."
             hint = "Install it, or give its full path."
             if not os.path.dirname(self.args[0]):
                 hint += f" The PATH is {self._path()}."

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Optional
+from typing import Any, ClassVar, Optional
 
 from .application import ApplicationServer
-from .base import Address, PlainAddress
+from .base import BACKLOG, Address, PlainAddress
 from .parsers import by_argparse
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8000
+# Of Twisted, for the file of a Unix socket.
+DEFAULT_MODE = 0o666
 
 
 class DaphneServer(ApplicationServer):
     """ARGS are those of `daphne`."""
 
     requires: ClassVar[Mapping[str, str]] = {"daphne": "daphne"}
+    runner = "django_prodserver.backends.hooks.daphne"
     notifies = True
+    takes_sockets = True
     pings = False
     interface = "asgi"
 
-    def start_server(self, *args: str) -> None:
-        from .hooks import daphne as hooks
-
-        hooks.run(args, limit=self.graceful_limit())
+    def runner_arguments(self) -> Mapping[str, Any]:
+        return {"limit": self.graceful_limit()}
 
     def preload(self) -> None:
         from .hooks import daphne as hooks
@@ -42,13 +44,22 @@ class DaphneServer(ApplicationServer):
         elsewhere = [options.unix_socket, options.socket_strings]
         found = [_endpoint(description) for description in options.socket_strings]
         if options.unix_socket:
-            found.append(Address(options.unix_socket))
+            found.append(Address(options.unix_socket, mode=DEFAULT_MODE))
         given = options.host or options.port is not None
         if given or (not any(elsewhere) and options.file_descriptor is None):
             host = (options.host or DEFAULT_HOST).strip("[]")
             port = DEFAULT_PORT if options.port is None else options.port
             found.append(PlainAddress((host, port)))
         return [where for where in found if where is not None]
+
+    def why_own_sockets(self, options: Any) -> str:
+        if options.file_descriptor is not None:
+            return "'fd' is set"
+        for description in options.socket_strings:
+            where = _endpoint(description)
+            if where is None or where.tls:
+                return f"'endpoint' is {description.partition(':')[0]!r}"
+        return ""
 
 
 def _endpoint(description: str) -> Optional[Address]:
@@ -60,9 +71,21 @@ def _endpoint(description: str) -> Optional[Address]:
     kind, *others = (word.replace("\0", ":") for word in words)
     named = dict(word.partition("=")[::2] for word in others if "=" in word)
     first = next((word for word in others if "=" not in word), "")
+    # Its own default is shorter.
+    backlog = _number(named.get("backlog", ""), BACKLOG)
     if kind == "unix":
-        return Address(named.get("address", first))
+        mode = _number(named.get("mode", ""), DEFAULT_MODE, base=8)
+        return Address(named.get("address", first), backlog=backlog, mode=mode)
     port = named.get("port", first)
     if kind in ("tcp", "ssl") and port.isdecimal():
-        return PlainAddress((named.get("interface", ""), int(port)), tls=kind == "ssl")
+        at = (named.get("interface", ""), int(port))
+        return PlainAddress(at, tls=kind == "ssl", backlog=backlog)
     return None
+
+
+def _number(text: str, default: int, base: int = 10) -> int:
+    """Where it is none, daphne refuses it at its start."""
+    try:
+        return int(text, base)
+    except ValueError:
+        return default

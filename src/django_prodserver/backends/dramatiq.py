@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import io
+import sys
+from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any, ClassVar
 
 from django.core.management.base import OutputWrapper
 
+from .base import library_of_greenlets
 from .command import CommandBackend, load_command
-from .parsers import PID_FILE, RELOADS, Misfit
+from .own_program import command_line
+from .parsers import PID_FILE, RELOADS, Misfit, require
 
 
 class DramatiqWorker(CommandBackend):
     """ARGS are those of `manage.py rundramatiq`.
 
-    That command executes the program `dramatiq`, which would import the project again. Here it
-    runs dramatiq in this process, and worker processes are forked from what is already loaded.
+    That command executes the program `dramatiq`, whose worker processes import the project. Where
+    this process is a fork, it runs dramatiq itself, and worker processes are forks of what is
+    already loaded. Alone and spawned, it executes our program of dramatiq.
     """
 
     requires: ClassVar[Mapping[str, str]] = {"django_dramatiq": "django-dramatiq"}
@@ -44,7 +49,15 @@ class DramatiqWorker(CommandBackend):
     def hook(self, *modules: ModuleType) -> None:
         from .hooks import dramatiq as hooks
 
-        hooks.run_in_this_process(*modules)
+        hooks.run_instead(*modules, here=self.forked, command=_own_program)
+
+    def parse(self) -> Namespace:
+        options = super().parse()
+        require(self.patched_by(options), "rundramatiq --use-gevent")
+        return options
+
+    def patched_by(self, options: Any) -> str:
+        return "gevent" if getattr(options, "use_gevent", False) else ""
 
     def preload(self) -> None:
         from .hooks import dramatiq  # noqa: F401
@@ -53,3 +66,8 @@ class DramatiqWorker(CommandBackend):
         command.stdout = OutputWrapper(io.StringIO())
         # The project may have a command of its own.
         getattr(command, "discover_tasks_modules", list)()
+
+
+def _own_program(program: str, arguments: Sequence[str]) -> list[str]:
+    runner = "django_prodserver.backends.hooks.dramatiq"
+    return command_line(runner, arguments, {}, sys.argv, patched_by=library_of_greenlets(program))

@@ -7,16 +7,20 @@ from ipaddress import ip_address
 from typing import Any, ClassVar
 
 from .application import ApplicationServer
-from .base import Address, PlainAddress
+from .base import BACKLOG, Address, PlainAddress
 from .parsers import PID_FILE, RELOADS, Misfit, by_click
+
+DEFAULT_BACKLOG = 1024
 
 
 class GranianASGIServer(ApplicationServer):
     """ARGS are those of `granian`; the environment variables GRANIAN_* count as usual."""
 
     requires: ClassVar[Mapping[str, str]] = {"granian": "granian"}
+    runner = "django_prodserver.backends.hooks.granian"
     # Its log says "Started worker" before the socket listens, but after everything is loaded.
     connects = True
+    takes_sockets = True
     pings = False
     interface = "asgi"
     shares_port_with = ""
@@ -28,11 +32,6 @@ class GranianASGIServer(ApplicationServer):
         limit = min(1800, self.graceful_limit())
         defaults = [f"--workers-kill-timeout={limit}", f"--interface={self.interface}"]
         return [*defaults, *super().prep_server_args()]
-
-    def start_server(self, *args: str) -> None:
-        from .hooks import granian as hooks
-
-        hooks.run(args)
 
     def preload(self) -> None:
         from .hooks import granian as hooks
@@ -56,7 +55,10 @@ class GranianASGIServer(ApplicationServer):
         at = str(options["uds"]) if options["uds"] else (options["host"], options["port"])
         tls = bool(options.get("ssl_certificate") and options.get("ssl_keyfile"))
         demanding = tls and bool(options.get("ssl_client_verify"))
-        found: list[Address] = [PlainAddress(at, not options["uds"], tls, demanding)]
+        # Its own default is shorter.
+        backlog = BACKLOG if options["backlog"] == DEFAULT_BACKLOG else options["backlog"]
+        mode = options.get("uds_permissions") if options["uds"] else None
+        found: list[Address] = [PlainAddress(at, not options["uds"], tls, demanding, backlog, mode)]
         if options.get("metrics_enabled"):
             metrics = (options["metrics_address"], options["metrics_port"])
             found.append(PlainAddress(metrics, shared=True))

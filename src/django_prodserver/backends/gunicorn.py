@@ -12,7 +12,7 @@ from django_prodserver.posix.context import temporarily_in
 from django_prodserver.settings.texts import octal_mask
 
 from .application import ApplicationServer
-from .base import CERT_REQUIRED, Address, PlainAddress
+from .base import CERT_REQUIRED, Address, PlainAddress, library_of_greenlets
 from .parsers import DETACHES, PID_FILE, RELOADS, Misfit, quietly
 
 
@@ -20,8 +20,10 @@ class GunicornServer(ApplicationServer):
     """ARGS are those of `gunicorn`; `gunicorn.conf.py` and GUNICORN_CMD_ARGS count as usual."""
 
     requires: ClassVar[Mapping[str, str]] = {"gunicorn": "gunicorn"}
+    runner = "django_prodserver.backends.hooks.gunicorn"
     notifies = True
     pings = False
+    takes_sockets = True
     forwards = frozenset({"SIGUSR1"})  # Reopen the log files.
     import_time_variables = frozenset(
         {"PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "XDG_RUNTIME_DIR"}
@@ -34,10 +36,8 @@ class GunicornServer(ApplicationServer):
         "reload": RELOADS,
     }
 
-    def start_server(self, *args: str) -> None:
-        from .hooks import gunicorn as hooks
-
-        hooks.run(args, self._defaults(), supervised=self.instance is not None)
+    def runner_arguments(self) -> Mapping[str, Any]:
+        return {"defaults": self._defaults(), "supervised": self.instance is not None}
 
     def preload(self) -> None:
         from .hooks import gunicorn as hooks
@@ -64,7 +64,7 @@ class GunicornServer(ApplicationServer):
         return hooks.Application(self.prep_server_args(), self._defaults())
 
     def addresses(self) -> Sequence[Address]:
-        if {"GUNICORN_FD", "LISTEN_FDS"} & set(os.environ):
+        if "GUNICORN_FD" in os.environ:
             return ()  # It inherits sockets that are bound already.
         cfg = self.parse()
         return [
@@ -73,10 +73,22 @@ class GunicornServer(ApplicationServer):
                 shared=cfg.reuse_port,
                 tls=bool(cfg.is_ssl),
                 client_certificate=cfg.cert_reqs == CERT_REQUIRED,
+                backlog=cfg.backlog,
+                mode=0o777 & ~cfg.umask if isinstance(at, str) else None,
             )
             for at in cfg.address
             if not isinstance(at, int)
         ]
+
+    def why_own_sockets(self, options: Any) -> str:
+        if options.reuse_port:
+            return "'reuse-port' is set"
+        if any(isinstance(at, int) for at in options.address):
+            return "'bind' names a descriptor"
+        files = any(isinstance(at, str) for at in options.address)
+        if files and options.uid != os.geteuid():
+            return "'user' is set"  # It owns the files of its sockets.
+        return ""
 
     def own_context(self, options: Any) -> Mapping[str, Any]:
         names = {"CWD": "chdir", "USER": "user", "GROUP": "group", "UMASK": "umask"}
@@ -87,6 +99,9 @@ class GunicornServer(ApplicationServer):
             for key, one in given.items()
             if one.get() not in (one.default, defaults.get(one.name))
         }
+
+    def patched_by(self, options: Any) -> str:
+        return library_of_greenlets(options.settings["worker_class"].get())
 
     def _defaults(self) -> dict[str, Any]:
         # Its default for in-flight requests is 30 s, which may be more than STOP_TIMEOUT.

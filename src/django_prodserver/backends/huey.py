@@ -13,7 +13,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import autodiscover_modules
 
 from .command import CommandBackend, known_options, parse_command
-from .parsers import PrintsOnly
+from .parsers import PrintsOnly, require
+
+# Values of its option `worker_type`.
+GREENLETS = ("greenlet", "gevent")
 
 
 class HueyWorker(CommandBackend):
@@ -77,7 +80,11 @@ class HueyWorker(CommandBackend):
                 "set HUEY['immediate'] to False, because it is DEBUG otherwise"
             )
         hooks.validate(self._consumer())
+        require(self.patched_by(options), "run_huey --worker-type=greenlet")
         return options
+
+    def patched_by(self, options: Any) -> str:
+        return "gevent" if self._consumer().get("worker_type") in GREENLETS else ""
 
     def _consumer(self) -> dict[str, Any]:
         """The consumer's options: ARGS override the setting. Empty on wrong ARGS."""

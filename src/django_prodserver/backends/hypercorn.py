@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar, Optional
 
 from .application import ApplicationServer
-from .base import CERT_REQUIRED, Address, PlainAddress
+from .base import BACKLOG, CERT_REQUIRED, Address, PlainAddress
 from .parsers import PID_FILE, RELOADS, Misfit, options_in_help, quietly
 
 DEFAULT_PORT = 8000
@@ -18,8 +17,10 @@ class HypercornServer(ApplicationServer):
     """ARGS are those of `hypercorn`; with `--config` the configuration file counts as usual."""
 
     requires: ClassVar[Mapping[str, str]] = {"hypercorn": "hypercorn"}
+    runner = "django_prodserver.backends.hooks.hypercorn"
     notifies = True
     pings = False
+    takes_sockets = True
     interface = "asgi"
     shares_port_with = "'workers': 2, or more"
     misfits: ClassVar[Mapping[str, Misfit]] = {"pid_path": PID_FILE, "use_reloader": RELOADS}
@@ -27,11 +28,9 @@ class HypercornServer(ApplicationServer):
     def prep_server_args(self) -> Sequence[str]:
         return [*self.args, f"{self.interface}:{self.application}"]
 
-    def start_server(self, *args: str) -> None:
-        from .hooks import hypercorn as hooks
-
+    def runner_arguments(self) -> Mapping[str, Any]:
         # Its default for in-flight requests, 3 s, is far less than STOP_TIMEOUT allows.
-        sys.exit(hooks.run(args, graceful_timeout=self.graceful_limit()))
+        return {"graceful_timeout": self.graceful_limit()}
 
     def preload(self) -> None:
         from .hooks import hypercorn as hooks
@@ -59,7 +58,25 @@ class HypercornServer(ApplicationServer):
         found = [_address(bind, shared, tls, demanding) for bind in config.bind]
         if tls:
             found += [_address(bind, shared) for bind in config.insecure_bind]
-        return [address for address in found if address is not None]
+        # Its default is 100, and the kernel's for the file of a socket what the umask leaves.
+        backlog = vars(config).get("backlog", BACKLOG)
+        mode = None if config.umask is None else 0o777 & ~config.umask
+        return [
+            address._replace(backlog=backlog, mode=mode if isinstance(address.at, str) else None)
+            for address in found
+            if address is not None
+        ]
+
+    def why_own_sockets(self, options: Any) -> str:
+        binds = [*options.bind, *options.insecure_bind]
+        if any(bind.startswith("fd://") for bind in binds):
+            return "'bind' names a descriptor"
+        if options.quic_bind:
+            return "'quic-bind' is set"
+        files = any(bind.startswith("unix:") for bind in binds)
+        if files and options.user is not None and options.group is not None:
+            return "'user' and 'group' are set"  # They own the files of its sockets.
+        return ""
 
     def recycles_with(self, options: Any) -> bool:
         # Workers are replaced by their parent process; with 0 of them there is none.

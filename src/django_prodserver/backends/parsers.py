@@ -9,6 +9,7 @@ from argparse import ArgumentParser, Namespace, _SubParsersAction
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from functools import partial
+from importlib.util import find_spec
 from typing import Any, Callable, NamedTuple
 
 from django.core.management.base import CommandError
@@ -23,6 +24,12 @@ class PrintsOnly(Exception):
 
     def __init__(self, program: str) -> None:
         super().__init__(f"{program} would only print something and exit")
+
+
+def require(package: str, option: str) -> None:
+    """Raises ValueError if what an option of the software needs is not installed; "" is nothing."""
+    if package and find_spec(package) is None:
+        raise ValueError(f"{option} needs the package {package}: pip install {package}")
 
 
 def refusal(message: str, options: Iterable[str]) -> ValueError:
@@ -156,15 +163,15 @@ class Misfit(NamedTuple):
 
 
 DETACHES = Misfit(
-    "with which it detaches itself: that looks as if it had exited",
+    "which detaches it: that looks as if it had exited",
     "Leave it out: the supervisor runs it in the background.",
     refused=True,
 )
 PID_FILE = Misfit(
-    "a file that is left behind by SIGKILL and may then name another process",
+    "a file that SIGKILL leaves behind, and that may then name another process",
     "Leave it out: the supervisor knows its processes.",
 )
 RELOADS = Misfit(
-    "with which it restarts itself when code changes",
+    "which restarts it when code changes",
     "Leave it out: that is for development.",
 )

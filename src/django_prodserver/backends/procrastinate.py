@@ -43,7 +43,9 @@ class ProcrastinateWorker(CommandBackend):
     def hook(self, *modules: ModuleType) -> None:
         from .hooks import procrastinate as hooks
 
+        hooks.count_stop_signals_as_one()
         hooks.announce()
+        hooks.tell_of_its_jobs()
 
     def preload(self) -> None:
         from .hooks import procrastinate as hooks

@@ -14,8 +14,10 @@ class UvicornServer(ApplicationServer):
     """ARGS are those of `uvicorn`; the environment variables UVICORN_* count as usual."""
 
     requires: ClassVar[Mapping[str, str]] = {"uvicorn": "uvicorn"}
+    runner = "django_prodserver.backends.hooks.uvicorn"
     notifies = True
     pings = False
+    takes_sockets = True
     import_time_variables = frozenset({"FORWARDED_ALLOW_IPS", "WEB_CONCURRENCY"})
     interface = "asgi"
     misfits: ClassVar[Mapping[str, Misfit]] = {"reload": RELOADS}
@@ -27,11 +29,6 @@ class UvicornServer(ApplicationServer):
         interface = "asgi3" if self.interface == "asgi" else "wsgi"
         defaults = [f"--timeout-graceful-shutdown={limit}", f"--interface={interface}"]
         return [*defaults, *super().prep_server_args()]
-
-    def start_server(self, *args: str) -> None:
-        from .hooks import uvicorn as hooks
-
-        hooks.run(args)
 
     def preload(self) -> None:
         from .hooks import uvicorn as hooks
@@ -56,8 +53,13 @@ class UvicornServer(ApplicationServer):
                 options["uds"] or (options["host"], options["port"]),
                 tls=bool(options["ssl_keyfile"] or options["ssl_certfile"]),
                 client_certificate=options["ssl_cert_reqs"] == CERT_REQUIRED,
+                backlog=options["backlog"],
+                mode=0o666 if options["uds"] else None,
             )
         ]
+
+    def why_own_sockets(self, options: Any) -> str:
+        return "" if options["fd"] is None else "'fd' is set"
 
     def recycles_with(self, options: Any) -> bool:
         # Several workers exit one by one, and their parent process replaces them.

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from getopt import GetoptError
 from typing import Any, ClassVar
 
 from .application import ApplicationServer
-from .base import Address
+from .base import BACKLOG, Address
 from .parsers import PrintsOnly, refusal
 
 
@@ -16,16 +15,16 @@ class WaitressServer(ApplicationServer):
     """ARGS are those of `waitress-serve`."""
 
     requires: ClassVar[Mapping[str, str]] = {"waitress": "waitress"}
-    # SIGTERM ends it at once, in the middle of a response; SIGINT lets it finish.
+    runner = "django_prodserver.backends.hooks.waitress"
+    # What it handles itself. Our hook has SIGTERM do the same.
     stop_signal = "SIGINT"
     notifies = True
+    takes_sockets = True
     pings = False
     interface = "wsgi"
 
-    def start_server(self, *args: str) -> None:
-        from .hooks import waitress as hooks
-
-        sys.exit(hooks.run(args))
+    def runner_arguments(self) -> Mapping[str, Any]:
+        return {"limit": self.graceful_limit()}
 
     def preload(self) -> None:
         from .hooks import waitress  # noqa: F401
@@ -46,6 +45,9 @@ class WaitressServer(ApplicationServer):
 
     def addresses(self) -> Sequence[Address]:
         adjustments = self.parse()
+        # Its own default is shorter.
+        backlog = vars(adjustments).get("backlog", BACKLOG)
         if adjustments.unix_socket is not None:
-            return [Address(adjustments.unix_socket)]
-        return [Address(info[3][:2]) for info in adjustments.listen]
+            mode = adjustments.unix_socket_perms
+            return [Address(adjustments.unix_socket, backlog=backlog, mode=mode)]
+        return [Address(info[3][:2], backlog=backlog) for info in adjustments.listen]

@@ -1,81 +1,89 @@
-"""What may come next on a command line of `prodserver`, for a shell that asks.
+"""What may come next on a command line, for a shell that asks.
 
-The scripts beside this file ask with `prodserver --complete WORD...`: the words behind `prodserver`
-up to the cursor, the last one being what is typed there, empty perhaps.
+The scripts beside this file ask with `COMMAND --complete WORD...`: the words behind `prodserver` or
+`prodctl` up to the cursor, the last one being what is typed there, empty perhaps.
 """
 
 from __future__ import annotations
 
-from argparse import Action, ArgumentParser
+import os
+from argparse import Action, ArgumentParser, _SubParsersAction
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Optional
 
-from django.conf import settings
-
-from django_prodserver.settings.names import PROCESSES
+from django_prodserver.supervisor.hints import Callable, Optional
 
 ASKED = "--complete"
 SHELLS = ("bash", "zsh")
 # In front of each answer: what else is printed comes from the settings.
 MARK = "\t"
 
+# The values that an option or an argument can have, or None where the shell knows better.
+ValuesOf = Callable[[Action], Optional[Sequence[str]]]
+
 
 def script(shell: str) -> str:
-    """What a shell has to read, for every project."""
-    return (Path(__file__).parent / f"prodserver.{shell}").read_text(encoding="utf-8")
+    """What a shell has to read, for both commands and every project."""
+    path = os.path.join(os.path.dirname(__file__), f"prodserver.{shell}")
+    with open(path, encoding="utf-8") as file:
+        return file.read()
 
 
-def answer(parser: ArgumentParser, words: Sequence[str]) -> Optional[str]:
+def answer(parser: ArgumentParser, words: Sequence[str], values_of: ValuesOf) -> Optional[str]:
     """A line for each candidate; None where the shell knows better, as of files."""
-    found = candidates(parser, words or [""], _names())
+    found = candidates(parser, words or [""], values_of)
     return None if found is None else "".join(f"{MARK}{one}\n" for one in found)
 
 
 def candidates(
-    parser: ArgumentParser, words: Sequence[str], names: Sequence[str]
+    parser: ArgumentParser, words: Sequence[str], values_of: ValuesOf
 ) -> Optional[list[str]]:
     """What can stand in place of the last word. The parser knows the options and their choices.
 
-    What its help calls NAME is the name of a process.
+    Each value is offered once. One that a number may follow is among them with an = too, which is
+    offered when the value is complete.
     """
     *before, typed = words
     if "--" in before:
         return None  # For the software, whose options only it knows.
     options = _options(parser)
+    arguments = [action for action in parser._actions if not action.option_strings]
     used: list[Action] = []
     given: list[str] = []
     open_ended: Optional[Action] = None  # An option that takes the next word.
-    for word in before:
+    for at, word in enumerate(before):
         if word.startswith("-"):
             option, equals, _ = word.partition("=")
             action = options.get(option)
             if action is not None:
                 used.append(action)
             open_ended = None if action is None or equals or action.nargs == 0 else action
-        elif open_ended is None or _is_name(open_ended):
-            given.append(word.partition("=")[0])
-        elif open_ended.nargs is None:
-            open_ended = None
-    left = [name for name in names if name not in given]
+        elif open_ended is not None:
+            given.append(word)
+            if not _takes_several(open_ended):
+                open_ended = None
+        elif arguments and isinstance(arguments[0], _SubParsersAction):
+            verb = arguments[0].choices.get(word)
+            return [] if verb is None else candidates(verb, words[at + 1 :], values_of)
+        else:
+            given.append(word)
+            if arguments and not _takes_several(arguments[0]):
+                del arguments[0]
+
     option, equals, value = typed.partition("=")
     if typed.startswith("-") and equals:
         of_option = options.get(option)
-        values = None if of_option is None else _values(of_option, left)
+        values = None if of_option is None else _values(of_option, values_of, given)
         return values and [f"{option}={one}" for one in values if one.startswith(value)]
+    found: Optional[list[str]]
     if typed.startswith("-"):
         found = [one for one, action in options.items() if _is_possible(parser, action, used)]
     elif open_ended is not None:
-        values = _values(open_ended, left)
-        if values is None:
-            return None
-        found = values
-    elif any(action.dest == "all" for action in used):
+        found = _values(open_ended, values_of, given)
+    elif not arguments or any(action.dest == "all" for action in used):
         found = []
     else:
-        # Whose name is complete may want a number of instances.
-        found = [*left, *(f"{name}=" for name in left if name == typed)]
-    return [one for one in found if one.startswith(typed)]
+        found = _values(arguments[0], values_of, given)
+    return found and [one for one in found if _continues(one, typed, found)]
 
 
 def _options(parser: ArgumentParser) -> Mapping[str, Action]:
@@ -88,22 +96,24 @@ def _is_possible(parser: ArgumentParser, action: Action, used: Sequence[Action])
     excluded = [
         one for g in groups for one in g._group_actions if any(u in g._group_actions for u in used)
     ]
-    return action not in excluded and (action not in used or _is_name(action))
+    return action not in excluded and (action not in used or _takes_several(action))
 
 
-def _values(action: Action, names: Sequence[str]) -> Optional[list[str]]:
-    if _is_name(action):
-        return list(names)
-    return None if action.choices is None else [str(choice) for choice in action.choices]
+def _values(action: Action, values_of: ValuesOf, given: Sequence[str]) -> Optional[list[str]]:
+    """Those that have not been given, with or without a number."""
+    values = values_of(action) if action.choices is None else [*map(str, action.choices)]
+    names = [one.partition("=")[0] for one in given]
+    if values is None:
+        return None
+    return [one for one in values if one.partition("=")[0] not in names]
 
 
-def _is_name(action: Action) -> bool:
-    return action.metavar == "NAME"
+def _continues(one: str, typed: str, found: Sequence[str]) -> bool:
+    if one.endswith("="):
+        too_early = one[:-1] in found and typed != one[:-1]
+        return one.startswith(typed) and one != typed and not too_early
+    return one.startswith(typed)
 
 
-def _names() -> list[str]:
-    """Those that are configured, however wrong the rest of the settings is."""
-    try:
-        return [name for name in getattr(settings, PROCESSES) if isinstance(name, str)]
-    except Exception:
-        return []
+def _takes_several(action: Action) -> bool:
+    return action.nargs in ("*", "+")

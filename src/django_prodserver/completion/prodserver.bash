@@ -1,5 +1,5 @@
-# Completion of `manage.py prodserver` for bash 4.2 or newer. To be sourced at the end of ~/.bashrc.
-# It knows neither options nor names: it asks the command itself.
+# Completion of `manage.py prodserver` and `prodctl` for bash 4.2 or newer. To be sourced at the end
+# of ~/.bashrc. It knows neither options nor names: it asks the command itself.
 
 # What completed these commands before, by command: the name of a function.
 declare -gA _prodserver_before
@@ -21,14 +21,18 @@ _prodserver() {
         glue=$word
     done
 
-    local -i at=0 last=$((${#words[@]} - 1))
-    for ((i = 1; i < last; i++)); do
-        if [[ ${words[i]} == prodserver && ${words[i - 1]} =~ (\.py|^django|django-admin)$ ]]; then
+    # Where the command is, whose words follow.
+    local -i at=-1 last=$((${#words[@]} - 1))
+    if [[ ${words[0]##*/} == prodctl ]]; then
+        at=0
+    fi
+    for ((i = 1; i < last && at < 0; i++)); do
+        if [[ ${words[i]} == @(prodserver|prodctl) &&
+            ${words[i - 1]} =~ (\.py|^django|django-admin)$ ]]; then
             at=$i
-            break
         fi
     done
-    if ((at == 0)); then
+    if ((at < 0)); then
         _prodserver_otherwise "$@"
         return
     fi
@@ -61,7 +65,7 @@ _prodserver_otherwise() {
 
 _prodserver_register() {
     local name spec loader
-    for name in manage.py django-admin python python3 python3.{9..19}; do
+    for name in prodctl manage.py django-admin python python3 python3.{9..19}; do
         if ! spec=$(complete -p "$name" 2>/dev/null); then
             # bash-completion loads others when they are needed, which it would not do any more.
             for loader in _comp_load _completion_loader; do

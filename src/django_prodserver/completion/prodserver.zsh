@@ -1,4 +1,4 @@
-# Completion of `manage.py prodserver` for zsh. To be sourced at the end of ~/.zshrc.
+# Completion of `manage.py prodserver` and `prodctl` for zsh. To be sourced at the end of ~/.zshrc.
 # It knows neither options nor names: it asks the command itself.
 
 (( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
@@ -7,11 +7,14 @@
 typeset -gA _prodserver_before
 
 _prodserver() {
+    # Where the command is, whose words follow.
     local -i at=0 i
-    for (( i = 2; i < CURRENT; i++ )); do
-        if [[ $words[i] == prodserver && $words[i-1] == (*.py|django|*django-admin) ]]; then
+    if [[ ${words[1]:t} == prodctl ]]; then
+        at=1
+    fi
+    for (( i = 2; i < CURRENT && ! at; i++ )); do
+        if [[ $words[i] == (prodserver|prodctl) && $words[i-1] == (*.py|django|*django-admin) ]]; then
             at=$i
-            break
         fi
     done
     if (( ! at )); then
@@ -48,7 +51,7 @@ _prodserver() {
     setopt localoptions extendedglob # The patterns are written in it.
     local name
     local -a before
-    for name in manage.py django-admin python python3 python3.{9..19}; do
+    for name in prodctl manage.py django-admin python python3 python3.{9..19}; do
         [[ ${_comps[$name]} == _prodserver ]] && continue
         before=(${_comps[$name]} ${(v)_patcomps[(K)$name]} ${(v)_postpatcomps[(K)$name]})
         _prodserver_before[$name]=${before[1]}

@@ -25,7 +25,7 @@ def processes_table(processes: Mapping[str, ProcessSettings]) -> list[str]:
 def processes_json(configuration: Configuration, names: Iterable[str]) -> str:
     """`enabled` is there where it is false, and `after` where there is any.
 
-    In `after` names stand in the place of "@oneshots", and disabled processes are left out.
+    In `after` names override "@oneshots", and disabled processes are left out.
     """
     rows: list[dict[str, Any]] = []
     for name in names:

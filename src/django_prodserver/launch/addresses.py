@@ -24,12 +24,14 @@ from django_prodserver.posix.address import (
     socket_addresses,
 )
 from django_prodserver.posix.context import Context, asked_within
+from django_prodserver.posix.sockets import passed
 from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import Finding
 from django_prodserver.settings.names import place_of
 from django_prodserver.settings.schema import ProbeSettings
 from django_prodserver.settings.texts import Place, path_or_url
 
+from .holding import holding
 from .process import ResolvedProcess, importable_here, probes_of
 
 # A process, and one of the addresses that it will listen at.
@@ -40,7 +42,7 @@ Listener = tuple[ResolvedProcess, Address]
 
 
 def listeners(processes: Iterable[ResolvedProcess], findings: list[Finding]) -> list[Listener]:
-    """Where the processes will listen, as far as their software can be asked here.
+    """Where all the processes will listen, as far as their software can be asked here.
 
     Arguments that it does not understand are added to the findings.
     """
@@ -63,12 +65,14 @@ def to_connect_to(
 ) -> Mapping[str, tuple[SocketAddress, ...]]:
     """For each process, by name, where a connection shows that it is ready.
 
-    Only for backends that have no better way to tell (`connects`).
+    Only for backends that have no better way to tell (`connects`), and not at held sockets, where
+    a connection always succeeds.
     """
     found: dict[str, tuple[SocketAddress, ...]] = {}
-    asked = [process for process in processes if process.backend_class.connects]
-    for process, address in listeners(asked, []):
-        if not address.chosen_by_the_system:
+    processes = list(processes)
+    held = holding(processes)
+    for process, address in listeners([one for one in processes if one not in held], []):
+        if process.backend_class.connects and not address.chosen_by_the_system:
             with suppress(OSError, UnicodeError):
                 found[process.name] = found.get(process.name, ()) + socket_addresses(address.at)
     return found
@@ -130,7 +134,8 @@ def address_problems(
         if not refused & {place_of(process.name), place_of(process.name, "ARGS")}
     ]
     findings += _impossible_ports(found)
-    findings += _shared_by_instances(found)
+    held = holding(processes)
+    findings += _shared_by_instances([one for one in found if one[0] not in held])
     findings += _conflicts(found)
     for process in understood:
         serves = [address for one, address in found if one is process]
@@ -147,11 +152,16 @@ def addresses_in_use(
     `contexts` has those of the processes by their names; without one a process is what this is.
     """
     findings: list[Finding] = []
+    processes = list(processes)
+    held, given = holding(processes), passed()
     for process, address in listeners(processes, findings):
         if not _is_possible(address):
             continue
-        # Who may connect to a socket file that is to be replaced does not matter.
-        as_now = isinstance(address.at, str) or process.name not in contexts
+        if process in held and any(one.is_for(process.name, address.at) for one in given):
+            continue
+        # Who may connect to a socket file that is to be replaced does not matter; and a held
+        # socket is bound before its process becomes another user.
+        as_now = isinstance(address.at, str) or process.name not in contexts or process in held
         context = Context() if as_now else contexts[process.name]
         said = asked_within(context, partial(_why_not, address, bool(process.settings.after)))
         if not said:
@@ -186,11 +196,13 @@ def _shared_by_instances(found: Sequence[Listener]) -> Iterator[Finding]:
     """Addresses that only one of several instances could listen at."""
     for process, address in found:
         replicas = process.settings.replicas
-        if replicas > 1 and not address.shared and not address.chosen_by_the_system:
+        if replicas > 1 and address.exclusive:
             message = f"is {replicas}, but only one instance can listen at {address}."
             hint = "Let the server have more workers instead, in its ARGS."
             option = process.backend_class.shares_port_with
-            if option and not isinstance(address.at, str):
+            if process.settings.sockets == "own" and process.backend_class.takes_sockets:
+                hint = "Leave out SOCKETS: the supervisor holds one socket for all of them then."
+            elif option and not isinstance(address.at, str):
                 hint = f"{hint[:-1]}, or share the port: {option}."
             yield Finding(place_of(process.name, "REPLICAS"), message, hint)
 
@@ -279,8 +291,8 @@ REASONS = {
         "Listen at 0.0.0.0 for all of its addresses, or at 127.0.0.1 for itself only.",
     ),
     errno.EACCES: (
-        "this user may not use that port",
-        "Choose a port from 1024 on: those below are for root.",
+        "this user cannot use that port",
+        "Choose port 1024 or above: lower ports are for root.",
     ),
     errno.EAFNOSUPPORT: ("this machine has no IPv6", "Listen at 0.0.0.0 or 127.0.0.1."),
 }
@@ -302,8 +314,8 @@ def _explained(error: Exception, address: Address) -> tuple[str, str]:
     """What is wrong, without a full stop, and what to do."""
     code = getattr(error, "errno", None)
     if code == errno.EADDRINUSE:
-        hint = f"Stop what uses it (`{_who_listens(address)}` tells), or choose another address in "
-        return os.strerror(code), f"{hint}its ARGS."
+        stop = f"Stop the program that uses it (`{_who_listens(address)}` shows which)"
+        return os.strerror(code), f"{stop}, or choose another address in its ARGS."
     if isinstance(address.at, str):
         reason, hint = REASONS_OF_PATHS.get(code or 0, (str(error), USE_ANOTHER))
         return reason.format(file=getattr(error, "filename", "")), hint

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping, Sequence
-from typing import Callable
+from typing import Callable, Optional
 
 from django.core.management.base import CommandError
 
+from django_prodserver.backends.base import BaseServerBackend
 from django_prodserver.backends.hooks.connections import close_connections
+from django_prodserver.backends.own_program import command_line
 from django_prodserver.posix.context import Context, Refused, assume, enter
 from django_prodserver.posix.interpreter import (
     own_command,
     path_of_program,
-    restart_program,
+    replace_program,
     search_path,
+    start_words,
+    unreadable_here,
 )
+from django_prodserver.posix.patched import is_patched
 from django_prodserver.posix.randomness import reseed_forks
 from django_prodserver.posix.signals import die_as_others_do
 from django_prodserver.posix.titles import set_title
@@ -27,7 +33,10 @@ from django_prodserver.settings.findings import Finding
 from .context import context_of
 from .examine import resolve_to_start
 from .preload import preload
-from .process import ResolvedProcess
+from .process import SETTINGS_MODULE, ResolvedProcess
+
+# Set while an interpreter is started again, for the sake of a variable that the first one had read.
+STARTED_AGAIN = "_PRODSERVER_STARTED_AGAIN"
 
 
 def run_alone(
@@ -40,13 +49,17 @@ def run_alone(
     """Run a process until it exits. Raises ConfigurationError if it cannot be started."""
     before = dict(os.environ)
     env = {} if "ENV" in configuration.wrong.get(name, ()) else configuration.processes[name].env
+    env = {"PRODSERVER_PROCESS": name, **env}
     os.environ["PATH"] = search_path(os.environ.get("PATH"))
     os.environ.update(env)
     # Set by a supervisor that has spawned this interpreter as one of several instances. Software
     # that it has forked, and that re-executes itself, comes here too.
     instance = os.environ.get("PRODSERVER_INSTANCE", "")
     supervised = instance.startswith(f"{name}.")
-    if supervised:
+    if not supervised:
+        # It may be that of an instance that has started this program.
+        os.environ.pop("PRODSERVER_INSTANCE", None)
+    else:
         # The supervisor runs the other instances.
         configuration = configuration.overridden({name: 1})
         # Alone it keeps the title that the user gave it: the command line.
@@ -54,20 +67,62 @@ def run_alone(
         # It has said all that there is to say, too.
         advise = _say_nothing
     (process,) = resolve_to_start(configuration, [name], extra, check_project, advise)
-    if process.variables_already_read(before):
-        restart_program()
+    _obey(process, before)
+    _patch_first(process)
     context = context_of(process.settings)
     if context.changes_user:
         # As under a supervisor: the files may not be for that user to read.
         preload([process], [])
     _assume(context, env)
     backend = process.new_backend(instance if supervised else None)
+    program = own_program(backend, sys.argv, () if supervised else start_words())
+    if program is not None and not unreadable_here():
+        replace_program(program)
     arguments = backend.prep_server_args()
     # It may fork workers.
     close_connections()
     reseed_forks()
     die_as_others_do()
+    gc.enable()
     backend.start_server(*arguments)
+
+
+def _obey(process: ResolvedProcess, before: Mapping[str, str]) -> None:
+    """Start again where its ENV sets what has been read already, in the environment `before`."""
+    again = os.environ.pop(STARTED_AGAIN, None)
+    variables = process.variables_already_read(before)
+    if not variables:
+        return
+    if again is not None:
+        one = variables[0]
+        raise CommandError(
+            f"The ENV of {process.name} sets {one} to {os.environ[one]!r}, but {sys.argv[0]} "
+            f"overwrites it. Let it set a default only: os.environ.setdefault({one!r}, ...)."
+        )
+    os.environ[STARTED_AGAIN] = process.name
+    arguments = sys.argv[1:]
+    if SETTINGS_MODULE in variables:
+        arguments = _without_settings(arguments)
+    replace_program(own_command(arguments))
+
+
+def _patch_first(process: ResolvedProcess) -> None:
+    """Start again for a library of greenlets, which has to patch Python before Django is there."""
+    if _is_code_to_patch(process) and not is_patched(process.patched_by):
+        replace_program(own_command(sys.argv[1:], process.patched_by))
+
+
+def _is_code_to_patch(process: ResolvedProcess) -> bool:
+    """Whether it needs a patched manage.py; an own program is patched itself."""
+    return bool(process.patched_by) and not _has_own_program(process.backend)
+
+
+def _without_settings(arguments: Sequence[str]) -> list[str]:
+    """Without Django's option --settings, which would set the variable again."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--settings")
+    return [*parser.parse_known_args(arguments[:end])[1], *arguments[end:]]
 
 
 def _assume(context: Context, env: Mapping[str, str]) -> None:
@@ -84,6 +139,26 @@ def _assume(context: Context, env: Mapping[str, str]) -> None:
 def _say_nothing(finding: Finding) -> None: ...
 
 
+def own_program(
+    backend: BaseServerBackend, argv: Sequence[str], title: Sequence[str] = ()
+) -> Optional[list[str]]:
+    """The command that runs it in a fresh interpreter without Django; None where it takes that.
+
+    `argv` and `title` are as for `backends.own_program.command_line`.
+    """
+    if not _has_own_program(backend):
+        return None
+    return command_line(
+        *(backend.runner, backend.prep_server_args(), backend.runner_arguments(), argv, title)
+    )
+
+
+def _has_own_program(backend: BaseServerBackend) -> bool:
+    # Who overrides start_server wants it to be called.
+    start_server = type(backend).start_server
+    return bool(backend.runner) and start_server is BaseServerBackend.start_server
+
+
 def command_alone(process: ResolvedProcess) -> list[str]:
     """The command that runs a process alone, in a fresh interpreter like this one."""
     # Django puts --settings into the environment, but not these.
@@ -95,4 +170,5 @@ def command_alone(process: ResolvedProcess) -> list[str]:
     arguments = ["prodserver", process.name, f"--stop-timeout={process.settings.stop_timeout}"]
     arguments += [f"--pythonpath={given.pythonpath}"] if given.pythonpath else []
     arguments += given.flags
-    return own_command(arguments + (["--", *process.extra] if process.extra else []))
+    arguments += ["--", *process.extra] if process.extra else []
+    return own_command(arguments, process.patched_by if _is_code_to_patch(process) else "")

@@ -1,4 +1,4 @@
-"""Contexts: from what USER, GROUP, UMASK and CWD say to as whom and where a process runs.
+"""Contexts: the user, group, folder and umask that a process gets from its settings.
 
 Users, groups and folders are those of this machine: `manage.py check` does not ask for them.
 """

@@ -7,9 +7,8 @@ settings properly. Whatever is wrong with those is told later, by the command.
 from __future__ import annotations
 
 import os
-from argparse import ArgumentError, ArgumentParser, BooleanOptionalAction, Namespace
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn, Optional
+from typing import Any, Optional
 
 from django.conf import settings
 
@@ -20,15 +19,8 @@ from django_prodserver.settings.names import SUPERVISOR
 from django_prodserver.settings.schema import SupervisorSettings
 from django_prodserver.settings.variables import Variable
 
-from .log_formats import format_of
-
-# Of `prodserver`, and of every management command: those that take a value, and those that print
-# something instead of running the processes.
-WITH_VALUE = ("--stop-timeout", "--start-method", "--color", "--settings", "--pythonpath")
-INSTEAD = (
-    *("--list", "--json", "--procfile", "--check", "--dry-run", "--schema", "--init"),
-    *("--completion", "--version", "--help", "-h"),
-)
+from .log_settings import log_settings
+from .words import parsed, supervises
 
 
 def early_format(words: Sequence[str]) -> Optional[Format]:
@@ -39,15 +31,15 @@ def early_format(words: Sequence[str]) -> Optional[Format]:
     # What most starts need not wait for.
     if "json" not in str([words, os.environ.get(str(_FORMAT)), _given().get(_FORMAT.key)]):
         return None
-    options = _parsed(words)
-    if options is None or not (options.all or len(options.names) > 1 or "=" in str(options.names)):
+    options = parsed(words)
+    if options is None or not supervises(options):
         return None
     values = {
         variable.field: _value(variable, getattr(options, variable.field))
         for variable in (_FORMAT, _TIMESTAMPS)
     }
     known = SupervisorSettings(**{key: one for key, one in values.items() if one is not None})
-    format = format_of(known, (), 1)
+    format = log_settings(known).format_for((), 1)
     return format if format.for_machines else None
 
 
@@ -68,27 +60,3 @@ def _value(variable: Variable, option: Any) -> Any:
     if text:
         return convert_text(str(variable), text, variable.type, ignored)
     return _given().get(variable.key)
-
-
-class _Parser(ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ArgumentError(None, message)
-
-
-def _parsed(words: Sequence[str]) -> Optional[Namespace]:
-    """The options that matter here; None where nothing will be run."""
-    parser = _Parser(add_help=False)
-    parser.add_argument("names", nargs="*")
-    parser.add_argument("--all", action="store_true")
-    parser.add_argument("--log-format")
-    parser.add_argument("--timestamps", action=BooleanOptionalAction, default=None)
-    parser.add_argument("--except", nargs="+", action="extend")
-    parser.add_argument("-v", "--verbosity")
-    for option in WITH_VALUE:
-        parser.add_argument(option)
-    end = words.index("--") if "--" in words else len(words)
-    try:
-        options, others = parser.parse_known_args(words[:end])
-    except ArgumentError:
-        return None
-    return None if set(others) & set(INSTEAD) else options

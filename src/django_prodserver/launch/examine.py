@@ -6,13 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Callable, Optional
 
 from django.core import checks
-from django.core.checks import CheckMessage
+from django.core.checks import CheckMessage, Tags
+from django.core.checks.registry import registry
 
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.findings import ConfigurationError, Finding, refuse
 
 from .addresses import addresses_in_use
 from .context import context_problems, contexts
+from .control import control_problems
 from .preload import preload
 from .process import ResolvedProcess
 from .project import failure_of
@@ -28,24 +30,34 @@ def resolve_to_start(
     extra: Sequence[str],
     check_project: Callable[[], object],
     advise: Callable[[Finding], object],
+    *,
+    running: bool = False,
 ) -> list[ResolvedProcess]:
     """As `resolve`; then check the project, and what this machine grants at this moment.
 
-    That is the user and the folder of each process, and that their addresses are free. Raises
-    ConfigurationError with all mistakes. `advise` gets what does not prevent a start, and is not in
-    the system checks.
+    That is the user and the folder of each process, and that their addresses are free, unless they
+    are `running` already. Raises ConfigurationError with all mistakes. `advise` gets what does not
+    prevent a start, and is not in the system checks.
     """
     processes, findings = examine(configuration, names, extra)
-    findings += _of_the_machine(configuration, processes, findings)
+    findings += _of_the_machine(configuration, processes, findings, in_use=not running)
     if any(finding.blocks for finding in findings):
         # It will not start, so let the user see everything at once.
         refuse([*findings, *_of_the_project(configuration, processes)])
-    findings += failure_of(check_project, "The system checks", "cannot run", anywhere=True)
     refuse(findings)
     for finding in findings:
         if finding.id == FOUND_BY_ASKING or finding.unanswered:
             advise(finding)
+    check(check_project, advise)
     return processes
+
+
+def check(check_project: Callable[[], object], advise: Callable[[Finding], object]) -> None:
+    """Run the system checks. Raises ConfigurationError if they cannot run; `advise` as above."""
+    findings = failure_of(check_project, "The system checks", "cannot run", anywhere=True)
+    refuse(findings)
+    for finding in findings:
+        advise(finding)
 
 
 def everything_wrong(
@@ -67,11 +79,22 @@ def everything_wrong(
     return [*findings, *_of_the_project(configuration, processes if imports else None)]
 
 
+def tags_without_urls() -> list[str]:
+    """The tags of the system checks for which the URLconf need not be imported."""
+    return [tag for tag in registry.tags_available() if tag != Tags.urls]
+
+
 def _of_the_machine(
-    configuration: Configuration, processes: Sequence[ResolvedProcess], known: Sequence[Finding]
+    configuration: Configuration,
+    processes: Sequence[ResolvedProcess],
+    known: Sequence[Finding],
+    in_use: bool = True,
 ) -> list[Finding]:
     """Who uses an address changes: none is tried for a process that is to be changed anyway."""
     found = context_problems(configuration, processes)
+    found += control_problems(configuration.supervisor)
+    if not in_use:
+        return found
     fit = contexts(nothing_wrong_with(processes, [*known, *found]))
     return [*found, *addresses_in_use([one for one in processes if one.name in fit], fit)]
 

@@ -12,13 +12,26 @@ from django_prodserver.backends.base import Address, BaseServerBackend
 from django_prodserver.posix.context import temporarily_in
 from django_prodserver.settings.schema import EffectiveSettings, ProbeSettings
 
+SETTINGS_MODULE = "DJANGO_SETTINGS_MODULE"
+# Variables that are read by Django when it is set up, by Python when an interpreter starts
+# (python(1)), and by the C library when a program does (ld.so(8), mallopt(3)).
+READ_AT_START = frozenset(
+    {
+        SETTINGS_MODULE,
+        *("PYTHONPATH", "PYTHONHOME", "PYTHONSAFEPATH", "PYTHONNOUSERSITE", "PYTHONHASHSEED"),
+        *("PYTHONUTF8", "PYTHONIOENCODING", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONDEVMODE"),
+        *("PYTHONFAULTHANDLER", "PYTHONTRACEMALLOC", "PYTHONMALLOC", "PYTHONINTMAXSTRDIGITS"),
+        *("LD_PRELOAD", "LD_LIBRARY_PATH", "GLIBC_TUNABLES", "MALLOC_ARENA_MAX"),
+    }
+)
+
 
 @dataclass(frozen=True)
 class ResolvedProcess:
     """One entry of PRODUCTION_PROCESSES. `extra` are arguments from the command line, after `--`.
 
-    `options`, `addresses` and `recycles` ask its software, once. That may import it: see
-    `importable_here`.
+    `options`, `addresses`, `recycles` and `patched_by` ask its software, once. That may import it:
+    see `importable_here`.
     """
 
     name: str
@@ -64,6 +77,15 @@ class ResolvedProcess:
             except Exception:
                 return False  # Its arguments are wrong, or a database does not answer: it was told.
 
+    @cached_property
+    def patched_by(self) -> str:
+        """The library of greenlets that patches Python for it, or ""."""
+        with temporarily_in(self.settings.folder):
+            try:
+                return self.backend.patched_by(self.options)
+            except Exception:
+                return ""  # As for `recycles`.
+
     @property
     def own_context(self) -> Mapping[str, Any]:
         """What its own options say of CWD, USER, GROUP and UMASK. Raises what `parse` raises."""
@@ -98,15 +120,22 @@ class ResolvedProcess:
             backend.args = [*backend.args, *self.extra]
         return backend
 
+    @property
+    def becomes_another_program(self) -> bool:
+        """Whether it is executed by the supervisor, so that it has nothing of the project."""
+        return self.backend.command_line() is not None
+
     def variables_already_read(self, environ: Mapping[str, str]) -> list[str]:
-        """The variables of its ENV that its software has read here, with other values.
+        """The variables of its ENV that have been read here, with other values.
 
         `environ` is the environment that this interpreter was started with.
         """
-        if not self.backend_class.is_an_app:
+        if self.becomes_another_program:
             return []
         env = self.settings.env
-        names = self.backend_class.import_time_variables & set(env)
+        names = READ_AT_START & set(env)
+        if self.backend_class.is_an_app:
+            names |= self.backend_class.import_time_variables & set(env)
         return sorted(name for name in names if env[name] != environ.get(name))
 
 

@@ -20,6 +20,7 @@ from django_prodserver.settings.variables import Variable
 from django_prodserver.settings.wording import did_you_mean
 
 from .addresses import address_problems
+from .holding import problems as problems_of_sockets
 from .process import ResolvedProcess, importable_here
 
 BASE = f"{BaseServerBackend.__module__}.{BaseServerBackend.__name__}"
@@ -85,7 +86,7 @@ def examine(
             processes.append(process)
     if starting:
         understood, problems = address_problems(processes)
-        findings += problems
+        findings += [*problems, *problems_of_sockets(understood)]
         for process in importable_here(understood):
             findings += _option_problems(process)
         return understood, findings
@@ -115,7 +116,7 @@ def _import_backend(backend: str) -> type[BaseServerBackend]:
     if not (isinstance(found, type) and issubclass(found, BaseServerBackend)):
         hint = did_you_mean(dotted, BUILT_IN.values()) or f"Let it inherit from {BASE}."
         raise _wrong(f"{given} is not a backend.", hint.strip(), "E007")
-    if found.start_server is BaseServerBackend.start_server:
+    if found.start_server is BaseServerBackend.start_server and not found.runner:
         raise _wrong(f"{given} does not define start_server.", f"See {BASE}.", "E007")
     missing = [package for module, package in found.requires.items() if not _is_there(module)]
     if missing:
@@ -132,11 +133,11 @@ def _dotted_path(backend: str) -> str:
     if backend not in known:
         hint = f"{did_you_mean(backend, known)}Known: {', '.join(known)}; or give the dotted path "
         hint += "of a class."
-        raise _wrong(f"{given} is no known backend.", hint, "E006")
+        raise _wrong(f"{given} is not a known backend.", hint, "E006")
     first, *others = known[backend]
     if others:
-        both = " and ".join(f"{one.package} ({one.path})" for one in known[backend])
-        hint = "Give the dotted path of the one that is meant."
+        both = " and ".join(sorted(f"{one.package} ({one.path})" for one in known[backend]))
+        hint = "Write the dotted path of the one you mean."
         raise _wrong(f"{given} is claimed by {both}.", hint, "E014")
     return first.path
 
@@ -173,7 +174,7 @@ def _backend_problems(process: ResolvedProcess) -> Iterator[Finding]:
         return
     replicas = process.settings.replicas
     if backend.singleton and replicas > 1:
-        hint = "Use 1: each one would do all the work of the others again."
+        hint = "Use 1: every instance would do the same work."
         found.append(Finding("REPLICAS", f"is {replicas}.", hint))
     yield from (finding.within(place) for finding in found)
     if process.settings.watchdog is not None:
@@ -186,7 +187,7 @@ def _ready_twice(process: ResolvedProcess) -> Iterator[Finding]:
     """READY is for what cannot tell by itself: two who tell would not agree."""
     if process.settings.ready is not None and process.backend.notifies:
         software = process.settings.backend.rpartition(".")[2]
-        message = f"is set, but {software} tells by itself when it is ready."
+        message = f"is set, but {software} reports by itself when it is ready."
         yield Finding(place_of(process.name, "READY"), message, "Leave it out.", "E012")
 
 
@@ -196,7 +197,8 @@ def _service_that_finishes(process: ResolvedProcess) -> Iterator[Finding]:
     if given.type == "service" and given.restart != "always" and process.backend.args:
         command = process.backend.finishing_command()
         if command is not None and _is_understood(process):
-            message = f"runs {command!r}, which finishes, and is not a oneshot: its end stops all."
+            message = f"runs {command!r}, which exits when it is done, but is not a oneshot"
+            message = f"{message}: its exit stops everything."
             hint = "Add 'TYPE': 'oneshot'."
             yield advice(place_of(process.name), message, hint, "W005")
 

@@ -21,7 +21,7 @@ class Selection(Value):
     supervised: bool
     # Left out of all, because ENABLED or REPLICAS says so.
     disabled: Sequence[str] = ()
-    # Services that are not run, where the first one was selected because none was named.
+    # What is not run, where the first service was selected because none was named.
     others: Sequence[str] = ()
 
     @property
@@ -34,9 +34,11 @@ class Selection(Value):
         return {name: count for name, count in self.counts.items() if count is not None}
 
 
-def only_one(name: str, others: Sequence[str]) -> str:
-    """What a user is told who may have meant all of them."""
-    return f"Running {name} only, and not {', '.join(others)}: prodserver --all runs everything."
+def without_a_name(name: str, others: Sequence[str]) -> str:
+    """What a user is told who may have meant all of them: that this one runs, and how all do."""
+    if others:
+        return f"Running {name} only, not {', '.join(others)}. All of them: prodserver --all"
+    return f"Running {name} in this process. Under the supervisor: prodserver --all"
 
 
 def select(
@@ -55,9 +57,9 @@ def select(
     what does not go together.
     """
     if everything and words:
-        raise CommandError("--all means every process: give it, or names, but not both.")
+        raise CommandError("--all cannot be combined with names.")
     if excluded and (words or not (everything or prints)):
-        raise CommandError("--except goes with --all.")
+        raise CommandError("--except requires --all.")
     counts = _counts(words, configured)
     for name in excluded:
         _must_be_known(name, configured)
@@ -76,9 +78,9 @@ def select(
     if not counts:
         first = _first_service(enabled)
         counts = {first: None}
-        others = [name for name in _services(enabled) if name != first]
+        others = [name for name in enabled if name != first]
     if extra and (everything or len(counts) > 1):
-        raise CommandError("Arguments after -- go to one process: name it.")
+        raise CommandError("Arguments after -- require exactly one process name.")
     supervised = everything or len(counts) > 1 or any(counts.values())
     # One that is named runs, also where PRODSERVER_REPLICAS_X is 0.
     counts = {name: n or (None if configured[name].replicas else 1) for name, n in counts.items()}
@@ -104,7 +106,7 @@ def _must_be_known(name: str, configured: Iterable[str]) -> None:
 
 def _count(word: str, count: str) -> int:
     if not count.isdecimal() or int(count) < 1:
-        raise CommandError(f"{word!r}: the number of instances is a whole number from 1 on.")
+        raise CommandError(f"{word!r}: the number of instances must be a positive integer.")
     return int(count)
 
 

@@ -1,132 +1,176 @@
-"""The supervisor of a project: preload it, then fork its processes from here."""
+"""The supervisor of a project: load it, then let it be forked.
+
+On Linux this process becomes the supervisor, which has no project, while a fork of it loads that,
+to be the first template. Elsewhere it is the supervisor itself, and forks what it has loaded.
+"""
 
 from __future__ import annotations
 
 import gc
-import logging
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from signal import Signals
 from typing import Callable
 
 import django
+from django.conf import ENVIRONMENT_VARIABLE, settings
 
-from django_prodserver.backends.hooks.connections import close_connections
-from django_prodserver.posix import early
-from django_prodserver.posix.notify import watchdog_interval
+from django_prodserver.posix import early, kernel, own_process
+from django_prodserver.posix.child import open_streams
+from django_prodserver.posix.clock import ago
 from django_prodserver.posix.output import open_standard_descriptors
-from django_prodserver.posix.randomness import reseed_forks
-from django_prodserver.posix.signals import hangs_up, leaving_on
-from django_prodserver.posix.system import PosixSystem
+from django_prodserver.posix.program import Stage
+from django_prodserver.posix.signals import (
+    SignalPipe,
+    handled,
+    hangs_up,
+    leaving_on,
+    stop_signals_of,
+)
+from django_prodserver.posix.template.order import inherited
+from django_prodserver.posix.template.parting import part
+from django_prodserver.posix.template.plan import Plan
+from django_prodserver.posix.template.serve import be_the_template
 from django_prodserver.posix.titles import prepare
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.findings import Finding
 from django_prodserver.settings.schema import SupervisorSettings
 from django_prodserver.supervisor import report
-from django_prodserver.supervisor.facts import AllReady, Fact, Observer
-from django_prodserver.supervisor.group import (
-    HANDLED,
-    STOP_SIGNALS,
-    STOP_SIGNALS_AT_TERMINAL,
-    Group,
-)
-from django_prodserver.supervisor.pump import run
 from django_prodserver.supervisor.record import Record
+from django_prodserver.supervisor.values import replace
 
 from .addresses import urls
+from .control import about, control_settings
 from .examine import resolve_to_start
-from .launch import Launches
-from .log_formats import formats_of
-from .preload import preload
+from .log_settings import log_settings
 from .process import ResolvedProcess
-from .start_method import other_threads, said_of_start_methods, to_fork, to_spawn
+from .stages import ProjectHere, stages_of, with_services
+from .start_method import age
+
+# Set to any text, it lets this process fork what it has loaded, on every system.
+LOCAL = "PRODSERVER_LOCAL_FORK"
 
 
-def supervise(
+def supervise_project(
     configuration: Configuration,
     names: Sequence[str],
     extra: Sequence[str],
-    check_project: Callable[[], object],
+    check_project: Callable[[bool], Callable[[], object]],
     advise: Callable[[Finding], object],
+    *,
+    returns: bool = False,
 ) -> int:
     """Run every instance of these processes until all have ended; returns the exit status.
 
-    Raises ConfigurationError, before anything is started, for what would keep one from starting.
+    Where there are templates it does not return, because this process is replaced; with `returns`
+    there are none. `check_project` gives the system checks: all of them, or those for which the
+    URLconf need not be imported. Raises ConfigurationError, before anything is started, for what
+    would keep one from starting.
     """
     open_standard_descriptors()
     prepare()
-    stop_signals = STOP_SIGNALS_AT_TERMINAL if hangs_up() else STOP_SIGNALS
+    order = inherited()
+    parts = order is None and _has_templates(returns)
+    again = order is not None and not order.first
+    if order is not None:
+        open_streams()
+    stop_signals = stop_signals_of(hangs_up())
+    unanswered: list[Finding] = []
+
+    def note(finding: Finding) -> None:
+        # What may answer later is told in the log, beside what becomes of it.
+        (unanswered.append if finding.unanswered else advise)(finding)
+
+    effective = {name: configuration.effective(name) for name in names}
+    stages, traces = stages_of(effective), "--traceback" in sys.argv
+    stage: Stage = None if None in stages.values() else ()
+    if order is not None and again:
+        stage = order.stage
+    # A collection would take time now. Later it would cost memory: it leaves holes between the
+    # objects that forked processes share, and what is allocated there copies the page.
+    gc.disable()
+    try:
+        # A process that a supervisor starts is stopped by it.
+        with leaving_on({} if order is not None else stop_signals) as leave_if_asked:
+            check = check_project(with_services(stage, stages, effective))
+            running = order is not None and order.running
+            processes = resolve_to_start(configuration, names, extra, check, note, running=running)
+            leave_if_asked()
+        # The supervisor begins while the project is loaded, by a process that lacks nothing: a fork
+        # has no threads but its own.
+        if parts and not own_process.has_threads():
+            order = part()
+        with leaving_on({} if order is not None else stop_signals) as leave_if_asked:
+            modules = configuration.supervisor.preload
+            project = ProjectHere(processes, modules, check_project(True), stages, traces)
+            project.load_here(stage, note)
+            loaded = project.loaded(stage)
+            leave_if_asked()
+    finally:
+        gc.enable()
+    early.end()
+    said = _said(configuration, names, unanswered)
+    plan = _plan(configuration.supervisor, project, processes, stage, said)
+    if parts and order is None:
+        order = part()
+    if order is not None:
+        be_the_template(order.channel, os.getppid(), order.run, project, plan, loaded)
+    return _supervise_here(replace(plan, said=[*plan.said, *loaded.said]), stop_signals, project)
+
+
+def _supervise_here(plan: Plan, stop_signals: Mapping[Signals, int], project: ProjectHere) -> int:
+    from django_prodserver.posix.main import supervise  # Elsewhere another program has it.
+
     with leaving_on(stop_signals):
-        # A collection would take time now. Later it would cost memory: it leaves holes between the
-        # objects that forked processes share, and what is allocated there copies the page.
-        gc.disable()
-        unanswered: list[Finding] = []
-
-        def note(finding: Finding) -> None:
-            # What may answer later is told in the log, beside what becomes of it.
-            (unanswered.append if finding.unanswered else advise)(finding)
-
+        signals = SignalPipe(handled())
         try:
-            processes = resolve_to_start(configuration, names, extra, check_project, note)
-            forked = to_fork(processes)
-            preload(forked, configuration.supervisor.preload if forked else [], note)
-            close_connections()
-            reseed_forks()
-            gc.freeze()
+            return supervise(plan, signals, stop_signals, project)
         finally:
-            gc.enable()
-        early.end()
-        not_waited_for = configuration.not_waited_for(names)
-        said = [report.going_on(str(finding)) for finding in unanswered]
-        said += [report.not_waiting(name, others) for name, others in not_waited_for.items()]
-        return _run(processes, configuration.supervisor, stop_signals, said)
+            signals.close()
 
 
-def _run(
+def _has_templates(returns: bool) -> bool:
+    """Whether the supervisor is to be a program of its own, and can be."""
+    here = returns or os.environ.get(LOCAL)
+    return not here and bool(sys.executable) and kernel.adopt_orphans()
+
+
+def _said(
+    configuration: Configuration, names: Sequence[str], unanswered: Sequence[Finding]
+) -> list[Record]:
+    not_waited_for = configuration.not_waited_for(names).items()
+    return [
+        *(report.going_on(str(finding)) for finding in unanswered),
+        *(report.not_waiting(name, others) for name, others in not_waited_for),
+    ]
+
+
+def _plan(
+    supervisor: SupervisorSettings,
+    project: ProjectHere,
     processes: Sequence[ResolvedProcess],
-    settings: SupervisorSettings,
-    stop_signals: Mapping[Signals, int],
+    stage: Stage,
     said: Sequence[Record],
-) -> int:
-    threads = other_threads()
-    launches = Launches(processes, to_spawn(processes, threads))
-    specs = [launch.spec() for launch in launches.configured]
-    names = [spec.name for spec in specs]
-    formats = formats_of(settings, names)
-    with PosixSystem(launches.program_of, formats, HANDLED, settings.max_line) as system:
-        age = _age()
-        group = Group(specs, system.now() - age, watchdog_interval(), stop_signals)
-        python, framework = platform.python_version(), django.get_version()
-        system.say(report.supervising(names, python, framework, age))
-        for line in [*said, *said_of_start_methods(processes, threads)]:
-            system.say(line)
-        to_log = report.to_log(system.say, system)
-        to_service_manager = report.to_service_manager(system.tell, system)
-        observers = [to_log, to_service_manager]
-        if settings.log_format == "text" and os.isatty(1):
-            observers.append(_to_reader(system.say, processes))
-        status = run(group, system, observers)
-    # Known once the system is closed: processes that SIGKILL did not end.
-    return 1 if system.left_behind else status
-
-
-def _to_reader(say: Callable[[Record], None], processes: Sequence[ResolvedProcess]) -> Observer:
-    """Observe facts, and say where the servers are once all is ready: someone looks on."""
-
-    def observe(fact: Fact) -> None:
-        if isinstance(fact, AllReady):
-            for instances, url in urls(processes):
-                say(report.serving(instances, url))
-
-    return observe
-
-
-def _age() -> float:
-    """Seconds since this program began to run.
-
-    The kernel knows when the process began, but that is too early after an exec, as at the end of a
-    container's entry script. The earliest moment that Python remembers is the import of logging,
-    with Django's first modules.
-    """
-    return logging.makeLogRecord({}).relativeCreated / 1000
+) -> Plan:
+    spent = age()
+    return Plan(
+        specs=project.launches.specs,
+        programs=project.programs,
+        log=log_settings(supervisor),
+        environ=dict(os.environ),
+        python=platform.python_version(),
+        django=django.get_version(),
+        settings=os.environ.get(ENVIRONMENT_VARIABLE, ""),
+        debug=bool(settings.DEBUG),
+        began=ago(spent),
+        loaded_in=spent,
+        refresh=[one.name for one in processes if one.settings.refresh],
+        stage=stage,
+        forkable=project.forkable,
+        said=said,
+        urls=list(urls(processes)),
+        control=control_settings(supervisor, processes, os.environ),
+        about=about(processes),
+    )

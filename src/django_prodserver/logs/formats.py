@@ -1,4 +1,4 @@
-"""Blocks of lines to what stands in the log: the three log formats.
+"""Blocks of lines to what stands in the log: text and raw. JSON is in `json_lines`.
 
 A rendered block is a list of pieces, to be written one after the other: what a process wrote is
 copied at most once on its way, by the replacement of its newlines.
@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from typing import Callable, ClassVar, Optional, Protocol, Union
 
-import msgspec
-from msgspec import UNSET, UnsetType
+from django_prodserver.supervisor.hints import Callable, ClassVar, Optional, Protocol, Union
 
 from .lines import Block, whole
 
@@ -62,19 +60,27 @@ class TextFormat:
         if color:
             for name, code in zip(names, itertools.cycle(self.COLORS)):
                 self._start[name] = f"\x1b[{code}m".encode()
+        self._width = width
         self._label = {name: f"{short:<{width}} |".encode() for name, short in shown.items()}
         self._end = b"\x1b[0m " if color else b" "
         self._colors = self.COLORS_OF_SEVERITIES if color else {}
 
+    def _label_of(self, name: str) -> bytes:
+        """A name that is not known beforehand does not make the column wider."""
+        label = self._label.get(name)
+        if label is None:
+            label = self._label[name] = f"{name:<{self._width}} |".encode()
+        return label
+
     def render(self, name: str, stream: str, block: Block) -> list[Piece]:
-        prefix = self._start.get(name, b"") + self._stamp() + self._label[name] + self._end
+        prefix = self._start.get(name, b"") + self._stamp() + self._label_of(name) + self._end
         body = block.body.replace(b"\n", b"\n" + prefix)
         # The last newline got a prefix, too; behind it is what is no line yet.
         surplus = len(prefix) + len(block.body) - block.end
         return [prefix, block.head, memoryview(body)[:-surplus]]
 
     def say(self, message: str, severity: str, fields: Mapping[str, object]) -> list[Piece]:
-        line = _encoded(message) + b"\n"
+        line = encoded(message) + b"\n"
         code = self._colors.get(severity)
         if code is None:
             return self.render(SYSTEM, SYSTEM, whole(line))
@@ -107,137 +113,9 @@ class RawFormat:
         return [block.head, memoryview(block.body)[: block.end]]
 
     def say(self, message: str, severity: str, fields: Mapping[str, object]) -> list[Piece]:
-        return [_encoded(message) + b"\n"]
+        return [encoded(message) + b"\n"]
 
 
-# What JSON calls whitespace, except for the newline.
-BLANK = " \t\r"
-MAY_BEGIN_OBJECT = "{" + BLANK
-# Parsers give up deeper than this: Ruby's at 100, Rust's at 128. What is nested deeper is text.
-MAX_DEPTH = 100
-# Goes before those of our keys that a line has itself.
-OURS = "prodserver."
-
-
-class _Taken(msgspec.Struct, gc=False):
-    """Those of our keys that a line has itself."""
-
-    time: Union[msgspec.Raw, UnsetType] = UNSET
-    process: Union[msgspec.Raw, UnsetType] = UNSET
-    stream: Union[msgspec.Raw, UnsetType] = UNSET
-
-
-class JsonFormat:
-    """One JSON object a line, in UTF-8. A line that is an object itself gets our keys beside its
-    own, which stay as they are, byte for byte.
-
-    Bytes that are not UTF-8 become U+FFFD. No time without a clock. (RFC 8259)
-    """
-
-    for_machines = True
-
-    def __init__(self, *, clock: Optional[Clock] = None) -> None:
-        self._clock = clock
-        self._encode_lines = msgspec.json.Encoder().encode_lines
-        self._decode = msgspec.json.Decoder(_Taken).decode
-
-    def render(self, name: str, stream: str, block: Block) -> list[Piece]:
-        time = self._clock() if self._clock else None
-        keys = {"process": name, "stream": stream}
-        start = _start(keys if time is None else {"time": time, **keys})
-        text = bytes(block).decode(errors="replace")
-        lines = text.split("\n")
-        del lines[-1]
-        if "{" in text:
-            joined = self._joining(start, time, keys)
-            objects = [joined(line) if line[:1] in MAY_BEGIN_OBJECT else None for line in lines]
-            if any(objects):
-                return [self._mixed(lines, objects, start)]
-        # An encoded string has no newline but the one behind it.
-        first = f'{start},"message":'.encode()
-        between = b"}\n" + first
-        body = self._encode_lines(lines).replace(b"\n", between)
-        return [first, memoryview(body)[: 2 - len(between)]]
-
-    def _mixed(self, lines: Sequence[str], objects: Sequence[Optional[str]], start: str) -> bytes:
-        """Render lines, some of which are objects and have been joined with our keys."""
-        messages = [line for line, joined in zip(lines, objects) if not joined]
-        encoded = iter(self._encode_lines(messages).decode().split("\n"))
-        done = [joined or f'{start},"message":{next(encoded)}}}' for joined in objects]
-        return "\n".join([*done, ""]).encode()
-
-    def say(self, message: str, severity: str, fields: Mapping[str, object]) -> list[Piece]:
-        time = {"time": self._clock()} if self._clock else {}
-        entry = {**time, "process": SYSTEM, "stream": SYSTEM, "severity": severity}
-        return [self._encode_lines([_clean({**entry, "message": message, **fields})])]
-
-    def _joining(
-        self, start: str, time: Optional[str], keys: Mapping[str, str]
-    ) -> Callable[[str], Optional[str]]:
-        """What takes a line and returns the object in it, with our keys in front of its own.
-
-        It returns None if the line is not an object.
-        """
-        decode, without_time = self._decode, _start(keys)
-
-        def joined(line: str) -> Optional[str]:
-            if line[:1] != "{":
-                line = line.lstrip(BLANK)
-                if line[:1] != "{":
-                    return None
-            try:
-                taken = decode(line)
-            except (msgspec.DecodeError, RecursionError):
-                return None
-            # As many brackets are twice as long.
-            if len(line) > 2 * MAX_DEPTH and _is_too_deep(line):
-                return None
-            ours = start if taken.time is UNSET else without_time
-            if taken.process is not UNSET or taken.stream is not UNSET:
-                own = {"time": time} if time is not None and taken.time is UNSET else {}
-                ours = _start({**own, **_renamed(keys, line)})
-            # A name follows, or it is empty.
-            if line[1] != '"' and (rest := line[1:].lstrip(BLANK))[:1] == "}":
-                return ours + rest
-            return f"{ours},{line[1:]}"
-
-        return joined
-
-
-def _start(members: Mapping[str, str]) -> str:
-    """An object with these members, without its end."""
-    return msgspec.json.encode(members)[:-1].decode()
-
-
-def _renamed(ours: Mapping[str, str], line: str) -> dict[str, str]:
-    """Our keys, each with the name under which it does not hide one of the object's own."""
-    taken = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-    added = {}
-    for key, value in ours.items():
-        while key in taken:
-            key = OURS + key
-        added[key] = value
-    return added
-
-
-def _is_too_deep(line: str) -> bool:
-    if line.count("{") + line.count("[") <= MAX_DEPTH:
-        return False
-    # Once what is escaped is gone, every second part is a string.
-    parts = line.replace("\\\\", "").replace('\\"', "").split('"')[::2]
-    steps = (1 if c in "{[" else -1 for part in parts for c in part if c in "{[]}")
-    return max(itertools.accumulate(steps)) > MAX_DEPTH
-
-
-def _encoded(text: str) -> bytes:
+def encoded(text: str) -> bytes:
     # Names of files and errors of the system may hold surrogates (PEP 383).
     return text.encode(errors="replace")
-
-
-def _clean(value: object) -> object:
-    """The same without surrogates, which are not Unicode."""
-    if isinstance(value, str):
-        return _encoded(value).decode()
-    if isinstance(value, Mapping):
-        return {key: _clean(one) for key, one in value.items()}
-    return [_clean(one) for one in value] if isinstance(value, (list, tuple)) else value

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 MAX_LINE = 65536
 
 
-class Block(NamedTuple):
+class Block:
     """Whole lines: `head`, and `body` up to `end`. What follows there is no line yet.
 
     In two pieces as they came, so that a chunk need not be copied to be passed on. `head` has no
-    newline; the last one of `body` stands before `end`, which is 0 for no line at all.
+    newline; the last one of `body` stands before `end`, which is 0 for no line at all. (One is made
+    for each chunk, in 0.2 us; a `Value` takes 2.)
     """
 
-    head: bytes
-    body: bytes
-    end: int
+    __slots__ = ("body", "end", "head")
+
+    def __init__(self, head: bytes, body: bytes, end: int) -> None:
+        self.head = head
+        self.body = body
+        self.end = end
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Block):
+            return NotImplemented
+        return (self.head, self.body, self.end) == (other.head, other.body, other.end)
 
     def __bytes__(self) -> bytes:
         return self.head + self.body[: self.end]
@@ -60,7 +67,7 @@ class Lines:
         return whole(rest + b"\n" if rest else b"")
 
     def _may_hold_long_line(self, block: Block) -> bool:
-        head, body, end = block
+        head, body, end = block.head, block.body, block.end
         if len(head) + end <= self._max_line:
             return False
         # A line longer than `max_line` covers an aligned window of half that size whole. So a look

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
-import platform
 import socket
 import stat
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from ipaddress import IPv6Address
-from typing import NamedTuple, Optional, Union
+from contextlib import suppress
+
+from django_prodserver.supervisor.hints import Optional, Union
+from django_prodserver.supervisor.values import Value
 
 # Where a server that listens everywhere is reached from its own machine.
 LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
@@ -18,14 +20,17 @@ LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 SocketAddress = tuple[int, Union[str, tuple[object, ...]]]
 
 # The longest path of a Unix socket, in bytes: sun_path of unix(7), without its null byte.
-LONGEST_PATH = 107 if platform.system() == "Linux" else 103
+LONGEST_PATH = 107 if sys.platform == "linux" else 103
 
 
-# What looking up a host name raises that nobody knows, or that cannot be one.
+# How `::ffff:127.0.0.1` begins (ipv6(7)).
+_IPV4_MAPPED = bytes(10) + b"\xff\xff"
+
+# Raised when a host name is looked up that is unknown or malformed.
 UNKNOWN_HOST = (socket.gaierror, UnicodeError)
 
 
-class Binding(NamedTuple):
+class Binding(Value):
     """What one listening socket is bound to."""
 
     family: int
@@ -39,13 +44,28 @@ class Binding(NamedTuple):
         if self.family != socket.AF_INET6:
             yield self.family, "" if host == "0.0.0.0" else host
             return
-        ip = IPv6Address(str(host).partition("%")[0])
-        if ip.ipv4_mapped is not None:
-            yield socket.AF_INET, str(ip.ipv4_mapped)
+        ip = socket.inet_pton(socket.AF_INET6, str(host).partition("%")[0])
+        if ip.startswith(_IPV4_MAPPED):
+            yield socket.AF_INET, socket.inet_ntop(socket.AF_INET, ip[len(_IPV4_MAPPED) :])
             return
         yield self.family, "" if host == "::" else host
         if host == "::" and not self.v6only:
             yield socket.AF_INET, ""
+
+
+class Listener(Value):
+    """One address of a process, at which a socket of it is to listen."""
+
+    # For people: `127.0.0.1:8000`, or a path.
+    name: str
+    # Those of a host and port; as many sockets. Of some the machine may lack the family.
+    bindings: Sequence[Binding] = ()
+    # Of a Unix socket, instead of these.
+    path: str = ""
+    # Connections that wait to be accepted, at most.
+    backlog: int = 2048
+    # The permissions of the file; None: those that the umask leaves.
+    mode: Optional[int] = None
 
 
 def bindings(host: str, port: int, plain: bool = False) -> list[Binding]:
@@ -108,35 +128,51 @@ def bind_error(
         if isinstance(at, str):
             _try_path(at)
         else:
-            _try_all(bindings(*at, plain), shared)
+            close_all(bound(bindings(*at, plain), shared))
     except (OSError, UnicodeError) as error:
         return error
     return None
 
 
-def _try_all(every: Sequence[Binding], shared: bool) -> None:
-    """As asyncio and tornado: without IPv6 on this machine, a name's IPv4 addresses will do."""
+def bound(every: Iterable[Binding], shared: bool = False) -> list[socket.socket]:
+    """A socket for each. Raises OSError, and leaves nothing open then.
+
+    As asyncio and tornado: without IPv6 on this machine, a name's IPv4 addresses will do.
+    """
+    made: list[socket.socket] = []
     missing: list[OSError] = []
     for binding in every:
         try:
-            _try(binding, shared)
+            made.append(_bound(binding, shared))
         except OSError as error:
-            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
-                raise
             missing.append(error)
-    if missing and len(missing) == len(every):
+            if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                close_all(made)
+                raise
+    if missing and not made:
         raise missing[0]
+    return made
 
 
-def _try(binding: Binding, shared: bool) -> None:
-    with socket.socket(binding.family, socket.SOCK_STREAM) as listener:
+def close_all(every: Iterable[socket.socket]) -> None:
+    for one in every:
+        one.close()
+
+
+def _bound(binding: Binding, shared: bool) -> socket.socket:
+    made = socket.socket(binding.family, socket.SOCK_STREAM)
+    try:
         # As servers do: lingering connections of an earlier server are no obstacle.
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if binding.family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, binding.v6only)
-        listener.bind(binding.address)
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, binding.v6only)
+        made.bind(binding.address)
+    except OSError:
+        made.close()
+        raise
+    return made
 
 
 def _v6only_by_default() -> bool:
@@ -162,6 +198,11 @@ def _try_path(path: str) -> None:
         if os.path.isabs(path) and not os.access(folder, os.W_OK | os.X_OK):
             raise OSError(errno.EACCES, os.strerror(errno.EACCES), folder)
         return
+    _check_left_over(path)
+
+
+def _check_left_over(path: str) -> None:
+    """Fail unless the file is a socket at which no process listens."""
     if not stat.S_ISSOCK(os.stat(path).st_mode):
         raise OSError(errno.EEXIST, os.strerror(errno.EEXIST), path)
     with socket.socket(socket.AF_UNIX) as client:
@@ -170,3 +211,28 @@ def _try_path(path: str) -> None:
         except ConnectionRefusedError:
             return
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+
+
+def bound_at_path(path: str, mode: int, uid: int = -1, gid: int = -1) -> socket.socket:
+    """A Unix socket with these permissions and this owner; -1 for this process's own.
+
+    A file that was left behind is replaced. Raises OSError, and leaves nothing open then.
+    """
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with suppress(FileNotFoundError):
+            _check_left_over(path)
+            os.unlink(path)
+        # Nobody may connect before it has its owner and its permissions.
+        before = os.umask(0o777)
+        try:
+            made.bind(path)
+        finally:
+            os.umask(before)
+        if (uid, gid) != (-1, -1):
+            os.chown(path, uid, gid)
+        os.chmod(path, mode)
+    except OSError:
+        made.close()
+        raise
+    return made

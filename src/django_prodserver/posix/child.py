@@ -6,24 +6,24 @@ descriptors. It gives all of that back first, and never returns into it.
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import sys
-import threading
-import warnings
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
-from typing import Callable, NoReturn, Optional
+from types import MappingProxyType
 
 from django_prodserver.supervisor.events import ExitStatus
+from django_prodserver.supervisor.hints import Callable, NoReturn, Optional
+from django_prodserver.supervisor.text import literal
+from django_prodserver.supervisor.values import Value
 
-from . import context, kernel, notify
+from . import context, held, kernel, marks, notify
 from .clock import Clock
 from .context import Context
 from .interpreter import search_path
 from .probes.targets import CommandTarget
-from .program import Program
+from .program import Code, Program
 from .signals import SignalPipe, restore_defaults
 from .titles import set_title
 
@@ -32,9 +32,9 @@ NOT_INHERITED = (
     notify.VARIABLE,
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
-    "LISTEN_PID",
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
+    held.PID,
+    held.COUNT,
+    held.NAMES,
 )
 
 
@@ -43,21 +43,33 @@ def fork(become: Callable[[], NoReturn], signals: SignalPipe) -> int:
 
     The signals are held back until they have handlers of the child's own, or none.
     """
-    for stream in (sys.stdout, sys.stderr):
-        # What is buffered would be printed by both.
-        with suppress(OSError, ValueError, AttributeError):
-            stream.flush()
+    flush()
     signals.block()
     try:
-        with warnings.catch_warnings():
-            # Python 3.12 warns where threads run; the log has said so already, and better.
-            warnings.simplefilter("ignore", DeprecationWarning)
-            pid = os.fork()
+        pid = quiet_fork()
         if pid == 0:
             become()
         return pid
     finally:
         signals.unblock()
+
+
+def quiet_fork() -> int:
+    """os.fork without a warning: the log has said better which threads run. Raises OSError."""
+    if "threading" not in sys.modules:
+        return os.fork()
+    import warnings  # Python 3.12 warns where threads run.
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def flush() -> None:
+    """Write what is buffered, before a fork: otherwise both processes would print it."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
 
 
 def reap() -> Iterator[tuple[int, ExitStatus]]:
@@ -71,46 +83,88 @@ def reap() -> Iterator[tuple[int, ExitStatus]]:
             yield pid, ExitStatus(code=code) if code >= 0 else ExitStatus(signal=-code)
 
 
-def reap_all(pids: Collection[int], clock: Clock, signals: SignalPipe, end: float) -> None:
-    """Reap until all of these children have been, or until that moment of the clock."""
+def reap_all(pids: Collection[int], clock: Clock, signals: SignalPipe, end: float) -> set[int]:
+    """Reap until all of these children have been, or until that moment of the clock.
+
+    Returns those that are left. One that somebody else has reaped already is not waited for.
+    """
     left = set(pids)
     while True:
         left -= {pid for pid, _ in reap()}
+        left = set(filter(_is_child, left))
         patience = end - clock.now()
         if not left or patience <= 0:
-            return
+            return left
         clock.sleep(signals.wait, patience)
+
+
+def _is_child(pid: int) -> bool:
+    try:
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+class Ties(Value):
+    """What connects a life to the supervisor."""
+
+    # Descriptors, which may be the same.
+    stdout: int
+    stderr: int
+    # By which it and all that it starts are found; see `marks`.
+    mark: str
+    # In its environment: where it reports to.
+    environ: Mapping[str, str] = MappingProxyType({})
+    # Held sockets: where it listens.
+    sockets: Sequence[int] = ()
+
+
+def end_all(pids: Collection[int], clock: Clock, signals: SignalPipe, patience: float) -> None:
+    """Reap these children, which are about to end; SIGKILL those that take longer."""
+    left = reap_all(pids, clock, signals, clock.now() + patience)
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    reap_all(left, clock, signals, clock.now() + patience)
 
 
 def become(
     program: Program,
-    parent: int,
-    stdout: int,
-    stderr: int,
-    notify_address: Optional[str],
+    code: Optional[Code],
+    ties: Ties,
+    supervisor: int,
     release: Callable[[], None],
 ) -> NoReturn:
     """Turn a freshly forked process into the program; never returns.
 
-    `stdout` and `stderr` are its descriptors for these, and may be the same; `release` gives back
-    what the parent holds.
+    `supervisor` is a pid: whenever that ends, this process does. `release` gives back what belongs
+    to the process that was forked. Without a command line to execute the program needs its `code`.
     """
+    cannot = f"{program.name} cannot be started"
 
     def start() -> None:
-        _stand_alone(parent, stdout, stderr, release)
-        _assume(program.context, parent, f"{program.name} cannot be started")
+        # These are what it keeps of what is released.
+        sockets = [os.dup(fd) for fd in ties.sockets]
+        _stand_alone(supervisor, ties.stdout, ties.stderr, release)
+        if not program.execute:
+            marks.show(ties.mark)
+        _assume(program.context, supervisor, cannot)
         _set_environment(program.environ)
-        if notify_address is not None:
-            os.environ[notify.VARIABLE] = notify_address
+        os.environ.update({**ties.environ, marks.VARIABLE: ties.mark})
         if program.watchdog is not None:
             os.environ[notify.WATCHDOG] = str(round(program.watchdog * 10**6))
+        if program.in_folder or not program.execute:
+            _enter(program.context, cannot)
         if program.execute:
-            _execute(program.execute, f"{program.name} cannot be started: ")
-        _enter(program.context, f"{program.name} cannot be started")
-        _open_streams()
-        sys.argv = list(program.argv)
+            restore_defaults()
+            held.pass_on(sockets)
+            execute(program.execute, "" if program.in_folder else f"{cannot}: ")
+        assert code is not None, f"{program.name} has nothing to run"
+        open_streams()
+        sys.argv = list(code.argv)
         set_title(program.name)
-        program.start()
+        held.give(sockets)
+        code.start()
 
     _live(start)
 
@@ -125,7 +179,8 @@ def become_command(
         _assume(command.context, parent, "it cannot be started")
         _set_environment(command.environ)
         _enter(command.context, "it cannot be started")
-        _execute(command.argv)
+        restore_defaults()
+        execute(command.argv)
 
     _live(start)
 
@@ -146,8 +201,10 @@ def run_to_the_end(start: Callable[[], object]) -> int:
     forked children; there is no public way.
     """
     status = _status_of(start)
-    for step in (threading._shutdown, atexit._run_exitfuncs):  # type: ignore[attr-defined]
-        _status_of(step)
+    # What is not imported has nothing to be joined or run.
+    for module, step in (("threading", "_shutdown"), ("atexit", "_run_exitfuncs")):
+        if module in sys.modules:
+            _status_of(getattr(sys.modules[module], step))
     for stream in (sys.stdout, sys.stderr):
         if stream is not None:
             _status_of(stream.flush)
@@ -173,10 +230,10 @@ def _status_of(call: Callable[[], object]) -> int:
     return 0
 
 
-def _stand_alone(parent: int, stdout: int, stderr: int, release: Callable[[], None]) -> None:
+def _stand_alone(supervisor: int, stdout: int, stderr: int, release: Callable[[], None]) -> None:
     """Give back what belongs to the parent; take a session and descriptors of one's own."""
     release()
-    kernel.die_with_parent(parent)
+    kernel.die_with_parent(supervisor)
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for fd, target in ((null, 0), (stdout, 1), (stderr, 2)):
@@ -223,18 +280,29 @@ def _set_environment(added: Mapping[str, str]) -> None:
     os.environ.update(added)
 
 
-def _execute(argv: Sequence[str], otherwise: str = "") -> NoReturn:
-    """Become another program, found in the PATH of this environment; or end as shells do."""
-    restore_defaults()
+def execute(argv: Sequence[str], otherwise: str = "") -> NoReturn:
+    """Become another program, found in the PATH of this environment; or end as shells do.
+
+    It is called by its path in what is said `otherwise`, and by the whole command line where that
+    was written by a user, who is told where it was looked for.
+    """
     try:
         os.execvp(argv[0], list(argv))
     except OSError as error:
         # It was there when it was checked, or the system has no memory for it.
-        status = 127 if isinstance(error, FileNotFoundError) else 126
-        _give_up(f"{otherwise}{argv[0]}: {error.strerror}", status)
+        reason, missing = error.strerror, isinstance(error, FileNotFoundError)
+        shown = argv[0]
+        if not otherwise:
+            import shlex
+
+            shown = literal(shlex.join(argv))
+            if missing and not os.path.dirname(argv[0]):
+                reason = f"not found in {os.environ.get('PATH', os.defpath)}"
+        _give_up(f"{otherwise}{shown}: {reason}", 127 if missing else 126)
 
 
-def _open_streams() -> None:
+def open_streams() -> None:
+    """Let sys.stdout and sys.stderr write to 1 and 2, as they do on a terminal."""
     # None: that descriptor of the supervisor was closed when it was started.
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False, errors="backslashreplace")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import time
 from math import inf
-from typing import Callable, Optional, TypeVar
+
+from django_prodserver.supervisor.hints import Callable, Optional, TypeVar
 
 _Result = TypeVar("_Result")
 
@@ -20,11 +21,16 @@ TOLERANCE = 1.0
 LONGEST_SLEEP = 1.0
 
 
+def ago(seconds: float) -> float:
+    """The moment that was so long ago, in the clock that all processes of a machine have."""
+    return time.monotonic() - seconds
+
+
 class Clock:
     """Counts seconds from any moment; `read` is the clock that goes on.
 
-    A piece of time with a freeze in it does not count at all: how long it was before, nobody knows.
-    What is due would be due at once otherwise, before anything had a chance to answer.
+    A piece of time with a freeze in it does not count at all: how much of it came before the freeze
+    is unknown. Otherwise deadlines would expire at once, before any process had a chance to answer.
     """
 
     def __init__(self, read: Callable[[], float] = time.monotonic) -> None:
@@ -41,7 +47,7 @@ class Clock:
     def sleep(
         self, wait: Callable[[Optional[float]], _Result], timeout: Optional[float]
     ) -> _Result:
-        """Call `wait` with so many seconds or fewer, None means for ever; return what it returns.
+        """Call `wait` with at most this many seconds, None means for ever; return its result.
 
         A sleep for ever may have been one in a freeze: then nothing was due, and nothing is.
         """

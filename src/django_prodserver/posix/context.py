@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import codecs
 import os
-import warnings
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Callable, Optional, Union
 
+from django_prodserver.supervisor.hints import Callable, Optional, Union
 from django_prodserver.supervisor.values import Value
 
 from . import kernel
 
 # What follows the user in the environment.
 LOGIN_VARIABLES = ("HOME", "LOGNAME", "USER", "SHELL")
-# Shells that only say that nobody logs in: as in systemd, they are not passed on.
+# Shells that only refuse a login: as in systemd, they are not passed on.
 _NO_SHELLS = ("nologin", "false", "true")
 # All that a child tells its parent, in bytes.
 _LONGEST = 4096
@@ -35,7 +34,7 @@ class Account(Value):
 
 
 class Context(Value):
-    """What is None stays as it is."""
+    """None leaves a value unchanged."""
 
     uid: Optional[int] = None
     gid: Optional[int] = None
@@ -183,7 +182,9 @@ def asked_within(context: Context, ask: Callable[[], str]) -> str:
     if not context.changes_user:
         _try_to_enter(context)
         return ask()
-    # Where Python's own files are not for that user to read, whoever looks up a host needs this.
+    import warnings  # Only for checks: the supervisor asks nothing.
+
+    # Needed to look up a host, if that user cannot read Python's own files.
     codecs.lookup("idna")
     said, tell = os.pipe()
     with warnings.catch_warnings():
@@ -228,7 +229,7 @@ def _change_user(context: Context) -> None:
     if context.uid is None and context.gid is None:
         return
     asked = kernel.parent_death_signal()
-    # Who is not root may always stay what it is.
+    # Without root, a process may always keep its own user.
     root = os.geteuid() == 0
     uid = context.uid if root or context.uid != os.geteuid() else None
     gid = context.gid if root or context.gid != os.getegid() else None

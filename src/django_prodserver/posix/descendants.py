@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Optional
 
+from django_prodserver.supervisor.hints import TYPE_CHECKING, Optional
 from django_prodserver.supervisor.life import LOSE_AFTER
 
 from . import kernel
@@ -26,10 +26,11 @@ class Descendants:
     """Whatever descends from this process, except for the children that it has now, and theirs.
 
     Such a child may be what an entry script pipes its output into before it becomes the supervisor.
+    `ours` are not among them.
     """
 
-    def __init__(self) -> None:
-        self._spared = {one.pid for one in _find() or () if _parent(one) == os.getpid()}
+    def __init__(self, ours: Iterable[int] = ()) -> None:
+        self._spared = _children() - set(ours)
         # By their pids the names of those that were killed, and of those that SIGKILL did not end.
         self.killed: dict[int, str] = {}
         self.survivors: dict[int, str] = {}
@@ -73,6 +74,9 @@ class Descendants:
         return found is not None
 
     def _find(self) -> Optional[list[psutil.Process]]:
+        children = kernel.children() if self._spared else None
+        if children is not None and children <= self._spared:
+            return []  # What is not spared would descend from another one.
         found = _find()
         if not found:
             return found
@@ -109,6 +113,16 @@ def has_children() -> bool:
     except ChildProcessError:
         return False
     return True
+
+
+def _children() -> set[int]:
+    """The pids of the children of this process; empty where they cannot be looked up."""
+    if not has_children():
+        return set()
+    found = kernel.children()
+    if found is None:
+        found = {one.pid for one in _find() or () if _parent(one) == os.getpid()}
+    return found
 
 
 def _find() -> Optional[list[psutil.Process]]:

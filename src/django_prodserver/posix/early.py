@@ -2,7 +2,7 @@
 
 Where each line of the log is to be a value for machines, a helper process reads it and renders it
 as the lines of the log are, from the first import to the moment when the loop takes over. It has to
-be a process: the one thread is busy with the imports, and a pipe that nobody reads blocks them once
+be a process: the one thread is busy with the imports, and an unread pipe blocks them once
 it is full. A file that is read afterwards would hide what a slow import says meanwhile, and lose
 everything with a crash. A wrapper of `sys.stderr` would not see what handlers of Python's logging,
 C libraries and faulthandler write.
@@ -15,14 +15,11 @@ import os
 import select
 import signal
 import sys
-import warnings
 from contextlib import suppress
-from typing import NoReturn, Optional
-
-import msgspec
 
 from django_prodserver.logs.formats import SYSTEM, Format
 from django_prodserver.logs.lines import Block, Lines
+from django_prodserver.supervisor.hints import NoReturn, Optional
 from django_prodserver.supervisor.record import Record
 
 from . import kernel
@@ -41,7 +38,7 @@ def begin(format: Format) -> None:
     """From now on, render what this process writes to stdout and stderr, until `end` or its end."""
     global _current
     if _current is None:
-        # Without a helper the lines are not rendered, which is no reason not to start.
+        # Without a helper the lines are not rendered, but the start goes on.
         with suppress(OSError):
             _current = EarlyOutput(format)
             atexit.register(_end_in_time)
@@ -51,11 +48,33 @@ def begun() -> bool:
     return _current is not None
 
 
+def helper() -> int:
+    """The pid of the process that renders; 0 where there is none."""
+    return 0 if _current is None else _current.helper
+
+
 def say(record: Record) -> None:
-    """Write a line of our own to stderr, as one object: whatever it has becomes the line's."""
+    """Write a line of our own to stderr, as one object: whatever it has becomes the line's.
+
+    To be called once it has begun, by a format for machines.
+    """
+    from django_prodserver.logs.json_lines import object_of  # The format has imported it.
+
     message = record.message.encode(errors="replace").decode()
     members = {"severity": record.severity.name, "message": message, **record.members}
-    sys.stderr.write(msgspec.json.encode(members).decode() + "\n")
+    sys.stderr.write(object_of(members) + "\n")
+
+
+def adopt() -> None:
+    """In a fork of the process that has begun it: it is what this one writes from now on."""
+    if _current is not None:
+        _current.adopt()
+
+
+def leave() -> None:
+    """Give stdout and stderr back to this process; one that was forked from it goes on."""
+    if _current is not None:
+        _current.leave()
 
 
 def end(patience: Optional[float] = None) -> None:
@@ -78,6 +97,8 @@ class EarlyOutput:
     """stdout and stderr of this process as two pipes, and the helper that reads them."""
 
     def __init__(self, format: Format) -> None:
+        import warnings  # Nothing of this is for a supervisor that runs already.
+
         open_standard_descriptors()
         _flush()
         self._process = os.getpid()
@@ -88,8 +109,8 @@ class EarlyOutput:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # Threads run; see child.fork.
-                self._helper = os.fork()
-            if self._helper == 0:
+                self.helper = os.fork()
+            if self.helper == 0:
                 for fd in (self._tell, self._hear, *(write for _, write in pipes.values())):
                     os.close(fd)
                 _help({read: fd for fd, (read, _) in pipes.items()}, heard, told, format)
@@ -103,6 +124,13 @@ class EarlyOutput:
             for fd in (heard, told, *(end for pipe in pipes.values() for end in pipe)):
                 os.close(fd)
 
+    def adopt(self) -> None:
+        self._process = os.getpid()
+
+    def leave(self) -> None:
+        for fd, saved in self._saved.items():
+            os.dup2(saved, fd)
+
     def end(self, patience: Optional[float]) -> None:
         if os.getpid() != self._process:
             return  # A copy, in a process that the imports have forked.
@@ -110,10 +138,10 @@ class EarlyOutput:
         poll = select.poll()
         poll.register(self._hear, select.POLLIN)
         if not poll.poll(None if patience is None else patience * 1000):
-            os.kill(self._helper, signal.SIGKILL)
+            os.kill(self.helper, signal.SIGKILL)
         if os.read(self._hear, 1) != GOES_ON:
             with suppress(ChildProcessError):  # Something in the imports has reaped it.
-                os.waitpid(self._helper, 0)
+                os.waitpid(self.helper, 0)
         os.close(self._tell)
         os.close(self._hear)
 

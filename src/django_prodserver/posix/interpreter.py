@@ -1,11 +1,13 @@
-"""How to run this very program again, in an interpreter like this one."""
+"""How to run this program again, in an interpreter like this one."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, Optional
+from contextlib import suppress
+
+from django_prodserver.supervisor.hints import NoReturn, Optional
 
 # Attributes of sys.flags, and the options behind them (python(1)); -I stands for three others.
 _FLAGS = {
@@ -21,18 +23,30 @@ _FLAGS = {
 }
 
 
-def restart_program() -> NoReturn:
-    """Start this very program again, in place of this process, with the environment of now."""
-    os.execv(sys.executable, own_command(sys.argv[1:]))
+def replace_program(argv: Sequence[str]) -> NoReturn:
+    """Execute another program in place of this one, with the environment of now."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()
+    os.execv(argv[0], list(argv))
 
 
-def own_command(arguments: Sequence[str]) -> list[str]:
+def own_command(arguments: Sequence[str], patched_by: str = "") -> list[str]:
     """The command line of this program, in the way that it was started, with other arguments.
 
     Ways are `python manage.py`, `python -m django` and a script such as `django-admin`. For a
-    program that is not a file (`python -c`) it is Django's own.
+    program that is not a file (`python -c`) it is Django's own. `patched_by` is as for `python`.
     """
-    return [sys.executable, *_options(), *_program(), *arguments]
+    return python([*_program(), *arguments], patched_by)
+
+
+def python(words: Sequence[str], patched_by: str = "") -> list[str]:
+    """The command line of an interpreter like this one that runs a file or, after -m, a module.
+
+    `patched_by` is the library of greenlets that patches it first, or "".
+    """
+    first = ["-m", "django_prodserver.posix.patched", patched_by] if patched_by else []
+    return [sys.executable, *options_of_python(), *first, *words]
 
 
 def unreadable_here() -> str:
@@ -57,7 +71,8 @@ def search_path(path: Optional[str]) -> str:
     return os.pathsep.join(folders if not own or own in folders else [own, *folders])
 
 
-def _options() -> list[str]:
+def options_of_python() -> list[str]:
+    """The options with which this interpreter was started."""
     flags = {letter: int(getattr(sys.flags, name)) for name, letter in _FLAGS.items()}
     options = [f"-{letter * count}" for letter, count in flags.items() if count]
     if getattr(sys.flags, "safe_path", False):  # Since Python 3.11.
@@ -74,4 +89,47 @@ def _program() -> list[str]:
         package = spec.name.endswith(".__main__")
         return ["-m", spec.parent if package else spec.name]
     script = sys.argv[0]
-    return [script] if os.path.exists(script) else ["-m", "django"]
+    if os.path.exists(script):
+        return [script]
+    # It was started in another folder than this one, perhaps.
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return [file] if file is not None and os.path.exists(file) else ["-m", "django"]
+
+
+def start_folder() -> str:
+    """The folder in which this program was started, by the name that the user has for it.
+
+    The program may be in another one by now, and the name may lead through a symbolic link.
+    """
+    here, named = os.getcwd(), os.environ.get("PWD", "")
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    for folder in (named, here):
+        if file is None or os.path.isabs(sys.argv[0]) or not os.path.isabs(folder):
+            continue
+        with suppress(OSError):
+            if os.path.samefile(os.path.join(folder, sys.argv[0]), file):
+                return folder
+    with suppress(OSError):
+        if os.path.isabs(named) and os.path.samefile(named, here):
+            return named
+    return here
+
+
+def start_environment() -> dict[str, str]:
+    """The environment that this program was started with, before anything has changed it."""
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            words = file.read().split(b"\0")
+    except OSError:  # No /proc, or another system's.
+        return dict(os.environ)
+    pairs = (os.fsdecode(word).partition("=") for word in words if b"=" in word)
+    return {name: value for name, _, value in pairs}
+
+
+def start_words() -> list[str]:
+    """The command line that this program was started with, as `ps` shows it."""
+    try:
+        with open("/proc/self/cmdline", "rb") as file:
+            return [os.fsdecode(word) for word in file.read().rstrip(b"\0").split(b"\0")]
+    except OSError:
+        return [sys.executable, *sys.argv]

@@ -6,15 +6,19 @@ import ctypes
 import fcntl
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Optional
+from contextlib import suppress
+from os.path import join
+from struct import Struct
+
+from django_prodserver.supervisor.hints import Optional, Union
 
 # TASK_COMM_LEN of <linux/sched.h>, without the zero at its end.
 NAME_LENGTH = 15
-# <linux/fcntl.h>; Python knows its name from 3.10 on.
-_F_SETPIPE_SZ = 1031
+# <linux/fcntl.h>; Python knows their names from 3.10 on.
+_F_SETPIPE_SZ, _F_GETPIPE_SZ = 1031, 1032
 # <linux/prctl.h>
 _PR_SET_PDEATHSIG = 1
 _PR_GET_PDEATHSIG = 2
@@ -22,6 +26,9 @@ _PR_SET_NAME = 15
 _PR_GET_NAME = 16
 _UNUSED = (ctypes.c_ulong(0),) * 3
 _PR_SET_CHILD_SUBREAPER = 36
+# <asm-generic/socket.h>; struct sock_filter and struct sock_fprog of <linux/filter.h>
+_SO_ATTACH_FILTER = 26
+_INSTRUCTION, _FILTER = Struct("HBBI"), Struct("HP")
 
 
 def adopt_orphans(adopt: bool = True) -> bool:
@@ -69,17 +76,22 @@ def parent_death_signal() -> int:
 
 
 def enlarge_pipe(fd: int, size: int) -> bool:
-    """Let a pipe hold so many bytes; False if that is impossible, or denied (pipe(7))."""
+    """Make a pipe hold at least this many bytes; False if impossible or denied (pipe(7))."""
     if sys.platform != "linux":
         return False
     try:
-        return fcntl.fcntl(fd, _F_SETPIPE_SZ, size) >= size
+        return pipe_size(fd) >= size or fcntl.fcntl(fd, _F_SETPIPE_SZ, size) >= size
     except OSError:
         return False
 
 
+def pipe_size(fd: int) -> int:
+    """How many bytes a pipe holds at most (pipe(7)); 64 KiB is the most that macOS has."""
+    return fcntl.fcntl(fd, _F_GETPIPE_SZ) if sys.platform == "linux" else 1 << 16
+
+
 def recycle_memory(size: int) -> None:
-    """Have blocks of up to so many bytes kept, once freed, for the next one that is needed.
+    """Have blocks of up to this many bytes kept, once freed, for the next one that is needed.
 
     glibc learns that from the largest block that was freed (M_MMAP_THRESHOLD in mallopt(3)).
     Otherwise the pages of each are given back and mapped again; with a chunk of output that took
@@ -101,24 +113,43 @@ def shows_our_processes() -> bool:
         return False
 
 
-def out_of_memory_counter(root: Path = Path("/")) -> Optional[Path]:
+def children() -> Optional[set[int]]:
+    """The pids of the children of this process, zombies among them; None where that is not told."""
+    if sys.platform != "linux" or not shows_our_processes():
+        return None
+    found = set()
+    try:
+        for name in filter(str.isdecimal, os.listdir("/proc")):
+            # It may have ended since; nothing else may be missed.
+            with suppress(FileNotFoundError, ProcessLookupError):
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    # Behind the name, which may hold anything: the state, and the parent.
+                    parent = file.read().rpartition(b")")[2].split()[1]
+                if int(parent) == os.getpid():
+                    found.add(int(name))
+    except OSError:
+        return None
+    return found
+
+
+def out_of_memory_counter(root: Union[str, os.PathLike[str]] = "/") -> Optional[str]:
     """Where the kernel counts the processes of our control group that it killed when out of memory.
 
     None where it does not. In cgroup v2 it is `oom_kill` in memory.events, in v1 the same line
     in memory.oom_control (admin-guide/cgroup-v2 and cgroup-v1/memory of docs.kernel.org). `root`
     is where /proc and /sys are.
     """
-    return next((path for path in _counters(root) if _count(path) is not None), None)
+    return next((path for path in _counters(os.fspath(root)) if _count(path) is not None), None)
 
 
-def out_of_memory_kills(counter: Optional[Path]) -> int:
+def out_of_memory_kills(counter: Optional[str]) -> int:
     """What the counter says; 0 without one."""
     return (counter and _count(counter)) or 0
 
 
-def _count(path: Path) -> Optional[int]:
+def _count(path: str) -> Optional[int]:
     try:
-        lines = path.read_text().splitlines()
+        lines = _lines(path)
     except OSError:
         return None
     for name, _, value in (line.partition(" ") for line in lines):
@@ -127,24 +158,29 @@ def _count(path: Path) -> Optional[int]:
     return None
 
 
-def _counters(root: Path) -> Iterator[Path]:
+def _counters(root: str) -> Iterator[str]:
     """Where the counter may be, the likeliest first."""
     try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
+        lines = _lines(join(root, "proc/self/cgroup"))
     except OSError:
         return
-    mounts = root / "sys/fs/cgroup"
+    mounts = join(root, "sys/fs/cgroup")
     for line in lines:
         _, controllers, group = line.split(":", 2)
         if not controllers:
             folder, file = mounts, "memory.events"
         elif "memory" in controllers.split(","):
-            folder, file = mounts / "memory", "memory.oom_control"
+            folder, file = join(mounts, "memory"), "memory.oom_control"
         else:
             continue
-        yield folder / group.lstrip("/") / file
+        yield join(folder, group.lstrip("/"), file)
         # A container may see its own group as the root of all, under whatever name it has outside.
-        yield folder / file
+        yield join(folder, file)
+
+
+def _lines(path: str) -> list[str]:
+    with open(path, "rb", buffering=0) as file:
+        return os.fsdecode(file.read()).splitlines()
 
 
 def _prctl(option: int, value: int) -> bool:
@@ -155,3 +191,26 @@ def _prctl(option: int, value: int) -> bool:
 
 if sys.platform == "linux":
     _libc = ctypes.CDLL(None)
+
+
+def drop_connections(listening: socket.socket) -> bool:
+    """Have the kernel drop what asks a TCP socket for a connection; False where it cannot.
+
+    Those that are made, or nearly, go on. It takes no privilege (socket(7), SO_ATTACH_FILTER).
+    """
+    if sys.platform != "linux":
+        return False
+    # Classic BPF, <linux/filter.h>: load the byte with the flags; if SYN is set and ACK is not,
+    # keep nothing of the packet, else all of it. It begins with the header of TCP.
+    program = b"".join(
+        _INSTRUCTION.pack(*one)
+        for one in ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (6, 0, 0, 0))
+    ) + _INSTRUCTION.pack(6, 0, 0, 0xFFFFFFFF)
+    code = ctypes.create_string_buffer(program)
+    length = len(program) // _INSTRUCTION.size
+    try:
+        pointed = _FILTER.pack(length, ctypes.addressof(code))
+        listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, pointed)
+    except OSError:
+        return False
+    return True

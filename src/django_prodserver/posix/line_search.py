@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from django_prodserver.logs.lines import Block
+from django_prodserver.supervisor.hints import TYPE_CHECKING
 
 from .signals import TookTooLong, within_processor_time
 
-# A regular expression can take for ever: of each line so many bytes are searched, and what arrived
-# at once for so many seconds.
+if TYPE_CHECKING:
+    import re
+
+# A regular expression can take for ever: of each line this many bytes are searched, and what
+# arrived at once for this many seconds.
 LONGEST = 4096
 PATIENCE = 0.25
+
+
+def compiled(pattern: str) -> re.Pattern[str]:
+    """To be called before anything is started: `re` is imported, and keeps what it has compiled."""
+    import re
+
+    return re.compile(pattern)
 
 
 class LineSearch:
@@ -21,7 +31,7 @@ class LineSearch:
     def __init__(
         self, pattern: str, found: Callable[[], None], gave_up: Callable[[], None]
     ) -> None:
-        self._has = re.compile(pattern).search
+        self._has = compiled(pattern).search
         self._found = found
         self._gave_up = gave_up
         self._over = False

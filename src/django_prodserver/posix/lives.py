@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import random
 import selectors
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from errno import EADDRINUSE
+from functools import partial
 from signal import SIGKILL, Signals
-from typing import Callable, NoReturn, Optional, Union
 
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.events import (
@@ -16,86 +16,138 @@ from django_prodserver.supervisor.events import (
     ExitStatus,
     GroupGone,
     Measured,
+    Notified,
     ReadyLine,
     Spawned,
     SpawnFailed,
 )
-from django_prodserver.supervisor.spec import Ref
+from django_prodserver.supervisor.hints import Callable, Optional, Union
+from django_prodserver.supervisor.spec import Ref, process_of
 
-from . import child, groups, kernel, memory
+from . import groups, kernel, marks, memory, orphans, process_table
+from .child import Ties
 from .line_search import LineSearch
-from .log import Log
+from .log import Log, Pipes
 from .loop import Loop
-from .notify import NotifySocket
+from .notify import VARIABLE, NotifySocket
 from .program import Program
 from .socket_folder import SocketFolder
-from .streams import Stream
+from .sockets import CannotListen, HeldSockets
+from .starting import Birth, Starter
 
 
 class Leader:
     """The process that leads the process group of a life, and what connects it to the supervisor.
 
-    Its pid is that of the group, too.
+    Its pid is that of the group, too; 0 as long as it is not begun.
     """
 
-    __slots__ = ("killed", "notify", "pid", "program", "ref", "streams")
+    __slots__ = ("birth", "killed", "notify", "orphans", "pid", "pipes", "program", "ref")
 
-    def __init__(self, ref: Ref, program: Program, streams: Sequence[Stream]) -> None:
+    def __init__(self, ref: Ref, program: Program, pipes: Pipes) -> None:
         self.ref = ref
         self.program = program
-        self.streams = streams
+        self.pipes = pipes
         self.notify: Optional[NotifySocket] = None
+        # While its answer is awaited.
+        self.birth: Optional[Birth] = None
         self.pid = 0
         # When its group was sent SIGKILL first.
         self.killed: Optional[float] = None
+        # By their pids the names of what it left behind outside of its group.
+        self.orphans: dict[int, str] = {}
 
 
 class Lives:
     """All lives whose processes may exist. Outside of it they are addressed by their `Ref`.
 
-    `release` gives back, in a forked child, what else belongs to the supervisor.
+    `sockets` are those at which they listen. `run` marks all of them. `children` has the pids of
+    children of this process that are none.
     """
 
     def __init__(
         self,
-        program_of: Callable[[str], Program],
+        program_of: Callable[[Ref], Program],
+        starter: Starter,
+        sockets: HeldSockets,
         loop: Loop,
         log: Log,
-        release: Callable[[], None],
+        run: str,
+        children: Callable[[], set[int]],
     ) -> None:
         self._program_of = program_of
+        self._starter = starter
+        self._sockets = sockets
         self._loop = loop
         self._log = log
-        self._release_others = release
+        self._run = run
+        self._other_children = children
         self._oom_kills = memory.OomKills()
         # That there is no way to measure it.
         self._told_of_memory = False
+        # What all lives have in their environment.
+        self.environ: dict[str, str] = {}
         # Made when the first life reports.
         self._folder: Optional[SocketFolder] = None
-        # Each leader is in `_known`, and in one of the others: until it is reaped, until its group
-        # is empty, and until that has been dealt with.
+        # Each leader is in `_known`, and in one of the others: until it is begun, until it is
+        # reaped, until its group is empty, and until that has been dealt with.
         self._known: dict[Ref, Leader] = {}
+        self._starting: dict[Ref, Leader] = {}
         self._running: dict[int, Leader] = {}
         self._exited: dict[int, Leader] = {}
         self._gone: list[Leader] = []
+        # Not listened to yet.
+        self._fresh: list[Leader] = []
+        # Those that begin once a process group is empty that still listens at their addresses.
+        self._postponed: list[Ref] = []
 
     # ---- commands ----
 
-    def spawn(self, ref: Ref) -> Union[Spawned, SpawnFailed]:
-        program = self._program_of(ref.name)
+    def spawn(self, ref: Ref) -> None:
+        """Begin a life; the loop emits `Spawned` or `SpawnFailed`."""
         try:
-            leader = self._start(ref, program)
+            leader = self._create(ref)
+        except CannotListen as error:
+            if error.error.errno == EADDRINUSE and self._has_leaders(error.process):
+                self._postponed.append(ref)
+            else:
+                self._loop.emit(SpawnFailed(ref, str(error), _random()))
+            return
         except OSError as error:
-            return SpawnFailed(ref, str(error), random.random())
-        self._known[ref] = self._running[leader.pid] = leader
-        self._log.add(leader.streams)
-        if leader.notify is not None:
-            self._loop.selector.register(
-                leader.notify, selectors.EVENT_READ, lambda: self._read_notifications(leader)
-            )
-        return Spawned(ref)
+            self._loop.emit(SpawnFailed(ref, str(error), _random()))
+            return
+        self._known[ref] = self._starting[ref] = leader
+        assert leader.birth is not None
+        try:
+            self._starter.begin(leader.birth)
+        except OSError as error:
+            self._begun(leader, str(error))
+
+    def cancel_spawn(self, ref: Ref) -> None:
+        """Let it not begin, unless it has: the answer is `SpawnFailed` then."""
+        if ref in self._postponed:
+            self._postponed.remove(ref)
+            self._loop.emit(SpawnFailed(ref, "cancelled", _random()))
+        leader = self._starting.get(ref)
+        if leader is not None and leader.birth is not None:
+            self._starter.cancel(leader.birth)
+            self._begun(leader, "cancelled")
+
+    def listen(self) -> None:
+        """Read from now on what new lives write, which follows the line that they are started."""
+        fresh, self._fresh = self._fresh, []
+        for leader in fresh:
+            self._log.add(leader.pipes.streams)
+            if leader.notify is not None:
+                self._loop.selector.register(
+                    leader.notify, selectors.EVENT_READ, partial(self._read_notifications, leader)
+                )
 
     def kill(self, ref: Ref, signal: Signals, group: bool) -> None:
+        if signal != SIGKILL and self._sockets.afterwards(
+            process_of(ref.name), lambda: self.kill(ref, signal, group)
+        ):
+            return
         leader = self._known.get(ref)
         if leader is None:
             return
@@ -129,7 +181,7 @@ class Lives:
 
     def pid(self, ref: Ref) -> Optional[int]:
         leader = self._known.get(ref)
-        return None if leader is None else leader.pid
+        return None if leader is None else leader.pid or None
 
     def members(self, ref: Ref) -> Sequence[tuple[str, int]]:
         leader = self._known.get(ref)
@@ -155,20 +207,40 @@ class Lives:
         leader = self._running.pop(pid, None)
         if leader is None:
             return None
+        self.listen()
         self._read_notifications(leader)
         self._close_notify_socket(leader)
-        self._log.read_last_words(leader.streams)
+        self._log.read_last_words(leader.pipes.streams)
         self._exited[pid] = leader
         out_of_memory = self._oom_kills.explains(status, self._loop.clock.now())
-        self._loop.emit(Exited(leader.ref, status, out_of_memory, random.random()))
+        self._loop.emit(Exited(leader.ref, status, out_of_memory, _random()))
         return leader.ref
 
     def sweep(self) -> None:
         """Report the groups of exited leaders that are empty."""
         for leader in [one for one in self._exited.values() if groups.is_empty(one.pid)]:
+            if self._has_orphans(leader):
+                continue
             del self._exited[leader.pid]
             self._gone.append(leader)
+            self._starter.forget(leader.pid)
             self._loop.emit(GroupGone(leader.ref))
+            postponed, self._postponed = self._postponed, []
+            for ref in postponed:
+                self.spawn(ref)
+
+    def _has_orphans(self, leader: Leader) -> bool:
+        """Kill what the life has left behind outside of its group, which may take a moment."""
+        known = self._running.keys() | self._exited.keys() | self._other_children()
+        found = orphans.kill(marks.of_life(self._run, leader.ref), known)
+        leader.orphans.update({pid: name for name, pid in found.killed})
+        if found.ending:
+            return True
+        # Of what SIGKILL has not ended the end of this process tells.
+        killed = [(n, pid) for pid, n in leader.orphans.items() if _is_over(pid)]
+        if killed:
+            self._log.say(report.killed_orphans(leader.ref.name, killed))
+        return False
 
     def forget_gone(self) -> None:
         """Forget lives that are gone; to be called once the events that tell so are dealt with."""
@@ -180,9 +252,11 @@ class Lives:
 
     def release(self) -> None:
         """In a forked child: close what belongs to the supervisor."""
-        for leader in self._running.values():
+        for leader in (*self._running.values(), *self._starting.values()):
             if leader.notify is not None:
                 leader.notify.release()
+        for leader in (*self._starting.values(), *self._fresh):
+            leader.pipes.close_ours()
         if self._folder is not None:
             self._folder.release()
 
@@ -194,6 +268,8 @@ class Lives:
         return set(self._running)
 
     def close(self) -> None:
+        for ref in list(self._starting):
+            self.cancel_spawn(ref)
         for leader in self._running.values():
             if leader.notify is not None:
                 leader.notify.close()
@@ -202,37 +278,47 @@ class Lives:
 
     # ---- how ----
 
-    def _start(self, ref: Ref, program: Program) -> Leader:
-        """Fork the leader. Raises OSError, and leaves nothing open then."""
+    def _create(self, ref: Ref) -> Leader:
+        """What a life needs before it begins. Raises OSError, and leaves nothing open then."""
+        program = self._program_of(ref)
+        sockets = self._sockets.open(program, ref.generation) if program.listens else ()
         pipes = self._log.create(ref.name)
-        leader = Leader(ref, program, pipes.streams)
+        leader = Leader(ref, program, pipes)
         self._search(leader)
-        parent = os.getpid()
-
-        def release() -> None:
-            self._release_others()
-            self.release()
-            for stream in leader.streams:
-                os.close(stream.fd)
-            if leader.notify is not None:
-                leader.notify.release()
-
-        def become() -> NoReturn:
-            address = leader.notify.address if leader.notify else None
-            child.become(program, parent, pipes.stdout, pipes.stderr, address, release)
-
         try:
             if program.notifies:
                 leader.notify = self._open_notify_socket()
-            leader.pid = child.fork(become, self._loop.signals)
         except OSError:
             pipes.close_ours()
+            pipes.close_theirs()
+            raise
+        environ = dict(self.environ)
+        if leader.notify is not None:
+            environ[VARIABLE] = leader.notify.address
+        mark = marks.of_life(self._run, ref)
+        ties = Ties(pipes.stdout, pipes.stderr, mark, environ, sockets)
+        begun = partial(self._begun, leader)
+        leader.birth = Birth(program, ties, begun, ref.generation)
+        return leader
+
+    def _begun(self, leader: Leader, answer: Union[int, str]) -> None:
+        ref = leader.ref
+        del self._starting[ref]
+        if leader.birth is not None:
+            leader.program, leader.birth = leader.birth.program, None
+        leader.pipes.close_theirs()
+        if isinstance(answer, str):
+            del self._known[ref]
+            leader.pipes.close_ours()
             if leader.notify is not None:
                 leader.notify.close()
-            raise
-        finally:
-            pipes.close_theirs()
-        return leader
+            self._loop.emit(SpawnFailed(ref, answer, _random()))
+            return
+        leader.pid = answer
+        self._running[answer] = leader
+        self._fresh.append(leader)
+        self._starter.watch(answer)
+        self._loop.emit(Spawned(ref))
 
     def _search(self, leader: Leader) -> None:
         """Let its output be searched for the line that tells that it is ready."""
@@ -244,7 +330,7 @@ class Lives:
             found=lambda: self._loop.emit(ReadyLine(ref)),
             gave_up=lambda: self._log.say(report.search_given_up(ref.name)),
         )
-        for stream in leader.streams:
+        for stream in leader.pipes.streams:
             stream.search = search
 
     def _is_running(self, leader: Leader) -> bool:
@@ -253,6 +339,10 @@ class Lives:
 
     def _has_group(self, leader: Leader) -> bool:
         return self._is_running(leader) or self._exited.get(leader.pid) is leader
+
+    def _has_leaders(self, process: str) -> bool:
+        leaders = (*self._running.values(), *self._exited.values())
+        return any(process_of(one.ref.name) == process for one in leaders)
 
     def _kill_group(self, leader: Leader, signal: Signals) -> None:
         try:
@@ -281,4 +371,20 @@ class Lives:
     def _read_notifications(self, leader: Leader) -> None:
         if leader.notify is not None:
             for notified in leader.notify.receive(leader.ref, session=leader.pid):
+                if isinstance(notified, Notified) and notified.ready:
+                    self._sockets.listen_again(process_of(leader.ref.name))
                 self._loop.emit(notified)
+
+
+def _random() -> float:
+    """From 0 to 1."""
+    return int.from_bytes(os.urandom(4), "big") / 2**32
+
+
+def _is_over(pid: int) -> bool:
+    """Whether a process has ended that was a child of this one."""
+    try:
+        # A traced zombie is not over: its tracer comes first (ptrace(2)).
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return not process_table.exists(pid)

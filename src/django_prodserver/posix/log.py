@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from django_prodserver.logs.formats import Format
+from django_prodserver.logs.recent import Recent
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.record import Record
 from django_prodserver.supervisor.values import Value
@@ -59,6 +60,8 @@ class Log:
         max_line: int,
     ) -> None:
         kernel.recycle_memory(RECYCLED)
+        # The last lines of all, for those who ask.
+        self.recent = Recent()
         self._signals = signals
         self._streams: dict[str, Streams] = {}
         for kind, format in formats.items():
@@ -68,7 +71,7 @@ class Log:
             else:
                 others = [streams.output for streams in self._streams.values()]
                 output = Output(DESCRIPTORS[kind], signals=signals, others=others)
-                self._streams[kind] = Streams(selector, output, format, max_line)
+                self._streams[kind] = Streams(selector, output, format, max_line, self.recent)
         # Each once, with the name that it goes by: the first one.
         self._distinct = {streams: kind for kind, streams in reversed(self._streams.items())}
 
@@ -95,6 +98,17 @@ class Log:
     def say(self, record: Record) -> None:
         """Log a line of the supervisor's own."""
         self._streams[STDOUT].say(record)
+
+    def change(self, formats: Mapping[str, Format], max_line: int) -> bool:
+        """Write lines like this from now on; False if stderr cannot be kept apart, or is."""
+        for kind, format in formats.items():
+            if kind in self._streams:
+                self._streams[kind].use(format, max_line)
+        return formats.keys() == self._streams.keys()
+
+    def complain(self, problem: Record) -> None:
+        """Say on stderr why nothing is started."""
+        self._streams[STDOUT].complain(problem, self._signals)
 
     def create(self, name: str) -> Pipes:
         """Make the pipes of a life; our ends are to be given to `add`, or closed."""

@@ -8,11 +8,10 @@ forked children, which would silence the parent by closing a descriptor.
 from __future__ import annotations
 
 import selectors
-from collections.abc import Iterable
 from signal import Signals
-from typing import Callable, Optional
 
 from django_prodserver.supervisor.events import Event, Signalled
+from django_prodserver.supervisor.hints import Callable, Optional
 
 from .clock import Clock
 from .signals import SignalPipe
@@ -21,27 +20,29 @@ from .signals import SignalPipe
 class Loop:
     """What is registered with its `selector` has a callback as its data.
 
-    `child_exited` is called when a child may have exited, and `before_sleep` before each poll.
+    `child_exited` is called when a child may have exited, and `before_sleep` before each poll: that
+    ends at the moment which it returns, if any.
     """
 
     def __init__(
         self,
         clock: Clock,
-        handled: Iterable[Signals],
+        signals: SignalPipe,
         child_exited: Callable[[], None],
-        before_sleep: Callable[[], None],
+        before_sleep: Callable[[], Optional[float]],
     ) -> None:
         self.clock = clock
         self.selector = selectors.PollSelector()
-        self.signals = SignalPipe(handled)
+        self.signals = signals
         self._child_exited = child_exited
         self._before_sleep = before_sleep
-        self._events: list[Event] = []
+        # What the next `wait` returns.
+        self.events: list[Event] = []
         self.selector.register(self.signals, selectors.EVENT_READ, self._take_signals)
 
     def emit(self, event: Event) -> None:
         """Let `wait` return this event."""
-        self._events.append(event)
+        self.events.append(event)
 
     def wait(self, timeout: Optional[float]) -> list[Event]:
         """Sleep until there are events, at most `timeout` seconds; None means for ever.
@@ -50,22 +51,22 @@ class Loop:
         """
         end = None if timeout is None else self.clock.now() + timeout
         while True:
-            self._before_sleep()
-            for key, _ in self.clock.sleep(self.selector.select, self._left(end)):
+            patience = self._left(end, self._before_sleep())
+            for key, _ in self.clock.sleep(self.selector.select, patience):
                 key.data()
-            if self._events or (end is not None and end <= self.clock.now()):
+            if self.events or (end is not None and end <= self.clock.now()):
                 break
         self._before_sleep()
-        events, self._events = self._events, []
+        events, self.events = self.events, []
         return events
 
     def close(self) -> None:
         self.selector.close()
-        self.signals.close()
 
-    def _left(self, end: Optional[float]) -> Optional[float]:
-        if self._events:
+    def _left(self, *ends: Optional[float]) -> Optional[float]:
+        if self.events:
             return 0.0
+        end = min((end for end in ends if end is not None), default=None)
         return None if end is None else max(0.0, end - self.clock.now())
 
     def _take_signals(self) -> None:

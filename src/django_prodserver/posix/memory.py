@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
-from pathlib import Path
 from signal import Signals
-from typing import TYPE_CHECKING, Optional
 
 from django_prodserver.supervisor.events import ExitStatus
+from django_prodserver.supervisor.hints import TYPE_CHECKING, Optional, Union
 
 from . import kernel
 
@@ -22,12 +22,12 @@ COUNTS_FOR = 1.0
 class OomKills:
     """Tells which processes the kernel killed when out of memory, from its counter of such kills.
 
-    The counter does not say which ones, so another SIGKILL from outside in the same second is
+    The counter does not say which ones, so another foreign SIGKILL in the same second is
     mistaken for it.
     """
 
-    def __init__(self, root: Path = Path("/")) -> None:
-        # Looked for once: whoever asks has an exit to react to.
+    def __init__(self, root: Union[str, os.PathLike[str]] = "/") -> None:
+        # Looked up only once: the caller has to react to an exit.
         self._counter = kernel.out_of_memory_counter(root)
         self._counted = kernel.out_of_memory_kills(self._counter)
         # Kills that belong to no process yet, and until when they may.
@@ -48,6 +48,13 @@ class OomKills:
         return True
 
 
+def prepare() -> None:
+    """Import what measuring takes: before anything is started, where memory is limited."""
+    import psutil
+
+    psutil.Process()  # It reads when the system was booted, once.
+
+
 def of_tree(pid: int) -> Optional[int]:
     """The memory of a process and all its descendants, in bytes; None if that cannot be told.
 
@@ -56,9 +63,9 @@ def of_tree(pid: int) -> Optional[int]:
     that exit meanwhile are ignored.
     """
     if not kernel.shows_our_processes():
-        return None  # In a /proc of others that pid is somebody else's.
+        return None  # In a foreign /proc that pid is another process.
     try:
-        import psutil  # Only where memory is limited: 10 ms of every start if imported before.
+        import psutil  # By `prepare`, mostly.
     except (ImportError, OSError):
         return None  # No file descriptor is left to read it with.
     try:

@@ -5,20 +5,19 @@ https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 
 from __future__ import annotations
 
-import array
 import os
 import socket
 import struct
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Optional, Union
 
 from django_prodserver.supervisor.events import Notified, NotifyFlooded, WatchdogMessage
+from django_prodserver.supervisor.hints import TYPE_CHECKING, Any, Optional, Union
 from django_prodserver.supervisor.spec import Ref
 from django_prodserver.supervisor.text import one_line
 
-from . import kernel
+from . import kernel, rights
 
 if TYPE_CHECKING:
     from .socket_folder import SocketFolder
@@ -31,10 +30,10 @@ READY = b"READY=1"
 LONGEST = 4096
 # Of a STATUS, in characters.
 LONGEST_STATUS = 200
-# So many datagrams are read before others have their turn: a flood must not keep the loop busy.
+# How many datagrams are read in one turn: a flood must not keep the loop busy.
 AT_ONCE = 64
-# So many of them from strangers are a flood: they fill the queue of a socket, and what others send
-# may be lost (net.unix.max_dgram_qlen of the kernel, where nobody has raised it).
+# This many from foreign processes are a flood: they fill the queue of a socket, and what others
+# send may be lost (net.unix.max_dgram_qlen of the kernel, by default).
 FLOOD = 10
 _WEEK = 7 * 24 * 60 * 60 * 10**6  # in microseconds
 # The highest errno that a system call of Linux can return (MAX_ERRNO).
@@ -45,7 +44,7 @@ _LINUX = sys.platform == "linux"
 
 
 def notify(message: bytes = READY, address: Optional[str] = None, *, wait: bool = True) -> None:
-    """Send a message to whoever started this process, if that listens; silent otherwise.
+    """Send a message to the program that started this one, if it listens; silent otherwise.
 
     `address` is what the environment variable NOTIFY_SOCKET says, unless given: a path, or a name
     in the abstract namespace behind an `@`. Without `wait` the message is lost where the listener
@@ -183,7 +182,7 @@ class NotifySocket:
     def close(self) -> None:
         self.release()
         if not self.address.startswith("@"):
-            with suppress(FileNotFoundError):  # With its folder, by whoever cleans up there.
+            with suppress(FileNotFoundError):  # Removed with its folder.
                 os.unlink(self.address)
 
     def _bind(self, folder: Optional[SocketFolder]) -> str:
@@ -234,9 +233,5 @@ def _user_of(pid: int) -> Optional[int]:
 
 def _close_descriptors(ancillary: list[tuple[int, int, bytes]]) -> None:
     """Where the system keeps no credentials, there was room for a few."""
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            descriptors = array.array("i")
-            descriptors.frombytes(data[: len(data) - len(data) % descriptors.itemsize])
-            for fd in descriptors:
-                os.close(fd)
+    for fd in rights.received(ancillary):
+        os.close(fd)

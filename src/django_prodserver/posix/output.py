@@ -12,10 +12,13 @@ import selectors
 import socket
 import stat
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from signal import Signals
-from typing import TYPE_CHECKING, Callable, Optional, Union
 
+from django_prodserver.logs.held import Held, Pieces
+from django_prodserver.supervisor.hints import TYPE_CHECKING, Callable, Optional
+
+from . import kernel
 from .signals import SignalPipe
 
 if TYPE_CHECKING:
@@ -24,7 +27,10 @@ if TYPE_CHECKING:
 # No process reads any more: a closed pipe or socket, a terminal that hung up.
 GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EIO})
 
-Pieces = Sequence[Union[bytes, bytearray, memoryview]]
+# How much is held for a reader that is slower, in bytes; the pipe to it is to hold as much. With
+# more of either, a line waits longer behind a flood, and the copies fall out of the processor's
+# cache.
+LIMIT = 1 << 18
 
 
 class Output:
@@ -41,12 +47,12 @@ class Output:
     def __init__(
         self,
         fd: int = 1,
-        limit: int = 1 << 20,
+        limit: int = LIMIT,
         signals: Optional[SignalPipe] = None,
         others: Collection[Output] = (),
     ) -> None:
         self._limit = limit
-        self._held = bytearray()
+        self._held = Held()
         self.lost = 0
         self.gone = False
         self._given_up = False
@@ -58,6 +64,8 @@ class Output:
         self._own = _reopen(fd)
         self._fd = fd if self._own is None else self._own
         mode = os.fstat(fd).st_mode
+        if self._own is not None and stat.S_ISFIFO(mode):
+            kernel.enlarge_pipe(self._own, LIMIT)
         if stat.S_ISSOCK(mode):
             self._pass_on: Callable[[Pieces], int] = lambda pieces: _send(fd, pieces)
         elif self._own is None and not stat.S_ISREG(mode):
@@ -72,33 +80,29 @@ class Output:
 
     @property
     def pending(self) -> int:
-        return len(self._held)
+        return self._held.size
 
     @property
     def full(self) -> bool:
-        return len(self._held) >= self._limit
+        return self._held.size >= self._limit
 
     @property
     def ready(self) -> bool:
-        return len(self._held) <= self._limit // 2
+        return self._held.size <= self._limit // 2
 
     def write(self, pieces: Pieces) -> None:
         """Take a block of whole lines in pieces, each of them bytes."""
-        done = 0 if self._held else self._put(pieces)
-        for piece in pieces:
-            if done < len(piece):
-                self._held += piece[done:]
-            done = max(0, done - len(piece))
+        self._held.add(pieces, 0 if self._held.size else self._put(pieces))
 
     def flush(self) -> None:
         """Write what can be written now."""
-        if self._held:
-            del self._held[: self._put([self._held])]
+        if self._held.size:
+            self._held.remove(self._put(self._held.first()))
 
     def finished(self) -> bool:
         """Whether nothing is left to be written; no more is to come."""
         self.flush()
-        if self._held:
+        if self._held.size:
             return False
         self.release()
         return self.writer is None or self.writer.finished()
@@ -106,7 +110,7 @@ class Output:
     def give_up(self) -> None:
         """Count as lost what is pending, and what still comes."""
         self._given_up = True
-        self.lost += len(self._held)
+        self.lost += self._held.size
         self._held.clear()
         self.release()
         if self.writer is not None:

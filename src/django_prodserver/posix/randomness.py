@@ -9,7 +9,8 @@ import os
 import sys
 from contextlib import suppress
 from functools import cache
-from typing import Any
+
+from django_prodserver.supervisor.hints import Any
 
 
 @cache
@@ -24,7 +25,7 @@ def reseed_forks() -> None:
 def reseed() -> None:
     """Reseed numpy's global generator, if numpy is in use and the project has not seeded it.
 
-    Whoever has called `numpy.random.seed(42)` wants the same numbers in each process.
+    A project that calls `numpy.random.seed(42)` wants the same numbers in each process.
     """
     random: Any = sys.modules.get("numpy.random")
     if random is None:

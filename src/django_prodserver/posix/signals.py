@@ -13,7 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from signal import Signals
 from types import FrameType
-from typing import Any, Callable, NoReturn, Optional, TypeVar
+
+from django_prodserver.supervisor.hints import Any, Callable, NoReturn, Optional, TypeVar
+from django_prodserver.supervisor.signals import (
+    HANDLED,
+    RELOAD,
+    STOP_SIGNALS,
+    STOP_SIGNALS_AT_TERMINAL,
+)
 
 _T = TypeVar("_T")
 
@@ -68,9 +75,8 @@ class SignalPipe:
         The wakeup fd goes first: it is the parent's, and a signal to the child would ring there.
         """
         signal.set_wakeup_fd(-1)
-        for number in self._handled:
-            default = signal.SIG_DFL if number != Signals.SIGINT else signal.default_int_handler
-            signal.signal(number, default)
+        # Also where it is not handled, but ignored.
+        restore({*self._handled, RELOAD})
         os.close(self._read)
         os.close(self._write)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -99,21 +105,47 @@ def restore_defaults() -> None:
         signal.signal(number, signal.SIG_DFL)
 
 
+def ignore(signals: Iterable[Signals]) -> None:
+    """Let these signals do nothing here, and what is executed from here heed them."""
+    for number in signals:
+        signal.signal(number, _do_nothing)
+
+
+def restore(signals: Iterable[Signals]) -> None:
+    """Give these signals the dispositions of a fresh interpreter."""
+    for number in signals:
+        default = signal.SIG_DFL if number != Signals.SIGINT else signal.default_int_handler
+        signal.signal(number, default)
+
+
 @contextmanager
-def leaving_on(statuses: Mapping[Signals, int]) -> Iterator[None]:
+def leaving_on(statuses: Mapping[Signals, int]) -> Iterator[Callable[[], None]]:
     """Let each of these signals end the program with an exit status of its own.
 
     PID 1 has no default action for a signal (pid_namespaces(7)): without a handler it is lost.
+    Foreign code may catch the SystemExit. So what is yielded raises it once more, if there was one.
     """
+    asked: list[int] = []
 
     def leave(number: int, frame: Optional[FrameType]) -> NoReturn:
-        sys.exit(statuses[Signals(number)])
+        asked.append(statuses[Signals(number)])
+        sys.exit(asked[0])
+
+    def leave_if_asked() -> None:
+        if asked:
+            sys.exit(asked[0])
 
     old_handlers = {number: signal.signal(number, leave) for number in statuses}
     try:
-        yield
+        yield leave_if_asked
     finally:
         _restore(old_handlers)
+
+
+def handled() -> frozenset[Signals]:
+    """What a supervisor handles: after nohup(1), SIGHUP asks for nothing."""
+    ignored = signal.getsignal(RELOAD) is signal.SIG_IGN
+    return HANDLED - {RELOAD} if ignored else HANDLED
 
 
 def hangs_up() -> bool:
@@ -125,6 +157,11 @@ def hangs_up() -> bool:
     except OSError:
         return False
     return True
+
+
+def stop_signals_of(terminal: bool) -> Mapping[Signals, int]:
+    """The signals that stop everything, with or without a terminal that `hangs_up`."""
+    return STOP_SIGNALS_AT_TERMINAL if terminal else STOP_SIGNALS
 
 
 class TookTooLong(Exception):

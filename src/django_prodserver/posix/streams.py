@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import selectors
-import struct
-import termios
 import time
 from collections.abc import Sequence
-from typing import Optional
 
 from django_prodserver.logs.backlog import Backlog
-from django_prodserver.logs.formats import Format, Piece
-from django_prodserver.logs.lines import Block, Lines
+from django_prodserver.logs.formats import SYSTEM, Format, Piece, encoded
+from django_prodserver.logs.lines import Block, Lines, whole
+from django_prodserver.logs.recent import Recent
 from django_prodserver.supervisor import report
+from django_prodserver.supervisor.hints import Optional
 from django_prodserver.supervisor.record import Record
 from django_prodserver.supervisor.text import printable
 
@@ -56,12 +54,18 @@ class Streams:
     """All pipes that lead to one output, read as fast as it takes what they bring, not faster."""
 
     def __init__(
-        self, selector: selectors.PollSelector, output: Output, format: Format, max_line: int
+        self,
+        selector: selectors.PollSelector,
+        output: Output,
+        format: Format,
+        max_line: int,
+        recent: Recent,
     ) -> None:
         self.output = output
         self._selector = selector
         self._format = format
         self._max_line = max_line
+        self._recent = recent
         # In the order in which they were read last; a dict, because sets have no order.
         self._open: dict[Stream, None] = {}
         self._reading = True
@@ -69,6 +73,10 @@ class Streams:
         # Of lives that have ended, and lines of our own: what waits until the output has room.
         self._overdue: dict[Stream, None] = {}
         self._unsaid = Backlog(BACKLOG)
+
+    def use(self, format: Format, max_line: int) -> None:
+        """Write lines like this from now on; of those who write already `max_line` stays."""
+        self._format, self._max_line = format, max_line
 
     @property
     def stalled(self) -> bool:
@@ -91,6 +99,7 @@ class Streams:
     def log(self, name: str, kind: str, block: Block) -> None:
         """Put a block of whole lines into the log."""
         if block.end:
+            self._recent.add(time.time(), name, kind, block)
             self.output.write(self._format.render(name, kind, block))
 
     def say(self, record: Record) -> None:
@@ -98,6 +107,8 @@ class Streams:
 
         It comes after what it speaks of, and thus after all last words.
         """
+        line = whole(encoded(printable(record.message)) + b"\n")
+        self._recent.add(time.time(), SYSTEM, SYSTEM, line)
         if self._overdue or self._unsaid or self.stalled:
             self._unsaid.add(b"".join(self._said(record)))
         else:
@@ -121,12 +132,11 @@ class Streams:
         if stream not in self._open:
             return
         self._overdue[stream] = None
-        left = _readable(stream.fd)
+        # That much is in it, or less.
+        left = kernel.pipe_size(stream.fd)
         while left > 0 and not self.stalled:
-            # 0: another process reads from it, too.
             left = left - count if (count := self._read(stream, left)) else 0
         if not self.stalled:
-            self._read(stream)
             self._overdue.pop(stream, None)
 
     def apply_backpressure(self) -> None:
@@ -226,9 +236,3 @@ def _write_apart(fd: int, line: Sequence[Piece], signals: SignalPipe) -> None:
     while not output.finished() and wait_for_room([output], signals, end):
         pass
     output.give_up()
-
-
-def _readable(fd: int) -> int:
-    """How many bytes are in the pipe (FIONREAD)."""
-    size: int = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4))[0]
-    return size

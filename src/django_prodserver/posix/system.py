@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Mapping, Sequence
 from signal import Signals
 from types import TracebackType
-from typing import Callable, Optional, Union
 
+from django_prodserver.control.documents import About
 from django_prodserver.logs.formats import Format
 from django_prodserver.logs.lines import MAX_LINE
 from django_prodserver.supervisor import report
@@ -17,18 +18,23 @@ from django_prodserver.supervisor.events import (
     OutputGone,
     OutputResumed,
     OutputStalled,
+    PreloadFailed,
     Probed,
     ProbeRefused,
     Signalled,
-    Spawned,
-    SpawnFailed,
 )
+from django_prodserver.supervisor.facts import Observer
+from django_prodserver.supervisor.hints import Callable, Optional, Union
 from django_prodserver.supervisor.life import LOSE_AFTER
 from django_prodserver.supervisor.record import Record
+from django_prodserver.supervisor.snapshot import GroupSnapshot
 from django_prodserver.supervisor.spec import Ref
 
-from . import child, kernel
+from . import child, kernel, marks
 from .clock import Clock
+from .control.place import VARIABLE as CONTROL
+from .control.place import ControlSettings, Place
+from .control.server import Known, Server
 from .descendants import Descendants, has_children
 from .lives import Lives
 from .log import DESCRIPTORS, STDOUT, Log
@@ -37,37 +43,68 @@ from .notify import VARIABLE, notify
 from .probes.probe import NotBegun, Outcome
 from .probes.running import RunningProbes
 from .probes.targets import CommandTarget, TcpTarget
-from .program import Program
-from .signals import hangs_up
+from .program import Program, Programs
+from .signals import SignalPipe, hangs_up
+from .sockets import CannotListen, HeldSockets, passed
+from .starting import Forks, LocalProject, Project, Starter
+from .template.generations import Generations
+from .template.templates import First, Templates
 
 
 class PosixSystem:
     """Implements `System` and `Processes`; to be used as a context manager, in the main thread.
 
-    `program_of` takes the name of an instance. When it is closed, whatever descends from this
-    process is SIGKILLed; what even that does not end makes `left_behind` true.
+    `programs` are those of processes, by their names. Those that are code of the project are begun
+    by a template, or by this process if it has the project. When it is closed, whatever descends
+    from this process is SIGKILLed; what even that does not end makes `left_behind` true.
     """
 
     def __init__(
         self,
-        program_of: Callable[[str], Program],
+        programs: Mapping[str, Program],
         formats: Mapping[str, Format],
-        signals: Iterable[Signals],
+        signals: SignalPipe,
         max_line: int = MAX_LINE,
+        begin_from: Union[First, Project, None] = None,
     ) -> None:
         self.left_behind = False
         self._at_terminal = os.isatty(DESCRIPTORS[STDOUT]) and hangs_up()
-        self._descendants = Descendants()
         self._clock = Clock()
         self._loop = Loop(self._clock, signals, self._reap, self._before_sleep)
         self._log = Log(self._loop.selector, self._loop.signals, formats, max_line)
         self._log_gone = False
         # What the supervisor knows of it.
         self._log_stalled = False
+        self._reaped = False
         self._probes = RunningProbes(self._loop.selector, self._execute, self._probed)
-        self._lives = Lives(program_of, self._loop, self._log, self._release)
+        self._programs = Programs(programs)
+        self._sockets = HeldSockets(self._clock, passed())
+        self._starter = self._create_starter(begin_from)
+        run = begin_from.run if isinstance(begin_from, First) else marks.new_run()
+        self._lives = Lives(
+            self._starter.program_of,
+            *(self._starter, self._sockets, self._loop, self._log, run),
+            self._other_children,
+        )
+        self._descendants = Descendants(self._starter.pids)
+        self._control: Optional[Server] = None
+        self._control_settings: Optional[ControlSettings] = None
         self._supervised_at = os.environ.get(VARIABLE, "")
         kernel.adopt_orphans()
+
+    def _create_starter(self, begin_from: Union[First, Project, None]) -> Generations:
+        ours = (self._loop, self._log, self._programs, self._release)
+        again: Optional[First] = None
+        starter: Starter
+        if begin_from is None:
+            starter = Forks(self._loop.signals, self._release)
+        elif isinstance(begin_from, First):
+            again = begin_from
+            starter = Templates(*ours, again, lambda why: self._loop.emit(PreloadFailed(why)))
+        else:
+            starter = LocalProject(*ours, begin_from)
+        shared = (self._loop, self._log, self._sockets, self._release)
+        return Generations(*shared, self._programs, starter, again)
 
     def __enter__(self) -> PosixSystem:
         return self
@@ -85,8 +122,11 @@ class PosixSystem:
     def now(self) -> float:
         return self._clock.now()
 
-    def spawn(self, ref: Ref) -> Union[Spawned, SpawnFailed]:
-        return self._lives.spawn(ref)
+    def spawn(self, ref: Ref) -> None:
+        self._lives.spawn(ref)
+
+    def cancel_spawn(self, ref: Ref) -> None:
+        self._lives.cancel_spawn(ref)
 
     def kill(self, ref: Ref, signal: Signals, group: bool) -> None:
         self._lives.kill(ref, signal, group)
@@ -107,9 +147,34 @@ class PosixSystem:
     def measure(self, ref: Ref) -> None:
         self._lives.measure(ref)
 
+    def unlisten(self, process: str) -> None:
+        self._sockets.unlisten(process)
+
+    def load(self, generation: int) -> None:
+        self._starter.load(generation)
+
+    def adopt(self, generation: int) -> None:
+        self._starter.adopt(generation)
+        plan = self._starter.plan_of(generation)
+        os.environ.clear()
+        os.environ.update(plan.environ)
+        os.environ.pop(marks.VARIABLE, None)
+        names = [spec.name for spec in plan.specs]
+        if not self._log.change(plan.log.formats(names), plan.log.max_line):
+            self.say(report.needs_restart("STDERR"))
+        before = self._control_settings
+        if plan.control is not before and not (plan.control and plan.control.says_as(before)):
+            self.say(report.needs_restart("CONTROL"))
+        if self._control is not None:
+            self._control.change(plan.about)
+
+    def drop(self, generation: int) -> None:
+        self._starter.drop(generation)
+
     def wait(self, timeout: Optional[float]) -> list[Event]:
         self._lives.forget_gone()
         events = self._loop.wait(timeout)
+        self._lives.listen()
         # Told only where something else is decided: a flood stalls for a moment, again and again.
         if self._log.stalled and not self._log_stalled:
             self._log_stalled = True
@@ -124,19 +189,60 @@ class PosixSystem:
     def members(self, ref: Ref) -> Sequence[tuple[str, int]]:
         return self._lives.members(ref)
 
-    # ---- for whoever observes the supervisor ----
+    # ---- before anything is started ----
+
+    def listen(self) -> Optional[Record]:
+        """Open the held sockets of all processes; returns what is wrong if one cannot be."""
+        try:
+            for program in self._programs.with_sockets.values():
+                self._sockets.open(program, 0)
+        except CannotListen as error:
+            return report.cannot_listen(error.process, str(error))
+        for one in self._sockets.unused(self._programs.with_sockets.values()):
+            self.say(report.socket_not_used(one.name, str(one)))
+        return None
+
+    # ---- for observers of the supervisor ----
 
     def say(self, record: Record) -> None:
         """Log a line of the supervisor's own."""
         self._log.say(record)
 
     def tell(self, message: str) -> None:
-        """Notify whoever supervises the supervisor, in the words of sd_notify(3)."""
+        """Notify the service manager of the supervisor, in the words of sd_notify(3)."""
+        if message == report.RELOADING:
+            message += f"\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
         notify(message.encode(errors="replace"), self._supervised_at, wait=False)
+
+    def complain(self, problem: Record) -> None:
+        """Say on stderr why nothing is started."""
+        self._log.complain(problem)
+
+    # ---- for operators ----
+
+    def meant_to_answer(self, settings: Optional[ControlSettings]) -> None:
+        """What a reload is compared with; None: not at all."""
+        self._control_settings = settings
+
+    def answer_at(
+        self, place: Place, about: About, snapshot: Callable[[], GroupSnapshot]
+    ) -> Observer:
+        """Answer the clients of a control socket; the observer is to be told all facts."""
+        self._lives.environ[CONTROL] = place.path
+        known = Known(about, snapshot, self.pid, self.say)
+        self._control = Server(place, self._loop, self._log.recent, known)
+        return self._control.observe
 
     # ---- what happens ----
 
-    def _before_sleep(self) -> None:
+    def _before_sleep(self) -> Optional[float]:
+        # Not before it is decided what follows from an exit: that others are to be stopped must not
+        # wait until it is known what is left of a group.
+        if self._reaped and not self._loop.events:
+            self._reaped = False
+            self._lives.sweep()
+            self._probes.sweep()
+        self._starter.tick()
         self._log.apply_backpressure()
         if self._log_stalled and not self._log.stalled:
             self._log_stalled = False
@@ -145,6 +251,12 @@ class PosixSystem:
             self._log_gone = True
             # A write to a terminal that is gone may fail before the signal that says so arrives.
             self._loop.emit(Signalled(Signals.SIGHUP) if self._at_terminal else OutputGone())
+        self._sockets.tick()
+        deadlines = [self._starter.deadline, self._sockets.deadline]
+        if self._control is not None:
+            self._control.tick()
+            deadlines.append(self._control.deadline)
+        return min((at for at in deadlines if at is not None), default=None)
 
     def _probed(self, ref: Ref, outcome: Outcome) -> None:
         if isinstance(outcome, NotBegun):
@@ -154,39 +266,48 @@ class PosixSystem:
 
     def _reap(self) -> None:
         self._lives.read_notifications()
+        self._starter.read()
         exited = [entry for entry in child.reap() if not self._probes.reaped(*entry)]
         for pid, status in exited:
-            if self._log.reaped(pid):
+            if self._log.reaped(pid) or self._starter.reaped(pid, status):
                 continue
             ref = self._lives.reaped(pid, status)
             if ref is not None:
                 self._probes.cancel(ref)
-        self._lives.sweep()
-        self._probes.sweep()
+            else:
+                self._starter.reaped_unknown(pid, status)
+        self._reaped = True
+
+    def _other_children(self) -> set[int]:
+        """What is no life, or is none yet."""
+        return {*self._starter.pids, *self._probes.commands, *self._log.writers}
 
     # ---- forked children ----
 
     def _execute(self, command: CommandTarget, output: int) -> int:
-        parent = os.getpid()
-
-        def release() -> None:
-            self._release()
-            self._lives.release()
-
+        supervisor, signals = os.getpid(), self._loop.signals
         return child.fork(
-            lambda: child.become_command(command, parent, output, release), self._loop.signals
+            lambda: child.become_command(command, supervisor, output, signals.reset_in_child),
+            signals,
         )
 
     def _release(self) -> None:
-        """In a forked child: give back what belongs to the supervisor, except for its lives."""
+        """In a forked child: give back what belongs to the supervisor."""
         self._loop.signals.reset_in_child()
         self._log.release()
         self._probes.release()
+        self._lives.release()
+        self._sockets.release()
+        self._starter.release()
+        if self._control is not None:
+            self._control.release()
 
     # ---- the end ----
 
     def close(self) -> None:
         self._probes.close()
+        self._sockets.close()
+        self._starter.close()
         self._kill_descendants()
         self._lives.close()
         # As long as one is there, it cannot be told whether /proc hides another child.
@@ -194,6 +315,8 @@ class PosixSystem:
         self._log.close()
         if writers and not kernel.shows_our_processes() and has_children():
             self._log.say_last(report.descendants_hidden())
+        if self._control is not None:
+            self._control.close()
         self._loop.close()
         kernel.adopt_orphans(False)
 

@@ -8,23 +8,16 @@ by us is found by its environment, so that stays.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
-from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from collections.abc import Sequence
+from functools import cache
 
-from . import kernel
+from django_prodserver.supervisor.hints import Any
 
-setproctitle: Any
-try:
-    import setproctitle
-except ImportError:  # An extra. Where it is, gunicorn, Celery and others give titles, too.
-    setproctitle = None
+from . import areas, kernel
 
 _PREFIX = "prodserver: "
-# In /proc/PID/stat, behind the name: proc_pid_stat(5) counts from 1, and the name is 2.
-_ARG_START, _ARG_END = 48 - 3, 49 - 3
 
 
 def prepare() -> None:
@@ -35,14 +28,15 @@ def prepare() -> None:
     imported, in a process that is not gunicorn's.
     """
     os.environ.setdefault("SPT_NOENV", "1")
+    setproctitle = _setproctitle()
     if setproctitle is None:
         return
-    area = _area()
-    before = area and ctypes.string_at(area.start, area.size)
+    area = areas.arguments()
+    before = area and area.read()
     name = kernel.name()
     setproctitle.getproctitle()
     if area and before:
-        ctypes.memmove(area.start, before, area.size)
+        area.write(before)
     kernel.set_name(name)
 
 
@@ -50,36 +44,36 @@ def set_title(instance: str) -> None:
     """Show this process as `prodserver: web.1`, and as `web.1` where only a name is shown."""
     prepare()
     if sys.platform != "linux":
+        setproctitle = _setproctitle()
         if setproctitle is not None:
             setproctitle.setproctitle(_PREFIX + instance)
         return
-    area = _area()
+    area = areas.arguments()
     # It has to end with a zero: without one the kernel reads on, into the environment.
     if area is not None and area.size > len(_PREFIX):
         title = _PREFIX + shortened(instance, area.size - 1 - len(_PREFIX))
-        ctypes.memmove(
-            area.start, title.encode()[: area.size - 1].ljust(area.size, b"\0"), area.size
-        )
+        area.write(title.encode()[: area.size - 1])
     kernel.set_name(shortened(instance, kernel.NAME_LENGTH))
 
 
+def show_words(words: Sequence[str]) -> None:
+    """Show this process as if it had been started by this command line."""
+    area = areas.arguments()
+    if area is not None:
+        area.write(b"".join(os.fsencode(word) + b"\0" for word in words)[: area.size - 1])
+
+
 def shortened(instance: str, room: int) -> str:
-    """The name of an instance in so many characters, with its number whole."""
+    """The name of an instance, cut to this many characters, with its whole number."""
     process, dot, number = instance.rpartition(".")
     return process[: max(0, room - len(dot + number))] + dot + number
 
 
-class _Area(NamedTuple):
-    start: int
-    size: int
-
-
-def _area() -> Optional[_Area]:
-    """Where the arguments are in memory; None where the kernel does not tell."""
+@cache
+def _setproctitle() -> Any:
+    """An extra, None without it. Where it is, gunicorn, Celery and others give titles, too."""
     try:
-        stat = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace")
-        fields = stat[stat.rindex(")") + 1 :].split()
-        start, end = int(fields[_ARG_START]), int(fields[_ARG_END])
-    except (OSError, ValueError, IndexError):  # No /proc, or another system's.
+        import setproctitle
+    except ImportError:
         return None
-    return _Area(start, end - start) if 0 < start < end else None
+    return setproctitle

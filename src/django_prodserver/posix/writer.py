@@ -18,14 +18,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from signal import Signals
 from types import FrameType
-from typing import Callable, NoReturn, Optional, Union
+
+from django_prodserver.supervisor.hints import Callable, NoReturn, Optional, Union
 
 from . import child, kernel
 from .output import GONE
 from .signals import SignalPipe
 
 # Interrupts a write that blocks, which then tells how many bytes it has written. It is sent again
-# and again, for so many seconds: it may come just before the write.
+# and again, for this many seconds: it may come just before the write.
 INTERRUPT, ASK_FOR, ASK_EVERY = Signals.SIGVTALRM, 0.5, 0.02
 # How long to wait for it after SIGKILL: it may be in uninterruptible sleep.
 PATIENCE = 5.0

@@ -56,7 +56,7 @@ class Configuration:
 
     @cached_property
     def after(self) -> Mapping[str, list[str]]:
-        """What each process comes after; names stand in the place of "@oneshots"."""
+        """What each process comes after; names override "@oneshots"."""
         oneshots = [name for name, one in self.processes.items() if one.type == "oneshot"]
         after = {name: one.after for name, one in self.processes.items()}
         return without_groups(after, oneshots)

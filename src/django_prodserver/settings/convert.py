@@ -53,14 +53,17 @@ BOOLS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
 }
-BOOL_HINT = f"It can be {', '.join(BOOLS)}."
+BOOL_HINT = f"Write one of {', '.join(BOOLS)}."
 
 
 def convert_text(place: str, text: str, wanted: Any, findings: list[Finding]) -> Any:
     """Convert a text to the wanted type: `4` to a number, `false` to a bool."""
-    if wanted is bool or get_args(wanted)[:1] == (bool,):
+    kinds = {*_types_in(wanted)}
+    if bool in kinds:
         if text.lower() in BOOLS:
             return BOOLS[text.lower()]
+        if str in kinds:
+            return _convert(place, text, wanted, findings)
         findings.append(Finding(place, f"is {text!r}: expected true or false.", BOOL_HINT, "E004"))
         return None
     return _convert(place, text, wanted, findings, strict=False)
@@ -172,8 +175,8 @@ def _explain(
     choices = _choices_in(wanted)
     if choices:
         word = value.name if isinstance(value, Enum) else value
-        hint = f"{did_you_mean(word, choices)}It can be {', '.join(choices)}."
-        yield Finding(place, f"is {shown(value)}, which it cannot be.", hint, "E004")
+        message = f"must be one of {', '.join(choices)}; got {shown(value)}."
+        yield Finding(place, message, did_you_mean(word, choices).rstrip(), "E004")
         return
     # msgspec says: Expected `int | null`, got `str` - at `$[1]`
     complaint = str(error).replace("`", "").replace("object", "mapping").replace("array", "list")

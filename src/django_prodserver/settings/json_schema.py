@@ -28,7 +28,7 @@ from .schema import (
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-STRUCTS = (
+STRUCTS: tuple[type[msgspec.Struct], ...] = (
     ProcessSettings,
     StartLimit,
     Backoff,
@@ -58,6 +58,7 @@ _RULES: dict[str, dict[str, Any]] = {
                 **{key: {"type": "null"} for key in FOR_SERVICES},
             }
         },
+        "else": {"properties": {"REFRESH": {"const": False}}},
     },
     ReadySettings.__name__: _exactly_one(TELLS),
     HealthCheckSettings.__name__: _exactly_one(PROBES),

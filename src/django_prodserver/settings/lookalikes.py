@@ -1,4 +1,4 @@
-"""Settings and variables that nobody reads, but that look as if they were meant for us.
+"""Unused settings and variables whose names look as if they were meant for us.
 
 PRODUCTION_PROCESES, PROD_PROCESSES and PRODUCTION_SUPERVISER do; PRODUCTION_HOST belongs to the
 project, and so does PRODUCTION_PROCESSES_BASE, which has the whole name of ours within its own.

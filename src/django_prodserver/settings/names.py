@@ -11,9 +11,7 @@ SUPERVISOR = "PRODUCTION_SUPERVISOR"
 # with - would be an option on the command line, and host names of containers and workers are made
 # of it: 63 is the most for each part of a host name (RFC 1035, section 2.3.4).
 PROCESS_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
-NAMES_HINT = (
-    "A name has letters, digits, _ and -, does not begin with -, and is not longer than 63."
-)
+NAMES_HINT = "Use letters, digits, _ and -, at most 63 characters; a name cannot begin with -."
 
 
 def place_of(process: str, *keys: str) -> str:

@@ -50,7 +50,7 @@ def _exactly_one(
     keys: Sequence[str], what: str, place: str, given: Mapping[Any, Any]
 ) -> Iterator[Finding]:
     found = [key for key in keys if given.get(key) is not None]
-    hint = f"Give it exactly one of {', '.join(keys)}."
+    hint = f"Set exactly one of {', '.join(keys)}."
     if not found:
         yield Finding(place, f"does not say {what}.", hint, "E004")
     elif len(found) > 1:
@@ -66,7 +66,7 @@ def _verifies_https(place: str, fields: Fields) -> Iterator[Finding]:
         return
     url = fields.get("http")
     if url is None and (fields.get("tcp") or fields.get("command") or fields.get("log")):
-        message, hint = "is set, but there is no HTTP beside it.", "Leave it out."
+        message, hint = "is set, but HTTP is not.", "Leave it out."
         yield Finding(f"{place}['VERIFY']", message, hint, "E012")
     elif url is not None and path_or_url(url).at is not None and not path_or_url(url).tls:
         message, hint = "is set, but HTTP is not a URL of https.", "Leave it out."
@@ -87,11 +87,14 @@ def _initial_up_to_max(place: str, given: Mapping[Any, Any], fields: Fields) -> 
 
 
 def of_oneshot(process: Fields, place: Callable[[str], str]) -> Iterator[Finding]:
-    """A oneshot does not restart always, and has none of the keys for services.
+    """A oneshot does not restart always, and has none of the keys for services; nor vice versa.
 
     `place` returns where the value of a key comes from: a setting, or a variable.
     """
     if process.get("type") != "oneshot":
+        if process.get("refresh"):
+            message = "is for a oneshot, but its TYPE is 'service'."
+            yield Finding(place("REFRESH"), message, "Leave it out.", "E012")
         return
     if process.get("restart") == "always":
         message = "is 'always', but its TYPE is 'oneshot'."
@@ -154,7 +157,7 @@ def of_after(name: str, after: Iterable[str], configured: Collection[Any]) -> It
         if other == name:
             yield Finding(place, f"names {name!r} itself.", "Leave it out.", "E013")
         elif other not in configured and other != ONESHOTS:
-            message = f"names {other!r}, which is no process."
+            message = f"names {other!r}, which is not a configured process."
             others = [str(one) for one in configured if one != name]
             if other.startswith("@"):
                 others.append(ONESHOTS)
@@ -222,8 +225,8 @@ def of_cycles(after: Mapping[str, Iterable[str]]) -> Iterator[Finding]:
             elif following in way:
                 names = list(way)
                 cycle = " -> ".join([*names[names.index(following) :], following])
-                message = f"leads back to it: {cycle}."
-                hint = "An arrow means 'comes after': take one of them away."
+                message = f"is a cycle: {cycle}."
+                hint = "'->' means 'comes after'; remove one of these AFTER entries."
                 yield Finding(place_of(following, "AFTER"), message, hint, "E013")
             elif following not in done:
                 way[following] = iter(after[following])

@@ -73,6 +73,15 @@ Folder = Annotated[
     _form("path"),
     _read_by(texts.folder, "Write the path of a folder, such as BASE_DIR / 'media'.", r"[^\x00]+"),
 ]
+ControlPath = Annotated[
+    str,
+    _form("path"),
+    _read_by(
+        texts.control,
+        "Write True, False, or a path such as '/run/mysite/control.sock'.",
+        r"/.*[^/]",
+    ),
+]
 Id = Annotated[int, Meta(ge=0, le=texts.LAST_ID)]
 AccountName = Annotated[
     str,
@@ -105,18 +114,20 @@ Environment = Annotated[
 Signal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"]
 RestartPolicy = Literal["never", "on-failure", "always"]
 StartMethod = Literal["auto", "fork", "spawn"]
+Sockets = Literal["held", "own"]
+UpdateOrder = Literal["auto", "start-first", "stop-first"]
 LogFormat = Literal["text", "json", "raw"]
 # The longest time: poll(2) takes an int of milliseconds, which ends after 24 days.
 WEEK = 7 * 24 * 3600
 Seconds = Annotated[
-    float, _form("seconds", "Write a number of seconds above 0, at most a week.", gt=0, le=WEEK)
+    float, _form("seconds", "Write a positive number of seconds, at most a week.", gt=0, le=WEEK)
 ]
 SecondsOrZero = Annotated[
     float, _form("seconds, or 0", "Write a number of seconds, or 0, at most a week.", ge=0, le=WEEK)
 ]
-Count = Annotated[int, _form("whole number from 1 on", "Write a whole number, 1 or more.", ge=1)]
-Bytes = Annotated[int, _form("bytes, from 1 on", "Write a whole number of bytes, 1 or more.", ge=1)]
-CountOrZero = Annotated[int, _form("whole number", "Write a whole number, 0 or more.", ge=0)]
+Count = Annotated[int, _form("positive integer", "Write a positive integer.", ge=1)]
+Bytes = Annotated[int, _form("positive number of bytes", "Write a positive number of bytes.", ge=1)]
+CountOrZero = Annotated[int, _form("integer, 0 or more", "Write 0 or a positive integer.", ge=0)]
 Verify = Annotated[
     Union[bool, Annotated[str, Meta(min_length=1)]],
     _form("bool, or path of a file", "Write True, False, or the path of a file."),
@@ -183,10 +194,15 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True, rename="upper", forbid_unk
 
 
 class StartLimit(Keys, frozen=True, kw_only=True):
-    """More starts than BURST within INTERVAL seconds are too many."""
+    """How many starts are allowed within INTERVAL seconds before the supervisor gives up."""
 
-    burst: Annotated[Count, means("So many starts of an instance are allowed within INTERVAL.")] = 5
-    interval: Annotated[Seconds, means("The time in which starts are counted.")] = 60.0
+    burst: Annotated[
+        Count,
+        means("Starts of an instance allowed within INTERVAL before the supervisor gives up."),
+    ] = 5
+    interval: Annotated[
+        Seconds, means("The period, in seconds, over which starts are counted.")
+    ] = 60.0
 
 
 class Backoff(Keys, frozen=True, kw_only=True):
@@ -195,11 +211,11 @@ class Backoff(Keys, frozen=True, kw_only=True):
     initial: Annotated[
         SecondsOrZero,
         means(
-            "The first pause; also the one after a run that was ready for the INTERVAL of "
-            "START_LIMIT."
+            "The first pause. A run that was ready for the INTERVAL of START_LIMIT resets the "
+            "pause to it."
         ),
     ] = 0.5
-    max: Annotated[SecondsOrZero, means("No pause is longer. It is not below INITIAL.")] = 30.0
+    max: Annotated[SecondsOrZero, means("The longest pause; at least INITIAL.")] = 30.0
 
 
 PROBES = ("HTTP", "TCP", "COMMAND")
@@ -213,33 +229,36 @@ class ProbeSettings(Keys, frozen=True, kw_only=True):
     http: Annotated[
         Optional[HTTP],
         means(
-            'Succeeds if the answer has a status from 200 to 399. A path such as "/health" is '
-            "asked for at the first host and port that the process serves, at 127.0.0.1 if it "
-            "serves all, or at its Unix socket; over TLS if the process speaks that there. A URL "
-            'such as "http://127.0.0.1:8000/health" or "https://127.0.0.1:8443/health" is asked '
-            'for at its own address, and "unix:/run/app.sock:/health" at that socket.'
+            'Succeeds if the response has a status from 200 to 399. A path such as "/health" is '
+            "requested from the first address that the process listens on: from 127.0.0.1 if it "
+            "listens on all, from its Unix socket if it has one, and over TLS if the process "
+            'speaks TLS there. A URL such as "http://127.0.0.1:8000/health" or '
+            '"https://127.0.0.1:8443/health" is requested from its own address, and '
+            '"unix:/run/app.sock:/health" from that socket.'
         ),
     ] = None
     tcp: Annotated[
         Optional[TCP],
         means(
-            'Succeeds if a connection does: to "127.0.0.1:8000", "[::1]:8000", ":8000" at '
-            '127.0.0.1, or "unix:/run/app.sock".'
+            'Succeeds if a connection can be made: to "127.0.0.1:8000", "[::1]:8000", ":8000" (on '
+            '127.0.0.1) or "unix:/run/app.sock".'
         ),
     ] = None
     command: Annotated[
         Optional[ProgramAndArguments],
-        means("A program and its arguments: succeeds if it exits with 0."),
+        means("A program and its arguments. Succeeds if the program exits with 0."),
     ] = None
     verify: Annotated[
         Verify,
         means(
-            "Whether the certificate of a server that speaks TLS has to be valid: for the host of "
-            "the URL, or else for the first name in ALLOWED_HOSTS. With a path, the file has the "
-            "certificates of the authorities. As Kubernetes does, nothing is verified by default."
+            "Whether to verify the certificate of a server that speaks TLS: for the host of the "
+            "URL, or for the first name in ALLOWED_HOSTS if HTTP is a path. A file path names the "
+            "CA certificates to trust. By default nothing is verified, as in Kubernetes."
         ),
     ] = False
-    timeout: Annotated[Seconds, means("A probe that takes longer has failed.")] = 3.0
+    timeout: Annotated[
+        Seconds, means("How long a probe may take, in seconds, before it counts as failed.")
+    ] = 3.0
 
 
 class ReadySettings(ProbeSettings, frozen=True, kw_only=True):
@@ -248,8 +267,8 @@ class ReadySettings(ProbeSettings, frozen=True, kw_only=True):
     log: Annotated[
         Optional[RegularExpression],
         means(
-            "Ready once a line of its output, stdout or stderr, has this regular expression in "
-            "it. The first 4096 bytes of a line are searched."
+            "Ready once this regular expression matches in a line of its output (stdout or "
+            "stderr). Only the first 4096 bytes of a line are searched."
         ),
     ] = None
 
@@ -257,12 +276,13 @@ class ReadySettings(ProbeSettings, frozen=True, kw_only=True):
 class HealthCheckSettings(ProbeSettings, frozen=True, kw_only=True):
     """How and when a running instance is probed: by exactly one of HTTP, TCP and COMMAND."""
 
-    interval: Annotated[Seconds, means("The time between two probes.")] = 10.0
-    retries: Annotated[Count, means("So many failures in a row make it unhealthy.")] = 3
+    interval: Annotated[Seconds, means("Seconds between two probes.")] = 10.0
+    retries: Annotated[Count, means("Consecutive failures before the instance is unhealthy.")] = 3
     start_period: Annotated[
         SecondsOrZero,
         means(
-            "Failures so soon after the start do not count, unless a probe has succeeded before."
+            "Failures in the first seconds after the start do not count, unless a probe has "
+            "already succeeded."
         ),
     ] = 0.0
 
@@ -277,92 +297,129 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
     backend: Annotated[
         BackendName,
         means(
-            "What runs it: one of the built-in backends, one that a package brings, or a backend "
-            "of your own."
+            "The backend that runs it: one of the built-in backends, one from a package, or a "
+            "backend of your own."
         ),
     ]
     args: Annotated[Arguments, means("The software's own command-line options.")] = {}
     app: Annotated[
         Optional[DottedPath],
-        means('The Celery app, as behind "celery -A"; other backends ignore it.'),
+        means('The Celery app, as in "celery -A"; other backends ignore it.'),
     ] = None
     env: Annotated[Environment, means("Added to the process's environment.")] = {}
     cwd: Annotated[
         Optional[Folder],
         means(
-            "The folder that it runs in, entered as its USER. A relative path begins at the "
-            "folder in which the command was started."
+            "The working directory, entered as its USER. A relative path starts from the "
+            "directory in which the command was run."
         ),
     ] = None
     user: Annotated[
         Optional[NameOrId],
-        means("The user that it runs as. Only root can change users."),
+        means("The user it runs as. Only root can change users."),
     ] = None
     group: Annotated[
         Optional[NameOrId],
-        means("The group that it runs in, instead of the first one of its USER."),
+        means("The group it runs as, instead of the primary group of its USER."),
     ] = None
     umask: Annotated[
         Optional[OctalMask],
-        means('Permissions that the files it creates do not get, in octal, such as "0027".'),
+        means('The permissions that its new files do not get, in octal, such as "0027".'),
     ] = None
     replicas: Annotated[Count, means("How many instances a supervisor runs.")] = 1
     type: Annotated[
         Literal["service", "oneshot"],
-        means('A service is meant to run for ever; a oneshot to finish with 0, such as "migrate".'),
+        means(
+            'A service is meant to run until it is stopped. A oneshot, such as "migrate", is '
+            "meant to finish with exit status 0."
+        ),
     ] = "service"
     enabled: Annotated[
         bool,
-        means('False leaves it out of "prodserver --all"; named, it is started all the same.'),
+        means('False leaves it out of "prodserver --all". It still starts if you name it.'),
     ] = True
+    refresh: Annotated[
+        bool,
+        means(
+            "For a oneshot that creates something the settings or imports read, such as a secret "
+            "key. The processes after it are loaded by a fresh interpreter, which reads the "
+            "settings again."
+        ),
+    ] = False
     after: Annotated[
         ProcessNames,
         means(
             "Start once these are ready (services) or have finished with 0 (oneshots), and stop "
-            'before them. "@oneshots" stands for every oneshot that does not come after this one.'
+            'before them. "@oneshots" means every oneshot that does not come after this process.'
         ),
     ] = []
-    restart: Annotated[Optional[RestartPolicy], means("What follows when it ends unasked.")] = None
-    start_limit: Annotated[Optional[StartLimit], means("How many starts are too many.")] = None
-    backoff: Annotated[Optional[Backoff], means("How long the pause before a restart is.")] = None
+    restart: Annotated[Optional[RestartPolicy], means("What to do when it exits on its own.")] = (
+        None
+    )
+    start_limit: Annotated[Optional[StartLimit], means("Starts allowed before giving up.")] = None
+    backoff: Annotated[Optional[Backoff], means("The pause before a restart.")] = None
     stop_signal: Annotated[
         Optional[Signal],
-        means("Asks the process to stop; without it, the backend's own signal does."),
+        means("The signal that asks the process to stop; by default the backend's own."),
     ] = None
     stop_timeout: Annotated[
-        Optional[Seconds], means("How long it may take to stop before SIGKILL.")
+        Optional[Seconds], means("Seconds to wait for it to stop before SIGKILL.")
     ] = None
     ready: Annotated[
         Optional[ReadySettings],
         means(
-            "What tells that it is ready, where its software does not tell by itself. Without "
-            "it, such a process counts as ready once it is started."
+            "How to tell that it is ready, if its software does not report that. Without it, such "
+            "a process counts as ready once it is started."
         ),
     ] = None
     ready_timeout: Annotated[
         Optional[Seconds],
-        means("A service that is not ready by then has failed to start."),
+        means("Seconds within which a service must be ready; later, its start has failed."),
     ] = None
-    healthcheck: Annotated[Optional[HealthCheckSettings], means("Probes it while it runs.")] = None
+    healthcheck: Annotated[
+        Optional[HealthCheckSettings], means("How to check that it is healthy while it runs.")
+    ] = None
     watchdog: Annotated[
         Optional[Seconds],
-        means('For software that sends "WATCHDOG=1": silence for longer counts as unhealthy.'),
+        means(
+            'For software that sends "WATCHDOG=1": after this many seconds without one, it is '
+            "unhealthy."
+        ),
     ] = None
     max_memory: Annotated[
         Optional[Size],
         means(
-            "Above it (all processes of an instance together; on Linux their PSS, to which a page "
-            "that several share counts in part) the instance is stopped gracefully and started "
-            "anew."
+            "The memory above which an instance is stopped gracefully and restarted. It is the "
+            "sum over all processes of the instance; on Linux the sum of their PSS, in which a "
+            "shared page is divided among those that share it."
         ),
     ] = None
     start_method: Annotated[
         Optional[StartMethod],
         means(
-            'Either "fork" from the preloaded supervisor, or "spawn" a fresh interpreter; "auto" '
-            "forks, unless the preload left threads running."
+            'Whether to "fork" from a process that has imported the project, or to "spawn" a fresh '
+            'interpreter. "auto" forks, unless the preload left something that does not survive a '
+            "fork, or ENV sets a variable that has already been read."
         ),
     ] = None
+
+    sockets: Annotated[
+        Optional[Sockets],
+        means(
+            'Who binds the addresses that a server listens on. "held": the supervisor, so that '
+            "all instances share them, and what connects while one is replaced waits instead of "
+            'being refused. "own": the server itself. By default "held", if the backend can take '
+            "sockets."
+        ),
+    ] = None
+    update_order: Annotated[
+        UpdateOrder,
+        means(
+            'How an instance is replaced. "start-first": the new one is ready before the old one '
+            'is asked to stop. "stop-first": the old one has ended before. "auto" is "start-first" '
+            'with held sockets, and "stop-first" otherwise.'
+        ),
+    ] = "auto"
 
     @property
     def disabled_by(self) -> str:
@@ -403,7 +460,7 @@ class SupervisorSettings(Keys, frozen=True, kw_only=True):
         Seconds,
         means(
             "The STOP_TIMEOUT of processes that do not set their own. The default is below "
-            "Kubernetes' 30 seconds, so that the supervisor is still there to say who hung."
+            "Kubernetes' 30 seconds, so that the supervisor can still report which process hung."
         ),
     ] = 25.0
     ready_timeout: Annotated[
@@ -421,8 +478,8 @@ class SupervisorSettings(Keys, frozen=True, kw_only=True):
     user: Annotated[
         Optional[NameOrId],
         means(
-            "The USER of processes that do not set their own; the supervisor itself stays what it "
-            "is."
+            "The USER of processes that do not set their own. The supervisor does not change its "
+            "own user."
         ),
     ] = None
     group: Annotated[
@@ -433,28 +490,46 @@ class SupervisorSettings(Keys, frozen=True, kw_only=True):
     ] = None
     log_format: Annotated[
         LogFormat,
-        means("How lines are written: with a prefix, as JSON objects, or as they are."),
+        means("How lines are written: with a prefix, as JSON objects, or unchanged."),
     ] = "text"
-    timestamps: Annotated[bool, means("Each line has the time.")] = True
+    timestamps: Annotated[bool, means("Whether each line begins with the time.")] = True
     color: Annotated[
         Literal["auto", "always", "never"],
         means(
-            'Colours in front of the lines; "auto": on a terminal, or as NO_COLOR and FORCE_COLOR '
-            "say."
+            'Whether prefixes are coloured. "auto": on a terminal, unless NO_COLOR or FORCE_COLOR '
+            "says otherwise."
         ),
     ] = "auto"
     stderr: Annotated[
         Literal["merge", "separate"],
         means(
-            'With "merge", stderr of a process comes out of the supervisor\'s stdout, in exact '
-            'order with its stdout; with "separate", out of the supervisor\'s stderr.'
+            'Where the stderr of a process goes. "merge" writes it to the supervisor\'s stdout, in '
+            'exact order with its stdout; "separate" writes it to the supervisor\'s stderr.'
         ),
     ] = "merge"
     max_line: Annotated[
         Bytes,
-        means("A longer line is cut into pieces of this size, each a line of its own."),
+        means("The longest line, in bytes. A longer one is split into lines of this size."),
     ] = MAX_LINE
+    control: Annotated[
+        Union[bool, ControlPath],
+        means(
+            "Whether `prodctl` can talk to the supervisor, by a control socket; or the absolute "
+            "path of that socket. True finds a folder that only this user can enter."
+        ),
+    ] = True
+    control_group: Annotated[
+        Optional[NameOrId],
+        means("Members of this group may read the control socket, and change nothing."),
+    ] = None
     preload: Annotated[
         Modules,
-        means("Imported in the supervisor before it forks, beside what the backends import."),
+        means(
+            "Modules to import before processes are forked, besides those that the backends import."
+        ),
     ] = []
+
+    @property
+    def control_path(self) -> Optional[str]:
+        """The path of the control socket, if CONTROL names one."""
+        return self.control if isinstance(self.control, str) else None

@@ -81,6 +81,13 @@ def octal_hint(given: object) -> str:
 LAST_ID = 2**32 - 2
 
 
+def control(path: str) -> str:
+    """The path of the control socket; it must not depend on where prodctl is used."""
+    if not path.startswith("/") or "\0" in path or path.endswith("/"):
+        raise ValueError(f"{path!r} is not the absolute path of a file")
+    return path
+
+
 def account_name(text: str) -> Union[str, int]:
     """Read the name of a user or group; digits are an id."""
     if not re.fullmatch(ACCOUNT, text):

@@ -48,6 +48,8 @@ SUPERVISOR_KEYS = (
     "COLOR",
     "STDERR",
     "MAX_LINE",
+    "CONTROL",
+    "CONTROL_GROUP",
 )
 
 # A variable that is this similar to one of ours is reported as misspelled. Others are ignored:
@@ -120,5 +122,5 @@ def _unknown(name: str, known: Iterable[str]) -> Iterator[Finding]:
     elif word.startswith(tuple(f"{key}_" for key in PROCESS_KEYS)):
         yield Finding(name, "is for a process that is not configured.", "Unset it.", "E003")
     elif word in fields_of(SupervisorSettings):
-        hint = f"{word} is set in the settings alone."
+        hint = f"{word} can only be set in settings."
         yield Finding(name, "is not a known variable.", hint, "E003")

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import enum
 from signal import Signals
-from typing import Union
 
+from .hints import Union
 from .spec import Ref
 from .values import Value
 
 
 class Spawn(Value):
-    """Start a life. The answer is `Spawned` or `SpawnFailed`."""
+    """Start a life. The answer is `Spawned` or `SpawnFailed`, and may come late."""
+
+    ref: Ref
+
+
+class CancelSpawn(Value):
+    """Cancel a start that is not answered yet. The answer comes soon; it may still be `Spawned`."""
 
     ref: Ref
 
@@ -25,7 +31,7 @@ class Kill(Value):
 
 
 class ProbeKind(enum.Enum):
-    """What a probe is to find out."""
+    """The question that a probe answers."""
 
     READY = "whether it is ready"
     HEALTH = "whether its HEALTHCHECK succeeds"
@@ -50,4 +56,43 @@ class Measure(Value):
     ref: Ref
 
 
-Command = Union[Spawn, Kill, StartProbe, CancelProbe, Measure]
+class Unlisten(Value):
+    """Close the held sockets of a process: for now, none of its instances is to be up.
+
+    What is sent to its lives after this command may wait until they have accepted the connections
+    that had been made.
+    """
+
+    process: str
+
+
+class LoadGeneration(Value):
+    """Load the project once more, beside what runs. The answer is `Loaded` or `LoadFailed`."""
+
+    generation: int
+
+
+class AdoptGeneration(Value):
+    """Everything runs what this load has brought: earlier ones are needed no more."""
+
+    generation: int
+
+
+class DropGeneration(Value):
+    """This load is needed no more, nor what is open for it alone."""
+
+    generation: int
+
+
+Command = Union[
+    Spawn,
+    CancelSpawn,
+    Kill,
+    StartProbe,
+    CancelProbe,
+    Measure,
+    Unlisten,
+    LoadGeneration,
+    AdoptGeneration,
+    DropGeneration,
+]

@@ -1,4 +1,4 @@
-"""Deadlines: what a life may have to do at a moment."""
+"""Deadlines: what a life may have to do at a given moment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import enum
 
 
 class Deadline(enum.Enum):
-    """Two that are due at the same moment are done in this order."""
+    """If several are due at the same moment, they are handled in this order."""
 
     READY = "it should be ready by now"
     ANSWER = "the probe should be answered by now"
@@ -18,4 +18,4 @@ class Deadline(enum.Enum):
     ESCALATE = "send the escalation signal"
     NOTICE = "report that it is still running"
     SWEEP = "send SIGKILL to the rest of its process group"
-    LOSE = "give it up: SIGKILL did not take"
+    LOSE = "give it up: it survived SIGKILL"

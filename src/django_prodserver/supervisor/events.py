@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import enum
 from signal import Signals
-from typing import Optional, Union
 
-from .spec import Goal, Ref
+from .hints import Optional, Union
+from .spec import Goal, Ref, Spec
 from .values import Value
 
 
@@ -40,7 +40,7 @@ class Spawned(Value):
 
 
 class SpawnFailed(Value):
-    """The operating system refused; `error` is its own text."""
+    """The operating system refused, in its own words: `error`; or the start was cancelled."""
 
     ref: Ref
     error: str
@@ -53,7 +53,7 @@ class Exited(Value):
 
     ref: Ref
     status: ExitStatus
-    # The kernel killed a process of this control group for want of memory since the last exit.
+    # The kernel killed a process of this control group for lack of memory since the last exit.
     out_of_memory: bool = False
     # A random number from 0 to 1, in case the instance is restarted after a pause.
     jitter: float = 0.0
@@ -140,7 +140,29 @@ class OutputResumed(Value):
     """The supervisor's output takes more again."""
 
 
-# ---- requests of operators: they come from outside, too ----
+class PreloadFailed(Value):
+    """Code for a later start cannot be loaded; `message` is a sentence that says why."""
+
+    message: str
+    # Of that load of the project.
+    generation: int = 0
+
+
+class Loaded(Value):
+    """The project is loaded once more, and new addresses are bound: this is to run from now on."""
+
+    generation: int
+    specs: tuple[Spec, ...]
+
+
+class LoadFailed(Value):
+    """It could not be, and has changed nothing; `message` is a sentence that says why."""
+
+    generation: int
+    message: str
+
+
+# ---- requests of operators: these are inputs too ----
 
 
 class GoalRequest(Value):
@@ -157,13 +179,56 @@ class RestartRequest(Value):
 
 
 class ScaleRequest(Value):
-    """Let so many instances of a process be up."""
+    """Set the number of instances of a process that should be up."""
 
     process: str
     count: int
 
 
-Request = Union[GoalRequest, RestartRequest, ScaleRequest]
+class SignalRequest(Value):
+    """Send a signal to the leader of an instance, or of each instance of a process."""
+
+    name: str
+    signal: Signals
+
+
+class ShutdownRequest(Value):
+    """Stop everything, as SIGTERM does."""
+
+
+class ReloadRequest(Value):
+    """Load the project and the settings once more, and let everything run what that brings."""
+
+    # That of what was `Asked`.
+    number: Optional[int] = None
+
+
+Request = Union[
+    GoalRequest, RestartRequest, ScaleRequest, SignalRequest, ShutdownRequest, ReloadRequest
+]
+
+
+class Operator(Value):
+    """The process that asks for something, and its user; 0 for a pid that cannot be seen here."""
+
+    uid: int
+    pid: int
+
+
+class Asked(Value):
+    """What an operator asks for at once: all of it is granted, or nothing.
+
+    `verb` is the word for it, such as "restart", and `names` is what it was asked of: `web`,
+    `web=4`, or `web` and `SIGUSR1`. `number` tells it from all others.
+    """
+
+    number: int
+    by: Operator
+    verb: str
+    names: tuple[str, ...]
+    requests: tuple[Request, ...]
+
+
 LifeEvent = Union[
     Spawned,
     SpawnFailed,
@@ -176,4 +241,15 @@ LifeEvent = Union[
     ProbeRefused,
     Measured,
 ]
-Event = Union[LifeEvent, Signalled, OutputGone, OutputStalled, OutputResumed, Request]
+Event = Union[
+    LifeEvent,
+    Signalled,
+    OutputGone,
+    OutputStalled,
+    OutputResumed,
+    PreloadFailed,
+    Loaded,
+    LoadFailed,
+    Request,
+    Asked,
+]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from signal import Signals
-from typing import Callable, Optional, Union
 
 from .commands import Command
-from .events import ExitStatus
+from .events import Asked, ExitStatus
+from .hints import Callable, Optional, Union
 from .spec import Ref
 from .values import Value
 
@@ -30,6 +31,8 @@ class LifeState(enum.Enum):
     """The state of one operating-system process, with its process group."""
 
     SPAWNING = "asked of the operating system"
+    CANCELLING = "its start is cancelled; if it starts after all, it is asked to stop"
+    DISCARDING = "its start is cancelled; if it starts after all, it is killed"
     STARTING = "started, not ready; a oneshot until it ends"
     RUNNING = "ready"
     STOPPING = "sent its stop signal"
@@ -44,7 +47,7 @@ class Phase(enum.Enum):
 
     STARTING = "not everything has been ready yet"
     RUNNING = "everything has been ready, or finished"
-    ENDING = "everything is being stopped, and nobody asked: something failed, or all is done"
+    ENDING = "everything is being stopped, not by request: something failed, or everything is done"
     STOPPING = "everything is being stopped on request"
     KILLING = "everything is being killed: it was asked to stop twice"
     OVER = "nothing is left to wait for"
@@ -72,7 +75,7 @@ class NotReady(Value):
 
 
 class ChecksFailed(Value):
-    """So many consecutive health checks failed, the last one for this reason."""
+    """This many consecutive health checks failed, the last one for this reason."""
 
     failure: ProbeFailure
     retries: int
@@ -106,7 +109,7 @@ class StopEverything(Value):
 
 
 class Restart(Value):
-    """It is restarted, after so many seconds."""
+    """It is restarted, after this many seconds."""
 
     pause: float
 
@@ -120,6 +123,7 @@ class SignalEffect(enum.Enum):
     STOP = "stopping everything"
     KILL = "killing everything"
     FORWARD = "passed on"
+    RELOAD = "reloading"
     NOTHING = "ignored"
 
 
@@ -127,7 +131,7 @@ class SignalEffect(enum.Enum):
 
 
 class Ready(Value):
-    """It can do its work, so many seconds after its start."""
+    """It can do its work, this many seconds after its start."""
 
     ref: Ref
     after: float
@@ -186,6 +190,12 @@ class Ended(Value):
     def finished(self) -> bool:
         """It was a oneshot that succeeded."""
         return self.oneshot and self.expected and self.old is LifeState.STARTING
+
+
+class Retired(Value):
+    """A life that was replaced is gone, with its process group."""
+
+    ref: Ref
 
 
 class Lost(Value):
@@ -260,6 +270,13 @@ class Updated(Value):
     replaced: bool
 
 
+class Renewed(Value):
+    """A step of a reload ended: it runs the new load and is ready, or runs what it ran before."""
+
+    name: str
+    renewed: bool
+
+
 # ---- about the group ----
 
 
@@ -282,6 +299,8 @@ class StillRunning(Value):
 
     names: tuple[str, ...]
     left: float
+    # By name, what each has last said of itself since it was asked to stop.
+    reported: Mapping[str, str] = {}
 
 
 class WaitingToFinish(Value):
@@ -296,6 +315,47 @@ class SignalReceived(Value):
 
     signal: Signals
     effect: SignalEffect
+
+
+class NotPreloaded(Value):
+    """The code of a process that has not started yet cannot be loaded, so everything stops."""
+
+    # A sentence that says why.
+    error: str
+
+
+class ReloadBegun(Value):
+    """The project is being loaded once more."""
+
+    generation: int
+
+
+class Reloaded(Value):
+    """Everything runs what this load has brought, so many seconds after it was asked for.
+
+    `numbers` are those of what was `Asked`.
+    """
+
+    generation: int
+    after: float
+    numbers: tuple[int, ...] = ()
+
+
+class NotRenewed(Value):
+    """An instance did not come to run a load of the project; `cause` is what kept it from that."""
+
+    name: str
+    cause: Optional[Union[Ended, StartRefused, Fault]] = None
+
+
+class ReloadFailed(Value):
+    """Everything runs what it did before; a text that says why is without a full stop."""
+
+    generation: int
+    why: Union[str, NotRenewed]
+    # Some ran the new load for a while.
+    rolled_back: bool = False
+    numbers: tuple[int, ...] = ()
 
 
 class StoppingAll(Value):
@@ -319,13 +379,24 @@ class Refusal(enum.Enum):
 
     NO_SUCH_NAME = "no instance has that name"
     STOPPING = "everything is being stopped"
+    NO_RELOAD = "what loads the project again is missing"
 
 
 class RequestRefused(Value):
-    """A request of an operator was not granted, and changed nothing."""
+    """A request of an operator was not granted, and changed nothing.
+
+    `number` is that of what was `Asked`.
+    """
 
     name: str
     why: Refusal
+    number: Optional[int] = None
+
+
+class Granted(Value):
+    """What an operator asked for is being done from now on."""
+
+    asked: Asked
 
 
 LifeFact = Union[
@@ -335,23 +406,29 @@ LifeFact = Union[
     Escalated,
     Killing,
     Ended,
+    Retired,
     Lost,
     CheckFailed,
     NotChecked,
     Unheard,
     StatusReported,
 ]
-InstanceFact = Union[StateChanged, StartRefused, StartLimitReached, Updated]
+InstanceFact = Union[StateChanged, StartRefused, StartLimitReached, Updated, Renewed]
 GroupFact = Union[
     AllReady,
     AllFinished,
     StillRunning,
     WaitingToFinish,
     SignalReceived,
+    NotPreloaded,
+    ReloadBegun,
+    Reloaded,
+    ReloadFailed,
     StoppingAll,
     Alive,
     AllStopped,
     RequestRefused,
+    Granted,
 ]
 Fact = Union[LifeFact, InstanceFact, GroupFact]
 Output = Union[Command, Fact]

@@ -2,7 +2,9 @@
 
 The exit status is decided by the first reason to stop. Two things overrule it, and both are worth
 an orchestrator's attention: something had to be killed because it did not stop in time, and
-somebody asked a second time.
+a second stop was requested. And if the first reason was that an instance ended as it does when it
+is asked to stop, a stop signal to the supervisor right after that decides instead; if nothing else
+is left to wait for, that signal is waited for a moment.
 """
 
 from __future__ import annotations
@@ -10,51 +12,89 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from signal import Signals
-from typing import Callable, Optional, Union
 
+from .commands import AdoptGeneration, DropGeneration, LoadGeneration, Unlisten
 from .events import (
+    Asked,
     Event,
     GoalRequest,
+    LifeEvent,
+    Loaded,
+    LoadFailed,
     OutputGone,
     OutputResumed,
     OutputStalled,
+    PreloadFailed,
+    ReloadRequest,
+    Request,
     RestartRequest,
     ScaleRequest,
+    ShutdownRequest,
     Signalled,
+    SignalRequest,
 )
 from .facts import (
     Alive,
     AllFinished,
     AllReady,
     AllStopped,
+    Granted,
+    LifeState,
+    NotPreloaded,
     Output,
     Phase,
     Refusal,
+    ReloadBegun,
+    Reloaded,
+    ReloadFailed,
     RequestRefused,
     SignalEffect,
     SignalReceived,
+    State,
     StillRunning,
     StoppingAll,
     Updated,
     WaitingToFinish,
 )
+from .hints import Callable, Optional, TypeVar, Union
 from .instance import Instance
 from .life import WORKING
-from .snapshot import GroupSnapshot, instance_snapshot
+from .reload import Reload
+from .roster import Roster
+from .signals import FORWARDED, RELOAD, STOP_SIGNALS
+from .snapshot import GroupSnapshot, InstanceSnapshot, instance_snapshot
 from .spec import Goal, Spec, process_of
 from .values import replace
 
-# The exit status once everything has stopped in time. SIGTERM and SIGQUIT are how an orchestrator
-# ends a healthy supervisor, which is not a failure; SIGINT has the status that shells give it.
-STOP_SIGNALS = {Signals.SIGTERM: 0, Signals.SIGQUIT: 0, Signals.SIGINT: 128 + Signals.SIGINT}
-# SIGHUP asks for a reload, but at a terminal it says that the terminal is gone.
-STOP_SIGNALS_AT_TERMINAL = {**STOP_SIGNALS, Signals.SIGHUP: 128 + Signals.SIGHUP}
-FORWARDED = frozenset({Signals.SIGUSR1, Signals.SIGUSR2})
-RELOAD = Signals.SIGHUP
-HANDLED = frozenset({*STOP_SIGNALS, *FORWARDED, RELOAD})
+# In seconds. A platform that stops everything signals each process (Heroku, systemd), and some may
+# end before the supervisor reads its own signal. That is a matter of milliseconds, of more where a
+# machine is busy, and less than an operator needs to see a failure and to ask.
+SIGNALLED_TOGETHER = 1.0
+# In seconds: for so long the exit status stays open once the last life has ended, where the first
+# one was killed as such a platform does: what dies at once may be that much earlier. What ends by
+# itself, with a status, has taken its time.
+SIGNAL_MAY_FOLLOW = 0.1
 
 # Everything is being started, or is at work: requests are granted, and what fails stops everything.
 AT_WORK = frozenset({Phase.STARTING, Phase.RUNNING})
+
+_Named = TypeVar("_Named", Instance, InstanceSnapshot)
+
+
+def present(named: Sequence[_Named]) -> list[_Named]:
+    """Of the instances of a name, those that a start or a stop is for.
+
+    Without those that a request has added, and another one has taken away.
+    """
+    return [one for one in named if not one.added or one.goal is Goal.UP] or list(named)
+
+
+def wanted(named: Sequence[_Named]) -> list[_Named]:
+    """Of the instances of a name, those that a restart, a signal and a question are for.
+
+    Those that are to be up; all that are present, if none is.
+    """
+    return [one for one in named if one.goal is Goal.UP] or present(named)
 
 
 class Group:
@@ -62,8 +102,9 @@ class Group:
 
     Takes events and requests, gives commands and facts. `began` is when the supervisor was started,
     in the clock of `now`, so that "all ready" counts what a user waits for, the preload included.
-    With `watchdog` somebody wants to hear at least once in so many seconds that it is alive.
-    `stop_signals` have the exit status that each of them leads to.
+    With `watchdog`, `Alive` is reported at least once in this many seconds.
+    `stop_signals` have the exit status that each of them leads to. With `reloads` the system can
+    load the project again.
     """
 
     def __init__(
@@ -72,8 +113,17 @@ class Group:
         began: float = 0.0,
         watchdog: Optional[float] = None,
         stop_signals: Mapping[Signals, int] = STOP_SIGNALS,
+        *,
+        reloads: bool = False,
     ) -> None:
-        self.instances = {spec.name: Instance(spec) for spec in specs}
+        self.instances = Roster(specs)
+        # That of what is run, unless a reload is under way.
+        self.generation = 0
+        self._newest_generation = 0
+        self._reloads = reloads
+        self._reload: Optional[Reload] = None
+        # Another one is asked for by these requests, or by a signal.
+        self._reload_next: Optional[list[int]] = None
         self.phase = Phase.STARTING
         self._began = began
         self._stop_signals = stop_signals
@@ -81,8 +131,16 @@ class Group:
         # Decided by the first reason to stop, and when that came.
         self._status = 0
         self._stopping_since = 0.0
+        # Whose failure was that reason. If it ended as on request, the request may be on its way.
+        self._failed: Optional[Instance] = None
+        # Since when there is nothing left but that request to wait for.
+        self._over_since: Optional[float] = None
         # Nothing is restarted for the time being.
         self._held = False
+        # Processes that are to be stopped, each once nothing alive comes after it.
+        self._to_stop: dict[str, list[Instance]] = {}
+        # Processes whose held sockets are open.
+        self._listening = {spec.process for spec in specs if spec.holds}
         # Instances that a rolling update has still to reach, in order.
         self._to_update: deque[str] = deque()
         self._watchdog = watchdog
@@ -98,13 +156,14 @@ class Group:
     @property
     def deadline(self) -> Optional[float]:
         """The next moment at which something has to be done, or None for never."""
-        moments = [self._alive_at, *(i.deadline for i in self.instances.values())]
+        moments = [self._alive_at, self._open_until, self.instances.deadline]
         return min((moment for moment in moments if moment is not None), default=None)
 
     def snapshot(self, now: float) -> GroupSnapshot:
         """Everything that status and metrics are made of, as plain values."""
         instances = tuple(instance_snapshot(one, now) for one in self.instances.values())
-        return GroupSnapshot(self.phase, self.exit_status, now - self._began, instances)
+        reload = (self.generation, self._reload is not None)
+        return GroupSnapshot(self.phase, self.exit_status, now - self._began, instances, *reload)
 
     # ---- inputs ----
 
@@ -113,7 +172,7 @@ class Group:
         if self._watchdog is not None:
             self._alive_at = now
         waiting = [i for i in self.instances.values() if i.spec.after]
-        outputs = [output for instance in waiting for output in instance.wait(now)]
+        outputs = self._each(lambda instance: instance.wait(now), waiting)
         self._let_start(now)
         return outputs
 
@@ -121,20 +180,34 @@ class Group:
         """Take what the operating system reports, or an operator requests."""
         if self.phase is Phase.OVER:
             return []
+        if isinstance(event, Asked):
+            return self.ask(now, event)
         if isinstance(event, GoalRequest):
             return self.want(now, event.name, event.goal)
         if isinstance(event, RestartRequest):
             return self.restart(now, event.name)
         if isinstance(event, ScaleRequest):
             return self.scale(now, event.process, event.count)
+        if isinstance(event, SignalRequest):
+            return self.send(now, event.name, event.signal)
         if isinstance(event, Signalled):
             outputs = self._signalled(now, event.signal)
         elif isinstance(event, (OutputStalled, OutputResumed)):
             outputs = self._hold(isinstance(event, OutputStalled))
+        elif isinstance(event, ShutdownRequest):
+            outputs = self._stop_all(now, Phase.STOPPING, 0)
         elif isinstance(event, OutputGone):
             outputs = self._stop_all(now, Phase.ENDING, 128 + Signals.SIGPIPE)
+        elif isinstance(event, PreloadFailed):
+            outputs = self._not_preloaded(now, event)
+        elif isinstance(event, Loaded):
+            outputs = self._loaded(event)
+        elif isinstance(event, LoadFailed):
+            outputs = self._fail_reload(now, event.generation, event.message)
+        elif isinstance(event, ReloadRequest):
+            outputs = self._ask_to_reload([] if event.number is None else [event.number])
         else:
-            outputs = self.instances[event.ref.name].take(now, event)
+            outputs = self._take_of_life(now, event)
         return outputs + self._go_on(now, outputs)
 
     def tick(self, now: float) -> list[Output]:
@@ -145,32 +218,51 @@ class Group:
             # After half of the time, so that a late one is not too late.
             self._alive_at = now + self._watchdog / 2
             outputs.append(Alive())
-        due = _merged(self._each(lambda instance: instance.tick(now)))
-        return [*outputs, *due, *(self._go_on(now, due) if due else ()), *self._begin_one(now)]
+        on_time = self.instances.take_due(now)
+        due = _merged(self._each(lambda instance: instance.tick(now), on_time))
+        if due or self._open_until is not None:
+            due += self._go_on(now, due)
+        return [*outputs, *due, *self._begin_one(now)]
+
+    def _take_of_life(self, now: float, event: LifeEvent) -> list[Output]:
+        instance = self.instances.get(event.ref.name)
+        if instance is None:
+            return []  # A reload has removed it, and a life of it that was lost ends after all.
+        return self._let(instance, lambda one: one.take(now, event))
 
     # ---- requests of operators ----
 
+    def ask(self, now: float, asked: Asked) -> list[Output]:
+        """Grant all that is asked for, or nothing."""
+        for request in asked.requests:
+            why = self._why_not(request)
+            if why is not None:
+                return [replace(why, number=asked.number)]
+        numbered = [
+            replace(one, number=asked.number) if isinstance(one, ReloadRequest) else one
+            for one in asked.requests
+        ]
+        granted = [output for one in numbered for output in self.take(now, one)]
+        return [Granted(asked), *granted]
+
     def want(self, now: float, name: str, goal: Goal) -> list[Output]:
         """Start or stop an instance, or all of a process; only a start waits for its order."""
-        return self._request(now, name, lambda instance: self._want(now, instance, goal))
+        return self._request(now, name, lambda one: self._want(now, one, goal), present)
 
     def restart(self, now: float, name: str) -> list[Output]:
         """Replace an instance, or all of a process one by one; start what is not running."""
-        return self._request(now, name, lambda instance: self._restart(now, instance))
+        return self._request(now, name, lambda one: self._restart(now, one), wanted)
 
     def scale(self, now: float, process: str, count: int) -> list[Output]:
-        """Let so many instances of a process be up: those with the lowest numbers."""
-        members = [i for i in self.instances.values() if i.spec.process == process]
-        if self.phase not in AT_WORK:
-            return [RequestRefused(process, Refusal.STOPPING)]
-        if not members:
-            return [RequestRefused(process, Refusal.NO_SUCH_NAME)]
+        """Set how many instances of a process are up: those with the lowest numbers."""
+        members = self._members(process)
+        refused = self._refused(process, members)
+        if refused is not None:
+            return [refused]
         wanted = [f"{process}.{number}" for number in range(1, count + 1)]
         for name in wanted:
             if name not in self.instances:
-                self.instances[name] = Instance(replace(members[0].spec, name=name))
-                self.instances[name].goal = Goal.DOWN
-                self.instances[name].held = self._held
+                self.instances.add(members[0].sibling(name))
 
         def decide(instance: Instance) -> list[Output]:
             goal = Goal.UP if instance.spec.name in wanted else Goal.DOWN
@@ -178,16 +270,46 @@ class Group:
 
         return self._request(now, process, decide)
 
+    def send(self, now: float, name: str, signal: Signals) -> list[Output]:
+        """Send a signal to an instance, or to all of a process; what follows is not requested."""
+        return self._request(now, name, lambda one: one.send(signal), wanted)
+
     def _request(
-        self, now: float, name: str, decide: Callable[[Instance], list[Output]]
+        self,
+        now: float,
+        name: str,
+        decide: Callable[[Instance], list[Output]],
+        select: Callable[[Sequence[Instance]], Iterable[Instance]] = iter,
     ) -> list[Output]:
+        named = self._named(name)
+        refused = self._refused(name, named)
+        if refused is not None:
+            return [refused]
+        outputs = self._each(decide, select(named))
+        closed = self._unlisten(dict.fromkeys(one.spec.process for one in named))
+        return [*closed, *outputs, *self._go_on(now, outputs)]
+
+    def _why_not(self, request: Request) -> Optional[RequestRefused]:
+        if isinstance(request, ShutdownRequest):
+            return None
+        if isinstance(request, ReloadRequest):
+            if self.phase not in AT_WORK:
+                return RequestRefused("reload", Refusal.STOPPING)
+            return None if self._reloads else RequestRefused("reload", Refusal.NO_RELOAD)
+        if isinstance(request, ScaleRequest):
+            return self._refused(request.process, self._members(request.process))
+        return self._refused(request.name, self._named(request.name))
+
+    def _refused(self, name: str, found: Sequence[Instance]) -> Optional[RequestRefused]:
         if self.phase not in AT_WORK:
-            return [RequestRefused(name, Refusal.STOPPING)]
-        named = [i for i in self.instances.values() if name in (i.spec.name, i.spec.process)]
-        if not named:
-            return [RequestRefused(name, Refusal.NO_SUCH_NAME)]
-        outputs = [output for instance in named for output in decide(instance)]
-        return outputs + self._go_on(now, outputs)
+            return RequestRefused(name, Refusal.STOPPING)
+        return None if found else RequestRefused(name, Refusal.NO_SUCH_NAME)
+
+    def _named(self, name: str) -> list[Instance]:
+        return [i for i in self.instances.values() if name in (i.spec.name, i.spec.process)]
+
+    def _members(self, process: str) -> list[Instance]:
+        return [i for i in self.instances.values() if i.spec.process == process]
 
     def _want(self, now: float, instance: Instance, goal: Goal) -> list[Output]:
         outputs = instance.want(now, goal)
@@ -200,43 +322,180 @@ class Group:
             self._to_update.append(instance.spec.name)
         return []
 
+    # ---- reload ----
+
+    def _ask_to_reload(self, numbers: list[int]) -> list[Output]:
+        """One that is asked for while another is under way follows it, once."""
+        self._reload_next = [*(self._reload_next or []), *numbers]
+        return []
+
+    def _begin_reload(self, now: float) -> list[Output]:
+        """Once everything has been ready, or something fails from the start on.
+
+        Not while what has never been ready is starting: it may become what is fallen back to.
+        """
+        if self._reload_next is None or self._reload is not None or self._to_update:
+            return []
+        if self.phase is not Phase.RUNNING:
+            states = {one.state for one in self.instances.values()}
+            if State.BACKOFF not in states or State.STARTING in states:
+                return []
+        self._newest_generation += 1
+        self._reload = Reload(self._newest_generation, now, self._reload_next)
+        self._reload_next = None
+        return [ReloadBegun(self._newest_generation), LoadGeneration(self._newest_generation)]
+
+    def _loaded(self, loaded: Loaded) -> list[Output]:
+        reload = self._reload
+        if reload is None or reload.generation != loaded.generation:
+            return [DropGeneration(loaded.generation)]
+        self.instances = reload.loaded(loaded, self.instances)
+        self._followers = _followers([one.spec for one in self.instances.values()])
+        # Its sockets are open, of what an operator has stopped as well.
+        held = dict.fromkeys(spec.process for spec in loaded.specs if spec.holds)
+        new = {process_of(name) for name in reload.new}
+        self._listening.update(held)
+        return self._unlisten(process for process in held if process not in new)
+
+    def _fail_reload(self, now: float, generation: int, message: str) -> list[Output]:
+        reload = self._reload
+        if reload is None or reload.generation != generation or reload.failed is not None:
+            return []
+        reload.fail(message)
+        return self._each(lambda instance: instance.abort(now))
+
+    def _go_on_reloading(self, now: float, outputs: Iterable[Output]) -> list[Output]:
+        """Take the next steps, one after the other, each once the last one has ended."""
+        reload = self._reload
+        if reload is None:
+            return []
+        failed, taken = reload.observe(outputs), list[Output]()
+        if failed is not None and reload.failed is None:
+            reload.fail(failed)
+        if self._held or (reload.specs is None and reload.failed is None):
+            return []
+        if reload.failed is None and not reload.steps:
+            reload.catch_up(self.instances.values())
+        while reload.steps and not any(i.updating for i in self.instances.values()):
+            taken += self._take_step(now, reload, reload.steps.popleft())
+        if reload.steps or any(i.updating for i in self.instances.values()):
+            return taken
+        return taken + self._finish_reload(now, reload)
+
+    def _take_step(self, now: float, reload: Reload, name: str) -> list[Output]:
+        instance = self.instances[name]
+        if reload.failed is not None:
+            return self._let(instance, lambda one: one.turn_back(now))
+        reload.renewed.append(name)
+        spec = reload.spec_of(name)
+        if name in reload.new and not self._is_stopped(reload, spec.process):
+            instance.goal = Goal.UP
+        return self._let(instance, lambda one: one.renew(now, spec, reload.generation))
+
+    def _is_stopped(self, reload: Reload, process: str) -> bool:
+        """Whether an operator has stopped all instances that there were."""
+        older = [one for one in self._members(process) if one.spec.name not in reload.new]
+        return bool(older) and all(one.goal is Goal.DOWN for one in older)
+
+    def _finish_reload(self, now: float, reload: Reload) -> list[Output]:
+        """Stop what is not wanted any more; once that has ended, the reload has."""
+        outputs: list[Output] = []
+        unwanted = reload.not_wanted(self.instances)
+        for instance in unwanted:
+            if instance.goal is Goal.UP:
+                asked = self._let(instance, lambda one: self._want(now, one, Goal.DOWN))
+                outputs += [*self._unlisten([instance.spec.process]), *asked]
+        kept = reload.generation if reload.failed is None else self.generation
+        if not all(instance.over for instance in unwanted) or self._runs_another(kept):
+            return outputs
+        left = [one for one in self.instances.values() if one not in unwanted]
+        self.instances = Roster.of(left)
+        self._followers = _followers([one.spec for one in left])
+        for instance in left:
+            instance.settle()
+        self._reload = None
+        if reload.failed is not None:
+            failed, numbers = reload.failed, reload.numbers
+            told = ReloadFailed(reload.generation, failed, reload.has_replaced, numbers)
+            return [*outputs, DropGeneration(reload.generation), told]
+        self.generation = reload.generation
+        after = now - reload.began
+        reloaded = Reloaded(self.generation, after, reload.numbers)
+        return [*outputs, AdoptGeneration(self.generation), reloaded]
+
+    def _runs_another(self, generation: int) -> bool:
+        """Whether there are lives of other generations, apart from those that are lost."""
+        return any(
+            life.ref.generation != generation and life.state is not LifeState.LOST
+            for instance in self.instances.values()
+            for life in instance.lives
+        )
+
+    def _end_reload(self, message: str) -> list[Output]:
+        """Give it up where it stands, and the next one."""
+        reload, self._reload = self._reload, None
+        asked, self._reload_next = self._reload_next or [], None
+        if reload is None and not asked:
+            return []
+        numbers = (*(() if reload is None else reload.numbers), *asked)
+        generation = self._newest_generation
+        return [ReloadFailed(generation, message, numbers=numbers)]
+
     # ---- decisions ----
 
     def _go_on(self, now: float, outputs: Iterable[Output]) -> list[Output]:
         """Do what has become possible, or necessary."""
         if self.phase in AT_WORK:
-            failed = next((i for i in self.instances.values() if i.failure is not None), None)
+            failed = self.instances.failed
             if failed is None:
-                update = self._update_next(now, outputs)
+                update = self._go_on_reloading(now, outputs)
+                if self._reload is None:
+                    update += self._update_next(now, outputs)
                 self._let_start(now)
-                return update + self._announce(now)
+                return [*update, *self._announce(now), *self._begin_reload(now)]
             assert failed.failure is not None
             stopped = self._stop_all(now, Phase.ENDING, failed.failure)
+            self._failed = failed
         else:
             stopped = self._stop_next(now)
         return stopped + self._finish(now)
 
     def _let_start(self, now: float) -> None:
-        for instance in self.instances.values():
-            if instance.startable and self._may_start(instance):
+        for instance in self.instances.take_affected():
+            may_start = self.instances.may_start(instance)
+            if instance.startable and may_start:
                 instance.start(now)
+                self.instances.note(instance)
+            elif instance.begins_first and not may_start:
+                # What it comes after has been asked for again, since that start was planned.
+                instance.wait_again()
+                self.instances.note(instance)
 
     def _begin_one(self, now: float) -> list[Output]:
         """Begin the life that has been due for the longest time.
 
         Not all that are due: what happens meanwhile, a signal or a failure, is heard between two.
         """
-        due = [one for one in self.instances.values() if one.due(now)]
-        first = min(due, key=lambda one: one.next_start or 0.0, default=None)
-        return [] if first is None else first.begin(now)
+        first = self.instances.first_to_begin(now)
+        if first is None:
+            return []
+        if first.spec.holds:
+            self._listening.add(first.spec.process)
+        return self._let(first, lambda one: one.begin(now))
 
-    def _may_start(self, instance: Instance) -> bool:
-        processes = {process_of(name) for name in instance.spec.after}
-        return all(
-            other.fulfilled or other.goal is Goal.DOWN
-            for other in self.instances.values()
-            if other.spec.process in processes
-        )
+    def _unlisten(self, processes: Iterable[str]) -> list[Output]:
+        """Let nobody connect any more to those of which no instance is to be up.
+
+        Not one that is replaced or restarted: what connects meanwhile waits for the next life.
+        """
+        closed = [
+            process
+            for process in processes
+            if process in self._listening
+            and all(one.goal is Goal.DOWN for one in self._members(process))
+        ]
+        self._listening.difference_update(closed)
+        return list(map(Unlisten, closed))
 
     def _update_next(self, now: float, outputs: Iterable[Output]) -> list[Output]:
         """Go on with rolling updates, one instance at a time; what fails ends them all."""
@@ -245,17 +504,22 @@ class Group:
         if self._held:
             return []
         while self._to_update and not any(i.updating for i in self.instances.values()):
-            instance = self.instances[self._to_update.popleft()]
+            # A reload may have removed it meanwhile.
+            instance = self.instances.get(self._to_update.popleft())
+            if instance is None:
+                continue
             if instance.life is not None and instance.life.state in WORKING:
-                return instance.replace(now)
+                return self._let(instance, lambda one: one.replace(now))
         return []
 
     def _announce(self, now: float) -> list[Output]:
         """Tell once that everything is ready; if all are oneshots, that is the end."""
         if self.phase is not Phase.STARTING:
             return []
+        if self.instances.unfulfilled:
+            return []
         wanted = [i for i in self.instances.values() if i.goal is Goal.UP]
-        if not wanted or not all(instance.fulfilled for instance in wanted):
+        if not wanted:
             return []
         self.phase = Phase.RUNNING
         after = now - self._began
@@ -269,6 +533,7 @@ class Group:
         self._held = held
         for instance in self.instances.values():
             instance.held = held
+            self.instances.note(instance)
         return []
 
     def _signalled(self, now: float, signal: Signals) -> list[Output]:
@@ -277,13 +542,18 @@ class Group:
         forwarded: list[Output] = []
         if signal in FORWARDED:
             forwarded = self._each(lambda instance: instance.forward(signal))
+        if signal is RELOAD and self._reloads and self.phase in AT_WORK:
+            return [SignalReceived(signal, SignalEffect.RELOAD), *self._ask_to_reload([])]
         effect = SignalEffect.FORWARD if forwarded else SignalEffect.NOTHING
         return [SignalReceived(signal, effect), *forwarded]
 
     def _asked_to_stop(self, now: float, signal: Signals) -> list[Output]:
         if self.phase in (*AT_WORK, Phase.ENDING):
-            received = SignalReceived(signal, SignalEffect.STOP)
-            return [received, *self._stop_all(now, Phase.STOPPING, self._stop_signals[signal])]
+            received, status = SignalReceived(signal, SignalEffect.STOP), self._stop_signals[signal]
+            together = now <= self._stopping_since + SIGNALLED_TOGETHER
+            if self._failed is not None and self._failed.stopped_from_outside and together:
+                self._status = status
+            return [received, *self._stop_all(now, Phase.STOPPING, status)]
         if signal is RELOAD:
             # The kernel sends it, and so does the shell: the second one asks for nothing new.
             return [SignalReceived(signal, SignalEffect.NOTHING)]
@@ -291,40 +561,83 @@ class Group:
         killed = self._each(lambda instance: instance.kill(now))
         return [SignalReceived(signal, SignalEffect.KILL), *killed]
 
-    def _stop_all(self, now: float, phase: Phase, status: int) -> list[Output]:
-        """Stop everything. The first reason decides the status; who asks may still follow it."""
+    def _not_preloaded(self, now: float, failed: PreloadFailed) -> list[Output]:
+        # While everything stops nothing is going to be started: it does not matter.
         if self.phase not in AT_WORK:
-            self.phase = phase if phase is Phase.STOPPING else self.phase
+            return []
+        if failed.generation != self.generation:
+            return self._fail_reload(now, failed.generation, failed.message.rstrip("."))
+        return [NotPreloaded(failed.message), *self._stop_all(now, Phase.ENDING, 1)]
+
+    def _stop_all(self, now: float, phase: Phase, status: int) -> list[Output]:
+        """Stop everything. The first reason decides the status; an operator may still follow."""
+        if self.phase not in AT_WORK:
+            if phase is Phase.STOPPING is not self.phase:
+                self.phase = phase
+                self._stop_from_the_last()
             return []
         self.phase, self._status, self._stopping_since = phase, status, now
         self._to_update.clear()
+        ended = self._end_reload("everything is being stopped")
+        self._stop_from_the_last()
         unwanted = self._each(lambda instance: instance.want(now, Goal.DOWN))
-        return [StoppingAll(), *unwanted, *self._stop_next(now)]
+        return [*ended, StoppingAll(), *unwanted, *self._stop_next(now)]
+
+    def _stop_from_the_last(self) -> None:
+        """Let each process be stopped when its turn comes."""
+        self._to_stop.clear()
+        for instance in self.instances.values():
+            self._to_stop.setdefault(instance.spec.process, []).append(instance)
 
     def _stop_next(self, now: float) -> list[Output]:
-        """Stop what nothing alive comes after; at the second request, kill everything."""
+        """Stop what nothing alive comes after, unless all has been killed."""
         if self.phase is Phase.KILLING:
-            return self._each(lambda one: one.kill(now) if one.alive else [])
-        alive = {i.spec.process for i in self.instances.values() if i.alive}
-        free = [i for i in self.instances.values() if not self._followers[i.spec.process] & alive]
-        return _merged(output for instance in free for output in self._stop(now, instance))
+            return []
+        free = [one for one in self._to_stop if self.instances.alive.has_none(self._followers[one])]
+        stopped = [instance for process in free for instance in self._to_stop.pop(process)]
+        asked = self._each(lambda instance: self._stop(now, instance), stopped)
+        return [*self._unlisten(free), *_merged(asked)]
 
     def _stop(self, now: float, instance: Instance) -> list[Output]:
-        # A migration must not be cut because something else failed. Who asks is obeyed.
+        # A migration is not interrupted because something else failed, but by an operator's signal.
         if instance.spec.oneshot and self.phase is Phase.ENDING:
             return instance.let_finish(now)
         return instance.stop(now)
 
     def _finish(self, now: float) -> list[Output]:
-        if self.phase is Phase.OVER or not all(i.over for i in self.instances.values()):
+        if self.phase is Phase.OVER or self.instances.pending:
+            return []
+        self._over_since = now if self._over_since is None else self._over_since
+        if self._open_until is not None and now < self._open_until:
             return []
         self.phase, self._alive_at = Phase.OVER, None
         if any(instance.left_behind for instance in self.instances.values()):
             self._status = 1
-        return [AllStopped(self._status, now - self._stopping_since)]
+        return [AllStopped(self._status, self._over_since - self._stopping_since)]
 
-    def _each(self, decide: Callable[[Instance], list[Output]]) -> list[Output]:
-        return [output for instance in self.instances.values() for output in decide(instance)]
+    @property
+    def _open_until(self) -> Optional[float]:
+        """When the wait for the supervisor's own stop signal ends, or None where there is none."""
+        if self._over_since is None or self.phase is not Phase.ENDING:
+            return None
+        if self._failed is None or not self._failed.killed_from_outside:
+            return None
+        together = self._stopping_since + SIGNALLED_TOGETHER
+        return min(self._over_since + SIGNAL_MAY_FOLLOW, together)
+
+    def _each(
+        self,
+        decide: Callable[[Instance], list[Output]],
+        among: Optional[Iterable[Instance]] = None,
+    ) -> list[Output]:
+        """Let these instances take an input, or all of them."""
+        some = self.instances.values() if among is None else among
+        return [output for instance in some for output in self._let(instance, decide)]
+
+    def _let(self, instance: Instance, decide: Callable[[Instance], list[Output]]) -> list[Output]:
+        outputs = decide(instance)
+        self.instances.note(instance)
+        return outputs
 
 
 def _followers(specs: Iterable[Spec]) -> Mapping[str, frozenset[str]]:
@@ -354,5 +667,9 @@ def _merged(outputs: Iterable[Output]) -> list[Output]:
             merged.append(output)
     for kind, alike in notices.items():
         names = tuple(name for notice in alike for name in notice.names)
-        merged.append(kind(names, max(notice.left for notice in alike)))
+        notice = kind(names, max(notice.left for notice in alike))
+        reported: dict[str, str] = {}
+        for one in alike:
+            reported.update(one.reported if isinstance(one, StillRunning) else {})
+        merged.append(replace(notice, reported=reported) if reported else notice)
     return merged

@@ -1,12 +1,11 @@
 """Health: whether one life does its work. It becomes ready, answers checks, and has limits.
 
-Each input returns what is to be done, and what is concluded: READY, a fault, or nothing.
+Each input returns what has to be done, and the conclusion: READY, a fault, or nothing.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import Optional, Union
 
 from .commands import CancelProbe, Measure, ProbeKind, StartProbe
 from .deadlines import Deadline
@@ -25,6 +24,7 @@ from .facts import (
     WatchdogSilent,
     WatchdogTriggered,
 )
+from .hints import Optional, Union
 from .spec import ReadyProbe, Ref, Spec
 
 # In seconds: between two measurements of memory.
@@ -46,12 +46,12 @@ UNCHANGED: Answer = ([], Conclusion.NOTHING)
 
 
 class Health:
-    """The health of one life, which owns the table of deadlines and its state.
+    """The health of one life; the life owns the table of deadlines and the state.
 
-    Before it is ready it may be probed for its readiness, thereafter by its health check.
+    Before a life is ready, its READY may be probed; after that, its health check.
     """
 
-    def __init__(self, ref: Ref, spec: Spec, now: float, deadlines: dict[Deadline, float]) -> None:
+    def __init__(self, ref: Ref, spec: Spec, deadlines: dict[Deadline, float]) -> None:
         self.ready_at: Optional[float] = None
         # Consecutive checks that failed, and why the last one did, or the last probe of its READY.
         self.failures = 0
@@ -60,11 +60,11 @@ class Health:
         self.memory: Optional[int] = None
         self._ref = ref
         self._spec = spec
-        self._started = now
+        self._started = 0.0
         self._deadlines = deadlines
         self._ready_within = spec.ready_timeout
         self._check_succeeded = False
-        # No probe has been answered since one could not begin.
+        # A probe could not begin, and none has been answered since.
         self._refused = False
         self._unheard = False
         self._ready_probe = spec.ready_probe or (CONNECT if spec.connects else None)
@@ -72,7 +72,8 @@ class Health:
     # ---- inputs ----
 
     def started(self, now: float) -> Answer:
-        """Its process exists. It is ready at once where nothing else will tell."""
+        """Its process exists. It counts as ready at once if nothing will report that it is."""
+        self._started = now
         if self._spec.max_memory is not None:
             self._deadlines[Deadline.MEASURE] = now + MEASURE_EVERY
         if self._spec.oneshot:
@@ -85,7 +86,7 @@ class Health:
         return UNCHANGED
 
     def became_ready(self, now: float) -> dict[Deadline, float]:
-        """The deadlines of a life that is ready from now on."""
+        """Set the deadlines of a life that is ready from now on."""
         self.ready_at, self.last_failure = now, None
         deadlines = {}
         if self._spec.check is not None:
@@ -97,8 +98,8 @@ class Health:
         return deadlines
 
     def notified(self, now: float, message: Notified) -> Answer:
-        """It reported something. What it says of its watchdog is for `pinged`, after this."""
-        # Only the time to become ready can be extended: a stop has somebody else's patience.
+        """It reported something. What it says about its watchdog goes to `pinged`, after this."""
+        # Only the time to become ready can be extended: platforms limit the time to stop.
         if message.extend_timeout is not None and Deadline.READY in self._deadlines:
             self._extend(now, message.extend_timeout)
         ready = message.ready and self.ready_at is None and not self._spec.oneshot
@@ -113,7 +114,7 @@ class Health:
         return UNCHANGED
 
     def flooded(self, now: float) -> Answer:
-        """What it says may be lost: it has as long as ever from now on to be heard."""
+        """Its messages may have been lost, so its time to report starts again now."""
         if Deadline.WATCHDOG in self._deadlines:
             assert self._spec.watchdog is not None
             self._deadlines[Deadline.WATCHDOG] = now + self._spec.watchdog
@@ -125,7 +126,7 @@ class Health:
         return [] if known else [Unheard(self._ref)], Conclusion.NOTHING
 
     def found_ready_line(self) -> Answer:
-        """Its output has the line that tells."""
+        """Its output contains the line that says it is ready."""
         ready = self.ready_at is None and not self._spec.oneshot
         return [], Conclusion.READY if ready else Conclusion.NOTHING
 
@@ -136,7 +137,7 @@ class Health:
         return self._answered(now, failure)
 
     def probe_refused(self, now: float, error: str) -> Answer:
-        """A probe could not begin, for which the life is not to blame: the next one may."""
+        """A probe could not begin. That is no fault of the life, and the next one may succeed."""
         if self._deadlines.pop(Deadline.ANSWER, None) is None:
             return UNCHANGED
         self._deadlines[Deadline.PROBE] = now + self._pause
@@ -151,7 +152,7 @@ class Health:
         return [], TooMuchMemory(memory, limit)
 
     def due(self, now: float, deadline: Deadline) -> Answer:
-        """One of its deadlines is over, and has been taken from the table."""
+        """One of its deadlines has passed, and has been removed from the table."""
         if deadline is Deadline.READY:
             return [], NotReady(self._ready_within, self.last_failure)
         if deadline is Deadline.WATCHDOG:

@@ -1,4 +1,4 @@
-"""Instance: the slot `web.1`, with its goal, its restart policy, and one life or two.
+"""Instance: the slot `web.1`, with its goal, its restart policy, and one or two lives.
 
 goal up     a life is wanted: one that exits on its own is restarted as the policy says,
             one that was asked to stop is followed by the next
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from signal import Signals
 from types import MappingProxyType
-from typing import Optional, Union
 
 from .commands import Spawn
 from .events import (
@@ -31,7 +30,9 @@ from .facts import (
     LifeState,
     Lost,
     Output,
+    Renewed,
     Restart,
+    Retired,
     StartLimitReached,
     StartRefused,
     State,
@@ -39,15 +40,19 @@ from .facts import (
     StopEverything,
     Updated,
 )
-from .life import LOSE_AFTER, SWEEP_AFTER, WORKING, Life
+from .hints import Optional, Union
+from .life import LOSE_AFTER, SWEEP_AFTER, WORKING, Life, obeys
 from .restarts import Restarts
+from .signals import STOP_SIGNALS
 from .spec import Goal, Ref, Spec
-from .values import assert_never, replace
+from .values import Value, assert_never, replace
 
-# What users see of a life. With none, they see what the instance has come to rest in.
+# What users see of a life. Without a life, they see the state in which the instance rests.
 SEEN: Mapping[LifeState, State] = MappingProxyType(
     {
         LifeState.SPAWNING: State.STARTING,
+        LifeState.CANCELLING: State.STARTING,
+        LifeState.DISCARDING: State.STARTING,
         LifeState.STARTING: State.STARTING,
         LifeState.RUNNING: State.RUNNING,
         LifeState.STOPPING: State.STOPPING,
@@ -60,41 +65,65 @@ SEEN: Mapping[LifeState, State] = MappingProxyType(
 _End = Union[Ended, Lost, StartRefused]
 
 
-class Instance:
-    """One slot. Each input returns what is to be done and what is to be told."""
+class _Before(Value):
+    """What an instance ran until a reload."""
 
-    def __init__(self, spec: Spec, generation: int = 0) -> None:
+    spec: Spec
+    generation: int
+
+
+class Instance:
+    """One slot. Each input returns what has to be done (commands) and what has happened (facts)."""
+
+    def __init__(self, spec: Spec, generation: int = 0, *, added: bool = False) -> None:
         self.spec = spec
+        # It exists because of a request, not because of the settings.
+        self.added = added
         self.goal = Goal.UP
-        # Since when users see its state.
+        # The moment since when users see this state.
         self.since = 0.0
-        # The last life that counted, and during a rolling update the one that is to follow it. Then
-        # those that do not count any more: on their way out, or lost.
+        # The life that counts, and during a rolling update its successor. Then those that no longer
+        # count, because they are stopping or lost.
         self.life: Optional[Life] = None
         self.successor: Optional[Life] = None
         self.retired: list[Life] = []
-        # A rolling update of it has begun, and no new life is ready.
+        # A rolling update has begun, and its new life is not ready yet.
         self._updating = False
-        # No life is to follow another for the time being; the first one may start.
+        # What it runs since a reload has not been ready yet; if that fails, it runs again what it
+        # ran `_before`, if anything.
+        self._on_trial = False
+        self._before: Optional[_Before] = None
+        # Its last oneshot succeeded, or the one before it, which a reload has run again.
+        self._succeeded = False
+        # For now, no life may follow another one; a first life may start.
         self.held = False
-        # When the next life starts, once the process group of the last one is empty.
+        # When the next life starts, if the process group of the last one is empty by then.
         self.next_start: Optional[float] = None
-        # It failed, and is not restarted: what that makes of the supervisor's exit status.
+        # It failed and is not restarted: the exit status that the supervisor gets from that.
         self.failure: Optional[int] = None
+        # It failed by exiting as if asked to stop, though not by us; or such a signal killed it.
+        self.stopped_from_outside = self.killed_from_outside = False
+        # How the last life that counted ended, and when.
         self.last_end: Optional[Ended] = None
+        self.ended_at = 0.0
         # Restarts by the policy, and lives that were replaced on request.
         self.restarts = 0
         self.replacements = 0
-        # A life that does not count any more had to be killed since the goal is down.
+        # Since the goal is down, a life that no longer counts had to be killed.
         self._retired_overran = False
         self._generation = generation
         self._number = 0
         self._policy = Restarts(spec)
-        # What users see without a life, and what they were told last.
+        # What users see without a life, and the state that was reported last.
         self._rest = State.STOPPED
         self._seen = State.STOPPED
 
     # ---- what is known ----
+
+    @property
+    def generation(self) -> int:
+        """The load of the project that its next life runs."""
+        return self._generation
 
     @property
     def state(self) -> State:
@@ -115,44 +144,53 @@ class Instance:
 
     @property
     def over(self) -> bool:
-        """Nothing of it is waited for; what is lost is not."""
+        """There is nothing left to wait for. Lost lives are not waited for."""
         lost = all(life.state is LifeState.LOST for life in self.lives)
         return lost and self.next_start is None
 
     @property
-    def deadline(self) -> Optional[float]:
-        """The next moment at which something has to be done, or None."""
+    def task_at(self) -> Optional[float]:
+        """When its lives have something to do next, or None."""
         moments = [life.deadline for life in self.lives]
-        if self._empty and self._may_begin:
-            moments.append(self.next_start)
         return min((moment for moment in moments if moment is not None), default=None)
 
     @property
+    def start_at(self) -> Optional[float]:
+        """When its next life begins, or None."""
+        return self.next_start if self._empty and self._may_begin else None
+
+    @property
     def startable(self) -> bool:
-        """It is to be started as soon as what it comes after is ready or finished."""
+        """It starts as soon as the processes that it comes after are ready or finished."""
         at_rest = self._rest in (State.STOPPED, State.WAITING) and self._empty
         wanted = self.goal is Goal.UP and self.next_start is None
         return at_rest and wanted and self._may_begin
 
     @property
+    def begins_first(self) -> bool:
+        """It will be started because it no longer has to wait for others, not by its policy."""
+        at_rest = self._rest in (State.STOPPED, State.WAITING) and self._empty
+        return bool(self.spec.after) and at_rest and self.next_start is not None
+
+    @property
     def finished(self) -> bool:
         """A oneshot that succeeded, and is not running again."""
-        return self._rest is State.EXITED and self.last_end is not None and self.last_end.finished
+        return self._rest is State.EXITED and self._succeeded
 
     @property
     def updating(self) -> bool:
-        """A rolling update of it is not over: a new life is awaited, or the end of the old one."""
+        """A rolling update is not over: the new life is not ready, or the old one has not ended."""
         leaving = [life for life in self.retired if life.state is not LifeState.LOST]
         return self._updating or bool(leaving)
 
     @property
     def fulfilled(self) -> bool:
-        """What comes after it may start."""
+        """Processes that come after it may start."""
         return self.state is State.RUNNING or self.finished
 
     @property
     def left_behind(self) -> bool:
-        """Its last life did not stop in time and was killed, or could not even be killed."""
+        """Its last life did not stop in time, and was killed or survived even that."""
         overran = self.life is not None and self.life.overran
         return (
             overran
@@ -171,55 +209,60 @@ class Instance:
     # ---- decisions of the group ----
 
     def wait(self, now: float) -> list[Output]:
-        """Start later, once what it comes after is ready or finished."""
+        """Start later, once the processes that it comes after are ready or finished."""
         self._rest = State.WAITING
         return self._told(now)
 
     def start(self, now: float) -> None:
-        """Let a life begin that the restart policy did not ask for."""
+        """Begin a life that the restart policy did not ask for."""
         assert self.startable, f"{self.spec.name} is {self.state.name}"
         self._policy = Restarts(self.spec)
-        self._policy.started(now)
         self.next_start = now
 
+    def wait_again(self) -> None:
+        """Cancel a planned start."""
+        self.next_start = None
+
     def due(self, now: float) -> bool:
-        """Its next life is to `begin`."""
-        planned = self.next_start is not None and self.next_start <= now
-        return planned and self._empty and self._may_begin
+        """Its next life has to `begin`."""
+        return self.start_at is not None and self.start_at <= now
 
     def begin(self, now: float) -> list[Output]:
         """Begin the life that is due."""
         assert self.due(now), f"{self.spec.name} is {self.state.name}"
         self._rest, self.next_start, self.failure = State.STOPPED, None, None
+        self._succeeded = self._succeeded and self._on_trial
         self.life = self._create(now)
         return self._told(now, [Spawn(self.life.ref)])
 
     def want(self, now: float, goal: Goal) -> list[Output]:
-        """Change the goal. What is not wanted any more still has to be asked to stop."""
+        """Change the goal. An instance that is no longer wanted still has to be asked to stop.
+
+        A start that is planned or not answered yet is cancelled at once.
+        """
         self.goal = goal
         if goal is Goal.UP:
             if self._empty:
-                self._rest = State.WAITING if self.spec.after else State.STOPPED
-                self.next_start, self.failure = None, None
+                self._await_turn()
             elif self.state in (State.EXITED, State.FATAL) and self.next_start is None:
                 self._rest, self.next_start, self.failure = State.EXITED, now, None
             return self._told(now)
         self.next_start = None
-        # How anything was stopped before is an old story.
+        # How earlier lives were stopped no longer matters.
         self._retired_overran = False
         if self._empty:
             self.life = None
         if self._rest in (State.WAITING, State.BACKOFF):
             self._rest = State.STOPPED
-        ignored = [output for life in self.lives for output in life.ignore_health()]
-        return self._told(now, ignored + self._end_update(replaced=False))
+        unwanted = [output for life in self.lives for output in _let_go(now, life)]
+        return self._told(now, unwanted + self._end_update(replaced=False))
 
     def stop(self, now: float) -> list[Output]:
-        """Ask all of it to end."""
+        """Ask all its lives to stop."""
         return self._told(now, [output for life in self.lives for output in life.stop(now)])
 
     def kill(self, now: float) -> list[Output]:
-        """Kill all of it, and what is left of a dead leader's process group."""
+        """Kill all its lives, and what is left of the process group of a dead leader."""
         return self._told(now, [output for life in self.lives for output in life.kill(now)])
 
     def let_finish(self, now: float) -> list[Output]:
@@ -229,12 +272,72 @@ class Instance:
     def forward(self, signal: Signals) -> list[Output]:
         return [output for life in self.lives for output in life.forward(signal)]
 
+    def send(self, signal: Signals) -> list[Output]:
+        return [output for life in self.lives for output in life.send(signal)]
+
     def replace(self, now: float) -> list[Output]:
-        """Let a new life follow a working one: it starts first, or once the old one is gone."""
+        """Replace a working life: the new one starts first, or once the old one is gone."""
         assert self.life is not None
         assert self.life.state in WORKING
         assert self.successor is None
         self._updating = True
+        return self._replace(now)
+
+    def renew(self, now: float, spec: Spec, generation: int) -> list[Output]:
+        """Let it run another load of the project, or start what is new; `Renewed` tells of the end.
+
+        What fails before it is ready is followed by what ran before. An instance that is to be down
+        is only told what it will run.
+        """
+        new = self._number == 0 and self._generation == generation
+        self._before = None if new else _Before(self.spec, self._generation)
+        return self._run(now, spec, generation)
+
+    def sibling(self, name: str) -> Instance:
+        """Another one of its process, that runs what this one ran before a reload, and is down."""
+        before = self._before or _Before(self.spec, self._generation)
+        made = Instance(replace(before.spec, name=name), before.generation, added=True)
+        made.goal, made.held = Goal.DOWN, self.held
+        return made
+
+    def turn_back(self, now: float) -> list[Output]:
+        """Let it run again what it ran before it was renewed."""
+        before, self._before = self._before, None
+        if before is None:
+            return []
+        if self.spec.oneshot:
+            self.spec, self._generation = before.spec, before.generation
+            return []
+        outputs = self._run(now, before.spec, before.generation)
+        self._on_trial = False
+        return outputs
+
+    def settle(self) -> None:
+        """What it was renewed to run is what it runs."""
+        self._before = None
+
+    def abort(self, now: float) -> list[Output]:
+        """Stop what it was renewed to run, which is not ready yet."""
+        if not self._on_trial:
+            return []
+        failed, life = self._end_update(replaced=False), self.successor or self.life
+        if life is None or life.ref.generation == self._generation:
+            return self._told(now, failed)
+        self._updating = life is self.life
+        return self._told(now, [*failed, *life.stop(now)])
+
+    def _run(self, now: float, spec: Spec, generation: int) -> list[Output]:
+        self.spec, self._generation, self._policy = spec, generation, Restarts(spec)
+        if self.goal is Goal.DOWN:
+            return []
+        self._updating = self._on_trial = True
+        if self.life is not None and self.life.state in WORKING:
+            return self._told(now, self._replace(now))
+        # Once what is left of its last life has ended.
+        self.next_start, self.failure = now, None
+        return self._told(now)
+
+    def _replace(self, now: float) -> list[Output]:
         if self.spec.oneshot or not self.spec.start_first:
             return self.stop(now)
         self.successor = self._create(now)
@@ -243,7 +346,7 @@ class Instance:
     # ---- events ----
 
     def take(self, now: float, event: LifeEvent) -> list[Output]:
-        """Take what is about one of its lives; one that is gone may still be spoken of."""
+        """Handle an event about one of its lives. It may be about one that is already gone."""
         life = next((one for one in self.lives if one.ref == event.ref), None)
         return [] if life is None else self._told(now, self._take(now, life, event))
 
@@ -260,12 +363,14 @@ class Instance:
 
     def _take(self, now: float, life: Life, event: LifeEvent) -> list[Output]:
         if isinstance(event, SpawnFailed):
+            cancelled = life.state is not LifeState.SPAWNING
             life.refused(now)
-            return self._refused(now, life, event)
+            return self._cancelled(life) if cancelled else self._refused(now, life, event)
         if isinstance(event, Exited):
             return self._exited(now, life, event)
         old, minded = life.state, self.goal is Goal.UP and life.state in WORKING
         if isinstance(event, Spawned):
+            self._policy.answered(now)
             outputs = life.spawned(now)
         elif isinstance(event, GroupGone):
             life.group_gone(now)
@@ -287,7 +392,7 @@ class Instance:
         return outputs + self._follow(now, life, old)
 
     def _follow(self, now: float, life: Life, old: LifeState) -> list[Output]:
-        """What the state that a life has come to means for the slot."""
+        """Decide what the new state of a life means for the slot."""
         if life.state is old:
             return []
         if life.state is LifeState.LOST:
@@ -301,7 +406,7 @@ class Instance:
         return []
 
     def _promote(self, now: float) -> list[Output]:
-        """The successor counts from now on, and the life before it is asked to stop."""
+        """The successor counts from now on, and its predecessor is asked to stop."""
         assert self.successor is not None
         old, self.life, self.successor = self.life, self.successor, None
         assert old is not None
@@ -321,8 +426,9 @@ class Instance:
             life.exited(now, SWEEP_AFTER)
             return [] if lost else [ended]
         self.last_end = ended = replace(ended, restarts=self.restarts)
+        self.ended_at = now
         if self.successor is not None:
-            # It died while the next one starts: that one counts now, ready or not.
+            # It died while its successor starts: that one counts now, ready or not.
             self.retired.append(life)
             self.life, self.successor = self.successor, None
             life.exited(now, SWEEP_AFTER)
@@ -339,6 +445,7 @@ class Instance:
         """Decide what follows the end of the life that counts, or its start that was refused."""
         self._rest = State.EXITED
         if isinstance(ended, Ended) and ended.finished:
+            self._succeeded = True
             return [ended, *self._end_update(replaced=True)]
         if self.goal is Goal.DOWN:
             self._rest = State.STOPPED if life.asked else State.EXITED
@@ -346,6 +453,8 @@ class Instance:
         if life.asked:
             self.replacements += 1
             return [replace(ended, consequence=self._restart_at(now, life, now))]
+        if self._on_trial and life.ref.generation == self._generation:
+            return self._failed_on_trial(now, life, ended)
         recycled = self.spec.recycles and life.state is LifeState.RUNNING and not failed
         if not self._policy.wanted(failed or recycled):
             return [replace(ended, consequence=self._give_up(ended))]
@@ -362,38 +471,62 @@ class Instance:
         limit = self.spec.start_burst, self.spec.start_interval
         return [ended, StartLimitReached(self.spec.name, *limit, self._give_up(ended))]
 
+    def _failed_on_trial(self, now: float, life: Life, ended: _End) -> list[Output]:
+        """Run again what ran before. A oneshot has done that, and what is new did not."""
+        again = self._before is not None and not self.spec.oneshot
+        updated = self._end_update(replaced=False)
+        # A reload waits until what ran before is back.
+        self._updating = again
+        if again:
+            return [replace(ended, consequence=self._restart_at(now, life, now)), *updated]
+        return [ended, *updated]
+
     def _restart_at(self, now: float, life: Life, at: float) -> Restart:
         self.next_start, life.overran = at, False
         return Restart(at - now)
 
     def _give_up(self, ended: _End) -> StopEverything:
-        # Not asked to end, so that even status 0 is a failure: what watches the supervisor restarts
-        # on failure, and must notice.
+        # It was not asked to stop, so even status 0 is a failure: a platform that restarts the
+        # supervisor on failure must notice.
         self.failure = (ended.status.shell if isinstance(ended, Ended) else 0) or 1
+        self.stopped_from_outside = (
+            isinstance(ended, Ended)
+            and ended.old in WORKING
+            and (ended.status.shell - 128 in STOP_SIGNALS or obeys(self.spec, ended.status))
+        )
+        signal = ended.status.signal if isinstance(ended, Ended) else None
+        self.killed_from_outside = self.stopped_from_outside and signal is not None
         return StopEverything()
 
     def _sweep_after(self, now: float, life: Life) -> float:
-        """After a crash the rest of the group delays no restart; after a stop it has its time."""
+        """What is left of the group after a crash does not delay a restart; after a stop it may."""
         if self.next_start is None or life.asked:
             return SWEEP_AFTER
         return min(self.next_start - now, SWEEP_AFTER)
 
     def _refused(self, now: float, life: Life, failed: SpawnFailed) -> list[Output]:
-        """Shortages pass: a start that the system refuses is a failed start like any other."""
+        """Shortages are temporary: a refused start is a failed start like any other."""
         refused = StartRefused(self.spec.name, failed.error)
         if life is self.successor:
             self.successor = None
             return [refused, *self._end_update(replaced=False)]
-        if self.goal is Goal.DOWN:
-            return [refused]
+        self._policy.answered(now)
         outputs = self._end(now, life, refused, failed=True, jitter=failed.jitter)
         if self.failure is not None:
             self._rest = State.FATAL
         self._await_start(now)
         return outputs
 
+    def _cancelled(self, life: Life) -> list[Output]:
+        """Its start was cancelled in time: it is as if the start had never been requested."""
+        if life is self.successor:
+            self.successor = None
+        elif self.goal is Goal.UP:
+            self._await_turn()
+        return []
+
     def _lost(self, now: float, life: Life) -> list[Output]:
-        """It is not waited for any more, and something else may take its place."""
+        """It is no longer waited for, and another life may take its place."""
         lost = Lost(life.ref, LOSE_AFTER)
         if life in self.retired:
             return [lost]
@@ -403,10 +536,10 @@ class Instance:
             return [lost, *self._end_update(replaced=False)]
         self.life, self.successor = self.successor, None
         if self.life is not None:
-            # As where it dies while the next one starts: that one counts now, ready or not.
+            # As if it had died while its successor starts: that one counts now, ready or not.
             return [lost]
         if self.last_end is not None and self.last_end.ref == life.ref:
-            # Its leader had exited, and what follows was decided then.
+            # Its leader had already exited, and what follows was decided then.
             self._await_start(now)
             return [lost]
         outputs = self._end(now, life, lost, failed=True, jitter=0.0)
@@ -417,9 +550,14 @@ class Instance:
         if life in self.retired:
             self.retired.remove(life)
             self._retired_overran |= life.overran and self.goal is Goal.DOWN
-            return []
+            return [Retired(life.ref)]
         self._await_start(now)
         return []
+
+    def _await_turn(self) -> None:
+        """It is wanted, and starts once the processes that it comes after are ready or finished."""
+        self._rest = State.WAITING if self.spec.after else State.STOPPED
+        self.next_start, self.failure = None, None
 
     def _await_start(self, now: float) -> None:
         if self.next_start is not None and (self.next_start > now or not self._may_begin):
@@ -432,13 +570,23 @@ class Instance:
     def _end_update(self, *, replaced: bool) -> list[Output]:
         if not self._updating:
             return []
-        self._updating = False
-        return [Updated(self.spec.name, replaced)]
+        of_reload = self._on_trial
+        self._updating = self._on_trial = False
+        if not replaced and self._before is not None:
+            self.spec, self._generation = self._before.spec, self._before.generation
+            self._policy, self._before = Restarts(self.spec), None
+        kind = Renewed if of_reload else Updated
+        return [kind(self.spec.name, replaced)]
 
     def _told(self, now: float, outputs: Sequence[Output] = ()) -> list[Output]:
-        """Tell as well what users see from now on, if that changed."""
+        """Also report what users see from now on, if that has changed."""
         old, self._seen = self._seen, self.state
         if old is self._seen:
             return list(outputs)
         self.since = now
         return [*outputs, StateChanged(self.spec.name, old, self._seen)]
+
+
+def _let_go(now: float, life: Life) -> list[Output]:
+    """It is no longer wanted. Existing lives are asked to stop when their turn comes."""
+    return life.stop(now) if life.state is LifeState.SPAWNING else life.ignore_health()

@@ -1,7 +1,8 @@
 """Life: one operating-system process of an instance, from its spawn until its group is empty.
 
-Every input is a cause, and one table says where it leads from each state. What means nothing in a
-state has no effect there; what cannot come there is our bug, and an assertion.
+Every input is a cause, and one table says where it leads from each state. A cause that means
+nothing in a state has no effect there; one that cannot occur there is a bug of ours, and fails an
+assertion.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ from collections.abc import Mapping
 from enum import Enum
 from signal import Signals
 from types import MappingProxyType
-from typing import Optional
 
-from .commands import Kill
+from .commands import CancelSpawn, Kill
 from .deadlines import Deadline
-from .events import Exited, Measured, Notified, Probed, ProbeRefused
+from .events import Exited, ExitStatus, Measured, Notified, Probed, ProbeRefused
 from .facts import (
     Ended,
     Escalated,
@@ -30,13 +30,17 @@ from .facts import (
     WaitingToFinish,
 )
 from .health import Answer, Conclusion, Health
+from .hints import Optional
 from .spec import Ref, Spec
 
-# In seconds: the rest of a dead leader's process group may take this long to end by itself; a stop
-# that takes longer than this is reported; SIGKILL takes at once, or not for a long time (a process
-# in uninterruptible sleep, or of another user).
+# In seconds: after its leader has died, the rest of a process group may take this long to exit by
+# itself; a stop that takes longer than this is reported; SIGKILL takes effect at once, or not for a
+# long time (a process in uninterruptible sleep, or of another user).
 SWEEP_AFTER = 1.0
 SLOW_STOP = 1.0
+# While a stop goes on, a line comes at least this often: who waits for minutes has to see which
+# tasks are left, and how the time passes.
+REPORT_EVERY = 30.0
 LOSE_AFTER = 5.0
 # The escalation signal is sent after this part of the stop timeout.
 ESCALATE_AFTER = 0.7
@@ -49,7 +53,7 @@ class Cause(Enum):
     REFUSED = "the operating system could not start it"
     READY = "it can do its work"
     STOP = "it is asked to stop"
-    KILL = "it is to be killed"
+    KILL = "it must be killed"
     EXITED = "its leader exited"
     EMPTIED = "its process group is empty"
     EXPIRED = "SIGKILL did not take in time"
@@ -60,6 +64,17 @@ TABLE: Mapping[LifeState, Mapping[Cause, LifeState]] = MappingProxyType(
     {
         LifeState.SPAWNING: {
             Cause.SPAWNED: LifeState.STARTING,
+            Cause.REFUSED: LifeState.GONE,
+            Cause.STOP: LifeState.CANCELLING,
+            Cause.KILL: LifeState.DISCARDING,
+        },
+        LifeState.CANCELLING: {
+            Cause.SPAWNED: LifeState.STOPPING,
+            Cause.REFUSED: LifeState.GONE,
+            Cause.KILL: LifeState.DISCARDING,
+        },
+        LifeState.DISCARDING: {
+            Cause.SPAWNED: LifeState.KILLING,
             Cause.REFUSED: LifeState.GONE,
         },
         LifeState.STARTING: {
@@ -86,19 +101,21 @@ TABLE: Mapping[LifeState, Mapping[Cause, LifeState]] = MappingProxyType(
             Cause.EXPIRED: LifeState.LOST,
         },
         LifeState.GONE: {},
-        # It may end after all, when whatever held it lets it go.
+        # It may end after all, once nothing holds it any more.
         LifeState.LOST: {
             Cause.EXITED: LifeState.LOST,
             Cause.EMPTIED: LifeState.GONE,
         },
     }
 )
-# These come from the operating system alone, and only where the table has them.
+# These come only from the operating system, and only in states for which the table has them.
 REPORTED = frozenset({Cause.SPAWNED, Cause.REFUSED, Cause.EXITED, Cause.EMPTIED})
 
+# Its start is not answered yet, so nothing can be sent to it.
+UNANSWERED = frozenset({LifeState.SPAWNING, LifeState.CANCELLING, LifeState.DISCARDING})
 ALIVE = frozenset(
     {
-        LifeState.SPAWNING,
+        *UNANSWERED,
         LifeState.STARTING,
         LifeState.RUNNING,
         LifeState.STOPPING,
@@ -107,14 +124,23 @@ ALIVE = frozenset(
 )
 # Something stopped it, or tried to.
 ASKED = frozenset({LifeState.STOPPING, LifeState.KILLING, LifeState.LOST})
-# It does its work, or is about to.
+# It is working, or about to.
 WORKING = frozenset({LifeState.STARTING, LifeState.RUNNING})
 
 
-class Life:
-    """One life. Its deadlines, in the clock of `now`, are one table, which every move empties.
+def obeys(spec: Spec, status: ExitStatus) -> bool:
+    """Whether it exits like this after its stop signal."""
+    return (
+        status.shell == 0
+        or status.signal == spec.stop_signal
+        or status.shell in spec.success_exit_statuses
+    )
 
-    It knows its spec and its health; neither the restart policy nor any other life.
+
+class Life:
+    """One life: it knows its spec and its health, but not the restart policy or any other life.
+
+    It has one table of deadlines, in the clock of `now`, and every change of state empties it.
     """
 
     def __init__(self, ref: Ref, spec: Spec, now: float) -> None:
@@ -122,8 +148,8 @@ class Life:
         self.state = LifeState.SPAWNING
         self.started = self.since = now
         self.deadlines: dict[Deadline, float] = {}
-        self.health = Health(ref, spec, now, self.deadlines)
-        # Why it has to stop, where the reason is its own.
+        self.health = Health(ref, spec, self.deadlines)
+        # Why it has to stop, if the reason is a fault of its own.
         self.fault: Optional[Fault] = None
         # It was sent SIGKILL because it exceeded its stop timeout.
         self.overran = False
@@ -131,6 +157,9 @@ class Life:
         # What it reported about its end.
         self._error = ""
         self._said_stopping = False
+        # Its last STATUS=, and the last one since it was asked to stop.
+        self.message: Optional[str] = None
+        self._message_of_stop = ""
 
     @property
     def deadline(self) -> Optional[float]:
@@ -143,17 +172,23 @@ class Life:
 
     @property
     def tells(self) -> bool:
-        """Something tells when it is ready."""
+        """Something reports when it is ready."""
         return self._spec.tells
 
     @property
     def asked(self) -> bool:
-        """It was stopped on request, for no fault of its own; or the request was in vain."""
+        """It was stopped on request, not because of a fault; or the request came too late."""
         return self.state in ASKED and self.fault is None
 
     # ---- the operating system reports ----
 
     def spawned(self, now: float) -> list[Output]:
+        """It exists, and its time begins. If its start was cancelled, that came too late."""
+        self.started = now
+        if self.state is LifeState.CANCELLING:
+            return self._ask_to_stop(now, Cause.SPAWNED)
+        if self.state is LifeState.DISCARDING:
+            return self._kill(now, Cause.SPAWNED)
         self._move(now, Cause.SPAWNED)
         return self._conclude(now, self.health.started(now))
 
@@ -161,7 +196,7 @@ class Life:
         self._move(now, Cause.REFUSED)
 
     def exited(self, now: float, sweep_after: float) -> None:
-        """Its leader exited: the rest of the group has so many seconds to do so, too."""
+        """Its leader exited; the rest of its process group has this many seconds to exit too."""
         lost = self.state is LifeState.LOST
         self._move(now, Cause.EXITED, {} if lost else {Deadline.SWEEP: now + sweep_after})
 
@@ -169,11 +204,14 @@ class Life:
         self._move(now, Cause.EMPTIED)
 
     def notified(self, now: float, message: Notified, minded: bool) -> list[Output]:
-        """It reported something; what that says of its health counts only where it is minded."""
+        """It reported something. Its health counts only if it is `minded`."""
         self._error = message.error or self._error
         self._said_stopping = message.stopping or self._said_stopping
         outputs: list[Output] = []
         if message.status is not None:
+            self.message = message.status
+            if self.state is LifeState.STOPPING:
+                self._message_of_stop = message.status
             outputs.append(StatusReported(self.ref, message.status))
         if minded:
             outputs += self._conclude(now, self.health.notified(now, message))
@@ -198,39 +236,34 @@ class Life:
     # ---- the supervisor decides ----
 
     def stop(self, now: float, fault: Optional[Fault] = None) -> list[Output]:
-        """Ask it to end, once: to much software a second stop signal means to drop its work."""
-        timeout, escalation = self._spec.stop_timeout, self._spec.escalation_signal
-        deadlines = {Deadline.KILL: now + timeout}
-        if timeout > SLOW_STOP:
-            deadlines[Deadline.NOTICE] = now + SLOW_STOP
-        if escalation is not None:
-            deadlines[Deadline.ESCALATE] = now + ESCALATE_AFTER * timeout
-        cancelled = self.health.cancel_probe()
-        if not self._move(now, Cause.STOP, deadlines):
-            return cancelled
-        self.fault = fault
-        asked = self._ask(self._spec.stop_signal, self._spec.stop_group)
-        return [*cancelled, Stopping(self.ref, fault), *asked]
+        """Ask it to stop, once: for much software, a second stop signal means "drop your work".
+
+        If its start is not answered yet, it is cancelled.
+        """
+        if self.state in UNANSWERED:
+            return self._cancel(now, Cause.STOP)
+        return self._ask_to_stop(now, Cause.STOP, fault)
 
     def kill(self, now: float, overran: Optional[float] = None) -> list[Output]:
-        """End it and its process group at once; where its leader is dead, the rest of the group."""
+        """Kill it and its process group at once; if its leader is dead, the rest of the group."""
+        if self.state in UNANSWERED:
+            return self._cancel(now, Cause.KILL)
         if self.state is LifeState.SWEEPING:
             return self._sweep(now)
-        cancelled = self.health.cancel_probe()
-        if not self._move(now, Cause.KILL, {Deadline.LOSE: now + LOSE_AFTER}):
-            return cancelled
-        self.overran = overran is not None
-        kill = Kill(self.ref, Signals.SIGKILL, group=True)
-        return [*cancelled, Killing(self.ref, overran), kill]
+        return self._kill(now, Cause.KILL, overran)
 
     def forward(self, signal: Signals) -> list[Output]:
-        """Pass a signal on, if it means something to this software; it would kill any other."""
+        """Pass a signal on if it means something to this software; others would be killed by it."""
         if signal not in self._spec.forwards or self.state is not LifeState.RUNNING:
             return []
         return [Kill(self.ref, signal)]
 
+    def send(self, signal: Signals) -> list[Output]:
+        """Send a signal that an operator has chosen, whatever it does to this software."""
+        return [Kill(self.ref, signal)] if self.state in WORKING else []
+
     def ignore_health(self) -> list[Output]:
-        """It is going to be stopped anyway: its health no longer matters."""
+        """It will be stopped anyway, so its health no longer matters."""
         if self.state not in WORKING:
             return []
         cancelled = self.health.cancel_probe()
@@ -238,7 +271,7 @@ class Life:
         return cancelled
 
     def let_finish(self, now: float) -> list[Output]:
-        """Let a oneshot finish its work, for as long as a stop may take. Said once."""
+        """Let a oneshot finish its work, for as long as a stop may take; reported once."""
         if self.state is not LifeState.STARTING or Deadline.FINISH in self.deadlines:
             return []
         self.deadlines[Deadline.FINISH] = now + self._spec.stop_timeout
@@ -259,11 +292,7 @@ class Life:
         """How it ended, before `exited` moves it on."""
         status, spec = exited.status, self._spec
         finished = spec.oneshot and self.state is LifeState.STARTING and status.code == 0
-        obeyed = self.state is LifeState.STOPPING and (
-            status.shell == 0
-            or status.signal == spec.stop_signal
-            or status.shell in spec.success_exit_statuses
-        )
+        obeyed = self.state is LifeState.STOPPING and obeys(spec, status)
         return Ended(
             ref=self.ref,
             old=self.state,
@@ -297,11 +326,38 @@ class Life:
             return []
         return self._conclude(now, self.health.due(now, due))
 
-    def _ask(self, signal: Signals, group: bool = False) -> list[Output]:
-        """Ask it to end. What is stopped (SIGSTOP, Ctrl-Z) goes on, or it could not obey.
+    def _cancel(self, now: float, cause: Cause) -> list[Output]:
+        first = self.state is LifeState.SPAWNING
+        self._move(now, cause)
+        return [CancelSpawn(self.ref)] if first else []
 
-        All of its group: a leader that obeys may wait for its workers. systemd.kill(5) does it for
-        whatever it asks to end; to a process that is not stopped SIGCONT means nothing.
+    def _ask_to_stop(self, now: float, cause: Cause, fault: Optional[Fault] = None) -> list[Output]:
+        timeout, escalation = self._spec.stop_timeout, self._spec.escalation_signal
+        deadlines = {Deadline.KILL: now + timeout}
+        if timeout > SLOW_STOP:
+            deadlines[Deadline.NOTICE] = now + SLOW_STOP
+        if escalation is not None:
+            deadlines[Deadline.ESCALATE] = now + ESCALATE_AFTER * timeout
+        cancelled = self.health.cancel_probe()
+        if not self._move(now, cause, deadlines):
+            return cancelled
+        self.fault = fault
+        asked = self._ask(self._spec.stop_signal, self._spec.stop_group)
+        return [*cancelled, Stopping(self.ref, fault), *asked]
+
+    def _kill(self, now: float, cause: Cause, overran: Optional[float] = None) -> list[Output]:
+        cancelled = self.health.cancel_probe()
+        if not self._move(now, cause, {Deadline.LOSE: now + LOSE_AFTER}):
+            return cancelled
+        self.overran = overran is not None
+        kill = Kill(self.ref, Signals.SIGKILL, group=True)
+        return [*cancelled, Killing(self.ref, overran), kill]
+
+    def _ask(self, signal: Signals, group: bool = False) -> list[Output]:
+        """Ask it to stop, and continue it: if it is paused (SIGSTOP, Ctrl-Z), it could not react.
+
+        That applies to its whole group, because the leader may wait for its workers.
+        systemd.kill(5) does the same. SIGCONT has no effect on a process that is not paused.
         """
         return [Kill(self.ref, signal, group), Kill(self.ref, Signals.SIGCONT, group=True)]
 
@@ -320,9 +376,12 @@ class Life:
     def _still_running(self, now: float) -> list[Output]:
         end = self.deadlines[Deadline.KILL]
         half = end - self._spec.stop_timeout / 2
-        if now < half:
-            self.deadlines[Deadline.NOTICE] = half
-        return [StillRunning((self.ref.name,), end - now)]
+        again = min(now + REPORT_EVERY, half if now < half else end)
+        if again < end:
+            self.deadlines[Deadline.NOTICE] = again
+        said = self._message_of_stop
+        reported = {self.ref.name: said} if said else {}
+        return [StillRunning((self.ref.name,), end - now, reported)]
 
     def _sweep(self, now: float) -> list[Output]:
         self.deadlines[Deadline.SWEEP] = now + SWEEP_AFTER

@@ -9,10 +9,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator, Mapping
 from signal import Signals
-from typing import Any, Callable, Union
 
 from . import facts
-from .events import ExitStatus, signal_name
+from .events import Asked, ExitStatus, signal_name
 from .facts import (
     ChecksFailed,
     Ended,
@@ -27,6 +26,7 @@ from .facts import (
     WatchdogSilent,
     WatchdogTriggered,
 )
+from .hints import Any, Callable, Union
 from .spec import Ref
 from .system import Processes
 from .values import Value, items
@@ -37,7 +37,7 @@ class Severity(enum.Enum):
 
     INFO = "everything is as it should be, or was asked for"
     WARNING = "something failed, and is dealt with: stopped, restarted, tried again"
-    ERROR = "something failed for good, or the exit status will tell of it"
+    ERROR = "something failed permanently, or the exit status will show it"
 
 
 class Record(Value):
@@ -110,8 +110,13 @@ ROWS: Mapping[type[Value], tuple[Named, Judged]] = {
     facts.StillRunning: ("supervisor.stopping", INFO),
     facts.WaitingToFinish: ("supervisor.stopping", INFO),
     facts.SignalReceived: (_of_signal, INFO),
+    facts.NotPreloaded: ("supervisor.preload_failed", ERROR),
+    facts.ReloadBegun: ("supervisor.reloading", INFO),
+    facts.Reloaded: ("supervisor.reloaded", INFO),
+    facts.ReloadFailed: ("supervisor.reload_failed", ERROR),
     facts.AllStopped: ("supervisor.stopped", _severity_of_exit),
     facts.RequestRefused: ("operator.request", WARNING),
+    facts.Granted: ("operator.request", INFO),
 }
 
 # Fields of facts that have other names in a record.
@@ -129,6 +134,8 @@ NAMES = {
     "left": "seconds_left",
     "overran": "stop_timeout",
     "why": "reason",
+    "number": "change",
+    "numbers": "changes",
 }
 # Why an instance is unhealthy.
 REASONS: Mapping[type[Value], str] = {
@@ -177,6 +184,15 @@ def _members(name: str, field: Any, processes: Processes) -> Iterator[tuple[str,
     elif isinstance(field, Restart):
         yield "consequence", "restart"
         yield "restart_in", round(field.pause, 3)
+    elif isinstance(field, facts.NotRenewed):
+        yield "instance", field.name
+    elif isinstance(field, Asked):
+        yield "change", field.number
+        yield "verb", field.verb
+        yield "names", list(field.names)
+        yield "uid", field.by.uid
+        if field.by.pid:
+            yield "operator_pid", field.by.pid
     elif isinstance(field, NoAnswer):
         yield name, f"no answer within {field.within:g} s"
     elif isinstance(field, Value):
@@ -190,5 +206,8 @@ def _members(name: str, field: Any, processes: Processes) -> Iterator[tuple[str,
         yield name, round(field, 3)
     elif isinstance(field, tuple):
         yield name, list(field)
+    elif isinstance(field, Mapping):
+        if field:
+            yield name, dict(field)
     else:
         yield name, field

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from signal import Signals
-from typing import Callable, Optional
 
-from .events import ExitStatus, signal_name
+from .events import ExitStatus, Operator, signal_name
 from .facts import (
     Alive,
     AllFinished,
@@ -23,17 +22,25 @@ from .facts import (
     Escalated,
     Fact,
     Fault,
+    Granted,
     Killing,
     LifeState,
     Lost,
     NotChecked,
+    NotPreloaded,
     NotReady,
+    NotRenewed,
     Observer,
     ProbeFailure,
     Ready,
     Refusal,
+    ReloadBegun,
+    Reloaded,
+    ReloadFailed,
+    Renewed,
     RequestRefused,
     Restart,
+    Retired,
     SignalEffect,
     SignalReceived,
     Started,
@@ -52,10 +59,11 @@ from .facts import (
     WatchdogSilent,
     WatchdogTriggered,
 )
+from .hints import Callable, Optional, Union
 from .record import ERROR, INFO, WARNING, Record, record
 from .system import Processes
 from .text import printable
-from .values import assert_never
+from .values import Value, assert_never
 
 
 def to_log(say: Callable[[Record], None], processes: Processes) -> Observer:
@@ -88,11 +96,11 @@ def line(fact: Fact, processes: Processes) -> Optional[str]:
     if isinstance(fact, Started):
         return f"{fact.ref.name} started (pid {processes.pid(fact.ref)})"
     if isinstance(fact, Ended):
-        return f"{fact.ref.name} {_end(fact)}{_consequence(fact.consequence)}"
+        return f"{fact.ref.name} {end(fact)}{_consequence(fact.consequence)}"
     if isinstance(fact, Stopping):
         if fact.fault is None:
             return None
-        return f"{fact.ref.name} {_fault(fact.fault)}; stopping it"
+        return f"{fact.ref.name} {fault(fact.fault)}; stopping it"
     if isinstance(fact, Escalated):
         return f"{fact.ref.name} is still running; sending it {fact.signal.name}"
     if isinstance(fact, Killing):
@@ -104,33 +112,45 @@ def line(fact: Fact, processes: Processes) -> Optional[str]:
         return f"{_lost(fact, processes)}{_consequence(fact.consequence)}"
     if isinstance(fact, CheckFailed):
         count = f"{fact.failures} of {fact.retries}"
-        return f"{fact.ref.name} failed a health check ({count}): {_failure(fact.failure)}"
+        return f"{fact.ref.name} failed a health check ({count}): {failure(fact.failure)}"
     if isinstance(fact, NotChecked):
         return f"{fact.ref.name} could not be checked: {fact.error}; trying again"
     if isinstance(fact, Unheard):
-        return f"{fact.ref.name}: strangers flood its notify socket; not counting its silence"
+        flood = "other processes flood its notify socket"
+        return f"{fact.ref.name}: {flood}; its WATCHDOG is not enforced meanwhile"
     if isinstance(fact, StartRefused):
         return f"{fact.name} could not be started: {fact.error}{_consequence(fact.consequence)}"
     if isinstance(fact, StartLimitReached):
-        limit = f"{fact.starts} starts in {fact.interval:g} s, its START_LIMIT"
-        return f"{fact.name} failed for good: {limit}{_consequence(fact.consequence)}"
+        limit = f"{fact.starts} starts in {fact.interval:g} s (START_LIMIT)"
+        return f"giving up on {fact.name}: {limit}{_consequence(fact.consequence)}"
+    if isinstance(fact, (ReloadBegun, Reloaded, ReloadFailed)):
+        return _reload(fact)
     if isinstance(fact, Updated):
-        return None if fact.replaced else f"{fact.name} was not replaced: the new one failed"
+        return (
+            None
+            if fact.replaced
+            else f"{fact.name} was not replaced: the new one did not become ready"
+        )
     if isinstance(fact, AllReady):
         return f"all {fact.count} ready after {seconds(fact.after)}"
     if isinstance(fact, AllFinished):
         return f"all {fact.count} finished after {seconds(fact.after)}"
     if isinstance(fact, StillRunning):
-        return f"still running: {', '.join(fact.names)}; to be killed in {seconds(fact.left)}"
+        return f"waiting for {_still_running(fact)}; SIGKILL in {seconds(fact.left)}"
     if isinstance(fact, WaitingToFinish):
         return f"waiting up to {seconds(fact.left)} for {', '.join(fact.names)} to finish"
     if isinstance(fact, SignalReceived):
         return f"{fact.signal.name} received; {_signal_effect(fact.effect)}"
+    if isinstance(fact, NotPreloaded):
+        mistake = " ".join(printable(fact.error).split()).removesuffix(".")
+        return f"the preload failed: {mistake}{_consequence(StopEverything())}"
     if isinstance(fact, AllStopped):
         return f"all stopped after {seconds(fact.after)}; exit status {fact.status}"
     if isinstance(fact, RequestRefused):
-        return f"{fact.name}: {_refusal(fact.why)}; nothing was changed"
-    if isinstance(fact, (StateChanged, StatusReported, StoppingAll, Alive)):
+        return f"{fact.name}: {refusal(fact.why)}; nothing was changed"
+    if isinstance(fact, Granted):
+        return f"{' '.join([fact.asked.verb, *fact.asked.names])}: {asked_by(fact.asked.by)}"
+    if isinstance(fact, (StateChanged, StatusReported, Retired, Renewed, StoppingAll, Alive)):
         return None
     assert_never(fact)
 
@@ -141,12 +161,20 @@ def notification(fact: Fact, processes: Processes) -> Optional[str]:
         return f"READY=1\n{_status(line(fact, processes) or '')}"
     if isinstance(fact, StoppingAll):
         return "STOPPING=1"
+    if isinstance(fact, ReloadBegun):
+        return RELOADING
+    if isinstance(fact, (Reloaded, ReloadFailed)):
+        return f"READY=1\n{_status(line(fact, processes) or '')}"
     if isinstance(fact, Alive):
         return "WATCHDOG=1"
     if isinstance(fact, StatusReported):
         return _status(f"{fact.ref.name}: {fact.status}")
     said = line(fact, processes)
     return None if said is None else _status(said)
+
+
+# Whoever sends it adds a line MONOTONIC_USEC=, the moment at which it is sent, in microseconds.
+RELOADING = "RELOADING=1"
 
 
 def _status(text: str) -> str:
@@ -162,6 +190,36 @@ def going_on(warning: str) -> Record:
     return Record("supervisor.preload", WARNING, warning)
 
 
+def template_ended(how: str) -> Record:
+    """`how` is as `exit_status` has it."""
+    go_on = "running processes go on, restarts wait for it"
+    message = f"the template {how}; starting another one; {go_on}"
+    return Record("template.ended", WARNING, message)
+
+
+def template_failed(how: str, pause: float) -> Record:
+    """It ended before anything could be forked from it; `pause` is in seconds."""
+    until = "no process can be started until another one is ready"
+    message = f"the template {how}; {until}; trying again in {seconds(pause)}"
+    return Record("template.failed", ERROR, message, {"restart_in": round(pause, 3)})
+
+
+def template_late(after: float) -> Record:
+    """It hangs; `after` is in seconds."""
+    message = f"the template has not answered after {seconds(after)}; killing it"
+    return Record("template.late", WARNING, message, {"after": after})
+
+
+def template_of_another_version() -> Record:
+    why = "another version of django-prodserver is installed by now"
+    message = f"the template cannot be replaced: {why}; restart the supervisor"
+    return Record("template.failed", ERROR, message)
+
+
+def template_replaced() -> Record:
+    return Record("template.ready", INFO, "another template is ready")
+
+
 def not_waiting(name: str, disabled: Sequence[str]) -> Record:
     """Of a process whose AFTER has others that are disabled."""
     are = "which is disabled" if len(disabled) == 1 else "which are disabled"
@@ -170,11 +228,18 @@ def not_waiting(name: str, disabled: Sequence[str]) -> Record:
     return Record("process.not_waiting", INFO, message, fields)
 
 
-def supervising(names: Sequence[str], python: str, django: str, preload: float) -> Record:
-    versions = f"python {python}, django {django}"
-    message = f"supervising {', '.join(names)} ({versions}, preloaded in {seconds(preload)})"
-    fields = {"instances": list(names), "python": python, "django": django}
-    return Record("supervisor.starting", INFO, message, {**fields, "seconds": round(preload, 3)})
+def supervising(
+    names: Sequence[str], python: str, django: str, settings: str, debug: bool, preload: float
+) -> Record:
+    """`settings` is their module, and `debug` what they say of DEBUG."""
+    loaded = f"settings {settings}{' with DEBUG = True' if debug else ''}"
+    said = f"python {python}, django {django}, {loaded}, preloaded in {seconds(preload)}"
+    fields = {"python": python, "django": django, "settings": settings, "debug": debug}
+    fields = {"instances": list(names), **fields, "seconds": round(preload, 3)}
+    severity = WARNING if debug else INFO
+    return Record(
+        "supervisor.starting", severity, f"supervising {', '.join(names)} ({said})", fields
+    )
 
 
 def refused(problem: str) -> Record:
@@ -188,20 +253,115 @@ def serving(names: Sequence[str], url: str) -> Record:
     return Record("instance.serving", INFO, f"{', '.join(names)} {url}", fields)
 
 
-def spawned_for_threads(names: Sequence[str], threads: Sequence[str]) -> Record:
+class Left(Value):
+    """What the preload left: `the thread 'x' running`, and what that means for a forked process.
+
+    `field` has the names in a record.
+    """
+
+    event: str
+    field: str
+    names: Sequence[str]
+    what: str
+    then: str
+
+
+def threads_left(names: Sequence[str], owners: Sequence[str]) -> Left:
+    """What they belong to is not told: a name of Python's says enough."""
+    what = f"the {_plural('thread', names)} {_quoted(names)} running"
+    then = f"which no process will have: start {_them(names)} in the processes instead"
+    return Left("start_method.thread_not_forked", "threads", names, what, then)
+
+
+def native_threads_left(names: Sequence[str], owners: Sequence[str]) -> Left:
+    """`owners` are libraries, where they are known."""
+    what = f"the native {_plural('thread', names)} {_quoted(names)}{_of(owners)} running"
+    then = (
+        "which no process will have, so what waits for it hangs: start by spawn, or first use "
+        "the library in the processes"
+    )
+    return Left("start_method.thread_not_forked", "threads", names, what, then)
+
+
+def epoll_left(names: Sequence[str], owners: Sequence[str]) -> Left:
+    then = (
+        "which processes would share, so they miss events and hang: start by spawn, or make the "
+        "event loop in the processes"
+    )
+    return Left(
+        "start_method.shared", "epolls", ["eventpoll"], "an epoll of an event loop open", then
+    )
+
+
+def connections_left(names: Sequence[str], owners: Sequence[str]) -> Left:
+    """`names` are addresses; `owners` are packages, where they are known."""
+    connections = "a connection" if len(names) == 1 else "connections"
+    what = f"{connections}{_of(owners)} to {', '.join(names)} open"
+    then = (
+        "which processes share, so they get each other's answers: connect at first use, or close "
+        f"{_them(names)} at the end of the import"
+    )
+    return Left("start_method.shared", "connections", names, what, then)
+
+
+def listeners_left(names: Sequence[str], owners: Sequence[str]) -> Left:
+    """`names` are addresses."""
+    sockets = "a socket" if len(names) == 1 else "sockets"
+    what = f"{sockets} listening at {', '.join(names)}"
+    then = f"where no process will answer: open {_them(names)} in the one process that serves there"
+    return Left("start_method.shared", "listeners", names, what, then)
+
+
+def preload_left(left: Sequence[Left]) -> str:
+    return f"the preload left {_and([one.what for one in left])}"
+
+
+def left_to_forks(left: Left) -> Record:
+    message = f"the preload left {left.what}, {left.then}"
+    return Record(left.event, WARNING, message, {left.field: list(left.names)})
+
+
+def spawned_for(names: Sequence[str], left: Sequence[Left], price: Price) -> Record:
     """`names` is empty where these are all processes."""
-    processes = f" {', '.join(names)}" if names else ""
-    plural = "s" if len(threads) > 1 else ""
-    which = f"the thread{plural} {', '.join(map(repr, threads))}"
-    message = f"starting{processes} by spawn: the preload left {which} running"
-    fields = {"processes": list(names), "threads": list(threads)}
+    it = "it survives" if sum(len(one.names) for one in left) == 1 else "they survive"
+    message = (
+        f"starting{_these(names)} by spawn: {preload_left(left)}; this costs each process the "
+        f"import of the project ({_price(price)}): if {it} a fork, set PRODSERVER_START_METHOD=fork"
+    )
+    fields = {"processes": list(names), **_fields_of(left), "seconds": round(price.seconds, 3)}
+    if price.memory is not None:
+        fields["memory_bytes"] = price.memory
     return Record("start_method.spawn", WARNING, message, fields)
 
 
-def thread_not_forked(name: str) -> Record:
-    left = f"the preload left the thread {name!r} running"
-    message = f"{left}, which no process will have: start it in the processes instead"
-    return Record("start_method.thread_not_forked", WARNING, message, {"threads": [name]})
+def forked_in_spite_of(names: Sequence[str], left: Sequence[Left], listeners: Left) -> Record:
+    """`names` is empty where these are all processes; `left` is why they would be spawned."""
+    message = (
+        f"starting{_these(names)} by fork, though {preload_left(left)}: a fresh interpreter "
+        f"could not listen at {', '.join(listeners.names)} again; if each finds a port of its own, "
+        "set PRODSERVER_START_METHOD=spawn"
+    )
+    fields = {"processes": list(names), **_fields_of([*left, listeners])}
+    return Record("start_method.fork", WARNING, message, fields)
+
+
+class Price(Value):
+    """What a process pays that is not forked: the import in seconds, and its memory in bytes."""
+
+    seconds: float
+    memory: Optional[int] = None
+
+
+def _price(price: Price) -> str:
+    memory = "" if price.memory is None else f", {megabytes(price.memory)}"
+    return f"{seconds(price.seconds)}{memory}"
+
+
+def _fields_of(left: Sequence[Left]) -> dict[str, object]:
+    fields: dict[str, list[str]] = {}
+    for one in left:
+        fields.setdefault(one.field, []).extend(one.names)
+    return {**fields}
 
 
 def spawned_for_variables(name: str, variables: Sequence[str]) -> Record:
@@ -225,7 +385,7 @@ def notifications_ignored(name: str, count: int) -> Record:
 
 
 def search_given_up(name: str) -> Record:
-    searched = "it is not searched any more"
+    searched = "giving up the search"
     message = f"{name}: the LOG of its READY takes too long to search for; {searched}"
     return Record("instance.search_given_up", WARNING, message, {"instance": name})
 
@@ -233,6 +393,13 @@ def search_given_up(name: str) -> Record:
 def killed_left_behind(processes: Sequence[tuple[str, int]]) -> Record:
     message = f"killed what was left behind: {_listed(processes)}"
     return Record("supervisor.killed_left_behind", WARNING, message, _by_name(processes))
+
+
+def killed_orphans(name: str, processes: Sequence[tuple[str, int]]) -> Record:
+    """Of an instance whose next life is about to start."""
+    message = f"killed what was left behind by {name}: {_listed(processes)}"
+    fields = {"instance": name, **_by_name(processes)}
+    return Record("instance.killed_left_behind", WARNING, message, fields)
 
 
 def survived_sigkill(processes: Sequence[tuple[str, int]], after: float) -> Record:
@@ -249,6 +416,52 @@ def descendants_hidden() -> Record:
 def memory_hidden() -> Record:
     message = "MAX_MEMORY has no effect: /proc does not show the processes, so nothing is measured"
     return Record("supervisor.memory_hidden", WARNING, message)
+
+
+def control_failed(error: str) -> Record:
+    """A client of the control socket could not be answered."""
+    message = f"the control socket cannot answer: {error}"
+    return Record("control.failed", WARNING, message)
+
+
+def control_unavailable(why: str, *, chosen: bool) -> Record:
+    """There is no control socket; that is an error where its place was `chosen`."""
+    if chosen:
+        return Record("control.refused", ERROR, f"the control socket cannot be used: {why}")
+    hint = "set PRODSERVER_CONTROL to a path, or CONTROL to False"
+    return Record("control.unavailable", WARNING, f"no control socket: {why}; {hint}")
+
+
+def control_in_use(why: str) -> Record:
+    """Another supervisor has the socket, so nothing is started."""
+    hint = "set PRODSERVER_CONTROL to another path to run both"
+    return Record("control.refused", ERROR, f"this project is already running: {why}; {hint}")
+
+
+def cannot_listen(process: str, why: str) -> Record:
+    """Another program has taken the address since it was looked at, so nothing is started."""
+    fields = {"processes": [process]}
+    return Record("listen.refused", ERROR, f"{process} {why}; nothing was started", fields)
+
+
+def socket_not_used(name: str, address: str) -> Record:
+    """No process listens at a socket that the service manager has passed."""
+    message = f"LISTEN_FDS has a socket {name or address} ({address}) that no process listens at"
+    hint = "give it the name of a process, or a process its address"
+    return Record("listen.not_used", WARNING, f"{message}: {hint}", {"socket": name})
+
+
+def needs_restart(key: str) -> Record:
+    """A reload has brought another value of it."""
+    message = f"{key} of PRODUCTION_SUPERVISOR stays as it was: another value needs a restart"
+    return Record("supervisor.needs_restart", WARNING, message, {"key": key})
+
+
+def request_refused(verb: str, operator: Operator, why: str) -> Record:
+    """It was refused before anything else was asked."""
+    message = f"{verb} refused ({asked_by(operator)}): {why}"
+    fields = {"verb": verb, "uid": operator.uid, "operator_pid": operator.pid, "reason": why}
+    return Record("operator.request", WARNING, message, fields)
 
 
 def lines_left_out(count: int) -> Record:
@@ -282,6 +495,31 @@ def exit_status(status: ExitStatus) -> str:
     return f"exited with status {status.code}"
 
 
+def _these(names: Sequence[str]) -> str:
+    return f" {', '.join(names)}" if names else ""
+
+
+def _of(owners: Sequence[str]) -> str:
+    return f" of {', '.join(owners)}" if owners else ""
+
+
+def _quoted(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names))
+
+
+def _plural(noun: str, names: Sequence[str]) -> str:
+    return noun if len(names) == 1 else f"{noun}s"
+
+
+def _them(names: Sequence[str]) -> str:
+    return "it" if len(names) == 1 else "them"
+
+
+def _and(words: Sequence[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
+
+
 def _listed(processes: Sequence[tuple[str, int]]) -> str:
     return ", ".join(f"{name} (pid {pid})" for name, pid in processes)
 
@@ -301,25 +539,47 @@ def _consequence(consequence: Optional[Consequence]) -> str:
     assert_never(consequence)
 
 
-def _fault(fault: Fault) -> str:
+def fault(found: Fault) -> str:
     """Why it has to stop, as what stands behind its name."""
-    if isinstance(fault, NotReady):
-        why = f" ({_failure(fault.failure)})" if fault.failure else ""
-        return f"was not ready within {fault.within:.10g} s{why}"
-    if isinstance(fault, ChecksFailed):
-        times = f", {fault.retries} times in a row" if fault.retries > 1 else ""
-        return f"is unhealthy: {_failure(fault.failure)}{times}"
-    if isinstance(fault, WatchdogSilent):
-        return f"is unhealthy: no WATCHDOG=1 for {fault.within:g} s"
-    if isinstance(fault, WatchdogTriggered):
+    if isinstance(found, NotReady):
+        why = f" ({failure(found.failure)})" if found.failure else ""
+        return f"was not ready within {found.within:.10g} s{why}"
+    if isinstance(found, ChecksFailed):
+        times = f", {found.retries} times in a row" if found.retries > 1 else ""
+        return f"is unhealthy: {failure(found.failure)}{times}"
+    if isinstance(found, WatchdogSilent):
+        return f"is unhealthy: no WATCHDOG=1 for {found.within:g} s"
+    if isinstance(found, WatchdogTriggered):
         return "is unhealthy: it said WATCHDOG=trigger"
-    if isinstance(fault, TooMuchMemory):
-        return f"uses {megabytes(fault.used)}, its MAX_MEMORY is {megabytes(fault.limit)}"
-    assert_never(fault)
+    if isinstance(found, TooMuchMemory):
+        return f"uses {megabytes(found.used)}, its MAX_MEMORY is {megabytes(found.limit)}"
+    assert_never(found)
 
 
-def _failure(failure: ProbeFailure) -> str:
-    return failure if isinstance(failure, str) else f"no answer within {failure.within:g} s"
+def failure(found: ProbeFailure) -> str:
+    return found if isinstance(found, str) else f"no answer within {found.within:g} s"
+
+
+def _reload(fact: Union[ReloadBegun, Reloaded, ReloadFailed]) -> str:
+    if isinstance(fact, ReloadBegun):
+        return f"loading the project again (generation {fact.generation})"
+    if isinstance(fact, Reloaded):
+        return f"reloaded after {seconds(fact.after)} (generation {fact.generation})"
+    then = "everything was rolled back" if fact.rolled_back else "nothing was changed"
+    return f"reload failed: {reload_failure(fact.why)}; {then}"
+
+
+def reload_failure(why: Union[str, NotRenewed]) -> str:
+    """Why a reload failed, without a full stop."""
+    if isinstance(why, str):
+        return why
+    if why.cause is None:
+        return f"{why.name} did not become ready"
+    if isinstance(why.cause, Ended):
+        return f"{why.name} {end(why.cause)}"
+    if isinstance(why.cause, StartRefused):
+        return f"{why.name} could not be started: {why.cause.error}"
+    return f"{why.name} {fault(why.cause)}"
 
 
 def _signal_effect(effect: SignalEffect) -> str:
@@ -327,18 +587,26 @@ def _signal_effect(effect: SignalEffect) -> str:
         SignalEffect.STOP: "stopping everything",
         SignalEffect.KILL: "killing everything",
         SignalEffect.FORWARD: "passed on",
+        SignalEffect.RELOAD: "reloading",
         SignalEffect.NOTHING: "ignored",
     }[effect]
 
 
-def _refusal(why: Refusal) -> str:
+def asked_by(operator: Operator) -> str:
+    """`requested by uid 1000 (pid 77)`; a pid of 0 is that of another namespace."""
+    pid = f" (pid {operator.pid})" if operator.pid else ""
+    return f"requested by uid {operator.uid}{pid}"
+
+
+def refusal(why: Refusal) -> str:
     return {
         Refusal.NO_SUCH_NAME: "no instance or process has that name",
         Refusal.STOPPING: "everything is being stopped",
+        Refusal.NO_RELOAD: "this supervisor cannot load the project again: that takes Linux",
     }[why]
 
 
-def _end(ended: Ended) -> str:
+def end(ended: Ended) -> str:
     """How it ended: as its state before says, on request or on its own."""
     if ended.old is LifeState.KILLING:
         return "killed"
@@ -352,6 +620,13 @@ def _end(ended: Ended) -> str:
     return _unexpected(ended)
 
 
+def _still_running(fact: StillRunning) -> str:
+    """`web.1, worker.1`; `beat.1, web.1; worker.1: 2 tasks, oldest 14 s`."""
+    silent = ", ".join(name for name in fact.names if name not in fact.reported)
+    telling = [f"{name}: {fact.reported[name]}" for name in fact.names if name in fact.reported]
+    return "; ".join([silent, *telling] if silent else telling)
+
+
 def _unexpected(ended: Ended) -> str:
     """Everything that is known about an end that was not requested."""
     cause = ""
@@ -360,7 +635,7 @@ def _unexpected(ended: Ended) -> str:
         cause = f" (out of memory{seen})"
     elif ended.status.signal == Signals.SIGKILL:
         # Nothing in a process sends itself SIGKILL.
-        cause = " from outside"
+        cause = " (not sent by prodserver)"
     parts = [f"{exit_status(ended.status)}{cause} after {seconds(ended.after)}"]
     if ended.old is LifeState.STARTING and not ended.oneshot:
         parts.append("before it was ready")

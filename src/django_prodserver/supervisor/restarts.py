@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Optional
 
+from .hints import Optional
 from .spec import RestartPolicy, Spec
 
-# What recycles itself is restarted at once, but this is the shortest time from start to start, in
-# seconds: software that finds nothing to do would keep a processor busy with its starts.
+# Software that recycles itself is restarted at once, but not sooner than this many seconds after
+# its last start: if it found nothing to do, its starts would keep a processor busy.
 SHORTEST_CYCLE = 0.125
-# A pause is shorter by at most this part of it, by chance: what failed together is not to come back
-# together.
+# A pause is shortened by a random part, at most this one, so that processes that failed together do
+# not come back together.
 JITTER = 0.25
 
 
@@ -22,12 +22,16 @@ class Restarts:
         self._spec = spec
         # The starts that count against the limit, of the last interval.
         self._starts: deque[float] = deque()
+        # The next start counts, too.
+        self._counts = True
         # Consecutive restarts that did not lead to a stable run.
         self._failures = 0
 
-    def started(self, now: float) -> None:
-        """It is started for the first time, or on request."""
-        self._starts.append(now)
+    def answered(self, now: float) -> None:
+        """A start was answered. It counts from now, because it may have been planned long ago."""
+        if self._counts:
+            self._starts.append(now)
+        self._counts = False
 
     def wanted(self, failed: bool) -> bool:
         """Whether the policy wants a restart."""
@@ -39,10 +43,10 @@ class Restarts:
         return max(now, started + SHORTEST_CYCLE)
 
     def after_failure(self, now: float, ready_for: float, jitter: float) -> Optional[float]:
-        """When to restart, after a pause; None where that would be one start too many.
+        """When to restart, after a pause; None if that would be one start too many.
 
-        The pause is twice as long each time, and the first one again after a stable run; `jitter`,
-        from 0 to 1, makes it a little shorter.
+        The pause doubles each time, and is the first one again after a stable run. `jitter`, from 0
+        to 1, shortens it a little.
         """
         spec = self._spec
         if ready_for >= spec.start_interval:
@@ -54,5 +58,5 @@ class Restarts:
         if len(self._starts) >= spec.start_burst:
             return None
         self._failures += 1
-        self._starts.append(at)
+        self._counts = True
         return at

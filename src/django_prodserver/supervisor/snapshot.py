@@ -5,12 +5,11 @@ Moments are given as seconds from now: ages count up, deadlines count down.
 
 from __future__ import annotations
 
-from typing import Optional
-
 from .facts import Ended, Fault, LifeState, Phase, ProbeFailure, State
+from .hints import Optional
 from .instance import Instance
 from .life import Life
-from .spec import Goal, Ref
+from .spec import Goal, Ref, process_of
 from .values import Value
 
 
@@ -37,12 +36,20 @@ class LifeSnapshot(Value):
     # What is due, by name, and in how many seconds, in that order.
     deadlines: tuple[tuple[str, float], ...]
     health: HealthSnapshot
+    # What it says of itself.
+    message: Optional[str]
 
 
 class InstanceSnapshot(Value):
     name: str
     process: str
     oneshot: bool
+    # The names of the processes that it comes after.
+    after: tuple[str, ...]
+    # It has a HEALTHCHECK.
+    checked: bool
+    # It is there because of a request, and not because of the settings.
+    added: bool
     goal: Goal
     state: State
     since: float
@@ -52,8 +59,12 @@ class InstanceSnapshot(Value):
     # Seconds until its next life starts, where that is planned.
     next_start: Optional[float]
     last_end: Optional[Ended]
+    # Seconds since then.
+    ended: Optional[float]
     # The life that counts is the first.
     lives: tuple[LifeSnapshot, ...]
+    # A oneshot that has succeeded.
+    finished: bool = False
 
 
 class GroupSnapshot(Value):
@@ -62,6 +73,9 @@ class GroupSnapshot(Value):
     # Seconds since the supervisor was started.
     age: float
     instances: tuple[InstanceSnapshot, ...]
+    # The load of the project that is run, and whether another one is loaded or comes to be run.
+    generation: int = 0
+    reloading: bool = False
 
 
 def instance_snapshot(instance: Instance, now: float) -> InstanceSnapshot:
@@ -71,14 +85,19 @@ def instance_snapshot(instance: Instance, now: float) -> InstanceSnapshot:
         name=instance.spec.name,
         process=instance.spec.process,
         oneshot=instance.spec.oneshot,
+        after=tuple(sorted({process_of(name) for name in instance.spec.after})),
+        checked=instance.spec.check is not None,
+        added=instance.added,
         goal=instance.goal,
         state=instance.state,
         since=now - instance.since,
         restarts=instance.restarts,
         replacements=instance.replacements,
         updating=instance.updating,
+        finished=instance.finished,
         next_start=None if next_start is None else next_start - now,
         last_end=instance.last_end,
+        ended=None if instance.last_end is None else now - instance.ended_at,
         lives=tuple(_life(life, now) for life in lives),
     )
 
@@ -93,6 +112,7 @@ def _life(life: Life, now: float) -> LifeSnapshot:
         since=now - life.since,
         age=now - life.started,
         deadlines=tuple((deadline.name, at - now) for deadline, at in due),
+        message=life.message,
         health=HealthSnapshot(
             ready=life.state is LifeState.RUNNING,
             tells=life.tells,

@@ -1,20 +1,20 @@
-"""What is to be supervised: one `Spec` for each instance, and a `Ref` for each of its lives."""
+"""What to supervise: one `Spec` for each instance, and a `Ref` for each of its lives."""
 
 from __future__ import annotations
 
 import enum
 from signal import Signals
-from typing import Optional
 
+from .hints import Optional
 from .values import Value
 
 
 class Ref(Value):
-    """Addresses one life of an instance, for ever: no other life gets the same one."""
+    """Addresses one life of an instance. No other life ever gets the same address."""
 
     # `web.1`
     name: str
-    # Which load of the project's code it runs.
+    # The number of the load of the project's code that it runs.
     generation: int
     # Counts the lives of the instance, from 1.
     number: int
@@ -47,10 +47,10 @@ class CheckSchedule(Value):
 
 
 class ReadyProbe(Value):
-    """How a life is asked whether it is ready, in seconds: again and again until it is."""
+    """How a life is probed, again and again, until it is ready; times in seconds."""
 
     timeout: float = 3.0
-    # Between a try that failed and the next one.
+    # The pause between a failed probe and the next one.
     pause: float = 0.125
 
 
@@ -61,19 +61,20 @@ class Spec(Value):
     """
 
     name: str
-    # It is meant to finish with 0, and not to run until it is stopped.
+    # It is meant to finish with 0, not to run until it is stopped.
     oneshot: bool = False
     # Names of instances. It starts once all instances of their processes are ready or finished, and
     # stops before them.
     after: frozenset[str] = frozenset()
     stop_signal: Signals = Signals.SIGTERM
     stop_timeout: float = 25.0
-    # The stop signal goes to the whole process group: for a shell, which does not pass it on.
+    # The stop signal goes to the whole process group. Needed for a shell, which does not pass it
+    # on.
     stop_group: bool = False
-    # Asks again, between the stop signal and SIGKILL.
+    # Sent between the stop signal and SIGKILL, to ask again.
     escalation_signal: Optional[Signals] = None
-    # It reports READY=1; it is ready once a connection to it or another probe succeeds; or its
-    # output has a line that tells.
+    # How it becomes ready: it reports READY=1; a connection to it or another probe succeeds; or its
+    # output contains a certain line.
     notifies: bool = False
     connects: bool = False
     ready_probe: Optional[ReadyProbe] = None
@@ -84,7 +85,7 @@ class Spec(Value):
     # Signals to the supervisor that are passed on, because the software gives them a meaning.
     forwards: frozenset[Signals] = frozenset()
     restart: RestartPolicy = RestartPolicy.NEVER
-    # By its own options it exits with 0 after some work, and expects to be started again.
+    # Its own options make it exit with 0 after some work, and it expects to be restarted.
     recycles: bool = False
     # The pause before a restart doubles from the first to the second of these.
     backoff_initial: float = 0.5
@@ -96,6 +97,8 @@ class Spec(Value):
     # Without WATCHDOG=1 for longer than this it is unhealthy.
     watchdog: Optional[float] = None
     max_memory: Optional[int] = None
+    # The supervisor holds the sockets at which its process listens.
+    holds: bool = False
     # A rolling update starts the new life before it stops the old one.
     start_first: bool = False
 
@@ -106,11 +109,11 @@ class Spec(Value):
 
     @property
     def tells(self) -> bool:
-        """Something will tell that it is ready; else it counts as ready once it is started."""
+        """Something will report that it is ready; otherwise it is ready once it is started."""
         probed = self.connects or self.ready_probe is not None
         return self.notifies or probed or self.ready_line
 
 
 def process_of(instance: str) -> str:
-    """The process of an instance: what stands before the last dot."""
+    """The process of an instance: everything before the last dot."""
     return instance.rpartition(".")[0] or instance

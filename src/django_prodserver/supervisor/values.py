@@ -10,7 +10,7 @@ They are not dataclasses, one of which takes 0.49 ms to define and imports `insp
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable, ClassVar, NoReturn, TypeVar
+from .hints import TYPE_CHECKING, Any, Callable, ClassVar, NoReturn, TypeVar
 
 if TYPE_CHECKING:
     from typing_extensions import dataclass_transform

@@ -19,7 +19,7 @@ def proposal(stdin: TextIO, stderr: OutputWrapper, interactive: bool) -> str:
     """
     project = look()
     if interactive and not stdin.isatty():
-        stderr.write("stdin is no terminal: nothing is asked, as with --noinput.", _plain)
+        stderr.write("stdin is not a terminal: asking nothing, as with --noinput.", _plain)
         interactive = False
     if not interactive:
         return whole(project, propose(project, default_answers(project)))
@@ -28,7 +28,7 @@ def proposal(stdin: TextIO, stderr: OutputWrapper, interactive: bool) -> str:
         stderr.write("", _plain)
     except (KeyboardInterrupt, EOFError):
         stderr.write("", _plain)
-        raise CommandError("Nothing is proposed: the questions were broken off.") from None
+        raise CommandError("Cancelled; nothing was printed.") from None
     return whole(project, propose(project, answers))
 
 

@@ -27,7 +27,7 @@ _FOREIGN = {"node_modules", "site-packages", "static", "media", "__pycache__", "
 _FOREIGN |= {"test", "tests", "docs", "examples"}
 # No project's.
 _NEVER = {Path("/"), Path.home()}
-# A scan ends after so many folders and files: more is no project of one team, and nobody waits.
+# A scan stops after this many folders and files, so that it never takes long.
 _MOST = 3000
 # Such a file is not about production.
 _OTHER_PURPOSE = re.compile(r"(^|[-_.])(dev|develop\w*|local|override|tests?|ci|debug)([-_.]|$)")
@@ -151,7 +151,7 @@ def runs(root: Path, places: Iterable[Path], notes: list[str]) -> tuple[Run, ...
                 )
             except (OSError, Error, ValueError, _Unreadable) as error:
                 why = " ".join(str(error).split())
-                notes.append(f"{name} may tell what is run today, and was not read: {why}.")
+                notes.append(f"{name} may say what runs today, but was not read: {why}.")
     return tuple(found)
 
 
@@ -216,14 +216,22 @@ def _uwsgi(text: str) -> Iterator[_Command]:
     for name, section in _sections(text):
         if name != "uwsgi":
             continue
-        options = [f"--{key}={value}" for key, value in section.items() if "\n" not in value]
-        yield "web", ["uwsgi", *options], False
+        options = [_uwsgi_option(key, value) for key, value in section.items()]
+        yield "web", ["uwsgi", *filter(None, options)], False
         for key, value in section.items():
             for command in value.split("\n"):
                 if "attach-daemon" in key or key == "legion-attach-daemon":
                     yield "", re.sub(r"^cmd=|,.*$", "", command) if "2" in key else command, False
                 elif key.startswith(("hook-", "exec-")) and "pre" in key:
                     yield "", re.sub(r"^exec:", "", command), True
+
+
+def _uwsgi_option(key: str, value: str) -> str:
+    if key in ("if-env", "endif") or key.startswith(("attach-daemon", "hook-", "exec-", "legion-")):
+        return ""  # Commands of their own.
+    if "\n" in value or value.lower() in ("false", "off", "no"):
+        return ""
+    return f"--{key}" if value.lower() in ("", "true", "on", "yes") else f"--{key}={value}"
 
 
 def _systemd(text: str) -> Iterator[_Command]:

@@ -30,7 +30,7 @@ from .today import celery_apps, gunicorn_config
 
 # Where projects customarily say whether they are well.
 HEALTH = ("/healthz", "/healthz/", "/health", "/health/", "/livez", "/healthcheck/", "/ht/")
-# Nobody has a view for it, except who has one for everything.
+# No project has a view for it, unless a view matches every path.
 NOBODYS = "/which-paths-have-a-view/asks-prodserver"
 # What settings for production are called, where there are several modules.
 FOR_PRODUCTION = ("production", "prod")
@@ -45,7 +45,7 @@ FOREIGN = {"site-packages", "dist-packages"}
 
 
 def look() -> Project:
-    """What cannot be imported, or reads as if it were a mistake, is a note."""
+    """Add a note for each failed import, and for what looks like a mistake."""
     notes: list[str] = []
     root = _root()
     places = files.folders(root)
@@ -358,4 +358,4 @@ def _set_already(notes: list[str]) -> None:
     except ConfigurationError:
         notes.append(f"{PROCESSES} is set already, and wrong: `prodserver --check` says why.")
     else:
-        notes.append(f"{PROCESSES} is set already ({', '.join(names)}): this is made afresh.")
+        notes.append(f"{PROCESSES} is set already ({', '.join(names)}): this proposal ignores it.")

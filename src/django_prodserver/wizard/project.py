@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Optional
 
+# PyPI has another package called django-prodserver, so an image gets this one as a file.
+WHEELS = "wheels/*.whl"
+
 
 @dataclass(frozen=True)
 class Install:
@@ -23,8 +26,13 @@ class Install:
         return "/" in self.file
 
 
+PIP = "RUN /venv/bin/pip install --no-cache-dir"
+UV_PIP = "RUN uv pip install --no-cache --python /venv"
+
+
 def _pip(file: str) -> Install:
-    install = f"RUN /venv/bin/pip install --no-cache-dir --requirement {file}"
+    # In one call: what the wheel brings satisfies a requirement of that name in the file.
+    install = f"{PIP} --requirement {file} {WHEELS}"
     folder = file.rpartition("/")[0]
     return Install(file, (folder or file,), ("RUN python -m venv /venv",), (install,))
 
@@ -32,7 +40,8 @@ def _pip(file: str) -> Install:
 def _tool(tool: str, file: str, copies: tuple[str, ...], install: str) -> Install:
     """These take the virtual environment that is active."""
     before = (f"RUN pip install --no-cache-dir {tool} && python -m venv /venv",)
-    return Install(file, (*copies, file), before, (f"RUN VIRTUAL_ENV=/venv {install}",))
+    after = (f"RUN VIRTUAL_ENV=/venv {install}", f"{PIP} {WHEELS}")
+    return Install(file, (*copies, file), before, after)
 
 
 # The first of these that a project has. A lock file says more than what it was made from.
@@ -44,7 +53,7 @@ INSTALLS = (
             "ENV UV_PROJECT_ENVIRONMENT=/venv UV_PYTHON_DOWNLOADS=never",
             "RUN pip install --no-cache-dir uv",
         ),
-        ("RUN uv sync --locked --no-dev --no-install-project",),
+        ("RUN uv sync --locked --no-dev --no-install-project", f"{UV_PIP} {WHEELS}"),
     ),
     _tool("poetry", "poetry.lock", ("pyproject.toml",), "poetry install --only main --no-root"),
     _tool("pdm", "pdm.lock", ("pyproject.toml",), "pdm sync --prod --no-self"),
@@ -58,7 +67,7 @@ INSTALLS = (
         "pyproject.toml",
         ("pyproject.toml",),
         ("RUN pip install --no-cache-dir uv && uv venv /venv",),
-        ("RUN uv pip install --no-cache --python /venv --requirements pyproject.toml",),
+        (f"{UV_PIP} --requirements pyproject.toml {WHEELS}",),
     ),
     _tool("pipenv", "Pipfile", (), "pipenv install --skip-lock"),
 )
@@ -140,7 +149,7 @@ class Project:
     collects_static: bool = False
     # Commands that make static files, besides collectstatic.
     builds: tuple[tuple[str, ...], ...] = ()
-    # WhiteNoise serves them, and has looked which there are before any oneshot runs.
+    # WhiteNoise serves them from the image: no start has to wait for them.
     whitenoise: bool = False
     # Where the project itself reads a variable or has a setting PORT.
     uses_port: str = ""

@@ -9,13 +9,13 @@ from typing import Any, Optional
 
 from .code import Code
 from .project import OwnCommand, Project, TaskBackend
-from .today import COMMANDS, Serving, Today, Worker, today
+from .today import COMMANDS, Worker, today
 
 PORT = 8000
 # The one that gunicorn reads by itself.
 GUNICORN_FILE = "gunicorn.conf.py"
 MOST_LISTED = 12
-# In a container 127.0.0.1 is reached by nobody outside of it.
+# Nothing outside a container can reach its 127.0.0.1.
 EVERYWHERE = "0.0.0.0"
 
 
@@ -33,6 +33,10 @@ def bind_and_port(port: str) -> dict[str, str]:
     return {"bind": EVERYWHERE, "port": port}
 
 
+def http_socket(port: str) -> dict[str, str]:
+    return {"http-socket": bind(port)["bind"]}
+
+
 @dataclass(frozen=True)
 class Server:
     """A backend that serves an application. Its package and its module have one name."""
@@ -45,13 +49,15 @@ class Server:
     workers: Optional[int] = None
     # The first release that will do, if not all of them do.
     since: Optional[tuple[int, int]] = None
+    # Another package that will do.
+    other: str = ""
 
     @property
     def requirement(self) -> str:
         return self.package if self.since is None else "{}>={}.{}".format(self.package, *self.since)
 
     def installed(self, project: Project) -> bool:
-        version = project.packages.get(self.package)
+        version = project.packages.get(self.package) or project.packages.get(self.other)
         return version is not None and (self.since is None or _release(version) >= self.since)
 
     def args(self, port: str) -> dict[str, Any]:
@@ -67,6 +73,7 @@ SERVERS = (
     Server("waitress", "WSGI", "waitress"),
     Server("uvicorn-wsgi", "WSGI", "uvicorn"),
     Server("hypercorn-wsgi", "WSGI", "hypercorn", bind),
+    Server("uwsgi", "WSGI", "pyuwsgi", http_socket, workers=2, other="uwsgi"),
     Server("uvicorn", "ASGI", "uvicorn"),
     Server("granian", "ASGI", "granian"),
     Server("hypercorn", "ASGI", "hypercorn", bind),
@@ -109,7 +116,7 @@ WHY_RESTART = (
 
 # What looking at a project has to look for.
 PACKAGES = frozenset(server.package for server in SERVERS).union(
-    {"celery", "flower", "rq_scheduler", "django_tasks", "django_tasks_db"}
+    {"uwsgi", "celery", "flower", "rq_scheduler", "django_tasks", "django_tasks_db"}
 )
 APPS = DATABASE_TASKS_APPS.union(QUEUE_APPS, {"django_celery_beat", "django_rq"})
 
@@ -165,7 +172,7 @@ class Proposal:
 
 
 def default_answers(project: Project) -> Answers:
-    """What is taken where nobody is asked, and where the user only presses Enter."""
+    """The answers without a question, and those of a user who only presses Enter."""
     server = _default_server(project)
     serving = today(project).serving
     port = (project.gunicorn and project.gunicorn.port) or (serving and serving.port) or PORT
@@ -230,7 +237,7 @@ def oneshots(project: Project) -> list[ProposedProcess]:
 def workers(project: Project) -> list[ProposedProcess]:
     """Who executes the project's tasks, and who sends them by a clock.
 
-    What is run today counts more than what the project looks like.
+    Files that say what runs today take precedence over guesses.
     """
     known = today(project)
     found = [_as_today(project, worker) for worker in known.workers]
@@ -310,7 +317,7 @@ def _in_order(before: Sequence[ProposedProcess], static: Collection[str]) -> lis
 
 def _web(project: Project, server: Server, port: int) -> ProposedProcess:
     args = server.args(_port(project, port))
-    why = ["No RESTART: if it ends, everything stops, and the platform starts all anew."]
+    why = ["No RESTART: if it exits, everything stops, and the platform restarts it all."]
     if _configured(project, server.name) and project.gunicorn is not None:
         file = project.gunicorn
         kept = [name for name in args if name in file.sets]
@@ -320,15 +327,15 @@ def _web(project: Project, server: Server, port: int) -> ProposedProcess:
         if kept:
             why.append(f"Its {' and '.join(kept)} are those of {file.path}.")
     serving = today(project).serving
-    if serving is not None and serving.package in (server.package, ""):
+    if serving is not None and serving.package == server.package:
         given = {k: v for k, v in serving.options.items() if k != "config"}
-        if not serving.package and server.workers is None:
-            given = {}
         args.update(given)
         if given:
             why.append(f"Its {' and '.join(given)} as in {serving.file}.")
         if serving.dropped:
             why.append(f"Without {' and '.join(serving.dropped)}: it is supervised.")
+        if serving.unknown:
+            why.append(f"Without its {', '.join(serving.unknown)}: look into {serving.file}.")
     if not project.health:
         why.append("No HEALTHCHECK: there is no view at /healthz, or where else it is usual.")
     settings: dict[str, Any] = {"BACKEND": server.name}
@@ -454,23 +461,16 @@ def _notes(project: Project, processes: Sequence[ProposedProcess]) -> Iterator[s
     if project.whitenoise and _static(project):
         commands = " && ".join(f"python manage.py {' '.join(w)}" for w in _static(project))
         yield (
-            "WhiteNoise looks for static files when the project is loaded, which is before any "
-            f"oneshot runs. So they are made with the image, or before each start: {commands}"
+            "WhiteNoise serves static files from the image, so that no start has to wait for them. "
+            f"They are made when it is built, or before each start: {commands}"
         )
     if project.uses_port:
         yield (
             f"PORT has a meaning of its own in {project.uses_port}, so the server does not take "
             "its port from there."
         )
-    yield from _notes_of_today(project, today(project))
+    yield from today(project).left_out
     yield from _notes_of_commands(project, processes)
-
-
-def _notes_of_today(project: Project, known: Today) -> Iterator[str]:
-    serving: Optional[Serving] = known.serving
-    if serving is not None and not serving.package:
-        yield f"{serving.file} runs {serving.program}, which has no backend: web is another server."
-    yield from known.left_out
 
 
 def _notes_of_commands(project: Project, processes: Sequence[ProposedProcess]) -> Iterator[str]:

@@ -25,7 +25,7 @@ PORT_QUESTION = "Which port, unless the environment has a PORT?"
 
 
 class Console(Protocol):
-    """Where the questions are put. `ask` raises EOFError where nobody answers any more."""
+    """Asks the questions. `ask` raises EOFError at the end of the input."""
 
     def say(self, text: str) -> None: ...
 
@@ -35,7 +35,7 @@ class Console(Protocol):
 def ask(project: Project, console: Console) -> Answers:
     """Four at most: what is not there to be chosen is not asked about."""
     answers = default_answers(project)
-    console.say("Enter takes what is in brackets.")
+    console.say("Press Enter to accept the [default].")
     if answers.server is not None:
         server = _server(project, answers.server, console)
         port = answers.port
@@ -43,7 +43,7 @@ def ask(project: Project, console: Console) -> Answers:
             port = _port(project, port, console)
         answers = replace(answers, server=server, port=port)
     if oneshots(project):
-        console.say(f"What is to be done before each start? Names, or {NONE}.")
+        console.say(f"What should run before each start? Names, or {NONE}.")
         answers = replace(answers, before=_some(oneshots(project), console))
     further = further_workers(project)
     if workers(project) or further:
@@ -82,7 +82,7 @@ def _port(project: Project, default: int, console: Console) -> int:
         answer = console.ask(f"[{default}] ") or str(default)
         if answer.isdecimal() and len(answer) < 6 and 1 <= int(answer) <= 65535:
             return int(answer)
-        console.say(f"{answer!r} is no port: it is a number from 1 to 65535.")
+        console.say(f"{answer!r} is not a port: write a number from 1 to 65535.")
 
 
 def _some(
@@ -106,4 +106,4 @@ def _some(
 
 def _unknown(answer: str, known: Iterable[str]) -> str:
     known = list(known)
-    return f"{answer!r} is none of them. {did_you_mean(answer, known)}It can be {', '.join(known)}."
+    return f"{answer!r} is not an option. {did_you_mean(answer, known)}Options: {', '.join(known)}."

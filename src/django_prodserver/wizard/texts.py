@@ -50,7 +50,7 @@ def dockerfile(project: Project, proposal: Proposal) -> str:
         settings_module=project.settings_module if project.settings_by_environment else "",
         folder=project.folder,
         dependencies_found=bool(project.dependencies),
-        packages=["django-prodserver", *proposal.packages],
+        packages=proposal.packages,
         builds=[shlex.join(words) for words in proposal.builds],
         port=str(proposal.port or ""),
     )

@@ -21,7 +21,6 @@ from .project import Project, Run
 class Program:
     """A server: the package that its backends are named after, and options of its own."""
 
-    # "" if there is no backend for it.
     package: str
     # Options that say where it listens, and the number of its processes.
     address: frozenset[str]
@@ -31,9 +30,19 @@ class Program:
     # Short options and what they stand for.
     long: Mapping[str, str] = field(default_factory=dict)
     interface: str = ""
+    # Of a program that has hundreds: the options that are taken over, and those that its backend
+    # sets itself, or knows from the project.
+    taken: frozenset[str] = frozenset()
+    implied: frozenset[str] = frozenset()
 
 
 _HOST_AND_PORT = frozenset({"host", "port"})
+# Those of uWSGI that are on or off, which a configuration file may say by a 1.
+UWSGI_FLAGS = frozenset(
+    {"lazy-apps", "enable-threads", "single-interpreter", "thunder-lock", "vacuum", "reuse-port"}
+    | {"disable-logging", "log-4xx", "log-5xx", "log-x-forwarded-for", "ignore-sigpipe"}
+    | {"ignore-write-errors", "disable-write-exception", "auto-procname", "harakiri-verbose"}
+)
 PROGRAMS: Mapping[str, Program] = {
     "gunicorn": Program(
         "gunicorn",
@@ -73,11 +82,37 @@ PROGRAMS: Mapping[str, Program] = {
         "waitress", frozenset({"host", "port", "listen"}), frozenset({"threads"})
     ),
     "uwsgi": Program(
-        "",
-        frozenset({"http", "http-socket", "socket", "http11-socket"}),
-        frozenset({"processes", "workers"}),
-        long={"p": "processes"},
-        interface="WSGI",
+        "pyuwsgi",
+        frozenset({"http", "http-socket", "socket", "http11-socket", "uwsgi-socket"}),
+        frozenset({"workers"}),
+        frozenset({"daemonize", "daemonize2", "pidfile", "pidfile2", "safe-pidfile"}),
+        {"p": "workers", "processes": "workers", "M": "master", "w": "module", "l": "listen"}
+        | {"b": "buffer-size", "R": "max-requests", "t": "harakiri", "H": "home", "d": "daemonize"},
+        "WSGI",
+        UWSGI_FLAGS.union(
+            {"workers", "threads", "harakiri", "max-requests", "buffer-size", "listen", "cheaper"},
+            {"static-map", "static-expires", "offload-threads", "post-buffering", "add-header"},
+            {
+                "max-worker-lifetime",
+                "reload-on-rss",
+                "evil-reload-on-rss",
+                "gevent",
+                "cheaper-step",
+            },
+        ),
+        frozenset({"master", "die-on-term", "need-app", "no-orphans", "strict", "ini"}).union(
+            {
+                "module",
+                "wsgi",
+                "wsgi-file",
+                "callable",
+                "env",
+                "chdir",
+                "home",
+                "virtualenv",
+                "venv",
+            }
+        ),
     ),
 }
 # Management command -> the name of its worker, its backend, its package.
@@ -126,15 +161,16 @@ class Serving:
     """The server as it runs today."""
 
     program: str
-    # "" where it has no backend.
     package: str
     # "WSGI", "ASGI", or "" if that cannot be told.
     interface: str
     options: Mapping[str, Any]
     port: Optional[int]
     file: str
-    # Options that are not taken over, besides the address.
+    # Options that are not taken over, besides the address: what would take it away from its
+    # supervisor, and what is not known here.
     dropped: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,7 +210,7 @@ def today(project: Project) -> Today:
                 workers.append(found)
         elif serving is None:
             serving = found
-        elif serving.package and found.package:
+        else:
             left_out.append(
                 f"{run.file} runs a second server, `{_shown(words)}`, left out: add it with an "
                 "address of its own."
@@ -201,7 +237,7 @@ def gunicorn_config(runs: Sequence[Run]) -> str:
 
 
 def options(words: Sequence[str], long: Mapping[str, str]) -> dict[str, Any]:
-    """The options of a command line as a mapping, by their long names. What is no option is not."""
+    """The options of a command line as a mapping, by their long names. Other words are left out."""
     found: dict[str, Any] = {}
     words = [word for word in words if not _is_application(word)]
     for number, word in enumerate(words):
@@ -229,7 +265,7 @@ class _LeftOut(Exception):
 def _taken(
     run: Run, words: Sequence[str], project: Project
 ) -> Union[Serving, Worker, tuple[str, ...]]:
-    """What becomes of it. Raises _LeftOut, without a reason where nobody would miss it."""
+    """Its counterpart here. Raises _LeftOut, without a reason if it is not worth a note."""
     program, *args = words
     if program in PROGRAMS:
         return _server(run, PROGRAMS[program], words)
@@ -241,7 +277,7 @@ def _taken(
         raise _LeftOut("the backend `rq` runs `manage.py rqworker`, which needs django-rq")
     if run.file.endswith("Dockerfile") or (run.first and not args):
         raise _LeftOut("it may start others; look into it")
-    raise _LeftOut("it is no program that is known here; BACKEND `shell` runs any")
+    raise _LeftOut("the program is not known here; BACKEND `shell` runs any")
 
 
 def _server(run: Run, program: Program, words: Sequence[str]) -> Serving:
@@ -250,15 +286,13 @@ def _server(run: Run, program: Program, words: Sequence[str]) -> Serving:
     wsgi = "wsgi" in applications or given.get("interface") == "wsgi"
     asgi = "asgi" in applications or "uvicorn" in str(given.get("worker-class"))
     address = [port_of(str(given[name])) for name in given if name in program.address]
+    set_aside = program.address | program.left_out | program.implied
+    unknown = [name for name in given if program.taken and name not in program.taken | set_aside]
     kept = {
-        name: value
+        name: True if name in UWSGI_FLAGS and value == "1" else value
         for name, value in given.items()
-        if name not in program.address and name not in program.left_out
+        if name not in set_aside.union(unknown)
     }
-    if not program.package:
-        # Another server takes its place; how many processes there are is all that it can have.
-        counts = [kept[name] for name in program.workers if str(kept.get(name)).isdecimal()]
-        kept = {"workers": counts[0]} if counts else {}
     return Serving(
         words[0],
         program.package,
@@ -267,6 +301,7 @@ def _server(run: Run, program: Program, words: Sequence[str]) -> Serving:
         next((port for port in address if port), None),
         run.file,
         tuple(name for name in given if name in program.left_out),
+        tuple(unknown),
     )
 
 
@@ -306,7 +341,7 @@ def _command(run: Run, args: Sequence[str], project: Project) -> Union[Worker, t
         raise _LeftOut
     name = args[0]
     if name in _NOT_FOR_PRODUCTION:
-        raise _LeftOut("it is for developers")
+        raise _LeftOut("it is for development")
     words = [_expanded(word) for word in args]
     if run.first:
         return tuple(words)
@@ -425,6 +460,9 @@ def _unwrapped(words: list[str]) -> Iterator[list[str]]:
                 words = words[1:]
         elif name in ("django-admin", "manage.py", "django"):
             yield ["manage.py", *words[1:]]
+            return
+        elif name == "django_prodserver":
+            yield ["manage.py", "prodserver", *words[1:]]
             return
         elif name in ("cd", "echo", "set", "export", "sleep", "true"):
             return

@@ -14,6 +14,7 @@ import threading
 import time
 
 from django_prodserver.backends.base import Address, BaseServerBackend, notify
+from django_prodserver.posix.held import sockets
 
 CHANNEL = "PRODSERVER_TEST_CHANNEL"
 
@@ -23,7 +24,7 @@ class Code(BaseServerBackend):
 
     def start_server(self, source, *args):
         modules = (atexit, json, os, select, signal, socket, subprocess, sys, threading, time)
-        functions = (beget, forever, held, life, notify, say, tell)
+        functions = (beget, forever, held, life, notify, say, serve, tell)
         words = {word.__name__: word for word in modules + functions}
         words.update(__name__="child", args=args)
         exec(compile(source, "<child>", "exec"), words)
@@ -40,6 +41,23 @@ class ServingCode(Code):
 
     def addresses(self):
         return [Address(("127.0.0.1", int(self.args[1])))]
+
+
+class HoldingCode(Code):
+    """Listens at the port or the path that its second argument names, at a held socket."""
+
+    takes_sockets = True
+
+    def addresses(self):
+        at = self.args[1]
+        return [Address(("127.0.0.1", int(at)) if at.isdecimal() else at, mode=0o640)]
+
+
+class ListeningCode(Code):
+    """Of which only one instance can listen, because each would at the same address."""
+
+    def addresses(self):
+        return [Address(("127.0.0.1", 65000))]
 
 
 class RecyclingCode(Code):
@@ -66,6 +84,24 @@ def held():
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     say(f"held as {os.getpid()}")
     signal.sigwait({signal.SIGALRM})
+
+
+def serve(ready=lambda: notify(), answer=lambda: None):
+    """Tell each client which life it is connected to, one after the other, until SIGTERM."""
+    asked = []
+    signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+    (listening,) = sockets()
+    ready()
+    while not asked:
+        if select.select([listening], [], [], 0.05)[0]:
+            try:
+                client, _ = listening.accept()
+            except BlockingIOError:
+                continue  # Another instance was faster.
+            answer()
+            client.sendall(f"{os.environ['PRODSERVER_INSTANCE']} {os.getpid()}".encode())
+            client.close()
+    listening.close()
 
 
 def life():

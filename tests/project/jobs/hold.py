@@ -1,4 +1,4 @@
-"""Work that is in hand for as long as the test wants it to be."""
+"""Work that is in progress for as long as the test wants it to be."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ def say(text):
 
 
 def hold(name):
-    """Say that it is in hand; then block until the test opens the FIFO of that name to write."""
-    say(f"{name} in hand")
+    """Say that it is in progress; block until the test opens the FIFO of that name to write."""
+    say(f"{name} in progress")
     with open(settings.BASE_DIR / f"{name}.fifo"):
         pass
     say(f"{name} done")

@@ -2,7 +2,7 @@
 
 Closed is what Django and the task queues keep open by themselves, whichever backend is about to
 fork. Software that is not imported here has no connection, and is not imported for this. Clients
-of Redis and MongoDB need no help: they see by the process id that they were forked.
+of Redis need no help: they see by the process id that they were forked.
 """
 
 from __future__ import annotations
@@ -13,29 +13,34 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, Callable, Optional
 
-from django.core.cache import caches
-from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
-
 
 def close_connections() -> None:
     """Close what forked processes must not share; whatever uses it connects again."""
     close_djangos()
-    for module, close in QUEUES.items():
+    for module, close in KNOWN.items():
         if module in sys.modules:
             _close(partial(close, sys.modules[module]))
 
 
 def close_djangos() -> None:
     """Close databases, their pools, and caches."""
+    if "django.db" not in sys.modules:
+        return  # The software is on its own, and imports the project later, if at all.
+    from django.core.cache import caches
+    from django.db import connections
+
     for connection in connections.all(initialized_only=True):
         _close(connection.close)
     for connection in _pooled():
         _close(connection.close_pool)
     for cache in caches.all(initialized_only=True):
         _close(cache.close)
-        # Django keeps the connections of pylibmc, because that counts its failures by them.
-        _close(getattr(vars(cache).get("_cache"), "disconnect_all", None))
+        client: Any = vars(cache).get("_cache")
+        # Django keeps the connections of pylibmc, because that counts its failures by them, and of
+        # Redis.
+        _close(getattr(client, "disconnect_all", None))
+        for pool in [*getattr(client, "_pools", {}).values()]:
+            _close(pool.disconnect)
 
 
 def _close(close: Optional[Callable[[], object]]) -> None:
@@ -47,6 +52,9 @@ def _close(close: Optional[Callable[[], object]]) -> None:
 
 def _pooled() -> Iterator[Any]:
     """A connection of each database whose pool may be open; another thread may have opened it."""
+    from django.core.exceptions import ImproperlyConfigured
+    from django.db import connections
+
     for alias, given in connections.settings.items():
         if given.get("OPTIONS", {}).get("pool"):
             with suppress(ImproperlyConfigured):  # Its driver is not installed.
@@ -74,9 +82,15 @@ def _close_huey(djhuey: Any) -> None:
     djhuey.HUEY.storage.close()
 
 
-# Of each task queue the module that knows its connections, and how they are closed.
-QUEUES: dict[str, Callable[[Any], None]] = {
+def _close_django_redis(pool: Any) -> None:
+    for one in [*pool.ConnectionFactory._pools.values()]:
+        one.disconnect()
+
+
+# Of each task queue or cache the module that knows its connections, and how they are closed.
+KNOWN: dict[str, Callable[[Any], None]] = {
     "kombu.pools": _close_kombu,
     "dramatiq.broker": _close_dramatiq,
     "huey.contrib.djhuey": _close_huey,
+    "django_redis.pool": _close_django_redis,
 }

@@ -12,11 +12,16 @@ from collections.abc import Sequence
 from importlib import import_module
 from types import ModuleType
 
+from django_prodserver.posix import held
+
 CLI, SERVER = "daphne.cli", "daphne.server"
 
 
 def run(args: Sequence[str], limit: float) -> None:
     """Run `daphne` with these arguments; in-flight requests get `limit` seconds after a stop."""
+    # Before Twisted is imported: it looks for them in the environment, too, and removes them there.
+    held.descriptors()
+
     from . import daphne_server
 
     daphne_server.run(args, limit)

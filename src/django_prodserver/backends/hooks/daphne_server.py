@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 # "daphne" in INSTALLED_APPS installs a reactor in the parent of this process. All processes forked
@@ -15,14 +17,19 @@ _inherited = [sys.modules.pop(name, None) for name in _REACTOR]
 import daphne.cli  # noqa: E402
 import daphne.http_protocol  # noqa: E402
 import daphne.server  # noqa: E402
-from twisted.internet import defer, task  # noqa: E402
+import daphne.ws_protocol  # noqa: E402
+from twisted.internet import defer, task, tcp, unix  # noqa: E402
 from twisted.internet import reactor as installed  # noqa: E402
 
-from django_prodserver.posix import notify  # noqa: E402
+from django_prodserver.posix import held, notify  # noqa: E402
+
+from .draining import CLOSE, PAUSE, Drain, Open  # noqa: E402
 
 reactor: Any = installed
-# How often to check whether all responses have been sent, in seconds: there is no callback.
-_CHECK = 0.05
+Port: Any = tcp.Port
+UnixPort: Any = unix.Port
+# What WebSockets are told (the registry of RFC 6455).
+SERVICE_RESTART = 1012
 
 
 def run(args: Sequence[str], limit: float) -> None:
@@ -38,15 +45,19 @@ def run(args: Sequence[str], limit: float) -> None:
 
 
 class Server(daphne.server.Server):  # type: ignore[misc]
-    """daphne's server, except that it finishes in-flight requests when it stops.
+    """daphne's server, except that it serves on held sockets, and what there is when it stops.
 
-    Without this it cancels them at once.
+    Without this it cancels all requests at once.
     """
 
     graceful_timeout: float
     connections: dict[Any, dict[str, Any]]
 
     def __init__(self, **options: Any) -> None:
+        given = {f"fd:fileno={one.fileno()}": one for one in held.sockets()}
+        if given:
+            options["endpoints"] = [*given]
+            daphne.server.serverFromString = partial(_Held, given)
         super().__init__(ready_callable=self._announce, **options)
         self._ports: list[Any] = []
         self._stopping = False
@@ -61,22 +72,24 @@ class Server(daphne.server.Server):  # type: ignore[misc]
         self._ports.append(port)
         super().listen_success(port)
 
-    def create_application(self, protocol: Any, scope: Any) -> Any:
-        if self._stopping:
-            _close_after_response(protocol)
-        return super().create_application(protocol, scope)
+    async def handle_reply(self, protocol: Any, message: Any) -> None:
+        if self._stopping and isinstance(protocol, daphne.http_protocol.WebRequest):
+            _say_close(protocol)
+        await super().handle_reply(protocol, message)
 
     @defer.inlineCallbacks
     def kill_all_applications(self) -> Generator[defer.Deferred[Any], Any, None]:
-        """Called before the reactor stops: finish in-flight requests, but not WebSockets."""
+        """Called before the reactor stops: serve until no connection is left."""
         self._stopping = True
         for port in self._ports:
             yield defer.maybeDeferred(port.stopListening)
-        for protocol in self._requests():
-            _close_after_response(protocol)
-        deadline = reactor.seconds() + self.graceful_timeout
-        while self._in_flight() and reactor.seconds() < deadline:
-            yield task.deferLater(reactor, _CHECK)
+        for protocol in [*self.connections]:
+            if isinstance(protocol, daphne.ws_protocol.WebSocketProtocol):
+                with suppress(Exception):  # It is not open yet, or not any more.
+                    protocol.sendCloseFrame(code=SERVICE_RESTART)
+        drain = Drain(reactor.seconds(), self.graceful_timeout)
+        while not drain.is_over(reactor.seconds(), self._still_open()):
+            yield task.deferLater(reactor, PAUSE)
         # daphne expects an application for each, which a request that has only just arrived lacks.
         self.connections = {
             protocol: details
@@ -85,22 +98,72 @@ class Server(daphne.server.Server):  # type: ignore[misc]
         }
         yield super().kill_all_applications()
 
-    def _in_flight(self) -> bool:
-        running = (details["application_instance"] for details in self._requests().values())
-        # A response may be written and not yet sent.
-        return any(not one.done() for one in running) or bool(reactor.getWriters())
+    def _still_open(self) -> Open:
+        writers = reactor.getWriters()
+        connections = {one for one in [*reactor.getReaders(), *writers] if _is_accepted(one)}
+        # What is written may not be sent yet.
+        requests = sum(map(self._is_busy, self.connections))
+        busy = requests or int(any(map(_is_accepted, writers)))
+        return Open(len(connections) + busy, busy)
 
-    def _requests(self) -> dict[Any, dict[str, Any]]:
-        """The HTTP requests that have reached the application."""
-        return {
-            protocol: details
-            for protocol, details in self.connections.items()
-            if isinstance(protocol, daphne.http_protocol.WebRequest)
-            and "application_instance" in details
-        }
+    def _is_busy(self, protocol: Any) -> bool:
+        """It is a request, whose head at least has been received, without its whole response."""
+        if not isinstance(protocol, daphne.http_protocol.WebRequest):
+            return False
+        gone = protocol.finished or "disconnected" in self.connections[protocol]
+        return protocol.content is not None and not gone
 
 
-def _close_after_response(protocol: Any) -> None:
-    """Close the connection after this response instead of waiting for another request."""
-    if getattr(protocol, "channel", None) is not None:
-        protocol.channel.persistent = False
+def _is_accepted(selectable: Any) -> bool:
+    """It is a connection of a client, of whatever kind."""
+    return isinstance(selectable, tcp.Server)
+
+
+def _say_close(request: Any) -> None:
+    """Close its connection after this response, as far as the client can still be told."""
+    if request.channel is not None and not request.startedWriting and _is_http_1(request):
+        request.responseHeaders.setRawHeaders(CLOSE[0], [CLOSE[1]])
+        request.channel.persistent = False
+
+
+def _is_http_1(request: Any) -> bool:
+    return bool(request.clientproto.startswith(b"HTTP/1"))
+
+
+class _Held:
+    """The endpoint of a held socket. That of Twisted would remove the file of a Unix socket."""
+
+    def __init__(self, given: Mapping[str, Any], reactor: Any, description: str) -> None:
+        self._reactor = reactor
+        self._socket = given[description]
+
+    def listen(self, factory: Any) -> defer.Deferred[Any]:
+        return defer.execute(self._listen, factory)
+
+    def _listen(self, factory: Any) -> Any:
+        # The port gets a copy.
+        with self._socket as given:
+            given.setblocking(False)
+            if given.family.name != "AF_UNIX":
+                return self._reactor.adoptStreamPort(given.fileno(), given.family, factory)
+            port = _UnixPort._fromListeningDescriptor(self._reactor, given.fileno(), factory)
+            port.startListening()
+            return port
+
+
+class _UnixPort(UnixPort):  # type: ignore[misc]
+    """It goes on to be listened at by others."""
+
+    _shouldShutdown = False
+    _preexistingSocket: Any
+
+    def startListening(self) -> None:
+        self.socket, self._preexistingSocket = self._preexistingSocket, None
+        self.fileno = self.socket.fileno
+        self.factory.doStart()
+        self.connected = True
+        self.numberAccepts = 100
+        self.startReading()
+
+    def connectionLost(self, reason: Any) -> None:
+        Port.connectionLost(self, reason)

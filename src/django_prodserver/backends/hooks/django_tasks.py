@@ -1,10 +1,15 @@
-"""The database worker of django-tasks with our hook."""
+"""The database worker of django-tasks with our hooks: ready, and a stop that loses no task."""
 
 from __future__ import annotations
 
+import sys
+import time
+from types import SimpleNamespace
 from typing import Any
 
-from django_prodserver.posix import notify
+from django_prodserver.posix import notify, stop_signals
+
+from . import in_flight
 
 
 def announce(command: Any) -> None:
@@ -15,7 +20,51 @@ def announce(command: Any) -> None:
     run = command.Worker.run
 
     def notify_and_run(self: Any) -> None:
+        stop_signals.count_as_one()
         notify.notify()
         run(self)
 
+    _exit_at_once_only_asleep(command.Worker)
     command.Worker.run = notify_and_run
+    if in_flight.is_listened_to():
+        _tell_of_its_task(command.Worker)
+
+
+def _tell_of_its_task(worker: Any) -> None:
+    running = in_flight.Running()
+    run_task = worker.run_task
+
+    def run_one_task(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with running.one():
+            return run_task(self, *args, **kwargs)
+
+    worker.run_task = run_one_task
+    in_flight.tell_once_asked("task", running.count)
+
+
+def _exit_at_once_only_asleep(worker: Any) -> None:
+    """Let a stop signal end the worker where it is only if it sleeps; else after its task.
+
+    Its own handler exits unless `running_task` is set, which is so a moment after a task has been
+    claimed in the database: a signal in between loses the task, which stays "running" for ever.
+    """
+    module: Any = sys.modules[worker.run.__module__]
+    shutdown, state = worker.shutdown, SimpleNamespace(asleep=False)
+
+    def sleep(seconds: float) -> None:
+        state.asleep = True
+        try:
+            time.sleep(seconds)
+        finally:
+            state.asleep = False
+
+    def shut_down(self: Any, *args: Any) -> None:
+        before = self.running_task
+        self.running_task = before or not state.asleep
+        try:
+            shutdown(self, *args)
+        finally:
+            self.running_task = before
+
+    module.time = SimpleNamespace(**{**vars(time), "sleep": sleep})
+    worker.shutdown = shut_down

@@ -10,48 +10,29 @@ from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn, Optional
 from uuid import uuid4
 
-from django_prodserver.posix import notify
+from django_prodserver.posix import notify, stop_signals
 
+from . import in_flight
 from .multiprocessing import die_with_parent
 
 cli: Any = import_module("dramatiq.cli")
 worker_process = cli.worker_process
 fork_process = cli.fork_process
 
-
-def run_in_this_process(*modules: Any) -> None:
-    """Let `rundramatiq` run `dramatiq` here; `modules` are those of the command's classes."""
-    executing = [module for module in modules if getattr(module, "os", None) is os]
-    for module in executing:
-        module.os = _OperatingSystem()
-    if not executing:
-        raise LookupError("it does not execute dramatiq by os.execvp")
+# The command line that runs a program with these arguments and our hooks.
+Command = Callable[[str, Sequence[str]], Sequence[str]]
 
 
-class _OperatingSystem:
-    """The module `os`, except that to execute `dramatiq` is to run it in this process."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(os, name)
-
-    def execvp(self, path: str, words: Sequence[str]) -> NoReturn:
-        if words[0] != "dramatiq":
-            # `dramatiq-gevent` must patch Python before anything is imported, so it cannot run
-            # here. Nothing in it can send READY=1.
-            notify.notify()
-            os.execvp(path, list(words))
-        sys.exit(_run(words[1:]))
-
-
-def _run(words: Sequence[str]) -> int:
+def run(words: Sequence[str]) -> int:
     """Run `dramatiq` with these arguments; return its exit status."""
     args = cli.make_argument_parser().parse_args(words)
     _choose_start_method(args)
     # Both must be picklable: workers may be spawned.
-    cli.worker_process = partial(_worker_process, multiprocessing.Value("i", 0))
+    board = in_flight.Board() if in_flight.is_listened_to() else None
+    cli.worker_process = partial(_worker_process, multiprocessing.Value("i", 0), board)
     cli.fork_process = _fork_process
     before = sys.argv
     # At SIGHUP it executes sys.argv[0], and `manage.py` may not be executable.
@@ -60,6 +41,38 @@ def _run(words: Sequence[str]) -> int:
         return int(cli.main(args))
     finally:
         sys.argv = before
+
+
+def run_instead(*modules: Any, here: bool, command: Command) -> None:
+    """Let `rundramatiq` run `dramatiq` with our hooks, `here` or by executing this `command`.
+
+    `modules` are those of the command's classes.
+    """
+    executing = [module for module in modules if getattr(module, "os", None) is os]
+    for module in executing:
+        module.os = _OperatingSystem(here, command)
+    if not executing:
+        raise LookupError("it does not execute dramatiq by os.execvp")
+
+
+class _OperatingSystem:
+    """The module `os`, except for what it is to execute `dramatiq` or `dramatiq-gevent`."""
+
+    def __init__(self, here: bool, command: Command) -> None:
+        self._here = here
+        self._command = command
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+    def execvp(self, path: str, words: Sequence[str]) -> NoReturn:
+        program, *arguments = words
+        # The program `dramatiq-gevent` patches Python, for which it is too late here.
+        if self._here and program == "dramatiq":
+            sys.exit(run(arguments))
+        sys.stdout.flush()
+        command = list(self._command(program, arguments))
+        os.execvp(command[0], command)
 
 
 class WholeLines:
@@ -107,7 +120,14 @@ def _choose_start_method(args: Namespace) -> None:
         multiprocessing.set_start_method("fork", force=True)
 
 
-def _worker_process(booted: Any, args: Namespace, worker: int, log: Any, *others: Any) -> None:
+def _worker_process(
+    booted: Any,
+    board: Optional[in_flight.Board],
+    args: Namespace,
+    worker: int,
+    log: Any,
+    *others: Any,
+) -> None:
     die_with_parent()
 
     class Worker(cli.Worker):  # type: ignore[misc]
@@ -116,9 +136,12 @@ def _worker_process(booted: Any, args: Namespace, worker: int, log: Any, *others
                 # Redis requeues the messages of a broker id that is gone, so each worker needs its
                 # own; the one created before the fork is the same in all of them.
                 broker.broker_id = str(uuid4())
+            if board is not None:
+                _tell_of_its_tasks(broker, board)
             super().__init__(broker, **options)
 
         def start(self) -> None:
+            stop_signals.count_as_one()
             super().start()
             with booted.get_lock():
                 booted.value += 1
@@ -128,6 +151,24 @@ def _worker_process(booted: Any, args: Namespace, worker: int, log: Any, *others
 
     cli.Worker = Worker
     worker_process(args, worker, WholeLines(log), *others)
+
+
+def _tell_of_its_tasks(broker: Any, board: in_flight.Board) -> None:
+    """Each worker process gets the stop signal; one of them tells for all."""
+    running = in_flight.Running(board)
+
+    class Tells(import_module("dramatiq").Middleware):  # type: ignore[misc]
+        def before_process_message(self, broker: Any, message: Any) -> None:
+            running.began(message.message_id)
+
+        def after_process_message(self, broker: Any, message: Any, **result: Any) -> None:
+            running.ended(message.message_id)
+
+        def after_skip_message(self, broker: Any, message: Any) -> None:
+            running.ended(message.message_id)
+
+    broker.add_middleware(Tells())
+    in_flight.tell_once_asked("task", board.count, board)
 
 
 def _fork_process(args: Namespace, number: int, function: str, log: Any) -> None:

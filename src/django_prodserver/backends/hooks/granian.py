@@ -1,21 +1,37 @@
-"""granian's server object with our hook; imports granian."""
+"""granian's server object with our hooks; imports granian."""
 
 from __future__ import annotations
 
+import asyncio
 import os
-import signal
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
-from typing import Any
+from signal import Signals
+from typing import Any, Callable, Optional
+from weakref import WeakSet
 
 import granian.cli
 
-from django_prodserver.posix import kernel
+from django_prodserver.posix import doors, held, kernel, notify, stop_signals
+
+from .draining import CLOSE, PAUSE, Drain, Open
 
 command_line: Any = granian.cli
+# Their stubs are incomplete.
+rust: Any = import_module("granian._granian")
 # Of the environment variables that its command line reads.
 PREFIX = "GRANIAN"
+STOP_SIGNALS = (Signals.SIGTERM, Signals.SIGINT)
+# For the socket of the metrics, which nobody else can choose for granian.
+METRICS_BACKLOG = 128
+# WebSockets are told that the service restarts (RFC 6455, section 7.4.1, and its registry).
+SERVICE_RESTART = 1012
+# In seconds: how long that may take.
+MOMENT = 0.2
 
 
 def run(args: Sequence[str]) -> None:
@@ -32,21 +48,289 @@ def preload() -> None:
 
 
 class Server(granian.Granian):  # type: ignore[misc, valid-type]
-    """granian's server, whose workers die with the process that started them."""
+    """granian's server, which serves on held sockets.
+
+    Its workers die with the process that started them, and are drained when they stop.
+    """
 
     def serve(self) -> None:
-        load = partial(_load, os.getpid(), wd=self.working_dir, factory=self.factory)
+        self._held = held.sockets()
+        path: Any = self.bind_uds
+        self._door: Any = self.bind_port if path is None else str(path)
+        if self._held:
+            self._door = doors.door_of(self._held[0])
+        load = partial(
+            _load,
+            os.getpid(),
+            self._door,
+            str(self.interface),
+            wd=self.working_dir,
+            factory=self.factory,
+        )
         super().serve(target_loader=load)
 
+    def shutdown(self, exit_code: int = 0) -> None:
+        # It does not accept itself, but what it has open goes on to listen.
+        doors.stop_accepting(self._door)
+        super().shutdown(exit_code)
 
-def _load(leader: int, target: str, **options: Any) -> Any:
+    def _init_shared_socket(self) -> None:
+        if not self._held:
+            super()._init_shared_socket()
+            return
+        self._ssp, self._sfd = None, self._held[0].fileno()
+        self._shd = rust.SocketHolder(self._sfd, self.bind_uds is not None, self.backlog)
+        # What a worker that is not forked gets it by.
+        self._sso = self._held[0]
+
+    def _start_metrics(self) -> None:
+        if not self._held:
+            super()._start_metrics()
+            return
+        self._metrics_sig = rust.WorkerSignal()
+        holder = rust.SocketHolder(self._held[1].fileno(), False, METRICS_BACKLOG)
+        self._metrics_exporter.run(holder, self._metrics_sig)
+
+    def _unlink_pidfile(self) -> None:
+        if self._held:
+            # Others listen there.
+            self.bind_uds = None
+        super()._unlink_pidfile()
+
+    def startup(self, *args: Any) -> None:
+        with stop_signals.blocked(STOP_SIGNALS):
+            super().startup(*args)
+
+    def _watch_workers_lifetime(self, ttl: float) -> None:
+        with stop_signals.blocked(STOP_SIGNALS):
+            super()._watch_workers_lifetime(ttl)
+
+    def _watch_workers_rss(self) -> None:
+        with stop_signals.blocked(STOP_SIGNALS):
+            super()._watch_workers_rss()
+
+    def _spawn_worker(self, *args: Any, **kwargs: Any) -> Any:
+        worker = super()._spawn_worker(*args, **kwargs)
+        worker.start = partial(_start, worker.start)
+        return worker
+
+
+def _start(worker: Callable[[], object]) -> None:
+    """At first it has the handlers of its leader, which set a flag that nothing reads there."""
+    with stop_signals.blocked(STOP_SIGNALS):
+        worker()
+
+
+def _load(leader: int, door: doors.Door, interface: str, target: str, **options: Any) -> Any:
     """Load the application as granian does; where its workers are processes, in each of them."""
     from granian._internal import load_target
 
-    if os.getpid() != leader:
-        kernel.die_with_parent(leader)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            # Until the worker installs its own handlers, the inherited ones would only set a flag
-            # that nothing reads here, and the worker would serve until it is killed.
-            signal.signal(number, signal.SIG_DFL)
-    return load_target(target, **options)
+    if os.getpid() == leader:
+        return load_target(target, **options)
+    kernel.die_with_parent(leader)
+    # Nothing has to be finished before the application is loaded.
+    stop_signals.reset(STOP_SIGNALS)
+    application = load_target(target, **options)
+    _announce_workers()
+    drained = _Drained(door)
+    drained.take_signals()
+    wrap = {"asgi": drained.asgi, "asginl": drained.asgi, "wsgi": drained.wsgi}.get(interface)
+    return application if wrap is None else wrap(application)
+
+
+def _announce_workers() -> None:
+    """Report READY=1 once there is a worker object, which is just before it serves."""
+    module: Any = import_module("granian.server.mp")
+    for name in ("ASGIWorker", "RSGIWorker", "WSGIWorker"):
+        setattr(module, name, partial(_create_and_notify, getattr(module, name)))
+
+
+def _create_and_notify(create: Callable[..., Any], *args: Any) -> Any:
+    worker = create(*args)
+    notify.notify()
+    return worker
+
+
+class _Drained:
+    """In a worker: serves what there is when it is asked to stop, and lets granian stop then.
+
+    granian itself closes connections that are idle, or only just accepted.
+    """
+
+    def __init__(self, door: doors.Door) -> None:
+        self._door = door
+        self._stopping = False
+        # Nothing is left to be served.
+        self._finished = False
+        # Those that the application has not answered yet; they leave once nothing refers to them.
+        self._requests: WeakSet[_Request] = WeakSet()
+        self._websockets: set[_WebSocket] = set()
+        self._loop: Optional[asyncio.AbstractEventLoop] = None
+        # Set, it lets granian stop.
+        self._event: Any = None
+
+    # ---- signals ----
+
+    def take_signals(self) -> None:
+        """Each worker calls one of these functions for the event that stops it."""
+        module: Any = import_module("granian._signals")
+        for name in ("set_loop_signals", "set_sync_signals"):
+            setattr(module, name, partial(self._set_signals, getattr(module, name)))
+
+    def _set_signals(self, original: Callable[..., Any], *loops: Any) -> Any:
+        self._event = original(*loops)
+        (self._loop,) = loops or (None,)
+        if self._loop is not None and not hasattr(self._event, "add_cb"):
+            self._let_it_end(self._loop)
+        if self._loop is None:
+            wait = stop_signals.waiting_for(STOP_SIGNALS)
+            threading.Thread(target=self._stop_after, args=[wait], daemon=True).start()
+        else:
+            for number in STOP_SIGNALS:
+                self._loop.add_signal_handler(number, self._stop)
+        return self._event
+
+    def _stop_after(self, wait: Callable[[], None]) -> None:
+        wait()
+        self._stop()
+
+    def _let_it_end(self, loop: Any) -> None:
+        """Of granian 2.5 and older: let a thread leave the loop before the loop ends.
+
+        A thread of granian tells the loop to end, by call_soon_threadsafe. Where the loop is faster
+        than that returns, the main thread waits for the other one and keeps the GIL, for ever.
+        """
+        call_soon_threadsafe = loop.call_soon_threadsafe
+
+        def call_in_a_moment(callback: Any, *args: Any, **context: Any) -> Any:
+            if self._finished:
+                return call_soon_threadsafe(partial(loop.call_later, PAUSE, callback, *args))
+            return call_soon_threadsafe(callback, *args, **context)
+
+        loop.call_soon_threadsafe = call_in_a_moment
+
+    def _stop(self) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        doors.stop_accepting(self._door)
+        for websocket in self._websockets:
+            websocket.end()
+        threading.Thread(target=self._finish, daemon=True).start()
+
+    def _finish(self) -> None:
+        drain = Drain(time.monotonic())
+        over = False
+        while not over:
+            # Also before it looks for the first time: a connection may be being accepted.
+            time.sleep(PAUSE)
+            still = Open(doors.count_connections(self._door), len(self._requests))
+            over = drain.is_over(time.monotonic(), still)
+        self._finished = True
+        self._event.set()
+
+    # ---- the application ----
+
+    def asgi(self, application: Any) -> Any:
+        async def drained(scope: Any, receive: Any, send: Any) -> None:
+            if scope["type"] == "websocket":
+                await self._websocket(application, scope, receive, send)
+            elif scope["type"] != "http":
+                await application(scope, receive, send)
+            else:
+                request = _Request(self._requests)
+                say_close = _has_connections(scope["http_version"])
+
+                async def send_or_close(message: Any) -> None:
+                    if say_close and self._stopping and message["type"] == "http.response.start":
+                        message = {**message, "headers": [*message.get("headers", ()), CLOSE]}
+                    await send(message)
+
+                await application(scope, receive, send_or_close)
+                del request
+
+        return drained
+
+    async def _websocket(self, application: Any, scope: Any, receive: Any, send: Any) -> None:
+        websocket = _WebSocket(receive, send)
+        self._websockets.add(websocket)
+        try:
+            await application(scope, websocket.receive, send)
+        finally:
+            self._websockets.discard(websocket)
+
+    def wsgi(self, application: Any) -> Any:
+        def drained(environ: Any, start_response: Any) -> Any:
+            request = _Request(self._requests)
+            say_close = _has_connections(environ["SERVER_PROTOCOL"].partition("/")[2])
+
+            def start_or_close(status: str, headers: Any, *more: Any) -> Any:
+                if say_close and self._stopping:
+                    headers = [*headers, tuple(text.decode() for text in CLOSE)]
+                return start_response(status, headers, *more)
+
+            body = application(environ, start_or_close)
+            return body if isinstance(body, list) else _Body(body, request)
+
+        return drained
+
+
+class _Request:
+    """It is in progress for as long as something refers to this."""
+
+    def __init__(self, all_of_them: WeakSet[_Request]) -> None:
+        all_of_them.add(self)
+
+
+class _WebSocket:
+    """What the application receives of one, until it is told that this ends."""
+
+    def __init__(self, receive: Any, send: Any) -> None:
+        self._receive = receive
+        self._send = send
+        self._receiving: Optional[asyncio.Future[Any]] = None
+        self._ends = False
+
+    def end(self) -> None:
+        self._ends = True
+        if self._receiving is not None:
+            self._receiving.cancel()
+
+    async def receive(self) -> Any:
+        if not self._ends:
+            self._receiving = asyncio.ensure_future(self._receive())
+            try:
+                return await self._receiving
+            except asyncio.CancelledError:
+                if not self._ends:
+                    raise
+        # granian sends nothing while it receives. Where that takes too long to end, the client gets
+        # a close frame without a code, once the application returns.
+        close = self._send({"type": "websocket.close", "code": SERVICE_RESTART})
+        with suppress(Exception):
+            await asyncio.wait_for(close, MOMENT)
+        return {"type": "websocket.disconnect", "code": SERVICE_RESTART}
+
+
+class _Body:
+    """A body of WSGI that is sent piece by piece, and the request that it belongs to."""
+
+    def __init__(self, body: Any, request: _Request) -> None:
+        self._body = body
+        self._request = request
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        close = getattr(self._body, "close", None)
+        if close is not None:
+            close()
+
+
+def _has_connections(version: str) -> bool:
+    """HTTP/2 has no header of that name."""
+    return version.startswith("1")
+
+
+def _do_nothing(number: int, frame: object) -> None: ...

@@ -9,15 +9,23 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, Callable, Optional
 
+import gunicorn.sock
+import gunicorn.util
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.config import Config
 from gunicorn.util import getcwd
 from gunicorn.workers import SUPPORTED_WORKERS
 
-from django_prodserver.posix import kernel, notify
+from django_prodserver.posix import held, kernel, notify
 
+from . import gasgi, gthread
 from .connections import close_connections
 
+# Said by an arbiter that is a fork of the template, and by one with `preload`.
+NO_NEW_CODE = (
+    "HUP loads no new code: this process has imported the application, and its workers are forks "
+    "of it. Restart it, or run it with START_METHOD 'spawn'."
+)
 WORKER_CLASSES: Any = SUPPORTED_WORKERS  # Its stubs are those of the newest release.
 
 
@@ -30,12 +38,41 @@ def run(args: Sequence[str], defaults: Mapping[str, Any], supervised: bool) -> N
     # and send READY=1 once one has.
     address = os.environ.pop(notify.VARIABLE, "")
     arbiter = os.getpid()
+    _die_with_parent_as_another_user()
+    if held.descriptors():
+        _keep_files_of_sockets()
     Application(
         args,
         defaults,
         on_fork=lambda: kernel.die_with_parent(arbiter),
         on_ready=lambda: notify.notify(address=address),
     ).run()
+
+
+def _die_with_parent_as_another_user() -> None:
+    """A worker becomes its `user` after the hook `post_fork`, and the kernel forgets what it asked.
+
+    So it asks again. The next hook is called when the application is loaded, which may take long.
+    """
+    set_owner_process = gunicorn.util.set_owner_process
+
+    def set_owner_and_ask_again(*args: Any, **kwargs: Any) -> None:
+        parent, asked = os.getppid(), kernel.parent_death_signal()
+        set_owner_process(*args, **kwargs)
+        if asked:
+            kernel.die_with_parent(parent)
+
+    gunicorn.util.set_owner_process = set_owner_and_ask_again
+
+
+def _keep_files_of_sockets() -> None:
+    """gunicorn removes the files of its Unix sockets at its end, also of those it was given."""
+    close_sockets = gunicorn.sock.close_sockets
+
+    def close_and_keep(listeners: Any, unlink: bool = True) -> None:
+        close_sockets(listeners, unlink=False)
+
+    gunicorn.sock.close_sockets = close_and_keep
 
 
 def preload(cfg: Any) -> None:
@@ -82,6 +119,9 @@ class Application(WSGIApplication):
     def load_config(self) -> None:
         with _argv(["gunicorn", *self._args]):
             super().load_config()
+        if held.descriptors():
+            # It binds no other addresses then.
+            self.cfg.set("bind", [f"fd://{number}" for number in held.descriptors()])
         control = self.cfg.settings.get("control_socket")
         if control is not None and control.get() == control.default:
             # All gunicorns of a user share the default path and unlink each other's socket: open
@@ -93,6 +133,7 @@ class Application(WSGIApplication):
         users_pre_fork = self.cfg.pre_fork
         users_post_fork = self.cfg.post_fork
         users_post_worker_init = self.cfg.post_worker_init
+        users_on_reload = self.cfg.on_reload
 
         # gunicorn checks how many parameters a hook has.
         def pre_fork(arbiter: Any, worker: Any) -> None:
@@ -106,12 +147,58 @@ class Application(WSGIApplication):
 
         def post_worker_init(worker: Any) -> None:
             users_post_worker_init(worker)
+            _drain_at_exit(worker)
             if self._on_ready is not None:
-                self._on_ready()
+                _at_first_heartbeat(worker, self._on_ready)
+
+        def on_reload(arbiter: Any) -> None:
+            users_on_reload(arbiter)
+            if str(self.app_uri).partition(":")[0] in sys.modules:
+                arbiter.log.warning(NO_NEW_CODE)
 
         self.cfg.set("pre_fork", pre_fork)
+        self.cfg.set("on_reload", on_reload)
         self.cfg.set("post_fork", post_fork)
         self.cfg.set("post_worker_init", post_worker_init)
+
+
+def _at_first_heartbeat(worker: Any, call: Callable[[], None]) -> None:
+    """Call this once it serves. A worker with an event loop starts up after it was initialized."""
+    heartbeat = worker.notify
+
+    def first() -> None:
+        worker.notify = heartbeat
+        call()
+        heartbeat()
+
+    worker.notify = first
+
+
+# ---- drain ----
+
+
+def _drain_at_exit(worker: Any) -> None:
+    """Let a worker drain, as far as it does not do so itself: one with processes only does."""
+    for base in type(worker).__mro__:
+        drain = _DRAINS.get(f"{base.__module__}.{base.__qualname__}")
+        if drain is not None:
+            drain(worker)
+            return
+
+
+def _with_uvicorn(worker: Any) -> None:
+    from .uvicorn import drain_at_shutdown
+
+    drain_at_shutdown(import_module("uvicorn.server").Server)
+
+
+# The classes of workers that need help.
+_DRAINS: Mapping[str, Callable[[Any], None]] = {
+    "uvicorn_worker._workers.UvicornWorker": _with_uvicorn,
+    "uvicorn.workers.UvicornWorker": _with_uvicorn,
+    "gunicorn.workers.gasgi.ASGIWorker": gasgi.drain_at_exit,
+    "gunicorn.workers.gthread.ThreadWorker": gthread.drain_at_exit,
+}
 
 
 @contextmanager

@@ -7,9 +7,11 @@ import signal
 from collections.abc import Collection, Mapping
 from functools import partial
 from importlib import import_module
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
-from django_prodserver.posix import kernel, notify
+from django_prodserver.posix import kernel, notify, stop_signals
+
+from . import in_flight
 
 
 def preload() -> None:
@@ -43,8 +45,12 @@ def announce() -> None:
     create_process = module.ProcessEnvironment.create_process
 
     def start_and_notify(consumer: Any) -> None:
+        if in_flight.is_listened_to():
+            processes = isinstance(consumer.environment, module.ProcessEnvironment)
+            _tell_of_its_tasks(consumer.huey, in_flight.Board() if processes else None)
         start(consumer)
         _stop_by_a_flag(consumer)
+        stop_signals.count_as_one()
         notify.notify()
 
     def create_mortal_process(environment: Any, runnable: Callable[[], None], name: str) -> Any:
@@ -69,6 +75,19 @@ def _stop_by_a_flag(consumer: Any) -> None:
         handler = getattr(consumer, name, None)
         if handler and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, handler)
+
+
+def _tell_of_its_tasks(huey: Any, board: Optional[in_flight.Board]) -> None:
+    """`board` is for processes; threads and greenlets execute tasks in this process."""
+    running = in_flight.Running(board)
+    execute = huey.execute
+
+    def execute_one(*args: Any, **kwargs: Any) -> Any:
+        with running.one():
+            return execute(*args, **kwargs)
+
+    huey.execute = execute_one
+    in_flight.tell_once_asked("task", (board or running).count, board)
 
 
 def _run_with(parent: int, runnable: Callable[[], None]) -> None:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib import import_module
-from typing import Any
+from multiprocessing.connection import wait
+from typing import Any, Optional
 
 import hypercorn.__main__
+import hypercorn.config
+import hypercorn.run
+import hypercorn.utils
 
-from django_prodserver.posix import notify
+from django_prodserver.posix import held, notify
 
+from .draining import SERVICE_RESTART, Open, drained, stop_accepting
 from .multiprocessing import die_with_parent
 
 # The module with the functions of each worker class.
@@ -35,10 +41,19 @@ def run(args: Sequence[str], graceful_timeout: int) -> int:
         if "graceful_timeout" not in vars(config):
             config.graceful_timeout = graceful_timeout
         module = import_module(WORKER_CLASSES[config.worker_class])
+        sockets = _Sockets(hypercorn.config.Config.create_sockets)
+        hooks: list[tuple[Any, str, Any]] = [
+            (hypercorn.config.Config, "create_sockets", lambda config: sockets.create(config))
+        ]
         if config.workers == 0:
-            with _replaced(module, "raise_shutdown", _announcing(module.raise_shutdown)):
-                return original(config)
-        with _replaced(module, f"{config.worker_class}_worker", partial(_work, module.__name__)):
+            hooks += [(module, name, hook) for name, hook in _hooks_of(module).items()]
+        else:
+            work = partial(_work, module.__name__)
+            hooks.append((module, f"{config.worker_class}_worker", work))
+            hooks.append((hypercorn.run, "wait", sockets.wait_and_close))
+        with ExitStack() as stack:
+            for hook in hooks:
+                stack.enter_context(_replaced(*hook))
             return original(config)
 
     with _replaced(command_line, "run", run_hooked):
@@ -58,11 +73,43 @@ def preload(config: Any) -> None:
     import_module(WORKER_CLASSES[config.worker_class])
 
 
+class _Sockets:
+    """The listening sockets: those that are held, or else those that hypercorn binds."""
+
+    def __init__(self, create_sockets: Any) -> None:
+        self._create_sockets = create_sockets
+        self._all: list[Any] = []
+
+    def create(self, config: Any) -> Any:
+        if not held.descriptors():
+            created = self._create_sockets(config)
+        else:
+            # Those of `bind` come first, then those of `insecure-bind`.
+            given = held.sockets()
+            for one in given:
+                one.setblocking(False)
+            secure = len(config.bind) if config.ssl_enabled else 0
+            created = hypercorn.config.Sockets(given[:secure], given[secure:], [])
+        self._all = [*created.secure_sockets, *created.insecure_sockets]
+        return created
+
+    def wait_and_close(self, sentinels: Any, timeout: Optional[float] = None) -> Any:
+        """Wait for the workers, whose parent keeps no listening socket while they stop."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, partial(self._close_and_call, signal.getsignal(number)))
+        return wait(sentinels, timeout)
+
+    def _close_and_call(self, handler: Any, number: int, frame: Any) -> None:
+        for one in self._all:
+            one.close()
+        handler(number, frame)
+
+
 def _work(module_name: str, config: Any, shutdown_event: Any, sockets: Any) -> None:
     """Run a worker, in the fresh interpreter that hypercorn has spawned for it."""
     die_with_parent()
     module: Any = import_module(module_name)
-    module.raise_shutdown = _announcing(module.raise_shutdown)
+    vars(module).update(_hooks_of(module))
     work = getattr(module, f"{config.worker_class}_worker")
     work(config, sockets, _EventOrSigterm(shutdown_event))
 
@@ -86,13 +133,81 @@ class _EventOrSigterm:
         self._terminated = True
 
 
-def _announcing(raise_shutdown: Any) -> Any:
-    """hypercorn awaits this function until it shuts down, once it listens and is started up."""
+def _hooks_of(module: Any) -> Mapping[str, Any]:
+    """What replaces functions and classes of this module, in the process that serves."""
+    hooks = _Asyncio(module) if hasattr(module, "asyncio_worker") else _Trio(module)
+    return hooks.replaced()
 
-    async def announce_and_wait(event: Any) -> None:
+
+class _Trio:
+    """With trio it announces that it is ready."""
+
+    def __init__(self, module: Any) -> None:
+        self._raise_shutdown = module.raise_shutdown
+
+    def replaced(self) -> Mapping[str, Any]:
+        return {"raise_shutdown": self._announce_and_wait}
+
+    async def _announce_and_wait(self, event: Any) -> None:
+        """hypercorn awaits this function until it shuts down, once it listens."""
         notify.notify()
+        await self._raise_shutdown(event)
+
+
+class _Asyncio(_Trio):
+    """With asyncio or uvloop it drains, too, before it shuts down.
+
+    Its own shutdown closes connections that are idle or have not sent a request yet, although one
+    may be on its way, and it closes them after a response that does not say so.
+    """
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(module)
+        self._worker_serve = module.worker_serve
+        self._config: Any = None
+        self._servers: list[Any] = []
+        self._connections: set[Any] = set()
+        self._draining: Any = None
+
+        connections = self._connections
+
+        class TCPServer(module.TCPServer):  # type: ignore[misc]
+            """One connection."""
+
+            async def run(self) -> None:
+                connections.add(self)
+                try:
+                    await super().run()
+                finally:
+                    connections.discard(self)
+
+        self._connection_class = TCPServer
+
+    def replaced(self) -> Mapping[str, Any]:
+        more = {"worker_serve": self._serve, "TCPServer": self._connection_class}
+        return {**super().replaced(), **more}
+
+    async def _serve(self, app: Any, config: Any, **kwargs: Any) -> None:
+        self._config = config
+        start_server = asyncio.start_server
+
+        async def start_and_remember(*args: Any, **kwargs: Any) -> Any:
+            server = await start_server(*args, **kwargs)
+            if "sock" in kwargs:  # A server of the application would bind its own.
+                self._servers.append(server)
+            return server
+
+        with _replaced(asyncio, "start_server", start_and_remember):
+            await self._worker_serve(app, config, **kwargs)
+
+    async def _announce_and_wait(self, event: Any) -> None:
         try:
-            await raise_shutdown(event)
+            await super()._announce_and_wait(event)
+        except hypercorn.utils.ShutdownError:
+            # There may be two reasons to shut down, a signal and the limit of requests.
+            self._draining = self._draining or asyncio.ensure_future(self._drain())
+            await asyncio.shield(self._draining)
+            raise
         finally:
             # Since Python 3.12 wait_closed() waits for all connections, without a limit. hypercorn
             # expects it to return at once, and waits with its own limit later.
@@ -100,7 +215,54 @@ def _announcing(raise_shutdown: Any) -> Any:
             server: Any = asyncio.Server
             server.wait_closed = _return_at_once
 
-    return announce_and_wait
+    async def _drain(self) -> None:
+        H11Protocol: Any = import_module("hypercorn.protocol.h11").H11Protocol
+        H11Protocol.stream_send = _close_after(H11Protocol.stream_send)
+        for protocol in self._protocols():
+            # Responses in progress call the original function.
+            if isinstance(protocol, H11Protocol):
+                protocol.keep_alive_requests = math.inf
+        await stop_accepting(self._servers)
+        await self._close_websockets()
+        limit = self._config.graceful_timeout
+        self._config.graceful_timeout = await drained(self._still, limit)
+
+    async def _close_websockets(self) -> None:
+        """hypercorn would wait for them. The application is told once the client has answered."""
+        module = import_module("hypercorn.protocol.ws_stream")
+        for protocol in list(self._protocols()):
+            stream = getattr(protocol, "stream", None)
+            connected = module.ASGIWebsocketState.CONNECTED
+            if isinstance(stream, module.WSStream) and stream.state is connected:
+                event = module.CloseConnection(code=SERVICE_RESTART)
+                await stream._send_wsproto_event(event)
+
+    def _protocols(self) -> Iterator[Any]:
+        """Of each connection, or None if it has none yet."""
+        for connection in self._connections:
+            protocol = getattr(getattr(connection, "protocol", None), "protocol", None)
+            # hypercorn keeps those that the client has closed, until they are idle for too long.
+            if getattr(protocol, "stream", None) or not connection.reader.at_eof():
+                yield protocol
+
+    def _still(self) -> Open:
+        h11 = import_module("hypercorn.protocol.h11")
+        streams = [
+            getattr(protocol, "stream", None)
+            for protocol in self._protocols()
+            if protocol is None or isinstance(protocol, h11.H11Protocol)
+        ]
+        drain = [stream for stream in streams if not isinstance(stream, h11.WSStream)]
+        return Open(len(drain), sum(stream is not None for stream in drain))
+
+
+def _close_after(stream_send: Any) -> Any:
+    async def close_after_response(self: Any, event: Any) -> None:
+        # As in the last response that `keep-alive-max-requests` allows.
+        self.keep_alive_requests = math.inf
+        await stream_send(self, event)
+
+    return close_after_response
 
 
 async def _return_at_once(server: asyncio.Server) -> None: ...

@@ -1,11 +1,16 @@
-"""procrastinate's worker with our hook; imports procrastinate when called."""
+"""procrastinate's worker with our hooks; imports procrastinate when called."""
 
 from __future__ import annotations
 
+import asyncio
+import time
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, Optional
 
-from django_prodserver.posix import notify
+from django_prodserver.posix import notify, stop_signals
+
+from . import in_flight
 
 
 def preload() -> None:
@@ -26,3 +31,45 @@ def announce() -> None:
         return job
 
     manager.fetch_job = fetch_first_job
+
+
+def tell_of_its_jobs() -> None:
+    """A job may block the event loop, so that a thread tells."""
+    if not in_flight.is_listened_to():
+        return
+    worker: Any = import_module("procrastinate.worker").Worker
+    stop = worker.stop
+    stopping: list[Any] = []
+
+    def stop_and_tell(self: Any) -> Any:
+        if self not in stopping:
+            stopping.append(self)
+            in_flight.Teller("job", partial(_running_jobs, self)).keep_telling()
+        return stop(self)
+
+    worker.stop = stop_and_tell
+
+
+def _running_jobs(worker: Any) -> in_flight.Count:
+    now = time.time()
+    return in_flight.of_ages(
+        now - job.start_timestamp for job in list(worker._running_jobs.values())
+    )
+
+
+def count_stop_signals_as_one() -> None:
+    """Keep its handlers for a while after the first stop signal.
+
+    It uninstalls them at once, and then waits for its running jobs: a second signal would kill it.
+    They are those of an event loop, so that `stop_signals.count_as_one` does not see them.
+    """
+    signals: Any = import_module("procrastinate.signals")
+    uninstall = signals.uninstall
+
+    def uninstall_later(loop: Optional[asyncio.AbstractEventLoop], **handlers: Any) -> None:
+        if loop is None:
+            uninstall(loop=loop, **handlers)
+        else:
+            loop.call_later(stop_signals.WINDOW, partial(uninstall, loop=loop, **handlers))
+
+    signals.uninstall = uninstall_later

@@ -6,9 +6,9 @@ import os
 from importlib import import_module
 from typing import Any, Callable
 
-from django_prodserver.posix import kernel, notify
+from django_prodserver.posix import kernel, notify, stop_signals
 
-from . import multiprocessing
+from . import in_flight, multiprocessing
 
 
 def create_queues(*names: str) -> None:
@@ -23,6 +23,8 @@ def announce_worker(supervised: bool) -> None:
     def hook(worker: Any) -> None:
         _remember_to_stop(worker)
         _notify_after_signal_handlers(worker)
+        if in_flight.is_listened_to():
+            _tell_of_its_job(worker)
         if supervised:
             _let_horses_die_with(leader, worker)
             multiprocessing.die_with(leader)  # The scheduler of --with-scheduler.
@@ -54,6 +56,7 @@ def _notify_after_signal_handlers(runner: Any) -> None:
 
     def install_and_notify() -> None:
         install()
+        stop_signals.count_as_one()
         notify.notify()
 
     runner._install_signal_handlers = install_and_notify
@@ -72,6 +75,19 @@ def _remember_to_stop(worker: Any) -> None:
         request_stop(*args)
 
     worker.request_stop = remember_and_request_stop
+
+
+def _tell_of_its_job(worker: Any) -> None:
+    """It waits for its work horse, or executes the job itself (SimpleWorker)."""
+    running = in_flight.Running()
+    execute_job = worker.execute_job
+
+    def execute_one_job(*args: Any, **kwargs: Any) -> Any:
+        with running.one():
+            return execute_job(*args, **kwargs)
+
+    worker.execute_job = execute_one_job
+    in_flight.tell_once_asked("job", running.count)
 
 
 def _let_horses_die_with(leader: int, worker: Any) -> None:

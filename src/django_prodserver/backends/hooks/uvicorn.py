@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from importlib import import_module
-from typing import Any
+from typing import Any, Optional
 
 import uvicorn
 
-from django_prodserver.posix import notify
+from django_prodserver.posix import held, notify, stop_signals
 
+from .draining import CLOSE, Open, drained, stop_accepting
 from .multiprocessing import die_with_parent
 
 # `uvicorn.main` is the function as soon as the package is imported.
 command_line: Any = import_module("uvicorn.main")
 
+logger = logging.getLogger("uvicorn.error")
+
 
 def run(args: Sequence[str]) -> None:
     """Run `uvicorn` with these arguments, with our Config."""
-    command_line.Config = Config
+    ours = {"Config": Config, "Multiprocess": _multiprocess(command_line.Multiprocess)}
+    originals = {name: getattr(command_line, name) for name in ours}
     try:
+        vars(command_line).update(ours)
         command_line.main.main(args=list(args), prog_name="uvicorn")
     finally:
-        command_line.Config = uvicorn.Config
+        vars(command_line).update(originals)
 
 
 def preload() -> None:
@@ -38,19 +44,135 @@ def preload() -> None:
 class Config(uvicorn.Config):
     """uvicorn's Config, which is pickled for each worker process that uvicorn spawns."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.path_of_held: Optional[str] = None
+        if held.descriptors():
+            # uvicorn removes the file of its socket at its end, and this one is not its own.
+            self.path_of_held, self.uds = self.uds, None
+
+    def bind_socket(self) -> Any:
+        """The one socket for all workers."""
+        if not held.descriptors():
+            return super().bind_socket()
+        (one,) = held.sockets()
+        _say_where(self)
+        return one
+
     def load(self) -> None:
         """The last call before the server starts, in the process that will serve."""
         super().load()
         die_with_parent()
         _announce(uvicorn.Server)
+        drain_at_shutdown(uvicorn.Server)
 
 
 def _announce(server: Any) -> None:
     startup = server.startup
 
-    async def startup_and_notify(self: Any, *args: Any, **kwargs: Any) -> None:
-        await startup(self, *args, **kwargs)
+    async def startup_and_notify(
+        self: Any, sockets: Optional[list[Any]] = None, **kwargs: Any
+    ) -> None:
+        stop_signals.count_as_one()
+        given = [] if sockets is not None else held.sockets()
+        await startup(self, sockets=given or sockets, **kwargs)
         if self.started:
+            if given:
+                _say_where(self.config)
             notify.notify()
 
     server.startup = startup_and_notify
+
+
+def _say_where(config: Config) -> None:
+    """As uvicorn does where it binds its sockets itself."""
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    where = f"{'https' if config.is_ssl else 'http'}://{host}:{config.port}"
+    if config.path_of_held is not None:
+        where = f"unix socket {config.path_of_held}"
+    logger.info("Uvicorn running on %s (Press CTRL+C to quit)", where)
+
+
+def _multiprocess(original: Any) -> Any:
+    class Multiprocess(original):  # type: ignore[misc]
+        """The parent of several workers, which keeps no listening socket while they stop."""
+
+        def terminate_all(self) -> None:
+            self._close_sockets()
+            super().terminate_all()
+
+        def shutdown(self) -> None:
+            """Before uvicorn 0.30. It would stop one worker after the other."""
+            self._close_sockets()
+            for process in self.processes:
+                process.terminate()
+            super().shutdown()
+
+        def _close_sockets(self) -> None:
+            for one in self.sockets:
+                one.close()
+
+    return Multiprocess
+
+
+# ---- drain ----
+
+
+def drain_at_shutdown(server: Any) -> None:
+    """Let this class of uvicorn's server drain before it shuts down.
+
+    Its own shutdown closes connections that have not sent a request yet, although one may be on
+    its way. WebSockets it closes with 1012 (service restart), as before, at once.
+    """
+    shutdown = server.shutdown
+
+    async def drain_and_shutdown(self: Any, sockets: Optional[list[Any]] = None) -> None:
+        await stop_accepting(self.servers)
+        for one in sockets or []:
+            one.close()
+        connections = self.server_state.connections
+        for connection in list(connections):
+            if not _drains(connection):
+                connection.shutdown()
+        _announce_close(self.server_state)
+        if any(_cycles(connections)):
+            logger.info("Waiting for connections to close. (CTRL+C to force quit)")
+
+        def still() -> Open:
+            drain = [connection for connection in connections if _drains(connection)]
+            return Open(len(drain), len([*_cycles(drain)]))
+
+        limit = self.config.timeout_graceful_shutdown
+        left = await drained(still, limit, lambda: bool(self.force_exit))
+        self.config.timeout_graceful_shutdown = left
+        await shutdown(self, sockets=[])
+
+    server.shutdown = drain_and_shutdown
+
+
+def _drains(connection: Any) -> bool:
+    """Whether it is one of HTTP/1.1, or may become a WebSocket but is not yet.
+
+    A connection of HTTP/2 can be told that it ends only by its own shutdown.
+    """
+    if hasattr(connection, "handshake_completed_event"):  # With the package websockets.
+        return not connection.handshake_completed_event.is_set()
+    return not getattr(connection, "handshake_complete", False) and not hasattr(
+        connection, "cycles"
+    )
+
+
+def _cycles(connections: Any) -> Iterator[Any]:
+    """The requests in progress."""
+    for connection in connections:
+        cycle = getattr(connection, "cycle", None)
+        if cycle is not None and not cycle.response_complete:
+            yield cycle
+
+
+def _announce_close(state: Any) -> None:
+    """In each response whose headers are not sent yet."""
+    state.default_headers = [*state.default_headers, CLOSE]
+    for cycle in _cycles(state.connections):
+        # It has the headers of the second in which it began.
+        cycle.default_headers = [*cycle.default_headers, CLOSE]

@@ -1,22 +1,39 @@
-"""waitress's command line with our hook; imports waitress."""
+"""waitress's command line with our hooks; imports waitress."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from functools import partial
+from signal import Signals
 from typing import Any, Optional
 
 import waitress
-from waitress import runner
+from waitress import runner, wasyncore
 from waitress.adjustments import Adjustments
-from waitress.server import create_server
+from waitress.channel import HTTPChannel
+from waitress.server import BaseWSGIServer, create_server
+from waitress.task import WSGITask
 
-from django_prodserver.posix import notify
+from django_prodserver.posix import held, notify, stop_signals
+
+from .draining import Drain, Open
+
+# What says where it listens; a socket that is given says so itself.
+WHERE = ("listen", "host", "port", "unix_socket")
+# In seconds: how often it looks whether a drain is over. What happens wakes it at once.
+TURN = 0.1
+# In seconds, once nothing is left to be done: how long its threads may take to end.
+THREADS_END = 5.0
 
 
-def run(args: Sequence[str]) -> Any:
-    """Run `waitress-serve` with these arguments; return its exit status."""
+def run(args: Sequence[str], limit: float) -> Any:
+    """Run `waitress-serve` with these arguments; return its exit status.
+
+    In-flight requests get `limit` seconds after a stop.
+    """
     main: Any = runner.run  # Its stubs lack the argument, and say that it returns nothing.
-    return main(["waitress-serve", *args], _serve=_serve)
+    return main(["waitress-serve", *args], _serve=partial(_serve, limit))
 
 
 def adjustments(args: Sequence[str]) -> Optional[Adjustments]:
@@ -34,11 +51,104 @@ def options() -> list[str]:
     return [f"--{name.replace('_', '-')}" for name, _ in parameters]
 
 
-def _serve(app: Any, **options: Any) -> None:
-    waitress.serve(app, _server=_create_and_notify, **options)
+def _serve(limit: float, app: Any, **options: Any) -> None:
+    waitress.serve(app, _server=partial(_create_and_notify, limit), **options)
 
 
-def _create_and_notify(app: Any, **options: Any) -> Any:
-    server = create_server(app, **options)
+def _create_and_notify(limit: float, app: Any, **options: Any) -> Any:
+    sockets = held.sockets()
+    if sockets:
+        options = {name: value for name, value in options.items() if name not in WHERE}
+        options["sockets"] = sockets
+    server: Any = create_server(app, **options)
+    server.run = _Stop(server, limit).run
     notify.notify()  # It listens from here on; a connection is served a moment later.
     return server
+
+
+class _Stop:
+    """Runs a server, and drains it when it is asked to stop.
+
+    waitress itself ends its loop by an exception then, and all connections with it.
+    """
+
+    def __init__(self, server: Any, limit: float) -> None:
+        self._limit = limit
+        # How often it was asked.
+        self._asked = 0
+        self._adjustments = server.adj
+        self._dispatcher = server.task_dispatcher
+        # All that its loop watches. A server of several sockets is not in there itself.
+        self._watched: dict[int, Any] = server.map if hasattr(server, "map") else server._map
+        self._listening: list[Any] = [
+            one for one in self._watched.values() if isinstance(one, BaseWSGIServer)
+        ]
+        for one in self._listening:
+            one.stop, one.channel_class = self, _Channel
+        for number in (Signals.SIGINT, Signals.SIGTERM):
+            stop_signals.handle(number, self._ask)
+        stop_signals.count_as_one()
+
+    @property
+    def asked(self) -> bool:
+        return bool(self._asked)
+
+    def run(self) -> None:
+        try:
+            while not self._asked:
+                self._turn(self._adjustments.asyncore_loop_timeout)
+        except (SystemExit, KeyboardInterrupt):
+            # Of a handler of the project.
+            self._asked += 1
+        self._stop_accepting()
+        drained = self._drain()
+        self._dispatcher.shutdown(timeout=THREADS_END if drained else 0)
+
+    def _ask(self, number: int, frame: object) -> None:
+        self._asked += 1
+        # A signal alone does not end select(2), see PEP 475.
+        self._listening[0].pull_trigger()
+
+    def _turn(self, timeout: float) -> None:
+        use_poll = self._adjustments.asyncore_use_poll
+        wasyncore.loop(timeout=timeout, use_poll=use_poll, map=self._watched, count=1)
+
+    def _stop_accepting(self) -> None:
+        for one in self._listening:
+            # Its trigger stays open: its threads wake the loop by that.
+            wasyncore.dispatcher.close(one)
+
+    def _drain(self) -> bool:
+        """Serve until no connection is left; False if that takes too long, or it is asked again."""
+        drain = Drain(time.monotonic(), self._limit)
+        while True:
+            channels = [one for one in self._watched.values() if isinstance(one, HTTPChannel)]
+            still = Open(len(channels), sum(_is_busy(one) for one in channels))
+            if drain.is_over(time.monotonic(), still) or self._asked > 1:
+                # At once, and not when its threads have ended: a request may come until then.
+                for one in channels:
+                    one.handle_close()
+                return not still.busy
+            self._turn(TURN)
+
+
+def _is_busy(channel: Any) -> bool:
+    """It has a request, whose head at least has been received, or a response to be sent."""
+    unfinished = channel.request is not None and channel.request.headers_finished
+    return bool(channel.requests or channel.total_outbufs_len or unfinished)
+
+
+class _Task(WSGITask):
+    """A response, which says that its connection will be closed once a stop was asked for."""
+
+    def build_response_header(self) -> bytes:
+        request: Any = self.request
+        server: Any = self.channel.server
+        if server.stop.asked:
+            # As if the client had asked for it.
+            request.headers["CONNECTION"] = "close"
+        return super().build_response_header()
+
+
+class _Channel(HTTPChannel):
+    task_class = _Task

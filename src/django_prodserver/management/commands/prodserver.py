@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
-from argparse import ArgumentTypeError, BooleanOptionalAction, Namespace
+from argparse import (
+    Action,
+    ArgumentTypeError,
+    BooleanOptionalAction,
+    Namespace,
+    RawDescriptionHelpFormatter,
+)
 from collections.abc import Iterable, Sequence
-from typing import Any, Callable, NoReturn, Optional, get_args
+from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, get_args
 
 import django
 from django.conf import settings
@@ -15,32 +22,56 @@ from django.core.management.base import (
     BaseCommand,
     CommandError,
     CommandParser,
+    DjangoHelpFormatter,
     OutputWrapper,
     SystemCheckError,
 )
 from django.core.management.color import color_style
 
-from django_prodserver import __version__, completion
-from django_prodserver.launch.examine import everything_wrong, resolve_to_start
+from django_prodserver import DOCUMENTATION, __version__, completion
+from django_prodserver.launch.examine import everything_wrong, resolve_to_start, tags_without_urls
+from django_prodserver.launch.process import ResolvedProcess
 from django_prodserver.launch.resolve import resolve
-from django_prodserver.launch.selection import Selection, only_one, select
+from django_prodserver.launch.selection import Selection, select, without_a_name
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.errors import trace
 from django_prodserver.settings.findings import ConfigurationError, Finding, refuse
 from django_prodserver.settings.load import read
+from django_prodserver.settings.names import PROCESSES
 from django_prodserver.settings.schema import WEEK, LogFormat, StartMethod
+from django_prodserver.settings.variables import Variable
 from django_prodserver.settings.wording import did_you_mean, nearest
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.text import literal, printable
 
+if TYPE_CHECKING:
+    from argparse import _ArgumentGroup
+
 # What only some calls need is imported where it is used: a start does not wait for it.
 
 
-JSON_IS_FOR = "--json goes with --list, --check or --dry-run."
+JSON_IS_FOR = "--json requires --list, --check or --dry-run."
+
+# What --help prints. Nothing in it depends on the settings: it works however wrong they are.
+USAGE = """\
+%(prog)s [NAME] [OPTION ...] [-- ARGUMENT ...]
+  %(prog)s NAME NAME ... | NAME=N ... [OPTION ...]
+  %(prog)s --all [--except NAME ...] [OPTION ...]
+  %(prog)s ACTION [NAME ...] [OPTION ...]"""
+HELP = """\
+Run the processes of PRODUCTION_PROCESSES: one of them in this process, or
+several under one supervisor."""
+EXAMPLES = """\
+manage.py prodserver --all                  every process, supervised
+manage.py prodserver --all --except beat    every process but beat
+manage.py prodserver worker=2               two instances of worker
+manage.py prodserver web -- --workers 4     web, with an option of its own
+manage.py prodserver --check                is all ready for a start?
+PRODSERVER_LOG_FORMAT=json manage.py prodserver --all"""
 
 
 class Command(BaseCommand):
-    help = "Run the processes of PRODUCTION_PROCESSES: one of them here, or several supervised."
+    help = HELP
     # They run in `resolve_to_start`, once our own settings are known to be right.
     requires_system_checks = ()
 
@@ -48,66 +79,18 @@ class Command(BaseCommand):
         return f"django-prodserver {__version__}, Django {django.get_version()}"
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        kwargs.setdefault("formatter_class", _HelpFormatter)
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         parser.__class__ = _Parser  # Django leaves no other way to choose it.
         return parser
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.epilog = "What follows -- goes to the software: prodserver web -- --workers 4"
-        parser.add_argument(
-            "names",
-            nargs="*",
-            metavar="NAME[=N]",
-            help="what to run: one name becomes this very process, several are supervised, as is "
-            "NAME=N with N instances; without any the first service that is configured",
-        )
-        parser.add_argument("--all", action="store_true", help="run all of them, supervised")
-        parser.add_argument(
-            "--except",
-            nargs="+",
-            action="extend",
-            default=[],
-            metavar="NAME",
-            dest="excluded",
-            help="with --all: but not these",
-        )
-        group = parser.add_argument_group("instead of running them")
-        group.add_argument(
-            "--json", action="store_true", help="with --list, --check or --dry-run: for machines"
-        )
-        instead = group.add_mutually_exclusive_group()
-        instead.add_argument("--list", action="store_true", help="print what is configured")
-        instead.add_argument("--procfile", action="store_true", help="print a Procfile")
-        instead.add_argument("--check", action="store_true", help="find what would go wrong")
-        instead.add_argument("--dry-run", action="store_true", help="print what would be started")
-        instead.add_argument(
-            "--schema", action="store_true", help="print a JSON Schema of the settings"
-        )
-        instead.add_argument(
-            "--init",
-            action="store_true",
-            help="ask a few questions, and print settings, a Dockerfile and a Procfile",
-        )
-        group.add_argument(
-            "--noinput",
-            "--no-input",
-            action="store_false",
-            dest="interactive",
-            help="with --init: ask nothing",
-        )
-        instead.add_argument(
-            "--completion", choices=completion.SHELLS, help="print what this shell has to source"
-        )
-        # Django has this option for commands that let it run the checks, and so has this one.
-        parser.add_argument(
-            "--skip-checks", action="store_true", dest="without_checks", help="skip system checks"
-        )
-        override = parser.add_argument_group("overriding PRODUCTION_SUPERVISOR")
-        override.add_argument("--stop-timeout", type=_seconds, metavar="SECONDS")
-        override.add_argument("--start-method", choices=get_args(StartMethod))
-        override.add_argument("--log-format", choices=get_args(LogFormat))
-        override.add_argument("--timestamps", action=BooleanOptionalAction, default=None)
-        override.add_argument("--color", choices=("auto", "always", "never"))
+        parser.usage = USAGE
+        parser.epilog = f"Documentation: {DOCUMENTATION}"
+        _add_actions(parser.add_argument_group("Actions"))
+        _add_options(parser.add_argument_group("Options"))
+        parser.add_argument_group("Examples", EXAMPLES)
+        _put_djangos_options_last(parser)
 
     def handle(self, *args: str, **options: Any) -> None:
         given = Namespace(**options)
@@ -142,7 +125,7 @@ class Command(BaseCommand):
         if options.json:
             raise CommandError(JSON_IS_FOR)
         if options.names or options.all or options.excluded or options.extra:
-            raise CommandError(f"{option} is about no process: give it alone.")
+            raise CommandError(f"{option} takes no process names.")
         if options.schema:
             from django_prodserver.settings import json_schema
 
@@ -155,7 +138,7 @@ class Command(BaseCommand):
 
     def _with_processes(self, options: Namespace) -> None:
         if not options.interactive:
-            raise CommandError("--noinput goes with --init.")
+            raise CommandError("--noinput requires --init.")
         # Without anything else `--json` lists what is configured.
         alone = options.names or options.all or options.excluded or options.procfile
         lists = options.list or (options.json and not (options.check or options.dry_run or alone))
@@ -180,8 +163,8 @@ class Command(BaseCommand):
             from django_prodserver.launch.alone import run_alone
 
             (name,) = selection.names
-            if selection.others:
-                self.stderr.write(only_one(name, selection.others), self.style.NOTICE)
+            if not options.names:
+                self.stderr.write(without_a_name(name, selection.others), self.style.NOTICE)
             check = self._check_of_project(options)
             run_alone(configuration, name, options.extra, check, self._advise)
 
@@ -236,13 +219,28 @@ class Command(BaseCommand):
         preload(processes, configuration.supervisor.preload, advise)
         for warning in paths_without_a_view(processes):
             advise(warning)
-        self.stdout.write(f"Nothing wrong with {', '.join(names)}.")
+        self.stdout.write(f"No problems found: {', '.join(names)}.")
+        if hasattr(os, "fork"):
+            self._print_start_methods(processes)
         self._print_disabled(configuration, selection)
         if options.verbosity > 1:
             from django_prodserver.exports import tables
+            from django_prodserver.launch.holding import why_own_sockets
 
+            for process, why in why_own_sockets(processes):
+                self.stdout.write(f"{process.name}: binds its own sockets, because {why}")
             keys = {option.upper() for option in _overrides(options)}
             self._print(tables.variables_table(configuration, names, keys))
+
+    def _print_start_methods(self, processes: Sequence[ResolvedProcess]) -> None:
+        """How each process would be started; the project has been preloaded."""
+        from django_prodserver.launch import start_method
+
+        leftovers = start_method.left_by_preload()
+        for names, how, why in start_method.how_started(processes, leftovers):
+            self.stdout.write(f"{', '.join(names)}: {how}{why and f', because {why}'}")
+        for warning in start_method.problems(processes, leftovers):
+            self._advise(warning)
 
     def _print_disabled(self, configuration: Configuration, selection: Selection) -> None:
         for name in selection.disabled:
@@ -258,6 +256,11 @@ class Command(BaseCommand):
         from django_prodserver.exports import tables
 
         found = everything_wrong(configuration, names, options.extra)
+        if hasattr(os, "fork") and not any(finding.blocks for finding in found):
+            from django_prodserver.launch import start_method
+
+            processes = resolve(configuration, names, options.extra)
+            found += start_method.problems(processes, start_method.left_by_preload())
         self.stdout.write(tables.findings_json(found))
         if any(finding.blocks for finding in found):
             sys.exit(1)
@@ -271,16 +274,26 @@ class Command(BaseCommand):
                 "Supervising several processes needs fork, which this platform does not have. "
                 f"Start each with `prodserver NAME`: {', '.join(names)}."
             )
-        from django_prodserver.launch.supervise import supervise
+        from django_prodserver.launch.supervise import supervise_project
 
-        check = self._check_of_project(options)
-        status = supervise(configuration, names, options.extra, check, self._advise)
+        status = supervise_project(
+            configuration,
+            *(names, options.extra, lambda whole: self._check_of_project(options, whole)),
+            self._advise,
+            # Who calls this from a program wants to go on after it.
+            returns=not getattr(self, "_called_from_command_line", False),
+        )
         if status:
             sys.exit(status)
 
-    def _check_of_project(self, options: Namespace) -> Callable[[], object]:
-        """Django's system checks, or nothing with `--skip-checks`."""
-        return (lambda: None) if options.without_checks else self.check
+    def _check_of_project(self, options: Namespace, whole: bool = True) -> Callable[[], object]:
+        """Django's system checks, or nothing with `--skip-checks`.
+
+        If not the `whole`, then those that do not import the URLconf, as far as that is known.
+        """
+        if options.without_checks:
+            return lambda: None
+        return self.check if whole else lambda: self.check(tags=tags_without_urls())
 
     def _advise(self, finding: Finding) -> None:
         if finding.unanswered:
@@ -307,6 +320,143 @@ def _say_to_machines(error: CommandError) -> bool:
     return True
 
 
+class _HelpFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
+    """Keeps lines as they are written, and has `Usage:` as a heading like the others."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # No wider in a wide terminal: long lines are hard to read.
+        width = min(shutil.get_terminal_size().columns - 2, 78)
+        super().__init__(*args, **{"width": width, **kwargs})
+
+    def add_usage(
+        self, usage: Optional[str], actions: Any, groups: Any, prefix: Optional[str] = None
+    ) -> None:
+        super().add_usage(usage, actions, groups, prefix="Usage:\n  ")
+
+
+def _add_actions(group: _ArgumentGroup) -> None:
+    group.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME[=N]",
+        help="Run these processes. One NAME runs in this process, without a supervisor. Several "
+        "names, or NAME=N for N instances, run under the supervisor. Without a NAME, the first "
+        "service runs.",
+    )
+    group.add_argument(
+        "--all", action="store_true", help="Run every enabled process under the supervisor."
+    )
+    only = group.add_mutually_exclusive_group()
+    only.add_argument(
+        "--check",
+        action="store_true",
+        help="Validate settings, imports and ports; start nothing.",
+    )
+    only.add_argument(
+        "--dry-run", action="store_true", help="Print what would be started, in order."
+    )
+    only.add_argument("--list", action="store_true", help="Print the configured processes.")
+    only.add_argument("--procfile", action="store_true", help="Print a Procfile.")
+    only.add_argument(
+        "--init",
+        action="store_true",
+        help="Ask a few questions, then print settings, a Dockerfile and a Procfile for this "
+        "project.",
+    )
+    only.add_argument("--schema", action="store_true", help="Print a JSON Schema of the settings.")
+    only.add_argument(
+        "--completion",
+        choices=completion.SHELLS,
+        help="Print a completion script for this shell.",
+    )
+
+
+def _add_options(group: _ArgumentGroup) -> None:
+    group.add_argument(
+        "--except",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        dest="excluded",
+        help="Leave these processes out; for --all and the actions that print.",
+    )
+    group.add_argument(
+        "--json",
+        action="store_true",
+        help="Print JSON; for --list, --check and --dry-run.",
+    )
+    group.add_argument(
+        "--noinput",
+        "--no-input",
+        action="store_false",
+        dest="interactive",
+        help="Ask no questions; for --init.",
+    )
+    # Django has this option for commands that let it run the checks, and so has this one.
+    group.add_argument(
+        "--skip-checks",
+        action="store_true",
+        dest="without_checks",
+        help="Skip Django's system checks.",
+    )
+    group.add_argument(
+        "--stop-timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help=_overriding("Kill a process that has not stopped after this time.", "STOP_TIMEOUT"),
+    )
+    group.add_argument(
+        "--start-method",
+        choices=get_args(StartMethod),
+        help=_overriding(
+            "Fork processes from the loaded project, or spawn a new interpreter for each.",
+            "START_METHOD",
+        ),
+    )
+    group.add_argument(
+        "--log-format",
+        choices=get_args(LogFormat),
+        help=_overriding("Print prefixed lines, JSON or unchanged lines.", "LOG_FORMAT"),
+    )
+    group.add_argument(
+        "--timestamps",
+        action=BooleanOptionalAction,
+        default=None,
+        help=_overriding("Print the time in front of each line, or do not.", "TIMESTAMPS"),
+    )
+    group.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        help=_overriding("Colour the prefixes; auto means on a terminal only.", "COLOR"),
+    )
+
+
+def _overriding(sentence: str, key: str) -> str:
+    """Of an option that overrides a variable, which overrides the setting."""
+    return f"{sentence} Variable: {Variable(None, key)}."
+
+
+def _put_djangos_options_last(parser: CommandParser) -> None:
+    """Those that every management command has, which readers of ours know; `-h` among them."""
+    djangos = parser._optionals
+    djangos.title = "Options of every Django command"
+    groups = parser._action_groups
+    groups.remove(djangos)
+    groups.append(djangos)
+
+
+def _values(action: Action) -> Optional[list[str]]:
+    """Names of processes, for the completion of shells: however wrong the settings are."""
+    if action.metavar not in ("NAME", "NAME[=N]"):
+        return None
+    try:
+        names = [name for name in getattr(settings, PROCESSES) if isinstance(name, str)]
+    except Exception:
+        return []
+    return names if action.metavar == "NAME" else [*names, *(f"{name}=" for name in names)]
+
+
 class _Parser(CommandParser):
     """Takes out what argparse cannot parse, and says in one sentence what it does not know.
 
@@ -319,7 +469,7 @@ class _Parser(CommandParser):
     ) -> Namespace:
         words = list(sys.argv[1:] if args is None else args)
         if words[:1] == [completion.ASKED]:
-            answer = completion.answer(self, words[1:])
+            answer = completion.answer(self, words[1:], _values)
             self._print_message(answer or "", sys.stdout)
             self.exit(0 if answer is not None else 1)
         end = words.index("--") if "--" in words else len(words)
@@ -337,7 +487,7 @@ class _Parser(CommandParser):
         hint = (
             f"Did you mean {near!r}?"
             if near
-            else "Options of the software go after --: prodserver web -- --workers 4"
+            else "Options of the server or worker go after --: prodserver web -- --workers 4"
         )
         return f"{option} is not an option of prodserver. {hint}"
 
@@ -394,5 +544,5 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= WEEK:
-        raise ArgumentTypeError(f"{text!r} is not a number of seconds above 0, a week at most")
+        raise ArgumentTypeError(f"{text!r} is not a positive number of seconds, at most a week")
     return seconds

@@ -7,15 +7,15 @@ import selectors
 from collections.abc import Callable
 from contextlib import suppress
 from signal import SIGKILL
-from typing import Optional
 
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.events import ExitStatus
+from django_prodserver.supervisor.hints import Optional
 
 from .probe import NotBegun, Probe
 from .targets import CommandTarget
 
-# Of what a command prints the last so many bytes are kept: they hold its last line.
+# How many bytes of a command's output are kept, from the end: enough for its last line.
 KEPT = 4096
 
 # Starts a command with a descriptor for its output; returns its pid, or raises OSError.

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import selectors
 import socket
-from typing import Callable
 
 import h11
 
 from django_prodserver import __version__
+from django_prodserver.supervisor.hints import Callable
 
 from .targets import HttpTarget
 from .tcp import TcpProbe
@@ -75,7 +75,7 @@ class HttpProbe(TcpProbe):
             while isinstance(event, h11.InformationalResponse):
                 event = self._http.next_event()
         except h11.RemoteProtocolError as error:
-            self.finish(f"the answer from {self._target.url} is no HTTP: {error}")
+            self.finish(f"the answer from {self._target.url} is not HTTP: {error}")
             return
         if isinstance(event, h11.Response):
             # The body is not read, however long it may be.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import selectors
-from typing import Callable, Optional, Union
 
+from django_prodserver.supervisor.hints import Callable, Optional, Union
 from django_prodserver.supervisor.values import Value
 
 
@@ -49,7 +49,7 @@ class Probe:
             do()
         except Exception as error:
             if self._finished is None:
-                raise  # By whoever was told how it ended.
+                raise  # By the callback that got the result.
             self.finish(f"the probe failed: {type(error).__name__}: {error}")
 
     def close(self) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import selectors
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Optional
 
 from django_prodserver.posix import groups
 from django_prodserver.supervisor.events import ExitStatus
+from django_prodserver.supervisor.hints import TYPE_CHECKING, Optional
 from django_prodserver.supervisor.spec import Ref
 from django_prodserver.supervisor.text import one_line
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Optional, Union
 
 from django_prodserver.posix.address import SocketAddress
 from django_prodserver.posix.context import Context
+from django_prodserver.supervisor.hints import Optional, Union
 from django_prodserver.supervisor.values import Value
 
 
@@ -23,7 +23,7 @@ class Tls(Value):
     """How to speak TLS: for which name, and whether the certificate has to be valid for it."""
 
     name: str
-    # The system's authorities decide, or those in this file; by default nobody does.
+    # The system's authorities decide, or those in this file; by default nothing is verified.
     verify: Union[bool, str] = False
 
 
@@ -48,7 +48,7 @@ class CommandTarget(Value):
     argv: Sequence[str]
     # Added to the supervisor's own environment.
     environ: Mapping[str, str] = MappingProxyType({})
-    # As whom and where it runs.
+    # The user, group and folder it runs with.
     context: Context = Context()
 
 

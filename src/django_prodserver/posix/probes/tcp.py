@@ -7,9 +7,9 @@ import os
 import selectors
 import socket
 from collections.abc import Sequence
-from typing import Optional, Union
 
 from django_prodserver.posix.address import SocketAddress
+from django_prodserver.supervisor.hints import Optional, Union
 
 from .probe import NotBegun, Probe
 
@@ -38,7 +38,7 @@ class TcpProbe(Probe):
         if self._left:
             self._try(*self._left.pop(0))
         else:
-            self.finish(f"{self._name} is no address to connect to")
+            self.finish(f"{self._name} is not an address to connect to")
 
     def _try(self, family: int, address: Union[str, tuple[object, ...]]) -> None:
         try:

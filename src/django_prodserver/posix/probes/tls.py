@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import selectors
 import socket
 import ssl
 from functools import cache
-from typing import Callable, Union
+
+from django_prodserver.supervisor.hints import Callable, Union
 
 from .http import HttpProbe
 
@@ -17,6 +19,7 @@ def context(verify: Union[bool, str]) -> ssl.SSLContext:
 
     Made once, before anything is forked: it reads files. Raises OSError where one cannot be read.
     """
+    codecs.lookup("idna")  # A module, too: the handshake encodes the name of the server.
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.set_alpn_protocols(["http/1.1"])
     if verify is False:

@@ -1,0 +1,198 @@
+"""What a process that stops still waits for, `2 tasks, oldest 14 s`, as STATUS of sd_notify(3).
+
+The supervisor shows what comes over NOTIFY_SOCKET while it waits. Nothing is sent before the stop,
+and nothing at all without that variable.
+
+    running = in_flight.Running()       # or a function that returns a `Count`
+    in_flight.tell_once_asked("task", running.count)
+    with running.one(): ...             # around each task
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import signal
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Callable, NamedTuple, Optional
+
+from django_prodserver.posix import notify, stop_signals, ticking
+
+# In seconds: not more often, and less than the second after which it is asked again.
+EVERY = 0.9
+# How many processes a board has room for.
+SLOTS = 509
+
+
+class Count(NamedTuple):
+    """How much is in flight, and the age of the oldest in seconds, where that is known."""
+
+    number: int
+    oldest: Optional[float] = None
+
+
+def text(noun: str, number: int, oldest: Optional[float] = None) -> str:
+    """`2 tasks, oldest 14 s`, `1 request`, `no requests`."""
+    if not number:
+        return f"no {noun}s"
+    counted = f"{number} {noun}{'' if number == 1 else 's'}"
+    return counted if oldest is None else f"{counted}, oldest {max(0, int(oldest))} s"
+
+
+def of_ages(ages: Iterable[float]) -> Count:
+    known = list(ages)
+    return Count(len(known), max(known, default=None))
+
+
+def is_listened_to() -> bool:
+    return bool(os.environ.get(notify.VARIABLE))
+
+
+def is_leader() -> bool:
+    """Whether this is the process that was started, not one that it has started in its turn."""
+    return os.getpid() == os.getsid(0)
+
+
+def tell_once_asked(noun: str, count: Callable[[], Count], board: Optional[Board] = None) -> None:
+    """From the first stop signal on, tell each second. For what uses `stop_signals.count_as_one`.
+
+    `count` is called in a thread of its own.
+    """
+    if is_listened_to():
+        stop_signals.when_asked(Teller(noun, count, board).keep_telling)
+
+
+class Teller:
+    """Tells how much is in flight: when it has changed, and about once a second at most.
+
+    An event loop calls `tell` as often as it likes; for others `keep_telling` starts a thread.
+    """
+
+    def __init__(
+        self,
+        noun: str,
+        count: Callable[[], Count],
+        board: Optional[Board] = None,
+        now: Callable[[], float] = ticking.now,
+    ) -> None:
+        self._noun = noun
+        self._now = now
+        self._count = count
+        self._board = board
+        self._pid = os.getpid()
+        self.keeps_telling = False
+        self._said = ""
+        self._said_at: Optional[float] = None
+
+    def tell(self) -> None:
+        now = self._now()
+        if self._said_at is not None and now < self._said_at + EVERY:
+            return
+        try:
+            said = text(self._noun, *self._count())
+        except RuntimeError:  # What is counted has changed meanwhile.
+            return
+        if said == self._said or (self._board is not None and not self._board.take_turn(now)):
+            return
+        self._said, self._said_at = said, now
+        # A listener that is slow must not hold up the stop.
+        notify.notify(f"STATUS={said}".encode(), wait=False)
+
+    def keep_telling(self) -> None:
+        """Tell from a thread, from now on; in this process, not in a fork of it.
+
+        It may be called again, and from a signal handler: the module `threading` has locks that
+        the main thread may hold at that moment, so that it is not used.
+        """
+        if self.keeps_telling or os.getpid() != self._pid or not is_listened_to():
+            return
+        self.keeps_telling = True
+        # The main thread would not hear of those that this one got.
+        with stop_signals.blocked(signal.valid_signals()):
+            _thread.start_new_thread(ticking.each_second, (self.tell,))
+
+
+class Running:
+    """What is in flight in this process; on a board, too, if there is one."""
+
+    def __init__(self, board: Optional[Board] = None) -> None:
+        self._board = board
+        self._since: dict[object, float] = {}
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        key = object()
+        self.began(key)
+        try:
+            yield
+        finally:
+            self.ended(key)
+
+    def began(self, key: object) -> None:
+        self._since[key] = ticking.now()
+        self._note()
+
+    def ended(self, key: object) -> None:
+        """Also of what has not begun."""
+        self._since.pop(key, None)
+        self._note()
+
+    def count(self) -> Count:
+        now = ticking.now()
+        return of_ages(now - since for since in list(self._since.values()))
+
+    def _note(self) -> None:
+        if self._board is not None:
+            since = list(self._since.values())
+            self._board.write(len(since), min(since, default=0.0))
+
+
+class Board:
+    """What several processes of one life have in flight; any of them may tell it for all.
+
+    To be made before they are started: a fork inherits it, and multiprocessing can send it to what
+    it spawns.
+    """
+
+    def __init__(self) -> None:
+        from multiprocessing.sharedctypes import RawArray
+
+        import psutil
+
+        # When something was told, then for each process its pid, how much, and since when.
+        self._cells: Any = RawArray("d", 1 + 3 * SLOTS)
+        self._exists = psutil.pid_exists
+        # The process that has looked for its place, and that.
+        self._own = (0, 0)
+
+    def write(self, number: int, since: float) -> None:
+        """What this process has in flight."""
+        pid = os.getpid()
+        if self._own[0] != pid:
+            self._own = (pid, self._place(pid))
+        at = self._own[1]
+        self._cells[at : at + 3] = [pid, number, since]
+
+    def count(self) -> Count:
+        """What all have that are still there: one may have been killed in the middle of it."""
+        cells = list(self._cells[1:])
+        rows = zip(cells[::3], cells[1::3], cells[2::3])
+        busy = [(n, since) for pid, n, since in rows if n and self._exists(int(pid))]
+        if not busy:
+            return Count(0)
+        oldest = ticking.now() - min(since for _, since in busy)
+        return Count(int(sum(n for n, _ in busy)), oldest)
+
+    def take_turn(self, now: float) -> bool:
+        """Whether it is time to tell again, which only one of them does."""
+        if now < self._cells[0] + EVERY:
+            return False
+        self._cells[0] = now
+        return True
+
+    def _place(self, pid: int) -> int:
+        """A free one, or that of a process that has ended; neighbours look at different ones."""
+        places = [1 + 3 * ((pid + n) % SLOTS) for n in range(SLOTS)]
+        owners = ((at, int(self._cells[at])) for at in places)
+        return next((at for at, pid in owners if not pid or not self._exists(pid)), places[0])

@@ -1,0 +1,76 @@
+"""Software as a program of its own: a fresh interpreter that imports a runner of it, and no Django.
+
+    python -m django_prodserver.backends.own_program '{"runner": ..., "args": [...], ...}'
+
+The settings have been read and checked before this is run. It gets the result, and the project is
+imported only when the software does so, as under its own command.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from django_prodserver.posix.interpreter import python
+from django_prodserver.posix.randomness import reseed_forks
+from django_prodserver.posix.signals import die_as_others_do
+from django_prodserver.posix.titles import set_title, show_words
+
+# Stands for the name of the instance, where that is known only once it is started. No argument of
+# a program can have it in it.
+INSTANCE = "\0instance"
+
+
+def run_with(runner: str, args: Sequence[str], more: Mapping[str, Any]) -> None:
+    """Run software to its end: this module does, called with these arguments and some `more`."""
+    sys.exit(import_module(runner).run(args, **more))
+
+
+def command_line(
+    runner: str,
+    args: Sequence[str],
+    more: Mapping[str, Any],
+    argv: Sequence[str],
+    title: Sequence[str] = (),
+    patched_by: str = "",
+) -> list[str]:
+    """What to execute for `run_with` in a fresh interpreter, which this library patches first.
+
+    `argv` is what software executes that starts itself again. `title` is the command line that `ps`
+    shows; without one it is the name of the instance.
+    """
+    import json
+
+    told = {
+        "runner": runner,
+        "args": list(args),
+        "more": more,
+        "argv": list(argv),
+        "title": list(title),
+        # As the project was found here: manage.py may have added to it.
+        "path": [os.path.abspath(folder) for folder in sys.path],
+    }
+    program = "django_prodserver.backends.own_program"
+    return python(["-m", program, json.dumps(told)], patched_by)
+
+
+def main(text: str) -> None:
+    import json
+
+    instance = os.environ.get("PRODSERVER_INSTANCE", "")
+    told = json.loads(text.replace(json.dumps(INSTANCE)[1:-1], instance))
+    sys.argv, sys.path[:] = told["argv"], told["path"]
+    if told["title"]:
+        show_words(told["title"])
+    else:
+        set_title(instance)
+    reseed_forks()
+    die_as_others_do()
+    run_with(told["runner"], told["args"], told["more"])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

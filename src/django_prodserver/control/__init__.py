@@ -1,0 +1,1 @@
+"""What is answered at the control socket: documents, requests and changes. All of it is pure."""

@@ -1,0 +1,181 @@
+"""Stages: what is loaded when, so that it is not older than what oneshots make.
+
+A oneshot may make what imports read: static files, translations, tables, a secret key. So what
+comes after it is loaded once it has finished, as by `manage.py migrate && gunicorn ...`.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from typing import Callable
+
+from django.core.management.base import CommandError
+
+from django_prodserver.posix.program import Code, Program, Stage
+from django_prodserver.posix.randomness import reseed_forks
+from django_prodserver.posix.template.plan import Loaded
+from django_prodserver.settings.errors import trace
+from django_prodserver.settings.findings import ConfigurationError, Finding
+from django_prodserver.settings.schema import EffectiveSettings
+from django_prodserver.supervisor import report
+from django_prodserver.supervisor.record import Record
+from django_prodserver.supervisor.spec import process_of
+from django_prodserver.supervisor.values import replace
+
+from .examine import check
+from .launch import Launches
+from .leftovers import Leftover
+from .preload import preload
+from .process import ResolvedProcess
+from .start_method import (
+    age,
+    auto_spawns,
+    left_by_preload,
+    price,
+    said_of_start_methods,
+    to_fork,
+    to_spawn,
+)
+
+
+def stages_of(processes: Mapping[str, EffectiveSettings]) -> dict[str, Stage]:
+    """For each process the oneshots of this run that it comes after, directly or not.
+
+    None for a oneshot: it is forked from what is loaded before any of them. But one that comes
+    after a oneshot with REFRESH is not.
+    """
+    after = {name: given.after for name, given in processes.items()}
+    oneshots = {name for name, given in processes.items() if given.type == "oneshot"}
+    refreshing = {name for name in oneshots if processes[name].refresh}
+    stages: dict[str, Stage] = {}
+    for name in processes:
+        before = _before(name, after) & oneshots
+        early = name in oneshots and before.isdisjoint(refreshing)
+        stages[name] = None if early else tuple(sorted(before))
+    return stages
+
+
+def with_services(
+    stage: Stage, stages: Mapping[str, Stage], processes: Mapping[str, EffectiveSettings]
+) -> bool:
+    """Whether any belongs to this stage. For oneshots alone nothing is preloaded."""
+    services = (name for name, given in processes.items() if given.type == "service")
+    return any(stages[name] == stage for name in services)
+
+
+def _before(name: str, after: Mapping[str, Collection[str]]) -> set[str]:
+    found: set[str] = set()
+    left = list(after[name])
+    while left:
+        one = left.pop()
+        if one in after and one not in found:
+            found.add(one)
+            left += after[one]
+    return found
+
+
+class ProjectHere:
+    """Implements `posix.starting.Project`: the project is imported in this process.
+
+    `check_project` runs the checks of the project. With `traces` an error in its code is shown with
+    its traceback.
+    """
+
+    def __init__(
+        self,
+        processes: Sequence[ResolvedProcess],
+        modules: Sequence[str],
+        check_project: Callable[[], object],
+        stages: Mapping[str, Stage],
+        traces: bool = False,
+    ) -> None:
+        self._processes = processes
+        self._modules = modules
+        self._check_project = check_project
+        self._stages = stages
+        self._traces = traces
+        self.launches = Launches(processes, stages)
+        self._leftovers: Sequence[Leftover] = ()
+        # In seconds, on imports.
+        self._spent = age()
+        self._loaded: dict[Stage, Loaded] = {}
+        self._programs = self.launches.programs([process.name for process in processes])
+
+    def load(self, stage: Stage) -> Loaded:
+        """Import what the processes of this stage need, to fork them from here.
+
+        What goes wrong is in what is returned; a report of many lines is printed. What is loaded is
+        not loaded again, and nothing is said of it.
+        """
+        if stage in self._loaded:
+            return replace(self._loaded[stage], said=())
+        said: list[Record] = []
+
+        def note(finding: Finding) -> None:
+            said.append(report.going_on(str(finding)))
+
+        try:
+            if stage:
+                from django_prodserver.backends.hooks.files_read import forget_files
+
+                forget_files()
+            if self._with_services(stage):
+                check(self._check_project, note)
+            self.load_here(stage, note)
+        except ConfigurationError as error:
+            if self._traces:
+                sys.stderr.write("".join(map(trace, error.causes)))
+            return Loaded({}, said, " ".join(str(error).split()))
+        except CommandError as error:
+            sys.stderr.write(f"{error}\n")
+            return Loaded({}, said, "the system checks of the project found errors.")
+        return self.loaded(stage, said)
+
+    def load_here(self, stage: Stage, advise: Callable[[Finding], object]) -> None:
+        """Import it. Raises ConfigurationError."""
+        began = age()
+        gc.disable()  # Where that was not done before.
+        try:
+            if self._with_services(stage):
+                forked = to_fork(self._of(stage))
+                preload(forked, self._modules if forked else [], advise)
+            self._leftovers = left_by_preload()
+            reseed_forks()
+            gc.freeze()
+        finally:
+            gc.enable()
+        self._spent += age() - began
+
+    def loaded(self, stage: Stage, said: Sequence[Record] = ()) -> Loaded:
+        """How the processes of a stage are run, now that it has been imported."""
+        processes, left = self._of(stage), self._leftovers
+        spawned = to_spawn(processes, left)
+        programs = self.launches.programs([process.name for process in processes], spawned)
+        self._programs.update(programs)
+        of_methods = said_of_start_methods(processes, left, price(self._spent))
+        self._loaded[stage] = Loaded(programs, [*said, *of_methods])
+        return self._loaded[stage]
+
+    @property
+    def forkable(self) -> bool:
+        """A fork of this process lacks nothing of what is imported."""
+        return not auto_spawns(self._leftovers)
+
+    @property
+    def programs(self) -> Mapping[str, Program]:
+        return self._programs
+
+    def program_of(self, instance: str) -> Program:
+        return self._programs[process_of(instance)].of(instance)
+
+    def code_of(self, instance: str) -> Code:
+        return self.launches.code_of(instance)
+
+    def _with_services(self, stage: Stage) -> bool:
+        settings = {process.name: process.settings for process in self._processes}
+        return with_services(stage, self._stages, settings)
+
+    def _of(self, stage: Stage) -> list[ResolvedProcess]:
+        return [process for process in self._processes if self._stages[process.name] == stage]

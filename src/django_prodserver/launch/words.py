@@ -1,0 +1,44 @@
+"""The words of a command line, as far as they matter before Django is set up."""
+
+from __future__ import annotations
+
+from argparse import ArgumentError, ArgumentParser, BooleanOptionalAction, Namespace
+from collections.abc import Sequence
+from typing import NoReturn, Optional
+
+# Of `prodserver`, and of every management command: those that take a value, and those that print
+# something instead of running the processes.
+WITH_VALUE = ("--stop-timeout", "--start-method", "--color", "--settings", "--pythonpath")
+INSTEAD = (
+    *("--list", "--json", "--procfile", "--check", "--dry-run", "--schema", "--init"),
+    *("--completion", "--version", "--help", "-h"),
+)
+
+
+def parsed(words: Sequence[str]) -> Optional[Namespace]:
+    """The options that matter, of the words after `prodserver`; None where nothing will be run."""
+    parser = _Parser(add_help=False)
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("--log-format")
+    parser.add_argument("--timestamps", action=BooleanOptionalAction, default=None)
+    parser.add_argument("--except", nargs="+", action="extend")
+    parser.add_argument("-v", "--verbosity")
+    for option in WITH_VALUE:
+        parser.add_argument(option)
+    end = words.index("--") if "--" in words else len(words)
+    try:
+        options, others = parser.parse_known_args(words[:end])
+    except ArgumentError:
+        return None
+    return None if set(others) & set(INSTEAD) else options
+
+
+def supervises(options: Namespace) -> bool:
+    """Whether a supervisor will run them, and not this process the one that is named."""
+    return options.all or len(options.names) > 1 or "=" in str(options.names)
+
+
+class _Parser(ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ArgumentError(None, message)

@@ -1,0 +1,28 @@
+"""`manage.py prodctl`: the command `prodctl`, which knows the CONTROL of the settings here."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NoReturn, Optional
+
+from django.core.management.base import BaseCommand
+
+from django_prodserver.prodctl.main import main
+from django_prodserver.settings.load import read
+
+
+class Command(BaseCommand):
+    """Its command line is that of prodctl, and not Django's."""
+
+    help = "See what the processes of a running prodserver do, and control them."
+    requires_system_checks = ()
+
+    def run_from_argv(self, argv: list[str]) -> NoReturn:
+        sys.exit(main(argv[2:], f"{argv[0]} {argv[1]}", read().supervisor.control_path))
+
+    def handle(self, *args: Any, **options: Any) -> Optional[str]:
+        """For `call_command`."""
+        status = main([str(arg) for arg in args], "prodctl", read().supervisor.control_path)
+        if status:
+            raise SystemExit(status)
+        return None

@@ -1,0 +1,36 @@
+"""What another program answers that ends by itself, and soon."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping, Sequence
+
+from django_prodserver.supervisor.hints import Optional
+from django_prodserver.supervisor.values import Value
+
+# In seconds. It is long for a program that only reads its options, and a limit for one that hangs.
+LONGEST = 30
+
+
+class Answer(Value):
+    status: int
+    output: str
+    errors: str
+
+
+def ask(argv: Sequence[str], environ: Mapping[str, str], folder: Optional[str] = None) -> Answer:
+    """Run it to its end. Raises ValueError where it cannot be run, or does not end."""
+    try:
+        done = subprocess.run(
+            list(argv),
+            cwd=folder,
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=LONGEST,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ValueError(str(error)) from None
+    return Answer(status=done.returncode, output=done.stdout, errors=done.stderr)

@@ -1,0 +1,225 @@
+"""One connection to the control socket: one request, and its answer.
+
+h11 is imported by the first one: a supervisor that nobody asks does not pay for it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+
+from django_prodserver.control.requests import Refused, wrong
+from django_prodserver.supervisor.hints import TYPE_CHECKING, Any, Callable, Optional, Union
+from django_prodserver.supervisor.values import Value
+
+if TYPE_CHECKING:
+    import h11
+
+# A request may be so long, head and body each, in bytes.
+LONGEST = 1 << 14
+# What is read or written at once.
+CHUNK = 1 << 14
+JSON = "application/json"
+LINES = "application/x-ndjson"
+
+
+class HttpRequest(Value):
+    """What a client has sent."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    body: bytes
+    content_type: str
+
+
+class Connection:
+    """Reads a request, and writes what it is answered with, without ever waiting.
+
+    `received` is called with the request, or with why there is none. Then `answer` has to be
+    called, now or later, and for an answer in parts `send` and `finish`.
+    """
+
+    def __init__(
+        self, accepted: socket.socket, received: Callable[[Union[HttpRequest, Refused]], None]
+    ) -> None:
+        import h11
+
+        accepted.setblocking(False)
+        self.socket = accepted
+        self._received = received
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST)
+        self._request: Optional[h11.Request] = None
+        self._body = b""
+        # What is not written yet, and whether that is all.
+        self._output = bytearray()
+        self._finished = False
+        # The request has been understood or refused; and nothing of it is left to be read.
+        self._taken = False
+        self._whole = False
+        # Its client has nothing more to say; and is gone.
+        self.read_all = False
+        self.gone = False
+
+    # ---- what is to be waited for ----
+
+    @property
+    def reads(self) -> bool:
+        """More of the request is awaited, or the end of who sends it or waits for an answer."""
+        return not self.read_all and not self.over
+
+    @property
+    def pending(self) -> int:
+        """Bytes that are to be written."""
+        return len(self._output)
+
+    @property
+    def over(self) -> bool:
+        """It can be closed.
+
+        Not as long as it sends what is not wanted: a close with bytes that are not read would let
+        it see an error in place of the answer.
+        """
+        answered = self._finished and not self._output
+        return self.gone or (answered and (self._whole or self.read_all))
+
+    # ---- input ----
+
+    def read(self) -> None:
+        """Take what has come."""
+        try:
+            data = self.socket.recv(CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            self.gone = True
+            return
+        if not data:
+            self.read_all = True
+        # Whatever else it says is of no interest: there is one request.
+        if not self._taken:
+            self._take(data)
+
+    def _take(self, data: bytes) -> None:
+        import h11
+
+        try:
+            self._http.receive_data(data)
+            for event in self._events():
+                if isinstance(event, h11.Request):
+                    self._request = event
+                elif isinstance(event, h11.Data):
+                    self._body += event.data
+                elif isinstance(event, h11.EndOfMessage):
+                    self._whole = True
+                    self._tell(self._understood())
+                    return
+                elif isinstance(event, h11.ConnectionClosed):
+                    self.gone = True
+                    return
+                refused = self._too_long()
+                if refused is not None:
+                    self._tell(refused)
+                    return
+        except h11.RemoteProtocolError as error:
+            status = error.error_status_hint if error.error_status_hint != 501 else 400
+            self._tell(Refused(status, "bad_request", f"that is not HTTP: {error}"))
+
+    def _tell(self, request: Union[HttpRequest, Refused]) -> None:
+        self._taken = True
+        self._received(request)
+
+    def _events(self) -> Iterator[Any]:
+        import h11
+
+        while True:
+            if self._http.they_are_waiting_for_100_continue:
+                self._output += self._http.send(
+                    h11.InformationalResponse(status_code=100, headers=[])
+                )
+            event = self._http.next_event()
+            if event is h11.NEED_DATA or event is h11.PAUSED:
+                return
+            yield event
+
+    def _too_long(self) -> Optional[Refused]:
+        length = self._header(b"content-length")
+        if len(self._body) > LONGEST or (length.isdecimal() and int(length[:9]) > LONGEST):
+            return Refused(413, "too_long", f"a request has {LONGEST} bytes at most")
+        return None
+
+    def _understood(self) -> Union[HttpRequest, Refused]:
+        from urllib.parse import parse_qsl
+
+        assert self._request is not None
+        try:
+            path, _, query = self._request.target.decode("ascii").partition("?")
+            return HttpRequest(
+                self._request.method.decode("ascii"),
+                path,
+                dict(parse_qsl(query, keep_blank_values=True, max_num_fields=100)),
+                self._body,
+                self._header(b"content-type").partition(";")[0].strip().lower(),
+            )
+        except ValueError:
+            return wrong("the target of the request cannot be understood")
+
+    def _header(self, name: bytes) -> str:
+        headers = () if self._request is None else self._request.headers
+        return next((value.decode("latin-1") for key, value in headers if key == name), "")
+
+    # ---- output ----
+
+    def answer(self, status: int, body: bytes, content_type: str = JSON) -> None:
+        """The whole answer."""
+        self.begin(status, content_type, len(body))
+        self.send(body)
+        self.finish()
+
+    def begin(self, status: int, content_type: str, length: Optional[int] = None) -> None:
+        """The head of an answer; without a length it is as long as it gets."""
+        import h11
+
+        headers = [("Content-Type", content_type), ("Connection", "close")]
+        if length is not None:
+            headers.append(("Content-Length", str(length)))
+        self._body = b""
+        self._write(h11.Response(status_code=status, headers=headers))
+
+    def send(self, part: bytes) -> None:
+        import h11
+
+        # What a HEAD asks for has no body.
+        if part and not (self._request is not None and self._request.method == b"HEAD"):
+            self._write(h11.Data(data=part))
+
+    def finish(self) -> None:
+        import h11
+
+        if self._request is not None and self._request.method == b"HEAD":
+            self._finished = True
+            return
+        self._write(h11.EndOfMessage())
+        self._finished = True
+
+    def _write(self, event: Any) -> None:
+        data = self._http.send(event)
+        if data is not None:
+            self._output += data
+
+    def write(self) -> None:
+        """Write as much as there is room for."""
+        try:
+            while self._output:
+                sent = self.socket.send(self._output[:CHUNK])
+                del self._output[:sent]
+            if self._finished and not self.over:
+                self.socket.shutdown(socket.SHUT_WR)
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.gone = True
+
+    def close(self) -> None:
+        self.gone = True
+        self.socket.close()

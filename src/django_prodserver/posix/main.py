@@ -1,0 +1,261 @@
+"""The supervisor's own program: what is executed in place of the one that was started.
+
+It has the pid of that, its environment and its children, and neither Django nor the project.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from signal import SIGKILL, SIGTERM, Signals
+
+from django_prodserver.supervisor import report
+from django_prodserver.supervisor.events import ExitStatus
+from django_prodserver.supervisor.facts import AllReady, Fact, Observer
+from django_prodserver.supervisor.group import Group
+from django_prodserver.supervisor.hints import Callable, NoReturn, Optional, Union
+from django_prodserver.supervisor.pump import run
+from django_prodserver.supervisor.record import ERROR, Record
+from django_prodserver.supervisor.values import replace
+
+from . import child, kernel, marks, needs
+from .clock import Clock
+from .control.place import InUse, Place, Unavailable, take
+from .log import LAST_FLUSH
+from .notify import watchdog_interval
+from .output import open_standard_descriptors
+from .signals import SignalPipe, handled, stop_signals_of
+from .starting import Project
+from .system import PosixSystem
+from .template.channel import Channel, Closed, pair
+from .template.handover import Handover, taken_over
+from .template.order import FIRST
+from .template.plan import Plan
+from .template.protocol import VERSION
+from .template.templates import First
+from .titles import show_words
+
+# How long the first template may take to end that is asked to, in seconds.
+END_WITHIN = 1.0
+# How often it is started, if it is killed each time.
+ATTEMPTS = 3
+
+
+def main(fd: int) -> NoReturn:
+    """Supervise; `fd` tells what was handed over. Never returns."""
+    status = 1
+    try:
+        open_standard_descriptors()
+        handover = taken_over(fd)
+        show_words(handover.title)
+        status = _run(handover)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        # Nothing of an interpreter's end is needed, and no signal can change the status any more.
+        os._exit(status)
+
+
+def _run(handover: Handover) -> int:
+    kernel.adopt_orphans()
+    stop_signals = stop_signals_of(handover.hangs_up)
+    signals = SignalPipe(handled())
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    plan: Union[Plan, ExitStatus, int] = 1
+    for _ in range(ATTEMPTS):
+        first = _first_template(handover, signals)
+        plan = _wait_for_plan(first, signals, stop_signals)
+        if not (isinstance(plan, ExitStatus) and plan.signal == SIGKILL):
+            break
+        # Something else than the project has killed it.
+        first.channel.close()
+        handover = replace(handover, channel=None)
+    if not isinstance(plan, Plan):
+        first.channel.close()
+        if handover.helper:
+            # What was written last is not rendered yet.
+            child.end_all([handover.helper], Clock(), signals, LAST_FLUSH)
+        return plan.shell if isinstance(plan, ExitStatus) else plan
+    # What else has exited meanwhile is reaped by the loop.
+    signal.raise_signal(signal.SIGCHLD)
+    # As it was when the settings had been read: what is executed from here gets it.
+    os.environ.clear()
+    os.environ.update(plan.environ)
+    # It belongs to no run, or to that of another supervisor.
+    os.environ.pop(marks.VARIABLE, None)
+    if marks.VARIABLE in handover.command.environ:
+        os.environ[marks.VARIABLE] = handover.command.environ[marks.VARIABLE]
+    time.tzset()
+    first = replace(first, stage=plan.stage, fresh=plan.refresh, forkable=plan.forkable)
+    return supervise(plan, signals, stop_signals, first)
+
+
+def supervise(
+    plan: Plan,
+    signals: SignalPipe,
+    stop_signals: Mapping[Signals, int],
+    begin_from: Union[First, Project],
+) -> int:
+    """Run all that is planned until it has ended; returns the exit status.
+
+    Lives are forked from a template, the first of which is there, or from this process itself,
+    which has the project.
+    """
+    names = [spec.name for spec in plan.specs]
+    for spec in plan.specs:
+        needs.prepare(spec, plan.programs[spec.process])
+    with PosixSystem(
+        plan.programs,
+        plan.log.formats(names),
+        *(signals, plan.log.max_line, begin_from),
+    ) as system:
+        system.meant_to_answer(plan.control)
+        place, problem = _control_socket(plan)
+        if problem is not None and problem.severity is ERROR:
+            system.complain(problem)
+            return 1
+        cannot_listen = system.listen()
+        if cannot_listen is not None:
+            system.complain(cannot_listen)
+            return 1
+        age = time.monotonic() - plan.began
+        reloads = isinstance(begin_from, First)
+        timing = (system.now() - age, watchdog_interval())
+        group = Group(plan.specs, *timing, stop_signals, reloads=reloads)
+        system.say(supervising(names, plan))
+        for record in (*plan.said, *filter(None, [problem])):
+            system.say(record)
+        observers = [
+            report.to_log(system.say, system),
+            report.to_service_manager(system.tell, system),
+        ]
+        if plan.log.format == "text" and os.isatty(1):
+            observers.append(_to_reader(system.say, plan))
+        if place is not None:
+            about = replace(plan.about, pid=os.getpid())
+            observers.append(system.answer_at(place, about, lambda: group.snapshot(system.now())))
+        status = run(group, system, observers)
+    # Known once the system is closed: processes that SIGKILL did not end.
+    return 1 if system.left_behind else status
+
+
+def _control_socket(plan: Plan) -> tuple[Optional[Place], Optional[Record]]:
+    """The control socket, if there is to be one; and what is wrong with it.
+
+    With an error nothing is to be started: this project runs already, or the place of the socket is
+    one that somebody has chosen.
+    """
+    if plan.control is None:
+        return None, None
+    try:
+        return take(plan.control), None
+    except InUse as error:
+        return None, report.control_in_use(str(error))
+    except Unavailable as error:
+        return None, report.control_unavailable(str(error), chosen=plan.control.path is not None)
+
+
+def supervising(names: Sequence[str], plan: Plan) -> Record:
+    loaded = (plan.python, plan.django, plan.settings, plan.debug, plan.loaded_in)
+    return report.supervising(names, *loaded)
+
+
+def _to_reader(say: Callable[[Record], None], plan: Plan) -> Observer:
+    """Observe facts, and say where the servers are once all is ready: someone looks on."""
+
+    def observe(fact: Fact) -> None:
+        if isinstance(fact, AllReady):
+            for instances, url in plan.urls:
+                say(report.serving(instances, url))
+
+    return observe
+
+
+# ---- the first template ----
+
+
+def _first_template(handover: Handover, signals: SignalPipe) -> First:
+    """The one that is there already, or that is started now, with this process's own output."""
+    command = handover.command
+    if handover.channel is not None:
+        channel = Channel.of(handover.channel)
+        channel.send("run", handover.run)
+        return First(channel, handover.template, command, handover.run)
+    ours, theirs = pair()
+    supervisor = os.getpid()
+
+    def become() -> NoReturn:
+        release = signals.reset_in_child
+        command.become_template(supervisor, handover.run, theirs.fileno(), FIRST, None, release)
+
+    with theirs:
+        pid = child.fork(become, signals)
+    channel = Channel(ours)
+    channel.send("run", handover.run)
+    return First(channel, pid, command, handover.run)
+
+
+def _wait_for_plan(
+    first: First, signals: SignalPipe, stop_signals: Mapping[Signals, int]
+) -> Union[Plan, ExitStatus, int]:
+    """The plan; or how the template ended without one, where a signal has killed it.
+
+    Else the exit status of this process: a signal asks for it, or the template has said why.
+    """
+    poll = select.poll()
+    poll.register(first.channel, select.POLLIN)
+    poll.register(signals, select.POLLIN)
+    first.channel.set_blocking(False)
+    while True:
+        poll.poll()
+        for number in signals.drain():
+            if number in stop_signals:
+                _end(first, signals)
+                return stop_signals[number]
+        with suppress(Closed):
+            plan = _read_plan(first.channel)
+            if plan is not None:
+                return plan
+            continue
+        # It ends, and has said why; or it has lost its channel, and is of no use.
+        code = _ended(first, signals)
+        return code if code >= 0 else ExitStatus(signal=-code)
+
+
+def _ended(first: First, signals: SignalPipe) -> int:
+    """The exit status of a template that is about to end; of one that does not, that of SIGKILL."""
+    clock = Clock()
+    end = clock.now() + END_WITHIN
+    while True:
+        pid, status = os.waitpid(first.pid, os.WNOHANG)
+        if pid:
+            return os.waitstatus_to_exitcode(status)
+        if clock.now() >= end:
+            os.kill(first.pid, SIGKILL)
+            os.waitpid(first.pid, 0)
+            return -SIGKILL
+        clock.sleep(signals.wait, end - clock.now())
+
+
+def _read_plan(channel: Channel) -> Optional[Plan]:
+    while (message := channel.receive()) is not None:
+        word, *rest = message
+        if word == "protocol":
+            assert rest == [VERSION], "it is the same version of this package"
+        elif word == "plan":
+            (plan,) = rest
+            assert isinstance(plan, Plan)
+            return plan
+    return None
+
+
+def _end(first: First, signals: SignalPipe) -> None:
+    # It may be in the middle of the project's imports, and these may not care about a signal.
+    first.channel.send("end")
+    os.kill(first.pid, SIGTERM)
+    _ended(first, signals)

@@ -1,0 +1,132 @@
+"""The mark in the environment of a process, by which it is found wherever it has moved to.
+
+It is a path: `PRODSERVER_RUN=RUN/web.1/0.3` is in the environment of the third life of web.1, and
+of all that descends from that. RUN stands for one run of a supervisor; a supervisor that is part of
+a life of another one has a path within that life's. So whatever belongs to a run, a life or a
+template has a mark that begins with the mark of that, and each start of an instance has its own.
+
+/proc/PID/environ shows the environment that a program was executed with. A process that was only
+forked shows that of the process it was forked from, so the mark is written into that memory, too.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Mapping
+
+from django_prodserver.supervisor.hints import Optional
+from django_prodserver.supervisor.spec import Ref
+
+from . import areas
+
+VARIABLE = "PRODSERVER_RUN"
+# What the rest of the room is filled with: a zero would end the environment for some readers, and
+# what was there before may have been a secret.
+_FILLER = b"/"
+
+
+def new_run(environ: Mapping[str, str] = os.environ) -> str:
+    """The mark of a run that begins now, in this environment. It cannot be guessed."""
+    within, run = environ.get(VARIABLE), os.urandom(8).hex()
+    return f"{within}/{run}" if within else run
+
+
+def of_life(run: str, ref: Ref) -> str:
+    return f"{run}/{ref.name}/{ref.generation}.{ref.number}"
+
+
+def of_template(run: str, generation: int) -> str:
+    """For a template, and for what the project starts in it. No instance has such a name."""
+    return f"{run}/template/{generation}"
+
+
+def outer_life(environ: Mapping[str, str] = os.environ) -> str:
+    """The mark of the life that the supervisor of this environment is part of; or "".
+
+    Asked in a template of that supervisor, or in what becomes one without a template.
+    """
+    given = environ.get(VARIABLE, "")
+    run, within, _ = given.rpartition("/template/")
+    return run.rpartition("/")[0] if within else given
+
+
+def of_guard(run: str, pid: int) -> str:
+    """For a template that kills all others when the supervisor is gone, and for that process alone.
+
+    A fork of it, which shows the same until it has a mark of its own, has another pid.
+    """
+    return f"{run}/guard/{pid}"
+
+
+def mark(given: str) -> bool:
+    """Mark this process and all that it will start; what `show` returns."""
+    os.environ[VARIABLE] = given
+    return show(given)
+
+
+def show(given: str) -> bool:
+    """Let /proc/PID/environ show this mark; programs that are executed keep the one of os.environ.
+
+    It is written over a variable that has room for it: an older mark, or the last one that is long
+    enough, or else over as few of the last ones as it takes. Nothing else there is changed, and
+    getenv(3) goes on to find all of them. False where there is no room, or nothing to be shown.
+    """
+    area = areas.environment() if sys.platform == "linux" else None
+    if area is None:
+        return False
+    text = os.fsencode(f"{VARIABLE}={given}")
+    found = _room(area.read(), len(text))
+    if found is None:
+        return False
+    room = areas.Area(area.start + found.start, found.size)
+    _copy_variables(room.start, room.start + room.size)
+    room.write(text, _FILLER)
+    return True
+
+
+def carries(environment: bytes, given: str) -> bool:
+    """Whether this content of /proc/PID/environ has the mark, or one within it."""
+    wanted = os.fsencode(f"\0{VARIABLE}={given}")
+    environment = b"\0" + environment
+    at = environment.find(wanted)
+    while at >= 0:
+        end = at + len(wanted)
+        if environment[end : end + 1] in (b"", b"\0", b"/"):
+            return True
+        at = environment.find(wanted, end)
+    return False
+
+
+def _room(block: bytes, needed: int) -> Optional[areas.Area]:
+    """Where in the block this many bytes can be written, without the zero at their end."""
+    own = f"{VARIABLE}=".encode()
+    last: Optional[areas.Area] = None
+    older: Optional[areas.Area] = None
+    start = 0
+    for variable in block.split(b"\0"):
+        if len(variable) >= needed:
+            last = areas.Area(start, len(variable))
+            if variable.startswith(own):
+                older = last
+        start += len(variable) + 1
+    if older or last:
+        return older or last
+    end = len(block.rstrip(b"\0"))
+    start = block.rfind(b"\0", 0, max(0, end - needed)) + 1
+    return areas.Area(start, end - start) if end - start >= needed else None
+
+
+def _copy_variables(start: int, end: int) -> None:
+    """Let the C library have copies of the variables that are in this piece of memory."""
+    libc = ctypes.CDLL(None)
+    libc.strdup.restype = ctypes.c_void_p
+    libc.strdup.argtypes = [ctypes.c_void_p]
+    table = ctypes.c_void_p.in_dll(libc, "environ")
+    variables = ctypes.cast(table, ctypes.POINTER(ctypes.c_void_p))
+    at = 0
+    while table.value and variables[at]:
+        if start <= (variables[at] or 0) < end:
+            variables[at] = libc.strdup(variables[at])
+        at += 1

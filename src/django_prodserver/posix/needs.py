@@ -1,0 +1,27 @@
+"""What only some configurations need: it is imported before anything is started.
+
+Later there may be no file descriptor left to read a module with. What all need is imported at the
+top of each module, as usual, and a log in JSON has imported what it needs when its format is made.
+"""
+
+from __future__ import annotations
+
+from django_prodserver.supervisor.spec import Spec
+
+from . import line_search, memory
+from .probes import running
+from .program import Program
+
+
+def prepare(spec: Spec, program: Program) -> None:
+    """Import and read what one instance needs of the supervisor.
+
+    Raises OSError where certificates of authorities cannot be read.
+    """
+    for target in (program.ready, program.health):
+        if target is not None:
+            running.prepare(target)
+    if program.ready_line is not None:
+        line_search.compiled(program.ready_line)
+    if spec.max_memory is not None:
+        memory.prepare()

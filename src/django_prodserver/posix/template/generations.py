@@ -1,0 +1,337 @@
+"""Generations: the loads of the project that there are, each with its templates and its programs.
+
+There is one of them, and during a reload two. What loads the project again is the program that was
+started, once more: with its command line, its environment and its folder as they were, so that a
+link to a newer release is followed. What it brings is a `Plan` like the first one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from selectors import EVENT_READ
+from signal import SIGKILL
+
+from django_prodserver.logs.recent import Reader
+from django_prodserver.posix import child, needs
+from django_prodserver.posix.log import Log, Pipes
+from django_prodserver.posix.loop import Loop
+from django_prodserver.posix.program import Program, Programs
+from django_prodserver.posix.sockets import CannotListen, HeldSockets
+from django_prodserver.posix.starting import Birth, Starter
+from django_prodserver.posix.streams import Stream
+from django_prodserver.supervisor import report
+from django_prodserver.supervisor.events import ExitStatus, Loaded, LoadFailed, PreloadFailed
+from django_prodserver.supervisor.hints import Callable, NoReturn, Optional
+from django_prodserver.supervisor.spec import Ref
+from django_prodserver.supervisor.text import printable
+from django_prodserver.supervisor.values import replace
+
+from .channel import Channel, Closed, pair
+from .order import RELOADED
+from .plan import Plan
+from .protocol import NAME, VERSION
+from .templates import END_WITHIN, LOAD_WITHIN, First, Templates
+
+# What is shown of a line that says why the project cannot be loaded, in characters.
+LONGEST = 500
+
+
+class Loading:
+    """A template that has not sent its plan yet."""
+
+    def __init__(self, generation: int, channel: Channel, pid: int, said: Reader) -> None:
+        self.generation = generation
+        self.channel = channel
+        self.pid = pid
+        self.late_at = 0.0
+        # What it writes into the log.
+        self.said = said
+        self.streams: Sequence[Stream] = ()
+        # It has nothing more to say, and is about to exit.
+        self.deaf = False
+
+
+class Generation:
+    """What is known of one load, and what begins its lives."""
+
+    def __init__(self, programs: Programs, starter: Starter, plan: Optional[Plan] = None) -> None:
+        self.programs = programs
+        self.starter = starter
+        self.plan = plan
+
+
+class Generations(Starter):
+    """Begins lives of each of them.
+
+    The first one is there; others are loaded by what `again` names, if at all.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        log: Log,
+        sockets: HeldSockets,
+        release: Callable[[], None],
+        programs: Programs,
+        starter: Starter,
+        again: Optional[First] = None,
+    ) -> None:
+        self._loop = loop
+        self._log = log
+        self._sockets = sockets
+        self._release = release
+        self._again = again
+        self._all = {0: Generation(programs, starter)}
+        self._loading: Optional[Loading] = None
+        # Process groups that templates are to kill if they outlive this process.
+        self._groups: set[int] = set()
+        # Templates that are to end by themselves, and when they are killed.
+        self._ending: dict[int, float] = {}
+
+    # ---- what is known ----
+
+    def program_of(self, ref: Ref) -> Program:
+        return self._all[ref.generation].programs.of(ref.name)
+
+    def plan_of(self, generation: int) -> Plan:
+        plan = self._all[generation].plan
+        assert plan is not None, "it was loaded"
+        return plan
+
+    # ---- to load, adopt and drop ----
+
+    def load(self, generation: int) -> None:
+        """Load the project once more; the loop emits `Loaded` or `LoadFailed`."""
+        assert self._again is not None, "the group knows that it cannot be"
+        try:
+            self._loading = self._start(generation, self._again)
+        except OSError as error:
+            self._fail(generation, f"the template cannot be started: {error}")
+
+    def adopt(self, generation: int) -> None:
+        """Forget earlier ones."""
+        for older in [one for one in self._all if one < generation]:
+            self.drop(older)
+
+    def drop(self, generation: int) -> None:
+        """Forget it, wherever it stands."""
+        loading = self._loading
+        if loading is not None and loading.generation == generation:
+            self._end_loading(loading)
+        dropped = self._all.pop(generation, None)
+        if dropped is not None:
+            self._sockets.forget(generation)
+            end = self._loop.clock.now() + END_WITHIN
+            self._ending.update(dict.fromkeys(dropped.starter.leave(), end))
+
+    # ---- the seam: Starter ----
+
+    def begin(self, birth: Birth) -> None:
+        self._all[birth.generation].starter.begin(birth)
+
+    def cancel(self, birth: Birth) -> None:
+        generation = self._all.get(birth.generation)
+        if generation is not None:
+            generation.starter.cancel(birth)
+
+    def watch(self, group: int) -> None:
+        self._groups.add(group)
+        for one in self._all.values():
+            one.starter.watch(group)
+
+    def forget(self, group: int) -> None:
+        self._groups.discard(group)
+        for one in self._all.values():
+            one.starter.forget(group)
+
+    @property
+    def pids(self) -> set[int]:
+        loading = {self._loading.pid} if self._loading is not None else set[int]()
+        return loading.union(self._ending, *(one.starter.pids for one in self._all.values()))
+
+    @property
+    def deadline(self) -> Optional[float]:
+        moments = [one.starter.deadline for one in self._all.values()]
+        moments += self._ending.values()
+        if self._loading is not None:
+            moments.append(self._loading.late_at)
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    def tick(self) -> None:
+        now = self._loop.clock.now()
+        for pid in [pid for pid, at in self._ending.items() if at <= now]:
+            self._ending[pid] = now + LOAD_WITHIN
+            with suppress(ProcessLookupError):
+                os.kill(pid, SIGKILL)
+        if self._loading is not None and self._loading.late_at <= now:
+            late = f"the template did not read the settings within {LOAD_WITHIN:g} s"
+            self._give_up(self._loading, late)
+        for one in list(self._all.values()):
+            one.starter.tick()
+
+    def read(self) -> None:
+        if self._loading is not None:
+            self._read(self._loading)
+        for one in list(self._all.values()):
+            one.starter.read()
+
+    def reaped(self, pid: int, status: ExitStatus) -> bool:
+        if self._ending.pop(pid, None) is not None:
+            return True
+        loading = self._loading
+        if loading is not None and loading.pid == pid:
+            self._log.read_last_words(loading.streams)
+            self._let_go(loading)
+            self._fail(loading.generation, _last_line(loading.said) or _ended(status))
+            return True
+        return any(one.starter.reaped(pid, status) for one in list(self._all.values()))
+
+    def reaped_unknown(self, pid: int, status: ExitStatus) -> None:
+        for one in self._all.values():
+            one.starter.reaped_unknown(pid, status)
+
+    def release(self) -> None:
+        if self._loading is not None:
+            self._loading.channel.close()
+        for one in self._all.values():
+            one.starter.release()
+
+    def close(self) -> None:
+        pids = {*self._ending}
+        if self._loading is not None:
+            pids.add(self._loading.pid)
+            self._end_loading(self._loading)
+        # All at once: whoever waits for some of its children reaps the others, too.
+        pids.update(*(one.starter.leave() for one in self._all.values()))
+        child.end_all(pids, self._loop.clock, self._loop.signals, END_WITHIN)
+        self._ending.clear()
+
+    # ---- how ----
+
+    def _start(self, generation: int, again: First) -> Loading:
+        ours, theirs = pair()
+        try:
+            with theirs:
+                pipes = self._log.create(NAME)
+                said = self._log.recent.read([NAME], last=0)
+                self._log.add(pipes.streams)
+                try:
+                    pid = self._start_program(again, theirs.fileno(), pipes)
+                finally:
+                    pipes.close_theirs()
+        except OSError:
+            ours.close()
+            raise
+        channel = Channel(ours)
+        channel.set_blocking(False)
+        channel.send("run", again.run)
+        loading = Loading(generation, channel, pid, said)
+        loading.late_at = self._loop.clock.now() + LOAD_WITHIN
+        loading.streams = pipes.streams
+        self._loop.selector.register(channel, EVENT_READ, lambda: self._read(loading))
+        return loading
+
+    def _start_program(self, again: First, channel: int, pipes: Pipes) -> int:
+        supervisor, release = os.getpid(), self._release
+        output = pipes.stdout, pipes.stderr
+
+        def become() -> NoReturn:
+            again.command.become_template(supervisor, again.run, channel, RELOADED, output, release)
+
+        return child.fork(become, self._loop.signals)
+
+    def _read(self, loading: Loading) -> None:
+        """Take what it says, up to its plan: the rest is for its `Templates`."""
+        try:
+            while loading is self._loading and not loading.deaf:
+                message = loading.channel.receive()
+                if message is None:
+                    return
+                word, *rest = message
+                if word == "protocol" and rest != [VERSION]:
+                    other = "the new release has another version of django-prodserver"
+                    self._give_up(loading, f"{other}: that needs a restart")
+                elif word == "plan" and isinstance(rest[0], Plan):
+                    self._take(loading, rest[0])
+        except Closed:
+            # It is about to exit, and has written why.
+            loading.deaf = True
+            loading.late_at = self._loop.clock.now() + END_WITHIN
+            self._loop.selector.unregister(loading.channel)
+
+    def _take(self, loading: Loading, plan: Plan) -> None:
+        """Bind its new addresses, and go on to load what it forks from."""
+        generation, again = loading.generation, self._again
+        assert again is not None
+        programs = Programs(plan.programs)
+        try:
+            for spec in plan.specs:
+                needs.prepare(spec, plan.programs[spec.process])
+            for program in programs.with_sockets.values():
+                self._sockets.open(program, generation)
+        except CannotListen as error:
+            self._give_up(loading, f"{error.process} {error}")
+            return
+        self._loop.selector.unregister(loading.channel)
+        self._loading = None
+        first = replace(
+            again,
+            channel=loading.channel,
+            pid=loading.pid,
+            stage=plan.stage,
+            fresh=plan.refresh,
+            forkable=plan.forkable,
+            has_output=True,
+            environ=plan.environ,
+        )
+        starter = Templates(
+            *(self._loop, self._log, programs, self._release, first),
+            failed=lambda message: self._loop.emit(PreloadFailed(message, generation)),
+            loaded=lambda: self._loop.emit(Loaded(generation, tuple(plan.specs))),
+        )
+        self._all[generation] = Generation(programs, starter, plan)
+        for group in self._groups:
+            starter.watch(group)
+        for record in plan.said:
+            self._log.say(record)
+
+    def _give_up(self, loading: Loading, message: str) -> None:
+        self._end_loading(loading)
+        self._fail(loading.generation, message)
+
+    def _end_loading(self, loading: Loading) -> None:
+        """It does not listen while it loads: kill it.
+
+        Before its channel is closed: it would take that for the end of the supervisor, and kill
+        all that belongs to the run.
+        """
+        with suppress(ProcessLookupError):
+            os.kill(loading.pid, SIGKILL)
+        self._ending[loading.pid] = self._loop.clock.now() + LOAD_WITHIN
+        self._let_go(loading)
+
+    def _let_go(self, loading: Loading) -> None:
+        self._loading = None
+        if not loading.deaf:
+            self._loop.selector.unregister(loading.channel)
+        loading.channel.close()
+        self._sockets.forget(loading.generation)
+
+    def _fail(self, generation: int, message: str) -> None:
+        self._loop.emit(LoadFailed(generation, message))
+
+
+def _ended(status: ExitStatus) -> str:
+    return f"the template {report.exit_status(status)}"
+
+
+def _last_line(said: Reader) -> str:
+    """Of what it has written: an error says what is wrong at its end."""
+    last = b""
+    while entries := said.take()[1]:
+        lines = [line for entry in entries for line in entry.lines.splitlines() if line.strip()]
+        last = lines[-1] if lines else last
+    text = last.decode(errors="replace").strip()
+    return printable(text.rstrip(".")[:LONGEST])

@@ -1,0 +1,97 @@
+"""What the program that was started hands over to the supervisor, which takes its place.
+
+With that it may later start the same program again, as a template that loads the project again.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+from collections.abc import Mapping, Sequence
+
+from django_prodserver.posix import kernel, marks
+from django_prodserver.posix.signals import restore_defaults
+from django_prodserver.supervisor.hints import Callable, NoReturn, Optional
+from django_prodserver.supervisor.values import Value
+
+from .order import CHANNEL
+
+
+class Command(Value):
+    """How a program was started: all of it, to start it again."""
+
+    # The interpreter and its arguments.
+    argv: Sequence[str]
+    folder: str
+    environ: Mapping[str, str]
+
+    def become_template(
+        self,
+        supervisor: int,
+        run: str,
+        channel: int,
+        what: str,
+        output: Optional[tuple[int, int]],
+        release: Callable[[], None],
+    ) -> NoReturn:
+        """In a forked child of the `supervisor`, a pid: execute it, as a template.
+
+        `what` it is to be is a word of `order`. `output` is its stdout and stderr; None: those of
+        the supervisor.
+        """
+        try:
+            kernel.die_with_parent(supervisor)
+            channel = os.dup(channel)
+            for given, fd in zip(output or (), (1, 2)):
+                os.dup2(given, fd)
+            release()
+            restore_defaults()
+            os.setsid()
+            null = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(null, 0)
+            os.chdir(self.folder)
+            os.set_inheritable(channel, True)
+            told = {CHANNEL: f"{channel} {what}", marks.VARIABLE: marks.of_template(run, 0)}
+            os.execve(self.argv[0], list(self.argv), {**self.environ, **told})
+        except OSError as error:
+            where = error.filename or self.argv[0]
+            os.write(2, f"cannot start the template: {where}: {error.strerror}\n".encode())
+        finally:
+            os._exit(126)
+
+
+class Handover(Value):
+    """What the supervisor is to know before it knows the plan."""
+
+    command: Command
+    # What the program is called in `ps`.
+    title: Sequence[str]
+    # Marks all that belongs to it.
+    run: str
+    # There was a terminal when it was started: SIGHUP means that it is gone.
+    hangs_up: bool
+    # The first template: its channel, and its pid. None where it has to start one.
+    channel: Optional[int] = None
+    template: int = 0
+    # Another child, that ends once the template has nothing more to write; see `early`.
+    helper: int = 0
+
+
+def packed(handover: Handover) -> bytes:
+    command = handover.command
+    told = (
+        *(list(command.argv), command.folder, dict(command.environ)),
+        *(list(handover.title), handover.run, handover.hangs_up),
+        *(handover.channel, handover.template, handover.helper),
+    )
+    return marshal.dumps(told)
+
+
+def taken_over(fd: int) -> Handover:
+    """In the supervisor: what was handed over."""
+    with os.fdopen(fd, "rb") as file:
+        argv, folder, environ, *told = marshal.loads(file.read())
+    handover = Handover(Command(argv, folder, environ), *told)
+    if handover.channel is not None:
+        os.set_inheritable(handover.channel, False)
+    return handover

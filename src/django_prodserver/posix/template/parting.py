@@ -1,0 +1,116 @@
+"""From the program that was started to the supervisor.
+
+`manage.py prodserver` forks its first template, which goes on to load the project, and replaces
+itself: by the same interpreter, in the same process, which imports nothing but the supervisor.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from django_prodserver.posix import early, held, kernel, marks
+from django_prodserver.posix.child import flush, open_streams, quiet_fork
+from django_prodserver.posix.interpreter import (
+    own_command,
+    start_environment,
+    start_folder,
+    start_words,
+)
+from django_prodserver.posix.output import open_standard_descriptors
+from django_prodserver.posix.signals import hangs_up
+from django_prodserver.supervisor.hints import NoReturn
+from django_prodserver.supervisor.values import replace
+
+from .channel import pair
+from .handover import Command, Handover, packed
+from .order import FIRST, Order
+
+# Packages that the supervisor may have to import, apart from the standard library.
+PACKAGES = ("django_prodserver", "msgspec", "h11", "psutil")
+# Executed by the new interpreter: its arguments are a descriptor, and folders to import from.
+_BEGIN = (
+    "import sys; sys.path += sys.argv[2:]; "
+    "from django_prodserver.posix.main import main; main(int(sys.argv[1]))"
+)
+
+
+def part() -> Order:
+    """Become a supervisor and its first template: this returns in the template, and nowhere else.
+
+    That is a fork of this process, which goes on with what it has.
+    """
+    run = marks.new_run()
+    command = Command(own_command(sys.argv[1:]), start_folder(), start_environment())
+    handover = Handover(command, start_words(), run, hangs_up())
+    ours, theirs = pair()
+    supervisor = os.getpid()
+    flush()
+    # What arrives from here on waits until the supervisor can take it, also where it is PID 1.
+    unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    pid = quiet_fork()
+    if pid:
+        children = {"template": pid, "helper": early.helper()}
+        become_supervisor(replace(handover, channel=ours.detach(), **children))
+    ours.close()
+    held.close_those_of(supervisor)
+    kernel.die_with_parent(supervisor)
+    early.adopt()
+    open_streams()
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    marks.mark(marks.of_template(run, 0))
+    signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+    return Order(theirs.detach(), FIRST)
+
+
+def become_supervisor(handover: Handover) -> NoReturn:
+    """Replace this program by the supervisor, in the same process."""
+    # Signals that arrive from here on wait until it can take them, also where it is PID 1.
+    signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    early.leave()
+    open_standard_descriptors()  # None of ours is to be taken for one of these.
+    # As large as an environment may be, which a pipe is not.
+    memory = os.memfd_create("prodserver")
+    with os.fdopen(os.dup(memory), "wb") as file:
+        file.write(packed(handover))
+    os.lseek(memory, 0, os.SEEK_SET)
+    for fd in (memory, handover.channel):
+        if fd is not None:
+            os.set_inheritable(fd, True)
+    argv = [sys.executable, *_flags(), "-c", _BEGIN, str(memory), *_folders()]
+    # The title is written over the arguments: they have to be long enough.
+    missing = sum(len(os.fsencode(word)) + 1 for word in handover.title)
+    missing -= sum(len(os.fsencode(word)) + 1 for word in argv)
+    if missing > 0:
+        argv.append("." * missing)
+    os.execve(sys.executable, argv, dict(handover.command.environ))
+
+
+def _flags() -> list[str]:
+    """Isolated from the environment and from site, which would import what it finds."""
+    # Without the first the interpreter would not find its own library.
+    flags = ["-S", "-s"] if os.environ.get("PYTHONHOME") else ["-I", "-S"]
+    # What the environment may have said.
+    if sys.flags.utf8_mode:
+        flags.append("-Xutf8")
+    if sys.dont_write_bytecode:
+        flags.append("-B")
+    if sys.pycache_prefix is not None:
+        flags.append(f"-Xpycache_prefix={sys.pycache_prefix}")
+    return [*flags, *(f"-W{option}" for option in sys.warnoptions)]
+
+
+def _folders() -> list[str]:
+    """Where PACKAGES are imported from, each once."""
+    from importlib.util import find_spec
+
+    found: dict[str, None] = {}
+    for name in PACKAGES:
+        spec = find_spec(name)
+        if spec is not None and spec.origin is not None:
+            found[os.path.dirname(os.path.dirname(os.path.abspath(spec.origin)))] = None
+    return list(found)

@@ -1,0 +1,229 @@
+"""A template: a process that has loaded the project, and is forked for every life of it.
+
+A life is to be the child of the supervisor, so it is forked twice: its parent ends at once, and the
+kernel gives it to the supervisor, which is a subreaper (prctl(2)). It goes on when the supervisor
+says so, which knows its pid then; if anything goes wrong before, it ends, and has run no code.
+
+The template never reads the log, never reaps a life, and ignores what asks the supervisor to stop.
+It ends when it is told to. If the supervisor is gone without a word, it kills what that has left.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from signal import Signals
+
+from django_prodserver.posix import child, kernel, marks, signals
+from django_prodserver.posix.child import Ties
+from django_prodserver.posix.guardian import end_run
+from django_prodserver.posix.program import Stage
+from django_prodserver.posix.starting import Project
+from django_prodserver.posix.titles import set_title
+from django_prodserver.supervisor.hints import Callable, NoReturn
+
+from .channel import Channel, Closed, Message, close_all
+from .plan import Loaded, Plan
+from .protocol import GO, NAME, VERSION
+
+# What asks a supervisor to do something, and may reach all of its processes.
+IGNORED = frozenset(
+    {
+        *(Signals.SIGINT, Signals.SIGTERM, Signals.SIGQUIT, Signals.SIGHUP),
+        *(Signals.SIGUSR1, Signals.SIGUSR2),
+    }
+)
+
+
+def be_the_template(
+    channel: Channel, supervisor: int, run: str, project: Project, plan: Plan, loaded: Loaded
+) -> NoReturn:
+    """Be the first template of a supervisor, or a program of its own that has loaded a stage."""
+    channel.send("protocol", VERSION)
+    channel.send("plan", plan)
+    _say_loaded(channel, loaded)
+    serve(channel, supervisor, run, project)
+
+
+def _say_loaded(channel: Channel, loaded: Loaded) -> None:
+    """Once this is heard, the process has its name, and ignores the supervisor's signals."""
+    signals.ignore(IGNORED)
+    set_title(NAME)
+    channel.send("loaded", loaded)
+
+
+def serve(channel: Channel, supervisor: int, run: str, project: Project) -> NoReturn:
+    """Fork what is asked for, to the end; `supervisor` is a pid, whose `run` has marks."""
+    status = 1
+    try:
+        _Template(channel, supervisor, run, project).serve()
+        status = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(status)
+
+
+class _Template:
+    def __init__(self, channel: Channel, supervisor: int, run: str, project: Project) -> None:
+        self._channel = channel
+        self._supervisor = supervisor
+        self._run = run
+        self._project = project
+        # Process groups of lives.
+        self._groups: set[int] = set()
+
+    def serve(self) -> None:
+        # It is to outlive the supervisor.
+        marks.show(marks.of_guard(self._run, os.getpid()))
+        kernel.set_parent_death_signal(0)
+        while True:
+            try:
+                message = self._channel.receive()
+            except Closed:
+                end_run(self._run, self._groups, self._supervisor)
+                return
+            assert message is not None, "it blocks"
+            if message[0] == "end":
+                return
+            self._take(message)
+
+    def _take(self, message: Message) -> None:
+        word, *rest = message
+        try:
+            if message.truncated:
+                if rest:  # Else it is no request, and this goes on with what it has.
+                    self._refuse(rest[-1], OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+            elif word == "output":
+                stand_apart(*message.fds)
+            elif word == "watch":
+                self._groups.add(*rest)
+            elif word == "forget":
+                self._groups.discard(*rest)
+            elif word == "fork":
+                self._fork_life(message.fds, *rest)
+            elif word == "stage":
+                self._fork_stage(message.fds, *rest)
+        finally:
+            close_all(message.fds)
+
+    def _fork_life(
+        self, fds: Sequence[int], name: str, mark: str, environ: Mapping[str, str], number: int
+    ) -> None:
+        def become() -> NoReturn:
+            stdout, stderr, *sockets, wait = fds
+            program, code = self._project.program_of(name), self._project.code_of(name)
+            ties = Ties(stdout, stderr, mark, environ, sockets)
+
+            def release() -> None:
+                self._release(wait)
+                close_all(sockets)
+
+            child.become(program, code, ties, self._supervisor, release)
+
+        self._answer(number, become, life=True)
+
+    def _fork_stage(self, fds: Sequence[int], stage: Stage, number: int) -> None:
+        def become() -> NoReturn:
+            end, stdout, stderr, wait = fds
+            self._release(wait)
+            kernel.die_with_parent(self._supervisor)
+            os.setsid()
+            stand_apart(stdout, stderr)
+            os.close(stdout)
+            os.close(stderr)
+            marks.show(marks.of_template(self._run, 0))
+            loaded = self._project.load(stage)
+            channel = Channel.of(end)
+            _say_loaded(channel, loaded)
+            if loaded.error is not None:
+                os._exit(1)
+            serve(channel, self._supervisor, self._run, self._project)
+
+        self._answer(number, become, life=False)
+
+    def _answer(self, number: int, become: Callable[[], NoReturn], life: bool) -> None:
+        try:
+            pid = _fork_twice(become)
+        except OSError as error:
+            self._refuse(number, error)
+            return
+        if life:
+            self._groups.add(pid)
+        self._channel.send("forked", number, pid)
+
+    def _refuse(self, number: int, error: OSError) -> None:
+        self._channel.send("refused", number, str(error))
+
+    def _release(self, wait: int) -> None:
+        """In what was forked: give back what belongs to the template, and wait for the word."""
+        self._channel.close()
+        signals.restore(IGNORED)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        word = os.read(wait, 1)
+        if word != GO:
+            os._exit(0)
+        os.close(wait)
+
+
+def stand_apart(stdout: int, stderr: int) -> None:
+    """Let the log have what this process writes from here on."""
+    child.flush()
+    null = os.open(os.devnull, os.O_RDONLY)
+    for fd, target in ((null, 0), (stdout, 1), (stderr, 2)):
+        os.dup2(fd, target)
+    os.close(null)
+    child.open_streams()
+
+
+def _fork_twice(become: Callable[[], NoReturn]) -> int:
+    """Fork a process whose parent has ended; returns its pid. Raises OSError."""
+    child.flush()
+    heard, tell = os.pipe()
+    # What is sent to it before it has handlers of its own waits until then.
+    signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
+    try:
+        middle = child.quiet_fork()
+        if middle == 0:
+            _fork_again(heard, tell, become)
+        os.close(tell)
+        tell = -1
+        said = os.read(heard, 32)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, IGNORED)
+        os.close(heard)
+        if tell >= 0:
+            os.close(tell)
+    # Its child is another's from here on.
+    with suppress(ChildProcessError):
+        os.waitpid(middle, 0)
+    number = int(said or b"0")
+    if number == 0:
+        raise OSError("the process that forks it was killed")
+    if number < 0:
+        raise OSError(-number, os.strerror(-number))
+    return number
+
+
+def _fork_again(heard: int, tell: int, become: Callable[[], NoReturn]) -> NoReturn:
+    status = 1
+    try:
+        try:
+            number = child.quiet_fork()
+        except OSError as error:
+            number = -(error.errno or 0)
+        if number == 0:
+            os.close(heard)
+            os.close(tell)
+            become()
+        with suppress(BrokenPipeError):  # The template was killed meanwhile.
+            os.write(tell, b"%d" % number)
+        status = 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        os._exit(status)

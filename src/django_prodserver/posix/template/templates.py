@@ -1,0 +1,569 @@
+"""Templates, as the supervisor sees them: processes that have loaded the project, to be forked.
+
+Each has loaded one stage of it: the first one what is needed by what comes after no oneshot, or by
+the oneshots themselves; others what their processes need, once the oneshots before these have
+finished. A stage is a fork of the first template, or a fresh interpreter where that would not do.
+
+A template that ends is no incident: another one takes its place, and what is to be started waits.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from signal import SIGKILL
+
+from django_prodserver.posix import child
+from django_prodserver.posix.log import Log, Pipes
+from django_prodserver.posix.loop import Loop
+from django_prodserver.posix.program import Programs, Stage
+from django_prodserver.posix.starting import Birth, Forks, Starter
+from django_prodserver.supervisor import report
+from django_prodserver.supervisor.events import ExitStatus
+from django_prodserver.supervisor.hints import Any, Callable, NoReturn, Optional, Union
+from django_prodserver.supervisor.life import LOSE_AFTER
+from django_prodserver.supervisor.values import Value
+
+from .channel import Channel, Closed, Message, close_all, copies, pair
+from .handover import Command
+from .order import AGAIN
+from .plan import Loaded
+from .protocol import FROM_TEMPLATE, GO, NAME, VERSION
+
+# In seconds. A template that is not done by then hangs, and is killed: forking takes milliseconds,
+# loading as long as the project takes to import.
+FORK_WITHIN, LOAD_WITHIN = 15.0, 600.0
+# Between two attempts to start one that ends before it is ready; doubled each time.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+# One that is killed before it was ever ready is retried until the pause would be this long.
+GIVE_UP_AT = 16.0
+# How long one may take to end that is told to, or that has told why it cannot be of use.
+END_WITHIN = 1.0
+
+
+class First(Value):
+    """The first template, which a predecessor of this process has started."""
+
+    channel: Channel
+    pid: int
+    # Starts another one.
+    command: Command
+    # Marks all that belongs to this supervisor.
+    run: str
+    # What it loads.
+    stage: Stage = ()
+    # Oneshots after which a fresh interpreter has to load the project.
+    fresh: Sequence[str] = ()
+    # Other stages may be forked from it.
+    forkable: bool = True
+    # Its output is in the log already.
+    has_output: bool = False
+    # Of what is executed; None: that of this process.
+    environ: Optional[Mapping[str, str]] = None
+
+
+class Job:
+    """A process that a template is to fork: `message` tells what for."""
+
+    __slots__ = ("answer", "birth", "fds", "go", "message")
+
+    def __init__(
+        self,
+        answer: Callable[[Union[int, str]], None],
+        fds: Sequence[int],
+        *message: Any,
+        birth: Optional[Birth] = None,
+    ) -> None:
+        self.answer = answer
+        self.fds = fds
+        self.message = message
+        self.birth = birth
+        # Our end of the pipe on which it waits for its word.
+        self.go: Optional[int] = None
+
+
+class Template:
+    """One of them: it forks one process after the other."""
+
+    def __init__(self, stage: Stage, channel: Channel, pid: int = 0) -> None:
+        self.stage = stage
+        self.channel = channel
+        # 0 as long as it is not forked.
+        self.pid = pid
+        # Until then: what it is to have, the other end of the channel and its output.
+        self.ends: list[int] = []
+        self.loaded = False
+        # It has been sent SIGKILL: nothing is asked of it any more, nor taken from it.
+        self.killed = False
+        self.jobs: deque[Job] = deque()
+        # The one that it was asked for, and the number of that.
+        self.asked: Optional[Job] = None
+        self.number = 0
+        # When it hangs, in the clock of the loop; None while nothing is awaited of it.
+        self.late_at: Optional[float] = None
+        channel.set_blocking(False)
+
+    def ask(self, now: float) -> None:
+        """Let it fork the next process, unless it is busy."""
+        while self.loaded and not self.killed and self.asked is None and self.jobs:
+            job = self.jobs.popleft()
+            try:
+                wait, job.go = os.pipe()
+                try:
+                    self.channel.send(*job.message, self.number + 1, fds=[*job.fds, wait])
+                finally:
+                    os.close(wait)
+            except OSError as error:  # No descriptor is left.
+                _withhold(job)
+                job.answer(str(error))
+                continue
+            self.asked = job
+            self.number += 1
+            self.late_at = now + FORK_WITHIN
+
+    def answered(self, number: int) -> Optional[Job]:
+        """Take the job that it has done; None if it is no longer waited for."""
+        if self.asked is None or number != self.number:
+            return None
+        job, self.asked, self.late_at = self.asked, None, None
+        return job
+
+    def give_up(self) -> list[Job]:
+        """Take all jobs that it has not done; what it has forked for them ends by itself."""
+        jobs = [*([self.asked] if self.asked else []), *self.jobs]
+        for job in jobs:
+            _withhold(job)
+        self.asked = None
+        self.jobs.clear()
+        return jobs
+
+    def cancel(self, birth: Birth) -> bool:
+        """False if this birth is not one of its jobs."""
+        for job in [*([self.asked] if self.asked else []), *self.jobs]:
+            if job.birth is birth:
+                _withhold(job)
+                if job is self.asked:
+                    self.asked = self.late_at = None
+                else:
+                    self.jobs.remove(job)
+                return True
+        return False
+
+    def close_ends(self) -> None:
+        close_all(self.ends)
+        self.ends = []
+
+    def close(self) -> list[Job]:
+        """Let go of it; returns the jobs that it has not done."""
+        self.channel.close()
+        self.close_ends()
+        return self.give_up()
+
+
+def _withhold(job: Job) -> None:
+    """Let what is forked for a job end, instead of going on."""
+    if job.go is not None:
+        os.close(job.go)
+        job.go = None
+
+
+class Templates(Starter):
+    """All templates of a generation. Programs to execute are forked from this process.
+
+    Once a stage is loaded, `programs` are updated by what is known then. `loaded` is called once
+    the first one is, and `failed` with a sentence where one cannot be. `release` gives back, in a
+    forked child, what belongs to the supervisor.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        log: Log,
+        programs: Programs,
+        release: Callable[[], None],
+        first: First,
+        failed: Callable[[str], object],
+        loaded: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._loop = loop
+        self._log = log
+        self._programs = programs
+        self._failed, self._loaded = failed, loaded
+        self._here = Forks(loop.signals, release, first.environ)
+        self._release = release
+        self._first = first
+        self._templates: dict[Stage, Template] = {}
+        # Where a stage was loaded before, that it cannot be again is no mistake of the settings.
+        self._was_loaded: set[Stage] = set()
+        # Those that the project's mistakes keep from being loaded: everything stops.
+        self._hopeless: set[Stage] = set()
+        # Jobs of stages whose template could not be started, until the next attempt.
+        self._stranded: dict[Stage, list[Job]] = {}
+        # How long to wait for that, or for the one after the next.
+        self._pauses: dict[Stage, float] = {}
+        self._again_at: dict[Stage, float] = {}
+        # Process groups that a template is to kill if it outlives this process.
+        self._groups: set[int] = set()
+        # Templates that SIGKILL has not ended.
+        self._lost: set[int] = set()
+        # Children that were unknown when they exited: one of them may have been forked just now.
+        self._unknown: dict[int, ExitStatus] = {}
+        template = Template(first.stage, first.channel, first.pid)
+        template.late_at = loop.clock.now() + LOAD_WITHIN
+        self._add(template)
+        if not first.has_output:
+            pipes = self._pipes()
+            template.channel.send("output", fds=[pipes.stdout, pipes.stderr])
+            pipes.close_theirs()
+
+    # ---- the seam: Starter ----
+
+    def begin(self, birth: Birth) -> None:
+        if birth.program.execute:
+            self._here.begin(birth)
+            return
+        ties = birth.ties
+        message = ("fork", birth.program.name, ties.mark, ties.environ)
+        fds = (ties.stdout, ties.stderr, *ties.sockets)
+        job = Job(birth.begun, fds, *message, birth=birth)
+        self._do(birth.program.stage, job)
+
+    def cancel(self, birth: Birth) -> None:
+        for template in list(self._templates.values()):
+            if template.cancel(birth):
+                self._ask(template)
+        for jobs in self._stranded.values():
+            jobs[:] = [job for job in jobs if job.birth is not birth]
+
+    def watch(self, group: int) -> None:
+        self._groups.add(group)
+        self._tell("watch", group)
+
+    def forget(self, group: int) -> None:
+        self._groups.discard(group)
+        self._tell("forget", group)
+
+    # ---- what is known ----
+
+    @property
+    def deadline(self) -> Optional[float]:
+        """When `tick` has something to do, in the clock of the loop."""
+        moments = [*self._again_at.values(), *(one.late_at for one in self._templates.values())]
+        return min((moment for moment in moments if moment is not None), default=None)
+
+    @property
+    def pids(self) -> set[int]:
+        return {one.pid for one in self._templates.values() if one.pid} | self._lost
+
+    # ---- what happens ----
+
+    def tick(self) -> None:
+        now = self._loop.clock.now()
+        for template in list(self._templates.values()):
+            if template.late_at is None or template.late_at > now:
+                continue
+            if template.killed:
+                self._lost.add(template.pid)
+                self._ended(template, None)
+            else:
+                self._log.say(report.template_late(FORK_WITHIN if template.loaded else LOAD_WITHIN))
+                self._kill(template)
+        for stage in [one for one, at in self._again_at.items() if at <= now]:
+            del self._again_at[stage]
+            self._do(stage, *self._stranded.pop(stage, ()))
+
+    def read(self) -> None:
+        """Take what they have said, before what exited since is reaped."""
+        for template in list(self._templates.values()):
+            self._happened(template)
+
+    def reaped(self, pid: int, status: ExitStatus) -> bool:
+        """Take note of the exit of a process; False if it was not a template."""
+        for template in self._templates.values():
+            if template.pid == pid:
+                self._read(template)
+                self._ended(template, status)
+                return True
+        known = pid in self._lost
+        self._lost.discard(pid)
+        return known
+
+    def reaped_unknown(self, pid: int, status: ExitStatus) -> None:
+        """Take note of the exit of a child that is not known yet."""
+        if self._forking:
+            self._unknown[pid] = status
+
+    # ---- the end ----
+
+    def release(self) -> None:
+        """In a forked child: close what belongs to the supervisor."""
+        for template in self._templates.values():
+            template.close()
+
+    def leave(self) -> set[int]:
+        pids = self.pids
+        for template in list(self._templates.values()):
+            template.channel.send("end")
+            if not template.killed and (not template.loaded or template.channel.waiting):
+                self._kill(template)  # It does not listen.
+            self._remove(template)
+        self._again_at.clear()
+        return pids
+
+    def close(self) -> None:
+        child.end_all(self.leave(), self._loop.clock, self._loop.signals, END_WITHIN)
+
+    # ---- how ----
+
+    def _do(self, stage: Stage, *jobs: Job) -> None:
+        if stage in self._again_at:
+            self._stranded.setdefault(stage, []).extend(jobs)
+            return
+        template = self._templates.get(stage)
+        if template is None:
+            try:
+                template = self._make(stage)
+            except OSError as error:
+                self._strand(stage, jobs, f"cannot be started: {error}")
+                return
+            template.jobs.extend(jobs)
+            if not template.pid:
+                self._fork_stage(template)
+        else:
+            template.jobs.extend(jobs)
+            self._ask(template)
+
+    def _ask(self, template: Template) -> None:
+        template.ask(self._loop.clock.now())
+        self._watch(template)
+
+    def _make(self, stage: Stage) -> Template:
+        """One that is to load a stage, and has what it needs to be forked. Raises OSError."""
+        ours, theirs = pair()
+        template = Template(stage, Channel(ours))
+        try:
+            with theirs:
+                pipes = self._pipes()
+                try:
+                    template.ends = copies((theirs.fileno(), pipes.stdout, pipes.stderr))
+                finally:
+                    pipes.close_theirs()
+            if self._takes_an_interpreter(stage):
+                self._started(template, self._start_interpreter(*template.ends))
+                template.channel.send("run", self._first.run)
+                template.channel.send("load", stage)
+        except OSError:
+            template.close()
+            raise
+        return self._add(template)
+
+    def _fork_stage(self, template: Template) -> None:
+        def answer(answer: Union[int, str]) -> None:
+            if isinstance(answer, int):
+                self._started(template, answer)
+            else:
+                jobs = self._remove(template)
+                self._strand(template.stage, jobs, f"cannot be forked: {answer}")
+
+        self._do(self._first.stage, Job(answer, template.ends, "stage", template.stage))
+
+    def _started(self, template: Template, pid: int) -> None:
+        template.pid = pid
+        template.late_at = self._loop.clock.now() + LOAD_WITHIN
+        template.close_ends()
+
+    def _takes_an_interpreter(self, stage: Stage) -> bool:
+        """There is nothing to fork it from; or that lacks something then, or is too old."""
+        first = self._first
+        older = not {*first.fresh}.isdisjoint(stage or ())
+        return stage == first.stage or older or not first.forkable
+
+    def _start_interpreter(self, channel: int, stdout: int, stderr: int) -> int:
+        first, release, supervisor = self._first, self._release, os.getpid()
+
+        def become() -> NoReturn:
+            output = stdout, stderr
+            first.command.become_template(supervisor, first.run, channel, AGAIN, output, release)
+
+        return child.fork(become, self._loop.signals)
+
+    def _pipes(self) -> Pipes:
+        pipes = self._log.create(NAME)
+        self._log.add(pipes.streams)
+        return pipes
+
+    def _add(self, template: Template) -> Template:
+        self._templates[template.stage] = template
+        for group in self._groups:
+            template.channel.send("watch", group)
+        self._loop.selector.register(
+            template.channel, selectors.EVENT_READ, lambda: self._happened(template)
+        )
+        self._watch(template)
+        return template
+
+    def _watch(self, template: Template) -> None:
+        """Poll for room in the socket only while something is to be sent."""
+        if template.killed:
+            return
+        events = selectors.EVENT_READ
+        if template.channel.waiting:
+            events |= selectors.EVENT_WRITE
+        key = self._loop.selector.get_key(template.channel)
+        if key.events != events:
+            self._loop.selector.modify(template.channel, events, key.data)
+
+    def _happened(self, template: Template) -> None:
+        if self._templates.get(template.stage) is template and not template.killed:
+            template.channel.flush()
+            if not self._read(template):
+                self._kill(template)
+            self._watch(template)
+
+    def _read(self, template: Template) -> bool:
+        """Take what it says; False at the end of that."""
+        try:
+            while not template.killed and (message := template.channel.receive()) is not None:
+                close_all(message.fds)  # There are none.
+                self._take(template, message)
+        except Closed:
+            return False
+        return True
+
+    def _take(self, template: Template, message: Message) -> None:
+        word, *rest = message
+        if [type(one) for one in rest] != FROM_TEMPLATE.get(word):
+            self._kill(template)
+        elif word == "protocol" and rest != [VERSION]:
+            self._log.say(report.template_of_another_version())
+            self._kill(template)
+        elif word == "forked":
+            self._take_forked(template, *rest)
+        elif word == "refused":
+            number, reason = rest
+            job = template.answered(number)
+            if job is not None:
+                _withhold(job)
+                job.answer(reason)
+        elif word == "loaded":
+            (loaded,) = rest
+            self._take_loaded(template, loaded)
+        template.ask(self._loop.clock.now())
+        if not self._forking:
+            self._unknown.clear()
+
+    def _take_forked(self, template: Template, number: int, pid: int) -> None:
+        job, exited = template.answered(number), self._unknown.get(pid)
+        if job is None or exited is not None:
+            # It has ended, or does so by itself, and is no business of the template any more.
+            template.channel.send("forget", pid)
+        if job is None:
+            return
+        self._pauses.pop(template.stage, None)
+        if exited is None:
+            job.answer(pid)
+            assert job.go is not None, "it was asked for"
+            with suppress(BrokenPipeError):
+                os.write(job.go, GO)
+        _withhold(job)
+        if exited is not None:
+            job.answer(f"it {report.exit_status(exited)} before it began")
+
+    def _take_loaded(self, template: Template, loaded: Loaded) -> None:
+        stage = template.stage
+        template.late_at = None
+        if loaded.error is not None:
+            template.late_at = self._loop.clock.now() + END_WITHIN
+            if stage not in self._was_loaded:
+                self._hopeless.add(stage)
+                self._failed(loaded.error)
+            return
+        template.loaded = True
+        if stage in self._was_loaded:
+            self._log.say(report.template_replaced())
+        elif stage == self._first.stage:
+            self._loaded()
+        self._was_loaded.add(stage)
+        self._programs.update(loaded.programs)
+        for record in loaded.said:
+            self._log.say(record)
+        jobs = list(template.jobs)
+        template.jobs.clear()
+        for job in jobs:
+            self._begin_again(template, job)
+
+    def _begin_again(self, template: Template, job: Job) -> None:
+        """What is loaded may have shown that a program has to be executed after all."""
+        birth = job.birth
+        if birth is not None:
+            birth.program = self._programs.of(birth.program.name)
+            if birth.program.execute:
+                try:
+                    self._here.begin(birth)
+                except OSError as error:
+                    birth.begun(str(error))
+                return
+        template.jobs.append(job)
+
+    def _kill(self, template: Template) -> None:
+        """Once and for all: it is reaped, or lost."""
+        self._loop.selector.unregister(template.channel)
+        template.killed = True
+        template.late_at = self._loop.clock.now() + LOSE_AFTER
+        if template.pid:
+            with suppress(ProcessLookupError):
+                os.kill(template.pid, SIGKILL)
+
+    @property
+    def _forking(self) -> bool:
+        return any(template.asked is not None for template in self._templates.values())
+
+    def _ended(self, template: Template, status: Optional[ExitStatus]) -> None:
+        """Start over: at once where a template has been of use since, and else after a pause.
+
+        Without a status SIGKILL has not ended it.
+        """
+        jobs = self._remove(template)
+        if template.stage in self._hopeless:
+            return
+        stage, how = template.stage, f"has survived SIGKILL (pid {template.pid})"
+        if status is not None:
+            how = report.exit_status(status)
+        if template.loaded and stage not in self._pauses:
+            self._pauses[stage] = FIRST_PAUSE
+            self._log.say(report.template_ended(how))
+            self._do(stage, *jobs)
+        elif stage in self._was_loaded or self._may_try_again(stage, status):
+            self._strand(stage, jobs, how)
+        else:
+            self._hopeless.add(stage)
+            self._failed(f"the template {how}")
+
+    def _may_try_again(self, stage: Stage, status: Optional[ExitStatus]) -> bool:
+        """Of one that has never been loaded. What ends by itself has said why."""
+        by_itself = status is not None and status.signal is None
+        return not by_itself and self._pauses.get(stage, 0) < GIVE_UP_AT
+
+    def _strand(self, stage: Stage, jobs: Iterable[Job], reason: str) -> None:
+        """Let the jobs of a stage that cannot be loaded wait for the next attempt."""
+        pause = self._pauses.get(stage, FIRST_PAUSE)
+        self._pauses[stage] = min(2 * pause, LONGEST_PAUSE)
+        self._again_at[stage] = self._loop.clock.now() + pause
+        self._stranded[stage] = list(jobs)
+        self._log.say(report.template_failed(reason, pause))
+
+    def _remove(self, template: Template) -> list[Job]:
+        """Forget it; what it had to do is left."""
+        del self._templates[template.stage]
+        if not template.killed:
+            self._loop.selector.unregister(template.channel)
+        return template.close()
+
+    def _tell(self, *message: Any) -> None:
+        for template in self._templates.values():
+            if not template.killed:
+                template.channel.send(*message)
+                self._watch(template)

@@ -1,0 +1,70 @@
+"""The command: `prodctl`, and `manage.py prodctl` with the settings of the project."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+from django_prodserver.completion import ASKED
+from django_prodserver.posix.control.client import Client, Failure, give_up_stdout, understood
+from django_prodserver.posix.control.finding import current_folder, find
+from django_prodserver.posix.control.place import VARIABLE
+from django_prodserver.supervisor.hints import Optional
+
+from .parser import parser
+from .verbs import VERBS, WITHOUT_ONE_CLIENT
+
+# 128 and the number of the signal, as shells have it.
+INTERRUPTED = 130
+# In seconds: how long an answer may take; and how long somebody waits who has pressed the Tab key.
+PATIENCE, PATIENCE_OF_TAB = 10.0, 3.0
+
+
+def main(
+    words: Optional[Sequence[str]] = None, prog: str = "prodctl", socket: Optional[str] = None
+) -> int:
+    """Run the command; returns its exit status. `socket` is asked where no other is chosen."""
+    words = sys.argv[1:] if words is None else words
+    # An encoding that lacks a character is no reason to show nothing.
+    getattr(sys.stdout, "reconfigure", dict)(errors="backslashreplace")
+    default = None if os.environ.get(VARIABLE) else socket
+    if words and words[0] == ASKED:
+        from .completing import complete
+
+        return complete(words[1:], lambda chosen: _client(chosen or default, PATIENCE_OF_TAB))
+    options = parser(prog, words).parse_args(words)
+    if options.verb is None:
+        words = [*words, "status"]
+        options = parser(prog, words).parse_args(words)
+    chosen = options.socket or default
+    try:
+        if options.verb in WITHOUT_ONE_CLIENT:
+            return WITHOUT_ONE_CLIENT[options.verb](partial(_client, chosen), options)
+        timeout = options.timeout if options.verb == "health" else PATIENCE
+        with understood():
+            return VERBS[options.verb](_client(chosen, timeout), options)
+    except Failure as failure:
+        print(f"{prog}: {failure}", file=sys.stderr)
+        return failure.status
+    except BrokenPipeError:
+        # Whoever reads has seen enough; Python is not to complain about it at its end.
+        give_up_stdout()
+        return 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def _client(chosen: Optional[str], timeout: Optional[float] = None) -> Client:
+    """One that asks the supervisor that is meant now. Raises Failure where there is none."""
+    return Client(find(chosen, os.environ, current_folder()), timeout)
+
+
+def run() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,177 @@
+"""The command line of prodctl."""
+
+from __future__ import annotations
+
+from argparse import (
+    ArgumentParser,
+    ArgumentTypeError,
+    HelpFormatter,
+    RawDescriptionHelpFormatter,
+)
+from collections.abc import Collection, Mapping
+
+from django_prodserver import DOCUMENTATION, __version__
+from django_prodserver.completion import SHELLS
+from django_prodserver.supervisor.hints import Callable, Optional
+
+# Lines of the log that `logs` shows where nothing else is said.
+LINES = 100
+# Of the help, in columns.
+WIDTH = 80
+# What arguments are, which the completion of shells goes by.
+NAME, COUNT, SIGNAL = "NAME", "NAME=COUNT", "SIGNAL"
+NAMES = "a process (web), an instance (web.2), a pattern ('web*'), or `all`"
+STATUSES = """\
+exit status:
+  0    done; or everything is as wanted
+  1    refused, or failed
+  2    wrong usage
+  3    something is not as wanted, or not ready
+  4    no supervisor, no permission, or no such name
+  124  the --timeout is over, and what was asked for goes on; or there is no answer"""
+
+
+def parser(prog: str, words: Optional[Collection[str]] = None) -> ArgumentParser:
+    """What the words of the command line mean.
+
+    With `words`, the verbs that are not among them lack their arguments, which take time to make.
+    """
+    made = ArgumentParser(
+        prog=prog,
+        description="See what the processes of a running `prodserver` do, and control them.",
+        epilog=f"{STATUSES}\n\nDocumentation: {DOCUMENTATION}",
+        formatter_class=_layout,
+    )
+    made.add_argument("--version", action="version", version=__version__)
+    made.add_argument(
+        "--socket", metavar="PATH", help="the control socket to ask (variable: PRODSERVER_CONTROL)"
+    )
+    verbs = made.add_subparsers(dest="verb", metavar="VERB", title="verbs", prog=prog)
+    for name, (what, add_arguments) in VERBS.items():
+        if words is not None and name not in words:
+            verbs.add_parser(name, help=what, add_help=False)
+            continue
+        description = f"{what[0].upper()}{what[1:]}."
+        verb = verbs.add_parser(name, help=what, description=description, formatter_class=_layout)
+        add_arguments(verb)
+    return made
+
+
+def _layout(prog: str) -> HelpFormatter:
+    """Of the help. Its own would ask for the width of the terminal at each argument."""
+    return RawDescriptionHelpFormatter(prog, width=WIDTH)
+
+
+def _nothing(verb: ArgumentParser) -> None:
+    """Add no argument."""
+
+
+def _names(verb: ArgumentParser, many: str = "+") -> None:
+    verb.add_argument("names", metavar=NAME, nargs=many, help=NAMES)
+
+
+def _waits(verb: ArgumentParser) -> None:
+    verb.add_argument("--no-wait", action="store_true", help="return once it is accepted")
+    verb.add_argument(
+        "--timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        help="wait no longer; what was asked for goes on, and the exit status is 124",
+    )
+
+
+def _names_and_waits(verb: ArgumentParser) -> None:
+    _names(verb)
+    _waits(verb)
+
+
+def _status(verb: ArgumentParser) -> None:
+    _names(verb, "*")
+    verb.add_argument("--json", action="store_true", help="print the document for machines")
+    verb.add_argument("--watch", action="store_true", help="show it again each second")
+
+
+def _signal(verb: ArgumentParser) -> None:
+    verb.add_argument("signal", metavar=SIGNAL, help="its name or number")
+    _names(verb)
+
+
+def _scale(verb: ArgumentParser) -> None:
+    what = "a process, and how many instances of it are to run: web=4"
+    verb.add_argument("counts", metavar=COUNT, nargs="+", type=_count, help=what)
+    _waits(verb)
+
+
+def _logs(verb: ArgumentParser) -> None:
+    _names(verb, "*")
+    verb.add_argument("-f", "--follow", action="store_true", help="go on with new lines")
+    verb.add_argument(
+        "-n",
+        "--lines",
+        type=_number,
+        default=LINES,
+        metavar="COUNT",
+        help=f"so many of the last lines (default: {LINES})",
+    )
+    verb.add_argument("--json", action="store_true", help="print one object a line")
+
+
+def _health(verb: ArgumentParser) -> None:
+    verb.add_argument("name", metavar=NAME, nargs="?", help="a process or an instance")
+    verb.add_argument(
+        "--timeout",
+        type=_seconds,
+        default=5.0,
+        metavar="SECONDS",
+        help="the longest wait for an answer (default: 5)",
+    )
+
+
+def _completion(verb: ArgumentParser) -> None:
+    verb.add_argument("shell", choices=SHELLS, metavar="SHELL", help=" or ".join(SHELLS))
+
+
+#: What each verb does, and what adds its arguments.
+VERBS: Mapping[str, tuple[str, Callable[[ArgumentParser], None]]] = {
+    "status": ("show all processes, or some; the default", _status),
+    "start": ("start what is not running, and wait until it is ready", _names_and_waits),
+    "stop": ("stop it, and wait until it has ended; nothing else is stopped", _names_and_waits),
+    "restart": (
+        "replace one instance after the other, and wait until they are ready",
+        _names_and_waits,
+    ),
+    "signal": ("send a signal, such as HUP or USR1", _signal),
+    "scale": ("set how many instances of a process run", _scale),
+    "reload": (
+        "load new code and settings, and let everything run them; or change nothing",
+        _waits,
+    ),
+    "shutdown": ("stop everything, and the supervisor", _waits),
+    "logs": ("show the last lines of all processes, or of some", _logs),
+    "health": ("succeed if everything, or one process, is ready and healthy", _health),
+    "top": ("show all processes in a terminal, live, with keys to control them", _nothing),
+    "completion": ("print a completion script for bash or zsh", _completion),
+}
+
+
+def _count(text: str) -> tuple[str, int]:
+    name, equals, count = text.rpartition("=")
+    if not (equals and name and count.isdecimal()):
+        raise ArgumentTypeError(f"{text!r} is not NAME=COUNT, such as web=4")
+    return name, int(count[:9])
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"{text!r} is not a number")
+    return int(text[:9])
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text.removesuffix("s"))
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 1e9:
+        raise ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return seconds

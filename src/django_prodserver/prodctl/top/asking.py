@@ -1,0 +1,132 @@
+"""What `top` asks the supervisor. What goes wrong is a sentence in the answer, no exception."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Optional
+
+from django_prodserver.posix.control.client import Answer, Client, Failure, refusal, understood
+from django_prodserver.prodctl import lines, table
+from django_prodserver.prodctl.usage import CpuShares
+from django_prodserver.prodctl.verbs import Find, outcome, requested, status_of
+from django_prodserver.supervisor.text import printable
+
+# In seconds: how long an answer may take.
+PATIENCE = 3.0
+# What is longer is cut: a screen is not wide.
+LONGEST_LINE = 2000
+
+
+@dataclass(frozen=True)
+class Row:
+    """What is shown of an instance, and how many instances of its process are to run."""
+
+    cells: list[str]
+    process: str
+    replicas: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is there: a row for each instance, or why there is no answer."""
+
+    failure: str = ""
+    summary: str = ""
+    rows: dict[str, Row] = field(default_factory=dict)
+    # The mark of the supervisor: another one has another.
+    run: str = ""
+    # By their numbers, the changes that are not running any more, and what has become of them.
+    outcomes: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Request:
+    """`verb` for an instance, or `scale` for a process with so many instances more."""
+
+    verb: str
+    name: str
+    more: int = 0
+
+    def body(self, status: Mapping[str, Any]) -> dict[str, Any]:
+        if self.verb != "scale":
+            return {"names": [self.name]}
+        replicas = {process["name"]: process["replicas"] for process in status["processes"]}
+        return {"counts": {self.name: max(0, replicas.get(self.name, 0) + self.more)}}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request as it is typed for `prodctl`, and the number of its change or why there is none."""
+
+    words: str
+    change: Optional[int] = None
+    failure: str = ""
+
+
+def look(find: Find, changes: Collection[int], cpu: CpuShares) -> Look:
+    try:
+        with understood():
+            return _look(find(PATIENCE), changes, cpu)
+    except (Failure, OSError) as failure:
+        return Look(str(failure))
+
+
+def _look(client: Client, changes: Collection[int], cpu: CpuShares) -> Look:
+    # The status comes last: it is what has become of the changes.
+    answers = [(number, client.get(f"/v1/changes/{number}")) for number in changes]
+    status = status_of(client)
+    shares = cpu.since_last(status, time.monotonic())
+    return Look(
+        summary=table.summary(status),
+        rows=_rows(status, table.rows(status, datetime.now(timezone.utc), shares)),
+        run=status["run"],
+        outcomes={
+            number: became
+            for number, answer in answers
+            if (became := _outcome(answer, status)) is not None
+        },
+    )
+
+
+def _rows(status: Mapping[str, Any], cells: Sequence[list[str]]) -> dict[str, Row]:
+    processes = [process for process in status["processes"] for _ in process["instances"]]
+    return {
+        one["name"]: Row(row, process["name"], process["replicas"])
+        for process, one, row in zip(processes, table.instances(status), cells)
+    }
+
+
+def _outcome(answer: Answer, status: Mapping[str, Any]) -> Optional[str]:
+    """What has become of a change; None while it is running."""
+    if answer.status != 200:
+        return f"failed: {refusal(answer)}"
+    change = answer.document
+    if change["state"] == "running":
+        return None
+    if change["state"] != "done":
+        return f"failed: {change['message']}"
+    return ", ".join(outcome(change, status)) or "done"
+
+
+def ask(find: Find, request: Request) -> Asked:
+    words = f"{request.verb} {request.name}"
+    try:
+        with understood():
+            client = find(PATIENCE)
+            body = request.body(status_of(client))
+            if "counts" in body:
+                words += f"={body['counts'][request.name]}"
+            return Asked(words, requested(client, request.verb, body)["change"])
+    except (Failure, OSError) as failure:
+        return Asked(words, failure=str(failure))
+
+
+def line(entry: Mapping[str, Any]) -> str:
+    """A line of the log of one instance, which is named elsewhere; its colours are left out."""
+    if "lost" in entry:
+        return lines.missing(entry)
+    message = lines.without_colors(str(entry["message"])[: 2 * LONGEST_LINE])
+    return printable(f"{lines.clock(entry)} {message}"[:LONGEST_LINE])

@@ -1,0 +1,291 @@
+"""What each verb of prodctl does; each returns the exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime, timezone
+
+from django_prodserver.posix.control.client import (
+    Client,
+    Failure,
+    NoAnswer,
+    OtherVersion,
+    TooLate,
+    refusal,
+)
+from django_prodserver.supervisor.hints import Any, Callable, Optional
+from django_prodserver.supervisor.text import printable
+
+from . import lines, table
+from .usage import CpuShares, add_usage
+
+API = 1
+DONE, FAILED, USAGE, NOT_AS_WANTED, UNKNOWN, TIMED_OUT = 0, 1, 2, 3, 4, 124
+ALL = "all"
+SYSTEM = "system"
+# In seconds: how long one answer about a change is waited for, and between two looks.
+WAIT = 20.0
+REFRESH = 1.0
+
+
+def status_of(client: Client, *, usage: bool = True) -> dict[str, Any]:
+    """The status, with what the processes use if that is wanted. Raises Failure."""
+    answer = client.get("/v1/status")
+    if answer.status != 200:
+        raise refusal(answer)
+    found = answer.document
+    status: dict[str, Any] = found if isinstance(found, dict) else {}
+    if status.get("api") != API:
+        raise OtherVersion()
+    # Pids of another namespace would be those of other processes here.
+    if usage and client.pid == status["pid"]:
+        add_usage(status)
+    return status
+
+
+def selected(status: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """The same of some processes and instances only. Raises Failure for unknown names."""
+    if not names or ALL in names:
+        return status
+    return only(expanded(names, status), status)
+
+
+def only(names: Collection[str], status: Mapping[str, Any]) -> dict[str, Any]:
+    """The same of what has these names, without patterns; without what has none."""
+    processes = []
+    for process in status["processes"]:
+        ours = [
+            one for one in process["instances"] if process["name"] in names or one["name"] in names
+        ]
+        if ours:
+            processes.append({**process, "instances": ours})
+    return {**status, "processes": processes}
+
+
+def all_names(status: Mapping[str, Any]) -> list[str]:
+    """Those of processes, and then those of instances."""
+    return [*table.processes(status), *(one["name"] for one in table.instances(status))]
+
+
+def expanded(names: Sequence[str], status: Mapping[str, Any], *others: str) -> list[str]:
+    """Names without patterns, each once. Raises Failure for one that nothing has."""
+    processes, known = table.processes(status), [*all_names(status), *others]
+    found: list[str] = []
+    for name in names:
+        if name == ALL:
+            found += processes
+        elif name in known:
+            found.append(name)
+        else:
+            from fnmatch import fnmatchcase
+
+            # Of patterns that fit a process its instances are not asked once more.
+            fitting = [one for one in known if fnmatchcase(one, name)]
+            found += [one for one in fitting if one in processes] or fitting
+            if not fitting:
+                raise Failure(unknown(name, known), UNKNOWN)
+    return list(dict.fromkeys(found))
+
+
+def _check_processes(names: Iterable[str], status: Mapping[str, Any]) -> None:
+    """Raise Failure for a name that no process has."""
+    known = table.processes(status)
+    for name in names:
+        if name not in known:
+            raise Failure(unknown(name, known, "process"), UNKNOWN)
+
+
+def unknown(name: str, known: Sequence[str], kind: str = "process or instance") -> str:
+    """The sentence about a name that nothing has."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, 1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return f"no {kind} is named {name!r}; {hint}"
+
+
+# ---- the verbs ----
+
+
+def show_status(client: Client, options: Namespace) -> int:
+    if options.watch:
+        return _watch(client, options)
+    status = selected(status_of(client), options.names)
+    if options.json:
+        print(json.dumps(status, indent=2))
+    else:
+        _print_table(status)
+    as_wanted = all(one["as_wanted"] for one in table.instances(status))
+    return DONE if as_wanted else NOT_AS_WANTED
+
+
+def _print_table(status: Mapping[str, Any], cpu: Optional[Mapping[str, float]] = None) -> None:
+    terminal = sys.stdout.isatty()
+    # 0 where the terminal does not say.
+    width = (os.get_terminal_size().columns or None) if terminal else None
+    cells = table.rows(status, datetime.now(timezone.utc), cpu)
+    print(table.rendered(cells, width, color=terminal and not os.environ.get("NO_COLOR")))
+
+
+def _watch(client: Client, options: Namespace) -> int:
+    """Show it again and again; what an instance uses is that of the last second."""
+    shares = CpuShares()
+    while True:
+        status = selected(status_of(client), options.names)
+        cpu = shares.since_last(status, time.monotonic())
+        if sys.stdout.isatty():
+            print("\x1b[2J\x1b[H", end="")
+        print(f"{table.summary(status)}\n")
+        _print_table(status, cpu)
+        sys.stdout.flush()
+        time.sleep(REFRESH)
+
+
+def ask(client: Client, options: Namespace) -> int:
+    """start, stop, restart, signal, scale, reload and shutdown."""
+    body: dict[str, Any] = {}
+    if options.verb == "scale":
+        body["counts"] = dict(options.counts)
+        _check_processes(body["counts"], status_of(client))
+    elif options.verb not in ("reload", "shutdown"):
+        body["names"] = expanded(options.names, status_of(client))
+    if options.verb == "signal":
+        body["signal"] = options.signal
+    change = requested(client, options.verb, body)
+    if getattr(options, "no_wait", False):
+        return DONE
+    return _wait(client, change, getattr(options, "timeout", None))
+
+
+def requested(client: Client, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask for a change; returns it as it begins. Raises Failure if it is refused."""
+    answer = client.post(f"/v1/{verb}", body)
+    if answer.status != 202:
+        raise refusal(answer)
+    change: dict[str, Any] = answer.document
+    return change
+
+
+def _wait(client: Client, change: Mapping[str, Any], timeout: Optional[float]) -> int:
+    """Wait until a change has come to its end."""
+    end = None if timeout is None else time.monotonic() + timeout
+    ends_all = change["verb"] == "shutdown"
+    while change["state"] == "running":
+        left = WAIT if end is None else end - time.monotonic()
+        if left <= 0:
+            raise TooLate(f"{change['verb']} is not done after {timeout:g} s; it goes on")
+        wait = min(left, WAIT)
+        try:
+            answer = client.get(f"/v1/changes/{change['change']}?wait={wait:.3f}", longer=wait)
+        except NoAnswer:
+            if ends_all:
+                return DONE
+            raise
+        if answer.status != 200:
+            raise refusal(answer)
+        change = answer.document
+    if change["state"] != "done":
+        raise Failure(f"{change['verb']} failed: {change['message']}", FAILED)
+    if not ends_all:
+        # Where it has ended since, there is nothing to say.
+        with suppress(NoAnswer):
+            print(*outcome(change, status_of(client)), sep="\n")
+    return DONE
+
+
+def outcome(change: Mapping[str, Any], status: Mapping[str, Any]) -> list[str]:
+    """What has become of a change that is done: its message, and all that it was about."""
+    names = [name.partition("=")[0] for name in change["names"]]
+    said = [change["message"]] if change["message"] else []
+    for process in status["processes"]:
+        for one in process["instances"]:
+            if process["name"] in names or one["name"] in names:
+                pid = f" (pid {one['pid']})" if one["pid"] is not None else ""
+                said.append(f"{one['name']} {one['state']}{pid}")
+    return list(map(printable, said))
+
+
+def show_logs(client: Client, options: Namespace) -> int:
+    target = f"/v1/logs?lines={options.lines}"
+    if options.names and ALL not in options.names:
+        names = expanded(options.names, status_of(client), SYSTEM)
+        target += f"&names={','.join(names)}"
+    if options.follow:
+        target += "&follow=1"
+    for line in client.lines(target):
+        shown = line.decode() if options.json else _line(json.loads(line))
+        print(shown, flush=options.follow)
+    return DONE
+
+
+def _line(entry: Mapping[str, Any]) -> str:
+    """As the log itself has it, with the local time."""
+    if "lost" in entry:
+        return lines.missing(entry)
+    return f"{lines.clock(entry)} {entry['process']:<9} | {entry['message']}"
+
+
+# By the status of HTTP.
+HEALTH: Mapping[int, int] = {200: DONE, 503: NOT_AS_WANTED}
+
+
+def show_health(client: Client, options: Namespace) -> int:
+    from urllib.parse import quote
+
+    query = "" if options.name is None else f"?process={quote(options.name, safe='')}"
+    answer = client.get(f"/readyz{query}")
+    if answer.status == 404 and options.name is not None:
+        expanded([options.name], status_of(client))
+    text = answer.body.decode(errors="replace").strip()
+    print("\n".join(map(printable, text.split("\n"))))
+    return HEALTH.get(answer.status, FAILED)
+
+
+VERBS: Mapping[str, Callable[[Client, Namespace], int]] = {
+    "status": show_status,
+    **dict.fromkeys(("start", "stop", "restart", "signal", "scale", "reload", "shutdown"), ask),
+    "logs": show_logs,
+    "health": show_health,
+}
+
+
+# ---- what asks again and again, or not at all ----
+
+#: Makes a client of the supervisor that is meant now; the argument is its timeout, in seconds.
+Find = Callable[[Optional[float]], Client]
+
+
+def show_top(find: Find, options: Namespace) -> int:
+    from importlib.util import find_spec
+
+    if find_spec("textual") is None:
+        raise Failure("top needs the package textual; run: pip install textual", FAILED)
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise Failure("top needs a terminal; elsewhere use `status` or `status --watch`", FAILED)
+    from .top.app import Top
+    from .top.asking import PATIENCE
+
+    # That there is no supervisor is said here, and not in a table without rows.
+    status_of(find(PATIENCE))
+    top = Top(find)
+    top.run()
+    return DONE if top.return_code is None else top.return_code
+
+
+def show_script(find: Find, options: Namespace) -> int:
+    from django_prodserver.completion import script
+
+    print(script(options.shell), end="")
+    return DONE
+
+
+WITHOUT_ONE_CLIENT: Mapping[str, Callable[[Find, Namespace], int]] = {
+    "top": show_top,
+    "completion": show_script,
+}

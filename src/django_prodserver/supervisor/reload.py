@@ -1,0 +1,136 @@
+"""Reload: everything comes to run another load of the project, step by step, or nothing does.
+
+Oneshots run first, then services are renewed in the order of AFTER, one instance at a time, and
+what is no longer wanted is stopped last. If a step fails, those before it are taken back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+from .events import Loaded
+from .facts import Ended, Fault, NotRenewed, Output, Renewed, StartRefused, Stopping
+from .hints import Optional, Union
+from .instance import Instance
+from .roster import Roster
+from .spec import Goal, Spec, process_of
+from .values import replace
+
+
+class Reload:
+    """One of them, from the request on. Until the project is `loaded` there are no steps."""
+
+    def __init__(self, generation: int, now: float, numbers: Sequence[int] = ()) -> None:
+        self.generation = generation
+        self.began = now
+        # Those of the requests that are answered by it.
+        self.numbers = tuple(numbers)
+        self.specs: Optional[Sequence[Spec]] = None
+        # Why it fails, once it does.
+        self.failed: Union[str, NotRenewed, None] = None
+        # By instance, what is wrong with a life that runs this load.
+        self.causes: dict[str, Union[Ended, StartRefused, Fault]] = {}
+        # Names of instances that are to be renewed, or taken back.
+        self.steps: deque[str] = deque()
+        self.renewed: list[str] = []
+        # Those that there were not before, and those that there are not to be any more.
+        self.new: set[str] = set()
+        self.unwanted: list[str] = []
+
+    def loaded(self, loaded: Loaded, roster: Roster) -> Roster:
+        """All instances from now on: those there are, and those there are to be."""
+        self.specs = loaded.specs
+        first_of = {spec.process: spec for spec in reversed(loaded.specs)}
+        self._first_of = first_of
+        wanted = {spec.name: spec for spec in loaded.specs}
+        for instance in roster.values():
+            if instance.added and instance.spec.process in first_of:
+                name = instance.spec.name
+                wanted.setdefault(name, replace(first_of[instance.spec.process], name=name))
+        self._wanted = wanted
+        instances = [roster.get(name) or self._create(spec) for name, spec in wanted.items()]
+        instances += [one for name, one in roster.items() if name not in wanted]
+        self.steps.extend(_in_order(wanted.values()))
+        gone = [one.spec for name, one in roster.items() if name not in wanted]
+        self.unwanted = [*reversed(list(_in_order(gone)))]
+        return Roster.of(instances)
+
+    def spec_of(self, name: str) -> Spec:
+        """What an instance is to run; one that was added meanwhile, what the first one does."""
+        return self._wanted.get(name) or replace(self._first_of[process_of(name)], name=name)
+
+    def catch_up(self, instances: Iterable[Instance]) -> None:
+        """Also renew what an operator has added meanwhile."""
+        self.steps.extend(
+            one.spec.name
+            for one in instances
+            if one.generation != self.generation
+            and one.spec.process in self._first_of
+            and one.spec.name not in self.unwanted
+        )
+
+    def not_wanted(self, roster: Roster) -> list[Instance]:
+        """What is to be stopped at the end, in this order."""
+        if self.failed is not None:
+            new = [one for one in roster.values() if one.generation == self.generation]
+            return [*reversed(new)]
+        return [
+            *(roster[name] for name in self.unwanted),
+            *(
+                one
+                for one in roster.values()
+                if one.generation != self.generation and one.spec.name not in self.unwanted
+            ),
+        ]
+
+    def observe(self, outputs: Iterable[Output]) -> Optional[NotRenewed]:
+        """Take note of what has happened; what that means for a step that has failed."""
+        for output in outputs:
+            if isinstance(output, Stopping) and output.fault is not None:
+                if output.ref.generation == self.generation:
+                    self.causes[output.ref.name] = output.fault
+            elif isinstance(output, Ended) and output.ref.generation == self.generation:
+                self.causes.setdefault(output.ref.name, output)
+            elif isinstance(output, StartRefused):
+                self.causes[output.name] = output
+            elif isinstance(output, Renewed) and not output.renewed:
+                return NotRenewed(output.name, self.causes.get(output.name))
+        return None
+
+    @property
+    def has_replaced(self) -> bool:
+        """A service runs this load, or has."""
+        return any(not self.spec_of(name).oneshot for name in self.renewed)
+
+    def fail(self, why: Union[str, NotRenewed]) -> None:
+        """Take back what has been renewed, the last first."""
+        self.failed = why
+        self.steps = deque(reversed(self.renewed))
+
+    def _create(self, spec: Spec) -> Instance:
+        """One that is not started before its turn."""
+        self.new.add(spec.name)
+        instance = Instance(spec, self.generation)
+        instance.goal = Goal.DOWN
+        return instance
+
+
+def _in_order(specs: Iterable[Spec]) -> Iterable[str]:
+    """The names of all, oneshots first, and each behind those that it comes after."""
+    specs = list(specs)
+    members: dict[str, list[Spec]] = {}
+    for spec in specs:
+        members.setdefault(spec.process, []).append(spec)
+    ordered: dict[str, None] = {}
+
+    def add(process: str) -> None:
+        for name in sorted(process_of(one) for one in members[process][0].after):
+            if name in members and name not in ordered:
+                add(name)
+        ordered[process] = None
+
+    for process in sorted(members, key=lambda one: not members[one][0].oneshot):
+        if process not in ordered:
+            add(process)
+    return [spec.name for process in ordered for spec in members[process]]

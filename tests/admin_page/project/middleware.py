@@ -1,0 +1,12 @@
+"""No page may have a script or a style in it."""
+
+from __future__ import annotations
+
+
+def only_our_own_files(get_response):
+    def respond(request):
+        response = get_response(request)
+        response["Content-Security-Policy"] = "default-src 'self'"
+        return response
+
+    return respond

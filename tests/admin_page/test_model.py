@@ -1,0 +1,77 @@
+"""The model behind the page is permissions, and otherwise nothing that a project would notice."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from .conftest import AdminSite
+
+WITHOUT_ADMIN = """
+import sys
+from django.conf import settings
+
+settings.configure(INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", *{}])
+import django
+
+django.setup()
+from django.apps import apps
+
+print(*(model._meta.label for model in apps.get_models()))
+print(*sorted(sys.modules))
+"""
+
+
+def test_there_is_no_table_and_a_project_needs_no_migration(admin_site: AdminSite) -> None:
+    admin_site.command("makemigrations", "--check")
+
+    tables = admin_site.command("inspectdb")
+    assert "class AuthPermission(" in tables
+    assert "process" not in tables.lower()
+
+
+def test_what_asks_every_model_for_its_rows_gets_none(admin_site: AdminSite) -> None:
+    for options in ([], ["--all"]):
+        dumped = admin_site.command("dumpdata", *options)
+        assert '"auth.user"' in dumped
+        assert '"django_prodserver.process"' not in dumped
+
+
+def test_django_finds_nothing_wrong_with_it(admin_site: AdminSite) -> None:
+    said = admin_site.command(
+        "check", "--database", "default", "--fail-level", "WARNING", "--tag=models", "--tag=admin"
+    )
+
+    assert said == "System check identified no issues (0 silenced)."
+
+
+def test_a_project_without_the_admin_pays_nothing_for_the_page() -> None:
+    models, modules = loaded(["django_prodserver"])
+
+    assert "Process" not in models
+    assert [name for name in modules if name.startswith("django.contrib.admin")] == []
+    assert "django_prodserver.admin" not in modules
+
+
+def test_what_is_paid_with_the_admin_would_be_noticed() -> None:
+    models, modules = loaded(["django_prodserver", "django.contrib.admin"])
+
+    assert "django_prodserver.Process" in models.split()
+    assert "django_prodserver.admin" in modules
+
+
+def test_a_project_that_never_shows_the_page_does_not_load_what_asks_the_supervisor() -> None:
+    """Such as in a worker; with the admin, Django imports the pages themselves everywhere."""
+    _, modules = loaded(["django_prodserver", "django.contrib.admin"])
+
+    assert "django_prodserver.posix.control.client" not in modules
+    assert "django_prodserver.admin.supervised" not in modules
+
+
+def loaded(apps: list[str]) -> tuple[str, list[str]]:
+    """The models and the modules that are there once Django is set up with these apps."""
+    program = WITHOUT_ADMIN.format(apps)
+    command = [sys.executable, "-W", "error", "-c", program]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    models, modules = said.splitlines()
+    return models, modules.split()

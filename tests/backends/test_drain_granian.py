@@ -1,0 +1,160 @@
+"""The real granian when it stops: no request is lost."""
+
+from __future__ import annotations
+
+import ctypes
+import signal
+import socket
+import time
+from pathlib import Path
+from subprocess import STDOUT
+from typing import Any
+
+import psutil
+import pytest
+
+from django_prodserver.backends.base import BaseServerBackend
+from django_prodserver.backends.granian import GranianASGIServer, GranianWSGIServer
+from tests.backends import drains
+from tests.holding import serving
+from tests.inside import free_port
+from tests.load import PATIENCE
+from tests.running import Site
+
+BACKENDS = [GranianASGIServer, GranianWSGIServer]
+HOW = ("held", "own", "alone")
+# In seconds: STOP_TIMEOUT, by default, less 2.
+KILLED = 23.0
+
+pytestmark = pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets them share sockets")
+
+
+def at(port: int, backend: type[BaseServerBackend], **args: Any) -> dict[str, Any]:
+    more = {"blocking-threads": 8} if backend is GranianWSGIServer else {}
+    return {"port": port, **more, **args}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_request_is_lost_while_it_is_replaced(
+    tmp_path: Path, backend: type[BaseServerBackend], workers: int
+) -> None:
+    args = at(free_port(), backend, workers=workers)
+    with serving(backend, args, tmp_path, replicas=2) as server:
+        drains.loses_nothing(server, 5 if workers == 1 else 3)
+
+
+def test_nor_at_a_unix_socket(tmp_path: Path) -> None:
+    args = {"uds": str(tmp_path / "socket")}
+    with serving(GranianASGIServer, args, tmp_path, replicas=2) as server:
+        drains.loses_nothing(server, 2)
+
+
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_clients_are_told_that_their_connections_end(
+    tmp_path: Path, backend: type[BaseServerBackend], how: str
+) -> None:
+    with serving(backend, at(free_port(), backend), tmp_path, how=how) as server:
+        drains.connected(server.places[0]).close()
+        drains.tells_clients(server)
+
+
+@pytest.mark.parametrize("how", HOW[1:])
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_without_a_supervisor_that_listens_connections_are_refused(
+    tmp_path: Path, backend: type[BaseServerBackend], how: str
+) -> None:
+    with serving(backend, at(free_port(), backend), tmp_path, how=how) as server:
+        drains.refuses_connections(server)
+
+
+def test_so_they_are_at_a_unix_socket(tmp_path: Path) -> None:
+    """Its leader has that open, too."""
+    args = {"uds": str(tmp_path / "socket")}
+    with serving(GranianASGIServer, args, tmp_path, how="own") as server:
+        drains.refuses_connections(server)
+
+
+def test_it_serves_at_ipv6(tmp_path: Path) -> None:
+    args = {"host": "::1", "port": free_port()}
+    with serving(GranianASGIServer, args, tmp_path) as server:
+        drains.serves_everywhere(server)
+
+
+def test_it_leaves_the_file_of_a_held_unix_socket_alone(tmp_path: Path) -> None:
+    with serving(GranianASGIServer, {"uds": str(tmp_path / "socket")}, tmp_path) as server:
+        drains.serves_everywhere(server)
+
+
+def test_its_websockets_are_told_that_it_restarts(tmp_path: Path) -> None:
+    with serving(GranianASGIServer, {"port": free_port()}, tmp_path) as server:
+        drains.closes_websockets(server)
+
+
+@pytest.mark.parametrize("name", ["granian", "granian-wsgi"])
+def test_a_worker_that_has_only_just_been_forked_is_stopped_too(site: Site, name: str) -> None:
+    """Of itself it has the handlers of its leader then, which take the signal and do nothing.
+
+    This one takes its time after the fork: until it has been asked to stop, if it hears of that.
+    """
+    source = """
+        import os, signal, time
+
+        def wait_for_the_stop():
+            os.kill(os.getppid(), signal.SIGTERM)
+            end = time.monotonic() + 2
+            while signal.SIGTERM not in signal.sigpending() and time.monotonic() < end:
+                time.sleep(0.01)
+
+        os.register_at_fork(after_in_child=wait_for_the_stop)
+    """
+    entry = {"BACKEND": name, "ARGS": {"port": free_port()}}
+    files = {"sitecustomize.py": source}
+    env = {"PYTHONPATH": str(site.project)}
+    began = time.monotonic()
+    run = site({"web": entry}, "web", files=files, env=env, stderr=STDOUT)
+
+    assert run.end() == 0
+    assert any("Shutting down granian" in line for line in run.raw)
+    # That it is killed may be said even where it has ended, but not so soon.
+    assert time.monotonic() - began < KILLED
+
+
+def test_a_worker_hears_of_the_stop_whichever_thread_is_told(tmp_path: Path) -> None:
+    """The kernel may choose one of Rust's, while the main one waits."""
+    args = {"port": free_port(), "blocking-threads": 4}
+    with serving(GranianWSGIServer, args, tmp_path) as server:
+        (life,) = server.lives
+        (worker,) = psutil.Process(life.pid).children()
+        others = [thread.id for thread in worker.threads() if thread.id != worker.pid]
+
+        tell = ctypes.CDLL(None).tgkill  # glibc 2.30
+        assert tell(worker.pid, others[-1], int(signal.SIGTERM)) == 0
+
+        worker.wait(PATIENCE)
+        assert life.end() == 1
+        server.lives.remove(life)
+    assert "Unexpected exit from worker-1" in life.said
+
+
+def test_its_metrics_are_at_a_held_socket_too(tmp_path: Path) -> None:
+    if "metrics_enabled" not in GranianASGIServer(ARGS={}, STOP_TIMEOUT=25.0, REPLICAS=1).parse():
+        pytest.skip("this granian has no metrics yet")
+    args = {"port": free_port(), "metrics": True, "metrics-port": free_port()}
+    with serving(GranianASGIServer, args, tmp_path, replicas=2) as server:
+        for _ in range(2):
+            with socket.create_connection(server.places[1], timeout=30) as client:
+                client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                assert b" 200 OK" in client.recv(1000)
+            server.replace()
+
+
+def test_what_its_sockets_are_like() -> None:
+    def addresses(**args: Any) -> list[tuple[Any, int, Any]]:
+        backend = GranianASGIServer(ARGS=args, STOP_TIMEOUT=25.0, REPLICAS=1)
+        return [(one.at, one.backlog, one.mode) for one in backend.addresses()]
+
+    assert addresses(port=80) == [(("127.0.0.1", 80), 2048, None)]
+    assert addresses(port=80, backlog=200) == [(("127.0.0.1", 80), 200, None)]
+    assert addresses(uds="/run/web") == [("/run/web", 2048, None)]

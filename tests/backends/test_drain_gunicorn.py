@@ -1,0 +1,151 @@
+"""The real gunicorn: it listens at held sockets, and loses no request when it stops."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from django_prodserver.backends.gunicorn import GunicornASGIServer, GunicornServer
+from django_prodserver.backends.hooks.gunicorn import WORKER_CLASSES
+from tests.holding import (
+    SOON,
+    Server,
+    closes_websockets,
+    ends_although_connections_are_idle,
+    replaced_under_load,
+    serves_what_is_on_its_way,
+    serving,
+)
+from tests.inside import free_port, free_ports
+from tests.load import Client
+
+# The package uvicorn-worker, or else what it was before that existed.
+UVICORN = "uvicorn_worker" if find_spec("uvicorn_worker") else "uvicorn.workers"
+without_asgi = pytest.mark.skipif(
+    "asgi" not in WORKER_CLASSES, reason="this gunicorn has no worker class asgi"
+)
+GTHREAD = {"worker-class": "gthread", "threads": 8}
+sync = pytest.param(GunicornServer, {"workers": 4}, id="sync")
+# Those that keep connections alive.
+KINDS = [
+    pytest.param(GunicornServer, GTHREAD, id="gthread"),
+    pytest.param(GunicornASGIServer, {"asgi-loop": "asyncio"}, id="asgi", marks=without_asgi),
+    pytest.param(
+        GunicornASGIServer, {"worker-class": f"{UVICORN}.UvicornWorker"}, id="UvicornWorker"
+    ),
+    pytest.param(
+        GunicornASGIServer,
+        {"worker-class": f"{UVICORN}.UvicornH11Worker", "workers": 2},
+        id="UvicornH11Worker",
+    ),
+]
+
+
+def somewhere() -> dict[str, str]:
+    return {"bind": f"127.0.0.1:{free_port()}"}
+
+
+@pytest.mark.parametrize(("backend", "args"), [sync, *KINDS])
+def test_no_request_is_lost_while_it_is_replaced(
+    backend: type[GunicornServer], args: dict[str, Any], tmp_path: Path
+) -> None:
+    with serving(backend, {**args, **somewhere()}, tmp_path) as server:
+        load = replaced_under_load(server, 5)
+
+    assert load.failures == []
+
+
+@pytest.mark.parametrize(("backend", "args"), KINDS)
+def test_it_answers_what_is_on_its_way_when_it_stops(
+    backend: type[GunicornServer], args: dict[str, Any], tmp_path: Path
+) -> None:
+    with Server(backend, {**args, **somewhere()}, tmp_path, "own") as server:
+        serves_what_is_on_its_way(server)
+
+
+@pytest.mark.parametrize(("backend", "args"), KINDS[:1])
+def test_so_it_does_without_a_supervisor(
+    backend: type[GunicornServer], args: dict[str, Any], tmp_path: Path
+) -> None:
+    with Server(backend, {**args, **somewhere()}, tmp_path, "alone") as server:
+        serves_what_is_on_its_way(server)
+
+
+@pytest.mark.parametrize(("backend", "args"), KINDS)
+def test_idle_connections_do_not_keep_it_for_long(
+    backend: type[GunicornServer], args: dict[str, Any], tmp_path: Path
+) -> None:
+    # A thread of gunicorn waits so long for the first byte of a request.
+    within = {"within": 5.0 + SOON} if args is GTHREAD else {}
+    with Server(backend, {**args, **somewhere()}, tmp_path) as server:
+        ends_although_connections_are_idle(server, **within)
+
+
+def test_it_serves_all_held_sockets_and_leaves_the_file_of_one(tmp_path: Path) -> None:
+    path, (one, other) = str(tmp_path / "web"), free_ports(2)
+    bind = [f"127.0.0.1:{one}", f"[::1]:{other}", f"unix:{path}"]
+    with serving(GunicornServer, {"bind": bind}, tmp_path) as server:
+        for place in server.places:
+            with Client(place) as client:
+                client.ask()
+
+    assert len(server.places) == 3
+    assert os.path.exists(path)
+
+
+def test_it_removes_the_file_of_a_socket_that_it_has_bound(tmp_path: Path) -> None:
+    path = str(tmp_path / "web")
+    with serving(GunicornServer, {"bind": f"unix:{path}"}, tmp_path, "own"):
+        assert os.path.exists(path)
+
+    assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        pytest.param({}, id="asgi", marks=without_asgi),
+        pytest.param({"worker-class": f"{UVICORN}.UvicornWorker"}, id="UvicornWorker"),
+    ],
+)
+def test_it_is_not_ready_where_the_application_does_not_start_up(
+    args: dict[str, Any], tmp_path: Path
+) -> None:
+    """Not once the application is loaded: its lifespan begins after that."""
+    server = Server(
+        GunicornASGIServer, {**args, **somewhere()}, tmp_path, application="tests.load.broken"
+    )
+    with pytest.raises(AssertionError, match="it ended before it was ready"):
+        server.__enter__()
+
+
+def test_it_binds_what_others_share_or_have_bound_itself() -> None:
+    def why(**args: Any) -> str:
+        server = GunicornServer(ARGS=args, ENV={}, STOP_TIMEOUT=25.0, REPLICAS=1)
+        return server.why_own_sockets(server.parse())
+
+    assert why() == ""
+    assert why(bind="fd://3") == "'bind' names a descriptor"
+    assert why(**{"reuse-port": True}) == "'reuse-port' is set"
+    assert why(user="nobody") == ""
+    assert why(user="nobody", bind="unix:/run/web") == "'user' is set"
+
+
+@without_asgi
+def test_websockets_are_closed_with_1012_at_once(tmp_path: Path) -> None:
+    with Server(GunicornASGIServer, somewhere(), tmp_path) as server:
+        closes_websockets(server)
+
+
+def test_what_its_sockets_are_like() -> None:
+    def address(**args: Any) -> tuple[int, Any]:
+        (one,) = GunicornServer(ARGS=args, ENV={}, STOP_TIMEOUT=25.0, REPLICAS=1).addresses()
+        return one.backlog, one.mode
+
+    assert address() == (2048, None)
+    assert address(bind="unix:/run/web", backlog=9) == (9, 0o777)
+    assert address(bind="unix:/run/web", umask="0o027") == (2048, 0o750)

@@ -1,0 +1,200 @@
+"""While a stop takes time, the real workers say what they still have to do."""
+
+from __future__ import annotations
+
+import inspect
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pytest
+
+from tests.backends.test_stopped_twice import settings
+from tests.inside import CELERY, DJANGO_TASKS, free_port
+from tests.peers import Request
+from tests.running import Site
+from tests.services import database
+
+Enqueue = Callable[[Site, Sequence[str]], None]
+
+
+class Case(NamedTuple):
+    """A worker, how it gets tasks that hold, and how many it executes at a time."""
+
+    entry: dict[str, Any]
+    enqueue: Enqueue
+    project: Mapping[str, Any] = MappingProxyType({})
+    tasks: int = 2
+    noun: str = "task"
+    env: Mapping[str, str] = MappingProxyType({})
+
+
+def celery(pool: str, tasks: int = 2) -> Case:
+    def enqueue(site: Site, names: Sequence[str]) -> None:
+        site.send(*(("hold", [name], "celery") for name in names))
+
+    args = {"pool": pool, "concurrency": tasks, "loglevel": "info"}
+    return Case({"BACKEND": CELERY, "APP": "workers", "ARGS": args}, enqueue, tasks=tasks)
+
+
+def prefork() -> Case:
+    return celery("prefork")
+
+
+def threads() -> Case:
+    return celery("threads")
+
+
+def solo() -> Case:
+    return celery("solo", tasks=1)
+
+
+def django_tasks() -> Case:
+    def enqueue(site: Site, names: Sequence[str]) -> None:
+        site.send(*(("django_hold", [name], "") for name in names))
+
+    return Case({"BACKEND": DJANGO_TASKS}, enqueue, tasks=1)
+
+
+def rq(redis: str, worker: str = "") -> Case:
+    project = settings("django_rq", RQ_QUEUES={"default": {"URL": redis}})
+
+    def enqueue(site: Site, names: Sequence[str]) -> None:
+        site.call("rq_jobs.enqueue", *(["default", "hold", name] for name in names), **project)
+
+    args = {"worker-class": worker} if worker else {}
+    return Case({"BACKEND": "rq", "ARGS": args}, enqueue, project, tasks=1, noun="job")
+
+
+def rq_without_a_horse(redis: str) -> Case:
+    return rq(redis, worker="rq.worker.SimpleWorker")
+
+
+def huey(kind: str = "thread") -> Case:
+    pytest.importorskip("huey", reason="huey is missing")
+    queue = {"huey_class": "huey.SqliteHuey", "filename": "huey.db", "immediate": False}
+    consumer = {"worker_type": kind, "workers": 2}
+    apps = ("huey.contrib.djhuey", "huey_jobs")
+    project = settings(*apps, HUEY={**queue, "consumer": consumer})
+
+    def enqueue(site: Site, names: Sequence[str]) -> None:
+        site.call("huey_jobs.tasks.enqueue", *names, **project)
+
+    return Case({"BACKEND": "huey"}, enqueue, project)
+
+
+def huey_with_processes() -> Case:
+    return huey("process")
+
+
+def dramatiq(redis: str) -> Case:
+    pytest.importorskip("django_dramatiq", reason="django-dramatiq is missing")
+    broker = {
+        "BROKER": "dramatiq.brokers.redis.RedisBroker",
+        "OPTIONS": {"url": redis},
+        "MIDDLEWARE": ["dramatiq.middleware.AgeLimit", "dramatiq.middleware.Retries"],
+    }
+    project = settings("django_dramatiq", "dramatiq_jobs", DRAMATIQ_BROKER=broker)
+
+    def enqueue(site: Site, names: Sequence[str]) -> None:
+        site.call("dramatiq_jobs.tasks.enqueue", *names, **project)
+
+    entry = {"BACKEND": "dramatiq", "ARGS": {"processes": 2, "threads": 1}}
+    # A worker process takes no second message while it has one in progress.
+    return Case(entry, enqueue, project, env={"dramatiq_queue_prefetch": "1"})
+
+
+def dramatiq_that_spawns(redis: str) -> Case:
+    case = dramatiq(redis)
+    command: Any = pytest.importorskip("django_dramatiq.management.commands.rundramatiq")
+    if "use_spawn" not in inspect.signature(command.Command.handle).parameters:
+        pytest.skip("this django-dramatiq has no --use-spawn")
+    args = {**case.entry["ARGS"], "use-spawn": True}
+    return case._replace(entry={**case.entry, "ARGS": args})
+
+
+def django_q2() -> Case:
+    cluster = {"name": "tests", "workers": 2, "timeout": 60, "retry": 120, "orm": "default"}
+    project = settings("django_q", Q_CLUSTER=cluster)
+
+    def enqueue(site: Site, names: Sequence[str]) -> None:
+        site.call("q2_jobs.enqueue", *(["jobs.hold.hold", name] for name in names), **project)
+
+    return Case({"BACKEND": "django-q2"}, enqueue, project)
+
+
+def procrastinate(postgresql: str) -> Case:
+    project = settings(
+        "procrastinate.contrib.django",
+        DATABASES={"default": database(postgresql)},
+        PROCRASTINATE_IMPORT_PATHS=["procrastinate_jobs"],
+    )
+
+    def enqueue(site: Site, names: Sequence[str]) -> None:
+        jobs = [("hold", {"name": name}) for name in names]
+        site.call("procrastinate_jobs.enqueue", *jobs, **project)
+
+    # Two jobs that block take turns in one thread: one of them would never begin.
+    return Case({"BACKEND": "procrastinate"}, enqueue, project, tasks=1, noun="job")
+
+
+# By software; and the service that its queue is in.
+CASES: dict[str, tuple[Callable[..., Case], str]] = {
+    "celery, prefork": (prefork, ""),
+    "celery, threads": (threads, ""),
+    "celery, solo": (solo, ""),
+    "django-tasks": (django_tasks, ""),
+    "rq": (rq, "redis"),
+    "rq, SimpleWorker": (rq_without_a_horse, "redis"),
+    "huey": (huey, ""),
+    "huey, processes": (huey_with_processes, ""),
+    "dramatiq": (dramatiq, "redis"),
+    "dramatiq, spawning": (dramatiq_that_spawns, "redis"),
+    "django-q2": (django_q2, ""),
+    "procrastinate": (procrastinate, "postgresql"),
+}
+SPAWNED = ("celery, prefork", "django-tasks", "rq", "dramatiq")
+
+
+@pytest.mark.parametrize(
+    ("software", "method"),
+    [*((one, "fork") for one in CASES), *((one, "spawn") for one in SPAWNED)],
+)
+def test_what_a_stop_waits_for_is_told(
+    site: Site, software: str, method: str, request: pytest.FixtureRequest
+) -> None:
+    make, needs = CASES[software]
+    case = make(*([request.getfixturevalue(needs)] if needs else []))
+    names = ["one", "two"][: case.tasks]
+    site.hold(*names)
+    case.enqueue(site, names)
+    run = site({"jobs": {**case.entry, "START_METHOD": method}}, env=case.env, **case.project)
+    run.wait_for_each_of("all 1 ready", *(f"{name} in progress" for name in names))
+
+    run.signal(signal.SIGTERM)
+    nouns = f"{case.noun}{'s' * (case.tasks > 1)}"
+    run.wait_for("system", rf"^waiting for jobs\.1: {case.tasks} {nouns}, oldest \d+ s; SIGKILL in")
+    for name in names:
+        site.release(name)
+
+    assert run.end() == 0
+    assert {f"{name} done" for name in names} <= set(run.said("jobs.1"))
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "waitress", "hypercorn", "daphne"])
+def test_a_server_of_one_process_tells_how_many_requests_it_answers(site: Site, name: str) -> None:
+    port = free_port()
+    where = {"bind": f"127.0.0.1:{port}", "workers": 0} if name == "hypercorn" else {"port": port}
+    site.hold("task")
+    run = site({"web": {"BACKEND": name, "ARGS": where}})
+    run.wait_for("system", "all 1 ready")
+    slow = Request(port, "/hold/task")
+    run.wait_for("web.1", "task in progress")
+
+    run.signal(signal.SIGTERM)
+    run.wait_for("system", r"^waiting for web\.1: 1 request; SIGKILL in")
+    site.release("task")
+
+    assert slow.answer() == "task held"
+    assert run.end() == 0

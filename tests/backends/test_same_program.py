@@ -1,0 +1,299 @@
+"""A project is the same under its software's own command and under ours, however it is started.
+
+As soon as it is set up it opens a pool of PostgreSQL's connections and one to memcached, draws a
+random number, and starts a thread that polls. Processes that share any of it get wrong answers.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from signal import SIGINT, SIGTERM, Signals
+from subprocess import STDOUT
+from typing import Any, NamedTuple
+
+import django
+import pytest
+
+from django_prodserver.backends import BUILT_IN
+from tests.backends.test_everything import missing
+from tests.inside import free_port, sleeper
+from tests.peers import get
+from tests.running import Run, Site
+from tests.services import database, listens
+
+pytest.importorskip("numpy", reason="the Python package numpy is missing")
+pytest.importorskip("psycopg_pool", reason="the Python package psycopg-pool is missing")
+pytest.importorskip("pymemcache", reason="the Python package pymemcache is missing")
+
+# `make same` sets it. Without it there is less of everything, for the time that it takes.
+LONG = bool(os.environ.get("PRODSERVER_TEST_LONG"))
+CLIENTS = 8
+REQUESTS = 25 if LONG else 5
+
+# Ways to start it. With a thread in the preload "auto" spawns; FORKED is "auto" without one.
+PLAIN, ALONE, AUTO, SPAWNED, FORKED = "plain", "alone", "auto", "spawned", "forked"
+WAYS = [ALONE, AUTO, SPAWNED, FORKED] if LONG else [ALONE, AUTO, FORKED]
+
+
+class Software(NamedTuple):
+    """Its own command, and the arguments that its ARGS have as well: at the end, or at ARGS.
+
+    PORT stands for one.
+    """
+
+    command: str
+    args: str
+    entry: Mapping[str, Any] = {}
+    settings: Mapping[str, Any] = {}
+    stop: Signals = SIGTERM
+    # Requests or tasks are coroutines.
+    asynchronous: bool = False
+    # What each of its two workers says once it runs. Asked to stop before, it never ends. (Nor does
+    # granian's where it is asked as it says so: thus its `--workers-kill-timeout`.)
+    runs: str = ""
+    # Under its own command its processes share what was opened before they were forked, and some
+    # tasks are lost: nothing to compare with.
+    shares: bool = False
+
+    @property
+    def has_tasks(self) -> bool:
+        return "PORT" not in self.args
+
+
+BIND, AT_PORT = "--bind=127.0.0.1:PORT", "--port=PORT"
+SOFTWARE = {
+    "gunicorn": Software("gunicorn wsgi", f"{BIND} --workers=2 --threads=4"),
+    "gunicorn-asgi": Software("gunicorn asgi -k asgi", f"{BIND} --workers=2", asynchronous=True),
+    "uvicorn": Software("uvicorn asgi:application", f"{AT_PORT} --workers=2", asynchronous=True),
+    "uvicorn-wsgi": Software("uvicorn wsgi:application --interface=wsgi", f"{AT_PORT} --workers=2"),
+    "granian": Software(
+        "granian asgi:application --interface=asgi",
+        f"{AT_PORT} --workers=2 --workers-kill-timeout=5",
+        asynchronous=True,
+        runs=r"Started worker-\d",
+    ),
+    "granian-wsgi": Software(
+        "granian wsgi:application --interface=wsgi",
+        f"{AT_PORT} --workers=2 --workers-kill-timeout=5 --blocking-threads=4",
+        runs=r"Started worker-\d",
+    ),
+    "hypercorn": Software("hypercorn asgi:application", f"{BIND} --workers=2", asynchronous=True),
+    "hypercorn-wsgi": Software("hypercorn wsgi:application", f"{BIND} --workers=2"),
+    "daphne": Software("daphne asgi:application", AT_PORT, asynchronous=True),
+    "waitress": Software("waitress ARGS wsgi:application", "--listen=127.0.0.1:PORT --threads=4"),
+    # Without `lazy-apps` its workers share what was opened before they were forked.
+    "uwsgi": Software(
+        "-c __import__('pyuwsgi').run() --master --die-on-term --module=wsgi",
+        "--http-socket=127.0.0.1:PORT --processes=2 --threads=4 --lazy-apps",
+    ),
+    "celery": Software("celery -A workers worker", "--concurrency=2", {"APP": "workers"}),
+    "rq": Software(
+        "manage.py rqworker",
+        "default",
+        settings={"INSTALLED_APPS": ["django_rq"], "RQ_QUEUES": {"default": {"URL": "REDIS"}}},
+    ),
+    "dramatiq": Software(
+        "manage.py rundramatiq",
+        "--processes=2 --threads=4",
+        settings={
+            "INSTALLED_APPS": ["django_dramatiq"],
+            "DRAMATIQ_BROKER": {
+                "BROKER": "dramatiq.brokers.redis.RedisBroker",
+                "OPTIONS": {"url": "REDIS"},
+                "MIDDLEWARE": ["dramatiq.middleware.AgeLimit", "dramatiq.middleware.Retries"],
+            },
+        },
+    ),
+    "huey": Software(
+        "manage.py run_huey",
+        "--workers=4",
+        settings={
+            "INSTALLED_APPS": ["huey.contrib.djhuey"],
+            "HUEY": {"huey_class": "huey.RedisHuey", "url": "REDIS", "immediate": False},
+        },
+        stop=SIGINT,
+    ),
+    "django-q2": Software(
+        "manage.py qcluster",
+        "",
+        settings={
+            "INSTALLED_APPS": ["django_q"],
+            "Q_CLUSTER": {
+                "name": "same",
+                "redis": "REDIS",
+                "workers": 2,
+                "timeout": 60,
+                "retry": 120,
+            },
+        },
+        shares=True,
+    ),
+    "procrastinate": Software(
+        "manage.py procrastinate worker",
+        "",
+        settings={
+            "INSTALLED_APPS": ["procrastinate.contrib.django"],
+            "PROCRASTINATE_IMPORT_PATHS": ["lively.tasks"],
+        },
+        asynchronous=True,
+    ),
+    "django-tasks": Software("manage.py db_worker", "--interval=0"),
+}
+# One of each kind: an arbiter that forks, one that is not Python, a command that executes another.
+SHORT = ["gunicorn", "granian-wsgi", "dramatiq"]
+# They have neither requests nor tasks.
+NEITHER = {"celery-beat", "celery-flower", "rq-scheduler", "command", "shell"}
+
+
+class Outcome(NamedTuple):
+    """What clients or tasks were told, and how the program ended."""
+
+    wrong: list[Any]
+    # Whether the thread was alive where they were served: everywhere, nowhere or both.
+    polls: set[bool]
+    # Whether processes drew different random numbers.
+    differ: bool
+    status: int
+
+
+def filled(value: Any, words: Mapping[str, str]) -> Any:
+    text = json.dumps(value)
+    for word, stands_for in words.items():
+        text = text.replace(word, stands_for)
+    return json.loads(text)
+
+
+def asked(run: Run, port: int) -> Iterator[dict[str, Any]]:
+    """What the clients are told, who ask all at once."""
+    while not listens(port):
+        assert run.popen.poll() is None, run.read()
+
+    def client(number: int) -> list[dict[str, Any]]:
+        return [answer_of(port, f"{number}-{request}") for request in range(REQUESTS)]
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for reports in clients.map(client, range(CLIENTS)):
+            yield from reports
+
+
+def answer_of(port: int, token: str) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(get(port, f"/report/{token}"))
+    except (OSError, http.client.HTTPException, ValueError, AssertionError) as error:
+        return {"error": repr(error)}
+    return found if found["token"] == token else {"error": f"{token} was told {found}"}
+
+
+def done(run: Run, tokens: Collection[str]) -> Iterator[dict[str, Any]]:
+    """What tasks were told: each says it, and some may have before this is called."""
+    waiting, lines = {*tokens}, iter(run.lines)
+    while waiting:
+        line = next(lines, None) or run.read()
+        assert line is not None, f"never told: {waiting}\n" + "\n".join(run.raw)
+        found = re.search(r'told (\{"token": .*\})', line.text)
+        if found:
+            report = json.loads(found[1])
+            waiting.discard(report["token"])
+            yield report
+
+
+def outcome(site: Site, name: str, how: str, settings: Mapping[str, Any]) -> Outcome:
+    """Start it in this way, let it serve, and stop it."""
+    software, port, given = SOFTWARE[name], free_port(), {"SETTINGS": settings}
+    args = software.args.replace("PORT", str(port)).split()
+    entry = {"BACKEND": name, "ARGS": args, **software.entry}
+    env = {"DJANGO_ALLOW_ASYNC_UNSAFE": "1", "POLLS": "" if how == FORKED else "1"}
+    env["BROKER"] = settings["CELERY_BROKER_URL"]
+    tokens = [f"{how}-{number}" for number in range(CLIENTS * REQUESTS)]
+    if software.has_tasks:
+        site.call("lively.tasks.enqueue", tokens, supervisor=given, env=env)
+
+    stop = SIGTERM
+    common: dict[str, Any] = {"supervisor": given, "env": env, "stderr": STDOUT}
+    if how == PLAIN:
+        stop, env["DJANGO_SETTINGS_MODULE"] = software.stop, "settings"
+        module = [] if software.command.startswith(("manage.py", "-c")) else ["-m"]
+        before, _, after = software.command.partition("ARGS")
+        words = ["-W", "ignore", *module, *before.split(), *args, *after.split()]
+        *program, last = words
+        run = site({"any": sleeper()}, last, program=program, **common)
+    elif how == ALONE:
+        stop = software.stop
+        run = site({"one": entry}, "one", **common)
+    else:
+        entry["START_METHOD"] = "spawn" if how == SPAWNED else "auto"
+        run = site({"one": entry}, **common)
+        run.wait_for("system", "all 1 ready")
+    reports = list(done(run, tokens) if software.has_tasks else asked(run, port))
+    while software.runs and sum(bool(re.search(software.runs, at.text)) for at in run.lines) < 2:
+        assert run.read() is not None, "\n".join(run.raw)
+    status = run.end(stop)
+
+    right = [one for one in reports if "error" not in one]
+    numbers = {one["pid"]: one["drawn"] for one in right}
+    return Outcome(
+        wrong=[one for one in reports if not is_right(one)],
+        polls={one["polls"] for one in right},
+        differ=len({*numbers.values()}) == len(numbers),
+        status=status,
+    )
+
+
+def is_right(report: Mapping[str, Any]) -> bool:
+    return "error" not in report and report["answer"] == report["cached"] == report["token"]
+
+
+def test_each_backend_that_serves_or_works_has_its_own_command_here() -> None:
+    assert {*SOFTWARE} >= {*BUILT_IN} - NEITHER
+
+
+@pytest.fixture(name="services")
+def services_fixture(redis: str, postgresql: str, memcached: str) -> dict[str, str]:
+    return {"redis": redis, "postgresql": postgresql, "memcached": memcached}
+
+
+@pytest.mark.parametrize("name", SOFTWARE if LONG else SHORT)
+def test_software_serves_the_same_answers_as_under_its_own_command(
+    site: Site, name: str, services: dict[str, str]
+) -> None:
+    if missing(name):
+        pytest.skip(f"{', '.join(missing(name))} is not installed here")
+    settings = settings_of(name, services)
+
+    plain = Outcome([], {False}, True, 0)
+    if not SOFTWARE[name].shares:
+        plain = outcome(site, name, PLAIN, settings)
+    ours = {how: outcome(site, name, how, settings) for how in WAYS}
+
+    assert plain.wrong == []
+    for how, found in ours.items():
+        assert found.wrong == [], how
+        assert found.differ or not plain.differ, how
+        assert found.polls == ({False} if how == FORKED else plain.polls), how
+        assert found.status == (plain.status if how == ALONE else 0), how
+
+
+def settings_of(name: str, services: Mapping[str, str]) -> dict[str, Any]:
+    """What the project has for this software."""
+    software = SOFTWARE[name]
+    pool = {"pool": {"min_size": 2, "max_size": 10}} if django.VERSION >= (5, 1) else {}
+    cache = {
+        "BACKEND": "django.core.cache.backends.memcached.PyMemcacheCache",
+        "LOCATION": services["memcached"],
+        "KEY_PREFIX": name,
+    }
+    more = filled(software.settings, {"REDIS": services["redis"]})
+    return {
+        **more,
+        "INSTALLED_APPS": ["lively", *more.get("INSTALLED_APPS", [])],
+        "DATABASES": {"default": {**database(services["postgresql"]), "OPTIONS": pool}},
+        "CACHES": {"default": cache},
+        "CELERY_BROKER_URL": services["redis"],
+        "TASKS_OF": name if software.has_tasks else "",
+        "ASYNC": software.asynchronous,
+    }

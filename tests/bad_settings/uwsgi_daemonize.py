@@ -1,0 +1,8 @@
+from tests.settings import *
+
+PRODUCTION_PROCESSES = {"web": {"BACKEND": "uwsgi", "ARGS": {"daemonize": "/tmp/x.log"}}}
+
+MESSAGE = """
+PRODUCTION_PROCESSES['web'] has 'daemonize' set, which detaches it: that looks as if it had exited.
+    Leave it out: the supervisor runs it in the background.
+"""

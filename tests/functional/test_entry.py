@@ -1,0 +1,170 @@
+"""`python -m django_prodserver`: the supervisor is there before anything of Django is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, Signals
+
+import pytest
+
+from tests.functional.helpers import FOREVER, Runs, code, shell
+from tests.running import skip_unless_it_works
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="templates take a subreaper")
+
+PROGRAM = ("-m", "django_prodserver")
+MANAGE = ("manage.py", "prodserver")
+UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc"]
+# It says that it is being imported, and then takes for ever, whatever it is sent.
+DEAF = """
+    import signal
+    print("system | importing", flush=True)
+    while True:
+        try:
+            signal.pause()
+        except:
+            pass
+"""
+# Its first import is the last thing that the process does.
+ONCE = """
+    import os
+    if not os.path.exists("seen"):
+        open("seen", "w").close()
+        os.kill(os.getpid(), 9)
+"""
+
+
+def test_it_runs_what_manage_py_runs(start: Runs) -> None:
+    run = start({"web": FOREVER, "sh": shell(["sleep", "100"])}, program=PROGRAM)
+    run.wait_for("system", "^all 2 ready")
+
+    shown = Path(f"/proc/{run.pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+    assert shown[-4:] == [b"-m", b"django_prodserver", b"--all", b"--no-timestamps"]
+    assert run.end(SIGTERM) == 0
+
+
+def test_settings_may_be_named_by_the_environment(start: Runs) -> None:
+    (start.project / "manage.py").unlink()
+    web = code("print('here'); forever()")
+    run = start({"web": web}, program=PROGRAM, env={"DJANGO_SETTINGS_MODULE": "settings"})
+    run.wait_for("web.1", "^here$")
+    (template,) = run.templates()
+    run.kill(template, SIGKILL)
+    run.wait_for("system", "^another template is ready$")
+
+    assert run.end(SIGTERM) == 0
+
+
+def test_without_settings_it_says_what_is_missing(start: Runs) -> None:
+    (start.project / "manage.py").unlink()
+    run = start({"web": FOREVER}, program=PROGRAM)
+
+    assert run.end() == 1
+    assert run.stderr == (
+        "python -m django_prodserver finds no settings: set DJANGO_SETTINGS_MODULE, or start it in "
+        "the folder of manage.py.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "status"), [(["--list"], 0), (["--all", "--check"], 0), (["nobody"], 1)]
+)
+def test_what_needs_no_supervisor_has_none(start: Runs, options: list[str], status: int) -> None:
+    run = start({"web": FOREVER}, *options, program=PROGRAM)
+    assert run.end() == status
+
+
+def test_standard_descriptors_may_be_closed(start: Runs) -> None:
+    closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
+    run = start(
+        {"web": code("tell('here'); forever()")}, program=PROGRAM, prefix=closed, channel=True
+    )
+    assert run.hear() == "here"
+
+    assert run.end(SIGTERM) == 0
+
+
+def test_errors_are_those_of_manage_py(start: Runs) -> None:
+    processes = {"web": {**FOREVER, "REPLICAS": "two"}}
+    told = []
+    for program in (PROGRAM, MANAGE):
+        run = start(processes, program=program)
+        assert run.end() == 1
+        told.append((run.raw, run.stderr))
+
+    assert told[0] == told[1]
+    assert "REPLICAS" in run.stderr
+
+
+def test_a_program_alone_is_this_process(start: Runs) -> None:
+    run = start({"web": code("say(f'system | {os.getpid()}')")}, "web", program=PROGRAM)
+    run.wait_for("system", f"^{run.pid}$")
+
+    assert run.end() == 0
+
+
+@pytest.mark.template
+@pytest.mark.parametrize(
+    ("asked", "status"), [(SIGTERM, 0), (SIGQUIT, 0), (SIGINT, 130)], ids=lambda value: str(value)
+)
+@pytest.mark.parametrize("prefix", [[], UNSHARE], ids=["", "pid 1"])
+@pytest.mark.parametrize("program", [PROGRAM, MANAGE], ids=["-m", "manage.py"])
+def test_no_import_keeps_a_signal_from_it(
+    start: Runs, program: tuple[str, ...], prefix: list[str], asked: Signals, status: int
+) -> None:
+    if prefix:
+        skip_unless_it_works(*prefix)
+    run = start(
+        {"web": FOREVER},
+        supervisor={"PRELOAD": ["deaf"]},
+        files={"deaf.py": DEAF},
+        program=program,
+        prefix=prefix,
+    )
+    run.wait_for("system", "importing")
+    if prefix:
+        run.enter()
+
+    assert run.end(asked) == status
+    assert run.stderr == ""
+
+
+def test_a_first_template_that_is_killed_is_started_again(start: Runs) -> None:
+    run = start(
+        {"web": FOREVER},
+        supervisor={"PRELOAD": ["once"]},
+        files={"once.py": ONCE},
+        program=PROGRAM,
+    )
+    run.wait_for("system", "^all 1 ready")
+
+    assert run.end(SIGTERM) == 0
+
+
+def test_one_that_is_killed_each_time_decides_the_status(start: Runs) -> None:
+    run = start(
+        {"web": FOREVER},
+        supervisor={"PRELOAD": ["never"]},
+        files={"never.py": "import os; os.kill(os.getpid(), 9)"},
+        program=PROGRAM,
+    )
+    assert run.end() == 128 + SIGKILL
+
+
+def test_sighup_before_the_start_is_no_reason_to_end(start: Runs) -> None:
+    os.mkfifo(start.project / "gate")
+    run = start(
+        {"web": FOREVER},
+        supervisor={"PRELOAD": ["says"]},
+        files={"says.py": "print('system | importing', flush=True); open('gate').read()"},
+        program=PROGRAM,
+    )
+    run.wait_for("system", "importing")
+    run.signal(SIGHUP)
+    with (start.project / "gate").open("w"):
+        """Who reads it goes on."""
+    run.wait_for("system", "^all 1 ready")
+
+    assert run.end(SIGTERM) == 0

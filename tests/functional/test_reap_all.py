@@ -1,0 +1,107 @@
+"""Children that are asked to end: none is waited for that has, and what is left is known."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from math import inf
+from signal import SIGKILL, SIGTERM, Signals, pause
+from typing import NoReturn
+
+import pytest
+
+from django_prodserver.posix import child
+from django_prodserver.posix.clock import Clock
+from django_prodserver.posix.signals import SignalPipe
+
+
+class Watched(SignalPipe):
+    """Fails where it would wait for what has happened."""
+
+    def wait(self, timeout: float | None) -> list[Signals]:
+        raise AssertionError(f"it waits {timeout} s for nobody")
+
+
+@pytest.fixture
+def signals() -> Iterator[SignalPipe]:
+    """SIGTERM is among them: a child is not to have the handler of who measures the tests.
+
+    Python calls handlers between two steps of a program, so not where it pauses just afterwards.
+    """
+    pipe = SignalPipe([Signals.SIGTERM])
+    yield pipe
+    pipe.close()
+
+
+@pytest.fixture
+def sleeper(signals: SignalPipe) -> Iterator[Callable[[], int]]:
+    """Starts one that ends when it is asked to; afterwards none is left."""
+    pids: list[int] = []
+
+    def start() -> int:
+        pids.append(child.fork(lambda: forever(signals), signals))
+        return pids[-1]
+
+    yield start
+    for pid in filter(exists, pids):
+        os.waitpid(pid, 0)
+
+
+def test_one_that_has_ended_is_not_waited_for() -> None:
+    pipe = Watched([])
+    pid = child.fork(lambda: os._exit(0), pipe)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+    assert child.reap_all([pid], Clock(), pipe, inf) == set()
+
+    pipe.close()
+    assert not exists(pid)
+
+
+def test_one_that_was_reaped_already_is_not_waited_for() -> None:
+    pipe = Watched([])
+    pid = child.fork(lambda: os._exit(0), pipe)
+    os.waitpid(pid, 0)
+
+    assert child.reap_all([pid], Clock(), pipe, inf) == set()
+    child.end_all([pid], Clock(), pipe, inf)
+
+    pipe.close()
+
+
+def test_one_that_ends_later_is_waited_for(signals: SignalPipe, sleeper: Callable[[], int]) -> None:
+    pid = sleeper()
+    os.kill(pid, SIGTERM)
+
+    assert child.reap_all([pid], Clock(), signals, inf) == set()
+    assert not exists(pid)
+
+
+def test_one_that_does_not_end_in_time_is_left(
+    signals: SignalPipe, sleeper: Callable[[], int]
+) -> None:
+    clock = Clock()
+    ending, stubborn = sleeper(), sleeper()
+    os.kill(ending, SIGTERM)
+    os.waitid(os.P_PID, ending, os.WEXITED | os.WNOWAIT)
+
+    assert child.reap_all([ending, stubborn], clock, signals, clock.now()) == {stubborn}
+
+    os.kill(stubborn, SIGKILL)
+    assert child.reap_all([stubborn], clock, signals, inf) == set()
+
+
+def forever(signals: SignalPipe) -> NoReturn:
+    signals.reset_in_child()
+    while True:
+        pause()
+
+
+def exists(pid: int) -> bool:
+    """Whether it does; then it is killed."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    os.kill(pid, SIGKILL)
+    return True

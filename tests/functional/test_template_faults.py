@@ -1,0 +1,571 @@
+"""What may go wrong with a template, and what becomes of the births that wait for it.
+
+The supervisor's side runs in this process, with templates that are processes of their own and
+behave as `template_faults` says.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from signal import SIGCONT, SIGKILL, SIGSTOP
+from typing import Any
+
+import psutil
+import pytest
+
+from django_prodserver.logs.formats import TextFormat
+from django_prodserver.posix import marks
+from django_prodserver.posix.child import quiet_fork
+from django_prodserver.posix.signals import SignalPipe
+from django_prodserver.posix.system import PosixSystem
+from django_prodserver.posix.template import templates
+from django_prodserver.posix.template.channel import Channel, pair
+from django_prodserver.posix.template.handover import Command
+from django_prodserver.posix.template.templates import First
+from django_prodserver.supervisor import report
+from django_prodserver.supervisor.events import (
+    Event,
+    Exited,
+    GroupGone,
+    PreloadFailed,
+    Spawned,
+    SpawnFailed,
+)
+from django_prodserver.supervisor.spec import Ref
+from tests.functional.template_faults import (
+    BEHAVIOURS,
+    GARBLED,
+    PROGRAMS,
+    Template,
+    no_descriptor,
+)
+from tests.functional.test_unkillable import held
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="templates take a subreaper")
+
+ROOT = Path(__file__).parents[2]
+# Each is replaced by one that behaves well before anything is forked, or after that was.
+REPLACED = [
+    *("dies_before", "dies_between", "is_killed_while_it_forks", "never_answers", "stops"),
+    *("never_loads", "dies_once_it_is_loaded", "is_of_another_version", "closes_its_channel"),
+    *("closes_it_when_asked", *GARBLED),
+]
+
+
+class Opened:
+    """A system whose first template behaves in one way, and those that replace it in another."""
+
+    def __init__(self, folder: Path, first: str, then: str, fresh: Sequence[str]) -> None:
+        self.folder = folder
+        self._closed = False
+        self._numbers = iter(range(1, 10_000))
+        (folder / "late").write_text("well")
+        run, supervisor = marks.new_run(), os.getpid()
+        ours, theirs = pair()
+        self.template = quiet_fork()
+        if self.template == 0:
+            try:
+                ours.close()
+                BEHAVIOURS[first](Template(Channel(theirs), supervisor, run, folder))
+            finally:
+                os._exit(1)
+        theirs.close()
+        argv = [sys.executable, "-m", "tests.functional.template_faults", then, str(folder)]
+        command = Command(argv, str(ROOT), dict(os.environ))
+        self._signals = SignalPipe([])
+        self.system = PosixSystem(
+            *(PROGRAMS, {"stdout": TextFormat(["web.1"])}, self._signals),
+            begin_from=First(Channel(ours), self.template, command, run, fresh=fresh),
+        )
+        # As the supervisor does: it may have exited before that was listened for.
+        signal.raise_signal(signal.SIGCHLD)
+
+    def close(self) -> None:
+        """Close it, unless that was done."""
+        if not self._closed:
+            self._closed = True
+            self.system.close()
+            self._signals.close()
+
+    def begin(self, name: str = "web.1") -> Ref:
+        ref = Ref(name, 0, next(self._numbers))
+        self.system.spawn(ref)
+        return ref
+
+    def until(self, *wanted: Event) -> list[Event]:
+        """All that happens until this has."""
+        happened: list[Event] = []
+        while not {*map(repr, wanted)} <= {*map(repr, happened)}:
+            happened += self.system.wait(None)
+        return happened
+
+    def until_there_is(self, kind: type[Event]) -> Any:
+        happened: list[Event] = []
+        while not any(isinstance(event, kind) for event in happened):
+            happened += self.system.wait(None)
+        return next(event for event in happened if isinstance(event, kind))
+
+    def end_life(self, ref: Ref) -> None:
+        self.system.kill(ref, SIGKILL, group=True)
+        self.until(GroupGone(ref))
+
+    def templates(self) -> set[int]:
+        return self.system._starter.pids
+
+    def wait_for_another(self, than: set[int]) -> None:
+        """Go on until a template is there that was not."""
+        while not self.templates() - than:
+            self.system.wait(0.01)
+
+    def fds(self) -> int:
+        """How many descriptors the first template has while it waits to be asked."""
+        while psutil.Process(self.template).status() != psutil.STATUS_SLEEPING:
+            self.system.wait(0.001)
+        return len(os.listdir(f"/proc/{self.template}/fd"))
+
+
+Open = Callable[..., Opened]
+
+
+@pytest.fixture
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
+    """At the end nothing is open and no process is left."""
+    monkeypatch.setattr(templates, "FIRST_PAUSE", 0.01)
+    before = sorted(os.listdir("/proc/self/fd"))
+
+    def open(first: str = "well", then: str = "well", fresh: Sequence[str] = ()) -> Opened:
+        made = Opened(tmp_path, first, then, fresh)
+        systems.callback(made.close)
+        return made
+
+    with ExitStack() as systems:
+        yield open
+    assert sorted(os.listdir("/proc/self/fd")) == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A template that hangs is noticed soon."""
+    monkeypatch.setattr(templates, "FORK_WITHIN", 0.5)
+    monkeypatch.setattr(templates, "LOAD_WITHIN", 5.0)
+
+
+@pytest.fixture
+def said(capfd: pytest.CaptureFixture[str]) -> Callable[[Opened], list[str]]:
+    """Close it, and return what is in the log then."""
+
+    def close(opened: Opened) -> list[str]:
+        opened.close()
+        return capfd.readouterr().out.splitlines()
+
+    return close
+
+
+Said = Callable[[Opened], list[str]]
+
+
+# ---- a birth ----
+
+
+@pytest.mark.parametrize("behaviour", REPLACED)
+def test_a_birth_waits_for_another_template(
+    opened: Open, said: Said, hurried: None, monkeypatch: pytest.MonkeyPatch, behaviour: str
+) -> None:
+    if behaviour == "never_loads":
+        monkeypatch.setattr(templates, "LOAD_WITHIN", 0.5)
+        system = opened(behaviour)
+        monkeypatch.setattr(templates, "LOAD_WITHIN", 5.0)
+    else:
+        system = opened(behaviour)
+    ref = system.begin()
+
+    assert system.until(Spawned(ref)) == [Spawned(ref)]
+    while system.template in system.templates():
+        system.system.wait(0.01)
+    lines = said(system)
+    assert [line for line in lines if "alive" in line][1:] == []
+    assert not [line for line in lines if "Traceback" in line]
+
+
+@pytest.mark.parametrize("behaviour", ["well", "dies_after"])
+def test_a_life_lives_without_the_template(opened: Open, behaviour: str) -> None:
+    system = opened(behaviour)
+    ref = system.begin()
+    system.until(Spawned(ref))
+    if behaviour == "well":
+        os.kill(system.template, SIGKILL)
+    system.wait_for_another({system.template})
+
+    assert system.system.wait(0) == []
+    other = system.begin()
+    assert system.until(Spawned(other)) == [Spawned(other)]
+
+
+@pytest.mark.parametrize("behaviour", ["well", *REPLACED, "dies_after", "is_refused"])
+@pytest.mark.parametrize("rounds", [0, 1, 3])
+def test_a_cancelled_birth_never_runs(
+    opened: Open, said: Said, hurried: None, behaviour: str, rounds: int
+) -> None:
+    system = opened(behaviour)
+    ref = system.begin()
+    answers = [event for _ in range(rounds) for event in system.system.wait(0)]
+    system.system.cancel_spawn(ref)
+    answers += system.system.wait(0)
+
+    (answer,) = [event for event in answers if not isinstance(event, (Exited, GroupGone))]
+    assert answer == Spawned(ref) or isinstance(answer, SpawnFailed)
+    begun = sum("alive" in line for line in said(system))
+    assert begun <= (answer == Spawned(ref))
+
+
+@pytest.mark.parametrize("order", ["first", "last"])
+def test_what_a_stopped_template_was_asked_for_can_be_cancelled(
+    opened: Open, said: Said, order: str
+) -> None:
+    system = opened()
+    begun = system.begin()
+    system.until(Spawned(begun))
+    os.kill(system.template, SIGSTOP)
+    cancelled, other = system.begin(), system.begin()
+    if order == "last":
+        cancelled, other = other, cancelled
+    system.system.cancel_spawn(cancelled)
+    assert system.until_there_is(SpawnFailed).ref == cancelled
+    os.kill(system.template, SIGCONT)
+
+    assert system.until(Spawned(other)) == [Spawned(other)]
+    system.end_life(other)
+    assert sum("alive" in line for line in said(system)) <= 2
+
+
+def test_a_birth_that_is_refused_says_why(opened: Open) -> None:
+    system = opened("is_refused")
+    for _ in range(3):
+        system.begin()
+        failed = system.until_there_is(SpawnFailed)
+        assert failed.error == f"[Errno {errno.EMFILE}] {os.strerror(errno.EMFILE)}"
+
+
+def test_what_is_killed_before_it_begins_is_a_failed_start(opened: Open, said: Said) -> None:
+    system = opened("answers_after_the_death")
+    system.begin()
+    failed = system.until_there_is(SpawnFailed)
+    ref = system.begin()
+
+    assert failed.error == "it was killed by SIGKILL before it began"
+    assert system.until(Spawned(ref)) == [Spawned(ref)]
+
+
+def test_three_hundred_births_at_once(opened: Open) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+    try:
+        system = opened()
+        first = system.begin()
+        system.until(Spawned(first))
+        fds = system.fds()
+        refs = [system.begin() for _ in range(300)]
+        system.until(*map(Spawned, refs))
+        assert system.fds() == fds
+        system.end_life(first)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_many_lives_are_made_known_to_the_next_template(opened: Open) -> None:
+    system = opened()
+    refs = [system.begin() for _ in range(300)]
+    system.until(*map(Spawned, refs))
+    os.kill(system.template, SIGKILL)
+    ref = system.begin()
+
+    assert Spawned(ref) in system.until(Spawned(ref))
+    for one in refs:
+        system.system.kill(one, SIGKILL, group=True)
+
+
+# ---- descriptors ----
+
+
+def test_a_supervisor_without_descriptors_goes_on_once_it_has_some(
+    opened: Open, said: Said
+) -> None:
+    system = opened()
+    ref = system.begin()
+    system.until(Spawned(ref))
+    for spare in range(6):
+        with no_descriptor(spare):
+            system.begin()
+            assert system.until_there_is((Spawned, SpawnFailed))  # type: ignore[arg-type]
+    os.kill(system.template, SIGKILL)
+    for spare in range(12):
+        with no_descriptor(spare):
+            system.begin()
+            system.system.wait(0.02)
+    ref = system.begin()
+
+    assert Spawned(ref) in system.until(Spawned(ref))
+
+
+@pytest.mark.parametrize("fresh", [(), ("make",)])
+def test_a_stage_waits_for_descriptors_of_the_supervisor(
+    opened: Open, fresh: Sequence[str]
+) -> None:
+    for spare in range(14):
+        system = opened(fresh=fresh)
+        system.until(Spawned(system.begin()))
+        refs = []
+        with no_descriptor(spare):
+            refs.append(system.begin("late.1"))
+            system.system.wait(0.02)
+        refs.append(system.begin("late.1"))
+
+        system.until(Spawned(refs[-1]))
+        system.close()
+
+
+@pytest.mark.parametrize("name", ["web.1", "late.1"])
+def test_a_template_without_descriptors_refuses(opened: Open, name: str) -> None:
+    system = opened()
+    system.until(Spawned(system.begin()))
+    fds = system.fds()
+    for spare in range(4):
+        with no_descriptor(spare, system.template):
+            ref = system.begin(name)
+            if name == "web.1":
+                failed = system.until_there_is(SpawnFailed)
+                assert failed.error == f"[Errno {errno.EMFILE}] {os.strerror(errno.EMFILE)}"
+            else:
+                system.system.wait(0.05)
+                system.system.cancel_spawn(ref)
+                system.until_there_is(SpawnFailed)
+        assert system.fds() == fds
+    ref = system.begin(name)
+
+    system.until(Spawned(ref))
+    assert system.template in system.templates()
+
+
+def test_many_templates_leave_nothing_open(opened: Open) -> None:
+    system = opened()
+    system.until(Spawned(system.begin()))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(10):
+        (template,) = system.templates()
+        os.kill(template, SIGKILL)
+        ref = system.begin()
+        system.until(Spawned(ref))
+        system.end_life(ref)
+    # Of the last one's output no more than of the first one's.
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+# ---- stages ----
+
+
+@pytest.mark.parametrize("fresh", [(), ("make",)])
+def test_a_stage_is_loaded_when_it_is_needed(
+    opened: Open, said: Said, fresh: Sequence[str]
+) -> None:
+    system = opened(fresh=fresh)
+    refs = [system.begin("late.1") for _ in range(3)]
+
+    system.until(*map(Spawned, refs))
+    assert len(system.templates()) == 2
+    assert (system.folder / "attempts").read_text() == "x"
+
+
+def test_a_stage_that_cannot_be_loaded(opened: Open) -> None:
+    system = opened()
+    (system.folder / "late").write_text("broken")
+    ref = system.begin("late.1")
+
+    assert system.until_there_is(PreloadFailed) == PreloadFailed("it is broken.")
+    other = system.begin()
+    system.until(Spawned(other))  # What is loaded is of use all the same.
+    system.system.cancel_spawn(ref)
+    assert system.until_there_is(SpawnFailed).ref == ref
+
+
+def test_a_stage_that_ends_while_it_is_loaded(opened: Open) -> None:
+    system = opened()
+    (system.folder / "late").write_text("raises")
+    system.begin("late.1")
+
+    failed = PreloadFailed("the template exited with status 1")
+    assert system.until_there_is(PreloadFailed) == failed
+
+
+@pytest.mark.parametrize("fresh", [(), ("make",)])
+def test_a_stage_that_is_killed_is_loaded_again(opened: Open, fresh: Sequence[str]) -> None:
+    system = opened(fresh=fresh)
+    (system.folder / "late").write_text("killed once")
+    ref = system.begin("late.1")
+
+    assert system.until(Spawned(ref)) == [Spawned(ref)]
+    assert (system.folder / "attempts").read_text() == "xx"
+
+
+def test_a_stage_that_is_killed_each_time_is_given_up(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(templates, "GIVE_UP_AT", 0.08)
+    system = opened()
+    (system.folder / "late").write_text("killed")
+    system.begin("late.1")
+
+    failed = PreloadFailed("the template was killed by SIGKILL")
+    assert system.until_there_is(PreloadFailed) == failed
+    assert (system.folder / "attempts").read_text() == "xxxx"  # After 0.01, 0.02 and 0.04 s.
+
+
+@pytest.mark.parametrize("how", ["broken", "raises", "killed"])
+def test_a_stage_that_was_loaded_before_is_awaited(opened: Open, how: str) -> None:
+    system = opened()
+    system.until(Spawned(system.begin("late.1")))
+    (stage,) = system.templates() - {system.template}
+    (system.folder / "late").write_text(how)
+    os.kill(stage, SIGKILL)
+    attempts = system.folder / "attempts"
+    while len(attempts.read_text()) < 3:
+        assert system.system.wait(0.01) == []
+    ref = system.begin("late.1")
+    (system.folder / "late").write_text("well")
+
+    assert system.until(Spawned(ref)) == [Spawned(ref)]
+
+
+def test_a_stage_that_hangs_is_killed(
+    opened: Open, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(templates, "LOAD_WITHIN", 0.3)
+    system = opened()
+    (system.folder / "late").write_text("hangs")
+    ref = system.begin("late.1")
+    while not (system.folder / "pid").exists():
+        system.system.wait(0.01)
+    (system.folder / "late").write_text("well")
+
+    assert system.until(Spawned(ref)) == [Spawned(ref)]
+    assert f"system | {report.template_late(0.3).message}" in said(system)
+
+
+@pytest.mark.parametrize("fresh", [(), ("make",)])
+def test_what_is_loaded_says_that_it_is_to_be_executed(
+    opened: Open, said: Said, fresh: Sequence[str]
+) -> None:
+    system = opened(fresh=fresh)
+    (system.folder / "late").write_text("executes")
+    refs = [system.begin("late.1") for _ in range(2)]
+
+    system.until(*map(Spawned, refs))
+    refs.append(system.begin("late.1"))
+    system.until(Spawned(refs[-1]))
+    assert not any("alive" in line for line in said(system))
+
+
+@pytest.mark.parametrize("behaviour", [one for one in REPLACED if one != "never_loads"])
+def test_a_stage_waits_for_the_template_that_it_is_forked_from(
+    opened: Open, hurried: None, behaviour: str
+) -> None:
+    system = opened(behaviour)
+    refs = [system.begin("late.1"), system.begin()]
+
+    system.until(*map(Spawned, refs))
+    assert (system.folder / "attempts").read_text() == "x"
+
+
+def test_a_stage_that_is_cancelled_is_there_for_the_next(opened: Open) -> None:
+    system = opened()
+    os.kill(system.template, SIGSTOP)
+    system.system.cancel_spawn(system.begin("late.1"))
+    os.kill(system.template, SIGCONT)
+    ref = system.begin("late.1")
+
+    system.until(Spawned(ref))
+
+
+# ---- templates that are of no use ----
+
+
+def test_a_template_that_keeps_dying_is_started_at_growing_intervals(
+    opened: Open, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(templates, "FIRST_PAUSE", 0.05)
+    system = opened("dies_before", then="dies_before")
+    ref = system.begin()
+    seen: set[int] = set()
+    while len(seen) < 5:
+        assert system.system.wait(0.01) == []
+        seen |= system.templates()
+    system.system.cancel_spawn(ref)
+
+    how = "exited with status 3"
+    pauses = (0.05 * 2**number for number in range(10))
+    records = [report.template_ended(how), *(report.template_failed(how, one) for one in pauses)]
+    lines = [line for line in said(system) if how in line]
+    assert lines == [f"system | {one.message}" for one in records[: len(lines)]]
+    assert len(lines) >= 4
+
+
+def test_a_template_that_cannot_be_killed_is_left_behind(
+    opened: Open, monkeypatch: pytest.MonkeyPatch, said: Said
+) -> None:
+    monkeypatch.setattr(templates, "FORK_WITHIN", 0.3)
+    monkeypatch.setattr(templates, "LOSE_AFTER", 0.2)
+    system = opened("never_answers")
+    ref = system.begin()
+    with held(system.template):
+        assert system.until(Spawned(ref)) == [Spawned(ref)]
+        assert system.template in system.templates()
+    while system.template in system.templates():
+        system.system.wait(0.01)
+    line = report.template_ended(f"has survived SIGKILL (pid {system.template})").message
+    assert f"system | {line}" in said(system)
+
+
+# ---- the end ----
+
+
+@pytest.mark.parametrize(
+    "behaviour", ["well", "never_loads", "closes_its_channel", "never_answers", "stops"]
+)
+def test_the_supervisor_ends_soon_whatever_its_template_does(
+    opened: Open, behaviour: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(templates, "END_WITHIN", 5.0)
+    system = opened(behaviour)
+    if behaviour in ("never_answers", "stops"):
+        monkeypatch.setattr(templates, "END_WITHIN", 0.5)
+        system.begin()
+    for _ in range(10):
+        system.system.wait(0.01)
+    began = time.monotonic()
+    system.close()
+
+    assert time.monotonic() - began < 4.0
+
+
+def test_a_stage_that_is_not_loaded_does_not_hold_up_the_end(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(templates, "END_WITHIN", 5.0)
+    system = opened()
+    (system.folder / "late").write_text("hangs")
+    system.begin("late.1")
+    while not (system.folder / "pid").exists():
+        system.system.wait(0.01)
+    began = time.monotonic()
+    system.close()
+
+    assert time.monotonic() - began < 4.0

@@ -1,0 +1,1 @@
+"""An app with a task that writes down that it is executed."""

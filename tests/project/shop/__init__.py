@@ -1,0 +1,1 @@
+"""A site that reads, while it is loaded, what oneshots have made."""

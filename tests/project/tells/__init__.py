@@ -1,0 +1,1 @@
+"""An app that tells in which process it is set up."""

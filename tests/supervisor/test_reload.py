@@ -1,0 +1,538 @@
+"""A reload: everything comes to run another load of the project, step by step, or nothing does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from signal import SIGHUP, SIGKILL, SIGTERM
+from typing import Any
+
+import pytest
+
+from django_prodserver.supervisor.commands import (
+    AdoptGeneration,
+    CancelSpawn,
+    DropGeneration,
+    Kill,
+    LoadGeneration,
+    Spawn,
+    Unlisten,
+)
+from django_prodserver.supervisor.events import (
+    Asked,
+    Event,
+    Exited,
+    ExitStatus,
+    GoalRequest,
+    GroupGone,
+    Loaded,
+    LoadFailed,
+    Notified,
+    Operator,
+    PreloadFailed,
+    ReloadRequest,
+    RestartRequest,
+    ScaleRequest,
+    Signalled,
+    Spawned,
+    SpawnFailed,
+)
+from django_prodserver.supervisor.facts import (
+    Output,
+    Phase,
+    Refusal,
+    ReloadBegun,
+    Reloaded,
+    ReloadFailed,
+    RequestRefused,
+    State,
+)
+from django_prodserver.supervisor.group import Group
+from django_prodserver.supervisor.report import reload_failure
+from django_prodserver.supervisor.spec import Goal, Ref, RestartPolicy, Spec
+
+HANGUP = Signalled(SIGHUP)
+
+
+def spec(name: str, after: Iterable[str] = (), **more: Any) -> Spec:
+    return Spec(name, after=frozenset(after), **{"stop_timeout": 1.0, "notifies": True, **more})
+
+
+def oneshot(name: str, **more: Any) -> Spec:
+    return spec(name, oneshot=True, notifies=False, **more)
+
+
+class Site:
+    """A group whose lives do what they should, unless a test says that they do not.
+
+    `seen` has what was done and said about the reload, in order: `+web.1/1.2` is the second life of
+    web.1, which runs generation 1, and `-web.1/0.1` a stop signal.
+    """
+
+    def __init__(self, *specs: Spec) -> None:
+        self.group = Group(specs, reloads=True)
+        self.now = 0.0
+        self.seen: list[str] = []
+        # Names of instances whose lives of a generation never get ready, or fail.
+        self.hang: set[tuple[str, int]] = set()
+        self.fail: set[tuple[str, int]] = set()
+        self.refuse: set[tuple[str, int]] = set()
+        self.stuck: set[tuple[str, int]] = set()
+        self._carry_out(self.group.start(0.0))
+        self.tell()
+        self.seen.clear()
+
+    def tell(self, *events: Event, after: float = 0.0) -> list[str]:
+        """Let these happen, and all that follows at once; returns what was seen of that."""
+        self.now += after
+        before = len(self.seen)
+        for event in events:
+            self._carry_out(self.group.take(self.now, event))
+        self._carry_out(self.group.tick(self.now))
+        while any(one.due(self.now) for one in self.group.instances.values()):
+            self._carry_out(self.group.tick(self.now))
+        return self.seen[before:]
+
+    def reload(self, *specs: Spec) -> list[str]:
+        """Ask for it, and answer with these."""
+        self.tell(HANGUP)
+        self.seen.clear()
+        return self.tell(Loaded(self.newest, specs))
+
+    @property
+    def newest(self) -> int:
+        return self.group._newest_generation
+
+    @property
+    def states(self) -> dict[str, str]:
+        """With the generation of the life that counts."""
+        found = {}
+        for name, one in self.group.instances.items():
+            generation = "" if one.life is None else f"/{one.life.ref.generation}"
+            found[name] = f"{one.state.name}{generation}"
+        return found
+
+    def _carry_out(self, outputs: Sequence[Output]) -> None:
+        for output in outputs:
+            for event in self._answers(output):
+                self._carry_out(self.group.take(self.now, event))
+
+    def _answers(self, output: Output) -> Iterable[Event]:
+        if isinstance(output, Spawn):
+            self.seen.append(f"+{_named(output.ref)}")
+            yield from self._begun(output.ref)
+        elif isinstance(output, CancelSpawn):
+            yield SpawnFailed(output.ref, "cancelled")
+        elif isinstance(output, Kill) and output.signal in (SIGTERM, SIGKILL):
+            self.seen.append(f"{'-' if output.signal is SIGTERM else '!'}{_named(output.ref)}")
+            life = self._life(output.ref)
+            if life is not None and life.alive:
+                signal = None if output.signal is SIGTERM else 9
+                code = 0 if signal is None else None
+                yield Exited(output.ref, ExitStatus(code=code, signal=signal))
+            yield GroupGone(output.ref)
+        elif isinstance(output, LoadGeneration):
+            self.seen.append(f"load {output.generation}")
+        elif isinstance(output, AdoptGeneration):
+            self.seen.append(f"adopt {output.generation}")
+        elif isinstance(output, DropGeneration):
+            self.seen.append(f"drop {output.generation}")
+        elif isinstance(output, Unlisten):
+            self.seen.append(f"unlisten {output.process}")
+        elif isinstance(output, ReloadFailed):
+            rolled_back = "; rolled back" if output.rolled_back else ""
+            self.seen.append(f"failed: {reload_failure(output.why)}{rolled_back}")
+        elif isinstance(output, Reloaded):
+            self.seen.append(f"reloaded {output.generation}")
+
+    def _begun(self, ref: Ref) -> Iterable[Event]:
+        what = ref.name, ref.generation
+        if what in self.stuck:
+            return
+        if what in self.refuse:
+            yield SpawnFailed(ref, "no memory")
+            return
+        yield Spawned(ref)
+        if what in self.fail:
+            yield Exited(ref, ExitStatus(code=3))
+            yield GroupGone(ref)
+        elif self.group.instances[ref.name].spec.oneshot:
+            yield Exited(ref, ExitStatus(code=0))
+            yield GroupGone(ref)
+        elif what not in self.hang:
+            yield Notified(ref, ready=True)
+
+    def _life(self, ref: Ref) -> Any:
+        lives = (life for one in self.group.instances.values() for life in one.lives)
+        return next((life for life in lives if life.ref == ref), None)
+
+
+def _named(ref: Ref) -> str:
+    return f"{ref.name}/{ref.generation}.{ref.number}"
+
+
+WEB = spec("web.1", start_first=True)
+WORKER = spec("worker.1")
+MIGRATE = oneshot("migrate.1")
+
+
+# ---- what is done, in order ----
+
+
+def test_the_project_is_loaded_before_anything_changes() -> None:
+    site = Site(WEB, WORKER)
+
+    assert site.tell(HANGUP) == ["load 1"]
+    assert site.states == {"web.1": "RUNNING/0", "worker.1": "RUNNING/0"}
+
+
+def test_each_is_replaced_one_after_the_other_as_its_order_says() -> None:
+    site = Site(WEB, WORKER)
+
+    assert site.reload(WEB, WORKER) == [
+        *("+web.1/1.2", "-web.1/0.1"),
+        *("-worker.1/0.1", "+worker.1/1.2"),
+        *("adopt 1", "reloaded 1"),
+    ]
+    assert site.states == {"web.1": "RUNNING/1", "worker.1": "RUNNING/1"}
+    assert site.group.generation == 1
+
+
+def test_a_reload_can_follow_another_one() -> None:
+    site = Site(WEB)
+    site.reload(WEB)
+
+    assert site.reload(WEB) == ["+web.1/2.3", "-web.1/1.2", "adopt 2", "reloaded 2"]
+
+
+def test_oneshots_run_first_and_what_comes_after_others_comes_after_them() -> None:
+    web = spec("web.1", after={"api.1"}, start_first=True)
+    api = spec("api.1", after={"migrate.1"}, start_first=True)
+    site = Site(web, api, MIGRATE)
+
+    assert site.reload(web, api, MIGRATE) == [
+        "+migrate.1/1.2",
+        *("+api.1/1.2", "-api.1/0.1"),
+        *("+web.1/1.2", "-web.1/0.1"),
+        *("adopt 1", "reloaded 1"),
+    ]
+    assert site.states["migrate.1"] == "EXITED/1"
+
+
+def test_all_instances_of_a_process_are_replaced_one_by_one() -> None:
+    webs = [spec(f"web.{number}", start_first=True, holds=True) for number in (1, 2)]
+    site = Site(*webs)
+
+    assert site.reload(*webs)[:4] == ["+web.1/1.2", "-web.1/0.1", "+web.2/1.2", "-web.2/0.1"]
+
+
+def test_what_is_new_is_started_and_what_is_gone_is_stopped_last() -> None:
+    site = Site(spec("old.1", holds=True), WEB)
+
+    assert site.reload(WEB, spec("new.1")) == [
+        *("+web.1/1.2", "-web.1/0.1", "+new.1/1.1"),
+        *("unlisten old", "-old.1/0.1"),
+        *("adopt 1", "reloaded 1"),
+    ]
+    assert site.states == {"web.1": "RUNNING/1", "new.1": "RUNNING/1"}
+
+
+def test_replicas_can_become_more_or_less() -> None:
+    site = Site(spec("web.1"), spec("web.2"))
+
+    # What there is to be no more of is not replaced first.
+    assert site.reload(spec("web.1")) == [
+        *("-web.1/0.1", "+web.1/1.2", "-web.2/0.1"),
+        *("adopt 1", "reloaded 1"),
+    ]
+    assert site.states == {"web.1": "RUNNING/1"}
+
+    site.reload(spec("web.1"), spec("web.2"), spec("web.3"))
+    assert [*site.states.values()] == ["RUNNING/2"] * 3
+
+
+def test_what_is_changed_runs_as_it_says_now() -> None:
+    site = Site(WORKER)
+
+    site.reload(spec("worker.1", stop_timeout=9.0, restart=RestartPolicy.ALWAYS))
+
+    assert site.group.instances["worker.1"].spec.stop_timeout == 9.0
+
+
+def test_what_an_operator_has_changed_stays_changed() -> None:
+    site = Site(WEB, WORKER)
+    site.tell(ScaleRequest("web", 2), GoalRequest("worker", Goal.DOWN))
+
+    site.reload(WEB, WORKER)
+
+    assert site.states == {"web.1": "RUNNING/1", "web.2": "RUNNING/1", "worker.1": "STOPPED/0"}
+    assert site.tell(GoalRequest("worker", Goal.UP)) == ["+worker.1/1.2"]
+
+
+def test_what_an_operator_has_stopped_is_not_connected_to() -> None:
+    held = spec("web.1", holds=True)
+    site = Site(held, WORKER)
+    site.tell(GoalRequest("web", Goal.DOWN))
+
+    assert site.reload(held, WORKER)[0] == "unlisten web"
+    site.tell(GoalRequest("web", Goal.UP))
+    assert site.tell(GoalRequest("web", Goal.DOWN))[0] == "unlisten web"
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_what_an_operator_adds_meanwhile_comes_to_run_the_same(fails: bool) -> None:
+    site = Site(WEB, WORKER)
+    site.hang = {("worker.1", 1)}
+    site.reload(WEB, WORKER)
+    site.tell(ScaleRequest("web", 2))
+    assert site.states["web.2"] == "RUNNING/0"
+
+    worker = Ref("worker.1", 1, 2)
+    if fails:
+        site.tell(Exited(worker, ExitStatus(code=3)), GroupGone(worker))
+    else:
+        site.tell(Notified(worker, ready=True))
+
+    generation = 0 if fails else 1
+    assert {*site.states.values()} == {f"RUNNING/{generation}"}
+
+
+def test_what_was_to_be_restarted_and_is_gone_is_forgotten() -> None:
+    site = Site(WEB, WORKER)
+    site.hang = {("web.1", 1)}
+    site.reload(WEB)
+    site.tell(RestartRequest("worker"))
+
+    seen = site.tell(Notified(Ref("web.1", 1, 2), ready=True))
+
+    assert seen[-2:] == ["adopt 1", "reloaded 1"]
+    assert site.states == {"web.1": "RUNNING/1"}
+
+
+def test_a_restart_that_is_asked_for_meanwhile_comes_afterwards() -> None:
+    site = Site(WEB, WORKER)
+    site.hang = {("web.1", 1)}
+    site.reload(WEB, WORKER)
+    assert site.tell(RestartRequest("worker")) == []
+
+    seen = site.tell(Notified(Ref("web.1", 1, 2), ready=True))
+
+    assert seen[-5:] == [
+        *("adopt 1", "reloaded 1"),
+        *("-worker.1/1.2", "+worker.1/1.3"),
+    ][-4:] or seen[-4:] == ["adopt 1", "reloaded 1", "-worker.1/1.2", "+worker.1/1.3"]
+
+
+def test_a_second_request_is_remembered_once() -> None:
+    site = Site(WEB)
+    site.tell(HANGUP, HANGUP, HANGUP)
+    site.seen.clear()
+
+    seen = site.tell(Loaded(1, (WEB,)))
+    assert seen[-3:] == ["adopt 1", "reloaded 1", "load 2"]
+    assert site.tell(Loaded(2, (WEB,)))[-2:] == ["adopt 2", "reloaded 2"]
+
+
+def test_it_waits_until_everything_has_been_ready() -> None:
+    site = Site(WEB)
+    site.group = Group([spec("web.1"), spec("worker.1")], reloads=True)
+    site.hang = {("worker.1", 0)}
+    site._carry_out(site.group.start(0.0))
+    site.tell()
+    site.seen.clear()
+
+    assert site.tell(HANGUP) == []
+    assert site.tell(Notified(Ref("worker.1", 0, 1), ready=True)) == ["load 1"]
+
+
+def test_it_mends_what_fails_from_the_start_on() -> None:
+    site = Site()
+    specs = [spec("web.1", restart=RestartPolicy.ALWAYS), spec("worker.1", after={"web.1"})]
+    site.group = Group(specs, reloads=True)
+    site.fail = {("web.1", 0)}
+    site._carry_out(site.group.start(0.0))
+    site.tell()
+    assert site.group.instances["web.1"].state is State.BACKOFF
+    site.seen.clear()
+
+    assert site.tell(HANGUP) == ["load 1"]
+    assert site.tell(Loaded(1, tuple(specs)))[-1] == "reloaded 1"
+    assert site.states == {"web.1": "RUNNING/1", "worker.1": "RUNNING/1"}
+    assert site.group.phase is Phase.RUNNING
+
+
+def test_what_an_operator_has_stopped_gets_no_more_instances() -> None:
+    site = Site(WEB, spec("worker.1"))
+    site.tell(GoalRequest("worker", Goal.DOWN))
+
+    site.reload(WEB, spec("worker.1"), spec("worker.2"))
+
+    assert site.states["worker.2"] == "STOPPED"
+
+
+# ---- what fails ----
+
+
+def test_a_project_that_cannot_be_loaded_changes_nothing() -> None:
+    site = Site(WEB, WORKER)
+    site.tell(HANGUP)
+
+    failed = site.tell(LoadFailed(1, "SyntaxError: invalid syntax"))
+
+    assert failed == ["drop 1", "failed: SyntaxError: invalid syntax"]
+    assert site.states == {"web.1": "RUNNING/0", "worker.1": "RUNNING/0"}
+    assert site.reload(WEB, WORKER)[-1] == "reloaded 2"
+
+
+def test_a_oneshot_that_fails_ends_it_before_anything_is_replaced() -> None:
+    site = Site(MIGRATE, spec("web.1", after={"migrate.1"}))
+    site.fail = {("migrate.1", 1)}
+
+    assert site.reload(MIGRATE, spec("web.1", after={"migrate.1"})) == [
+        "+migrate.1/1.2",
+        "drop 1",
+        "failed: migrate.1 exited with status 3 after 0.00 s",
+    ]
+    assert site.group.phase is Phase.RUNNING
+    assert site.group.instances["migrate.1"].finished
+    assert site.group.instances["web.1"].state is State.RUNNING
+
+
+@pytest.mark.parametrize("start_first", [True, False])
+def test_what_fails_is_followed_by_what_ran_before_and_so_is_all_before_it(
+    start_first: bool,
+) -> None:
+    specs = [spec(name, start_first=start_first) for name in ("a.1", "b.1", "c.1")]
+    site = Site(*specs)
+    site.fail = {("b.1", 1)}
+
+    seen = site.reload(*specs)
+
+    assert seen[-2:] == ["drop 1", seen[-1]]
+    assert seen[-1].startswith("failed: b.1 exited with status 3")
+    assert seen[-1].endswith("; rolled back")
+    assert site.states == dict.fromkeys(("a.1", "b.1", "c.1"), "RUNNING/0")
+    assert not any(one.startswith("+c.1") for one in seen)
+    assert site.group.phase is Phase.RUNNING
+
+
+@pytest.mark.parametrize("start_first", [True, False])
+def test_what_is_not_ready_in_time_is_taken_back(start_first: bool) -> None:
+    web = spec("web.1", start_first=start_first, ready_timeout=3.0)
+    site = Site(web)
+    site.hang = {("web.1", 1)}
+    site.reload(web)
+
+    seen = site.tell(after=3.0)
+
+    assert seen[-2:] == ["drop 1", "failed: web.1 was not ready within 3 s; rolled back"]
+    assert site.states == {"web.1": "RUNNING/0"}
+
+
+@pytest.mark.parametrize("start_first", [True, False])
+def test_what_cannot_be_started_is_taken_back(start_first: bool) -> None:
+    web = spec("web.1", start_first=start_first)
+    site = Site(web)
+    site.refuse = {("web.1", 1)}
+
+    seen = site.reload(web)
+
+    assert seen[-2:] == ["drop 1", "failed: web.1 could not be started: no memory; rolled back"]
+    assert site.states == {"web.1": "RUNNING/0"}
+
+
+def test_what_is_new_and_fails_is_not_there_afterwards() -> None:
+    site = Site(WEB)
+    site.fail = {("new.1", 1)}
+
+    seen = site.reload(spec("other.1"), spec("new.1"), WEB)
+
+    assert "-other.1/1.1" in seen
+    assert site.states == {"web.1": "RUNNING/0"}
+
+
+def test_a_part_that_cannot_be_loaded_later_ends_it() -> None:
+    site = Site(MIGRATE, spec("web.1", after={"migrate.1"}))
+    site.stuck = {("web.1", 1)}
+    site.reload(MIGRATE, spec("web.1", after={"migrate.1"}))
+
+    seen = site.tell(PreloadFailed("No module named 'x'.", 1))
+
+    assert seen[-2:] == ["drop 1", "failed: No module named 'x'; rolled back"]
+    assert site.states["web.1"] == "RUNNING/0"
+
+
+@pytest.mark.parametrize("start_first", [True, False])
+def test_the_old_life_dies_while_the_new_one_starts(start_first: bool) -> None:
+    web = spec("web.1", start_first=True, restart=RestartPolicy.ALWAYS)
+    site = Site(web)
+    site.hang = {("web.1", 1)}
+    site.reload(web)
+    site.tell(Exited(Ref("web.1", 0, 1), ExitStatus(signal=9)), GroupGone(Ref("web.1", 0, 1)))
+
+    if start_first:
+        assert site.tell(Notified(Ref("web.1", 1, 2), ready=True))[-1] == "reloaded 1"
+        assert site.states == {"web.1": "RUNNING/1"}
+    else:
+        site.tell(Exited(Ref("web.1", 1, 2), ExitStatus(code=3)), GroupGone(Ref("web.1", 1, 2)))
+        assert site.seen[-1].startswith("failed: web.1 exited with status 3")
+        assert site.states == {"web.1": "RUNNING/0"}
+
+
+def test_an_old_code_that_fails_too_is_a_failure_like_any_other() -> None:
+    site = Site(spec("a.1"), spec("b.1"))
+    site.fail = {("b.1", 1), ("a.1", 0)}
+
+    seen = site.reload(spec("a.1"), spec("b.1"))
+
+    assert any(one.startswith("failed: b.1") or "stopped" in one for one in seen)
+    assert site.group.exit_status == 3
+
+
+# ---- requests ----
+
+
+def test_a_stop_wins() -> None:
+    site = Site(WEB, WORKER)
+    site.hang = {("web.1", 1)}
+    site.reload(WEB, WORKER)
+
+    seen = site.tell(Signalled(SIGTERM))
+
+    assert seen[0] == "failed: everything is being stopped"
+    assert site.group.exit_status == 0
+
+
+def test_one_that_is_loaded_too_late_is_dropped() -> None:
+    site = Site(WEB)
+    site.hang = {("web.1", 0)}
+    site.tell(HANGUP)
+
+    assert site.tell(Loaded(7, (WEB,))) == ["drop 7"]
+
+
+@pytest.mark.parametrize("reloads", [True, False])
+def test_who_asks_is_told_whether_it_is_granted(reloads: bool) -> None:
+    group = Group([spec("web.1")], reloads=reloads)
+    asked = Asked(5, Operator(0, 1), "reload", (), (ReloadRequest(),))
+
+    outputs = group.ask(0.0, asked)
+
+    refused = RequestRefused("reload", Refusal.NO_RELOAD, 5)
+    assert (refused in outputs) is not reloads
+
+
+def test_the_answer_names_all_who_have_asked() -> None:
+    site = Site(WEB)
+    asked = [
+        Asked(number, Operator(0, 1), "reload", (), (ReloadRequest(),)) for number in (5, 6, 7)
+    ]
+    outputs: list[Output] = []
+    for one in asked:
+        outputs += site.group.take(0.0, one)
+    assert ReloadBegun(1) in outputs
+
+    outputs = site.group.take(0.0, LoadFailed(1, "no"))
+
+    assert ReloadFailed(1, "no", numbers=(5,)) in outputs
+    assert ReloadBegun(2) in outputs
+    assert ReloadFailed(2, "no", numbers=(6, 7)) in site.group.take(0.0, LoadFailed(2, "no"))

@@ -1,0 +1,190 @@
+"""The pages about the control socket and prodctl say what the code says."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from django_prodserver.control.changes import REMEMBERED, Changes, Progress, Target
+from django_prodserver.control.documents import API
+from django_prodserver.control.requests import MOST_INSTANCES, VERBS, Accepted, understand
+from django_prodserver.control.routes import CHANGE, READ, WRITE
+from django_prodserver.logs.recent import KEPT
+from django_prodserver.posix.control.connection import LONGEST
+from django_prodserver.posix.control.place import BACKLOG, folders, name_of
+from django_prodserver.posix.control.server import (
+    LONGEST_WAIT,
+    MOST_CLIENTS,
+    MOST_FOLLOWERS,
+    PATIENCE,
+)
+from django_prodserver.prodctl.main import INTERRUPTED
+from django_prodserver.prodctl.parser import STATUSES, parser
+from django_prodserver.prodctl.table import COLUMNS
+from django_prodserver.supervisor.events import Exited, ExitStatus, GroupGone, Spawned
+from django_prodserver.supervisor.facts import Phase
+from django_prodserver.supervisor.spec import CheckSchedule, Ref, RestartPolicy
+from tests.control.test_documents import WEB, document, running
+from tests.test_docs import SOURCE, code, read, table, tables
+
+PAGE = "reference/control.md"
+
+
+def test_every_endpoint_is_documented() -> None:
+    documented = {(code(path)[0], method) for method, path, _ in table(PAGE, "method", "path")}
+
+    assert documented == {
+        *((path, "GET") for path in READ),
+        (f"{CHANGE}ID", "GET"),
+        *((path, "POST") for path in WRITE),
+    }
+
+
+def test_every_verb_has_the_body_that_is_documented() -> None:
+    shown = {code(verb)[0]: json.loads(code(body)[0]) for verb, body, _ in table(PAGE, "verb")}
+
+    assert {verb: {*body} for verb, body in shown.items()} == {
+        verb: {*keys} for verb, (keys, _) in VERBS.items()
+    }
+    group = running()
+    for verb, body in shown.items():
+        of_web = {**body, **({"names": ["web"]} if "names" in body else {})}
+        assert isinstance(understand(verb, of_web, group.snapshot(9.0), {}), Accepted)
+
+
+def test_every_error_is_documented_with_its_status() -> None:
+    sources = [*(SOURCE / "control").glob("*.py"), *(SOURCE / "posix" / "control").glob("*.py")]
+    used = {
+        found
+        for source in sources
+        for found in re.findall(r'Refused\(\s*(\d+|status), "(\w+)"', source.read_text())
+    }
+
+    documented = [(status, code(word)[0]) for word, status, _ in table(PAGE, "code", "HTTP status")]
+
+    # What is not HTTP has the status that h11 proposes.
+    assert sorted(documented) == sorted(used - {("status", "bad_request")})
+
+
+def keys_of(rows: list[list[str]]) -> dict[str, str]:
+    return {code(key)[0]: kind for key, kind, _ in rows[1:]}
+
+
+def documented_keys(heading: str) -> dict[str, str]:
+    """The first table below this heading, whatever its level: keys and their types."""
+    (text,) = re.findall(rf"^##+ {heading}$(.*?)(?=^##|\Z)", read(PAGE), re.MULTILINE | re.DOTALL)
+    return keys_of(next(rows for rows in tables(text) if rows[0][0] == "key"))
+
+
+def real_documents() -> Iterator[dict[str, Any]]:
+    """Of what runs with a check, of what has failed, and of what has just been started again."""
+    yield document(running(check=CheckSchedule()), 10.0)
+    group = running(restart=RestartPolicy.ON_FAILURE, backoff_initial=4.0)
+    group.take(10.0, Exited(WEB, ExitStatus(code=3)))
+    group.take(10.0, GroupGone(WEB))
+    yield document(group, 11.0)
+    group.tick(14.0)
+    group.take(14.0, Spawned(Ref("web.1", 0, 2)))
+    yield document(group, 14.5)
+
+
+TYPES = {bool: "bool", int: "integer", float: "number", str: "text", list: "list", dict: "object"}
+
+
+@pytest.mark.parametrize("found", [*real_documents()], ids=["runs", "failed", "starts"])
+def test_every_key_of_a_status_is_documented_with_its_type(found: dict[str, Any]) -> None:
+    process = found["processes"][0]
+    instance = process["instances"][0]
+    parts = {
+        "The status document": found,
+        "A process": process,
+        "An instance": instance,
+        "The check": instance["check"],
+        "The last exit": instance["last_exit"],
+    }
+
+    for heading, part in parts.items():
+        if part is None:
+            continue
+        documented = documented_keys(heading)
+        assert [*documented] == [*part], heading
+        for key, value in part.items():
+            kind = documented[key]
+            if value is None:
+                assert "null" in kind, key
+            elif kind.startswith("`"):
+                assert value in code(kind), key
+            elif not ("moment" in kind or "states.md" in kind):
+                assert kind.startswith(TYPES[type(value)]), key
+
+
+def test_all_phases_are_documented() -> None:
+    kind = documented_keys("The status document")["phase"]
+
+    assert code(kind) == [phase.name.lower() for phase in Phase]
+    assert f"The version of the protocol is {API}: " in read(PAGE)
+
+
+def test_a_change_is_documented() -> None:
+    group = running()
+    change = Changes().begin("restart", ("web",), {"web.1": Target.REPLACED}, group.snapshot(9.0))
+
+    documented = documented_keys("Changes")
+
+    assert [*documented] == [*change.document()]
+    assert code(documented["state"]) == [progress.name.lower() for progress in Progress]
+
+
+def test_the_limits_are_documented() -> None:
+    assert [limit for _, limit in table(PAGE, "what", "limit")] == [
+        f"{MOST_CLIENTS}",
+        f"{MOST_FOLLOWERS}",
+        f"{BACKLOG}",
+        f"{LONGEST} bytes",
+        f"{PATIENCE:g} s",
+        f"{LONGEST_WAIT:g} s",
+        f"{MOST_INSTANCES}",
+        f"{REMEMBERED}",
+        f"{KEPT} bytes",
+    ]
+
+
+def test_the_folders_and_the_name_are_documented() -> None:
+    page = read(PAGE)
+    shown = re.findall(r"^\d\. `(.*?)`", page, re.MULTILINE)
+
+    assert [one.replace("UID", "7").replace("$XDG_RUNTIME_DIR", "/run/mine") for one in shown] == (
+        folders({"XDG_RUNTIME_DIR": "/run/mine"}, 7)
+    )
+    assert f"`{name_of('/srv/mysite')}` for `/srv/mysite`" in page
+
+
+# ---- prodctl ----
+
+
+def test_the_exit_statuses_of_prodctl_are_documented() -> None:
+    listed = re.findall(r"^  (\d+) ", STATUSES, re.MULTILINE)
+
+    documented = [status for status, _ in table("reference/prodctl.md", "exit status")]
+
+    assert documented == [*listed, str(INTERRUPTED)]
+
+
+def test_every_column_of_the_table_is_explained() -> None:
+    explained = [name for cell, _ in table("operate/control.md", "column") for name in code(cell)]
+
+    assert sorted(explained) == sorted(COLUMNS)
+
+
+def test_the_commands_of_the_how_to_are_understood() -> None:
+    page = read("operate/control.md")
+    commands = re.findall(r"^\$ prodctl(.*?)(?: \|.*)?$", page, re.MULTILINE)
+
+    for words in commands:
+        parser("prodctl").parse_args(words.split())
+
+    assert len(commands) > 20

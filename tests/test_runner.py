@@ -1,0 +1,50 @@
+"""The tests themselves: they run in the background as they do at a terminal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.running import ROOT
+
+A_TEST = '''
+import subprocess
+import sys
+
+ASK = """
+from signal import *
+print([n.name for n in (SIGHUP, SIGINT, SIGQUIT) if getsignal(n) is SIG_IGN])
+"""
+
+
+def test_what_is_started_here_ignores_nothing():
+    said = subprocess.run([sys.executable, "-c", ASK], stdout=subprocess.PIPE, text=True)
+    assert said.stdout == "[]\\n"
+'''
+
+
+def test_what_tests_start_in_the_background_does_not_ignore_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "test_one.py").write_text(A_TEST)
+    pytest = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "tests.conftest",
+    ]
+
+    # As `nohup make test &` in a script.
+    background = ["sh", "-c", "trap '' HUP INT QUIT; exec \"$@\"", "sh"]
+    ran = subprocess.run(
+        [*background, *pytest, str(tmp_path / "test_one.py")],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+    assert "1 passed" in ran.stdout, ran.stdout

@@ -1,0 +1,72 @@
+"""What is loaded when: by the oneshots that a process comes after, directly or not."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from django_prodserver.launch.stages import stages_of, with_services
+
+
+def process(*after: str, **entry: Any) -> Any:
+    return SimpleNamespace(**{"after": list(after), "type": "service", "refresh": False, **entry})
+
+
+def oneshot(*after: str, **entry: Any) -> Any:
+    return process(*after, type="oneshot", **entry)
+
+
+def refreshing(*after: str) -> Any:
+    return oneshot(*after, refresh=True)
+
+
+@pytest.mark.parametrize(
+    ("processes", "stages"),
+    [
+        ({"web": process(), "worker": process("web")}, {"web": (), "worker": ()}),
+        ({"one": oneshot(), "web": process()}, {"one": None, "web": ()}),
+        ({"one": oneshot(), "two": oneshot("one")}, {"one": None, "two": None}),
+        (
+            {"two": oneshot(), "one": oneshot(), "web": process("two", "one")},
+            {"two": None, "one": None, "web": ("one", "two")},
+        ),
+        (
+            {"one": oneshot(), "web": process("one"), "worker": process("web")},
+            {"one": None, "web": ("one",), "worker": ("one",)},
+        ),
+        # What is not started in this run is not waited for.
+        ({"web": process("one")}, {"web": ()}),
+        # What makes settings is before all that comes after it, be it a oneshot.
+        (
+            {
+                "any": oneshot(),
+                "key": refreshing(),
+                "two": oneshot("key"),
+                "three": oneshot("two", "any"),
+                "web": process("three"),
+            },
+            {
+                "any": None,
+                "key": None,
+                "two": ("key",),
+                "three": ("any", "key", "two"),
+                "web": ("any", "key", "three", "two"),
+            },
+        ),
+    ],
+)
+def test_each_process_is_loaded_after_the_oneshots_before_it(
+    processes: dict[str, Any], stages: dict[str, Any]
+) -> None:
+    assert stages_of(processes) == stages
+
+
+def test_for_oneshots_alone_nothing_is_preloaded() -> None:
+    processes = {"key": refreshing(), "two": oneshot("key"), "web": process("two")}
+    stages = stages_of(processes)
+
+    found = {stage: with_services(stage, stages, processes) for stage in stages.values()}
+
+    assert found == {None: False, ("key",): False, ("key", "two"): True}
