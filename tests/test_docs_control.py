@@ -14,14 +14,10 @@ from django_prodserver.control.documents import API
 from django_prodserver.control.requests import MOST_INSTANCES, VERBS, Accepted, understand
 from django_prodserver.control.routes import CHANGE, READ, WRITE
 from django_prodserver.logs.recent import KEPT
+from django_prodserver.posix.control.clients import MOST_CLIENTS, PATIENCE
 from django_prodserver.posix.control.connection import LONGEST
 from django_prodserver.posix.control.place import BACKLOG, folders, name_of
-from django_prodserver.posix.control.server import (
-    LONGEST_WAIT,
-    MOST_CLIENTS,
-    MOST_FOLLOWERS,
-    PATIENCE,
-)
+from django_prodserver.posix.control.server import LONGEST_WAIT, MOST_FOLLOWERS
 from django_prodserver.prodctl.main import INTERRUPTED
 from django_prodserver.prodctl.parser import STATUSES, parser
 from django_prodserver.prodctl.table import COLUMNS

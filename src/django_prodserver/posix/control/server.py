@@ -1,9 +1,8 @@
-"""The server behind the control socket, in the supervisor's own loop: it never waits for anyone."""
+"""The server behind the control socket: it finds what answers a request, and answers."""
 
 from __future__ import annotations
 
 import os
-import selectors
 import time
 from collections.abc import Mapping
 from functools import partial
@@ -24,20 +23,14 @@ from django_prodserver.supervisor.snapshot import GroupSnapshot
 from django_prodserver.supervisor.spec import Ref
 from django_prodserver.supervisor.values import Value, replace
 
-from .connection import JSON, LINES, Connection, HttpRequest
-from .credentials import peer
+from .clients import Client, Clients
+from .connection import JSON, LINES, HttpRequest
 from .place import Place
 
-# As many clients are answered at once; others wait to be accepted.
-MOST_CLIENTS = 32
-# As many of them follow the log: they stay, and others are to be answered beside them.
+# As many clients follow the log at once: they stay, and others are to be answered beside them.
 MOST_FOLLOWERS = 24
-# In seconds: how long a client may take to send its request, and to take its answer.
-PATIENCE = 5.0
-# The longest that a client may wait for the end of a change at once.
+# The longest that a client may wait for the end of a change at once, in seconds.
 LONGEST_WAIT = 60.0
-# Where no descriptor is left to accept a client with, another try follows after so many seconds.
-RETRY = 1.0
 TEXT = "text/plain; charset=utf-8"
 
 
@@ -50,21 +43,6 @@ class Known(Value):
     say: Callable[[Record], None]
 
 
-class Client:
-    """Who is connected."""
-
-    def __init__(self, connection: Connection, operator: Operator, deadline: float) -> None:
-        self.connection = connection
-        self.operator = operator
-        # When it is disconnected, or gets the answer that it has been waiting for.
-        self.deadline: Optional[float] = deadline
-        self.waits_for: Optional[Change] = None
-        self.reader: Optional[Reader] = None
-        self.follows = False
-        # What is registered with the selector.
-        self.events = 0
-
-
 class Server:
     """Answers all clients of one socket."""
 
@@ -73,19 +51,17 @@ class Server:
         self._loop = loop
         self._recent = recent
         self._known = known
-        self._clients: dict[Client, None] = {}
+        self._clients = Clients(place.listener, loop, self._take, known.say)
         self._changes = Changes()
-        self._accepting = False
-        self._retry_at: Optional[float] = None
+        # Those who wait for the end of a change.
+        self._waiting: dict[Client, Change] = {}
         # A fact may have ended a change.
         self._unsettled = False
-        self._accept_again()
 
     @property
     def deadline(self) -> Optional[float]:
         """When `tick` has something to do."""
-        moments = [client.deadline for client in self._clients]
-        return min((at for at in (*moments, self._retry_at) if at is not None), default=None)
+        return self._clients.deadline
 
     def change(self, about: documents.About) -> None:
         """Clients are told this of the processes from now on; the run is the same."""
@@ -103,19 +79,12 @@ class Server:
         if self._unsettled:
             self._unsettled = False
             self._settle()
-        now = self._loop.clock.now()
-        for client in [one for one in self._clients if one.deadline is not None]:
-            assert client.deadline is not None
-            if client.deadline <= now:
-                self._expire(client)
-        if self._retry_at is not None and self._retry_at <= now:
-            self._accept_again()
+        self._clients.tick()
 
     def release(self) -> None:
         """In a forked child: close what belongs to the supervisor."""
         self._place.release()
-        for client in self._clients:
-            client.connection.close()
+        self._clients.release()
 
     def close(self) -> None:
         """Tell those who wait what has become of their changes, and who follows the last lines.
@@ -123,124 +92,12 @@ class Server:
         As far as they listen: nobody is waited for.
         """
         self._settle()
-        for client in list(self._clients):
-            if client.reader is not None and not client.connection.pending:
-                self._guarded(client, self._feed)
-        for client in list(self._clients):
-            client.connection.write()
-            self._leave(client)
+        self._clients.close()
         self._place.close()
-
-    # ---- clients ----
-
-    def _accept_again(self) -> None:
-        if not self._accepting and len(self._clients) < MOST_CLIENTS:
-            self._retry_at = None
-            self._accepting = True
-            self._loop.selector.register(self._place.listener, selectors.EVENT_READ, self._accept)
-
-    def _accept_no_more(self) -> None:
-        self._accepting = False
-        self._loop.selector.unregister(self._place.listener)
-
-    def _accept(self) -> None:
-        if not self._accepting:
-            return
-        try:
-            accepted, _ = self._place.listener.accept()
-        except (BlockingIOError, ConnectionError):
-            return
-        except OSError:
-            # No descriptor is left: others may be given back.
-            self._accept_no_more()
-            self._retry_at = self._loop.clock.now() + RETRY
-            return
-        try:
-            found = peer(accepted)
-            uid, pid = (os.geteuid(), 0) if found is None else found
-            client = self._create(accepted, Operator(uid, pid))
-        except (OSError, ImportError) as error:
-            # A file of Python's own cannot be read any more, or no descriptor is left for it.
-            accepted.close()
-            self._known.say(report.control_failed(str(error)))
-            return
-        self._clients[client] = None
-        if len(self._clients) >= MOST_CLIENTS:
-            self._accept_no_more()
-        self._guarded(client, lambda _: None)
-
-    def _create(self, accepted: Any, operator: Operator) -> Client:
-        client: Client
-        connection = Connection(accepted, lambda request: self._take(client, request))
-        client = Client(connection, operator, self._loop.clock.now() + PATIENCE)
-        return client
-
-    def _watch(self, client: Client) -> None:
-        """Poll for what it waits for, or let it go."""
-        connection = client.connection
-        if connection.over:
-            self._leave(client)
-            return
-        events = selectors.EVENT_READ if connection.reads else 0
-        events |= selectors.EVENT_WRITE if connection.pending else 0
-        if events == client.events:
-            return
-        selector, ready = self._loop.selector, partial(self._ready, client)
-        if not client.events:
-            selector.register(connection.socket, events, ready)
-        elif not events:
-            selector.unregister(connection.socket)
-        else:
-            selector.modify(connection.socket, events, ready)
-        client.events = events
-
-    def _ready(self, client: Client) -> None:
-        # It may have gone in the same round of the poll.
-        if client in self._clients:
-            self._guarded(client, self._go_on)
-
-    def _guarded(self, client: Client, serve: Callable[[Client], None]) -> None:
-        """Whatever is wrong with an answer, it costs one client, and not the supervisor."""
-        try:
-            serve(client)
-            self._watch(client)
-        except Exception as error:
-            self._known.say(report.control_failed(f"{type(error).__name__}: {error}"))
-            if client in self._clients:
-                self._leave(client)
-
-    def _go_on(self, client: Client) -> None:
-        connection = client.connection
-        if connection.reads:
-            connection.read()
-            if connection.read_all and client.follows:
-                # Even if it still listens: it may be long until a line finds out that it does not.
-                connection.gone = True
-        if connection.pending:
-            connection.write()
-        if client.reader is not None and not connection.pending and not connection.over:
-            self._feed(client)
-
-    def _leave(self, client: Client) -> None:
-        if client.events:
-            self._loop.selector.unregister(client.connection.socket)
-        if client.reader is not None:
-            self._recent.leave(client.reader)
-        client.connection.close()
-        del self._clients[client]
-        if self._retry_at is None:
-            self._accept_again()
-
-    def _expire(self, client: Client) -> None:
-        if client.waits_for is not None:
-            self._guarded(client, self._answer_change)
-        else:
-            self._leave(client)
 
     # ---- requests ----
 
     def _take(self, client: Client, request: Union[HttpRequest, Refused]) -> None:
-        client.deadline = self._loop.clock.now() + PATIENCE
         if isinstance(request, Refused):
             self._refuse(client, request)
             return
@@ -325,21 +182,21 @@ class Server:
         if change.over or not wait:
             self._reply(client, 200, change.document())
             return
-        client.waits_for = change
+        self._waiting[client] = change
         client.deadline = self._loop.clock.now() + wait
+        client.late = partial(self._answer_change, client)
+        client.left = lambda: self._waiting.pop(client, None)
 
     def _answer_change(self, client: Client) -> None:
-        change, client.waits_for = client.waits_for, None
-        assert change is not None
-        client.deadline = self._loop.clock.now() + PATIENCE
-        self._reply(client, 200, change.document())
+        client.late = None
+        self._clients.have_patience(client)
+        self._reply(client, 200, self._waiting.pop(client).document())
 
     def _settle(self) -> None:
         if self._changes.running:
             self._changes.settle(self._known.snapshot())
-        for client in list(self._clients):
-            if client.waits_for is not None and client.waits_for.over:
-                self._guarded(client, self._answer_change)
+        for client in [one for one, change in self._waiting.items() if change.over]:
+            self._clients.guarded(client, partial(self._answer_change, client))
 
     # ---- logs ----
 
@@ -366,24 +223,25 @@ class Server:
             return
         client.follows = follows
         last = int(lines[:9]) if lines else None
-        client.reader = self._recent.read(frozenset(names) if names else None, last)
+        reader = self._recent.read(frozenset(names) if names else None, last)
+        client.feed = feed = partial(self._feed, client, reader)
         client.connection.begin(200, LINES)
         if follows:
             # It may say nothing for a long time.
             client.deadline = None
-            self._recent.follow(client.reader, partial(self._wake, client))
-        self._feed(client)
+            self._recent.follow(reader, partial(self._wake, client, feed))
+            client.left = lambda: self._recent.leave(reader)
+        feed()
 
-    def _wake(self, client: Client) -> None:
+    def _wake(self, client: Client, feed: Callable[[], None]) -> None:
         # What comes while it is busy it finds when it is not.
         if not client.connection.pending:
-            self._guarded(client, self._feed)
+            self._clients.guarded(client, feed)
 
-    def _feed(self, client: Client) -> None:
-        assert client.reader is not None
-        lost, entries = client.reader.take()
+    def _feed(self, client: Client, reader: Reader) -> None:
+        lost, entries = reader.take()
         if not client.follows:
-            client.deadline = self._loop.clock.now() + PATIENCE
+            self._clients.have_patience(client)
         if lost or entries:
             client.connection.send(_rendered(lost, entries))
         elif not client.follows:

@@ -1,0 +1,218 @@
+"""Clients: who is connected to a listener of the supervisor's own, and for how long they may be.
+
+It is all in the supervisor's loop, and never waits for anyone.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+from collections.abc import Iterator
+from functools import partial
+
+from django_prodserver.control.requests import Refused
+from django_prodserver.posix.loop import Loop
+from django_prodserver.supervisor import report
+from django_prodserver.supervisor.events import Operator
+from django_prodserver.supervisor.hints import Any, Callable, Optional, Union
+from django_prodserver.supervisor.record import Record
+
+from .connection import Connection, HttpRequest
+from .credentials import peer
+
+# As many are answered at once; others wait to be accepted.
+MOST_CLIENTS = 32
+# In seconds: how long a client may take to send its request, and to take its answer.
+PATIENCE = 5.0
+# Where no descriptor is left to accept a client with, another try follows after so many seconds.
+RETRY = 1.0
+
+Asked = Union[HttpRequest, Refused]
+
+
+class Client:
+    """Who is connected, and sends one request."""
+
+    def __init__(self, connection: Connection, operator: Operator, deadline: float) -> None:
+        self.connection = connection
+        self.operator = operator
+        # When it is disconnected, or `late` is called if it waits for something to happen.
+        self.deadline: Optional[float] = deadline
+        self.late: Optional[Callable[[], None]] = None
+        # Called when more of its answer can be sent, and once it has left.
+        self.feed: Optional[Callable[[], None]] = None
+        self.left: Callable[[], object] = lambda: None
+        # It stays until it leaves.
+        self.follows = False
+        # What is registered with the selector.
+        self.events = 0
+
+
+class Clients:
+    """All clients of one listener: `take` is called with each of them and what it asks for."""
+
+    def __init__(
+        self,
+        listener: socket.socket,
+        loop: Loop,
+        take: Callable[[Client, Asked], None],
+        say: Callable[[Record], None],
+    ) -> None:
+        self._listener = listener
+        self._loop = loop
+        self._take = take
+        self._say = say
+        # In the order in which they came; a dict, because sets have no order.
+        self._clients: dict[Client, None] = {}
+        self._accepting = False
+        self._retry_at: Optional[float] = None
+        self._accept_again()
+
+    def __iter__(self) -> Iterator[Client]:
+        return iter(list(self._clients))
+
+    @property
+    def deadline(self) -> Optional[float]:
+        """When `tick` has something to do."""
+        moments = [client.deadline for client in self._clients]
+        return min((at for at in (*moments, self._retry_at) if at is not None), default=None)
+
+    def tick(self) -> None:
+        """Do what is due."""
+        now = self._loop.clock.now()
+        for client in self:
+            if client.deadline is not None and client.deadline <= now:
+                self._expire(client)
+        if self._retry_at is not None and self._retry_at <= now:
+            self._accept_again()
+
+    def have_patience(self, client: Client) -> None:
+        """Let the time begin anew in which it has to go on."""
+        client.deadline = self._loop.clock.now() + PATIENCE
+
+    def guarded(self, client: Client, serve: Callable[[], None]) -> None:
+        """Whatever is wrong with an answer, it costs one client, and not the supervisor."""
+        if client not in self._clients:
+            return
+        try:
+            serve()
+            self._watch(client)
+        except Exception as error:
+            self._say(report.control_failed(f"{type(error).__name__}: {error}"))
+            if client in self._clients:
+                self._leave(client)
+
+    def release(self) -> None:
+        """In a forked child: close what belongs to the supervisor."""
+        for client in self._clients:
+            client.connection.close()
+
+    def close(self) -> None:
+        """Let all clients go, with what they can still be told at once: nobody is waited for."""
+        for client in self:
+            if client.feed is not None and not client.connection.pending:
+                self.guarded(client, client.feed)
+        for client in self:
+            client.connection.write()
+            self._leave(client)
+        self._accept_no_more()
+
+    # ---- how ----
+
+    def _accept_again(self) -> None:
+        if not self._accepting and len(self._clients) < MOST_CLIENTS:
+            self._retry_at = None
+            self._accepting = True
+            self._loop.selector.register(self._listener, selectors.EVENT_READ, self._accept)
+
+    def _accept_no_more(self) -> None:
+        if self._accepting:
+            self._accepting = False
+            self._loop.selector.unregister(self._listener)
+
+    def _accept(self) -> None:
+        if not self._accepting:
+            return
+        try:
+            accepted, _ = self._listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError:
+            # No descriptor is left: others may be given back.
+            self._accept_no_more()
+            self._retry_at = self._loop.clock.now() + RETRY
+            return
+        try:
+            client = self._create(accepted)
+        except (OSError, ImportError) as error:
+            # A file of Python's own cannot be read any more, or no descriptor is left for it.
+            accepted.close()
+            self._say(report.control_failed(str(error)))
+            return
+        self._clients[client] = None
+        if len(self._clients) >= MOST_CLIENTS:
+            self._accept_no_more()
+        self.guarded(client, lambda: None)
+
+    def _create(self, accepted: Any) -> Client:
+        client: Client
+        found = peer(accepted) if accepted.family == socket.AF_UNIX else None
+        uid, pid = (os.geteuid(), 0) if found is None else found
+        connection = Connection(accepted, lambda asked: self._ask(client, asked))
+        client = Client(connection, Operator(uid, pid), self._loop.clock.now() + PATIENCE)
+        return client
+
+    def _ask(self, client: Client, asked: Asked) -> None:
+        self.have_patience(client)
+        self._take(client, asked)
+
+    def _watch(self, client: Client) -> None:
+        """Poll for what it waits for, or let it go."""
+        connection = client.connection
+        if connection.over:
+            self._leave(client)
+            return
+        events = selectors.EVENT_READ if connection.reads else 0
+        events |= selectors.EVENT_WRITE if connection.pending else 0
+        if events == client.events:
+            return
+        selector, ready = self._loop.selector, partial(self._ready, client)
+        if not client.events:
+            selector.register(connection.socket, events, ready)
+        elif not events:
+            selector.unregister(connection.socket)
+        else:
+            selector.modify(connection.socket, events, ready)
+        client.events = events
+
+    def _ready(self, client: Client) -> None:
+        # It may have gone in the same round of the poll: that is for `guarded` to see.
+        self.guarded(client, partial(self._go_on, client))
+
+    def _go_on(self, client: Client) -> None:
+        connection = client.connection
+        if connection.reads:
+            connection.read()
+            if connection.read_all and client.follows:
+                # Even if it still listens: it may be long until a line finds out that it does not.
+                connection.gone = True
+        if connection.pending:
+            connection.write()
+        if client.feed is not None and not connection.pending and not connection.over:
+            client.feed()
+
+    def _leave(self, client: Client) -> None:
+        if client.events:
+            self._loop.selector.unregister(client.connection.socket)
+        client.connection.close()
+        del self._clients[client]
+        client.left()
+        if self._retry_at is None:
+            self._accept_again()
+
+    def _expire(self, client: Client) -> None:
+        if client.late is not None:
+            self.guarded(client, client.late)
+        else:
+            self._leave(client)
