@@ -15,8 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from django_prodserver.posix.control.connection import LONGEST
 from django_prodserver.posix.control.clients import MOST_CLIENTS
+from django_prodserver.posix.control.connection import LONGEST
 from django_prodserver.posix.control.server import MOST_FOLLOWERS
 from tests.functional.helpers import FOREVER, STUBBORN, Run, Runs, code
 from tests.operating import Socket, answer_of, post, socket_of

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from django_prodserver.logs.counts import Counts
 from django_prodserver.logs.formats import TextFormat
 from django_prodserver.logs.recent import Recent
 from django_prodserver.posix import kernel
@@ -35,7 +36,9 @@ class Path:
         os.set_blocking(self.reader, False)
         names = [f"w{number}" for number in range(writers)]
         form = TextFormat(names)
-        self.streams = Streams(self.selector, self.output, form, max_line=65536, recent=Recent())
+        self.streams = Streams(
+            self.selector, self.output, form, max_line=65536, recent=Recent(), counts=Counts()
+        )
         self.writers = []
         self.lives = []
         for name in names:

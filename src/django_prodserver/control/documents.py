@@ -42,6 +42,10 @@ class About(Value):
     replicas: Mapping[str, int] = {}
     # Why there can be only one instance of a process.
     only_one: Mapping[str, str] = {}
+    # Versions, and how long the project took to load, in seconds.
+    python: str = ""
+    django: str = ""
+    loaded_in: float = 0.0
 
 
 def status(snapshot: GroupSnapshot, about: About, pid_of: PidOf, moment: Moment) -> dict[str, Any]:

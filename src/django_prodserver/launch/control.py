@@ -1,21 +1,26 @@
-"""The control socket: where it is to be, and what its clients are told about the processes."""
+"""The control socket and MONITOR: where they are to be, and what is told of the processes there."""
 
 from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Optional
 
+import django
+
 from django_prodserver import __version__
 from django_prodserver.control.documents import About
+from django_prodserver.posix.address import UNKNOWN_HOST, Listener, bindings
 from django_prodserver.posix.context import group_id, group_names
-from django_prodserver.posix.control.place import VARIABLE, ControlSettings, name_of
+from django_prodserver.posix.control.place import BACKLOG, VARIABLE, ControlSettings, name_of
 from django_prodserver.posix.marks import outer_life
 from django_prodserver.settings.findings import Finding
 from django_prodserver.settings.names import SUPERVISOR
 from django_prodserver.settings.schema import SupervisorSettings
+from django_prodserver.settings.texts import host_and_port
 from django_prodserver.settings.wording import did_you_mean
 
 from .addresses import listeners
@@ -55,7 +60,7 @@ def _reading_group(
     return others.pop() if len(others) == 1 else None
 
 
-def about(processes: Sequence[ResolvedProcess]) -> About:
+def about(processes: Sequence[ResolvedProcess], loaded_in: float) -> About:
     """What clients are told beside what happens; the pid is not known yet."""
     return About(
         version=__version__,
@@ -65,6 +70,9 @@ def about(processes: Sequence[ResolvedProcess]) -> About:
         backends={one.name: one.settings.backend for one in processes},
         replicas={one.name: one.settings.replicas for one in processes},
         only_one=_only_one(processes),
+        python=platform.python_version(),
+        django=django.get_version(),
+        loaded_in=loaded_in,
     )
 
 
@@ -84,6 +92,22 @@ def _only_one(processes: Sequence[ResolvedProcess]) -> dict[str, str]:
         if process.backend.singleton:
             why[process.name] = "every instance would do the same work"
     return why
+
+
+def monitor(settings: SupervisorSettings) -> Optional[Listener]:
+    """Where MONITOR listens. Raises OSError or UnicodeError for a host that is not known."""
+    if settings.monitor is None:
+        return None
+    return Listener(settings.monitor, bindings(*host_and_port(settings.monitor)), backlog=BACKLOG)
+
+
+def monitor_problems(settings: SupervisorSettings) -> Iterator[Finding]:
+    """What is wrong with MONITOR on this machine."""
+    try:
+        monitor(settings)
+    except UNKNOWN_HOST as error:
+        message = f"is {settings.monitor!r}, whose host is not known: {error}."
+        yield Finding(f"{SUPERVISOR}['MONITOR']", message, "Write 127.0.0.1 or 0.0.0.0.", "E015")
 
 
 def control_problems(settings: SupervisorSettings) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from django_prodserver.settings.findings import ConfigurationError, Finding, ref
 
 from .addresses import addresses_in_use
 from .context import context_problems, contexts
-from .control import control_problems
+from .control import control_problems, monitor_problems
 from .preload import preload
 from .process import ResolvedProcess
 from .project import failure_of
@@ -93,6 +93,7 @@ def _of_the_machine(
     """Who uses an address changes: none is tried for a process that is to be changed anyway."""
     found = context_problems(configuration, processes)
     found += control_problems(configuration.supervisor)
+    found += monitor_problems(configuration.supervisor)
     if not in_use:
         return found
     fit = contexts(nothing_wrong_with(processes, [*known, *found]))

@@ -42,7 +42,7 @@ from django_prodserver.supervisor.record import Record
 from django_prodserver.supervisor.values import replace
 
 from .addresses import urls
-from .control import about, control_settings
+from .control import about, control_settings, monitor
 from .examine import resolve_to_start
 from .log_settings import log_settings
 from .process import ResolvedProcess
@@ -172,5 +172,6 @@ def _plan(
         said=said,
         urls=list(urls(processes)),
         control=control_settings(supervisor, processes, os.environ),
-        about=about(processes),
+        about=about(processes, spent),
+        monitor=monitor(supervisor),
     )

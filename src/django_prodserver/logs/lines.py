@@ -45,9 +45,12 @@ class Lines:
     def __init__(self, max_line: int = MAX_LINE) -> None:
         self._max_line = max_line
         self._rest = b""
+        # How many newlines were put into what came last, because its lines were too long.
+        self.cut = 0
 
     def feed(self, chunk: bytes) -> Block:
         """Take a chunk; return the lines that it completes."""
+        self.cut = 0
         end = chunk.rfind(b"\n") + 1
         if end:
             block, self._rest = Block(self._rest, chunk, end), chunk[end:]
@@ -63,6 +66,7 @@ class Lines:
 
     def finish(self) -> Block:
         """Return what has no newline yet, as a line; for the end of the stream."""
+        self.cut = 0
         rest, self._rest = self._rest, b""
         return whole(rest + b"\n" if rest else b"")
 
@@ -79,9 +83,9 @@ class Lines:
 
     def _cut(self, lines: bytes) -> bytes:
         size = self._max_line
-        return b"\n".join(
-            line
-            if len(line) <= size
-            else b"\n".join(line[i : i + size] for i in range(0, len(line), size))
-            for line in lines.split(b"\n")
-        )
+        whole_lines = lines.split(b"\n")
+        pieces = []
+        for line in whole_lines:
+            pieces += [line[i : i + size] for i in range(0, len(line), size)] or [line]
+        self.cut += len(pieces) - len(whole_lines)
+        return b"\n".join(pieces)

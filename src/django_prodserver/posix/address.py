@@ -38,6 +38,14 @@ class Binding(Value):
     # An IPv6 socket that does not take IPv4 connections as well.
     v6only: bool
 
+    @property
+    def is_loopback(self) -> bool:
+        import ipaddress
+
+        ip = ipaddress.ip_address(str(self.address[0]).partition("%")[0])
+        # Before Python 3.13 an address of IPv4 that is mapped into IPv6 is none.
+        return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
+
     def takes(self) -> Iterator[tuple[int, object]]:
         """The families and hosts that it takes connections for; "" for all hosts."""
         host = self.address[0]
@@ -66,6 +74,11 @@ class Listener(Value):
     backlog: int = 2048
     # The permissions of the file; None: those that the umask leaves.
     mode: Optional[int] = None
+
+    @property
+    def is_public(self) -> bool:
+        """Other machines may reach it."""
+        return not all(binding.is_loopback for binding in self.bindings)
 
 
 def bindings(host: str, port: int, plain: bool = False) -> list[Binding]:

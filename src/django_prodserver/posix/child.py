@@ -72,15 +72,19 @@ def flush() -> None:
             stream.flush()
 
 
-def reap() -> Iterator[tuple[int, ExitStatus]]:
-    """Reap every child that has exited, adopted ones among them."""
+def reap() -> Iterator[tuple[int, ExitStatus, float]]:
+    """Reap every child that has exited, adopted ones among them.
+
+    The last item is the processor time that it has used, with what it has reaped, in seconds.
+    """
     with suppress(ChildProcessError):
         while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, used = os.wait4(-1, os.WNOHANG)
             if pid == 0:
                 return
             code = os.waitstatus_to_exitcode(status)
-            yield pid, ExitStatus(code=code) if code >= 0 else ExitStatus(signal=-code)
+            how = ExitStatus(code=code) if code >= 0 else ExitStatus(signal=-code)
+            yield pid, how, used.ru_utime + used.ru_stime
 
 
 def reap_all(pids: Collection[int], clock: Clock, signals: SignalPipe, end: float) -> set[int]:
@@ -90,7 +94,7 @@ def reap_all(pids: Collection[int], clock: Clock, signals: SignalPipe, end: floa
     """
     left = set(pids)
     while True:
-        left -= {pid for pid, _ in reap()}
+        left -= {pid for pid, *_ in reap()}
         left = set(filter(_is_child, left))
         patience = end - clock.now()
         if not left or patience <= 0:

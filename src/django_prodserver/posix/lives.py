@@ -183,6 +183,13 @@ class Lives:
         leader = self._known.get(ref)
         return None if leader is None else leader.pid or None
 
+    def leaders(self) -> Mapping[str, list[int]]:
+        """The pids of the leaders that run, by the names of instances."""
+        found: dict[str, list[int]] = {}
+        for pid, leader in self._running.items():
+            found.setdefault(leader.ref.name, []).append(pid)
+        return found
+
     def members(self, ref: Ref) -> Sequence[tuple[str, int]]:
         leader = self._known.get(ref)
         if leader is None or not self._has_group(leader):

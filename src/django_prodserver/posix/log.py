@@ -7,6 +7,7 @@ import selectors
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
+from django_prodserver.logs.counts import Counts
 from django_prodserver.logs.formats import Format
 from django_prodserver.logs.recent import Recent
 from django_prodserver.supervisor import report
@@ -62,6 +63,7 @@ class Log:
         kernel.recycle_memory(RECYCLED)
         # The last lines of all, for those who ask.
         self.recent = Recent()
+        self.counts = Counts()
         self._signals = signals
         self._streams: dict[str, Streams] = {}
         for kind, format in formats.items():
@@ -71,7 +73,8 @@ class Log:
             else:
                 others = [streams.output for streams in self._streams.values()]
                 output = Output(DESCRIPTORS[kind], signals=signals, others=others)
-                self._streams[kind] = Streams(selector, output, format, max_line, self.recent)
+                kept = self.recent, self.counts
+                self._streams[kind] = Streams(selector, output, format, max_line, *kept)
         # Each once, with the name that it goes by: the first one.
         self._distinct = {streams: kind for kind, streams in reversed(self._streams.items())}
 
@@ -84,6 +87,21 @@ class Log:
     def stalled(self) -> bool:
         """It, or a part of it, takes no more for the time being."""
         return any(streams.stalled for streams in self._distinct)
+
+    @property
+    def stalled_seconds(self) -> float:
+        """For how long it has taken nothing; of two streams the one that was slower."""
+        return max(streams.stalled_seconds for streams in self._distinct)
+
+    @property
+    def backlog(self) -> int:
+        """What waits to be taken, in bytes."""
+        return sum(streams.output.pending for streams in self._distinct)
+
+    @property
+    def lost(self) -> int:
+        """What could not be written, in bytes."""
+        return sum(streams.output.lost for streams in self._distinct)
 
     @property
     def writers(self) -> list[int]:

@@ -127,18 +127,24 @@ def supervise(
         reloads = isinstance(begin_from, First)
         timing = (system.now() - age, watchdog_interval())
         group = Group(plan.specs, *timing, stop_signals, reloads=reloads)
+        known = replace(plan.about, pid=os.getpid())
+        counts = system.count(known, lambda: group.snapshot(system.now()))
+        monitoring = system.monitor_at(plan.monitor)
+        if monitoring is not None and monitoring.severity is ERROR:
+            system.complain(monitoring)
+            return 1
         system.say(supervising(names, plan))
-        for record in (*plan.said, *filter(None, [problem])):
+        for record in (*plan.said, *filter(None, [problem, monitoring])):
             system.say(record)
         observers = [
             report.to_log(system.say, system),
             report.to_service_manager(system.tell, system),
+            counts,
         ]
         if plan.log.format == "text" and os.isatty(1):
             observers.append(_to_reader(system.say, plan))
         if place is not None:
-            about = replace(plan.about, pid=os.getpid())
-            observers.append(system.answer_at(place, about, lambda: group.snapshot(system.now())))
+            observers.append(system.answer_at(place))
         status = run(group, system, observers)
     # Known once the system is closed: processes that SIGKILL did not end.
     return 1 if system.left_behind else status

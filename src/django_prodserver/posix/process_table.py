@@ -13,7 +13,7 @@ from contextlib import suppress
 from django_prodserver.supervisor.hints import Optional
 from django_prodserver.supervisor.values import Value
 
-# In /proc/PID/stat, behind the name: proc_pid_stat(5) counts from 1, and the name is 2.
+# Where they are among the fields of `stat`.
 _STATE, _PARENT, _GROUP, _SESSION, _STARTED, _SIZE = 3 - 3, 4 - 3, 5 - 3, 6 - 3, 22 - 3, 23 - 3
 _DEAD = b"ZXx"
 _AT_ONCE = 1 << 16
@@ -39,9 +39,22 @@ def pids() -> list[int]:
         return []
 
 
+def stat(pid: int) -> list[bytes]:
+    """The fields of proc_pid_stat(5) behind the name, which may hold anything; none if it is gone.
+
+    It counts from 1, and the first one here is number 3.
+    """
+    line = _read(f"/proc/{pid}/stat")
+    return line[line.rfind(b")") + 1 :].split()
+
+
+def smaps_rollup(pid: int) -> bytes:
+    """How its memory is shared (proc_pid_smaps(5)); empty where that is not permitted."""
+    return _read(f"/proc/{pid}/smaps_rollup")
+
+
 def process(pid: int) -> Optional[Process]:
-    stat = _read(f"/proc/{pid}/stat")
-    fields = stat[stat.rfind(b")") + 1 :].split()
+    fields = stat(pid)
     if len(fields) <= _SIZE or fields[_STATE] in _DEAD:
         return None
     wanted = (_PARENT, _GROUP, _SESSION, _STARTED, _SIZE)

@@ -66,6 +66,11 @@ class Starter:
         return set()
 
     @property
+    def ended_early(self) -> int:
+        """How many have ended that were not asked to."""
+        return 0
+
+    @property
     def deadline(self) -> Optional[float]:
         """When `tick` has something to do, in the clock of the loop."""
         return None

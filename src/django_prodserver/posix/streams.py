@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 
 from django_prodserver.logs.backlog import Backlog
+from django_prodserver.logs.counts import Count, Counts
 from django_prodserver.logs.formats import SYSTEM, Format, Piece, encoded
 from django_prodserver.logs.lines import Block, Lines, whole
 from django_prodserver.logs.recent import Recent
@@ -39,13 +40,14 @@ class Stream:
     `kind` says which of its standard streams it is: "stdout" or "stderr".
     """
 
-    __slots__ = ("fd", "kind", "lines", "name", "search")
+    __slots__ = ("count", "fd", "kind", "lines", "name", "search")
 
-    def __init__(self, name: str, kind: str, fd: int, lines: Lines) -> None:
+    def __init__(self, name: str, kind: str, fd: int, lines: Lines, count: Count) -> None:
         self.name = name
         self.kind = kind
         self.fd = fd
         self.lines = lines
+        self.count = count
         # What its lines are searched for, until it is found.
         self.search: Optional[LineSearch] = None
 
@@ -60,15 +62,20 @@ class Streams:
         format: Format,
         max_line: int,
         recent: Recent,
+        counts: Counts,
     ) -> None:
         self.output = output
         self._selector = selector
         self._format = format
         self._max_line = max_line
         self._recent = recent
+        self._counts = counts
         # In the order in which they were read last; a dict, because sets have no order.
         self._open: dict[Stream, None] = {}
         self._reading = True
+        # For how long it has not been read, in seconds, until it was read again; and since when.
+        self._stalled_for = 0.0
+        self._stalled_since = 0.0
         self._writing = False
         # Of lives that have ended, and lines of our own: what waits until the output has room.
         self._overdue: dict[Stream, None] = {}
@@ -83,13 +90,20 @@ class Streams:
         """The output has no room: what was written stays in the pipes."""
         return not self._reading or self.output.full
 
+    @property
+    def stalled_seconds(self) -> float:
+        """For how long what was written has stayed in the pipes, all together."""
+        since = 0.0 if self._reading else time.monotonic() - self._stalled_since
+        return self._stalled_for + since
+
     def create(self, name: str, kind: str) -> tuple[Stream, int]:
         """Make a pipe; return our end, to be given to `add`, and the one to write to."""
         read, write = os.pipe()
         os.set_blocking(read, False)
         if len(self._open) < LARGE_PIPES:
             kernel.enlarge_pipe(read, CHUNK)
-        return Stream(name, kind, read, Lines(self._max_line)), write
+        count = self._counts.of(name, kind)
+        return Stream(name, kind, read, Lines(self._max_line), count), write
 
     def add(self, stream: Stream) -> None:
         self._open[stream] = None
@@ -143,10 +157,12 @@ class Streams:
         """Do not read while the output is full; poll the output only while bytes are pending."""
         if self._reading and self.output.full:
             self._reading = False
+            self._stalled_since = time.monotonic()
             for stream in self._open:
                 self._selector.unregister(stream.fd)
         elif not self._reading and self.output.ready:
             self._reading = True
+            self._stalled_for += time.monotonic() - self._stalled_since
             for stream in self._open:
                 self._watch(stream)
         self._catch_up()
@@ -217,6 +233,7 @@ class Streams:
 
     def _take(self, stream: Stream, block: Block) -> None:
         self.log(stream.name, stream.kind, block)
+        stream.count.add(block, stream.lines.cut)
         if stream.search is not None and stream.search.over(block):
             stream.search = None
 

@@ -9,6 +9,7 @@ from signal import Signals
 from types import TracebackType
 
 from django_prodserver.control.documents import About
+from django_prodserver.control.tally import Tally
 from django_prodserver.logs.formats import Format
 from django_prodserver.logs.lines import MAX_LINE
 from django_prodserver.supervisor import report
@@ -31,15 +32,20 @@ from django_prodserver.supervisor.snapshot import GroupSnapshot
 from django_prodserver.supervisor.spec import Ref
 
 from . import child, kernel, marks
+from .address import Listener
 from .clock import Clock
+from .control.answers import Known
+from .control.monitor import Monitor
 from .control.place import VARIABLE as CONTROL
 from .control.place import ControlSettings, Place
-from .control.server import Known, Server
+from .control.server import Server
 from .descendants import Descendants, has_children
 from .lives import Lives
 from .log import DESCRIPTORS, STDOUT, Log
 from .loop import Loop
+from .metrics import Metrics
 from .notify import VARIABLE, notify
+from .probes.checked import Checks
 from .probes.probe import NotBegun, Outcome
 from .probes.running import RunningProbes
 from .probes.targets import CommandTarget, TcpTarget
@@ -49,6 +55,7 @@ from .sockets import CannotListen, HeldSockets, passed
 from .starting import Forks, LocalProject, Project, Starter
 from .template.generations import Generations
 from .template.templates import First, Templates
+from .usage import Meter
 
 
 class PosixSystem:
@@ -87,7 +94,11 @@ class PosixSystem:
             self._other_children,
         )
         self._descendants = Descendants(self._starter.pids)
+        self._checks = Checks(self._clock)
+        self._meter = Meter(self._lives.leaders)
+        self._known: Optional[Known] = None
         self._control: Optional[Server] = None
+        self._monitor: Optional[Monitor] = None
         self._control_settings: Optional[ControlSettings] = None
         self._supervised_at = os.environ.get(VARIABLE, "")
         kernel.adopt_orphans()
@@ -139,9 +150,12 @@ class PosixSystem:
         if kind is ProbeKind.READY:
             target = leader.program.ready or TcpTarget(ref.name, leader.program.serves)
         assert target is not None, f"{ref.name} has no health check"
+        if kind is ProbeKind.HEALTH:
+            self._checks.began(ref)
         self._probes.start(ref, target)
 
     def cancel_probe(self, ref: Ref) -> None:
+        self._checks.forget(ref)
         self._probes.cancel(ref)
 
     def measure(self, ref: Ref) -> None:
@@ -165,8 +179,9 @@ class PosixSystem:
         before = self._control_settings
         if plan.control is not before and not (plan.control and plan.control.says_as(before)):
             self.say(report.needs_restart("CONTROL"))
-        if self._control is not None:
-            self._control.change(plan.about)
+        if self._known is not None:
+            self._known.change(plan.about)
+        self._monitor_elsewhere(plan.monitor)
 
     def drop(self, generation: int) -> None:
         self._starter.drop(generation)
@@ -224,14 +239,46 @@ class PosixSystem:
         """What a reload is compared with; None: not at all."""
         self._control_settings = settings
 
-    def answer_at(
-        self, place: Place, about: About, snapshot: Callable[[], GroupSnapshot]
-    ) -> Observer:
+    def count(self, about: About, snapshot: Callable[[], GroupSnapshot]) -> Observer:
+        """Know what clients ask for; the observer is to be told all facts."""
+        tally = Tally()
+        measured = self._meter, self._log, self._checks.found
+        metrics = Metrics(snapshot, tally, *measured, lambda: self._starter.ended_early)
+        self._known = Known(about, snapshot, self.pid, self.say, metrics)
+        return tally.observe
+
+    def answer_at(self, place: Place) -> Observer:
         """Answer the clients of a control socket; the observer is to be told all facts."""
+        assert self._known is not None
         self._lives.environ[CONTROL] = place.path
-        known = Known(about, snapshot, self.pid, self.say)
-        self._control = Server(place, self._loop, self._log.recent, known)
+        self._control = Server(place, self._loop, self._log.recent, self._known)
         return self._control.observe
+
+    def monitor_at(self, listener: Optional[Listener]) -> Optional[Record]:
+        """Answer those who only watch, at this address; returns what is to be said of it."""
+        assert self._known is not None
+        if listener is None:
+            return None
+        try:
+            self._monitor = Monitor(listener, self._loop, self._known)
+        except OSError as error:
+            return report.monitor_failed(listener.name, error.strerror or str(error))
+        return report.monitoring(listener.name, listener.is_public)
+
+    @property
+    def _servers(self) -> list[Union[Server, Monitor]]:
+        return [one for one in (self._control, self._monitor) if one is not None]
+
+    def _monitor_elsewhere(self, listener: Optional[Listener]) -> None:
+        """Where a reload wants it; if that is impossible, nowhere."""
+        if self._known is None or listener == (self._monitor and self._monitor.listener):
+            return
+        if self._monitor is not None:
+            self._monitor.close()
+            self._monitor = None
+        told = self.monitor_at(listener)
+        if told is not None:
+            self.say(told)
 
     # ---- what happens ----
 
@@ -252,13 +299,17 @@ class PosixSystem:
             # A write to a terminal that is gone may fail before the signal that says so arrives.
             self._loop.emit(Signalled(Signals.SIGHUP) if self._at_terminal else OutputGone())
         self._sockets.tick()
+        self._meter.tick()
         deadlines = [self._starter.deadline, self._sockets.deadline]
-        if self._control is not None:
-            self._control.tick()
-            deadlines.append(self._control.deadline)
+        for server in self._servers:
+            server.tick()
+            deadlines.append(server.deadline)
+        if self._meter.busy:
+            deadlines.append(self._clock.now())
         return min((at for at in deadlines if at is not None), default=None)
 
     def _probed(self, ref: Ref, outcome: Outcome) -> None:
+        self._checks.ended(ref, outcome)
         if isinstance(outcome, NotBegun):
             self._loop.emit(ProbeRefused(ref, outcome.error))
         else:
@@ -267,12 +318,14 @@ class PosixSystem:
     def _reap(self) -> None:
         self._lives.read_notifications()
         self._starter.read()
-        exited = [entry for entry in child.reap() if not self._probes.reaped(*entry)]
-        for pid, status in exited:
+        exited = [entry for entry in child.reap() if not self._probes.reaped(*entry[:2])]
+        for pid, status, cpu_seconds in exited:
             if self._log.reaped(pid) or self._starter.reaped(pid, status):
                 continue
             ref = self._lives.reaped(pid, status)
             if ref is not None:
+                self._meter.ended(ref.name, cpu_seconds)
+                self._checks.forget(ref)
                 self._probes.cancel(ref)
             else:
                 self._starter.reaped_unknown(pid, status)
@@ -299,8 +352,8 @@ class PosixSystem:
         self._lives.release()
         self._sockets.release()
         self._starter.release()
-        if self._control is not None:
-            self._control.release()
+        for server in self._servers:
+            server.release()
 
     # ---- the end ----
 
@@ -315,8 +368,8 @@ class PosixSystem:
         self._log.close()
         if writers and not kernel.shows_our_processes() and has_children():
             self._log.say_last(report.descendants_hidden())
-        if self._control is not None:
-            self._control.close()
+        for server in self._servers:
+            server.close()
         self._loop.close()
         kernel.adopt_orphans(False)
 

@@ -82,6 +82,15 @@ ControlPath = Annotated[
         r"/.*[^/]",
     ),
 ]
+MonitorAddress = Annotated[
+    str,
+    _form("host:port"),
+    _read_by(
+        texts.host_and_port,
+        "Write host:port, such as '127.0.0.1:9180'.",
+        texts.HOST_AND_PORT,
+    ),
+]
 Id = Annotated[int, Meta(ge=0, le=texts.LAST_ID)]
 AccountName = Annotated[
     str,
@@ -521,6 +530,13 @@ class SupervisorSettings(Keys, frozen=True, kw_only=True):
     control_group: Annotated[
         Optional[NameOrId],
         means("Members of this group may read the control socket, and change nothing."),
+    ] = None
+    monitor: Annotated[
+        Optional[MonitorAddress],
+        means(
+            "Where the supervisor answers GET /healthz, /readyz and /metrics over HTTP, for "
+            "Prometheus and Kubernetes. Nobody can change anything there."
+        ),
     ] = None
     preload: Annotated[
         Modules,

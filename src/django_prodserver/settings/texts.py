@@ -16,9 +16,9 @@ from typing import NamedTuple, Optional, Union
 # reads them. They are compiled where they are first used, which most starts never do.
 SIZE = r"([0-9]{1,15})(?:\.([0-9]{1,15}))? ?((?:[kKmMgGtT][iI]?)?[bB])?"
 _HOST = r"\[[^\[\]]*\]|[A-Za-z0-9._-]+"
-_HOST_AND_PORT = rf"({_HOST}|):([0-9]+)"
+HOST_AND_PORT = rf"({_HOST}|):([0-9]+)"
 _UNIX = "unix:"
-TCP_ADDRESS = rf"({_HOST_AND_PORT}|{_UNIX}.+)"
+TCP_ADDRESS = rf"({HOST_AND_PORT}|{_UNIX}.+)"
 PATH_OR_URL = rf"((/|[hH][tT][tT][pP][sS]?://)[!-~]*|{_UNIX}.+)"
 OCTAL = r"(?:0[oO]?)?([0-7]{1,3})"
 ACCOUNT = r"[^:\s\x00-\x1f\x7f]+"
@@ -145,12 +145,15 @@ def path_or_url(text: str) -> HealthURL:
 
 
 def tcp_address(text: str) -> Place:
-    """Read `host:port`, `[::1]:port` (which loses its brackets), `:port` at 127.0.0.1, or
-    `unix:/run/app.sock`.
-    """
+    """Read what `host_and_port` reads, or `unix:/run/app.sock`."""
     if text.startswith(_UNIX):
         return _unix_path(text[len(_UNIX) :])
-    found = re.fullmatch(_HOST_AND_PORT, text)
+    return host_and_port(text)
+
+
+def host_and_port(text: str) -> tuple[str, int]:
+    """Read `host:port`, `[::1]:port` (which loses its brackets), or `:port` at 127.0.0.1."""
+    found = re.fullmatch(HOST_AND_PORT, text)
     if found is None:
         raise ValueError(f"{text!r} is not host:port")
     return _host(found[1]) or "127.0.0.1", _port(found[2])

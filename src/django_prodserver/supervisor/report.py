@@ -432,6 +432,17 @@ def control_unavailable(why: str, *, chosen: bool) -> Record:
     return Record("control.unavailable", WARNING, f"no control socket: {why}; {hint}")
 
 
+def monitoring(address: str, public: bool) -> Record:
+    message = f"MONITOR answers /healthz, /readyz and /metrics at {address}"
+    if not public:
+        return Record("monitor.listening", INFO, message)
+    return Record("monitor.listening", WARNING, f"{message}, also to other machines")
+
+
+def monitor_failed(address: str, why: str) -> Record:
+    return Record("monitor.failed", ERROR, f"MONITOR cannot listen at {address}: {why}")
+
+
 def control_in_use(why: str) -> Record:
     """Another supervisor has the socket, so nothing is started."""
     hint = "set PRODSERVER_CONTROL to another path to run both"

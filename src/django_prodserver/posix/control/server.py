@@ -18,11 +18,9 @@ from django_prodserver.supervisor import report
 from django_prodserver.supervisor.events import Asked, Operator
 from django_prodserver.supervisor.facts import Fact
 from django_prodserver.supervisor.hints import Any, Callable, Optional, Union
-from django_prodserver.supervisor.record import Record
 from django_prodserver.supervisor.snapshot import GroupSnapshot
-from django_prodserver.supervisor.spec import Ref
-from django_prodserver.supervisor.values import Value, replace
 
+from .answers import ANSWERS, Known, refuse, reply
 from .clients import Client, Clients
 from .connection import JSON, LINES, HttpRequest
 from .place import Place
@@ -31,16 +29,6 @@ from .place import Place
 MOST_FOLLOWERS = 24
 # The longest that a client may wait for the end of a change at once, in seconds.
 LONGEST_WAIT = 60.0
-TEXT = "text/plain; charset=utf-8"
-
-
-class Known(Value):
-    """What the server has to ask for when it is asked."""
-
-    about: documents.About
-    snapshot: Callable[[], GroupSnapshot]
-    pid_of: Callable[[Ref], Optional[int]]
-    say: Callable[[Record], None]
 
 
 class Server:
@@ -62,12 +50,6 @@ class Server:
     def deadline(self) -> Optional[float]:
         """When `tick` has something to do."""
         return self._clients.deadline
-
-    def change(self, about: documents.About) -> None:
-        """Clients are told this of the processes from now on; the run is the same."""
-        now = self._known.about
-        about = replace(about, pid=now.pid, run=now.run, project=now.project)
-        self._known = replace(self._known, about=about)
 
     def observe(self, fact: Fact) -> None:
         """Observe facts: changes end by them."""
@@ -99,41 +81,22 @@ class Server:
 
     def _take(self, client: Client, request: Union[HttpRequest, Refused]) -> None:
         if isinstance(request, Refused):
-            self._refuse(client, request)
+            refuse(client, request)
             return
         found = route(request.method, request.path)
         if isinstance(found, Refused):
-            self._refuse(client, found)
+            refuse(client, found)
         elif found.changes:
             self._change(client, found, request)
+        elif found.name in ANSWERS:
+            ANSWERS[found.name](self._known, self._clients, client, request)
         else:
             HANDLERS[found.name](self, client, found, request)
-
-    def _reply(self, client: Client, status: int, document: object) -> None:
-        import json
-
-        client.connection.answer(status, json.dumps(document).encode() + b"\n")
-
-    def _refuse(self, client: Client, refused: Refused) -> None:
-        error = {"code": refused.code, "message": refused.message}
-        self._reply(client, refused.status, {"error": error})
 
     def _status(self, client: Client, found: Route, request: HttpRequest) -> None:
         known = self._known
         document = documents.status(known.snapshot(), known.about, known.pid_of, _moment)
-        self._reply(client, 200, document)
-
-    def _healthz(self, client: Client, found: Route, request: HttpRequest) -> None:
-        client.connection.answer(200, b"ok\n", TEXT)
-
-    def _readyz(self, client: Client, found: Route, request: HttpRequest) -> None:
-        snapshot, name = self._known.snapshot(), request.query.get("process")
-        if name is not None and not documents.named(name, snapshot):
-            client.connection.answer(404, f"no process is named {name}\n".encode(), TEXT)
-            return
-        wrong_ones = documents.not_ready(snapshot, name)
-        text = "".join(f"{line}\n" for line in wrong_ones) or "ok\n"
-        client.connection.answer(503 if wrong_ones else 200, text.encode(errors="replace"), TEXT)
+        reply(client, 200, document)
 
     def _change(self, client: Client, found: Route, request: HttpRequest) -> None:
         import json
@@ -141,23 +104,23 @@ class Server:
         operator, known = client.operator, self._known
         if operator.uid not in (0, os.geteuid()):
             message = f"the user with the id {operator.uid} may read, and change nothing"
-            self._refuse(client, Refused(403, "forbidden", message))
+            refuse(client, Refused(403, "forbidden", message))
             return
         if request.content_type != JSON:
-            self._refuse(client, Refused(415, "wrong_type", f"the body has to be {JSON}"))
+            refuse(client, Refused(415, "wrong_type", f"the body has to be {JSON}"))
             return
         try:
             body = json.loads(request.body or b"{}")
         except (ValueError, RecursionError):
-            self._refuse(client, wrong("the body is not JSON"))
+            refuse(client, wrong("the body is not JSON"))
             return
         snapshot = known.snapshot()
         meant = understand(found.name, body, snapshot, known.about.only_one)
         if isinstance(meant, Refused):
             known.say(report.request_refused(found.name, operator, meant.message))
-            self._refuse(client, meant)
+            refuse(client, meant)
             return
-        self._reply(client, 202, self._begin(found.name, meant, operator, snapshot).document())
+        reply(client, 202, self._begin(found.name, meant, operator, snapshot).document())
 
     def _begin(
         self, verb: str, meant: Accepted, operator: Operator, snapshot: GroupSnapshot
@@ -174,13 +137,13 @@ class Server:
             wait = min(max(0.0, float(request.query.get("wait", 0))), LONGEST_WAIT)
         except KeyError:
             message = f"there is no change {found.argument}, or it has been forgotten"
-            self._refuse(client, Refused(404, "no_such_change", message))
+            refuse(client, Refused(404, "no_such_change", message))
             return
         except ValueError:
-            self._refuse(client, wrong("'wait' has to be a number of seconds"))
+            refuse(client, wrong("'wait' has to be a number of seconds"))
             return
         if change.over or not wait:
-            self._reply(client, 200, change.document())
+            reply(client, 200, change.document())
             return
         self._waiting[client] = change
         client.deadline = self._loop.clock.now() + wait
@@ -190,7 +153,7 @@ class Server:
     def _answer_change(self, client: Client) -> None:
         client.late = None
         self._clients.have_patience(client)
-        self._reply(client, 200, self._waiting.pop(client).document())
+        reply(client, 200, self._waiting.pop(client).document())
 
     def _settle(self) -> None:
         if self._changes.running:
@@ -206,16 +169,16 @@ class Server:
         snapshot = self._known.snapshot()
         for name in names:
             if name != SYSTEM and not documents.named(name, snapshot):
-                self._refuse(client, no_such_name(name))
+                refuse(client, no_such_name(name))
                 return
         lines = query.get("lines", "")
         if lines and not lines.isdecimal():
-            self._refuse(client, wrong("'lines' has to be a number"))
+            refuse(client, wrong("'lines' has to be a number"))
             return
         follows = query.get("follow", "") not in ("", "0", "false")
         if follows and sum(one.follows for one in self._clients) >= MOST_FOLLOWERS:
             message = f"{MOST_FOLLOWERS} clients follow the log already"
-            self._refuse(client, Refused(503, "busy", message))
+            refuse(client, Refused(503, "busy", message))
             return
         if request.method == "HEAD":
             client.connection.begin(200, LINES)
@@ -251,8 +214,6 @@ class Server:
 HANDLERS: Mapping[str, Callable[[Server, Client, Route, HttpRequest], None]] = {
     "status": Server._status,
     "logs": Server._logs,
-    "healthz": Server._healthz,
-    "readyz": Server._readyz,
     "change": Server._wait,
 }
 

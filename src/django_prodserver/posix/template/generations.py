@@ -89,6 +89,8 @@ class Generations(Starter):
         self._groups: set[int] = set()
         # Templates that are to end by themselves, and when they are killed.
         self._ending: dict[int, float] = {}
+        # How many of generations that are gone have ended too early.
+        self._ended_early = 0
 
     # ---- what is known ----
 
@@ -123,6 +125,7 @@ class Generations(Starter):
         dropped = self._all.pop(generation, None)
         if dropped is not None:
             self._sockets.forget(generation)
+            self._ended_early += dropped.starter.ended_early
             end = self._loop.clock.now() + END_WITHIN
             self._ending.update(dict.fromkeys(dropped.starter.leave(), end))
 
@@ -150,6 +153,10 @@ class Generations(Starter):
     def pids(self) -> set[int]:
         loading = {self._loading.pid} if self._loading is not None else set[int]()
         return loading.union(self._ending, *(one.starter.pids for one in self._all.values()))
+
+    @property
+    def ended_early(self) -> int:
+        return self._ended_early + sum(one.starter.ended_early for one in self._all.values())
 
     @property
     def deadline(self) -> Optional[float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from django_prodserver.control.documents import About
+from django_prodserver.posix.address import Listener
 from django_prodserver.posix.control.place import ControlSettings
 from django_prodserver.posix.log_formats import LogSettings
 from django_prodserver.posix.program import Program, Stage
@@ -46,6 +47,8 @@ class Plan(Value):
     # The control socket, where there is to be one, and what its clients are told.
     control: Optional[ControlSettings] = None
     about: About = About()
+    # Where those who only watch are answered.
+    monitor: Optional[Listener] = None
 
 
 class Loaded(Value):

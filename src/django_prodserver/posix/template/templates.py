@@ -209,6 +209,7 @@ class Templates(Starter):
         self._groups: set[int] = set()
         # Templates that SIGKILL has not ended.
         self._lost: set[int] = set()
+        self._ended_early = 0
         # Children that were unknown when they exited: one of them may have been forked just now.
         self._unknown: dict[int, ExitStatus] = {}
         template = Template(first.stage, first.channel, first.pid)
@@ -247,6 +248,10 @@ class Templates(Starter):
         self._tell("forget", group)
 
     # ---- what is known ----
+
+    @property
+    def ended_early(self) -> int:
+        return self._ended_early
 
     @property
     def deadline(self) -> Optional[float]:
@@ -527,6 +532,7 @@ class Templates(Starter):
         Without a status SIGKILL has not ended it.
         """
         jobs = self._remove(template)
+        self._ended_early += 1
         if template.stage in self._hopeless:
             return
         stage, how = template.stage, f"has survived SIGKILL (pid {template.pid})"

@@ -1,0 +1,332 @@
+"""Metrics: what is known and has been counted, as Prometheus wants to have it.
+
+One row for each metric. Moments are in seconds since 1970, and everything else is in base units:
+seconds, bytes. The label is `name` and not `instance`, which Prometheus sets itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from django_prodserver.logs.counts import Counts
+from django_prodserver.supervisor.facts import State
+from django_prodserver.supervisor.hints import Callable, Optional
+from django_prodserver.supervisor.snapshot import GroupSnapshot, InstanceSnapshot
+from django_prodserver.supervisor.spec import Goal
+from django_prodserver.supervisor.values import Value
+
+from .documents import About, is_shown, is_up
+from .exposition import COUNTER, GAUGE, Family, Labels, Number
+from .measured import Checked, Usage
+from .tally import REPLACEMENT_REASONS, RESTART_REASONS, Tally
+
+PREFIX = "prodserver_"
+
+Sample = tuple[Labels, Number]
+Samples = Iterable[Sample]
+
+
+class Readings(Value):
+    """All that metrics are made of, at one moment, `now` in seconds since 1970."""
+
+    now: float
+    about: About
+    snapshot: GroupSnapshot
+    tally: Tally
+    counts: Counts
+    supervisor: Optional[Usage]
+    # By the names of instances.
+    usage: Mapping[str, Usage] = {}
+    checked: Mapping[str, Checked] = {}
+    # Of the log: for how long it has taken nothing, what waits to be taken, and what was given up.
+    stalled_seconds: float = 0.0
+    backlog_bytes: int = 0
+    lost_bytes: int = 0
+    templates_lost: int = 0
+
+
+def families(readings: Readings) -> Iterator[Family]:
+    """All metrics, in the order of the tables."""
+    shown = [one for one in readings.snapshot.instances if is_shown(one)]
+    for name, kind, help, of in OF_THE_SUPERVISOR:
+        yield Family(PREFIX + name, kind, help, list(of(readings)))
+    for name, kind, help, of_process in OF_PROCESSES:
+        by_process = _by_process(shown)
+        samples = [({"process": one}, of_process(by_process[one])) for one in by_process]
+        yield Family(f"{PREFIX}process_{name}", kind, help, samples)
+    for name, kind, help, of_instance in OF_INSTANCES:
+        found = [
+            ({"process": one.process, "name": one.name, **labels}, value)
+            for one in shown
+            for labels, value in of_instance(readings, one)
+        ]
+        yield Family(PREFIX + name, kind, help, found)
+
+
+def _by_process(instances: Sequence[InstanceSnapshot]) -> Mapping[str, list[InstanceSnapshot]]:
+    found: dict[str, list[InstanceSnapshot]] = {}
+    for one in instances:
+        found.setdefault(one.process, []).append(one)
+    return found
+
+
+def _one(value: Optional[Number]) -> Samples:
+    """A value without labels of its own, if there is one."""
+    return () if value is None else [({}, value)]
+
+
+# ---- the supervisor ----
+
+
+def _build(readings: Readings) -> Samples:
+    about = readings.about
+    return [({"version": about.version, "python": about.python, "django": about.django}, 1)]
+
+
+def _of_supervisor(field: str) -> Callable[[Readings], Samples]:
+    def of(readings: Readings) -> Samples:
+        return _one(getattr(readings.supervisor, field, None))
+
+    return of
+
+
+OF_THE_SUPERVISOR: Sequence[tuple[str, str, str, Callable[[Readings], Samples]]] = [
+    ("build_info", GAUGE, "What is running, in labels; always 1.", _build),
+    (
+        "start_time_seconds",
+        GAUGE,
+        "When the supervisor was started.",
+        lambda r: _one(r.now - r.snapshot.age),
+    ),
+    (
+        "preload_seconds",
+        GAUGE,
+        "How long the project took to load.",
+        lambda r: _one(r.about.loaded_in),
+    ),
+    (
+        "generation",
+        GAUGE,
+        "Which load of the project is run: 0, and one more for each reload.",
+        lambda r: _one(r.snapshot.generation),
+    ),
+    (
+        "reloads_total",
+        COUNTER,
+        "Reloads, by what became of them.",
+        lambda r: [({"outcome": one}, count) for one, count in r.tally.reloads.items()],
+    ),
+    (
+        "templates_lost_total",
+        COUNTER,
+        "Templates that ended without having been asked to.",
+        lambda r: _one(r.templates_lost),
+    ),
+    (
+        "supervisor_cpu_seconds_total",
+        COUNTER,
+        "Processor time of the supervisor itself.",
+        _of_supervisor("cpu_seconds"),
+    ),
+    (
+        "supervisor_resident_memory_bytes",
+        GAUGE,
+        "Memory of the supervisor itself, with what it shares.",
+        _of_supervisor("resident"),
+    ),
+    (
+        "supervisor_open_fds",
+        GAUGE,
+        "File descriptors of the supervisor itself.",
+        _of_supervisor("descriptors"),
+    ),
+    (
+        "log_stalled_seconds_total",
+        COUNTER,
+        "How long the reader of the log has taken nothing while there was something for it.",
+        lambda r: _one(r.stalled_seconds),
+    ),
+    (
+        "log_backlog_bytes",
+        GAUGE,
+        "What waits for the reader of the log.",
+        lambda r: _one(r.backlog_bytes),
+    ),
+    (
+        "log_lost_bytes_total",
+        COUNTER,
+        "What could not be written to the log.",
+        lambda r: _one(r.lost_bytes),
+    ),
+]
+
+
+# ---- processes ----
+
+
+OF_PROCESSES: Sequence[tuple[str, str, str, Callable[[Sequence[InstanceSnapshot]], Number]]] = [
+    (
+        "replicas",
+        GAUGE,
+        "Instances that are to be up.",
+        lambda members: sum(one.goal is Goal.UP for one in members),
+    ),
+    (
+        "ready_replicas",
+        GAUGE,
+        "Instances that are to be up, and are ready, or have finished.",
+        lambda members: sum(one.goal is Goal.UP and is_up(one) for one in members),
+    ),
+]
+
+
+# ---- instances ----
+
+
+def _states(readings: Readings, instance: InstanceSnapshot) -> Samples:
+    # A sample for every state: a label that changes would leave stale series behind.
+    return [({"state": state.name}, int(state is instance.state)) for state in State]
+
+
+def _started(readings: Readings, instance: InstanceSnapshot) -> Samples:
+    return _one(readings.now - instance.lives[0].age if instance.lives else None)
+
+
+def _startup(readings: Readings, instance: InstanceSnapshot) -> Samples:
+    return _one(instance.lives[0].health.ready_after if instance.lives else None)
+
+
+def _restarts(readings: Readings, instance: InstanceSnapshot) -> Samples:
+    counts = readings.tally.restarts
+    return [({"reason": why}, counts.get((instance.name, why), 0)) for why in RESTART_REASONS]
+
+
+def _replacements(readings: Readings, instance: InstanceSnapshot) -> Samples:
+    counts = readings.tally.replacements
+    return [({"reason": why}, counts.get((instance.name, why), 0)) for why in REPLACEMENT_REASONS]
+
+
+def _exits(readings: Readings, instance: InstanceSnapshot) -> Samples:
+    counts = readings.tally.exits.items()
+    return [
+        ({"status": status}, count) for (name, status), count in counts if name == instance.name
+    ]
+
+
+def _last_status(readings: Readings, instance: InstanceSnapshot) -> Samples:
+    return _one(None if instance.last_end is None else instance.last_end.status.shell)
+
+
+def _last_exit(readings: Readings, instance: InstanceSnapshot) -> Samples:
+    return _one(None if instance.ended is None else readings.now - instance.ended)
+
+
+def _last_success(readings: Readings, instance: InstanceSnapshot) -> Samples:
+    return _last_exit(readings, instance) if instance.finished else ()
+
+
+def _used(field: str) -> Callable[[Readings, InstanceSnapshot], Samples]:
+    def of(readings: Readings, instance: InstanceSnapshot) -> Samples:
+        return _one(getattr(readings.usage.get(instance.name), field, None))
+
+    return of
+
+
+def _checks(readings: Readings, instance: InstanceSnapshot) -> Samples:
+    if not instance.checked:
+        return ()
+    succeeded = readings.checked.get(instance.name, Checked()).count
+    failed = readings.tally.failed_checks.get(instance.name, 0)
+    return [({"result": "succeeded"}, succeeded), ({"result": "failed"}, failed)]
+
+
+def _check_seconds(readings: Readings, instance: InstanceSnapshot) -> Samples:
+    return _one(readings.checked.get(instance.name, Checked()).seconds)
+
+
+def _logged(field: str) -> Callable[[Readings, InstanceSnapshot], Samples]:
+    def of(readings: Readings, instance: InstanceSnapshot) -> Samples:
+        return [
+            ({"stream": stream}, getattr(count, field))
+            for stream, count in readings.counts.of_instance(instance.name).items()
+        ]
+
+    return of
+
+
+OF_INSTANCES: Sequence[tuple[str, str, str, Callable[[Readings, InstanceSnapshot], Samples]]] = [
+    ("instance_up", GAUGE, "Whether it has a process.", lambda r, i: _one(int(bool(i.lives)))),
+    (
+        "instance_ready",
+        GAUGE,
+        "Whether it can do its work.",
+        lambda r, i: _one(int(i.state is State.RUNNING)),
+    ),
+    ("instance_state", GAUGE, "Whether this is its state.", _states),
+    ("instance_start_time_seconds", GAUGE, "When its process was started.", _started),
+    ("instance_startup_seconds", GAUGE, "How long its process took to be ready.", _startup),
+    ("instance_restarts_total", COUNTER, "Restarts, by their reason.", _restarts),
+    (
+        "instance_replacements_total",
+        COUNTER,
+        "Processes that a rolling update has replaced, by what asked for it.",
+        _replacements,
+    ),
+    ("instance_exits_total", COUNTER, "Ends of its processes, by status or signal.", _exits),
+    (
+        "instance_last_exit_status",
+        GAUGE,
+        "Its last exit status; 128 and the number of the signal that has killed it.",
+        _last_status,
+    ),
+    ("instance_last_exit_timestamp_seconds", GAUGE, "When it ended last.", _last_exit),
+    (
+        "oneshot_last_success_timestamp_seconds",
+        GAUGE,
+        "When a oneshot finished, if its last run succeeded.",
+        _last_success,
+    ),
+    (
+        "instance_cpu_seconds_total",
+        COUNTER,
+        "Processor time of its processes, also of those that have ended.",
+        _used("cpu_seconds"),
+    ),
+    (
+        "instance_resident_memory_bytes",
+        GAUGE,
+        "Memory of its processes; what they share counts for each of them.",
+        _used("resident"),
+    ),
+    (
+        "instance_proportional_memory_bytes",
+        GAUGE,
+        "Memory of its processes (PSS); what processes share counts once, in parts.",
+        _used("proportional"),
+    ),
+    (
+        "instance_unique_memory_bytes",
+        GAUGE,
+        "Memory of its processes that no other one shares (USS).",
+        _used("unique"),
+    ),
+    ("instance_open_fds", GAUGE, "File descriptors of its processes.", _used("descriptors")),
+    ("instance_threads", GAUGE, "Threads of its processes.", _used("threads")),
+    ("instance_processes", GAUGE, "Its processes.", _used("processes")),
+    ("checks_total", COUNTER, "Health checks, by their result.", _checks),
+    (
+        "check_failures_total",
+        COUNTER,
+        "Health checks that failed.",
+        lambda r, i: _one(r.tally.failed_checks.get(i.name, 0) if i.checked else None),
+    ),
+    ("check_duration_seconds", GAUGE, "How long its last health check took.", _check_seconds),
+    ("log_lines_total", COUNTER, "Lines that it has written.", _logged("lines")),
+    ("log_bytes_total", COUNTER, "What it has written.", _logged("bytes")),
+    (
+        "log_lines_cut_total",
+        COUNTER,
+        "How often a line of it was cut, because it was too long.",
+        _logged("cut"),
+    ),
+]

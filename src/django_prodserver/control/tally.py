@@ -1,0 +1,101 @@
+"""The tally: what has happened since the supervisor was started, counted by its facts.
+
+It is kept by the names of instances: one that is removed and comes back goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from django_prodserver.supervisor.events import signal_name
+from django_prodserver.supervisor.facts import (
+    CheckFailed,
+    ChecksFailed,
+    Ended,
+    Fact,
+    Lost,
+    NotReady,
+    Reloaded,
+    ReloadFailed,
+    Renewed,
+    Restart,
+    StartRefused,
+    Stopping,
+    TooMuchMemory,
+    Updated,
+    WatchdogSilent,
+    WatchdogTriggered,
+)
+from django_prodserver.supervisor.hints import Union
+from django_prodserver.supervisor.spec import Ref
+from django_prodserver.supervisor.values import Value
+
+# Why an instance is restarted: it exited by itself or could not be started; or it was stopped.
+EXIT, OOM = "exit", "oom"
+STOPPED_FOR: Mapping[type[Value], str] = {
+    NotReady: "unhealthy",
+    ChecksFailed: "unhealthy",
+    WatchdogSilent: "watchdog",
+    WatchdogTriggered: "watchdog",
+    TooMuchMemory: "memory",
+}
+RESTART_REASONS = (EXIT, OOM, "unhealthy", "watchdog", "memory")
+# Who has it replaced by a new life.
+REPLACEMENT_REASONS = ("operator", "reload")
+RELOAD_OUTCOMES = ("finished", "failed", "rolled_back")
+
+
+class Tally:
+    """Counts by instance and reason, instance and status, or outcome."""
+
+    def __init__(self) -> None:
+        self.restarts: dict[tuple[str, str], int] = {}
+        self.replacements: dict[tuple[str, str], int] = {}
+        self.exits: dict[tuple[str, str], int] = {}
+        # By instance, health checks that failed.
+        self.failed_checks: dict[str, int] = {}
+        self.reloads = dict.fromkeys(RELOAD_OUTCOMES, 0)
+        # Why lives are being stopped that would have gone on.
+        self._stopped_for: dict[Ref, str] = {}
+
+    def observe(self, fact: Fact) -> None:
+        """Observe facts."""
+        if isinstance(fact, Stopping) and fact.fault is not None:
+            self._stopped_for[fact.ref] = STOPPED_FOR[type(fact.fault)]
+            if isinstance(fact.fault, ChecksFailed):
+                self._fail_check(fact.ref)
+        elif isinstance(fact, CheckFailed):
+            self._fail_check(fact.ref)
+        elif isinstance(fact, (Ended, Lost, StartRefused)):
+            self._end(fact)
+        elif isinstance(fact, Updated) and fact.replaced:
+            _count(self.replacements, fact.name, "operator")
+        elif isinstance(fact, Renewed) and fact.renewed:
+            _count(self.replacements, fact.name, "reload")
+        elif isinstance(fact, Reloaded):
+            self.reloads["finished"] += 1
+        elif isinstance(fact, ReloadFailed):
+            self.reloads["rolled_back" if fact.rolled_back else "failed"] += 1
+
+    def _fail_check(self, ref: Ref) -> None:
+        self.failed_checks[ref.name] = self.failed_checks.get(ref.name, 0) + 1
+
+    def _end(self, fact: Union[Ended, Lost, StartRefused]) -> None:
+        name, reason, expected = "", EXIT, False
+        if isinstance(fact, StartRefused):
+            name = fact.name
+        else:
+            name = fact.ref.name
+            reason = self._stopped_for.pop(fact.ref, reason)
+        if isinstance(fact, Ended):
+            status = fact.status
+            by = str(status.code) if status.signal is None else signal_name(status.signal)
+            _count(self.exits, name, by)
+            reason = OOM if fact.out_of_memory else reason
+            expected = fact.expected
+        if isinstance(fact.consequence, Restart) and not expected:
+            _count(self.restarts, name, reason)
+
+
+def _count(counts: dict[tuple[str, str], int], name: str, why: str) -> None:
+    counts[name, why] = counts.get((name, why), 0) + 1

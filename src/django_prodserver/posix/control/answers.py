@@ -1,0 +1,85 @@
+"""What is answered alike at the control socket and at MONITOR: whether it is alive, and metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+from django_prodserver.control import documents
+from django_prodserver.control.exposition import CONTENT_TYPE
+from django_prodserver.control.requests import Refused
+from django_prodserver.posix.metrics import Measured, Metrics
+from django_prodserver.supervisor.hints import Callable, Optional
+from django_prodserver.supervisor.record import Record
+from django_prodserver.supervisor.snapshot import GroupSnapshot
+from django_prodserver.supervisor.spec import Ref
+from django_prodserver.supervisor.values import replace
+
+from .clients import Client, Clients
+from .connection import HttpRequest
+
+TEXT = "text/plain; charset=utf-8"
+
+
+class Known:
+    """What has to be asked for when a client asks."""
+
+    def __init__(
+        self,
+        about: documents.About,
+        snapshot: Callable[[], GroupSnapshot],
+        pid_of: Callable[[Ref], Optional[int]],
+        say: Callable[[Record], None],
+        metrics: Metrics,
+    ) -> None:
+        self.about = about
+        self.snapshot = snapshot
+        self.pid_of = pid_of
+        self.say = say
+        self.metrics = metrics
+
+    def change(self, about: documents.About) -> None:
+        """This is known of the processes from now on; the run is the same."""
+        now = self.about
+        self.about = replace(about, pid=now.pid, run=now.run, project=now.project)
+
+
+Answer = Callable[[Known, Clients, Client, HttpRequest], None]
+
+
+def refuse(client: Client, refused: Refused) -> None:
+    error = {"code": refused.code, "message": refused.message}
+    reply(client, refused.status, {"error": error})
+
+
+def reply(client: Client, status: int, document: object) -> None:
+    import json
+
+    client.connection.answer(status, json.dumps(document).encode() + b"\n")
+
+
+def _healthz(known: Known, clients: Clients, client: Client, request: HttpRequest) -> None:
+    client.connection.answer(200, b"ok\n", TEXT)
+
+
+def _readyz(known: Known, clients: Clients, client: Client, request: HttpRequest) -> None:
+    snapshot, name = known.snapshot(), request.query.get("process")
+    if name is not None and not documents.named(name, snapshot):
+        text = f"no process is named {name}\n"
+        client.connection.answer(404, text.encode(errors="replace"), TEXT)
+        return
+    wrong_ones = documents.not_ready(snapshot, name)
+    text = "".join(f"{line}\n" for line in wrong_ones) or "ok\n"
+    client.connection.answer(503 if wrong_ones else 200, text.encode(errors="replace"), TEXT)
+
+
+def _metrics(known: Known, clients: Clients, client: Client, request: HttpRequest) -> None:
+    def answer(measured: Measured) -> None:
+        text = known.metrics.text(known.about, measured)
+        client.connection.answer(200, text.encode(errors="replace"), CONTENT_TYPE)
+
+    # The client may have left by then.
+    known.metrics.measure(lambda measured: clients.guarded(client, partial(answer, measured)))
+
+
+ANSWERS: Mapping[str, Answer] = {"healthz": _healthz, "readyz": _readyz, "metrics": _metrics}

@@ -1,0 +1,201 @@
+"""What the process trees of all instances use: memory, processor time, descriptors, threads.
+
+On Linux it is read from /proc here, and not by psutil: that reads the whole table of processes for
+each tree, and takes several times as long for each process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+from django_prodserver.control.measured import Usage
+from django_prodserver.supervisor.hints import Callable, Optional
+
+from . import kernel, process_table
+
+# What was measured is told again for so long, in seconds: a scrape that follows another at once
+# takes no time.
+FRESH = 1.0
+# How long one turn may take, in seconds: a signal waits no longer.
+SLICE = 0.002
+
+# Among the fields of `process_table.stat`: the processor time of a process, and of its children.
+_TIMES, _THREADS, _RESIDENT = slice(14 - 3, 18 - 3), 20 - 3, 24 - 3
+
+Trees = Callable[[], Mapping[str, list[int]]]
+Done = Callable[[Mapping[str, Usage]], None]
+
+
+class Meter:
+    """Measures all trees, a part of them in each turn of the loop.
+
+    `trees` has the pids of the leaders, by the names of instances. What those that have ended have
+    used of the processor is to be given to `ended`.
+    """
+
+    def __init__(self, trees: Trees) -> None:
+        self._trees = trees
+        # In seconds, by instance: what was used by lives that have ended, and what was told last.
+        self._ended: dict[str, float] = {}
+        self._told: dict[str, float] = {}
+        self._measured: dict[str, Usage] = {}
+        self._measured_at = float("-inf")
+        self._steps: Optional[Iterator[None]] = None
+        self._waiting: list[Done] = []
+
+    @property
+    def busy(self) -> bool:
+        """`tick` has something to do."""
+        return self._steps is not None
+
+    def ended(self, name: str, cpu_seconds: float) -> None:
+        """A life has ended."""
+        self._ended[name] = self._ended.get(name, 0.0) + cpu_seconds
+
+    def measure(self, done: Done) -> None:
+        """Call `done` with what is measured, now or later."""
+        if time.monotonic() - self._measured_at < FRESH:
+            done(self._measured)
+            return
+        self._waiting.append(done)
+        if self._steps is None:
+            self._steps = self._measure()
+
+    def tick(self) -> None:
+        """Measure for a moment."""
+        if self._steps is None:
+            return
+        end = time.monotonic() + SLICE
+        for _ in self._steps:
+            if time.monotonic() >= end:
+                return
+        self._steps = None
+        self._measured_at = time.monotonic()
+        waiting, self._waiting = self._waiting, []
+        for done in waiting:
+            done(self._measured)
+
+    def _measure(self) -> Iterator[None]:
+        """Measure one process in each step."""
+        measured: dict[str, Usage] = {}
+        # In a foreign /proc their pids are those of other processes.
+        trees = self._trees() if kernel.shows_our_processes() else {}
+        for name, leaders in trees.items():
+            found = []
+            for leader in leaders:
+                for pid in tree(leader):
+                    one = of_process(pid)
+                    if one is not None:
+                        found.append(one)
+                    yield
+            if found:
+                measured[name] = self._together(name, found)
+        for name in self._ended.keys() - measured.keys():
+            measured[name] = self._together(name, [])
+        self._measured = measured
+
+    def _together(self, name: str, found: list[Usage]) -> Usage:
+        used = self._ended.get(name, 0.0) + sum(one.cpu_seconds for one in found)
+        # What an inner process has used that somebody else has reaped is not there any more.
+        self._told[name] = used = max(used, self._told.get(name, 0.0))
+        return Usage(
+            cpu_seconds=used,
+            resident=sum(one.resident for one in found),
+            proportional=_sum(one.proportional for one in found),
+            unique=_sum(one.unique for one in found),
+            descriptors=_sum(one.descriptors for one in found),
+            threads=sum(one.threads for one in found),
+            processes=len(found),
+        )
+
+
+def _sum(values: Iterator[Optional[int]]) -> Optional[int]:
+    """None where one of them is not known: a part of a sum says nothing."""
+    total = 0
+    for value in values:
+        if value is None:
+            return None
+        total += value
+    return total
+
+
+def tree(leader: int) -> Iterator[int]:
+    """The pids of a process and of all that descend from it."""
+    if sys.platform != "linux":
+        yield from _tree_by_psutil(leader)
+        return
+    pids = [leader]
+    while pids:
+        pid = pids.pop()
+        yield pid
+        # Where the kernel does not list them only the leader is measured.
+        pids += process_table.children(pid) or ()
+
+
+def of_process(pid: int) -> Optional[Usage]:
+    """What one process uses, and its children that it has waited for; None if it is gone."""
+    if sys.platform != "linux":
+        return _by_psutil(pid)
+    fields = process_table.stat(pid)
+    if len(fields) <= _RESIDENT:
+        return None
+    proportional, unique = _shared(pid)
+    return Usage(
+        cpu_seconds=sum(map(int, fields[_TIMES])) / os.sysconf("SC_CLK_TCK"),
+        resident=int(fields[_RESIDENT]) * os.sysconf("SC_PAGE_SIZE"),
+        proportional=proportional,
+        unique=unique,
+        descriptors=_descriptors(pid),
+        threads=int(fields[_THREADS]),
+    )
+
+
+def _shared(pid: int) -> tuple[Optional[int], Optional[int]]:
+    """PSS and USS in bytes (proc_pid_smaps(5)); None where that is denied."""
+    found: dict[bytes, int] = {}
+    for line in process_table.smaps_rollup(pid).splitlines()[1:]:
+        key, _, value = line.partition(b":")
+        found[key] = int(value.split()[0]) * 1024
+    if b"Pss" not in found:
+        return None, None
+    return found[b"Pss"], found[b"Private_Clean"] + found[b"Private_Dirty"]
+
+
+def _descriptors(pid: int) -> Optional[int]:
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except OSError:
+        return None
+
+
+# ---- where there is no /proc ----
+
+
+def _tree_by_psutil(leader: int) -> list[int]:
+    import psutil
+
+    try:
+        return [leader, *(one.pid for one in psutil.Process(leader).children(recursive=True))]
+    except (psutil.Error, OSError):
+        return [leader]
+
+
+def _by_psutil(pid: int) -> Optional[Usage]:
+    import psutil
+
+    with suppress(psutil.Error, OSError):
+        process = psutil.Process(pid)
+        times = process.cpu_times()
+        return Usage(
+            cpu_seconds=times.user + times.system + times.children_user + times.children_system,
+            resident=process.memory_info().rss,
+            proportional=None,
+            unique=None,
+            descriptors=process.num_fds(),
+            threads=process.num_threads(),
+        )
+    return None
