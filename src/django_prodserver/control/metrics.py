@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from django_prodserver.logs.counts import Counts
 from django_prodserver.supervisor.facts import State
-from django_prodserver.supervisor.hints import Callable, Optional
+from django_prodserver.supervisor.hints import Any, Callable, Optional
 from django_prodserver.supervisor.snapshot import GroupSnapshot, InstanceSnapshot
 from django_prodserver.supervisor.spec import Goal
 from django_prodserver.supervisor.values import Value
@@ -45,22 +45,38 @@ class Readings(Value):
     templates_lost: int = 0
 
 
+class Metric(Value):
+    """A row: `of` is called with what its table is about, and tells the value or the samples."""
+
+    name: str
+    kind: str
+    # A sentence.
+    help: str
+    of: Callable[..., Any]
+    # Beside those of its table.
+    labels: tuple[str, ...] = ()
+
+
 def families(readings: Readings) -> Iterator[Family]:
     """All metrics, in the order of the tables."""
     shown = [one for one in readings.snapshot.instances if is_shown(one)]
-    for name, kind, help, of in OF_THE_SUPERVISOR:
-        yield Family(PREFIX + name, kind, help, list(of(readings)))
-    for name, kind, help, of_process in OF_PROCESSES:
-        by_process = _by_process(shown)
-        samples = [({"process": one}, of_process(by_process[one])) for one in by_process]
-        yield Family(f"{PREFIX}process_{name}", kind, help, samples)
-    for name, kind, help, of_instance in OF_INSTANCES:
-        found = [
-            ({"process": one.process, "name": one.name, **labels}, value)
-            for one in shown
-            for labels, value in of_instance(readings, one)
+    processes = _by_process(shown).items()
+    for one in OF_THE_SUPERVISOR:
+        yield _family(one, PREFIX, one.of(readings))
+    for one in OF_PROCESSES:
+        of_processes = [({"process": name}, one.of(members)) for name, members in processes]
+        yield _family(one, f"{PREFIX}process_", of_processes)
+    for one in OF_INSTANCES:
+        of_instances = [
+            ({"process": instance.process, "name": instance.name, **labels}, value)
+            for instance in shown
+            for labels, value in one.of(readings, instance)
         ]
-        yield Family(PREFIX + name, kind, help, found)
+        yield _family(one, PREFIX, of_instances)
+
+
+def _family(metric: Metric, prefix: str, samples: Samples) -> Family:
+    return Family(prefix + metric.name, metric.kind, metric.help, list(samples))
 
 
 def _by_process(instances: Sequence[InstanceSnapshot]) -> Mapping[str, list[InstanceSnapshot]]:
@@ -90,69 +106,76 @@ def _of_supervisor(field: str) -> Callable[[Readings], Samples]:
     return of
 
 
-OF_THE_SUPERVISOR: Sequence[tuple[str, str, str, Callable[[Readings], Samples]]] = [
-    ("build_info", GAUGE, "What is running, in labels; always 1.", _build),
-    (
+OF_THE_SUPERVISOR: Sequence[Metric] = [
+    Metric(
+        "build_info",
+        GAUGE,
+        "What is running, in labels; always 1.",
+        _build,
+        ("version", "python", "django"),
+    ),
+    Metric(
         "start_time_seconds",
         GAUGE,
         "When the supervisor was started.",
         lambda r: _one(r.now - r.snapshot.age),
     ),
-    (
+    Metric(
         "preload_seconds",
         GAUGE,
         "How long the project took to load.",
         lambda r: _one(r.about.loaded_in),
     ),
-    (
+    Metric(
         "generation",
         GAUGE,
         "Which load of the project is run: 0, and one more for each reload.",
         lambda r: _one(r.snapshot.generation),
     ),
-    (
+    Metric(
         "reloads_total",
         COUNTER,
         "Reloads, by what became of them.",
         lambda r: [({"outcome": one}, count) for one, count in r.tally.reloads.items()],
+        ("outcome",),
     ),
-    (
+    Metric(
         "templates_lost_total",
         COUNTER,
         "Templates that ended without having been asked to.",
         lambda r: _one(r.templates_lost),
     ),
-    (
+    Metric(
         "supervisor_cpu_seconds_total",
         COUNTER,
         "Processor time of the supervisor itself.",
         _of_supervisor("cpu_seconds"),
     ),
-    (
+    Metric(
         "supervisor_resident_memory_bytes",
         GAUGE,
         "Memory of the supervisor itself, with what it shares.",
         _of_supervisor("resident"),
     ),
-    (
+    Metric(
         "supervisor_open_fds",
         GAUGE,
         "File descriptors of the supervisor itself.",
         _of_supervisor("descriptors"),
     ),
-    (
+    Metric(
         "log_stalled_seconds_total",
         COUNTER,
         "How long the reader of the log has taken nothing while there was something for it.",
         lambda r: _one(r.stalled_seconds),
     ),
-    (
+    Metric(
         "log_backlog_bytes",
         GAUGE,
         "What waits for the reader of the log.",
         lambda r: _one(r.backlog_bytes),
     ),
-    (
+    Metric(
         "log_lost_bytes_total",
         COUNTER,
         "What could not be written to the log.",
@@ -164,14 +187,15 @@ OF_THE_SUPERVISOR: Sequence[tuple[str, str, str, Callable[[Readings], Samples]]]
 # ---- processes ----
 
 
-OF_PROCESSES: Sequence[tuple[str, str, str, Callable[[Sequence[InstanceSnapshot]], Number]]] = [
-    (
+# With the label `process`, and a name that begins with it.
+OF_PROCESSES: Sequence[Metric] = [
+    Metric(
         "replicas",
         GAUGE,
         "Instances that are to be up.",
         lambda members: sum(one.goal is Goal.UP for one in members),
     ),
-    (
+    Metric(
         "ready_replicas",
         GAUGE,
         "Instances that are to be up, and are ready, or have finished.",
@@ -254,79 +278,92 @@ def _logged(field: str) -> Callable[[Readings, InstanceSnapshot], Samples]:
     return of
 
 
-OF_INSTANCES: Sequence[tuple[str, str, str, Callable[[Readings, InstanceSnapshot], Samples]]] = [
-    ("instance_up", GAUGE, "Whether it has a process.", lambda r, i: _one(int(bool(i.lives)))),
-    (
+# With the labels `process` and `name`.
+OF_INSTANCES: Sequence[Metric] = [
+    Metric(
+        "instance_up", GAUGE, "Whether it has a process.", lambda r, i: _one(int(bool(i.lives)))
+    ),
+    Metric(
         "instance_ready",
         GAUGE,
         "Whether it can do its work.",
         lambda r, i: _one(int(i.state is State.RUNNING)),
     ),
-    ("instance_state", GAUGE, "Whether this is its state.", _states),
-    ("instance_start_time_seconds", GAUGE, "When its process was started.", _started),
-    ("instance_startup_seconds", GAUGE, "How long its process took to be ready.", _startup),
-    ("instance_restarts_total", COUNTER, "Restarts, by their reason.", _restarts),
-    (
+    Metric("instance_state", GAUGE, "Whether this is its state.", _states, ("state",)),
+    Metric("instance_start_time_seconds", GAUGE, "When its process was started.", _started),
+    Metric("instance_startup_seconds", GAUGE, "How long its process took to be ready.", _startup),
+    Metric(
+        "instance_restarts_total", COUNTER, "Restarts, by their reason.", _restarts, ("reason",)
+    ),
+    Metric(
         "instance_replacements_total",
         COUNTER,
         "Processes that a rolling update has replaced, by what asked for it.",
         _replacements,
+        ("reason",),
     ),
-    ("instance_exits_total", COUNTER, "Ends of its processes, by status or signal.", _exits),
-    (
+    Metric(
+        "instance_exits_total",
+        COUNTER,
+        "Ends of its processes, by status or signal.",
+        _exits,
+        ("status",),
+    ),
+    Metric(
         "instance_last_exit_status",
         GAUGE,
         "Its last exit status; 128 and the number of the signal that has killed it.",
         _last_status,
     ),
-    ("instance_last_exit_timestamp_seconds", GAUGE, "When it ended last.", _last_exit),
-    (
+    Metric("instance_last_exit_timestamp_seconds", GAUGE, "When it ended last.", _last_exit),
+    Metric(
         "oneshot_last_success_timestamp_seconds",
         GAUGE,
         "When a oneshot finished, if its last run succeeded.",
         _last_success,
     ),
-    (
+    Metric(
         "instance_cpu_seconds_total",
         COUNTER,
         "Processor time of its processes, also of those that have ended.",
         _used("cpu_seconds"),
     ),
-    (
+    Metric(
         "instance_resident_memory_bytes",
         GAUGE,
         "Memory of its processes; what they share counts for each of them.",
         _used("resident"),
     ),
-    (
+    Metric(
         "instance_proportional_memory_bytes",
         GAUGE,
         "Memory of its processes (PSS); what processes share counts once, in parts.",
         _used("proportional"),
     ),
-    (
+    Metric(
         "instance_unique_memory_bytes",
         GAUGE,
         "Memory of its processes that no other one shares (USS).",
         _used("unique"),
     ),
-    ("instance_open_fds", GAUGE, "File descriptors of its processes.", _used("descriptors")),
-    ("instance_threads", GAUGE, "Threads of its processes.", _used("threads")),
-    ("instance_processes", GAUGE, "Its processes.", _used("processes")),
-    ("checks_total", COUNTER, "Health checks, by their result.", _checks),
-    (
+    Metric("instance_open_fds", GAUGE, "File descriptors of its processes.", _used("descriptors")),
+    Metric("instance_threads", GAUGE, "Threads of its processes.", _used("threads")),
+    Metric("instance_processes", GAUGE, "Its processes.", _used("processes")),
+    Metric("checks_total", COUNTER, "Health checks, by their result.", _checks, ("result",)),
+    Metric(
         "check_failures_total",
         COUNTER,
         "Health checks that failed.",
         lambda r, i: _one(r.tally.failed_checks.get(i.name, 0) if i.checked else None),
     ),
-    ("check_duration_seconds", GAUGE, "How long its last health check took.", _check_seconds),
-    ("log_lines_total", COUNTER, "Lines that it has written.", _logged("lines")),
-    ("log_bytes_total", COUNTER, "What it has written.", _logged("bytes")),
-    (
+    Metric("check_duration_seconds", GAUGE, "How long its last health check took.", _check_seconds),
+    Metric("log_lines_total", COUNTER, "Lines that it has written.", _logged("lines"), ("stream",)),
+    Metric("log_bytes_total", COUNTER, "What it has written.", _logged("bytes"), ("stream",)),
+    Metric(
         "log_lines_cut_total",
         COUNTER,
         "How often a line of it was cut, because it was too long.",
         _logged("cut"),
+        ("stream",),
     ),
 ]
