@@ -566,6 +566,7 @@ def test_the_protocol_of_templates_is_shown_as_it_is() -> None:
     [
         "backends_reference.py",
         "command_reference.py",
+        "metrics_reference.py",
         "prodctl_reference.py",
         "settings_reference.py",
         "state_diagram.py",

@@ -55,6 +55,8 @@ class Project(Runs):
         super().__init__(folder)
         self.folder = self.project
         self.port = free_port()
+        # By those of the docs, which other tests may have at the same time.
+        self._ports = {":8000": f":{self.port}", ":9180": f":{free_port()}"}
         home, programs = self.folder / "home", self.folder / "home" / "bin"
         programs.mkdir(parents=True)
         # The programs of whatever environment the tests run in.
@@ -74,6 +76,7 @@ class Project(Runs):
         self.supervisor: Optional[Run] = None
 
     def start(self, command: str) -> Run:
+        command = self._placed(command)
         return self.command(
             ["sh", "-c", f"exec env {command}" if _is_simple(command) else command],
             cwd=self.folder,
@@ -100,7 +103,18 @@ class Project(Runs):
     def write(self, name: str, text: str) -> None:
         file = self.folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text.replace(":8000", f":{self.port}"))
+        file.write_text(self._placed(text))
+
+    def _placed(self, text: str) -> str:
+        for shown, meant in self._ports.items():
+            text = text.replace(shown, meant)
+        return text
+
+    def as_shown(self, text: str) -> str:
+        """A text with the ports of the docs."""
+        for shown, meant in self._ports.items():
+            text = text.replace(meant, shown)
+        return text
 
     def append(self, name: str, text: str) -> None:
         before = (self.folder / name).read_text() if (self.folder / name).exists() else ""
@@ -300,6 +314,14 @@ PRODUCTION_PROCESSES["reports"] = {
     project.supervisor.wait_for_all(*ready, ("system", r"^reports\.1 exited with status 1"))
 
 
+def monitoring(project: Project) -> None:
+    """The settings of the page under a supervisor."""
+    started(project)
+    project.append("mysite/settings.py", block_with("monitoring.md", "MONITOR"))
+    project.supervisor = project.start("python manage.py prodserver --all")
+    project.supervisor.wait_for("system", "^all 2 ready")
+
+
 PROJECTS: dict[str, Callable[[Project], None]] = {
     "quickstart": quickstart,
     "tutorial": tutorial,
@@ -319,6 +341,7 @@ PROJECTS: dict[str, Callable[[Project], None]] = {
     "procfile": procfile,
     "tutorial with a broken module": broken_code,
     "control": control,
+    "monitoring": monitoring,
 }
 
 

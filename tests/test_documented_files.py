@@ -103,6 +103,11 @@ def admin(project: Project) -> None:
     written(project, "admin")
 
 
+def monitoring(project: Project) -> None:
+    started(project)
+    written(project, "monitoring, before its start")
+
+
 HERE = {
     "admin": admin,
     "from-honcho": from_honcho,
@@ -112,6 +117,7 @@ HERE = {
     "no-lost-requests": no_lost_requests,
     "logs": logs,
     "memory": memory,
+    "monitoring, before its start": monitoring,
     "test-your-processes": with_tests,
 }
 
@@ -144,7 +150,7 @@ def test_the_files_of_the_docs_are_files_of_that_project(name: str, project: Pro
     {**PROJECTS, **HERE}[name](project)
 
     for file in (file for file in FILES if file.project == name):
-        text = (project.folder / file.name).read_text().replace(f":{project.port}", ":8000")
+        text = project.as_shown((project.folder / file.name).read_text())
         for part in file.parts:
             _, found, text = text.partition(part)
             assert found, f"{file.page}, line {file.line}: not in {file.name}:\n{part}"

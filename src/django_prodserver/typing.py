@@ -294,6 +294,10 @@ class ProductionSupervisor(TypedDict, total=False):
     CONTROL_GROUP: Optional[Union[int, Text]]
     """Members of this group may read the control socket, and change nothing."""
 
+    MONITOR: Optional[Text]
+    """Where the supervisor answers `/healthz`, `/readyz` and `/metrics`, for example to Prometheus
+    and Kubernetes. Nothing can be changed there."""
+
     PRELOAD: ListOrTuple[Text]
     """Modules to import before processes are forked, besides those that the backends import."""
 

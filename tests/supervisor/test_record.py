@@ -381,6 +381,9 @@ OTHERS = [
     report.control_unavailable("no folder can be written to", chosen=False),
     report.control_unavailable("/run/mine is not a folder", chosen=True),
     report.control_in_use("pid 7 has it"),
+    report.monitoring("127.0.0.1:9180", public=False),
+    report.monitoring("0.0.0.0:9180", public=True),
+    report.monitor_failed("127.0.0.1:9180", "Address already in use"),
     report.request_refused("stop", Operator(1000, 77), "no such process"),
 ]
 

@@ -534,8 +534,8 @@ class SupervisorSettings(Keys, frozen=True, kw_only=True):
     monitor: Annotated[
         Optional[MonitorAddress],
         means(
-            "Where the supervisor answers GET /healthz, /readyz and /metrics over HTTP, for "
-            "Prometheus and Kubernetes. Nobody can change anything there."
+            "Where the supervisor answers `/healthz`, `/readyz` and `/metrics`, for example to "
+            "Prometheus and Kubernetes. Nothing can be changed there."
         ),
     ] = None
     preload: Annotated[

@@ -88,7 +88,7 @@ class Clients:
             self._accept_again()
 
     def have_patience(self, client: Client) -> None:
-        """Let the time begin anew in which it has to go on."""
+        """Give it as long again to go on."""
         client.deadline = self._loop.clock.now() + PATIENCE
 
     def guarded(self, client: Client, serve: Callable[[], None]) -> None:
