@@ -57,6 +57,7 @@ FLOORS = [
     [
         *("launch/__init__.py", "launch/process.py", "launch/project.py", "launch/selection.py"),
         *("launch/log_settings.py", "launch/words.py", "launch/leftovers.py"),
+        "launch/errands.py",
     ],
     ["launch/holding.py"],
     ["launch/addresses.py", "launch/context.py", "launch/preload.py", "launch/start_method.py"],

@@ -6,6 +6,7 @@ is where those of one test find out what was there before.
 
 from __future__ import annotations
 
+import marshal
 import os
 import resource
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Callable, NoReturn, Optional
 
+from django_prodserver.posix import child
 from django_prodserver.posix.program import Code, Program, Stage
 from django_prodserver.posix.template import serve as template
 from django_prodserver.posix.template.channel import Channel
@@ -26,6 +28,7 @@ from django_prodserver.posix.template.protocol import VERSION
 from django_prodserver.posix.template.serve import serve
 from django_prodserver.posix.template.wire import pack
 from django_prodserver.supervisor.spec import process_of
+from tests.functional.errand_tasks import TASKS
 
 # "web" is forked from what is loaded first, "late" from what is loaded after a oneshot.
 LATE: Stage = ("make",)
@@ -73,6 +76,12 @@ class Project:
     def code_of(self, instance: str) -> Code:
         return Code(live, ["manage.py", "prodserver", instance])
 
+    def run_errand(self, task: str, request: bytes) -> bytes:
+        # What pytest may have put there does not write to 1 and 2.
+        vars(sys).update(stdout=None, stderr=None)
+        child.open_streams()
+        return TASKS[task](marshal.loads(request))
+
 
 class Template:
     """What a behaviour may do."""
@@ -107,7 +116,7 @@ def dies_before(here: Template) -> None:
 
 
 def dies_between(here: Template) -> None:
-    def answer(self: object, number: int, become: Callable[[], NoReturn], life: bool) -> None:
+    def answer(self: object, number: int, become: Callable[[], NoReturn], group: bool) -> None:
         template._fork_twice(become)
         os._exit(3)
 
@@ -115,7 +124,7 @@ def dies_between(here: Template) -> None:
 
 
 def dies_after(here: Template) -> None:
-    def answer(self: object, number: int, become: Callable[[], NoReturn], life: bool) -> None:
+    def answer(self: object, number: int, become: Callable[[], NoReturn], group: bool) -> None:
         here.channel.send("forked", number, template._fork_twice(become))
         os._exit(3)
 
@@ -123,7 +132,7 @@ def dies_after(here: Template) -> None:
 
 
 def is_killed_while_it_forks(here: Template) -> None:
-    def answer(self: object, number: int, become: Callable[[], NoReturn], life: bool) -> None:
+    def answer(self: object, number: int, become: Callable[[], NoReturn], group: bool) -> None:
         parent = os.getpid()
 
         def kill_and_go_on() -> NoReturn:
@@ -176,10 +185,10 @@ def is_refused(here: Template) -> None:
     """Nothing of it can be forked: that fails without a descriptor."""
 
     def answer(
-        self: template._Template, number: int, become: Callable[[], NoReturn], life: bool
+        self: template._Template, number: int, become: Callable[[], NoReturn], group: bool
     ) -> None:
         with no_descriptor():
-            right(self, number, become, life)
+            right(self, number, become, group)
 
     right = template._Template._answer
     here.serve_with(answer)
@@ -188,7 +197,7 @@ def is_refused(here: Template) -> None:
 def answers_after_the_death(here: Template) -> None:
     """What it has forked is killed, and reaped by the supervisor, before that hears of it."""
 
-    def answer(self: object, number: int, become: Callable[[], NoReturn], life: bool) -> None:
+    def answer(self: object, number: int, become: Callable[[], NoReturn], group: bool) -> None:
         pid = template._fork_twice(become)
         if not (here.folder / "killed").exists():
             (here.folder / "killed").touch()

@@ -24,6 +24,7 @@ from django_prodserver.supervisor.record import Record
 from django_prodserver.supervisor.spec import process_of
 from django_prodserver.supervisor.values import replace
 
+from . import errands
 from .examine import check
 from .launch import Launches
 from .leftovers import Leftover
@@ -172,6 +173,9 @@ class ProjectHere:
 
     def code_of(self, instance: str) -> Code:
         return self.launches.code_of(instance)
+
+    def run_errand(self, task: str, request: bytes) -> bytes:
+        return errands.run(task, request)
 
     def _with_services(self, stage: Stage) -> bool:
         settings = {process.name: process.settings for process in self._processes}

@@ -173,6 +173,43 @@ def become(
     _live(start)
 
 
+def errand_name(task: str) -> str:
+    """What the process is called that does it, in `ps` and in the log. No instance is."""
+    return f"errand.{task}"
+
+
+def become_errand(
+    task: str,
+    do: Callable[[], bytes],
+    ties: Ties,
+    answer: int,
+    supervisor: int,
+    release: Callable[[], None],
+) -> NoReturn:
+    """Let a freshly forked process do a task, write its answer to a descriptor, and end.
+
+    `supervisor` and `release` are as in `become`. It ends at once: no exit handlers are called, and
+    no threads are waited for.
+    """
+
+    def start() -> None:
+        _stand_alone(supervisor, ties.stdout, ties.stderr, release)
+        marks.mark(ties.mark)
+        _set_environment({})
+        open_streams()
+        set_title(errand_name(task))
+        left = memoryview(do())
+        while left:
+            left = left[os.write(answer, left) :]
+
+    status = 1
+    try:
+        status = _status_of(start)
+        flush()
+    finally:
+        os._exit(status)
+
+
 def become_command(
     command: CommandTarget, parent: int, output: int, release: Callable[[], None]
 ) -> NoReturn:

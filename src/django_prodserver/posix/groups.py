@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
+from signal import SIGKILL
 
 from . import kernel
 
@@ -17,6 +18,17 @@ def is_empty(group: int) -> bool:
     except PermissionError:
         return False  # What is left in it runs as another user.
     return False
+
+
+def kill(group: int) -> bool:
+    """SIGKILL its processes; False if it is empty."""
+    try:
+        os.killpg(group, SIGKILL)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # What is left in it runs as another user.
+    return True
 
 
 def has(group: int, pid: int) -> bool:

@@ -24,7 +24,7 @@ from django_prodserver.supervisor.events import (
 from django_prodserver.supervisor.hints import Callable, Optional, Union
 from django_prodserver.supervisor.spec import Ref, process_of
 
-from . import groups, kernel, marks, memory, orphans, process_table
+from . import groups, kernel, marks, memory, orphans
 from .child import Ties
 from .line_search import LineSearch
 from .log import Log, Pipes
@@ -44,7 +44,7 @@ class Leader:
 
     __slots__ = ("birth", "killed", "notify", "orphans", "pid", "pipes", "program", "ref")
 
-    def __init__(self, ref: Ref, program: Program, pipes: Pipes) -> None:
+    def __init__(self, ref: Ref, program: Program, pipes: Pipes, mark: str) -> None:
         self.ref = ref
         self.program = program
         self.pipes = pipes
@@ -54,15 +54,15 @@ class Leader:
         self.pid = 0
         # When its group was sent SIGKILL first.
         self.killed: Optional[float] = None
-        # By their pids the names of what it left behind outside of its group.
-        self.orphans: dict[int, str] = {}
+        # What it left behind outside of its group.
+        self.orphans = orphans.Search(mark)
 
 
 class Lives:
     """All lives whose processes may exist. Outside of it they are addressed by their `Ref`.
 
     `sockets` are those at which they listen. `run` marks all of them. `children` has the pids of
-    children of this process that are none.
+    all known children of this process.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Lives:
         self._loop = loop
         self._log = log
         self._run = run
-        self._other_children = children
+        self._children = children
         self._oom_kills = memory.OomKills()
         # That there is no way to measure it.
         self._told_of_memory = False
@@ -190,6 +190,11 @@ class Lives:
             found.setdefault(leader.ref.name, []).append(pid)
         return found
 
+    @property
+    def groups(self) -> set[int]:
+        """Their process groups, up to the moment when nothing is left of a life."""
+        return self._running.keys() | self._exited.keys()
+
     def members(self, ref: Ref) -> Sequence[tuple[str, int]]:
         leader = self._known.get(ref)
         if leader is None or not self._has_group(leader):
@@ -226,8 +231,10 @@ class Lives:
     def sweep(self) -> None:
         """Report the groups of exited leaders that are empty."""
         for leader in [one for one in self._exited.values() if groups.is_empty(one.pid)]:
-            if self._has_orphans(leader):
+            if not leader.orphans.is_over(self._children()):
                 continue
+            if leader.orphans.killed:
+                self._log.say(report.killed_orphans(leader.ref.name, leader.orphans.killed))
             del self._exited[leader.pid]
             self._gone.append(leader)
             self._starter.forget(leader.pid)
@@ -235,19 +242,6 @@ class Lives:
             postponed, self._postponed = self._postponed, []
             for ref in postponed:
                 self.spawn(ref)
-
-    def _has_orphans(self, leader: Leader) -> bool:
-        """Kill what the life has left behind outside of its group, which may take a moment."""
-        known = self._running.keys() | self._exited.keys() | self._other_children()
-        found = orphans.kill(marks.of_life(self._run, leader.ref), known)
-        leader.orphans.update({pid: name for name, pid in found.killed})
-        if found.ending:
-            return True
-        # Of what SIGKILL has not ended the end of this process tells.
-        killed = [(n, pid) for pid, n in leader.orphans.items() if _is_over(pid)]
-        if killed:
-            self._log.say(report.killed_orphans(leader.ref.name, killed))
-        return False
 
     def forget_gone(self) -> None:
         """Forget lives that are gone; to be called once the events that tell so are dealt with."""
@@ -290,7 +284,8 @@ class Lives:
         program = self._program_of(ref)
         sockets = self._sockets.open(program, ref.generation) if program.listens else ()
         pipes = self._log.create(ref.name)
-        leader = Leader(ref, program, pipes)
+        mark = marks.of_life(self._run, ref)
+        leader = Leader(ref, program, pipes, mark)
         self._search(leader)
         try:
             if program.notifies:
@@ -302,7 +297,6 @@ class Lives:
         environ = dict(self.environ)
         if leader.notify is not None:
             environ[VARIABLE] = leader.notify.address
-        mark = marks.of_life(self._run, ref)
         ties = Ties(pipes.stdout, pipes.stderr, mark, environ, sockets)
         begun = partial(self._begun, leader)
         leader.birth = Birth(program, ties, begun, ref.generation)
@@ -386,12 +380,3 @@ class Lives:
 def _random() -> float:
     """From 0 to 1."""
     return int.from_bytes(os.urandom(4), "big") / 2**32
-
-
-def _is_over(pid: int) -> bool:
-    """Whether a process has ended that was a child of this one."""
-    try:
-        # A traced zombie is not over: its tracer comes first (ptrace(2)).
-        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
-    except ChildProcessError:
-        return not process_table.exists(pid)

@@ -37,6 +37,11 @@ def of_life(run: str, ref: Ref) -> str:
     return f"{run}/{ref.name}/{ref.generation}.{ref.number}"
 
 
+def of_errand(run: str, number: int) -> str:
+    """No instance has such a name."""
+    return f"{run}/errand/{number}"
+
+
 def of_template(run: str, generation: int) -> str:
     """For a template, and for what the project starts in it. No instance has such a name."""
     return f"{run}/template/{generation}"

@@ -22,6 +22,25 @@ class Found(Value):
     ending: bool
 
 
+class Search:
+    """The orphans of one life: looked for until none of them is left."""
+
+    def __init__(self, mark: str) -> None:
+        self._mark = mark
+        self._names: dict[int, str] = {}
+
+    def is_over(self, known: Collection[int]) -> bool:
+        """SIGKILL what is there, as `kill` does; false while anything is about to end."""
+        found = kill(self._mark, known)
+        self._names.update({pid: name for name, pid in found.killed})
+        return not found.ending
+
+    @property
+    def killed(self) -> list[tuple[str, int]]:
+        """The names and pids of what that has ended. Of the rest the end of this process tells."""
+        return [(name, pid) for pid, name in self._names.items() if _has_ended(pid)]
+
+
 def kill(mark: str, known: Collection[int]) -> Found:
     """SIGKILL the orphans of the life with this mark.
 
@@ -45,6 +64,15 @@ def kill(mark: str, known: Collection[int]) -> Found:
         process_table.kill(one)
     # Looked up last: what has begun to end since the table was read shows no mark, either.
     return Found(named, bool(found) or any(map(_is_ending, adopted)))
+
+
+def _has_ended(pid: int) -> bool:
+    """Of a process that was a child of this one."""
+    try:
+        # A traced zombie has not: its tracer comes first (ptrace(2)).
+        return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return not process_table.exists(pid)
 
 
 def _is_ending(pid: int) -> bool:

@@ -1,7 +1,7 @@
 """The seam between lives and what starts them: this process, or a template on request.
 
 A starter answers by the `Birth` of the life, at once or later: with the pid of its leader, which is
-a child of this process, or with why there is none.
+a child of this process, or with why there is none. An `Errand` is started and answered likewise.
 """
 
 from __future__ import annotations
@@ -40,6 +40,32 @@ class Birth:
         self.generation = generation
 
 
+class Errand:
+    """A task that is to be done by a fork of what has loaded the project; see `errands`.
+
+    `begun` is called once, and never after it was cancelled.
+    """
+
+    __slots__ = ("answer", "begun", "request", "task", "ties")
+
+    def __init__(
+        self,
+        task: str,
+        request: bytes,
+        ties: Ties,
+        answer: int,
+        begun: Callable[[Union[int, str]], None],
+    ) -> None:
+        self.task = task
+        # Plain data, packed by `marshal`.
+        self.request = request
+        self.ties = ties
+        # The descriptor to which it writes its answer.
+        self.answer = answer
+        # As that of a birth.
+        self.begun = begun
+
+
 class Starter:
     """Begins lives. It may have processes of its own for that, of which it takes care itself."""
 
@@ -47,11 +73,20 @@ class Starter:
         """Let its leader be started; the birth gets the answer. Raises OSError."""
         raise NotImplementedError
 
-    def cancel(self, birth: Birth) -> None:
+    def run(self, errand: Errand) -> None:
+        """Let an errand be started in the same way. Raises OSError."""
+        raise OSError("nothing here has loaded the project")
+
+    def cancel(self, start: Union[Birth, Errand]) -> None:
         """Let it not be started; no answer follows, and no code of it has run.
 
         Where answers come at once there is nothing to be cancelled.
         """
+
+    @property
+    def errands(self) -> list[Errand]:
+        """Those that have not begun."""
+        return []
 
     def watch(self, group: int) -> None:
         """A process group of ours exists: a guardian has to kill it if this process dies."""
@@ -108,6 +143,9 @@ class Project(Protocol):
     def program_of(self, instance: str) -> Program: ...
 
     def code_of(self, instance: str) -> Code: ...
+
+    def run_errand(self, task: str, request: bytes) -> bytes:
+        """Do it in this process, which is forked for that; returns the answer."""
 
 
 class Forks(Starter):
@@ -174,6 +212,18 @@ class LocalProject(Forks):
         birth.program = self._programs.of(birth.program.name)
         executes = bool(birth.program.execute)
         self.fork(birth, None if executes else self._project.code_of(birth.program.name))
+
+    def run(self, errand: Errand) -> None:
+        supervisor, task = os.getpid(), errand.task
+
+        def do() -> bytes:
+            return self._project.run_errand(task, errand.request)
+
+        def become() -> NoReturn:
+            ties = errand.ties, errand.answer
+            child.become_errand(task, do, *ties, supervisor, self._release)
+
+        errand.begun(child.fork(become, self._signals))
 
     def _load(self, stage: Stage) -> bool:
         if stage not in self._loaded:

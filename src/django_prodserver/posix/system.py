@@ -40,6 +40,7 @@ from .control.place import VARIABLE as CONTROL
 from .control.place import ControlSettings, Place
 from .control.server import Server
 from .descendants import Descendants, has_children
+from .errands import Errands
 from .lives import Lives
 from .log import DESCRIPTORS, STDOUT, Log
 from .loop import Loop
@@ -91,8 +92,9 @@ class PosixSystem:
         self._lives = Lives(
             self._starter.program_of,
             *(self._starter, self._sockets, self._loop, self._log, run),
-            self._other_children,
+            self._children,
         )
+        self.errands = Errands(self._starter, self._loop, self._log, run, self._children)
         self._descendants = Descendants(self._starter.pids)
         self._checks = Checks(self._clock)
         self._meter = Meter(self._lives.leaders)
@@ -288,8 +290,10 @@ class PosixSystem:
         if self._reaped and not self._loop.events:
             self._reaped = False
             self._lives.sweep()
+            self.errands.sweep()
             self._probes.sweep()
         self._starter.tick()
+        self.errands.tick()
         self._log.apply_backpressure()
         if self._log_stalled and not self._log.stalled:
             self._log_stalled = False
@@ -300,7 +304,7 @@ class PosixSystem:
             self._loop.emit(Signalled(Signals.SIGHUP) if self._at_terminal else OutputGone())
         self._sockets.tick()
         self._meter.tick()
-        deadlines = [self._starter.deadline, self._sockets.deadline]
+        deadlines = [self._starter.deadline, self.errands.deadline, self._sockets.deadline]
         for server in self._servers:
             server.tick()
             deadlines.append(server.deadline)
@@ -320,7 +324,11 @@ class PosixSystem:
         self._starter.read()
         exited = [entry for entry in child.reap() if not self._probes.reaped(*entry[:2])]
         for pid, status, cpu_seconds in exited:
-            if self._log.reaped(pid) or self._starter.reaped(pid, status):
+            if (
+                self._log.reaped(pid)
+                or self._starter.reaped(pid, status)
+                or self.errands.reaped(pid, status)
+            ):
                 continue
             ref = self._lives.reaped(pid, status)
             if ref is not None:
@@ -331,9 +339,12 @@ class PosixSystem:
                 self._starter.reaped_unknown(pid, status)
         self._reaped = True
 
-    def _other_children(self) -> set[int]:
-        """What is no life, or is none yet."""
-        return {*self._starter.pids, *self._probes.commands, *self._log.writers}
+    def _children(self) -> set[int]:
+        """All of them that are known: what else is adopted."""
+        return {
+            *(*self._lives.groups, *self._starter.pids, *self.errands.pids),
+            *(*self._probes.commands, *self._log.writers),
+        }
 
     # ---- forked children ----
 
@@ -350,6 +361,7 @@ class PosixSystem:
         self._log.release()
         self._probes.release()
         self._lives.release()
+        self.errands.release()
         self._sockets.release()
         self._starter.release()
         for server in self._servers:
@@ -360,6 +372,7 @@ class PosixSystem:
     def close(self) -> None:
         self._probes.close()
         self._sockets.close()
+        self.errands.close()
         self._starter.close()
         self._kill_descendants()
         self._lives.close()
@@ -376,9 +389,10 @@ class PosixSystem:
     def _kill_descendants(self) -> None:
         ended, clock, signals = self._descendants, self._clock, self._loop.signals
         ended.spare(self._log.writers)
-        found = ended.kill(clock, signals, self._probes.killed, self._lives.killed_groups)
+        expected = self._probes.killed | self.errands.groups
+        found = ended.kill(clock, signals, expected, self._lives.killed_groups)
         if not found:
-            ours = self._lives.kill_all() | self._probes.commands.keys()
+            ours = self._lives.kill_all() | self.errands.pids | self._probes.commands.keys()
             child.reap_all(ours, clock, signals, clock.now() + LOSE_AFTER)
             if has_children() and not self._log.writers:
                 self.say(report.descendants_hidden())

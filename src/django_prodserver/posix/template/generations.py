@@ -19,11 +19,11 @@ from django_prodserver.posix.log import Log, Pipes
 from django_prodserver.posix.loop import Loop
 from django_prodserver.posix.program import Program, Programs
 from django_prodserver.posix.sockets import CannotListen, HeldSockets
-from django_prodserver.posix.starting import Birth, Starter
+from django_prodserver.posix.starting import Birth, Errand, Starter
 from django_prodserver.posix.streams import Stream
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.events import ExitStatus, Loaded, LoadFailed, PreloadFailed
-from django_prodserver.supervisor.hints import Callable, NoReturn, Optional
+from django_prodserver.supervisor.hints import Callable, NoReturn, Optional, Union
 from django_prodserver.supervisor.spec import Ref
 from django_prodserver.supervisor.text import printable
 from django_prodserver.supervisor.values import replace
@@ -113,9 +113,12 @@ class Generations(Starter):
             self._fail(generation, f"the template cannot be started: {error}")
 
     def adopt(self, generation: int) -> None:
-        """Forget earlier ones."""
+        """Forget earlier ones; errands that wait there are begun in this one."""
         for older in [one for one in self._all if one < generation]:
+            errands = self._all[older].starter.errands
             self.drop(older)
+            for errand in errands:
+                self.run(errand)
 
     def drop(self, generation: int) -> None:
         """Forget it, wherever it stands."""
@@ -134,10 +137,13 @@ class Generations(Starter):
     def begin(self, birth: Birth) -> None:
         self._all[birth.generation].starter.begin(birth)
 
-    def cancel(self, birth: Birth) -> None:
-        generation = self._all.get(birth.generation)
-        if generation is not None:
-            generation.starter.cancel(birth)
+    def run(self, errand: Errand) -> None:
+        """In the oldest generation: until one is adopted, it may still be dropped."""
+        self._all[min(self._all)].starter.run(errand)
+
+    def cancel(self, start: Union[Birth, Errand]) -> None:
+        for one in self._all.values():
+            one.starter.cancel(start)
 
     def watch(self, group: int) -> None:
         self._groups.add(group)

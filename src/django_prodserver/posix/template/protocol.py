@@ -7,6 +7,7 @@ To a template:
     load STAGE      what to load, if it is not the first template
     fork INSTANCE MARK ENVIRON NUMBER    fds: stdout, stderr, held sockets, the pipe for "go on"
     stage STAGE NUMBER               fds: a channel, stdout, stderr, the same pipe
+    errand TASK REQUEST MARK NUMBER  fds: stdout, stderr, a pipe for its answer, the same pipe
     watch GROUP, forget GROUP        process groups to kill if the supervisor is gone
     end
 
@@ -16,7 +17,7 @@ From a template:
     loaded LOADED
     forked NUMBER PID, refused NUMBER REASON
 
-A stage is a tuple of the oneshots before it, or None.
+A stage is a tuple of the oneshots before it, or None. A request is of bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from .plan import Loaded, Plan
 
 # With another version, nothing else can be understood.
-VERSION = 1
+VERSION = 2
 # What comes from a template, and the types of its arguments.
 FROM_TEMPLATE: Mapping[object, Sequence[type]] = {
     "protocol": [int],

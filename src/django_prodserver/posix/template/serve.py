@@ -74,7 +74,7 @@ class _Template:
         self._supervisor = supervisor
         self._run = run
         self._project = project
-        # Process groups of lives.
+        # Process groups of lives and errands.
         self._groups: set[int] = set()
 
     def serve(self) -> None:
@@ -108,6 +108,8 @@ class _Template:
                 self._fork_life(message.fds, *rest)
             elif word == "stage":
                 self._fork_stage(message.fds, *rest)
+            elif word == "errand":
+                self._fork_errand(message.fds, *rest)
         finally:
             close_all(message.fds)
 
@@ -125,7 +127,21 @@ class _Template:
 
             child.become(program, code, ties, self._supervisor, release)
 
-        self._answer(number, become, life=True)
+        self._answer(number, become, group=True)
+
+    def _fork_errand(
+        self, fds: Sequence[int], task: str, request: bytes, mark: str, number: int
+    ) -> None:
+        def become() -> NoReturn:
+            stdout, stderr, answer, wait = fds
+            child.become_errand(
+                task,
+                lambda: self._project.run_errand(task, request),
+                *(Ties(stdout, stderr, mark), answer, self._supervisor),
+                lambda: self._release(wait),
+            )
+
+        self._answer(number, become, group=True)
 
     def _fork_stage(self, fds: Sequence[int], stage: Stage, number: int) -> None:
         def become() -> NoReturn:
@@ -144,15 +160,15 @@ class _Template:
                 os._exit(1)
             serve(channel, self._supervisor, self._run, self._project)
 
-        self._answer(number, become, life=False)
+        self._answer(number, become, group=False)
 
-    def _answer(self, number: int, become: Callable[[], NoReturn], life: bool) -> None:
+    def _answer(self, number: int, become: Callable[[], NoReturn], group: bool) -> None:
         try:
             pid = _fork_twice(become)
         except OSError as error:
             self._refuse(number, error)
             return
-        if life:
+        if group:
             self._groups.add(pid)
         self._channel.send("forked", number, pid)
 

@@ -20,7 +20,7 @@ from django_prodserver.posix import child
 from django_prodserver.posix.log import Log, Pipes
 from django_prodserver.posix.loop import Loop
 from django_prodserver.posix.program import Programs, Stage
-from django_prodserver.posix.starting import Birth, Forks, Starter
+from django_prodserver.posix.starting import Birth, Errand, Forks, Starter
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.events import ExitStatus
 from django_prodserver.supervisor.hints import Any, Callable, NoReturn, Optional, Union
@@ -68,19 +68,19 @@ class First(Value):
 class Job:
     """A process that a template is to fork: `message` tells what for."""
 
-    __slots__ = ("answer", "birth", "fds", "go", "message")
+    __slots__ = ("answer", "fds", "go", "message", "start")
 
     def __init__(
         self,
         answer: Callable[[Union[int, str]], None],
         fds: Sequence[int],
         *message: Any,
-        birth: Optional[Birth] = None,
+        start: Union[Birth, Errand, None] = None,
     ) -> None:
         self.answer = answer
         self.fds = fds
         self.message = message
-        self.birth = birth
+        self.start = start
         # Our end of the pipe on which it waits for its word.
         self.go: Optional[int] = None
 
@@ -131,19 +131,23 @@ class Template:
         job, self.asked, self.late_at = self.asked, None, None
         return job
 
+    @property
+    def undone(self) -> list[Job]:
+        return [*([self.asked] if self.asked else []), *self.jobs]
+
     def give_up(self) -> list[Job]:
         """Take all jobs that it has not done; what it has forked for them ends by itself."""
-        jobs = [*([self.asked] if self.asked else []), *self.jobs]
+        jobs = self.undone
         for job in jobs:
             _withhold(job)
         self.asked = None
         self.jobs.clear()
         return jobs
 
-    def cancel(self, birth: Birth) -> bool:
-        """False if this birth is not one of its jobs."""
-        for job in [*([self.asked] if self.asked else []), *self.jobs]:
-            if job.birth is birth:
+    def cancel(self, start: Union[Birth, Errand]) -> bool:
+        """False if this is not one of its jobs."""
+        for job in self.undone:
+            if job.start is start:
                 _withhold(job)
                 if job is self.asked:
                     self.asked = self.late_at = None
@@ -168,6 +172,10 @@ def _withhold(job: Job) -> None:
     if job.go is not None:
         os.close(job.go)
         job.go = None
+
+
+def _oneshots_before(stage: Stage) -> int:
+    return -1 if stage is None else len(stage)
 
 
 class Templates(Starter):
@@ -229,15 +237,23 @@ class Templates(Starter):
         ties = birth.ties
         message = ("fork", birth.program.name, ties.mark, ties.environ)
         fds = (ties.stdout, ties.stderr, *ties.sockets)
-        job = Job(birth.begun, fds, *message, birth=birth)
+        job = Job(birth.begun, fds, *message, start=birth)
         self._do(birth.program.stage, job)
 
-    def cancel(self, birth: Birth) -> None:
+    def run(self, errand: Errand) -> None:
+        """Do it in what has been loaded last: after the most oneshots."""
+        ties = errand.ties
+        message = ("errand", errand.task, errand.request, ties.mark)
+        fds = (ties.stdout, ties.stderr, errand.answer)
+        stage = max(self._was_loaded, key=_oneshots_before, default=self._first.stage)
+        self._do(stage, Job(errand.begun, fds, *message, start=errand))
+
+    def cancel(self, start: Union[Birth, Errand]) -> None:
         for template in list(self._templates.values()):
-            if template.cancel(birth):
+            if template.cancel(start):
                 self._ask(template)
         for jobs in self._stranded.values():
-            jobs[:] = [job for job in jobs if job.birth is not birth]
+            jobs[:] = [job for job in jobs if job.start is not start]
 
     def watch(self, group: int) -> None:
         self._groups.add(group)
@@ -252,6 +268,12 @@ class Templates(Starter):
     @property
     def ended_early(self) -> int:
         return self._ended_early
+
+    @property
+    def errands(self) -> list[Errand]:
+        undone = (template.undone for template in self._templates.values())
+        jobs = [job for jobs in (*undone, *self._stranded.values()) for job in jobs]
+        return [job.start for job in jobs if isinstance(job.start, Errand)]
 
     @property
     def deadline(self) -> Optional[float]:
@@ -502,8 +524,8 @@ class Templates(Starter):
 
     def _begin_again(self, template: Template, job: Job) -> None:
         """What is loaded may have shown that a program has to be executed after all."""
-        birth = job.birth
-        if birth is not None:
+        birth = job.start
+        if isinstance(birth, Birth):
             birth.program = self._programs.of(birth.program.name)
             if birth.program.execute:
                 try:

@@ -1,0 +1,31 @@
+"""Errands: what the supervisor asks the project's code to do, in a process forked for that.
+
+Its databases and caches are closed in what it is forked from, as for all that is forked.
+"""
+
+from __future__ import annotations
+
+import marshal
+import sys
+from collections.abc import Mapping
+from typing import Any, Callable
+
+# How long Sentry may take to send what a task has brought about, in seconds.
+SENTRY_WITHIN = 2.0
+
+# Each takes its request, and returns its answer.
+TASKS: Mapping[str, Callable[[Any], bytes]] = {}
+
+
+def run(task: str, request: bytes) -> bytes:
+    """Do a task; the request is packed by `marshal`. Raises SystemExit if that fails."""
+    try:
+        return TASKS[task](marshal.loads(request))
+    except Exception:
+        # As at the end of an interpreter; Sentry takes note of it there.
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)
+    finally:
+        sentry: Any = sys.modules.get("sentry_sdk")
+        if sentry is not None:
+            sentry.flush(SENTRY_WITHIN)
