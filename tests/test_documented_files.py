@@ -108,6 +108,14 @@ def monitoring(project: Project) -> None:
     written(project, "monitoring, before its start")
 
 
+def sentry(project: Project) -> None:
+    written(project, "sentry")
+
+
+def opentelemetry(project: Project) -> None:
+    written(project, "opentelemetry")
+
+
 HERE = {
     "admin": admin,
     "from-honcho": from_honcho,
@@ -118,6 +126,8 @@ HERE = {
     "logs": logs,
     "memory": memory,
     "monitoring, before its start": monitoring,
+    "sentry": sentry,
+    "opentelemetry": opentelemetry,
     "test-your-processes": with_tests,
 }
 
