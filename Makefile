@@ -6,18 +6,20 @@
 #   ARGS     more arguments: make test ARGS="-k lines -x"
 #   WORKERS  how many tests run at once; 0: one after the other, as --pdb needs
 #   PYTHON   the interpreter; without it, the newest on PATH or under pyenv
+#   AGAIN    1: a test that fails beside others is run once more, alone, and is named
 #   FUZZ     how long `make fuzz` runs, in seconds
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .SUFFIXES:
-.PHONY: help demo test lint format types docs matrix matrix-oldest matrix-newest coverage bench bench-quick fuzz soak same torture \
+.PHONY: help demo test test-all lint format types docs matrix matrix-oldest matrix-newest coverage bench bench-quick fuzz soak same torture \
 	wheel clean run-oldest run-newest
 
 ARGS =
 PYTHON =
 COVERAGE =
+AGAIN =
 # Most tests wait for a process most of the time: more of them than processors.
 WORKERS = 4
 FUZZ = 600
@@ -38,8 +40,11 @@ demo: $(venv)/.stamp-package ## Run examples/quickstart until Ctrl-C: web, Celer
 
 ##@ Check a change
 
-test: $(venv)/.stamp-test ## Run all tests.
-	@$(venv)/bin/python -m $(pytest) $(ARGS)
+test: $(venv)/.stamp-test ## Run the tests that take minutes; those that take longer are marked `long`.
+	@$(call run_tests,$(venv)/bin/python,-m "not long")
+
+test-all: $(venv)/.stamp-test ## Run all tests.
+	@$(call run_tests,$(venv)/bin/python)
 
 lint: $(venv)/.stamp-lint ## Check rules, formatting, spelling and wording.
 	@$(venv)/bin/ruff check .
@@ -82,11 +87,11 @@ matrix-newest: ## The same with the newest; COVERAGE=1 as `make coverage`.
 
 run-oldest: $(oldest)/.stamp-wheel
 	@$(call say_versions,oldest,$(oldest))
-	@$(oldest)/bin/python -m $(pytest) $(ARGS)
+	@$(call run_tests,$(oldest)/bin/python)
 
 run-newest: $(newest)/.stamp-test
 	@$(call say_versions,newest,$(newest))
-	@$(if $(COVERAGE),$(call run_coverage,$(newest)),$(newest)/bin/python -m $(pytest) $(ARGS))
+	@$(if $(COVERAGE),$(call run_coverage,$(newest)),$(call run_tests,$(newest)/bin/python))
 
 same: $(venv)/.stamp-test ## Compare each server and worker with its own command; reload workers.
 	@PRODSERVER_TEST_LONG=1 $(venv)/bin/python -m pytest $(ARGS) tests/backends/test_same_program.py tests/backends/test_greenlets.py \
@@ -144,8 +149,13 @@ help: ## Print this.
 # --- how ---------------------------------------------------------------------------------------
 
 # A failed run is reported as such before anybody looks at its coverage.
-run_coverage = $(1)/bin/coverage erase && $(1)/bin/coverage run -m $(pytest) $(ARGS) && \
+run_coverage = $(1)/bin/coverage erase && { $(call run_tests,$(1)/bin/coverage run); } && \
 	$(1)/bin/coverage combine --quiet && $(1)/bin/coverage report --fail-under=$(MINIMUM)
+
+# With what runs modules, and with more arguments. pytest exits with 1 if tests have failed.
+run_tests = $(1) -m $(pytest) $(2) $(ARGS) || { \
+	[ $$? = 1 ] && [ -n "$(AGAIN)" ] && echo "== what failed beside others is run again, alone ==" && \
+	$(1) -m pytest -v --last-failed --last-failed-no-failures none; }
 
 say_versions = $(2)/bin/python -c 'import platform; from importlib.metadata import distributions; \
 	names = "django gunicorn uvicorn waitress celery django-tasks django-tasks-db msgspec psutil".split(); \

@@ -24,6 +24,34 @@ settings.load_profile("default")
 # Before any test is imported: many need it as they are.
 inside.configure_django()
 
+HERE = Path(__file__).resolve().parent
+# What takes long, mostly because it runs real software again and again: files, or how they begin.
+LONG = (
+    "backends/test_after_oneshots",
+    "backends/test_drain",
+    "backends/test_everything",
+    "backends/test_flower",
+    "backends/test_greenlets",
+    "backends/test_in_flight",
+    "backends/test_reload",
+    "backends/test_same_program",
+    "backends/test_stopped_twice",
+    "backends/test_subclassed",
+    "backends/test_teller",
+    "backends/test_tls",
+    "functional/test_admin_browser",
+    "functional/test_errands",
+    "functional/test_monitoring",
+    "functional/test_template_faults",
+    "simulation/",
+    "test_documented_commands",
+    "test_documented_files",
+    "test_howto",
+    "test_quickstart",
+    "test_real_layouts",
+    "torture/",
+)
+
 # What a shell lets ignore what it starts in the background, and nohup.
 IGNORED_IN_THE_BACKGROUND = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
@@ -37,6 +65,14 @@ def pytest_configure() -> None:
     for number in IGNORED_IN_THE_BACKGROUND:
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, lambda *_: None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test` leaves out what is in the files of LONG."""
+    for item in items:
+        name = str(item.path.relative_to(HERE).with_suffix(""))
+        if name.startswith(LONG):
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(autouse=True)
