@@ -13,6 +13,7 @@ from django_prodserver.control.changes import REMEMBERED, Changes, Progress, Tar
 from django_prodserver.control.documents import API
 from django_prodserver.control.requests import MOST_INSTANCES, VERBS, Accepted, understand
 from django_prodserver.control.routes import CHANGE, READ, WRITE
+from django_prodserver.control.startup import MOST_MODULES, Imported
 from django_prodserver.logs.recent import KEPT
 from django_prodserver.posix.control.clients import MOST_CLIENTS, PATIENCE
 from django_prodserver.posix.control.connection import LONGEST
@@ -23,8 +24,9 @@ from django_prodserver.prodctl.parser import STATUSES, parser
 from django_prodserver.prodctl.table import COLUMNS
 from django_prodserver.supervisor.events import Exited, ExitStatus, GroupGone, Spawned
 from django_prodserver.supervisor.facts import Phase
-from django_prodserver.supervisor.spec import CheckSchedule, Ref, RestartPolicy
+from django_prodserver.supervisor.spec import CheckSchedule, Ref, RestartPolicy, Spec
 from tests.control.test_documents import WEB, document, running
+from tests.control.test_startup import MIGRATE, Site
 from tests.test_docs import SOURCE, code, read, table, tables
 
 PAGE = "reference/control.md"
@@ -70,10 +72,19 @@ def keys_of(rows: list[list[str]]) -> dict[str, str]:
     return {code(key)[0]: kind for key, kind, _ in rows[1:]}
 
 
-def documented_keys(heading: str) -> dict[str, str]:
-    """The first table below this heading, whatever its level: keys and their types."""
+def documented_rows(heading: str) -> list[list[str]]:
+    """The first table of keys below this heading, whatever its level."""
     (text,) = re.findall(rf"^##+ {heading}$(.*?)(?=^##|\Z)", read(PAGE), re.MULTILINE | re.DOTALL)
-    return keys_of(next(rows for rows in tables(text) if rows[0][0] == "key"))
+    return next(rows for rows in tables(text) if rows[0][0] == "key")
+
+
+def documented_keys(heading: str) -> dict[str, str]:
+    """Keys and their types."""
+    return keys_of(documented_rows(heading))
+
+
+def documented_meaning(heading: str) -> dict[str, str]:
+    return {code(key)[0]: meaning for key, _, meaning in documented_rows(heading)[1:]}
 
 
 def real_documents() -> Iterator[dict[str, Any]]:
@@ -91,6 +102,19 @@ def real_documents() -> Iterator[dict[str, Any]]:
 TYPES = {bool: "bool", int: "integer", float: "number", str: "text", list: "list", dict: "object"}
 
 
+def assert_documented(heading: str, part: dict[str, Any]) -> None:
+    documented = documented_keys(heading)
+    assert [*documented] == [*part], heading
+    for key, value in part.items():
+        kind = documented[key]
+        if value is None:
+            assert "null" in kind, key
+        elif kind.startswith("`"):
+            assert value in code(kind), key
+        elif not ("moment" in kind or "states.md" in kind):
+            assert kind.startswith(TYPES[type(value)]), key
+
+
 @pytest.mark.parametrize("found", [*real_documents()], ids=["runs", "failed", "starts"])
 def test_every_key_of_a_status_is_documented_with_its_type(found: dict[str, Any]) -> None:
     process = found["processes"][0]
@@ -104,18 +128,8 @@ def test_every_key_of_a_status_is_documented_with_its_type(found: dict[str, Any]
     }
 
     for heading, part in parts.items():
-        if part is None:
-            continue
-        documented = documented_keys(heading)
-        assert [*documented] == [*part], heading
-        for key, value in part.items():
-            kind = documented[key]
-            if value is None:
-                assert "null" in kind, key
-            elif kind.startswith("`"):
-                assert value in code(kind), key
-            elif not ("moment" in kind or "states.md" in kind):
-                assert kind.startswith(TYPES[type(value)]), key
+        if part is not None:
+            assert_documented(heading, part)
 
 
 def test_all_phases_are_documented() -> None:
@@ -123,6 +137,36 @@ def test_all_phases_are_documented() -> None:
 
     assert code(kind) == [phase.name.lower() for phase in Phase]
     assert f"The version of the protocol is {API}: " in read(PAGE)
+
+
+def real_analyses() -> Iterator[dict[str, Any]]:
+    """Of what waits, and of what has been ready."""
+    site = Site(MIGRATE, Spec("web.1", after=frozenset({"migrate.1"}), notifies=True))
+    yield site.document
+    site.finish(104.5, "migrate.1", 106.0)
+    site.load(("migrate",), 106.5, 108.0, Imported("app", 1.0, 1.5))
+    site.ready(108.5, "web.1", 109.0)
+    yield site.document
+
+
+@pytest.mark.parametrize("found", [*real_analyses()], ids=["waits", "ready"])
+def test_every_key_of_an_analysis_is_documented_with_its_type(found: dict[str, Any]) -> None:
+    instance = found["instances"][-1]
+    parts = {
+        "The analysis of the start": found,
+        "The critical chain": next(iter(found["chain"]), None),
+        "A preload": found["preloads"][-1],
+        "An instance of the analysis": instance,
+        "A start": instance["first"],
+    }
+
+    for heading, part in parts.items():
+        if part is not None:
+            assert_documented(heading, part)
+    for module in found["preloads"][-1]["slowest"]:
+        meaning = documented_meaning("A preload")["slowest"]
+        assert {*module} <= {*code(meaning)}
+        assert f"at most {2 * MOST_MODULES} modules: the {MOST_MODULES} " in meaning
 
 
 def test_a_change_is_documented() -> None:

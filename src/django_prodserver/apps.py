@@ -28,6 +28,7 @@ class ProdserverConfig(AppConfig):
 
             order = inherited()
             if is_prodserver:
+                _time_imports()
                 _remember_what_was_inherited()
             # Otherwise the supervisor's log contains it already.
             if is_prodserver and (order is None or order.first):
@@ -47,6 +48,12 @@ def _let_output_be_lines_of_the_log(words: list[str]) -> None:
         from django_prodserver.posix import early
 
         early.begin(format)
+
+
+def _time_imports() -> None:
+    from django_prodserver.posix import imports
+
+    imports.begin()
 
 
 def _remember_what_was_inherited() -> None:

@@ -20,6 +20,7 @@ MONITORED: Mapping[str, str] = {
 }
 READ: Mapping[str, str] = {
     "/v1/status": "status",
+    "/v1/analyze": "analyze",
     "/v1/logs": "logs",
     **MONITORED,
 }

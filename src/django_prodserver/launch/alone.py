@@ -14,6 +14,7 @@ from django.core.management.base import CommandError
 from django_prodserver.backends.base import BaseServerBackend
 from django_prodserver.backends.hooks.connections import close_connections
 from django_prodserver.backends.own_program import command_line
+from django_prodserver.posix import imports
 from django_prodserver.posix.context import Context, Refused, assume, enter
 from django_prodserver.posix.interpreter import (
     own_command,
@@ -47,6 +48,7 @@ def run_alone(
     advise: Callable[[Finding], object],
 ) -> None:
     """Run a process until it exits. Raises ConfigurationError if it cannot be started."""
+    imports.end()  # Nobody asks how long its imports take.
     before = dict(os.environ)
     env = {} if "ENV" in configuration.wrong.get(name, ()) else configuration.processes[name].env
     env = {"PRODSERVER_PROCESS": name, **env}

@@ -13,6 +13,7 @@ from typing import Callable
 
 from django.core.management.base import CommandError
 
+from django_prodserver.posix import imports
 from django_prodserver.posix.program import Code, Program, Stage
 from django_prodserver.posix.randomness import reseed_forks
 from django_prodserver.posix.template.plan import Loaded
@@ -113,6 +114,7 @@ class ProjectHere:
         if stage in self._loaded:
             return replace(self._loaded[stage], said=())
         said: list[Record] = []
+        imports.begin()
 
         def note(finding: Finding) -> None:
             said.append(report.going_on(str(finding)))
@@ -128,10 +130,11 @@ class ProjectHere:
         except ConfigurationError as error:
             if self._traces:
                 sys.stderr.write("".join(map(trace, error.causes)))
-            return Loaded({}, said, " ".join(str(error).split()))
+            return Loaded({}, said, " ".join(str(error).split()), imports.end())
         except CommandError as error:
             sys.stderr.write(f"{error}\n")
-            return Loaded({}, said, "the system checks of the project found errors.")
+            found = "the system checks of the project found errors."
+            return Loaded({}, said, found, imports.end())
         return self.loaded(stage, said)
 
     def load_here(self, stage: Stage, advise: Callable[[Finding], object]) -> None:
@@ -150,13 +153,16 @@ class ProjectHere:
         self._spent += age() - began
 
     def loaded(self, stage: Stage, said: Sequence[Record] = ()) -> Loaded:
-        """How the processes of a stage are run, now that it has been imported."""
+        """How the processes of a stage are run, now that it has been imported, and what that took.
+
+        Once for each: what follows is not a part of that.
+        """
         processes, left = self._of(stage), self._leftovers
         spawned = to_spawn(processes, left)
         programs = self.launches.programs([process.name for process in processes], spawned)
         self._programs.update(programs)
         of_methods = said_of_start_methods(processes, left, price(self._spent))
-        self._loaded[stage] = Loaded(programs, [*said, *of_methods])
+        self._loaded[stage] = Loaded(programs, [*said, *of_methods], preload=imports.end())
         return self._loaded[stage]
 
     @property

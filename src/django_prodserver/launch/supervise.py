@@ -17,7 +17,7 @@ from typing import Callable
 import django
 from django.conf import ENVIRONMENT_VARIABLE, settings
 
-from django_prodserver.posix import early, kernel, own_process
+from django_prodserver.posix import early, imports, kernel, own_process
 from django_prodserver.posix.child import open_streams
 from django_prodserver.posix.clock import ago
 from django_prodserver.posix.output import open_standard_descriptors
@@ -91,6 +91,7 @@ def supervise_project(
     # A collection would take time now. Later it would cost memory: it leaves holes between the
     # objects that forked processes share, and what is allocated there copies the page.
     gc.disable()
+    imports.begin()
     try:
         # A process that a supervisor starts is stopped by it.
         with leaving_on({} if order is not None else stop_signals) as leave_if_asked:
@@ -113,6 +114,7 @@ def supervise_project(
     early.end()
     said = _said(configuration, names, unanswered)
     plan = _plan(configuration.supervisor, project, processes, stage, said)
+    plan = replace(plan, preload=loaded.preload)
     if parts and order is None:
         order = part()
     if order is not None:

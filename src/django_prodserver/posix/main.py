@@ -144,7 +144,9 @@ def supervise(
         if plan.log.format == "text" and os.isatty(1):
             observers.append(_to_reader(system.say, plan))
         if place is not None:
+            system.startups.begin(plan)
             observers.append(system.answer_at(place))
+            observers.append(system.startups.observe)
         status = run(group, system, observers)
     # Known once the system is closed: processes that SIGKILL did not end.
     return 1 if system.left_behind else status

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from django_prodserver.control.startup import Preload
 from django_prodserver.supervisor.events import ExitStatus, PreloadFailed
 from django_prodserver.supervisor.hints import Callable, NoReturn, Optional, Protocol, Union
 
@@ -187,7 +188,8 @@ class Forks(Starter):
 class LocalProject(Forks):
     """Starts lives by forks of this process, which loads the project.
 
-    For systems without subreapers (macOS). While it loads a stage, nothing else is done here.
+    For systems without subreapers (macOS). While it loads a stage, nothing else is done here;
+    `timed` is told what that took.
     """
 
     def __init__(
@@ -197,12 +199,14 @@ class LocalProject(Forks):
         programs: Programs,
         release: Callable[[], None],
         project: Project,
+        timed: Callable[[Stage, Preload], object],
     ) -> None:
         super().__init__(loop.signals, release)
         self._loop = loop
         self._log = log
         self._programs = programs
         self._project = project
+        self._timed = timed
         self._loaded: dict[Stage, bool] = {}
 
     def begin(self, birth: Birth) -> None:
@@ -229,6 +233,8 @@ class LocalProject(Forks):
         if stage not in self._loaded:
             loaded = self._project.load(stage)
             self._loaded[stage] = loaded.error is None
+            if loaded.preload is not None:
+                self._timed(stage, loaded.preload)
             if loaded.error is not None:
                 self._loop.emit(PreloadFailed(loaded.error))
             self._programs.update(loaded.programs)

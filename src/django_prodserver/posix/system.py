@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from signal import Signals
 from types import TracebackType
 
@@ -54,6 +55,7 @@ from .program import Program, Programs
 from .signals import SignalPipe, hangs_up
 from .sockets import CannotListen, HeldSockets, passed
 from .starting import Forks, LocalProject, Project, Starter
+from .startup import TimedStartups
 from .template.generations import Generations
 from .template.templates import First, Templates
 from .usage import Meter
@@ -87,6 +89,7 @@ class PosixSystem:
         self._probes = RunningProbes(self._loop.selector, self._execute, self._probed)
         self._programs = Programs(programs)
         self._sockets = HeldSockets(self._clock, passed())
+        self.startups = TimedStartups(self._clock)
         self._starter = self._create_starter(begin_from)
         run = begin_from.run if isinstance(begin_from, First) else marks.new_run()
         self._lives = Lives(
@@ -113,10 +116,13 @@ class PosixSystem:
             starter = Forks(self._loop.signals, self._release)
         elif isinstance(begin_from, First):
             again = begin_from
-            starter = Templates(*ours, again, lambda why: self._loop.emit(PreloadFailed(why)))
+            starter = Templates(
+                *(*ours, again, lambda why: self._loop.emit(PreloadFailed(why))),
+                timed=partial(self.startups.loaded, 0),
+            )
         else:
-            starter = LocalProject(*ours, begin_from)
-        shared = (self._loop, self._log, self._sockets, self._release)
+            starter = LocalProject(*ours, begin_from, partial(self.startups.loaded, 0))
+        shared = (self._loop, self._log, self._sockets, self._release, self.startups)
         return Generations(*shared, self._programs, starter, again)
 
     def __enter__(self) -> PosixSystem:
@@ -133,7 +139,8 @@ class PosixSystem:
     # ---- the seam: System ----
 
     def now(self) -> float:
-        return self._clock.now()
+        self.startups.decided_at = self._clock.now()
+        return self.startups.decided_at
 
     def spawn(self, ref: Ref) -> None:
         self._lives.spawn(ref)
@@ -253,7 +260,8 @@ class PosixSystem:
         """Answer the clients of a control socket; the observer is to be told all facts."""
         assert self._known is not None
         self._lives.environ[CONTROL] = place.path
-        self._control = Server(place, self._loop, self._log.recent, self._known)
+        ours = (place, self._loop, self._log.recent, self._known, self.startups)
+        self._control = Server(*ours)
         return self._control.observe
 
     def monitor_at(self, listener: Optional[Listener]) -> Optional[Record]:

@@ -91,6 +91,12 @@ def _status(verb: ArgumentParser) -> None:
     verb.add_argument("--watch", action="store_true", help="show it again each second")
 
 
+def _analyze(verb: ArgumentParser) -> None:
+    form = verb.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print the document for machines")
+    form.add_argument("--svg", action="store_true", help="print a bar chart, as SVG")
+
+
 def _signal(verb: ArgumentParser) -> None:
     verb.add_argument("signal", metavar=SIGNAL, help="its name or number")
     _names(verb)
@@ -149,6 +155,7 @@ VERBS: Mapping[str, tuple[str, Callable[[ArgumentParser], None]]] = {
     "shutdown": ("stop everything, and the supervisor", _waits),
     "logs": ("show the last lines of all processes, or of some", _logs),
     "health": ("succeed if everything, or one process, is ready and healthy", _health),
+    "analyze": ("show how long the start took, and what it spent that time on", _analyze),
     "top": ("show all processes in a terminal, live, with keys to control them", _nothing),
     "completion": ("print a completion script for bash or zsh", _completion),
 }

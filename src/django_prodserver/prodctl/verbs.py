@@ -247,11 +247,32 @@ def show_health(client: Client, options: Namespace) -> int:
     return HEALTH.get(answer.status, FAILED)
 
 
+def show_analysis(client: Client, options: Namespace) -> int:
+    answer = client.get("/v1/analyze")
+    if answer.status != 200:
+        raise refusal(answer)
+    analysis: dict[str, Any] = answer.document
+    if analysis.get("api") != API:
+        raise OtherVersion()
+    if options.json:
+        print(json.dumps(analysis, indent=2))
+    elif options.svg:
+        from .chart import svg
+
+        print(svg(analysis))
+    else:
+        from .startup import rendered
+
+        print(rendered(analysis))
+    return NOT_AS_WANTED if analysis["missing"] else DONE
+
+
 VERBS: Mapping[str, Callable[[Client, Namespace], int]] = {
     "status": show_status,
     **dict.fromkeys(("start", "stop", "restart", "signal", "scale", "reload", "shutdown"), ask),
     "logs": show_logs,
     "health": show_health,
+    "analyze": show_analysis,
 }
 
 

@@ -14,6 +14,7 @@ from django_prodserver.control.routes import Route, route
 from django_prodserver.logs.formats import SYSTEM
 from django_prodserver.logs.recent import Reader, Recent
 from django_prodserver.posix.loop import Loop
+from django_prodserver.posix.startup import TimedStartups
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.events import Asked, Operator
 from django_prodserver.supervisor.facts import Fact
@@ -34,11 +35,14 @@ LONGEST_WAIT = 60.0
 class Server:
     """Answers all clients of one socket."""
 
-    def __init__(self, place: Place, loop: Loop, recent: Recent, known: Known) -> None:
+    def __init__(
+        self, place: Place, loop: Loop, recent: Recent, known: Known, startups: TimedStartups
+    ) -> None:
         self._place = place
         self._loop = loop
         self._recent = recent
         self._known = known
+        self._startups = startups
         self._clients = Clients(place.listener, loop, self._take, known.say)
         self._changes = Changes()
         # Those who wait for the end of a change.
@@ -97,6 +101,10 @@ class Server:
         known = self._known
         document = documents.status(known.snapshot(), known.about, known.pid_of, _moment)
         reply(client, 200, document)
+
+    def _analyze(self, client: Client, found: Route, request: HttpRequest) -> None:
+        known = self._known
+        reply(client, 200, self._startups.document(known.snapshot(), known.about, _moment))
 
     def _change(self, client: Client, found: Route, request: HttpRequest) -> None:
         import json
@@ -213,6 +221,7 @@ class Server:
 
 HANDLERS: Mapping[str, Callable[[Server, Client, Route, HttpRequest], None]] = {
     "status": Server._status,
+    "analyze": Server._analyze,
     "logs": Server._logs,
     "change": Server._wait,
 }

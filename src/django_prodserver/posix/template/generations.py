@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from selectors import EVENT_READ
 from signal import SIGKILL
 
@@ -20,6 +21,7 @@ from django_prodserver.posix.loop import Loop
 from django_prodserver.posix.program import Program, Programs
 from django_prodserver.posix.sockets import CannotListen, HeldSockets
 from django_prodserver.posix.starting import Birth, Errand, Starter
+from django_prodserver.posix.startup import TimedStartups
 from django_prodserver.posix.streams import Stream
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.events import ExitStatus, Loaded, LoadFailed, PreloadFailed
@@ -74,6 +76,7 @@ class Generations(Starter):
         log: Log,
         sockets: HeldSockets,
         release: Callable[[], None],
+        startups: TimedStartups,
         programs: Programs,
         starter: Starter,
         again: Optional[First] = None,
@@ -82,6 +85,7 @@ class Generations(Starter):
         self._log = log
         self._sockets = sockets
         self._release = release
+        self._startups = startups
         self._again = again
         self._all = {0: Generation(programs, starter)}
         self._loading: Optional[Loading] = None
@@ -303,7 +307,9 @@ class Generations(Starter):
             *(self._loop, self._log, programs, self._release, first),
             failed=lambda message: self._loop.emit(PreloadFailed(message, generation)),
             loaded=lambda: self._loop.emit(Loaded(generation, tuple(plan.specs))),
+            timed=partial(self._startups.loaded, generation),
         )
+        self._startups.planned(generation, plan)
         self._all[generation] = Generation(programs, starter, plan)
         for group in self._groups:
             starter.watch(group)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from django_prodserver.control.documents import About
+from django_prodserver.control.startup import Preload
 from django_prodserver.posix.address import Listener
 from django_prodserver.posix.control.place import ControlSettings
 from django_prodserver.posix.log_formats import LogSettings
@@ -49,6 +50,8 @@ class Plan(Value):
     about: About = About()
     # Where those who only watch are answered.
     monitor: Optional[Listener] = None
+    # What it took to load the stage of the first template.
+    preload: Optional[Preload] = None
 
 
 class Loaded(Value):
@@ -58,3 +61,4 @@ class Loaded(Value):
     said: Sequence[Record] = ()
     # Why it could not be loaded.
     error: Optional[str] = None
+    preload: Optional[Preload] = None

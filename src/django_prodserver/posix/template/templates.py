@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from signal import SIGKILL
 
+from django_prodserver.control.startup import Preload
 from django_prodserver.posix import child
 from django_prodserver.posix.log import Log, Pipes
 from django_prodserver.posix.loop import Loop
@@ -182,8 +183,8 @@ class Templates(Starter):
     """All templates of a generation. Programs to execute are forked from this process.
 
     Once a stage is loaded, `programs` are updated by what is known then. `loaded` is called once
-    the first one is, and `failed` with a sentence where one cannot be. `release` gives back, in a
-    forked child, what belongs to the supervisor.
+    the first one is, and `failed` with a sentence where one cannot be; `timed` is told what it took
+    to load each. `release` gives back, in a forked child, what belongs to the supervisor.
     """
 
     def __init__(
@@ -195,11 +196,12 @@ class Templates(Starter):
         first: First,
         failed: Callable[[str], object],
         loaded: Callable[[], object] = lambda: None,
+        timed: Callable[[Stage, Preload], object] = lambda stage, preload: None,
     ) -> None:
         self._loop = loop
         self._log = log
         self._programs = programs
-        self._failed, self._loaded = failed, loaded
+        self._failed, self._loaded, self._timed = failed, loaded, timed
         self._here = Forks(loop.signals, release, first.environ)
         self._release = release
         self._first = first
@@ -509,6 +511,8 @@ class Templates(Starter):
                 self._failed(loaded.error)
             return
         template.loaded = True
+        if loaded.preload is not None:
+            self._timed(stage, loaded.preload)
         if stage in self._was_loaded:
             self._log.say(report.template_replaced())
         elif stage == self._first.stage:

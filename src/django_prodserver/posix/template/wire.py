@@ -12,6 +12,7 @@ from enum import Enum
 from signal import Signals
 
 from django_prodserver.control.documents import About
+from django_prodserver.control.startup import Imported, Preload
 from django_prodserver.posix.address import Binding, Listener
 from django_prodserver.posix.context import Context
 from django_prodserver.posix.control.place import ControlSettings
@@ -34,7 +35,7 @@ _VALUES: Mapping[str, type[Value]] = {
     for kind in (
         *(Plan, Loaded, LogSettings, Program, Context, Record, Spec, CheckSchedule, ReadyProbe),
         *(CommandTarget, HttpTarget, TcpTarget, Tls, ControlSettings, About),
-        *(Listener, Binding),
+        *(Listener, Binding, Preload, Imported),
     )
 }
 _ENUMS: Mapping[str, type[Enum]] = {
