@@ -3,9 +3,16 @@
 Tasks are enqueued all the time, so that a worker is asked to stop while it executes some, and has
 taken others from its broker. What the software promises is less:
 
-- at least once: Celery with `acks_late`, dramatiq, and procrastinate and RQ with what they offer
-  for stalled jobs;
-- at most once: Celery without `acks_late`, django-tasks, huey, and django-q2 over Redis.
+- at least once: Celery with `acks_late` (https://docs.celeryq.dev/en/stable/faq.html, "Should I use
+  retry or acks_late?"); dramatiq, which acknowledges tasks when they are done
+  (https://dramatiq.io/motivation.html); and with what they offer for stalled jobs procrastinate
+  (https://procrastinate.readthedocs.io/en/stable/howto/production/retry_stalled_jobs.html) and RQ
+  (https://python-rq.org/docs/exceptions/, "Retrying Failed Jobs");
+- at most once: Celery without `acks_late` (https://docs.celeryq.dev/en/stable/glossary.html, "early
+  acknowledgment"); huey, which sends a signal when it has interrupted a task
+  (https://huey.readthedocs.io/en/latest/signals.html); django-q2 over Redis
+  (https://django-q2.readthedocs.io/en/master/brokers.html); and django-tasks, whose documentation
+  (https://docs.djangoproject.com/en/stable/topics/tasks/) says nothing of it.
 
 The difference is for workers that are killed. One that may stop executes what it has begun, and
 gives back what it has not: with all of them that is exactly once.
