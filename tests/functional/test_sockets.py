@@ -321,11 +321,10 @@ def test_who_has_connected_before_the_last_stop_is_answered(
 # ---- sockets that come from the service manager ----
 
 
-def passing(given: socket.socket, name: str) -> dict[str, Any]:
+def passing(given: socket.socket, name: str, count: str = "1") -> dict[str, Any]:
     """How a service manager starts a program to which it passes this socket, under this name."""
-    script = (
-        f'exec 3<&{given.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES={name} exec "$0" "$@"'
-    )
+    variables = f"LISTEN_PID=$$ LISTEN_FDS={count} LISTEN_FDNAMES={name}"
+    script = f'exec 3<&{given.fileno()}; {variables} exec "$0" "$@"'
     return {"prefix": ["bash", "-c", script], "pass_fds": [given.fileno()]}
 
 
@@ -351,6 +350,17 @@ def test_a_socket_of_the_service_manager_that_nobody_takes_is_told_of(start: Run
         run.wait_for("system", "all 1 ready")
 
         assert run.end(SIGTERM) == 0
+
+
+@pytest.mark.parametrize("count", ["x", "", "-1", "99999999999"])
+def test_what_is_not_a_number_of_sockets_passes_none(start: Runs, count: str) -> None:
+    port = free_port()
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        run = start({"web": holding(SERVE, port)}, **passing(given, "web", count))
+        run.wait_for("system", "all 1 ready")
+
+        assert ask(port).startswith("web.1 ")
+        assert (run.end(SIGTERM), run.stderr) == (0, "")
 
 
 # ---- who binds its own ----

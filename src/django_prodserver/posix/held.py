@@ -15,6 +15,8 @@ from django_prodserver.supervisor.hints import Optional
 # The first descriptor that is passed to a program (SD_LISTEN_FDS_START).
 FIRST = 3
 PID, COUNT, NAMES = "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"
+# Of a number of descriptors (fs.nr_open of the kernel, 1048576 by default).
+DIGITS = 7
 
 _descriptors: Optional[Sequence[int]] = None
 
@@ -49,9 +51,14 @@ def sockets() -> list[socket.socket]:
 
 
 def passed_to(pid: int) -> Sequence[int]:
-    """What the environment says that this process was started with."""
-    meant = os.environ.get(PID) == str(pid)
-    return range(FIRST, FIRST + (int(os.environ.get(COUNT) or 0) if meant else 0))
+    """What the environment says that this process was started with.
+
+    sd_listen_fds(3) passes nothing, either, where that is not a number of descriptors: no process
+    has more of them than DIGITS can express.
+    """
+    count = os.environ.get(COUNT, "")
+    meant = os.environ.get(PID) == str(pid) and count.isdecimal() and len(count) <= DIGITS
+    return range(FIRST, FIRST + (int(count) if meant else 0))
 
 
 def close_those_of(parent: int) -> None:
