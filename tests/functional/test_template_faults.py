@@ -48,6 +48,7 @@ from tests.functional.template_faults import (
     no_descriptor,
 )
 from tests.functional.test_unkillable import held
+from tests.running import gone
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="templates take a subreaper")
 
@@ -116,6 +117,11 @@ class Opened:
     def end_life(self, ref: Ref) -> None:
         self.system.kill(ref, SIGKILL, group=True)
         self.until(GroupGone(ref))
+
+    def lives(self, ref: Ref) -> bool:
+        """No template that has ended in error has killed it, as at the end of the supervisor."""
+        pid = self.system.pid(ref)
+        return pid is not None and not gone(pid)
 
     def templates(self) -> set[int]:
         return self.system._starter.pids
@@ -312,9 +318,10 @@ def test_a_supervisor_without_descriptors_goes_on_once_it_has_some(
         with no_descriptor(spare):
             system.begin()
             system.system.wait(0.02)
-    ref = system.begin()
+    other = system.begin()
 
-    assert Spawned(ref) in system.until(Spawned(ref))
+    assert Spawned(other) in system.until(Spawned(other))
+    assert system.lives(ref)
 
 
 @pytest.mark.parametrize("fresh", [(), ("make",)])
@@ -323,14 +330,15 @@ def test_a_stage_waits_for_descriptors_of_the_supervisor(
 ) -> None:
     for spare in range(14):
         system = opened(fresh=fresh)
-        system.until(Spawned(system.begin()))
-        refs = []
+        first = system.begin()
+        system.until(Spawned(first))
         with no_descriptor(spare):
-            refs.append(system.begin("late.1"))
+            system.begin("late.1")
             system.system.wait(0.02)
-        refs.append(system.begin("late.1"))
+        ref = system.begin("late.1")
 
-        system.until(Spawned(refs[-1]))
+        system.until(Spawned(ref))
+        assert system.lives(first)
         system.close()
 
 

@@ -380,13 +380,16 @@ class Templates(Starter):
                     template.ends = copies((theirs.fileno(), pipes.stdout, pipes.stderr))
                 finally:
                     pipes.close_theirs()
-            if self._takes_an_interpreter(stage):
-                self._started(template, self._start_interpreter(*template.ends))
-                template.channel.send("run", self._first.run)
-                template.channel.send("load", stage)
+            own = self._takes_an_interpreter(stage)
+            pid = self._start_interpreter(*template.ends) if own else 0
         except OSError:
             template.close()
             raise
+        # Nothing can fail from here on. A template whose channel is closed would kill everything.
+        if pid:
+            self._started(template, pid)
+            template.channel.send("run", self._first.run)
+            template.channel.send("load", stage)
         return self._add(template)
 
     def _fork_stage(self, template: Template) -> None:
