@@ -5,24 +5,27 @@ from __future__ import annotations
 import enum
 from signal import Signals
 
-from .hints import Union
 from .spec import Ref
 from .values import Value
 
 
-class Spawn(Value):
+class Command(Value):
+    """Any of them."""
+
+
+class Spawn(Command):
     """Start a life. The answer is `Spawned` or `SpawnFailed`, and may come late."""
 
     ref: Ref
 
 
-class CancelSpawn(Value):
+class CancelSpawn(Command):
     """Cancel a start that is not answered yet. The answer comes soon; it may still be `Spawned`."""
 
     ref: Ref
 
 
-class Kill(Value):
+class Kill(Command):
     """Send a signal to the leader of a life, or to its whole process group."""
 
     ref: Ref
@@ -37,26 +40,26 @@ class ProbeKind(enum.Enum):
     HEALTH = "whether its HEALTHCHECK succeeds"
 
 
-class StartProbe(Value):
+class StartProbe(Command):
     """Begin a probe; one that is running is cancelled. The answer is `Probed` or `ProbeRefused`."""
 
     ref: Ref
     kind: ProbeKind
 
 
-class CancelProbe(Value):
+class CancelProbe(Command):
     """End the running probe: it took too long, or its answer no longer matters."""
 
     ref: Ref
 
 
-class Measure(Value):
+class Measure(Command):
     """Add up the memory of a life's process tree. The answer is `Measured`."""
 
     ref: Ref
 
 
-class Unlisten(Value):
+class Unlisten(Command):
     """Close the held sockets of a process: for now, none of its instances is to be up.
 
     What is sent to its lives after this command may wait until they have accepted the connections
@@ -66,33 +69,19 @@ class Unlisten(Value):
     process: str
 
 
-class LoadGeneration(Value):
+class LoadGeneration(Command):
     """Load the project once more, beside what runs. The answer is `Loaded` or `LoadFailed`."""
 
     generation: int
 
 
-class AdoptGeneration(Value):
+class AdoptGeneration(Command):
     """Everything runs what this load has brought: earlier ones are needed no more."""
 
     generation: int
 
 
-class DropGeneration(Value):
+class DropGeneration(Command):
     """This load is needed no more, nor what is open for it alone."""
 
     generation: int
-
-
-Command = Union[
-    Spawn,
-    CancelSpawn,
-    Kill,
-    StartProbe,
-    CancelProbe,
-    Measure,
-    Unlisten,
-    LoadGeneration,
-    AdoptGeneration,
-    DropGeneration,
-]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .commands import (
     AdoptGeneration,
     CancelProbe,
     CancelSpawn,
+    Command,
     DropGeneration,
     Kill,
     LoadGeneration,
@@ -18,7 +19,22 @@ from .commands import (
 )
 from .facts import Observer, Output
 from .group import Group
+from .hints import Any, Callable
 from .system import System
+
+# What each command comes to.
+CALLS: Mapping[type[Command], Callable[[System, Any], None]] = {
+    Spawn: lambda system, it: system.spawn(it.ref),
+    CancelSpawn: lambda system, it: system.cancel_spawn(it.ref),
+    Kill: lambda system, it: system.kill(it.ref, it.signal, it.group),
+    StartProbe: lambda system, it: system.start_probe(it.ref, it.kind),
+    CancelProbe: lambda system, it: system.cancel_probe(it.ref),
+    Measure: lambda system, it: system.measure(it.ref),
+    Unlisten: lambda system, it: system.unlisten(it.process),
+    LoadGeneration: lambda system, it: system.load(it.generation),
+    AdoptGeneration: lambda system, it: system.adopt(it.generation),
+    DropGeneration: lambda system, it: system.drop(it.generation),
+}
 
 
 def run(group: Group, system: System, observers: Sequence[Observer]) -> int:
@@ -39,26 +55,8 @@ def run(group: Group, system: System, observers: Sequence[Observer]) -> int:
 
 def _carry_out(outputs: Iterable[Output], system: System, observers: Sequence[Observer]) -> None:
     for output in outputs:
-        if isinstance(output, Spawn):
-            system.spawn(output.ref)
-        elif isinstance(output, CancelSpawn):
-            system.cancel_spawn(output.ref)
-        elif isinstance(output, Kill):
-            system.kill(output.ref, output.signal, output.group)
-        elif isinstance(output, StartProbe):
-            system.start_probe(output.ref, output.kind)
-        elif isinstance(output, CancelProbe):
-            system.cancel_probe(output.ref)
-        elif isinstance(output, Measure):
-            system.measure(output.ref)
-        elif isinstance(output, Unlisten):
-            system.unlisten(output.process)
-        elif isinstance(output, LoadGeneration):
-            system.load(output.generation)
-        elif isinstance(output, AdoptGeneration):
-            system.adopt(output.generation)
-        elif isinstance(output, DropGeneration):
-            system.drop(output.generation)
+        if isinstance(output, Command):
+            CALLS[type(output)](system, output)
         else:
             for observe in observers:
                 observe(output)
