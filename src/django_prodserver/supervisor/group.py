@@ -161,7 +161,7 @@ class Group:
 
     def snapshot(self, now: float) -> GroupSnapshot:
         """Everything that status and metrics are made of, as plain values."""
-        instances = tuple(instance_snapshot(one, now) for one in self.instances.values())
+        instances = tuple([instance_snapshot(one, now) for one in self.instances.values()])
         reload = (self.generation, self._reload is not None)
         return GroupSnapshot(self.phase, self.exit_status, now - self._began, instances, *reload)
 

@@ -7,7 +7,7 @@ what is no longer wanted is stopped last. If a step fails, those before it are t
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .events import Loaded
 from .facts import Ended, Fault, NotRenewed, Output, Renewed, StartRefused, Stopping
@@ -123,14 +123,16 @@ def _in_order(specs: Iterable[Spec]) -> Iterable[str]:
     for spec in specs:
         members.setdefault(spec.process, []).append(spec)
     ordered: dict[str, None] = {}
-
-    def add(process: str) -> None:
-        for name in sorted(process_of(one) for one in members[process][0].after):
-            if name in members and name not in ordered:
-                add(name)
-        ordered[process] = None
-
     for process in sorted(members, key=lambda one: not members[one][0].oneshot):
-        if process not in ordered:
-            add(process)
+        _add(process, members, ordered)
     return [spec.name for process in ordered for spec in members[process]]
+
+
+def _add(process: str, members: Mapping[str, Sequence[Spec]], ordered: dict[str, None]) -> None:
+    """Behind those that it comes after, which are added first."""
+    if process in ordered:
+        return
+    for name in sorted(process_of(one) for one in members[process][0].after):
+        if name in members:
+            _add(name, members, ordered)
+    ordered[process] = None

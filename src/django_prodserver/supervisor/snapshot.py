@@ -98,7 +98,7 @@ def instance_snapshot(instance: Instance, now: float) -> InstanceSnapshot:
         next_start=None if next_start is None else next_start - now,
         last_end=instance.last_end,
         ended=None if instance.last_end is None else now - instance.ended_at,
-        lives=tuple(_life(life, now) for life in lives),
+        lives=tuple([_life(life, now) for life in lives]),
     )
 
 
@@ -111,7 +111,7 @@ def _life(life: Life, now: float) -> LifeSnapshot:
         state=life.state,
         since=now - life.since,
         age=now - life.started,
-        deadlines=tuple((deadline.name, at - now) for deadline, at in due),
+        deadlines=tuple([(deadline.name, at - now) for deadline, at in due]),
         message=life.message,
         health=HealthSnapshot(
             ready=life.state is LifeState.RUNNING,

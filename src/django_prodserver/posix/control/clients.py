@@ -15,7 +15,7 @@ from django_prodserver.control.requests import Refused
 from django_prodserver.posix.loop import Loop
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.events import Operator
-from django_prodserver.supervisor.hints import Any, Callable, Optional, Union
+from django_prodserver.supervisor.hints import Callable, Optional, Union
 from django_prodserver.supervisor.record import Record
 
 from .connection import Connection, HttpRequest
@@ -144,28 +144,19 @@ class Clients:
             self._retry_at = self._loop.clock.now() + RETRY
             return
         try:
-            client = self._create(accepted)
+            found = peer(accepted) if accepted.family == socket.AF_UNIX else None
+            connection = Connection(accepted)
         except (OSError, ImportError) as error:
             # A file of Python's own cannot be read any more, or no descriptor is left for it.
             accepted.close()
             self._say(report.control_failed(str(error)))
             return
+        uid, pid = (os.geteuid(), 0) if found is None else found
+        client = Client(connection, Operator(uid, pid), self._loop.clock.now() + PATIENCE)
         self._clients[client] = None
         if len(self._clients) >= MOST_CLIENTS:
             self._accept_no_more()
         self.guarded(client, lambda: None)
-
-    def _create(self, accepted: Any) -> Client:
-        client: Client
-        found = peer(accepted) if accepted.family == socket.AF_UNIX else None
-        uid, pid = (os.geteuid(), 0) if found is None else found
-        connection = Connection(accepted, lambda asked: self._ask(client, asked))
-        client = Client(connection, Operator(uid, pid), self._loop.clock.now() + PATIENCE)
-        return client
-
-    def _ask(self, client: Client, asked: Asked) -> None:
-        self.have_patience(client)
-        self._take(client, asked)
 
     def _watch(self, client: Client) -> None:
         """Poll for what it waits for, or let it go."""
@@ -193,7 +184,10 @@ class Clients:
     def _go_on(self, client: Client) -> None:
         connection = client.connection
         if connection.reads:
-            connection.read()
+            asked = connection.read()
+            if asked is not None:
+                self.have_patience(client)
+                self._take(client, asked)
             if connection.read_all and client.follows:
                 # Even if it still listens: it may be long until a line finds out that it does not.
                 connection.gone = True
@@ -208,6 +202,9 @@ class Clients:
         client.connection.close()
         del self._clients[client]
         client.left()
+        # They refer to it: in a cycle, it would stay in memory until a collection.
+        client.late = client.feed = None
+        client.left = lambda: None
         if self._retry_at is None:
             self._accept_again()
 

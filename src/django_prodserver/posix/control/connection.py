@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator, Mapping
 
 from django_prodserver.control.requests import Refused, wrong
-from django_prodserver.supervisor.hints import TYPE_CHECKING, Any, Callable, Optional, Union
+from django_prodserver.supervisor.hints import TYPE_CHECKING, Any, Optional, Union
 from django_prodserver.supervisor.values import Value
 
 if TYPE_CHECKING:
@@ -36,18 +36,15 @@ class HttpRequest(Value):
 class Connection:
     """Reads a request, and writes what it is answered with, without ever waiting.
 
-    `received` is called with the request, or with why there is none. Then `answer` has to be
-    called, now or later, and for an answer in parts `send` and `finish`.
+    Once `read` has returned the request, or why there is none, `answer` has to be called, now or
+    later; for an answer in parts `begin`, `send` and `finish`.
     """
 
-    def __init__(
-        self, accepted: socket.socket, received: Callable[[Union[HttpRequest, Refused]], None]
-    ) -> None:
+    def __init__(self, accepted: socket.socket) -> None:
         import h11
 
         accepted.setblocking(False)
         self.socket = accepted
-        self._received = received
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST)
         self._request: Optional[h11.Request] = None
         self._body = b""
@@ -85,22 +82,25 @@ class Connection:
 
     # ---- input ----
 
-    def read(self) -> None:
-        """Take what has come."""
+    def read(self) -> Optional[Union[HttpRequest, Refused]]:
+        """Take what has come; the request, or why there is none, once that is known."""
         try:
             data = self.socket.recv(CHUNK)
         except BlockingIOError:
-            return
+            return None
         except OSError:
             self.gone = True
-            return
+            return None
         if not data:
             self.read_all = True
         # Whatever else it says is of no interest: there is one request.
-        if not self._taken:
-            self._take(data)
+        if self._taken:
+            return None
+        request = self._take(data)
+        self._taken = request is not None
+        return request
 
-    def _take(self, data: bytes) -> None:
+    def _take(self, data: bytes) -> Optional[Union[HttpRequest, Refused]]:
         import h11
 
         try:
@@ -112,22 +112,17 @@ class Connection:
                     self._body += event.data
                 elif isinstance(event, h11.EndOfMessage):
                     self._whole = True
-                    self._tell(self._understood())
-                    return
+                    return self._understood()
                 elif isinstance(event, h11.ConnectionClosed):
                     self.gone = True
-                    return
+                    return None
                 refused = self._too_long()
                 if refused is not None:
-                    self._tell(refused)
-                    return
+                    return refused
         except h11.RemoteProtocolError as error:
             status = error.error_status_hint if error.error_status_hint != 501 else 400
-            self._tell(Refused(status, "bad_request", f"that is not HTTP: {error}"))
-
-    def _tell(self, request: Union[HttpRequest, Refused]) -> None:
-        self._taken = True
-        self._received(request)
+            return Refused(status, "bad_request", f"that is not HTTP: {error}")
+        return None
 
     def _events(self) -> Iterator[Any]:
         import h11
