@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import signal
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -12,10 +13,12 @@ import pytest
 
 from tests.backends.test_stopped_twice import settings
 from tests.inside import CELERY, DJANGO_TASKS, free_port
-from tests.peers import Request
+from tests.peers import Request, get
 from tests.running import Site
 from tests.services import database
 
+# The package uvicorn-worker, or else what it was before that existed.
+UVICORN = "uvicorn_worker" if find_spec("uvicorn_worker") else "uvicorn.workers"
 Enqueue = Callable[[Site, Sequence[str]], None]
 
 
@@ -182,18 +185,86 @@ def test_what_a_stop_waits_for_is_told(
     assert {f"{name} done" for name in names} <= set(run.said("jobs.1"))
 
 
-@pytest.mark.parametrize("name", ["uvicorn", "waitress", "hypercorn", "daphne"])
+Entry = Callable[[int], dict[str, Any]]
+
+
+def server(name: str, **args: Any) -> Entry:
+    """A server at a port of its own."""
+
+    def entry(port: int) -> dict[str, Any]:
+        bound = name.startswith(("gunicorn", "hypercorn"))
+        where = {"bind": f"127.0.0.1:{port}"} if bound else {"port": port}
+        return {"BACKEND": name, "ARGS": {**args, **where}}
+
+    return entry
+
+
+def gunicorn(worker: str, **args: Any) -> Entry:
+    return server("gunicorn", **{"worker-class": worker, "workers": 2, **args})
+
+
+WORKERS = {"workers": 2}
+ONE = {
+    "uvicorn": server("uvicorn"),
+    "waitress": server("waitress"),
+    "hypercorn": server("hypercorn", workers=0),
+    "daphne": server("daphne"),
+}
+# Of several processes; and what has to be installed.
+SEVERAL = {
+    "gunicorn sync": (gunicorn("sync"), ""),
+    "gunicorn gthread": (gunicorn("gthread", threads=2), ""),
+    "gunicorn gevent": (gunicorn("gevent"), "gevent"),
+    "gunicorn gevent_pywsgi": (gunicorn("gevent_pywsgi"), "gevent"),
+    "gunicorn tornado": (gunicorn("tornado"), "tornado"),
+    "gunicorn asgi": (server("gunicorn-asgi", **WORKERS), "gunicorn.workers.gasgi"),
+    "gunicorn UvicornWorker": (
+        server("gunicorn-asgi", **{"worker-class": f"{UVICORN}.UvicornWorker"}, **WORKERS),
+        "uvicorn",
+    ),
+    "uvicorn": (server("uvicorn", **WORKERS), ""),
+    "uvicorn, WSGI": (server("uvicorn-wsgi", **WORKERS), ""),
+    "hypercorn": (server("hypercorn", **WORKERS), ""),
+    "hypercorn, WSGI": (server("hypercorn-wsgi", **WORKERS), ""),
+    "granian": (server("granian", **WORKERS), ""),
+    "granian, WSGI": (server("granian-wsgi", **{"blocking-threads": 2}, **WORKERS), ""),
+}
+
+
+@pytest.mark.parametrize("name", ONE)
 def test_a_server_of_one_process_tells_how_many_requests_it_answers(site: Site, name: str) -> None:
     port = free_port()
-    where = {"bind": f"127.0.0.1:{port}", "workers": 0} if name == "hypercorn" else {"port": port}
     site.hold("task")
-    run = site({"web": {"BACKEND": name, "ARGS": where}})
+    run = site({"web": ONE[name](port)})
     run.wait_for("system", "all 1 ready")
     slow = Request(port, "/hold/task")
     run.wait_for("web.1", "task in progress")
 
     run.signal(signal.SIGTERM)
     run.wait_for("system", r"^waiting for web\.1: 1 request; SIGKILL in")
+    site.release("task")
+
+    assert slow.answer() == "task held"
+    assert run.end() == 0
+
+
+@pytest.mark.parametrize("name", SEVERAL)
+def test_a_server_of_several_processes_tells_how_many_requests_they_answer(
+    site: Site, name: str
+) -> None:
+    entry, needs = SEVERAL[name]
+    if needs:
+        pytest.importorskip(needs)
+    port = free_port()
+    site.hold("task")
+    run = site({"web": entry(port)})
+    run.wait_for("system", "all 1 ready")
+    assert get(port).startswith("served by")
+    slow = Request(port, "/hold/task")
+    run.wait_for("web.1", "task in progress")
+
+    run.signal(signal.SIGTERM)
+    run.wait_for("system", r"^waiting for web\.1: 1 request, oldest \d+ s; SIGKILL in")
     site.release("task")
 
     assert slow.answer() == "task held"

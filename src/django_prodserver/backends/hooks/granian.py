@@ -6,18 +6,18 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from signal import Signals
 from typing import Any, Callable, Optional
-from weakref import WeakSet
 
 import granian.cli
 
 from django_prodserver.posix import doors, held, kernel, notify, stop_signals
 
+from . import in_flight, requests
 from .draining import CLOSE, PAUSE, Drain, Open
 
 command_line: Any = granian.cli
@@ -59,10 +59,12 @@ class Server(granian.Granian):  # type: ignore[misc, valid-type]
         self._door: Any = self.bind_port if path is None else str(path)
         if self._held:
             self._door = doors.door_of(self._held[0])
+        self._board = in_flight.Board() if in_flight.is_listened_to() else None
         load = partial(
             _load,
             os.getpid(),
             self._door,
+            self._board,
             str(self.interface),
             wd=self.working_dir,
             factory=self.factory,
@@ -72,6 +74,8 @@ class Server(granian.Granian):  # type: ignore[misc, valid-type]
     def shutdown(self, exit_code: int = 0) -> None:
         # It does not accept itself, but what it has open goes on to listen.
         doors.stop_accepting(self._door)
+        if self._board is not None:
+            in_flight.Teller("request", self._board.count).keep_telling()
         super().shutdown(exit_code)
 
     def _init_shared_socket(self) -> None:
@@ -121,7 +125,14 @@ def _start(worker: Callable[[], object]) -> None:
         worker()
 
 
-def _load(leader: int, door: doors.Door, interface: str, target: str, **options: Any) -> Any:
+def _load(
+    leader: int,
+    door: doors.Door,
+    board: Optional[in_flight.Board],
+    interface: str,
+    target: str,
+    **options: Any,
+) -> Any:
     """Load the application as granian does; where its workers are processes, in each of them."""
     from granian._internal import load_target
 
@@ -132,7 +143,7 @@ def _load(leader: int, door: doors.Door, interface: str, target: str, **options:
     stop_signals.reset(STOP_SIGNALS)
     application = load_target(target, **options)
     _announce_workers()
-    drained = _Drained(door)
+    drained = _Drained(door, in_flight.Running(board))
     drained.take_signals()
     wrap = {"asgi": drained.asgi, "asginl": drained.asgi, "wsgi": drained.wsgi}.get(interface)
     return application if wrap is None else wrap(application)
@@ -157,13 +168,13 @@ class _Drained:
     granian itself closes connections that are idle, or only just accepted.
     """
 
-    def __init__(self, door: doors.Door) -> None:
+    def __init__(self, door: doors.Door, running: in_flight.Running) -> None:
         self._door = door
+        # Requests that the application has not answered yet.
+        self._running = running
         self._stopping = False
         # Nothing is left to be served.
         self._finished = False
-        # Those that the application has not answered yet; they leave once nothing refers to them.
-        self._requests: WeakSet[_Request] = WeakSet()
         self._websockets: set[_WebSocket] = set()
         self._loop: Optional[asyncio.AbstractEventLoop] = None
         # Set, it lets granian stop.
@@ -224,7 +235,7 @@ class _Drained:
         while not over:
             # Also before it looks for the first time: a connection may be being accepted.
             time.sleep(PAUSE)
-            still = Open(doors.count_connections(self._door), len(self._requests))
+            still = Open(doors.count_connections(self._door), self._running.count().number)
             over = drain.is_over(time.monotonic(), still)
         self._finished = True
         self._event.set()
@@ -238,7 +249,6 @@ class _Drained:
             elif scope["type"] != "http":
                 await application(scope, receive, send)
             else:
-                request = _Request(self._requests)
                 say_close = _has_connections(scope["http_version"])
 
                 async def send_or_close(message: Any) -> None:
@@ -246,8 +256,8 @@ class _Drained:
                         message = {**message, "headers": [*message.get("headers", ()), CLOSE]}
                     await send(message)
 
-                await application(scope, receive, send_or_close)
-                del request
+                with self._running.one():
+                    await application(scope, receive, send_or_close)
 
         return drained
 
@@ -261,7 +271,6 @@ class _Drained:
 
     def wsgi(self, application: Any) -> Any:
         def drained(environ: Any, start_response: Any) -> Any:
-            request = _Request(self._requests)
             say_close = _has_connections(environ["SERVER_PROTOCOL"].partition("/")[2])
 
             def start_or_close(status: str, headers: Any, *more: Any) -> Any:
@@ -269,17 +278,9 @@ class _Drained:
                     headers = [*headers, tuple(text.decode() for text in CLOSE)]
                 return start_response(status, headers, *more)
 
-            body = application(environ, start_or_close)
-            return body if isinstance(body, list) else _Body(body, request)
+            return application(environ, start_or_close)
 
-        return drained
-
-
-class _Request:
-    """It is in progress for as long as something refers to this."""
-
-    def __init__(self, all_of_them: WeakSet[_Request]) -> None:
-        all_of_them.add(self)
+        return requests.wsgi(drained, self._running)
 
 
 class _WebSocket:
@@ -310,22 +311,6 @@ class _WebSocket:
         with suppress(Exception):
             await asyncio.wait_for(close, MOMENT)
         return {"type": "websocket.disconnect", "code": SERVICE_RESTART}
-
-
-class _Body:
-    """A body of WSGI that is sent piece by piece, and the request that it belongs to."""
-
-    def __init__(self, body: Any, request: _Request) -> None:
-        self._body = body
-        self._request = request
-
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(self._body)
-
-    def close(self) -> None:
-        close = getattr(self._body, "close", None)
-        if close is not None:
-            close()
 
 
 def _has_connections(version: str) -> bool:

@@ -18,7 +18,7 @@ from gunicorn.workers import SUPPORTED_WORKERS
 
 from django_prodserver.posix import held, kernel, notify
 
-from . import gasgi, gthread
+from . import gasgi, gthread, in_flight, requests
 from .connections import close_connections
 
 # Said by an arbiter that is a fork of the template, and by one with `preload`.
@@ -37,6 +37,8 @@ def run(args: Sequence[str], defaults: Mapping[str, Any], supervised: bool) -> N
     # gunicorn sends READY=1 before a worker has loaded the application. Take the socket from it,
     # and send READY=1 once one has.
     address = os.environ.pop(notify.VARIABLE, "")
+    board = in_flight.Board()
+    teller = in_flight.Teller("request", board.count, address=address)
     arbiter = os.getpid()
     _die_with_parent_as_another_user()
     if held.descriptors():
@@ -46,6 +48,8 @@ def run(args: Sequence[str], defaults: Mapping[str, Any], supervised: bool) -> N
         defaults,
         on_fork=lambda: kernel.die_with_parent(arbiter),
         on_ready=lambda: notify.notify(address=address),
+        on_stop=teller.keep_telling,
+        running=in_flight.Running(board),
     ).run()
 
 
@@ -90,7 +94,8 @@ class Application(WSGIApplication):
 
     gunicorn reads sys.argv, again at every reload, and uses it to re-execute itself. Ours has to
     restart this process. `on_fork` is called in each worker that was forked, `on_ready` in each
-    one that has loaded the application.
+    one that has loaded the application, and `on_stop` in the arbiter. `running` knows the requests
+    of each worker.
     """
 
     def __init__(
@@ -99,11 +104,15 @@ class Application(WSGIApplication):
         defaults: Mapping[str, Any],
         on_fork: Optional[Callable[[], None]] = None,
         on_ready: Optional[Callable[[], None]] = None,
+        on_stop: Optional[Callable[[], None]] = None,
+        running: Optional[in_flight.Running] = None,
     ) -> None:
         self._args = args
         self._defaults = defaults
         self._on_fork = on_fork
         self._on_ready = on_ready
+        self._on_stop = on_stop
+        self._running = running
         super().__init__("%(prog)s [OPTIONS] [APP_MODULE]", prog="gunicorn")
 
     def load_default_config(self) -> None:
@@ -130,12 +139,18 @@ class Application(WSGIApplication):
         self._add_hooks()
 
     def _add_hooks(self) -> None:
+        users_when_ready = self.cfg.when_ready
         users_pre_fork = self.cfg.pre_fork
         users_post_fork = self.cfg.post_fork
         users_post_worker_init = self.cfg.post_worker_init
         users_on_reload = self.cfg.on_reload
 
         # gunicorn checks how many parameters a hook has.
+        def when_ready(arbiter: Any) -> None:
+            users_when_ready(arbiter)
+            if self._on_stop is not None:
+                _before_stop(arbiter, self._on_stop)
+
         def pre_fork(arbiter: Any, worker: Any) -> None:
             users_pre_fork(arbiter, worker)
             close_connections()  # With `preload` the application is loaded here.
@@ -148,6 +163,8 @@ class Application(WSGIApplication):
         def post_worker_init(worker: Any) -> None:
             users_post_worker_init(worker)
             _drain_at_exit(worker)
+            if self._running is not None:
+                _count_requests(worker, self._running)
             if self._on_ready is not None:
                 _at_first_heartbeat(worker, self._on_ready)
 
@@ -156,6 +173,7 @@ class Application(WSGIApplication):
             if str(self.app_uri).partition(":")[0] in sys.modules:
                 arbiter.log.warning(NO_NEW_CODE)
 
+        self.cfg.set("when_ready", when_ready)
         self.cfg.set("pre_fork", pre_fork)
         self.cfg.set("on_reload", on_reload)
         self.cfg.set("post_fork", post_fork)
@@ -172,6 +190,52 @@ def _at_first_heartbeat(worker: Any, call: Callable[[], None]) -> None:
         heartbeat()
 
     worker.notify = first
+
+
+def _before_stop(arbiter: Any, call: Callable[[], None]) -> None:
+    stop = arbiter.stop
+
+    def call_and_stop(graceful: bool = True) -> None:
+        call()
+        stop(graceful)
+
+    arbiter.stop = call_and_stop
+
+
+# ---- requests ----
+
+
+def _count_requests(worker: Any, running: in_flight.Running) -> None:
+    """By hooks of gunicorn where a worker calls them, else around its application."""
+    for base in type(worker).__mro__:
+        counted = _APPLICATIONS.get(f"{base.__module__}.{base.__qualname__}")
+        if counted is not None:
+            name, wrap = counted
+            setattr(worker, name, wrap(getattr(worker, name), running))
+            return
+    users_pre_request = worker.cfg.pre_request
+    users_post_request = worker.cfg.post_request
+
+    def pre_request(worker: Any, request: Any) -> None:
+        running.began(request)
+        users_pre_request(worker, request)
+
+    def post_request(worker: Any, request: Any, environ: Any, response: Any) -> None:
+        running.ended(request)
+        users_post_request(worker, request, environ, response)
+
+    worker.cfg.set("pre_request", pre_request)
+    worker.cfg.set("post_request", post_request)
+
+
+# The attribute of the workers that do not call these hooks, or where they cost time.
+_APPLICATIONS: Mapping[str, tuple[str, Callable[[Any, in_flight.Running], Any]]] = {
+    "uvicorn_worker._workers.UvicornWorker": ("wsgi", requests.asgi),
+    "uvicorn.workers.UvicornWorker": ("wsgi", requests.asgi),
+    "gunicorn.workers.gasgi.ASGIWorker": ("asgi", requests.asgi),
+    "gunicorn.workers.ggevent.GeventPyWSGIWorker": ("wsgi", requests.wsgi),
+    "gunicorn.workers.gtornado.TornadoWorker": ("wsgi", requests.wsgi),
+}
 
 
 # ---- drain ----

@@ -20,6 +20,7 @@ import hypercorn.utils
 
 from django_prodserver.posix import held, notify
 
+from . import in_flight, requests
 from .draining import SERVICE_RESTART, Open, drained, stop_accepting
 from .multiprocessing import die_with_parent
 
@@ -41,14 +42,15 @@ def run(args: Sequence[str], graceful_timeout: int) -> int:
         if "graceful_timeout" not in vars(config):
             config.graceful_timeout = graceful_timeout
         module = import_module(WORKER_CLASSES[config.worker_class])
-        sockets = _Sockets(hypercorn.config.Config.create_sockets)
+        board = in_flight.Board() if config.workers and in_flight.is_listened_to() else None
+        sockets = _Sockets(hypercorn.config.Config.create_sockets, board)
         hooks: list[tuple[Any, str, Any]] = [
             (hypercorn.config.Config, "create_sockets", lambda config: sockets.create(config))
         ]
         if config.workers == 0:
             hooks += [(module, name, hook) for name, hook in _hooks_of(module).items()]
         else:
-            work = partial(_work, module.__name__)
+            work = partial(_work, module.__name__, board)
             hooks.append((module, f"{config.worker_class}_worker", work))
             hooks.append((hypercorn.run, "wait", sockets.wait_and_close))
         with ExitStack() as stack:
@@ -76,8 +78,9 @@ def preload(config: Any) -> None:
 class _Sockets:
     """The listening sockets: those that are held, or else those that hypercorn binds."""
 
-    def __init__(self, create_sockets: Any) -> None:
+    def __init__(self, create_sockets: Any, board: Optional[in_flight.Board]) -> None:
         self._create_sockets = create_sockets
+        self._teller = None if board is None else in_flight.Teller("request", board.count)
         self._all: list[Any] = []
 
     def create(self, config: Any) -> Any:
@@ -102,16 +105,33 @@ class _Sockets:
     def _close_and_call(self, handler: Any, number: int, frame: Any) -> None:
         for one in self._all:
             one.close()
+        if self._teller is not None:
+            self._teller.keep_telling()
         handler(number, frame)
 
 
-def _work(module_name: str, config: Any, shutdown_event: Any, sockets: Any) -> None:
+def _work(
+    module_name: str,
+    board: Optional[in_flight.Board],
+    config: Any,
+    shutdown_event: Any,
+    sockets: Any,
+) -> None:
     """Run a worker, in the fresh interpreter that hypercorn has spawned for it."""
     die_with_parent()
     module: Any = import_module(module_name)
     vars(module).update(_hooks_of(module))
+    if board is not None:
+        module.worker_serve = _counting(module.worker_serve, in_flight.Running(board))
     work = getattr(module, f"{config.worker_class}_worker")
     work(config, sockets, _EventOrSigterm(shutdown_event))
+
+
+def _counting(serve: Any, running: in_flight.Running) -> Any:
+    async def serve_counted(app: Any, *args: Any, **kwargs: Any) -> None:
+        await serve(requests.asgi(app, running), *args, **kwargs)
+
+    return serve_counted
 
 
 class _EventOrSigterm:

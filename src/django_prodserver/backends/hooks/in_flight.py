@@ -67,6 +67,7 @@ class Teller:
     """Tells how much is in flight: when it has changed, and about once a second at most.
 
     An event loop calls `tell` as often as it likes; for others `keep_telling` starts a thread.
+    `address` is what NOTIFY_SOCKET says, unless given.
     """
 
     def __init__(
@@ -75,11 +76,13 @@ class Teller:
         count: Callable[[], Count],
         board: Optional[Board] = None,
         now: Callable[[], float] = ticking.now,
+        address: Optional[str] = None,
     ) -> None:
         self._noun = noun
         self._now = now
         self._count = count
         self._board = board
+        self._address = os.environ.get(notify.VARIABLE, "") if address is None else address
         self._pid = os.getpid()
         self.keeps_telling = False
         self._said = ""
@@ -97,7 +100,7 @@ class Teller:
             return
         self._said, self._said_at = said, now
         # A listener that is slow must not hold up the stop.
-        notify.notify(f"STATUS={said}".encode(), wait=False)
+        notify.notify(f"STATUS={said}".encode(), self._address, wait=False)
 
     def keep_telling(self) -> None:
         """Tell from a thread, from now on; in this process, not in a fork of it.
@@ -105,7 +108,7 @@ class Teller:
         It may be called again, and from a signal handler: the module `threading` has locks that
         the main thread may hold at that moment, so that it is not used.
         """
-        if self.keeps_telling or os.getpid() != self._pid or not is_listened_to():
+        if self.keeps_telling or os.getpid() != self._pid or not self._address:
             return
         self.keeps_telling = True
         # The main thread would not hear of those that this one got.
@@ -118,6 +121,7 @@ class Running:
 
     def __init__(self, board: Optional[Board] = None) -> None:
         self._board = board
+        # In the order in which they began.
         self._since: dict[object, float] = {}
 
     @contextmanager
@@ -145,7 +149,7 @@ class Running:
     def _note(self) -> None:
         if self._board is not None:
             since = list(self._since.values())
-            self._board.write(len(since), min(since, default=0.0))
+            self._board.write(len(since), since[0] if since else 0.0)
 
 
 class Board:

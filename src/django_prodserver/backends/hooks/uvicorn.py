@@ -11,6 +11,7 @@ import uvicorn
 
 from django_prodserver.posix import held, notify, stop_signals
 
+from . import in_flight, requests
 from .draining import CLOSE, Open, drained, stop_accepting
 from .multiprocessing import die_with_parent
 
@@ -46,6 +47,10 @@ class Config(uvicorn.Config):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # What all workers have in flight, where they are processes.
+        self.board: Optional[in_flight.Board] = None
+        if self.workers > 1 and in_flight.is_listened_to():
+            self.board = in_flight.Board()
         self.path_of_held: Optional[str] = None
         if held.descriptors():
             # uvicorn removes the file of its socket at its end, and this one is not its own.
@@ -63,6 +68,8 @@ class Config(uvicorn.Config):
         """The last call before the server starts, in the process that will serve."""
         super().load()
         die_with_parent()
+        if self.board is not None:
+            self.loaded_app = requests.asgi(self.loaded_app, in_flight.Running(self.board))
         _announce(uvicorn.Server)
         drain_at_shutdown(uvicorn.Server)
 
@@ -97,18 +104,23 @@ def _multiprocess(original: Any) -> Any:
     class Multiprocess(original):  # type: ignore[misc]
         """The parent of several workers, which keeps no listening socket while they stop."""
 
+        config: Config
+
         def terminate_all(self) -> None:
-            self._close_sockets()
+            self._begin_to_stop()
             super().terminate_all()
 
         def shutdown(self) -> None:
             """Before uvicorn 0.30. It would stop one worker after the other."""
-            self._close_sockets()
+            self._begin_to_stop()
             for process in self.processes:
                 process.terminate()
             super().shutdown()
 
-        def _close_sockets(self) -> None:
+        def _begin_to_stop(self) -> None:
+            board = self.config.board
+            if board is not None:
+                in_flight.Teller("request", board.count).keep_telling()
             for one in self.sockets:
                 one.close()
 
