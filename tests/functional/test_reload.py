@@ -371,6 +371,26 @@ def test_a_stop_during_a_reload_wins(start: Runs, settings: Settings) -> None:
     assert run.end(SIGTERM) == 0
 
 
+def test_what_is_asked_during_a_reload_is_remembered_once(start: Runs, settings: Settings) -> None:
+    run = settings.run(
+        {"worker": code("if life() == 2: held()\nnotify(); forever()", "NotifyingCode")}
+    )
+    run.wait_for("system", "all 1 ready")
+    run.signal(SIGHUP)
+    run.held("worker.1")
+
+    for _ in range(3):
+        run.signal(SIGHUP)
+        run.wait_for("system", "SIGHUP received")
+    run.release("worker.1")
+
+    run.wait_for("system", r"reloaded after .* \(generation 1\)")
+    run.wait_for("system", r"reloaded after .* \(generation 2\)")
+    # Another one would come before this.
+    assert settings.reload() == Done(0, "generation 3\n", "")
+    assert run.end(SIGTERM) == 0
+
+
 def test_a_life_that_is_killed_during_a_reload_is_no_failure_of_it(
     start: Runs, settings: Settings
 ) -> None:

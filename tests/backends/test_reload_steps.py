@@ -1,0 +1,178 @@
+"""What happens in each step of a reload: a life is asked to stop or killed, or the supervisor is.
+
+No step takes a time: it is held by a FIFO, which what takes part in it reads to its end.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from signal import SIGKILL, SIGTERM
+from typing import Any, NamedTuple
+
+import psutil
+import pytest
+
+from tests.backends.test_reload_under_load import BETWEEN
+from tests.operating import Socket
+from tests.reloading import SETTINGS, Done
+from tests.reloading import Site as AnySite
+
+pytestmark = pytest.mark.template
+
+HOLDS = """
+from django.core.checks import register
+
+FOLDER = pathlib.Path(__file__).parent
+RELEASE = (FOLDER / "release").read_text()
+
+
+def hold(step):
+    if (FOLDER / step).exists():
+        (FOLDER / step).read_bytes()
+
+
+@register
+def check(app_configs, **kwargs):
+    hold("checks")
+    return []
+
+
+hold("loads")
+"""
+# What an arbiter of gunicorn does before it is ready.
+STARTS = """
+import settings
+
+
+def on_starting(arbiter):
+    settings.hold(f"{settings.RELEASE} starts")
+"""
+MIGRATE = {"BACKEND": "shell", "ARGS": "test ! -p migrates || cat migrates", "TYPE": "oneshot"}
+# It is not to be any more in the new release.
+LEAVES = "trap 'test ! -p stops || cat stops; exit 0' TERM; sleep 1000 & wait"
+LEAVING = {"BACKEND": "shell", "ARGS": LEAVES}
+FAILING = {"BACKEND": "shell", "ARGS": "exit 3", "READY": {"LOG": "ready"}, "AFTER": ["web"]}
+
+
+class Step(NamedTuple):
+    """The name of the FIFO that holds it, and whether the release is worth anything."""
+
+    fifo: str
+    works: bool = True
+
+
+STEPS = {
+    "the project is loaded": Step("loads"),
+    "it is checked": Step("checks"),
+    "oneshots run": Step("migrates"),
+    "an instance is replaced": Step("new starts"),
+    "everything is rolled back": Step("old starts", works=False),
+    "what is not wanted any more is stopped": Step("stops"),
+}
+
+
+class Site(AnySite):
+    """Two instances of gunicorn, which comes after a oneshot, and a process that leaves."""
+
+    def __init__(self, folder: Path, step: Step) -> None:
+        super().__init__(folder, "gunicorn gthread")
+        self.step = step
+        self.web.update(AFTER=["migrate"], RESTART="always", BACKOFF={"INITIAL": 0.05})
+        self.write("settings.py", SETTINGS + HOLDS)
+        self.write("gunicorn.conf.py", STARTS)
+        self.old()
+
+    def old(self) -> None:
+        self.write("release", "old")
+        self.set({"migrate": MIGRATE, "web": self.web, "leaving": LEAVING})
+
+    def new(self) -> None:
+        more = {} if self.step.works else {"failing": FAILING}
+        self.write("release", "new")
+        self.set({"migrate": MIGRATE, "web": self.web, **more})
+
+    @property
+    def status(self) -> Any:
+        return Socket(self.folder / "control.sock").status
+
+    def pid(self, name: str) -> int:
+        instances = [one for process in self.status["processes"] for one in process["instances"]]
+        (pid,) = [one["pid"] for one in instances if one["name"] == name]
+        return int(pid)
+
+    @contextmanager
+    def reload_held(self) -> Iterator[subprocess.Popen[str]]:
+        """The command, while the step is held."""
+        path = self.folder / self.step.fifo
+        os.mkfifo(path)
+        command = [sys.executable, "-m", "django_prodserver.prodctl.main", "reload"]
+        reload = subprocess.Popen(
+            command, cwd=self.folder, env=self.env, stderr=subprocess.PIPE, text=True
+        )
+        with path.open("w"):  # Once it is open at the other end, too.
+            path.unlink()
+            yield reload
+
+
+def end(command: subprocess.Popen[str]) -> Done:
+    _, stderr = command.communicate()
+    return Done(command.returncode, stderr)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_life_that_ends_in_a_step_of_a_reload_is_no_failure_of_it(
+    tmp_path: Path, name: str
+) -> None:
+    step = STEPS[name]
+    site = Site(tmp_path, step)
+    with site.running(), site.load(4, 4, idle=0) as load:
+        load.wait_for(BETWEEN)
+        for number in (SIGTERM, SIGKILL):
+            generation = site.status["generation"]
+            site.new()
+            with site.reload_held() as reload:
+                life = psutil.Process(site.pid("web.1"))
+                workers = life.children()
+                # The kernel tells workers of the end of their arbiter, in time.
+                for one in [life, *workers] if number is SIGKILL else [life]:
+                    one.send_signal(number)
+                psutil.wait_procs([life])
+            done = end(reload)
+
+            assert done.status == (0 if step.works else 1), done.stderr + site.log[-3000:]
+            assert site.status["generation"] == generation + step.works
+            assert ("everything was rolled back" in done.stderr) is not step.works
+            while site.prodctl("health").status != 0:
+                """What was killed is not back yet."""
+            if number is SIGKILL:  # What it held is lost, and nothing else.
+                load.failures[:] = [one for one in load.failures if "refused" in one.why.lower()]
+            assert load.failures == []
+            site.old()
+            assert site.prodctl("reload").status == 0
+            load.wait_for(BETWEEN)
+    assert load.failures == []
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_stop_in_a_step_of_a_reload_wins(tmp_path: Path, name: str) -> None:
+    site = Site(tmp_path, STEPS[name])
+    with site.running() as run, site.load(4, 4, idle=0) as load:
+        load.wait_for(BETWEEN)
+        site.new()
+        with site.reload_held() as reload:
+            run.send_signal(SIGTERM)
+            while "SIGTERM received" not in site.log:
+                """The supervisor is about to hear of it."""
+        done = end(reload)
+        status = run.wait()
+    lost = [one for one in load.failures if "refused" not in one.why.lower()]
+
+    assert lost == []
+    assert status == 0, site.log[-3000:]
+    assert done.status == 1
+    assert "reload failed: everything is being stopped" in done.stderr
