@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,6 +65,8 @@ class Site:
 
     def __init__(self, folder: Path, server: str, replicas: int = 2) -> None:
         self.folder = folder
+        # What stands before the command that starts it.
+        self.prefix: Sequence[str] = ()
         self.port = free_port()
         backend, args = SERVERS[server]
         at = f"127.0.0.1:{self.port}"
@@ -102,7 +104,7 @@ class Site:
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
         """Its supervisor, once everything is ready; it is stopped at the end."""
-        command = [sys.executable, "manage.py", "prodserver", "--all"]
+        command = [*self.prefix, sys.executable, "manage.py", "prodserver", "--all"]
         with (self.folder / "log").open("ab") as log:
             run = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=log, stderr=log)
         try:

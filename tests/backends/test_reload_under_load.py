@@ -13,7 +13,8 @@ from signal import SIGKILL
 import psutil
 import pytest
 
-from tests.reloading import SERVERS, Site
+from tests.reloading import SERVERS, SETTINGS, Site
+from tests.running import skip_unless_it_works
 
 LONG = bool(os.environ.get("PRODSERVER_TEST_LONG"))
 # One of each kind: an arbiter, an event loop, and threads that are ours to drain.
@@ -123,6 +124,47 @@ def test_no_request_fails_while_broken_releases_come(tmp_path: Path) -> None:
 
         assert site.prodctl("reload").status == 0
         load.wait_for(BETWEEN)
+    assert load.failures == []
+
+
+# Where only the site sees it: a disk without any room beside the application.
+FULL = """
+mount -t tmpfs -o size=16k none full && cp written.py full/application.py || exit 1
+cat /dev/zero > full/rest 2> /dev/null
+exec "$@"
+"""
+WRITTEN = """
+import pathlib
+from tests.load import wsgi as application
+if pathlib.Path("writes").exists():
+    pathlib.Path(__file__).with_name("cache").write_text("so much that it takes room")
+"""
+
+
+def test_no_request_fails_while_the_disk_of_a_release_is_full(tmp_path: Path) -> None:
+    """Python goes on without bytecode. What the project cannot write is its own error."""
+    unshare = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+    skip_unless_it_works(*unshare, "sh", "-c", 'mount -t tmpfs none "$0"', str(tmp_path))
+    site = Site(tmp_path, "gunicorn gthread")
+    site.prefix = [*unshare, "sh", "-c", FULL, "sh"]
+    site.write("written.py", WRITTEN)
+    (tmp_path / "full").mkdir()
+    with site.running() as run, site.load(4, 4) as load:
+        load.wait_for(BETWEEN)
+        site.write("settings.py", f"{SETTINGS}import sys\nsys.path.insert(0, 'full')\n")
+        site.write("writes", "")
+        done = site.prodctl("reload")
+        load.wait_for(BETWEEN)
+        assert done.status == 1
+        why = "No space left on device (full/application.py, line 5); nothing was changed"
+        assert why in done.stderr
+
+        (tmp_path / "writes").unlink()
+        done = site.prodctl("reload")
+        load.wait_for(BETWEEN)
+        assert done.status == 0, done.stderr
+        written = Path(f"/proc/{run.pid}/root{tmp_path}/full")
+        assert not [*written.rglob("*.pyc")]
     assert load.failures == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Sequence
 from signal import SIGHUP, SIGKILL, SIGTERM
 from typing import Any
@@ -202,6 +203,19 @@ def test_a_reload_can_follow_another_one() -> None:
     site.reload(WEB)
 
     assert site.reload(WEB) == ["+web.1/2.3", "-web.1/1.2", "adopt 2", "reloaded 2"]
+
+
+def test_a_reload_leaves_no_cycle_that_stays_in_memory_until_a_collection() -> None:
+    site = Site(WEB, WORKER, MIGRATE)
+    gc.collect()
+    gc.disable()
+    try:
+        site.reload(WEB, WORKER, MIGRATE)
+        site.reload(WEB, WORKER)
+
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_oneshots_run_first_and_what_comes_after_others_comes_after_them() -> None:

@@ -70,6 +70,17 @@ def test_a_field_that_is_not_given_has_its_default() -> None:
     assert items(Point(1)) == (1, 0)
 
 
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="others allocate differently")
+def test_reading_the_fields_takes_no_memory_that_stays() -> None:
+    """As a tuple of a generator does, up to 2,000 times for each length."""
+    point = Point(1)
+    before = sys.getallocatedblocks()
+    for _ in range(1000):
+        items(point)
+
+    assert sys.getallocatedblocks() - before < 100
+
+
 def test_a_default_gives_way_even_to_none() -> None:
     assert items(Size(1, y=None)) == (1, None)  # type: ignore[arg-type]
 
