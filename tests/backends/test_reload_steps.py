@@ -138,10 +138,8 @@ def test_a_life_that_ends_in_a_step_of_a_reload_is_no_failure_of_it(
             with site.reload_held() as reload:
                 life = psutil.Process(site.pid("web.1"))
                 workers = life.children()
-                # The kernel tells workers of the end of their arbiter, in time.
-                for one in [life, *workers] if number is SIGKILL else [life]:
-                    one.send_signal(number)
-                psutil.wait_procs([life])
+                life.send_signal(number)
+                psutil.wait_procs([life, *workers])
             done = end(reload)
 
             assert done.status == (0 if step.works else 1), done.stderr + site.log[-3000:]

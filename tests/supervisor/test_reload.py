@@ -205,6 +205,26 @@ def test_a_reload_can_follow_another_one() -> None:
     assert site.reload(WEB) == ["+web.1/2.3", "-web.1/1.2", "adopt 2", "reloaded 2"]
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_a_restart_that_is_not_answered_when_its_turn_comes_is_cancelled(late: bool) -> None:
+    web = spec("web.1", start_first=True, restart=RestartPolicy.ALWAYS)
+    site = Site(web, WORKER)
+    site.tell(HANGUP)
+    first, second = Ref("web.1", 0, 1), Ref("web.1", 0, 2)
+    site.stuck.add(("web.1", 0))
+    site.tell(Exited(first, ExitStatus(signal=9)), GroupGone(first))
+    site.tell(after=1.0)
+    assert site.seen == ["load 1", "+web.1/0.2"]
+
+    site.tell(Loaded(1, (web, WORKER)))
+    if late:
+        site.stuck.clear()
+        site.tell(Spawned(second))
+
+    assert site.states == {"web.1": "RUNNING/1", "worker.1": "RUNNING/1"}
+    assert site.seen[-2:] == ["adopt 1", "reloaded 1"]
+
+
 def test_a_reload_leaves_no_cycle_that_stays_in_memory_until_a_collection() -> None:
     site = Site(WEB, WORKER, MIGRATE)
     gc.collect()

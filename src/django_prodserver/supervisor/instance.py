@@ -333,9 +333,9 @@ class Instance:
         self._updating = self._on_trial = True
         if self.life is not None and self.life.state in WORKING:
             return self._told(now, self._replace(now))
-        # Once what is left of its last life has ended.
+        # Once what is left of its last life has ended, or a start of what it ran is cancelled.
         self.next_start, self.failure = now, None
-        return self._told(now)
+        return self._told(now, [] if self.life is None else _let_go(now, self.life))
 
     def _replace(self, now: float) -> list[Output]:
         if self.spec.oneshot or not self.spec.start_first:
