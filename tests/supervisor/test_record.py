@@ -52,6 +52,7 @@ from django_prodserver.supervisor.facts import (
     Started,
     StartLimitReached,
     StartRefused,
+    State,
     StateChanged,
     StatusReported,
     StillRunning,
@@ -73,8 +74,8 @@ INFO, WARNING, ERROR = Severity.INFO, Severity.WARNING, Severity.ERROR
 ZERO, THREE, KILLED = ExitStatus(code=0), ExitStatus(code=3), ExitStatus(signal=9)
 END, AGAIN = StopEverything(), Restart(0.5123)
 ITS = {"instance": "web.1", "pid": 12}
-# Never said, as of now.
-SILENT = {StateChanged, StatusReported, Retired, Renewed, StoppingAll, Alive}
+# What happens all the time, or what another fact tells of already.
+SILENT = {StatusReported, Retired, Alive}
 
 
 def ended(old: LifeState, status: ExitStatus, **more: Any) -> Ended:
@@ -92,6 +93,13 @@ def recorded(fact: Fact) -> Record:
     report.to_log(said.append, PROCESSES)(fact)
     (record,) = said
     return record
+
+
+def happened(fact: Fact) -> list[Record]:
+    """What is an event although the log has no line about it."""
+    told: list[Record] = []
+    report.to_events(told.append, PROCESSES)(fact)
+    return told
 
 
 RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
@@ -239,16 +247,16 @@ RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
         INFO,
         {"signal": "SIGUSR1", "effect": "forward"},
     ),
-    (ReloadBegun(2), "supervisor.reloading", INFO, {"generation": 2}),
+    (ReloadBegun(2), "reload.started", INFO, {"generation": 2}),
     (
         Reloaded(2, 1.5, (7,)),
-        "supervisor.reloaded",
+        "reload.finished",
         INFO,
         {"generation": 2, "seconds": 1.5, "changes": [7]},
     ),
     (
         ReloadFailed(2, "SyntaxError: invalid syntax"),
-        "supervisor.reload_failed",
+        "reload.failed",
         ERROR,
         {
             "generation": 2,
@@ -259,7 +267,7 @@ RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
     ),
     (
         ReloadFailed(2, NotRenewed("web.1", NotReady(3.0)), rolled_back=True),
-        "supervisor.reload_failed",
+        "reload.rolled_back",
         ERROR,
         {"generation": 2, "instance": "web.1", "rolled_back": True, "changes": []},
     ),
@@ -310,6 +318,60 @@ RECORDS += [
 ]
 
 
+# Without a line in the log.
+EVENTS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
+    (
+        StateChanged("web.1", State.WAITING, State.STARTING),
+        "instance.starting",
+        INFO,
+        {"instance": "web.1", "from": "WAITING", "to": "STARTING"},
+    ),
+    (
+        StateChanged("web.1", State.EXITED, State.BACKOFF),
+        "instance.backoff",
+        INFO,
+        {"instance": "web.1", "from": "EXITED", "to": "BACKOFF"},
+    ),
+    (Stopping(WEB), "instance.stopping", INFO, ITS),
+    (Killing(WEB), "instance.stopping", INFO, ITS),
+    (
+        Updated("web.1", replaced=True),
+        "instance.replaced",
+        INFO,
+        {"instance": "web.1", "replaced": True},
+    ),
+    (
+        Renewed("web.1", renewed=True),
+        "instance.replaced",
+        INFO,
+        {"instance": "web.1", "renewed": True},
+    ),
+    (
+        Renewed("web.1", renewed=False),
+        "instance.update_failed",
+        WARNING,
+        {"instance": "web.1", "renewed": False},
+    ),
+    (StoppingAll(), "supervisor.stopping", INFO, {}),
+]
+# What is told otherwise: by `Ready`, `Ended`, `StartRefused` and so on.
+NO_EVENTS: list[Fact] = [
+    *(
+        StateChanged("web.1", old, new)
+        for old, new in [
+            (State.STARTING, State.RUNNING),
+            (State.STARTING, State.BACKOFF),
+            (State.RUNNING, State.STOPPING),
+            (State.RUNNING, State.EXITED),
+            (State.EXITED, State.FATAL),
+        ]
+    ),
+    StatusReported(WEB, "4 tasks"),
+    Retired(WEB),
+    Alive(),
+]
+
+
 @pytest.mark.parametrize(("fact", "event", "severity", "fields"), RECORDS, ids=lambda one: str(one))
 def test_a_fact_is_a_record(
     fact: Fact, event: str, severity: Severity, fields: dict[str, Any]
@@ -320,11 +382,24 @@ def test_a_fact_is_a_record(
     assert recorded(fact) == Record(event, severity, said, fields)
 
 
-def test_every_fact_that_is_said_has_a_row_and_is_an_example() -> None:
-    said = {*get_args(Fact)} - SILENT
+@pytest.mark.parametrize(("fact", "event", "severity", "fields"), EVENTS, ids=lambda one: str(one))
+def test_a_fact_without_a_line_is_an_event(
+    fact: Fact, event: str, severity: Severity, fields: dict[str, Any]
+) -> None:
+    assert report.line(fact, PROCESSES) is None
+    assert happened(fact) == [Record(event, severity, report.aside(fact) or "", fields)]
 
-    assert set(ROWS) == said
-    assert {type(fact) for fact, *_ in RECORDS} == said
+
+@pytest.mark.parametrize("fact", [*NO_EVENTS, *(fact for fact, *_ in RECORDS)], ids=str)
+def test_nothing_is_told_twice(fact: Fact) -> None:
+    assert happened(fact) == []
+
+
+def test_every_fact_that_is_told_has_a_row_and_is_an_example() -> None:
+    told = {*get_args(Fact)} - SILENT
+
+    assert set(ROWS) == told
+    assert {type(fact) for fact, *_ in [*RECORDS, *EVENTS]} == told
 
 
 def test_every_fault_has_a_reason() -> None:
@@ -389,12 +464,21 @@ OTHERS = [
 
 
 @pytest.mark.parametrize(
-    "record", [*OTHERS, *(recorded(fact) for fact, _ in LINES)], ids=lambda one: one.message
+    "record",
+    [
+        *OTHERS,
+        *(recorded(fact) for fact, _ in LINES),
+        *(record for fact, *_ in EVENTS for record in happened(fact)),
+    ],
+    ids=lambda one: one.message,
 )
 def test_a_record_is_json_and_hides_no_key_of_the_line(record: Record) -> None:
     assert json.loads(json.dumps(record.members)) == record.members
     assert not record.members.keys() & {
+        "id",
+        "run",
         "time",
+        "name",
         "process",
         "stream",
         "severity",
@@ -414,7 +498,8 @@ def test_the_events_are_documented_with_their_severities() -> None:
     }
 
     said: dict[str, set[str]] = {}
-    for record in [*OTHERS, *(recorded(fact) for fact, *_ in RECORDS)]:
+    of_facts = [recorded(fact) for fact, *_ in RECORDS]
+    for record in [*OTHERS, *of_facts, *(record for fact, *_ in EVENTS for record in happened(fact))]:
         said.setdefault(record.event, set()).add(record.severity.name)
     assert documented.keys() == said.keys()
     assert {event for event in said if not said[event] <= documented[event]} == set()

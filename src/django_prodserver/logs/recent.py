@@ -1,6 +1,7 @@
 """The last lines of each process, kept in memory for those who ask for them.
 
 Whoever follows them has a place in them and no queue: what is dropped before it is read is counted.
+What is kept otherwise, such as events, is read and followed in the same way.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import heapq
 from collections import deque
 from collections.abc import Collection, Iterator
 
-from django_prodserver.supervisor.hints import Callable, Optional
+from django_prodserver.supervisor.hints import Callable, Generic, Optional, Protocol, TypeVar
 from django_prodserver.supervisor.spec import process_of
 
 from .lines import Block
@@ -20,6 +21,29 @@ KEPT = 1 << 16
 OVERHEAD = 200
 # What a reader is given at once, in bytes, or a little more.
 BATCH = 1 << 14
+
+
+class Kept(Protocol):
+    """Something that came from one instance, or from the supervisor.
+
+    `number` is that of all of its kind, in order. `size` is in bytes; it `counts` as so many where
+    it is lost.
+    """
+
+    number: int
+    name: str
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def counts(self) -> int: ...
+
+    def last(self: K, count: int) -> K:
+        """Only the last part of it, which counts as so many."""
+
+
+K = TypeVar("K", bound=Kept)
 
 
 class Entry:
@@ -37,18 +61,60 @@ class Entry:
         self.stream = stream
         self.lines = lines
 
+    @property
+    def size(self) -> int:
+        return len(self.lines) + OVERHEAD
 
-class Recent:
+    @property
+    def counts(self) -> int:
+        return self.lines.count(b"\n")
+
+    def last(self, count: int) -> Entry:
+        lines = b"".join(self.lines.splitlines(keepends=True)[-count:])
+        return Entry(self.number, self.at, self.name, self.stream, lines)
+
+
+class Memory(Generic[K]):
+    """What is kept, as those see it who read and follow it."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        # Those who follow; a dict, because sets have no order.
+        self._followers: dict[Reader[K], None] = {}
+
+    def after(self, number: int) -> Iterator[K]:
+        """All that came after this one and is kept, in order."""
+        raise NotImplementedError
+
+    def read(
+        self, names: Optional[Collection[str]] = None, last: Optional[int] = None
+    ) -> Reader[K]:
+        """Read what is there, of some instances and processes; only so many of the `last`."""
+        return Reader(self, names, last)
+
+    def follow(self, reader: Reader[K], wake: Callable[[], object]) -> None:
+        """Tell the reader from now on what it misses, and call `wake` when there is more for it."""
+        reader.on_more = wake
+        self._followers[reader] = None
+
+    def leave(self, reader: Reader[K]) -> None:
+        self._followers.pop(reader, None)
+
+    def _drop_from(self, ring: Ring[K]) -> None:
+        dropped = ring.drop()
+        for reader in self._followers:
+            reader.missed(dropped, dropped.counts)
+
+
+class Recent(Memory[Entry]):
     """What has been logged lately, by processes, of which each has its own room."""
 
     def __init__(self, kept: int = KEPT) -> None:
+        super().__init__()
         self._kept = kept
         # By the names of processes, and the same ones by the names of instances.
-        self._rings: dict[str, _Ring] = {}
-        self._of_instances: dict[str, _Ring] = {}
-        self._number = 0
-        # Those who follow; a dict, because sets have no order.
-        self._followers: dict[Reader, None] = {}
+        self._rings: dict[str, Ring[Entry]] = {}
+        self._of_instances: dict[str, Ring[Entry]] = {}
 
     def add(self, at: float, name: str, stream: str, block: Block) -> None:
         """Keep what is logged now; a part of it where it is too much."""
@@ -57,9 +123,7 @@ class Recent:
         lines = _tail(block, self._kept - OVERHEAD)
         ring.add(Entry(self._number, at, name, stream, lines))
         while ring.size > self._kept:
-            dropped = ring.drop()
-            for reader in self._followers:
-                reader.missed(dropped, dropped.lines.count(b"\n"))
+            self._drop_from(ring)
         if self._followers:
             # What is missing of this one is counted only where somebody wants to know.
             cut = bytes(block).count(b"\n") - lines.count(b"\n")
@@ -67,70 +131,59 @@ class Recent:
                 reader.missed(ring.entries[-1], cut)
                 reader.wake(name)
 
-    def read(self, names: Optional[Collection[str]] = None, last: Optional[int] = None) -> Reader:
-        """Read what is there, of some instances and processes; only so many `last` lines of it."""
-        return Reader(self, names, last)
-
-    def follow(self, reader: Reader, wake: Callable[[], object]) -> None:
-        """Tell the reader from now on what it misses, and call `wake` when there is more for it."""
-        reader.on_more = wake
-        self._followers[reader] = None
-
-    def leave(self, reader: Reader) -> None:
-        self._followers.pop(reader, None)
-
     def after(self, number: int) -> Iterator[Entry]:
-        """All entries that came after this one, in order."""
         rings = [ring for ring in self._rings.values() if ring.ends_after(number)]
         return heapq.merge(*(ring.after(number) for ring in rings), key=lambda one: one.number)
 
-    def _ring_of(self, name: str) -> _Ring:
-        ring = self._rings.setdefault(process_of(name), _Ring())
+    def _ring_of(self, name: str) -> Ring[Entry]:
+        ring = self._rings.setdefault(process_of(name), Ring())
         self._of_instances[name] = ring
         return ring
 
 
-class Reader:
-    """A place in what was logged lately."""
+class Reader(Generic[K]):
+    """A place in what is kept."""
 
     def __init__(
-        self, recent: Recent, names: Optional[Collection[str]], last: Optional[int]
+        self, memory: Memory[K], names: Optional[Collection[str]], last: Optional[int]
     ) -> None:
-        self._recent = recent
+        self._memory = memory
         self._names = names
         # The entry before those that it has not read.
         self._read = 0
-        # Lines of the next entry that it does not want.
-        self._skipped = 0
+        # That is how much it wants of the next entry; None: all of it.
+        self._part: Optional[int] = None
         self._lost = 0
         self.on_more: Callable[[], object] = lambda: None
         if last is not None:
             self._skip_to(last)
 
-    def take(self) -> tuple[int, list[Entry]]:
-        """What comes next: how many lines were lost before it, and about a `BATCH` of entries.
+    def go_on_after(self, number: int, lost: int) -> None:
+        """Read what came after this one, of which so many are lost."""
+        self._read, self._lost = number, lost
 
-        No entries where there is no more.
+    def take(self, most: Optional[int] = None) -> tuple[int, list[K]]:
+        """What comes next: how much was lost before it, and about a `BATCH` of it, or so many.
+
+        Nothing where there is no more.
         """
         lost, self._lost = self._lost, 0
-        batch: list[Entry] = []
+        batch: list[K] = []
         size = 0
-        for entry in self._recent.after(self._read):
-            if size >= BATCH:
+        for entry in self._memory.after(self._read):
+            if size >= BATCH if most is None else len(batch) >= most:
                 break
             self._read = entry.number
             if not self._wants(entry.name):
                 continue
-            if self._skipped:
-                lines = b"".join(entry.lines.splitlines(keepends=True)[self._skipped :])
-                entry = Entry(entry.number, entry.at, entry.name, entry.stream, lines)
-                self._skipped = 0
+            if self._part is not None:
+                entry, self._part = entry.last(self._part), None
             batch.append(entry)
-            size += len(entry.lines)
+            size += entry.size
         return lost, batch
 
-    def missed(self, entry: Entry, count: int) -> None:
-        """So many lines of this entry are gone."""
+    def missed(self, entry: K, count: int) -> None:
+        """So much of this entry is gone."""
         if entry.number > self._read and self._wants(entry.name):
             self._lost += count
 
@@ -143,39 +196,39 @@ class Reader:
         return self._names is None or name in self._names or process_of(name) in self._names
 
     def _skip_to(self, last: int) -> None:
-        wanted = [entry for entry in self._recent.after(0) if self._wants(entry.name)]
+        wanted = [entry for entry in self._memory.after(0) if self._wants(entry.name)]
         while wanted and last > 0:
-            count = wanted[-1].lines.count(b"\n")
+            count = wanted[-1].counts
             if count > last:
                 break
             last -= count
             wanted.pop()
         if wanted:
-            # Of this one the last lines are wanted, or none.
+            # Of this one the last part is wanted, or nothing.
             self._read = wanted[-1].number - 1 if last > 0 else wanted[-1].number
-            self._skipped = wanted[-1].lines.count(b"\n") - last if last > 0 else 0
+            self._part = last or None
 
 
-class _Ring:
-    """The entries of one process."""
+class Ring(Generic[K]):
+    """Entries in order, the oldest of which are dropped."""
 
     def __init__(self) -> None:
-        self.entries: deque[Entry] = deque()
+        self.entries: deque[K] = deque()
         self.size = 0
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: K) -> None:
         self.entries.append(entry)
-        self.size += len(entry.lines) + OVERHEAD
+        self.size += entry.size
 
-    def drop(self) -> Entry:
+    def drop(self) -> K:
         entry = self.entries.popleft()
-        self.size -= len(entry.lines) + OVERHEAD
+        self.size -= entry.size
         return entry
 
     def ends_after(self, number: int) -> bool:
         return bool(self.entries) and self.entries[-1].number > number
 
-    def after(self, number: int) -> Iterator[Entry]:
+    def after(self, number: int) -> Iterator[K]:
         low, high = 0, len(self.entries)
         while low < high:
             middle = (low + high) // 2

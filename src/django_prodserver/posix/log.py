@@ -7,6 +7,7 @@ import selectors
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
+from django_prodserver.control.events import RecentEvents
 from django_prodserver.logs.counts import Counts
 from django_prodserver.logs.formats import Format
 from django_prodserver.logs.recent import Recent
@@ -61,9 +62,10 @@ class Log:
         max_line: int,
     ) -> None:
         kernel.recycle_memory(RECYCLED)
-        # The last lines of all, for those who ask.
+        # The last lines of all, and the last events, for those who ask.
         self.recent = Recent()
         self.counts = Counts()
+        self.events = RecentEvents(time.time)
         self._signals = signals
         self._streams: dict[str, Streams] = {}
         for kind, format in formats.items():
@@ -114,7 +116,8 @@ class Log:
         return any(streams.output.writer_exited(pid) for streams in self._distinct)
 
     def say(self, record: Record) -> None:
-        """Log a line of the supervisor's own."""
+        """Log a line of the supervisor's own, which is an event."""
+        self.events.add(record)
         self._streams[STDOUT].say(record)
 
     def change(self, formats: Mapping[str, Format], max_line: int) -> bool:

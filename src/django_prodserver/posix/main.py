@@ -138,6 +138,7 @@ def supervise(
             system.say(record)
         observers = [
             report.to_log(system.say, system),
+            report.to_events(system.happened, system),
             report.to_service_manager(system.tell, system),
             counts,
         ]

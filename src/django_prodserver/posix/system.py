@@ -229,8 +229,12 @@ class PosixSystem:
     # ---- for observers of the supervisor ----
 
     def say(self, record: Record) -> None:
-        """Log a line of the supervisor's own."""
+        """Log a line of the supervisor's own, which is an event."""
         self._log.say(record)
+
+    def happened(self, record: Record) -> None:
+        """Keep an event that the log has no line about."""
+        self._log.events.add(record)
 
     def tell(self, message: str) -> None:
         """Notify the service manager of the supervisor, in the words of sd_notify(3)."""

@@ -10,7 +10,17 @@ from __future__ import annotations
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from typing import Any, Callable, ClassVar, NoReturn, Optional, Protocol, TypeVar, Union
+    from typing import (
+        Any,
+        Callable,
+        ClassVar,
+        Generic,
+        NoReturn,
+        Optional,
+        Protocol,
+        TypeVar,
+        Union,
+    )
 else:
     from types import GenericAlias
 
@@ -18,6 +28,8 @@ else:
         __class_getitem__ = classmethod(GenericAlias)
 
     class Callable(_Form): ...
+
+    class Generic(_Form): ...
 
     class Optional(_Form): ...
 
@@ -42,6 +54,7 @@ __all__ = [
     "Any",
     "Callable",
     "ClassVar",
+    "Generic",
     "NoReturn",
     "Optional",
     "Protocol",

@@ -21,6 +21,7 @@ from .facts import (
     NotReady,
     Restart,
     SignalEffect,
+    State,
     StopEverything,
     TooMuchMemory,
     WatchdogSilent,
@@ -41,7 +42,7 @@ class Severity(enum.Enum):
 
 
 class Record(Value):
-    """A line of the supervisor's own, with all that machines want to know of it."""
+    """A line of the supervisor's own, or what is only an event, with all that machines read of it."""
 
     event: str
     severity: Severity
@@ -75,6 +76,23 @@ def _of_signal(received: facts.SignalReceived) -> str:
     return "supervisor.stopping" if stops else "supervisor.signal"
 
 
+def _of_fault(stopping: facts.Stopping) -> str:
+    return "instance.stopping" if stopping.fault is None else "instance.unhealthy"
+
+
+def _of_state(changed: facts.StateChanged) -> str:
+    return f"instance.{changed.new.name.lower()}"
+
+
+def _of_update(fact: Any) -> str:
+    replaced = fact.replaced if isinstance(fact, facts.Updated) else fact.renewed
+    return "instance.replaced" if replaced else "instance.update_failed"
+
+
+def _severity_of_update(fact: Any) -> Severity:
+    return INFO if _of_update(fact) == "instance.replaced" else WARNING
+
+
 def _severity_of_consequence(fact: Any) -> Severity:
     return WARNING if isinstance(fact.consequence, Restart) else ERROR
 
@@ -87,13 +105,15 @@ def _severity_of_exit(stopped: facts.AllStopped) -> Severity:
 Named = Union[str, Callable[[Any], str]]
 Judged = Union[Severity, Callable[[Any], Severity]]
 
-# One row for each kind of fact that the log has a line about: its event and its severity.
+# One row for each kind of fact that the log has a line about, or that is an event without a line:
+# its event and its severity.
 ROWS: Mapping[type[Value], tuple[Named, Judged]] = {
     facts.Ready: ("instance.ready", INFO),
     facts.Started: ("instance.started", INFO),
-    facts.Stopping: ("instance.unhealthy", WARNING),
+    facts.StateChanged: (_of_state, INFO),
+    facts.Stopping: (_of_fault, lambda fact: WARNING if fact.fault else INFO),
     facts.Escalated: ("instance.stopping", WARNING),
-    facts.Killing: ("instance.stopping", ERROR),
+    facts.Killing: ("instance.stopping", lambda fact: ERROR if fact.overran else INFO),
     facts.Ended: (_stopped_or_exited, _severity_of_end),
     facts.Lost: ("instance.lost", ERROR),
     facts.CheckFailed: ("instance.check_failed", WARNING),
@@ -104,16 +124,21 @@ ROWS: Mapping[type[Value], tuple[Named, Judged]] = {
         _severity_of_consequence,
     ),
     facts.StartLimitReached: ("instance.fatal", ERROR),
-    facts.Updated: ("instance.update_failed", WARNING),
+    facts.Updated: (_of_update, _severity_of_update),
+    facts.Renewed: (_of_update, _severity_of_update),
     facts.AllReady: ("supervisor.ready", INFO),
     facts.AllFinished: ("supervisor.finished", INFO),
+    facts.StoppingAll: ("supervisor.stopping", INFO),
     facts.StillRunning: ("supervisor.stopping", INFO),
     facts.WaitingToFinish: ("supervisor.stopping", INFO),
     facts.SignalReceived: (_of_signal, INFO),
     facts.NotPreloaded: ("supervisor.preload_failed", ERROR),
-    facts.ReloadBegun: ("supervisor.reloading", INFO),
-    facts.Reloaded: ("supervisor.reloaded", INFO),
-    facts.ReloadFailed: ("supervisor.reload_failed", ERROR),
+    facts.ReloadBegun: ("reload.started", INFO),
+    facts.Reloaded: ("reload.finished", INFO),
+    facts.ReloadFailed: (
+        lambda fact: "reload.rolled_back" if fact.rolled_back else "reload.failed",
+        ERROR,
+    ),
     facts.AllStopped: ("supervisor.stopped", _severity_of_exit),
     facts.RequestRefused: ("operator.request", WARNING),
     facts.Granted: ("operator.request", INFO),
@@ -128,6 +153,7 @@ NAMES = {
     "after": "seconds",
     "lasted": "seconds_in_state",
     "old": "from",
+    "new": "to",
     "memory": "memory_bytes",
     "used": "memory_bytes",
     "limit": "limit_bytes",
@@ -148,7 +174,7 @@ REASONS: Mapping[type[Value], str] = {
 
 
 def record(fact: Fact, message: str, processes: Processes) -> Record:
-    """Describe a fact that the log has a line about, with that line as its message."""
+    """Describe a fact that has a row; the message is its line in the log, or its `aside`."""
     event, severity = ROWS[type(fact)]
     return Record(
         event if isinstance(event, str) else event(fact),
@@ -198,7 +224,7 @@ def _members(name: str, field: Any, processes: Processes) -> Iterator[tuple[str,
     elif isinstance(field, Value):
         yield "reason", REASONS[type(field)]
         yield from _fields(field, processes)
-    elif isinstance(field, (LifeState, Signals)):
+    elif isinstance(field, (LifeState, State, Signals)):
         yield name, field.name
     elif isinstance(field, enum.Enum):
         yield name, field.name.lower()

@@ -46,6 +46,7 @@ from .facts import (
     Started,
     StartLimitReached,
     StartRefused,
+    State,
     StateChanged,
     StatusReported,
     StillRunning,
@@ -73,6 +74,17 @@ def to_log(say: Callable[[Record], None], processes: Processes) -> Observer:
         said = line(fact, processes)
         if said is not None:
             say(record(fact, said, processes))
+
+    return observe
+
+
+def to_events(happened: Callable[[Record], None], processes: Processes) -> Observer:
+    """Observe facts, and tell of those that are events although the log has no line about them."""
+
+    def observe(fact: Fact) -> None:
+        said = aside(fact)
+        if said is not None:
+            happened(record(fact, said, processes))
 
     return observe
 
@@ -153,6 +165,25 @@ def line(fact: Fact, processes: Processes) -> Optional[str]:
     if isinstance(fact, (StateChanged, StatusReported, Retired, Renewed, StoppingAll, Alive)):
         return None
     assert_never(fact)
+
+
+def aside(fact: Fact) -> Optional[str]:
+    """Put a fact into words that is an event, and need not be read in the log."""
+    if isinstance(fact, StateChanged):
+        if fact.new is State.STARTING:
+            return f"{fact.name} starting"
+        # That it could not even be started has been said.
+        if fact.new is State.BACKOFF and fact.old is not State.STARTING:
+            return f"{fact.name} waits for its restart"
+    if isinstance(fact, Stopping) and fact.fault is None:
+        return f"{fact.ref.name} was asked to stop"
+    if isinstance(fact, Killing) and fact.overran is None:
+        return f"killing {fact.ref.name} and its process group"
+    if isinstance(fact, Updated) and fact.replaced:
+        return f"{fact.name} was replaced"
+    if isinstance(fact, Renewed):
+        return f"{fact.name} was {'replaced' if fact.renewed else 'not replaced'}"
+    return "everything is being stopped" if isinstance(fact, StoppingAll) else None
 
 
 def notification(fact: Fact, processes: Processes) -> Optional[str]:

@@ -14,7 +14,7 @@ from functools import partial
 from selectors import EVENT_READ
 from signal import SIGKILL
 
-from django_prodserver.logs.recent import Reader
+from django_prodserver.logs.recent import Entry, Reader
 from django_prodserver.posix import child, needs
 from django_prodserver.posix.log import Log, Pipes
 from django_prodserver.posix.loop import Loop
@@ -43,7 +43,7 @@ LONGEST = 500
 class Loading:
     """A template that has not sent its plan yet."""
 
-    def __init__(self, generation: int, channel: Channel, pid: int, said: Reader) -> None:
+    def __init__(self, generation: int, channel: Channel, pid: int, said: Reader[Entry]) -> None:
         self.generation = generation
         self.channel = channel
         self.pid = pid
@@ -346,7 +346,7 @@ def _ended(status: ExitStatus) -> str:
     return f"the template {report.exit_status(status)}"
 
 
-def _last_line(said: Reader) -> str:
+def _last_line(said: Reader[Entry]) -> str:
     """Of what it has written: an error says what is wrong at its end."""
     last = b""
     while entries := said.take()[1]:
