@@ -133,6 +133,7 @@ def prodctl_candidates(*words: str) -> Optional[list[str]]:
         (["signal", "HUP", "web"], ["web", "web.1"]),
         (["logs", "-f", "web"], ["web", "web.1"]),
         (["logs", "-n", ""], None),
+        (["events", "-f", "web"], ["web", "web.1"]),
         (["health", "web"], ["web", "web.1"]),
         (["health", "web", ""], []),
         (["completion", ""], ["bash", "zsh"]),

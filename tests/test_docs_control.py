@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from django_prodserver.control import events
 from django_prodserver.control.changes import REMEMBERED, Changes, Progress, Target
 from django_prodserver.control.documents import API
+from django_prodserver.control.events import RecentEvents
 from django_prodserver.control.requests import MOST_INSTANCES, VERBS, Accepted, understand
 from django_prodserver.control.routes import CHANGE, READ, WRITE
 from django_prodserver.control.startup import MOST_MODULES, Imported
@@ -24,6 +26,7 @@ from django_prodserver.prodctl.parser import STATUSES, parser
 from django_prodserver.prodctl.table import COLUMNS
 from django_prodserver.supervisor.events import Exited, ExitStatus, GroupGone, Spawned
 from django_prodserver.supervisor.facts import Phase
+from django_prodserver.supervisor.record import INFO, Record
 from django_prodserver.supervisor.spec import CheckSchedule, Ref, RestartPolicy, Spec
 from tests.control.test_documents import WEB, document, running
 from tests.control.test_startup import MIGRATE, Site
@@ -190,7 +193,19 @@ def test_the_limits_are_documented() -> None:
         f"{MOST_INSTANCES}",
         f"{REMEMBERED}",
         f"{KEPT} bytes",
+        f"{events.MOST}",
+        f"{events.KEPT} bytes",
     ]
+
+
+def test_the_keys_of_an_event_are_documented() -> None:
+    happened = RecentEvents(lambda: 0.0)
+    happened.add(Record("instance.ready", INFO, "web.1 ready", {"instance": "web.1", "pid": 12}))
+    (event,) = happened.read().take()[1]
+
+    documented = documented_keys("Events")
+
+    assert [*documented] == [*event.document("run", "time"), "lost"]
 
 
 def test_the_folders_and_the_name_are_documented() -> None:

@@ -499,7 +499,11 @@ def test_the_events_are_documented_with_their_severities() -> None:
 
     said: dict[str, set[str]] = {}
     of_facts = [recorded(fact) for fact, *_ in RECORDS]
-    for record in [*OTHERS, *of_facts, *(record for fact, *_ in EVENTS for record in happened(fact))]:
+    for record in [
+        *OTHERS,
+        *of_facts,
+        *(record for fact, *_ in EVENTS for record in happened(fact)),
+    ]:
         said.setdefault(record.event, set()).add(record.severity.name)
     assert documented.keys() == said.keys()
     assert {event for event in said if not said[event] <= documented[event]} == set()

@@ -22,6 +22,7 @@ READ: Mapping[str, str] = {
     "/v1/status": "status",
     "/v1/analyze": "analyze",
     "/v1/logs": "logs",
+    "/v1/events": "events",
     **MONITORED,
 }
 WRITE: Mapping[str, str] = {f"/v1/{verb}": verb for verb in VERBS}

@@ -39,7 +39,7 @@ from .control.answers import Known
 from .control.monitor import Monitor
 from .control.place import VARIABLE as CONTROL
 from .control.place import ControlSettings, Place
-from .control.server import Server
+from .control.server import Kept, Server
 from .descendants import Descendants, has_children
 from .errands import Errands
 from .lives import Lives
@@ -264,8 +264,8 @@ class PosixSystem:
         """Answer the clients of a control socket; the observer is to be told all facts."""
         assert self._known is not None
         self._lives.environ[CONTROL] = place.path
-        ours = (place, self._loop, self._log.recent, self._known, self.startups)
-        self._control = Server(*ours)
+        kept = Kept(self._log.recent, self._log.events)
+        self._control = Server(place, self._loop, kept, self._known, self.startups)
         return self._control.observe
 
     def monitor_at(self, listener: Optional[Listener]) -> Optional[Record]:

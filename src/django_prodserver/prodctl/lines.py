@@ -13,9 +13,9 @@ from . import table
 _COLORS = re.compile(r"\x1b\[[0-9;:]*m")
 
 
-def missing(gap: Mapping[str, Any]) -> str:
-    """What is shown where lines are lost."""
-    return f"... {gap['lost']} lines are missing here ..."
+def missing(gap: Mapping[str, Any], verb: str = "logs") -> str:
+    """What is shown where lines, or events, are lost."""
+    return f"... {gap['lost']} {'events' if verb == 'events' else 'lines'} are missing here ..."
 
 
 def clock(entry: Mapping[str, Any]) -> str:

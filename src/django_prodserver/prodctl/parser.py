@@ -122,6 +122,12 @@ def _logs(verb: ArgumentParser) -> None:
     verb.add_argument("--json", action="store_true", help="print one object a line")
 
 
+def _events(verb: ArgumentParser) -> None:
+    _names(verb, "*")
+    verb.add_argument("-f", "--follow", action="store_true", help="go on with new events")
+    verb.add_argument("--json", action="store_true", help="print one object a line")
+
+
 def _health(verb: ArgumentParser) -> None:
     verb.add_argument("name", metavar=NAME, nargs="?", help="a process or an instance")
     verb.add_argument(
@@ -154,6 +160,7 @@ VERBS: Mapping[str, tuple[str, Callable[[ArgumentParser], None]]] = {
     ),
     "shutdown": ("stop everything, and the supervisor", _waits),
     "logs": ("show the last lines of all processes, or of some", _logs),
+    "events": ("show what happened lately to all processes, or to some", _events),
     "health": ("succeed if everything, or one process, is ready and healthy", _health),
     "analyze": ("show how long the start took, and what it spent that time on", _analyze),
     "top": ("show all processes in a terminal, live, with keys to control them", _nothing),

@@ -212,23 +212,45 @@ def outcome(change: Mapping[str, Any], status: Mapping[str, Any]) -> list[str]:
 
 
 def show_logs(client: Client, options: Namespace) -> int:
-    target = f"/v1/logs?lines={options.lines}"
+    return _show(client, options, "/v1/logs", [f"lines={options.lines}"], _line)
+
+
+def show_events(client: Client, options: Namespace) -> int:
+    return _show(client, options, "/v1/events", [], _event)
+
+
+def _show(
+    client: Client,
+    options: Namespace,
+    path: str,
+    query: list[str],
+    shown: Callable[[Mapping[str, Any]], str],
+) -> int:
+    """Print what the supervisor has kept, and what follows."""
     if options.names and ALL not in options.names:
         names = expanded(options.names, status_of(client), SYSTEM)
-        target += f"&names={','.join(names)}"
+        query.append(f"names={','.join(names)}")
     if options.follow:
-        target += "&follow=1"
-    for line in client.lines(target):
-        shown = line.decode() if options.json else _line(json.loads(line))
-        print(shown, flush=options.follow)
+        query.append("follow=1")
+    for line in client.lines(f"{path}?{'&'.join(query)}"):
+        entry = json.loads(line)
+        if options.json:
+            text = line.decode()
+        elif "lost" in entry:
+            text = lines.missing(entry, options.verb)
+        else:
+            text = shown(entry)
+        print(text, flush=options.follow)
     return DONE
 
 
 def _line(entry: Mapping[str, Any]) -> str:
     """As the log itself has it, with the local time."""
-    if "lost" in entry:
-        return lines.missing(entry)
     return f"{lines.clock(entry)} {entry['process']:<9} | {entry['message']}"
+
+
+def _event(event: Mapping[str, Any]) -> str:
+    return f"{lines.clock(event)} {event['event']:<20} {printable(event['message'])}"
 
 
 # By the status of HTTP.
@@ -271,6 +293,7 @@ VERBS: Mapping[str, Callable[[Client, Namespace], int]] = {
     "status": show_status,
     **dict.fromkeys(("start", "stop", "restart", "signal", "scale", "reload", "shutdown"), ask),
     "logs": show_logs,
+    "events": show_events,
     "health": show_health,
     "analyze": show_analysis,
 }

@@ -42,7 +42,7 @@ class Severity(enum.Enum):
 
 
 class Record(Value):
-    """A line of the supervisor's own, or what is only an event, with all that machines read of it."""
+    """A line of the supervisor's own, or an event without one, with all that machines read of it."""
 
     event: str
     severity: Severity

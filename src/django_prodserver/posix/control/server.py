@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 
 from django_prodserver.control import documents
 from django_prodserver.control.changes import Change, Changes
+from django_prodserver.control.events import Event, RecentEvents
 from django_prodserver.control.requests import Accepted, Refused, no_such_name, understand, wrong
 from django_prodserver.control.routes import Route, route
 from django_prodserver.logs.formats import SYSTEM
-from django_prodserver.logs.recent import Reader, Recent
+from django_prodserver.logs.recent import Entry, K, Memory, Reader, Recent
 from django_prodserver.posix.loop import Loop
 from django_prodserver.posix.startup import TimedStartups
 from django_prodserver.supervisor import report
@@ -20,27 +22,39 @@ from django_prodserver.supervisor.events import Asked, Operator
 from django_prodserver.supervisor.facts import Fact
 from django_prodserver.supervisor.hints import Any, Callable, Optional, Union
 from django_prodserver.supervisor.snapshot import GroupSnapshot
+from django_prodserver.supervisor.values import Value
 
 from .answers import ANSWERS, Known, refuse, reply
 from .clients import Client, Clients
 from .connection import JSON, LINES, HttpRequest
 from .place import Place
 
-# As many clients follow the log at once: they stay, and others are to be answered beside them.
+# As many clients follow the log or the events at once: they stay, and others are to be answered
+# beside them.
 MOST_FOLLOWERS = 24
 # The longest that a client may wait for the end of a change at once, in seconds.
 LONGEST_WAIT = 60.0
+
+
+class Kept(Value):
+    """What happened lately: lines of the log, and events."""
+
+    recent: Recent
+    events: RecentEvents
+
+
+Names = Optional[Collection[str]]
 
 
 class Server:
     """Answers all clients of one socket."""
 
     def __init__(
-        self, place: Place, loop: Loop, recent: Recent, known: Known, startups: TimedStartups
+        self, place: Place, loop: Loop, kept: Kept, known: Known, startups: TimedStartups
     ) -> None:
         self._place = place
         self._loop = loop
-        self._recent = recent
+        self._kept = kept
         self._known = known
         self._startups = startups
         self._clients = Clients(place.listener, loop, self._take, known.say)
@@ -169,23 +183,48 @@ class Server:
         for client in [one for one, change in self._waiting.items() if change.over]:
             self._clients.guarded(client, partial(self._answer_change, client))
 
-    # ---- logs ----
+    # ---- what is kept, and may be followed ----
 
     def _logs(self, client: Client, found: Route, request: HttpRequest) -> None:
-        query = request.query
-        names = [name for name in query.get("names", "").split(",") if name]
+        lines = request.query.get("lines", "")
+        if lines and not lines.isdecimal():
+            refuse(client, wrong("'lines' has to be a number"))
+            return
+        last = int(lines[:9]) if lines else None
+        recent = self._kept.recent
+        self._tell(client, request, recent, lambda names: recent.read(names, last), _lines)
+
+    def _events(self, client: Client, found: Route, request: HttpRequest) -> None:
+        events, run, since = self._kept.events, self._known.about.run, request.query.get("since")
+        if since is not None and not since.isdecimal():
+            refuse(client, wrong("'since' has to be the id of an event"))
+            return
+        # Of another run it says nothing about this one.
+        last = int(since[:18]) if since and request.query.get("run", run) == run else None
+
+        def read(names: Names) -> Reader[Event]:
+            return events.read(names) if last is None else events.since(last, names)
+
+        self._tell(client, request, events, read, partial(_documents, run))
+
+    def _tell(
+        self,
+        client: Client,
+        request: HttpRequest,
+        memory: Memory[K],
+        read: Callable[[Names], Reader[K]],
+        rendered: Callable[[K], Iterable[Mapping[str, Any]]],
+    ) -> None:
+        """Answer with what is kept of some names or of all, and follow it if that is asked for."""
+        names = [name for name in request.query.get("names", "").split(",") if name]
         snapshot = self._known.snapshot()
         for name in names:
             if name != SYSTEM and not documents.named(name, snapshot):
                 refuse(client, no_such_name(name))
                 return
-        lines = query.get("lines", "")
-        if lines and not lines.isdecimal():
-            refuse(client, wrong("'lines' has to be a number"))
-            return
-        follows = query.get("follow", "") not in ("", "0", "false")
+        follows = request.query.get("follow", "") not in ("", "0", "false")
         if follows and sum(one.follows for one in self._clients) >= MOST_FOLLOWERS:
-            message = f"{MOST_FOLLOWERS} clients follow the log already"
+            message = f"{MOST_FOLLOWERS} clients follow the log or the events already"
             refuse(client, Refused(503, "busy", message))
             return
         if request.method == "HEAD":
@@ -193,15 +232,14 @@ class Server:
             client.connection.finish()
             return
         client.follows = follows
-        last = int(lines[:9]) if lines else None
-        reader = self._recent.read(frozenset(names) if names else None, last)
-        client.feed = feed = partial(self._feed, client, reader)
+        reader = read(frozenset(names) if names else None)
+        client.feed = feed = partial(self._feed, client, reader, rendered)
         client.connection.begin(200, LINES)
         if follows:
             # It may say nothing for a long time.
             client.deadline = None
-            self._recent.follow(reader, partial(self._wake, client, feed))
-            client.left = lambda: self._recent.leave(reader)
+            memory.follow(reader, partial(self._wake, client, feed))
+            client.left = lambda: memory.leave(reader)
         feed()
 
     def _wake(self, client: Client, feed: Callable[[], None]) -> None:
@@ -209,12 +247,18 @@ class Server:
         if not client.connection.pending:
             self._clients.guarded(client, feed)
 
-    def _feed(self, client: Client, reader: Reader) -> None:
-        lost, entries = reader.take()
+    def _feed(
+        self,
+        client: Client,
+        reader: Reader[K],
+        rendered: Callable[[K], Iterable[Mapping[str, Any]]],
+    ) -> None:
+        lost, batch = reader.take()
         if not client.follows:
             self._clients.have_patience(client)
-        if lost or entries:
-            client.connection.send(_rendered(lost, entries))
+        if lost or batch:
+            gap: list[Mapping[str, Any]] = [{"lost": lost}] if lost else []
+            client.connection.send(_ndjson([*gap, *chain.from_iterable(map(rendered, batch))]))
         elif not client.follows:
             client.connection.finish()
 
@@ -223,19 +267,26 @@ HANDLERS: Mapping[str, Callable[[Server, Client, Route, HttpRequest], None]] = {
     "status": Server._status,
     "analyze": Server._analyze,
     "logs": Server._logs,
+    "events": Server._events,
     "change": Server._wait,
 }
 
 
-def _rendered(lost: int, entries: Any) -> bytes:
+def _lines(entry: Entry) -> Iterator[Mapping[str, Any]]:
+    keys = {"time": _text(entry.at), "process": entry.name, "stream": entry.stream}
+    # A line may have any other control character in it.
+    for line in entry.lines.decode(errors="replace").removesuffix("\n").split("\n"):
+        yield {**keys, "message": line}
+
+
+def _documents(run: str, event: Event) -> Iterator[Mapping[str, Any]]:
+    yield event.document(run, _text(event.at))
+
+
+def _ndjson(documents: Iterable[Mapping[str, Any]]) -> bytes:
     import json
 
-    lines = [json.dumps({"lost": lost})] if lost else []
-    for entry in entries:
-        keys = {"time": _text(entry.at), "process": entry.name, "stream": entry.stream}
-        # A line may have any other control character in it.
-        for line in entry.lines.decode(errors="replace").removesuffix("\n").split("\n"):
-            lines.append(json.dumps({**keys, "message": line}, ensure_ascii=False))
+    lines = [json.dumps(one, ensure_ascii=False) for one in documents]
     return ("\n".join(lines) + "\n").encode(errors="replace")
 
 
