@@ -36,6 +36,7 @@ FLOORS = [
     ["supervisor/facts.py", "supervisor/system.py"],
     ["supervisor/record.py"],
     ["supervisor/health.py", "supervisor/restarts.py", "supervisor/report.py"],
+    ["supervisor/digest.py"],
     ["supervisor/life.py"],
     ["supervisor/instance.py"],
     ["supervisor/snapshot.py", "supervisor/roster.py"],

@@ -70,7 +70,7 @@ def test_it_is_not_ready_before_the_application_is_loaded_and_fails_with_its_own
 
     said = run.said("system")
     assert not any("web.1 ready" in line for line in said)
-    assert any("web.1 exited with status 3" in line for line in said)
+    assert any("web.1 exited with status 3 (a worker failed to boot)" in line for line in said)
     assert any("no licence" in line for line in run.said("web.1"))
 
 

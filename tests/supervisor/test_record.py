@@ -125,6 +125,31 @@ RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
         ),
     ),
     (
+        ended(
+            LifeState.STARTING, ExitStatus(signal=11, dumped_core=True), sent=True, consequence=END
+        ),
+        "instance.exited",
+        ERROR,
+        of_end(
+            "STARTING",
+            signal="SIGSEGV",
+            core_dumped=True,
+            sender="operator",
+            consequence="stop_everything",
+        ),
+    ),
+    (
+        ended(LifeState.STARTING, THREE, meaning="a worker failed to boot", consequence=END),
+        "instance.exited",
+        ERROR,
+        of_end(
+            "STARTING",
+            exit_status=3,
+            meaning="a worker failed to boot",
+            consequence="stop_everything",
+        ),
+    ),
+    (
         ended(LifeState.RUNNING, ZERO, reported="recycled", consequence=Restart(0.0)),
         "instance.exited",
         INFO,

@@ -123,6 +123,14 @@ LINES: list[tuple[Fact, str]] = [
         "web.1 was killed by signal 40 after 2.00 s",
     ),
     (
+        ended(STARTING, ExitStatus(code=3), after=2.0, meaning="a worker failed to boot"),
+        "web.1 exited with status 3 (a worker failed to boot) after 2.00 s, before it was ready",
+    ),
+    (
+        ended(RUNNING, BY_SIGKILL, after=2.0, sent=True),
+        "web.1 was killed by SIGKILL (sent on request) after 2.00 s",
+    ),
+    (
         ended(RUNNING, BY_SIGKILL, after=2.0),
         "web.1 was killed by SIGKILL (not sent by prodserver) after 2.00 s",
     ),

@@ -106,6 +106,8 @@ class BaseServerBackend:
     escalation_signal: Optional[str] = None
     # Exit statuses that mean success after a stop, besides 0 and death by the stop signal.
     success_exit_statuses: ClassVar[frozenset[int]] = frozenset()
+    # What the software means by exit statuses of its own, for the log: "a worker failed to boot".
+    exit_meanings: ClassVar[Mapping[int, str]] = {}
     # The software sends READY=1 to NOTIFY_SOCKET when it is ready.
     notifies: bool = False
     # Ready once a connection to one of its `addresses` succeeds. With neither: once started.

@@ -88,6 +88,7 @@ class CeleryWorker(CeleryBackend):
     # Celery before 5.5 ignores this signal once a warm shutdown has begun.
     escalation_signal = "SIGQUIT"
     success_exit_statuses = frozenset({1})  # After SIGINT.
+    exit_meanings: ClassVar[Mapping[int, str]] = {1: "an unrecoverable error, or a cold shutdown"}
     forwards = frozenset({"SIGUSR1"})  # Print the stacks of all threads.
 
     def prep_server_args(self) -> Sequence[str]:

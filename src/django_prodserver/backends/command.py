@@ -136,6 +136,11 @@ class ShellCommand(BaseServerBackend):
     goes to the whole process group.
     """
 
+    exit_meanings: ClassVar[Mapping[int, str]] = {
+        126: "the command cannot be executed",
+        127: "the command was not found",
+    }
+
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
         self.stop_group = isinstance(config.get("ARGS"), str)

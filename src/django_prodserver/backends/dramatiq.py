@@ -31,6 +31,11 @@ class DramatiqWorker(CommandBackend):
     comes_with = "Add 'django_dramatiq' to INSTALLED_APPS."
     notifies = True
     pings = False
+    exit_meanings: ClassVar[Mapping[int, str]] = {
+        1: "a worker process was killed",
+        2: "a module could not be imported, or an option is wrong",
+        3: "the broker could not be reached",
+    }
     import_time_variables = frozenset({"DRAMATIQ_NPROCS", "DRAMATIQ_NTHREADS"})
     misfits: ClassVar[Mapping[str, Misfit]] = {
         "pid_file": PID_FILE,

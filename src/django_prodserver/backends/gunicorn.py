@@ -28,6 +28,10 @@ class GunicornServer(ApplicationServer):
     import_time_variables = frozenset(
         {"PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "XDG_RUNTIME_DIR"}
     )
+    exit_meanings: ClassVar[Mapping[int, str]] = {
+        3: "a worker failed to boot",
+        4: "the application could not be loaded",
+    }
     interface = "wsgi"
     shares_port_with = "'reuse-port': True"
     misfits: ClassVar[Mapping[str, Misfit]] = {

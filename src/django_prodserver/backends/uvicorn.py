@@ -19,6 +19,9 @@ class UvicornServer(ApplicationServer):
     pings = False
     takes_sockets = True
     import_time_variables = frozenset({"FORWARDED_ALLOW_IPS", "WEB_CONCURRENCY"})
+    exit_meanings: ClassVar[Mapping[int, str]] = {
+        3: "the application could not be loaded, or its startup failed"
+    }
     interface = "asgi"
     misfits: ClassVar[Mapping[str, Misfit]] = {"reload": RELOADS}
 

@@ -76,6 +76,7 @@ class UwsgiServer(ApplicationServer):
     comes_with = "pyuwsgi, or the program uwsgi on the PATH"
     # After `_exit`, to which the escalation signal gives its number, and uWSGI's own `end_me`.
     success_exit_statuses = frozenset({3, 30})
+    exit_meanings: ClassVar[Mapping[int, str]] = {22: "the application could not be loaded"}
     escalation_signal = "SIGQUIT"
     notifies = True
     pings = False

@@ -122,6 +122,7 @@ class _Launch(Value):
             ready_line=given.ready is not None and given.ready.log is not None,
             ready_timeout=given.ready_timeout,
             success_exit_statuses=backend.success_exit_statuses,
+            exit_meanings=backend.exit_meanings,
             forwards=frozenset(Signals[name] for name in backend.forwards),
             restart=RestartPolicy(given.restart),
             recycles=self.recycles,

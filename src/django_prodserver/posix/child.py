@@ -82,8 +82,8 @@ def reap() -> Iterator[tuple[int, ExitStatus, float]]:
             pid, status, used = os.wait4(-1, os.WNOHANG)
             if pid == 0:
                 return
-            code = os.waitstatus_to_exitcode(status)
-            how = ExitStatus(code=code) if code >= 0 else ExitStatus(signal=-code)
+            code, dumped_core = os.waitstatus_to_exitcode(status), os.WCOREDUMP(status)
+            how = ExitStatus(code) if code >= 0 else ExitStatus(None, -code, dumped_core)
             yield pid, how, used.ru_utime + used.ru_stime
 
 

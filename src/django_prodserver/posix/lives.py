@@ -195,6 +195,11 @@ class Lives:
         """Their process groups, up to the moment when nothing is left of a life."""
         return self._running.keys() | self._exited.keys()
 
+    def folder(self, ref: Ref) -> str:
+        """In which it was started."""
+        leader = self._known.get(ref)
+        return (leader and leader.program.context.folder) or os.getcwd()
+
     def members(self, ref: Ref) -> Sequence[tuple[str, int]]:
         leader = self._known.get(ref)
         if leader is None or not self._has_group(leader):

@@ -15,6 +15,7 @@ from contextlib import suppress
 from signal import SIGKILL, SIGTERM, Signals
 
 from django_prodserver.supervisor import report
+from django_prodserver.supervisor.digest import Digests
 from django_prodserver.supervisor.events import ExitStatus
 from django_prodserver.supervisor.facts import AllReady, Fact, Observer
 from django_prodserver.supervisor.group import Group
@@ -137,7 +138,7 @@ def supervise(
         for record in (*plan.said, *filter(None, [problem, monitoring])):
             system.say(record)
         observers = [
-            report.to_log(system.say, system),
+            report.to_log(system.say, system, Digests(system.now, system.evidence).complete),
             report.to_events(system.happened, system),
             report.to_service_manager(system.tell, system),
             counts,

@@ -121,8 +121,8 @@ class Streams:
 
         It comes after what it speaks of, and thus after all last words.
         """
-        line = whole(encoded(printable(record.message)) + b"\n")
-        self._recent.add(time.time(), SYSTEM, SYSTEM, line)
+        lines = b"".join(encoded(line) + b"\n" for line in _lines(record))
+        self._recent.add(time.time(), SYSTEM, SYSTEM, whole(lines))
         if self._overdue or self._unsaid or self.stalled:
             self._unsaid.add(b"".join(self._said(record)))
         else:
@@ -206,8 +206,13 @@ class Streams:
             self.output.write([first, *gap, last])
 
     def _said(self, record: Record) -> list[Piece]:
-        """A line of the supervisor's own: whatever it quotes, it is one line, and only that."""
-        return self._format.say(printable(record.message), record.severity.name, record.members)
+        """A line of the supervisor's own, and what people read below it."""
+        first, *below = _lines(record)
+        said = self._format.say(first, record.severity.name, record.members)
+        if not self._format.for_machines:
+            for line in below:
+                said += self._format.say(line, record.severity.name, {})
+        return said
 
     def _watch(self, stream: Stream) -> None:
         self._selector.register(stream.fd, selectors.EVENT_READ, lambda: self._take_turn(stream))
@@ -244,6 +249,11 @@ class Streams:
         if self._reading:
             self._selector.unregister(stream.fd)
         os.close(stream.fd)
+
+
+def _lines(record: Record) -> list[str]:
+    """Whatever it quotes, the message is one line, and so is each of the details below it."""
+    return [printable(record.message), *(f"  {printable(line)}" for line in record.details)]
 
 
 def _write_apart(fd: int, line: Sequence[Piece], signals: SignalPipe) -> None:

@@ -42,6 +42,7 @@ from .control.place import ControlSettings, Place
 from .control.server import Kept, Server
 from .descendants import Descendants, has_children
 from .errands import Errands
+from .evidence import SystemEvidence
 from .lives import Lives
 from .log import DESCRIPTORS, STDOUT, Log
 from .loop import Loop
@@ -98,6 +99,8 @@ class PosixSystem:
             self._children,
         )
         self.errands = Errands(self._starter, self._loop, self._log, run, self._children)
+        # What is known of a life that has just ended.
+        self.evidence = SystemEvidence(self._log.recent, self._lives.folder)
         self._descendants = Descendants(self._starter.pids)
         self._checks = Checks(self._clock)
         self._meter = Meter(self._lives.leaders)

@@ -15,6 +15,8 @@ class ExitStatus(Value):
 
     code: Optional[int] = None
     signal: Optional[int] = None
+    # The kernel says that it has written its memory to a file, or piped it to a program.
+    dumped_core: bool = False
 
     @property
     def shell(self) -> int:

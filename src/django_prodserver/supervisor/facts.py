@@ -180,6 +180,10 @@ class Ended(Value):
     out_of_memory: bool = False
     # Its memory when last measured, in bytes.
     memory: Optional[int] = None
+    # What its software means by the status.
+    meaning: str = ""
+    # An operator has had this signal sent.
+    sent: bool = False
     # What it reported about its end: the text of an ERRNO, or STOPPING=1.
     reported: str = ""
     # How often the instance was restarted before.

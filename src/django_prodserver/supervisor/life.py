@@ -154,6 +154,8 @@ class Life:
         # It was sent SIGKILL because it exceeded its stop timeout.
         self.overran = False
         self._spec = spec
+        # Signals that operators have chosen.
+        self._sent: set[int] = set()
         # What it reported about its end.
         self._error = ""
         self._said_stopping = False
@@ -260,7 +262,10 @@ class Life:
 
     def send(self, signal: Signals) -> list[Output]:
         """Send a signal that an operator has chosen, whatever it does to this software."""
-        return [Kill(self.ref, signal)] if self.state in WORKING else []
+        if self.state not in WORKING:
+            return []
+        self._sent.add(signal)
+        return [Kill(self.ref, signal)]
 
     def ignore_health(self) -> list[Output]:
         """It will be stopped anyway, so its health no longer matters."""
@@ -303,6 +308,8 @@ class Life:
             oneshot=spec.oneshot,
             out_of_memory=exited.out_of_memory,
             memory=self.health.memory,
+            meaning="" if status.code is None else spec.exit_meanings.get(status.code, ""),
+            sent=status.signal in self._sent,
             reported=self._error or ("STOPPING=1" if self._said_stopping else ""),
         )
 

@@ -7,7 +7,7 @@ An event is named by what it is about and what happened there, `instance.ready`;
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from signal import Signals
 
 from . import facts
@@ -42,13 +42,15 @@ class Severity(enum.Enum):
 
 
 class Record(Value):
-    """A line of the supervisor's own, or an event without one, with all that machines read of it."""
+    """A line of the supervisor's own, or an event without one, and what machines read of it."""
 
     event: str
     severity: Severity
     message: str
     # Of JSON's types.
     fields: Mapping[str, Any] = {}
+    # What people read below the line; machines have it in a field.
+    details: Sequence[str] = ()
 
     @property
     def members(self) -> dict[str, Any]:
@@ -189,6 +191,9 @@ def _fields(value: Value, processes: Processes) -> Iterator[tuple[str, Any]]:
         if name == "out_of_memory":
             if field:
                 yield "reason", "oom"
+        elif name == "sent":
+            if field:
+                yield "sender", "operator"
         elif field is not None and field != "":
             yield from _members(NAMES.get(name, name), field, processes)
 
@@ -205,6 +210,8 @@ def _members(name: str, field: Any, processes: Processes) -> Iterator[tuple[str,
             yield "exit_status", field.code
         else:
             yield "signal", signal_name(field.signal)
+            if field.dumped_core:
+                yield "core_dumped", True
     elif isinstance(field, StopEverything):
         yield "consequence", "stop_everything"
     elif isinstance(field, Restart):

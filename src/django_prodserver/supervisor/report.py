@@ -67,13 +67,17 @@ from .text import printable
 from .values import Value, assert_never
 
 
-def to_log(say: Callable[[Record], None], processes: Processes) -> Observer:
-    """Observe facts, and say a line for each that is worth one."""
+def to_log(
+    say: Callable[[Record], None],
+    processes: Processes,
+    complete: Callable[[Fact, Record], Record] = lambda fact, made: made,
+) -> Observer:
+    """Observe facts, and say a line for each that is worth one; `complete` may add to it."""
 
     def observe(fact: Fact) -> None:
         said = line(fact, processes)
         if said is not None:
-            say(record(fact, said, processes))
+            say(complete(fact, record(fact, said, processes)))
 
     return observe
 
@@ -675,6 +679,10 @@ def _unexpected(ended: Ended) -> str:
     if ended.out_of_memory:
         seen = f", {megabytes(ended.memory)} when last seen" if ended.memory else ""
         cause = f" (out of memory{seen})"
+    elif ended.sent:
+        cause = " (sent on request)"
+    elif ended.meaning:
+        cause = f" ({ended.meaning})"
     elif ended.status.signal == Signals.SIGKILL:
         # Nothing in a process sends itself SIGKILL.
         cause = " (not sent by prodserver)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from signal import Signals
 
 from .hints import Optional
@@ -82,6 +83,8 @@ class Spec(Value):
     ready_timeout: float = 60.0
     # Exit statuses that mean success after the stop signal, beside 0 and death by that signal.
     success_exit_statuses: frozenset[int] = frozenset()
+    # What its software means by exit statuses of its own: `a worker failed to boot`.
+    exit_meanings: Mapping[int, str] = {}
     # Signals to the supervisor that are passed on, because the software gives them a meaning.
     forwards: frozenset[Signals] = frozenset()
     restart: RestartPolicy = RestartPolicy.NEVER
