@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from signal import Signals
 from typing import Any, Optional
 
@@ -74,6 +76,41 @@ def system() -> System:
     return System()
 
 
+def documented(column: str) -> list[str]:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "output.md").read_text("utf-8")
+    (rows,) = re.findall(rf"^\| {column} \|.*\n\|.*\n((?:\|.*\n)+)", page, re.MULTILINE)
+    return re.findall(r"^\| `(.*?)` \|", rows, re.MULTILINE)
+
+
+def test_every_line_below_is_documented(system: System) -> None:
+    found = []
+
+    def end(signal: int = 9, **more: Any) -> None:
+        system.time += EVERY
+        system.end(ExitStatus(signal=signal, dumped_core=signal == 11), **more)
+        found.extend(system.below)
+
+    system.group = GroupMemory(512_000_000, 300_000_000, 512_000_000, 3)
+    end(out_of_memory=True)
+    system.group = GroupMemory(used=300_000_000)
+    end(out_of_memory=True)
+    for core in (
+        CoreDump(file="/srv/mysite/core.4242"),
+        CoreDump(program="/usr/lib/systemd/systemd-coredump"),
+        CoreDump(pattern="/cores/core.%e"),
+    ):
+        system.dumped = core
+        end(11)
+    system.observe(asked(Signals.SIGKILL, "web"))
+    system.time -= EVERY
+    end(sent=True)
+    system.end(KILL)
+    system.end(KILL)
+    end()
+
+    assert found == documented("line below")
+
+
 def test_a_digest_says_what_is_known(system: System) -> None:
     found = system.end(THREE, meaning="a worker failed to boot", restarts=2, memory=530)
 
@@ -101,10 +138,8 @@ def test_out_of_memory_comes_with_the_numbers_of_the_control_group(system: Syste
         "peak": 511_900_000,
         "kills": 3,
     }
-    assert system.below == [
-        "its control group may use 512 MB, it uses 300 MB now, "
-        "at most it was 512 MB, 3 processes killed so far"
-    ]
+    more = "at most it was 512 MB, 3 processes killed so far"
+    assert system.below == [f"its control group may use 512 MB, it uses 300 MB now, {more}"]
 
 
 def test_without_a_limit_it_is_the_machine_that_had_no_memory_left(system: System) -> None:
