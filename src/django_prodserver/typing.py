@@ -298,6 +298,10 @@ class ProductionSupervisor(TypedDict, total=False):
     """Where the supervisor answers `/healthz`, `/readyz` and `/metrics`, for example to Prometheus
     and Kubernetes. Nothing can be changed there."""
 
+    ON_EVENT: ListOrTuple[Text]
+    """Functions that are called with each event, which is a dict, in a process of their own. The
+    module django_prodserver.handlers has some."""
+
     PRELOAD: ListOrTuple[Text]
     """Modules to import before processes are forked, besides those that the backends import."""
 

@@ -41,7 +41,7 @@ class Settings:
         self._file.write_text(text)
 
     def run(self, processes: Any, **kwargs: Any) -> Run:
-        self.set(processes)
+        self.set(processes, **kwargs.pop("supervisor", {}))
         env = {**kwargs.pop("env", {}), PRODUCTION: str(self._file)}
         return self._start({}, env=env, **kwargs)
 

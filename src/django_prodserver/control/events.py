@@ -74,6 +74,11 @@ class RecentEvents(Memory[Event]):
         for reader in list(self._followers):
             reader.wake(event.name)
 
+    @property
+    def number(self) -> int:
+        """That of the last one."""
+        return self._number
+
     def after(self, number: int) -> Iterator[Event]:
         return self._ring.after(number)
 

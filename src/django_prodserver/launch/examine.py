@@ -15,6 +15,7 @@ from django_prodserver.settings.findings import ConfigurationError, Finding, ref
 from .addresses import addresses_in_use
 from .context import context_problems, contexts
 from .control import control_problems, monitor_problems
+from .handlers import handler_problems
 from .preload import preload
 from .process import ResolvedProcess
 from .project import failure_of
@@ -41,6 +42,7 @@ def resolve_to_start(
     """
     processes, findings = examine(configuration, names, extra)
     findings += _of_the_machine(configuration, processes, findings, in_use=not running)
+    findings += handler_problems(configuration.supervisor.on_event)
     if any(finding.blocks for finding in findings):
         # It will not start, so let the user see everything at once.
         refuse([*findings, *_of_the_project(configuration, processes)])
@@ -76,6 +78,8 @@ def everything_wrong(
     processes, findings = examine(configuration, names, extra, starting=imports)
     if in_use:
         findings += _of_the_machine(configuration, processes, findings)
+    if imports:
+        findings += handler_problems(configuration.supervisor.on_event)
     return [*findings, *_of_the_project(configuration, processes if imports else None)]
 
 

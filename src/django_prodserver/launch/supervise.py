@@ -176,4 +176,5 @@ def _plan(
         control=control_settings(supervisor, processes, os.environ),
         about=about(processes, spent),
         monitor=monitor(supervisor),
+        on_event=supervisor.on_event,
     )

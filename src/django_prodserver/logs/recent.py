@@ -19,8 +19,8 @@ from .lines import Block
 KEPT = 1 << 16
 # What it takes to keep one entry, beside its lines; measured, in bytes.
 OVERHEAD = 200
-# What a reader is given at once, in bytes, or a little more.
-BATCH = 1 << 14
+# What a reader is given at once, in bytes, or a little more; and one that asks for so many.
+BATCH, MOST = 1 << 14, 1 << 18
 
 
 class Kept(Protocol):
@@ -171,7 +171,7 @@ class Reader(Generic[K]):
         batch: list[K] = []
         size = 0
         for entry in self._memory.after(self._read):
-            if size >= BATCH if most is None else len(batch) >= most:
+            if size >= (BATCH if most is None else MOST) or len(batch) == most:
                 break
             self._read = entry.number
             if not self._wants(entry.name):

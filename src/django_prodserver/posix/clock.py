@@ -26,6 +26,11 @@ def ago(seconds: float) -> float:
     return time.monotonic() - seconds
 
 
+def in_utc(at: float) -> str:
+    """RFC 3339, in UTC, with milliseconds; `at` is in seconds since 1970."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}Z"
+
+
 class Clock:
     """Counts seconds from any moment; `read` is the clock that goes on.
 

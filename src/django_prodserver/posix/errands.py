@@ -144,7 +144,8 @@ class Errands:
         for pid, one in list(self._exited.items()):
             if groups.is_empty(pid) and one.orphans.is_over(self._children()):
                 if one.orphans.killed:
-                    self._log.say(report.killed_orphans(one.name, one.orphans.killed))
+                    # No event: handlers of events are errands, and there would be no end of them.
+                    self._log.mention(report.killed_orphans(one.name, one.orphans.killed))
                 del self._exited[pid]
                 self._starter.forget(pid)
 

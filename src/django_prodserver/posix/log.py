@@ -118,6 +118,10 @@ class Log:
     def say(self, record: Record) -> None:
         """Log a line of the supervisor's own, which is an event."""
         self.events.add(record)
+        self.mention(record)
+
+    def mention(self, record: Record) -> None:
+        """Log a line of the supervisor's own, of which nobody else is told."""
         self._streams[STDOUT].say(record)
 
     def change(self, formats: Mapping[str, Format], max_line: int) -> bool:

@@ -10,6 +10,7 @@ from django_prodserver.logs.formats import Format, RawFormat, TextFormat
 from django_prodserver.supervisor.hints import Optional
 from django_prodserver.supervisor.values import Value
 
+from .clock import in_utc
 from .log import DESCRIPTORS, STDERR, STDOUT
 
 # Columns for the names of instances on a terminal; a pipe has them whole, for those who search.
@@ -49,9 +50,7 @@ def _local_time() -> str:
 
 
 def _utc() -> str:
-    """Date and time of RFC 3339, to the millisecond."""
-    now = time.time()
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+    return in_utc(time.time())
 
 
 def _color(when: str, fd: int) -> bool:

@@ -134,6 +134,7 @@ def supervise(
         if monitoring is not None and monitoring.severity is ERROR:
             system.complain(monitoring)
             return 1
+        system.tell_handlers(plan.on_event, plan.about.run)
         system.say(supervising(names, plan))
         for record in (*plan.said, *filter(None, [problem, monitoring])):
             system.say(record)

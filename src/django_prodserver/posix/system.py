@@ -43,6 +43,7 @@ from .control.server import Kept, Server
 from .descendants import Descendants, has_children
 from .errands import Errands
 from .evidence import SystemEvidence
+from .handlers import Handlers
 from .lives import Lives
 from .log import DESCRIPTORS, STDOUT, Log
 from .loop import Loop
@@ -99,6 +100,8 @@ class PosixSystem:
             self._children,
         )
         self.errands = Errands(self._starter, self._loop, self._log, run, self._children)
+        # Those of ON_EVENT.
+        self.handlers = Handlers(self._log.events, self.errands, self._loop, self._log.mention)
         # What is known of a life that has just ended.
         self.evidence = SystemEvidence(self._log.recent, self._lives.folder)
         self._descendants = Descendants(self._starter.pids)
@@ -194,6 +197,7 @@ class PosixSystem:
         if self._known is not None:
             self._known.change(plan.about)
         self._monitor_elsewhere(plan.monitor)
+        self.handlers.use(plan.on_event)
 
     def drop(self, generation: int) -> None:
         self._starter.drop(generation)
@@ -238,6 +242,11 @@ class PosixSystem:
     def happened(self, record: Record) -> None:
         """Keep an event that the log has no line about."""
         self._log.events.add(record)
+
+    def tell_handlers(self, paths: Sequence[str], run: str) -> None:
+        """Tell the handlers of ON_EVENT what happens from now on, in this run."""
+        self.handlers.run = run
+        self.handlers.use(paths)
 
     def tell(self, message: str) -> None:
         """Notify the service manager of the supervisor, in the words of sd_notify(3)."""
@@ -308,6 +317,7 @@ class PosixSystem:
             self.errands.sweep()
             self._probes.sweep()
         self._starter.tick()
+        self.handlers.tick()
         self.errands.tick()
         self._log.apply_backpressure()
         if self._log_stalled and not self._log.stalled:
@@ -319,7 +329,10 @@ class PosixSystem:
             self._loop.emit(Signalled(Signals.SIGHUP) if self._at_terminal else OutputGone())
         self._sockets.tick()
         self._meter.tick()
-        deadlines = [self._starter.deadline, self.errands.deadline, self._sockets.deadline]
+        deadlines = [
+            *(self._starter.deadline, self._sockets.deadline),
+            *(self.handlers.deadline, self.errands.deadline),
+        ]
         for server in self._servers:
             server.tick()
             deadlines.append(server.deadline)
@@ -385,6 +398,7 @@ class PosixSystem:
     # ---- the end ----
 
     def close(self) -> None:
+        self.handlers.tell_the_rest()
         self._probes.close()
         self._sockets.close()
         self.errands.close()

@@ -56,6 +56,12 @@ Modules = Annotated[
     list[str],
     _form("list of dotted modules", "Write a list of modules, such as ['myproject.models']."),
 ]
+Handlers = Annotated[
+    list[str],
+    _form(
+        "list of dotted paths", "Write a list of functions, such as ['myproject.alerts.on_event']."
+    ),
+]
 # In AFTER: every oneshot, except for those that come after the process itself.
 ONESHOTS = "@oneshots"
 ProcessNames = Annotated[
@@ -538,6 +544,13 @@ class SupervisorSettings(Keys, frozen=True, kw_only=True):
             "Prometheus and Kubernetes. Nothing can be changed there."
         ),
     ] = None
+    on_event: Annotated[
+        Handlers,
+        means(
+            "Functions that are called with each event, which is a dict, in a process of their "
+            "own. The module django_prodserver.handlers has some."
+        ),
+    ] = []
     preload: Annotated[
         Modules,
         means(

@@ -510,6 +510,26 @@ def request_refused(verb: str, operator: Operator, why: str) -> Record:
     return Record("operator.request", WARNING, message, fields)
 
 
+def events_dropped(count: int) -> Record:
+    """Too many were waiting."""
+    events = "event was" if count == 1 else "events were"
+    message = f"{count} {events} dropped: the handlers of ON_EVENT are too slow"
+    return Record("handlers.dropped", WARNING, message, {"count": count})
+
+
+def handlers_failed(count: int, why: str) -> Record:
+    """The process that was to tell so many events has failed."""
+    events = "event is" if count == 1 else "events are"
+    message = f"the handlers of ON_EVENT failed: {why}; {count} {events} not told again"
+    return Record("handlers.failed", WARNING, message, {"count": count, "reason": why})
+
+
+def handler_failed(path: str, failed: int, count: int, error: str) -> Record:
+    message = f"the handler {path} failed for {failed} of {count} events: {error}"
+    fields = {"handler": path, "failures": failed, "count": count, "error": error}
+    return Record("handlers.failed", WARNING, message, fields)
+
+
 def lines_left_out(count: int) -> Record:
     lines = "line is" if count == 1 else "lines are"
     message = f"the log was not read: {count} {lines} left out here"

@@ -15,6 +15,7 @@ from django_prodserver.control.requests import Accepted, Refused, no_such_name, 
 from django_prodserver.control.routes import Route, route
 from django_prodserver.logs.formats import SYSTEM
 from django_prodserver.logs.recent import Entry, K, Memory, Reader, Recent
+from django_prodserver.posix.clock import in_utc
 from django_prodserver.posix.loop import Loop
 from django_prodserver.posix.startup import TimedStartups
 from django_prodserver.supervisor import report
@@ -273,14 +274,14 @@ HANDLERS: Mapping[str, Callable[[Server, Client, Route, HttpRequest], None]] = {
 
 
 def _lines(entry: Entry) -> Iterator[Mapping[str, Any]]:
-    keys = {"time": _text(entry.at), "process": entry.name, "stream": entry.stream}
+    keys = {"time": in_utc(entry.at), "process": entry.name, "stream": entry.stream}
     # A line may have any other control character in it.
     for line in entry.lines.decode(errors="replace").removesuffix("\n").split("\n"):
         yield {**keys, "message": line}
 
 
 def _documents(run: str, event: Event) -> Iterator[Mapping[str, Any]]:
-    yield event.document(run, _text(event.at))
+    yield event.document(run, in_utc(event.at))
 
 
 def _ndjson(documents: Iterable[Mapping[str, Any]]) -> bytes:
@@ -292,9 +293,4 @@ def _ndjson(documents: Iterable[Mapping[str, Any]]) -> bytes:
 
 def _moment(seconds: float) -> str:
     """So many seconds from now."""
-    return _text(time.time() + seconds)
-
-
-def _text(at: float) -> str:
-    """RFC 3339, in UTC, with milliseconds."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at % 1 * 1000):03d}Z"
+    return in_utc(time.time() + seconds)

@@ -52,6 +52,8 @@ class Plan(Value):
     monitor: Optional[Listener] = None
     # What it took to load the stage of the first template.
     preload: Optional[Preload] = None
+    # The dotted paths of what is told of events.
+    on_event: Sequence[str] = ()
 
 
 class Loaded(Value):

@@ -1,0 +1,78 @@
+"""The handlers of ON_EVENT: whether they can be called, and how an errand calls them."""
+
+from __future__ import annotations
+
+import inspect
+import socket
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Callable, Optional
+
+from django.utils.module_loading import import_string
+
+from django_prodserver.settings.findings import Finding
+from django_prodserver.settings.names import SUPERVISOR
+
+from .project import failure_of
+
+Handler = Callable[[Mapping[str, Any]], object]
+
+# How long a server may take to answer a handler that has no limit of its own, in seconds. Django
+# has none for a mail server.
+PATIENCE = 10.0
+
+
+def handler_problems(paths: Sequence[str]) -> Iterator[Finding]:
+    """What is wrong with them. They are imported, so forks of this process have them."""
+    for path in paths:
+        what = f"names {path!r}, which cannot be imported"
+        found = failure_of(partial(import_string, path), "ON_EVENT", what, "E017")
+        yield from (finding.within(SUPERVISOR) for finding in found)
+        wrong = "" if found else _wrong(import_string(path))
+        if wrong:
+            hint = "Name a function that takes an event, which is a dict."
+            yield Finding("ON_EVENT", f"names {path!r}, which {wrong}.", hint, "E017").within(
+                SUPERVISOR
+            )
+
+
+def _wrong(handler: Any) -> str:
+    if not callable(handler):
+        return "cannot be called"
+    if inspect.iscoroutinefunction(handler):
+        return "is asynchronous"
+    try:
+        inspect.signature(handler).bind({})
+    except TypeError as error:
+        return f"cannot be called with one argument ({error})"
+    except ValueError:
+        return ""  # Written in C: it does not say.
+    return ""
+
+
+def tell(request: Mapping[str, Any]) -> bytes:
+    """Call each handler with each event; the answer has a line for each that has failed.
+
+    A handler that fails keeps neither itself from the next event nor others from any. The log gets
+    the traceback of its first failure.
+    """
+    socket.setdefaulttimeout(PATIENCE)
+    lines = []
+    for path in request["paths"]:
+        errors = [error for event in request["events"] if (error := _call(path, event))]
+        for error in errors[:1]:
+            traceback.print_exception(type(error), error, error.__traceback__)
+            sentence = " ".join(f"{type(error).__name__}: {error}".split())
+            lines.append(f"{path} {len(errors)} {sentence}")
+    return "\n".join(lines).encode(errors="replace")
+
+
+def _call(path: str, event: Mapping[str, Any]) -> Optional[BaseException]:
+    """What went wrong, if anything did."""
+    try:
+        handler: Handler = import_string(path)
+        handler({**event})
+    except (Exception, SystemExit) as error:
+        return error
+    return None

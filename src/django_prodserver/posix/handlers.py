@@ -1,0 +1,151 @@
+"""The handlers of ON_EVENT: errands tell them what happens, one batch after the other.
+
+What waits to be told is what is kept of the events, so a flood drops the oldest. Each event is told
+at most once: what a handler did with a batch before it failed or was killed cannot be known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from signal import Signals
+
+from django_prodserver.control.events import Event, RecentEvents
+from django_prodserver.logs.recent import Reader
+from django_prodserver.supervisor import report
+from django_prodserver.supervisor.events import Signalled
+from django_prodserver.supervisor.hints import Any, Callable, Optional, Protocol
+from django_prodserver.supervisor.record import Record
+
+from .clock import in_utc
+from .loop import Loop
+
+# The task of the errands.
+TASK = "handlers"
+# A batch is told once it has so many events, or once its first one is so many seconds old.
+BATCH, AGE = 100, 1.0
+# How long a batch may take; and all that is left at the end, in seconds.
+WITHIN, LAST_WITHIN = 30.0, 5.0
+
+Done = Callable[[Optional[bytes], str], None]
+
+
+class Errands(Protocol):
+    """What runs a task in a process that has the project; see `posix.errands`."""
+
+    def run(self, task: str, request: Any, within: float, done: Done) -> None: ...
+
+
+class Handlers:
+    """The handlers of one supervisor; `say` logs a line that is no event."""
+
+    def __init__(
+        self,
+        events: RecentEvents,
+        errands: Errands,
+        loop: Loop,
+        say: Callable[[Record], None],
+    ) -> None:
+        self._events = events
+        self._errands = errands
+        self._loop = loop
+        self._say = say
+        # What their events say that the run is.
+        self.run = ""
+        # Their dotted paths.
+        self._paths: Sequence[str] = ()
+        self._reader: Optional[Reader[Event]] = None
+        # How many events wait to be told, and since when.
+        self._waiting = 0
+        self._since = 0.0
+        # A batch is being told.
+        self._telling = False
+        # Totals, for metrics: events that no handler was told of, because too many were waiting;
+        # and events of which a handler was told, and failed.
+        self.dropped = 0
+        self.failures = 0
+
+    def use(self, paths: Sequence[str]) -> None:
+        """Tell these of what happens from now on, and of what others have not been told yet."""
+        self._paths = paths
+        if paths and self._reader is None:
+            self._reader = self._events.since(self._events.number)
+            self._events.follow(self._reader, self._happened)
+        elif not paths and self._reader is not None:
+            self._events.leave(self._reader)
+            self._reader, self._waiting = None, 0
+
+    @property
+    def deadline(self) -> Optional[float]:
+        """When `tick` has something to do, in the clock of the loop."""
+        return self._since + AGE if self._waiting and not self._telling else None
+
+    def tick(self) -> None:
+        """Tell a batch if one is due; to be called before each poll."""
+        if self._telling or not self._waiting:
+            return
+        if self._waiting >= BATCH or self._loop.clock.now() >= self._since + AGE:
+            self._tell(WITHIN)
+
+    def tell_the_rest(self) -> None:
+        """Tell what is left, and wait for that: at the end, while there is still a template.
+
+        Not longer than `LAST_WITHIN`, and not if one more signal asks to hurry.
+        """
+        end = self._loop.clock.now() + LAST_WITHIN
+        while (self._waiting or self._telling) and (left := end - self._loop.clock.now()) > 0:
+            if not self._telling:
+                self._tell(left)
+            if any(map(_hurries, self._loop.wait(left))):
+                return
+
+    def _happened(self) -> None:
+        if not self._waiting:
+            self._since = self._loop.clock.now()
+        self._waiting += 1
+
+    def _tell(self, within: float) -> None:
+        assert self._reader is not None
+        lost, batch = self._reader.take(BATCH)
+        self.dropped += lost
+        self._waiting = max(0, self._waiting - lost - len(batch))
+        self._since = self._loop.clock.now()
+        if not batch:
+            self._waiting = 0
+            return
+        if lost:
+            self._say(report.events_dropped(lost))
+        documents = [event.document(self.run, in_utc(event.at)) for event in batch]
+        self._telling = True
+        paths = list(self._paths)
+
+        def done(answer: Optional[bytes], why: str) -> None:
+            self._told(paths, len(batch), answer, why)
+
+        self._errands.run(TASK, {"paths": paths, "events": documents}, within, done)
+
+    def _told(self, paths: Sequence[str], count: int, answer: Optional[bytes], why: str) -> None:
+        self._telling = False
+        self._since = self._loop.clock.now()
+        if answer is None:
+            self.failures += count
+            self._say(report.handlers_failed(count, why))
+            return
+        for path, failed, error in _failures(answer, paths):
+            self.failures += failed
+            self._say(report.handler_failed(path, failed, count, error))
+
+
+def _failures(answer: bytes, paths: Sequence[str]) -> Iterator[tuple[str, int, str]]:
+    """A line for each handler that has failed: its path, how often, and the first error.
+
+    What else may be in there a handler has written, and is left out.
+    """
+    for line in answer.decode(errors="replace").splitlines():
+        path, _, rest = line.partition(" ")
+        failed, _, error = rest.partition(" ")
+        if path in paths and failed.isdecimal():
+            yield path, int(failed[:9]), error
+
+
+def _hurries(event: Any) -> bool:
+    return isinstance(event, Signalled) and event.signal is not Signals.SIGHUP
