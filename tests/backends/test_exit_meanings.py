@@ -42,8 +42,9 @@ def test_the_statuses_are_those_of_the_software() -> None:
 
 
 def test_a_startup_of_an_asgi_application_that_fails(site: Site) -> None:
-    web = {"BACKEND": "uvicorn", "APP": "failing.application", "ARGS": {"port": free_port()}}
-    run = site({"web": web}, files={"failing.py": FAILS})
+    web = {"BACKEND": "uvicorn", "ARGS": {"port": free_port()}}
+    supervisor = {"SETTINGS": {"ASGI_APPLICATION": "failing.application"}}
+    run = site({"web": web}, supervisor=supervisor, files={"failing.py": FAILS})
 
     assert run.end() == 3
 

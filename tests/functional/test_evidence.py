@@ -61,7 +61,7 @@ def test_the_last_lines_are_those_of_this_life(machine: Machine) -> None:
 
 def test_there_are_not_too_many_and_none_is_too_long(machine: Machine) -> None:
     for _ in range(40):
-        machine.log("x" * 5000 + "\n")
+        machine.log("x" * 2000 + "\n")
 
     found = machine.evidence.last_lines("web.1", 10.0)
 

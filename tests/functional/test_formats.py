@@ -130,7 +130,9 @@ def test_a_line_longer_than_max_line_is_cut_in_every_format(start: Runs, format:
     )
 
     assert run.end() == 3
-    runs = [match for raw in run.raw for match in re.findall("a{9,}|b{9,}|c{9,}", raw)]
+    # The digest of its end has its last lines, too.
+    written = [raw for raw in run.raw if '"digest"' not in raw]
+    runs = [match for raw in written for match in re.findall("a{9,}|b{9,}|c{9,}", raw)]
     assert runs == ["a" * 1000, "b" * 1000, "c" * 500]
 
 
