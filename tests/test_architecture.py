@@ -149,6 +149,8 @@ EXCEPTIONS = {
     # Signals wait from the first moment on, and a process alone is started as usual.
     ("__main__.py", "signal.pthread_sigmask"),
     ("__main__.py", "os.execv"),
+    # It runs in a process that is forked to call handlers, and Django's mail has no limit.
+    *(("launch/handlers.py", name) for name in ("socket", "socket.setdefaulttimeout")),
     # The log says which threads the preload left running.
     ("launch/leftovers.py", "threading"),
     ("launch/leftovers.py", "threading.enumerate"),
