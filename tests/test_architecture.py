@@ -58,6 +58,7 @@ FLOORS = [
     [
         *("launch/__init__.py", "launch/process.py", "launch/project.py", "launch/selection.py"),
         *("launch/log_settings.py", "launch/words.py", "launch/leftovers.py"),
+        "launch/metrics.py",
     ],
     ["launch/holding.py"],
     ["launch/addresses.py", "launch/context.py", "launch/preload.py", "launch/start_method.py"],
@@ -68,7 +69,7 @@ FLOORS = [
     ["launch/errands.py", "launch/examine.py"],
     ["launch/alone.py"],
     ["launch/launch.py"],
-    ["launch/stages.py", "launch/early_format.py"],
+    ["launch/stages.py", "launch/early_format.py", "launch/early_metrics.py"],
     ["launch/supervise.py"],
     ["exports/"],
     ["wizard/"],

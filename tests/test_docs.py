@@ -491,6 +491,7 @@ RECORDS = [
     report.events_dropped(7),
     report.killed_orphans("web.1", [("sleep", 29240)]),
     report.needs_restart("CONTROL"),
+    report.project_metrics_failed("it took longer than 2 s"),
     report.socket_not_used("api", "('127.0.0.1', 8000)"),
 ]
 # What is not a word of report.py, by its beginning.

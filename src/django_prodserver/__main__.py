@@ -30,18 +30,12 @@ def main() -> NoReturn:
     argv = [sys.executable, *options_of_python(), *program, "prodserver", *words]
     options = parsed(words)
     if options is not None and supervises(options) and kernel.adopt_orphans():
-        from django_prodserver.posix import marks
-        from django_prodserver.posix.interpreter import (
-            start_environment,
-            start_folder,
-            start_words,
-        )
-        from django_prodserver.posix.signals import hangs_up
-        from django_prodserver.posix.template.handover import Command, Handover
-        from django_prodserver.posix.template.parting import become_supervisor
+        from django_prodserver.posix import marks, metrics_folder
+        from django_prodserver.posix.template.parting import become_supervisor, own_handover
 
-        command = Command(argv, start_folder(), start_environment())
-        become_supervisor(Handover(command, start_words(), marks.new_run(), hangs_up()))
+        if metrics_folder.is_wanted():
+            metrics_folder.begin()
+        become_supervisor(own_handover(argv, marks.new_run()))
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
     os.execv(sys.executable, argv)

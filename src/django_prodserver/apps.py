@@ -30,6 +30,8 @@ class ProdserverConfig(AppConfig):
             if is_prodserver:
                 _time_imports()
                 _remember_what_was_inherited()
+            if is_prodserver and order is None:
+                _let_processes_share_their_metrics(sys.argv[2:])
             # Otherwise the supervisor's log contains it already.
             if is_prodserver and (order is None or order.first):
                 _let_output_be_lines_of_the_log(sys.argv[2:])
@@ -54,6 +56,15 @@ def _time_imports() -> None:
     from django_prodserver.posix import imports
 
     imports.begin()
+
+
+def _let_processes_share_their_metrics(words: list[str]) -> None:
+    from django_prodserver.posix import metrics_folder
+
+    if metrics_folder.is_wanted():
+        from django_prodserver.launch.early_metrics import share_metrics
+
+        share_metrics(words)
 
 
 def _remember_what_was_inherited() -> None:

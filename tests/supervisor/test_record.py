@@ -461,6 +461,7 @@ OTHERS = [
     report.cannot_listen("web", "cannot listen at 127.0.0.1:80: Address already in use"),
     report.socket_not_used("api", "/run/api.sock"),
     report.needs_restart("CONTROL"),
+    report.project_metrics_failed("it took longer than 2 s"),
     report.notifications_ignored("web.1", 2),
     report.killed_left_behind([("sleep", 15)]),
     report.killed_orphans("web.1", [("sleep", 15)]),

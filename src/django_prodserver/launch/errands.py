@@ -10,13 +10,16 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Callable
 
-from . import handlers
+from . import handlers, metrics
 
 # How long Sentry may take to send what a task has brought about, in seconds.
 SENTRY_WITHIN = 2.0
 
 # Each takes its request, and returns its answer.
-TASKS: Mapping[str, Callable[[Any], bytes]] = {"handlers": handlers.tell}
+TASKS: Mapping[str, Callable[[Any], bytes]] = {
+    "handlers": handlers.tell,
+    "metrics": metrics.collect,
+}
 
 
 def run(task: str, request: bytes) -> bytes:

@@ -48,9 +48,7 @@ from .log_settings import log_settings
 from .process import ResolvedProcess
 from .stages import ProjectHere, stages_of, with_services
 from .start_method import age
-
-# Set to any text, it lets this process fork what it has loaded, on every system.
-LOCAL = "PRODSERVER_LOCAL_FORK"
+from .words import LOCAL
 
 
 def supervise_project(

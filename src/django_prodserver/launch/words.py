@@ -6,6 +6,8 @@ from argparse import ArgumentError, ArgumentParser, BooleanOptionalAction, Names
 from collections.abc import Sequence
 from typing import NoReturn, Optional
 
+# Set to any text in the environment, it lets the supervisor fork what it has loaded itself.
+LOCAL = "PRODSERVER_LOCAL_FORK"
 # Of `prodserver`, and of every management command: those that take a value, and those that print
 # something instead of running the processes.
 WITH_VALUE = ("--stop-timeout", "--start-method", "--color", "--settings", "--pythonpath")

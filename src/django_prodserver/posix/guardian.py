@@ -15,8 +15,8 @@ from contextlib import suppress
 from django_prodserver.supervisor.hints import Optional
 
 from . import kernel, marks, process_table
+from .private_folder import remove_abandoned
 from .process_table import Process
-from .socket_folder import remove_abandoned
 
 # In seconds: how long to look for processes that are born meanwhile, and between two looks.
 LIMIT = 2.0

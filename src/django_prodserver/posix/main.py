@@ -24,10 +24,11 @@ from django_prodserver.supervisor.pump import run
 from django_prodserver.supervisor.record import ERROR, Record
 from django_prodserver.supervisor.values import replace
 
-from . import child, kernel, marks, needs
+from . import child, kernel, marks, metrics_folder, needs
 from .clock import Clock
 from .control.place import InUse, Place, Unavailable, take
 from .log import LAST_FLUSH
+from .metrics_folder import MetricsFolder
 from .notify import watchdog_interval
 from .output import open_standard_descriptors
 from .signals import SignalPipe, handled, stop_signals_of
@@ -53,11 +54,14 @@ def main(fd: int) -> NoReturn:
     try:
         open_standard_descriptors()
         handover = taken_over(fd)
+        if handover.metrics is not None:
+            metrics_folder.take_over(MetricsFolder.of(*handover.metrics))
         show_words(handover.title)
         status = _run(handover)
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
+        metrics_folder.end()
         # Nothing of an interpreter's end is needed, and no signal can change the status any more.
         os._exit(status)
 

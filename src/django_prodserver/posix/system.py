@@ -54,6 +54,7 @@ from .probes.probe import NotBegun, Outcome
 from .probes.running import RunningProbes
 from .probes.targets import CommandTarget, TcpTarget
 from .program import Program, Programs
+from .project_metrics import ProjectMetrics
 from .signals import SignalPipe, hangs_up
 from .sockets import CannotListen, HeldSockets, passed
 from .starting import Forks, LocalProject, Project, Starter
@@ -269,7 +270,8 @@ class PosixSystem:
         tally = Tally()
         measured = self._meter, self._log, self._checks.found
         metrics = Metrics(snapshot, tally, *measured, lambda: self._starter.ended_early)
-        self._known = Known(about, snapshot, self.pid, self.say, metrics)
+        of_project = ProjectMetrics(self.errands, self.say)
+        self._known = Known(about, snapshot, self.pid, self.say, metrics, of_project)
         return tally.observe
 
     def answer_at(self, place: Place) -> Observer:

@@ -530,6 +530,11 @@ def handler_failed(path: str, failed: int, count: int, error: str) -> Record:
     return Record("handlers.failed", WARNING, message, fields)
 
 
+def project_metrics_failed(why: str) -> Record:
+    message = f"the metrics of the project are missing: {why}"
+    return Record("metrics.failed", WARNING, message)
+
+
 def lines_left_out(count: int) -> Record:
     lines = "line is" if count == 1 else "lines are"
     message = f"the log was not read: {count} {lines} left out here"

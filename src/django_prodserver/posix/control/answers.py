@@ -9,6 +9,7 @@ from django_prodserver.control import documents
 from django_prodserver.control.exposition import CONTENT_TYPE
 from django_prodserver.control.requests import Refused
 from django_prodserver.posix.metrics import Measured, Metrics
+from django_prodserver.posix.project_metrics import ProjectMetrics
 from django_prodserver.supervisor.hints import Callable, Optional
 from django_prodserver.supervisor.record import Record
 from django_prodserver.supervisor.snapshot import GroupSnapshot
@@ -31,12 +32,14 @@ class Known:
         pid_of: Callable[[Ref], Optional[int]],
         say: Callable[[Record], None],
         metrics: Metrics,
+        of_project: ProjectMetrics,
     ) -> None:
         self.about = about
         self.snapshot = snapshot
         self.pid_of = pid_of
         self.say = say
         self.metrics = metrics
+        self.of_project = of_project
 
     def change(self, about: documents.About) -> None:
         """This is known of the processes from now on; the run is the same."""
@@ -74,12 +77,20 @@ def _readyz(known: Known, clients: Clients, client: Client, request: HttpRequest
 
 
 def _metrics(known: Known, clients: Clients, client: Client, request: HttpRequest) -> None:
-    def answer(measured: Measured) -> None:
-        text = known.metrics.text(known.about, measured)
-        client.connection.answer(200, text.encode(errors="replace"), CONTENT_TYPE)
+    def answer(of_project: bytes, measured: Measured) -> None:
+        text = known.metrics.text(known.about, measured).encode(errors="replace")
+        client.connection.answer(200, text + of_project, CONTENT_TYPE)
 
-    # The client may have left by then.
-    known.metrics.measure(lambda measured: clients.guarded(client, partial(answer, measured)))
+    def measure(of_project: Optional[bytes], why: str = "") -> None:
+        # The client may have left by then.
+        answer_with = partial(answer, of_project or b"")
+        measured_by = known.metrics.measure
+        measured_by(lambda found: clients.guarded(client, partial(answer_with, found)))
+
+    if known.of_project.exist:
+        known.of_project.collect(measure)
+    else:
+        measure(b"")
 
 
 ANSWERS: Mapping[str, Answer] = {"healthz": _healthz, "readyz": _readyz, "metrics": _metrics}

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 from django_prodserver.posix import kernel, marks
 from django_prodserver.posix.signals import restore_defaults
-from django_prodserver.supervisor.hints import Callable, NoReturn, Optional
+from django_prodserver.supervisor.hints import Any, Callable, NoReturn, Optional
 from django_prodserver.supervisor.values import Value
 
 from .order import CHANNEL
@@ -75,14 +75,17 @@ class Handover(Value):
     template: int = 0
     # Another child, that ends once the template has nothing more to write; see `early`.
     helper: int = 0
+    # The folder of the project's own metrics, as `MetricsFolder` has it, if there is one.
+    metrics: Optional[Sequence[Any]] = None
 
 
 def packed(handover: Handover) -> bytes:
     command = handover.command
-    told = (
+    told: Any = (
         *(list(command.argv), command.folder, dict(command.environ)),
         *(list(handover.title), handover.run, handover.hangs_up),
         *(handover.channel, handover.template, handover.helper),
+        handover.metrics and list(handover.metrics),
     )
     return marshal.dumps(told)
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
 
-from django_prodserver.posix import early, held, kernel, marks
+from django_prodserver.posix import early, held, kernel, marks, metrics_folder
 from django_prodserver.posix.child import flush, open_streams, quiet_fork
 from django_prodserver.posix.interpreter import (
     own_command,
@@ -42,8 +43,7 @@ def part() -> Order:
     That is a fork of this process, which goes on with what it has.
     """
     run = marks.new_run()
-    command = Command(own_command(sys.argv[1:]), start_folder(), start_environment())
-    handover = Handover(command, start_words(), run, hangs_up())
+    handover = own_handover(own_command(sys.argv[1:]), run)
     ours, theirs = pair()
     supervisor = os.getpid()
     flush()
@@ -57,6 +57,7 @@ def part() -> Order:
     held.close_those_of(supervisor)
     kernel.die_with_parent(supervisor)
     early.adopt()
+    metrics_folder.leave()
     open_streams()
     os.setsid()
     null = os.open(os.devnull, os.O_RDONLY)
@@ -65,6 +66,17 @@ def part() -> Order:
     marks.mark(marks.of_template(run, 0))
     signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
     return Order(theirs.detach(), FIRST)
+
+
+def own_handover(argv: Sequence[str], run: str) -> Handover:
+    """Of this program, which is started again by this command line."""
+    folder = metrics_folder.ours()
+    environ = metrics_folder.added_to(start_environment())
+    return Handover(
+        Command(argv, start_folder(), environ),
+        *(start_words(), run, hangs_up()),
+        metrics=None if folder is None else folder.hand_over(),
+    )
 
 
 def become_supervisor(handover: Handover) -> NoReturn:

@@ -1,0 +1,69 @@
+"""What django-prometheus and a project count in real servers and workers, in one answer."""
+
+from __future__ import annotations
+
+import signal
+import urllib.request
+from typing import Any
+
+import pytest
+
+from tests.functional.test_project_metrics import COUNTED, FILES, scraped, works
+from tests.inside import free_port
+from tests.running import Site
+
+pytest.importorskip("django_prometheus")
+
+APP = """
+    from celery.signals import task_postrun
+    from django.apps import AppConfig
+
+    import counts
+
+    class Counted(AppConfig):
+        name = "counted"
+
+        def ready(self):
+            task_postrun.connect(count, weak=False)
+
+    def count(**kwargs):
+        counts.done.labels("task").inc()
+        print("counted a task", flush=True)
+"""
+SETTINGS: dict[str, Any] = {
+    # Before ours: the library is imported when that is asked for the first time.
+    "FIRST_APPS": ["django_prometheus"],
+    "INSTALLED_APPS": ["counted.apps.Counted"],
+    "MIDDLEWARE": [
+        "django_prometheus.middleware.PrometheusBeforeMiddleware",
+        "django_prometheus.middleware.PrometheusAfterMiddleware",
+    ],
+}
+
+
+def test_one_answer_has_web_worker_and_beat(site: Site) -> None:
+    (site.project / "counted").mkdir()
+    files = {**FILES, "counted/__init__.py": "", "counted/apps.py": APP}
+    port = free_port()
+    processes = {
+        "web": {"BACKEND": "gunicorn", "ARGS": {"bind": f"127.0.0.1:{port}", "workers": 2}},
+        "worker": {
+            "BACKEND": "celery",
+            "APP": "workers.app",
+            "ARGS": {"concurrency": 1, "Q": "celery"},
+        },
+        "beat": works("beat", 3),
+    }
+    site.send(("hello", [], "celery"))
+    run = site(processes, supervisor={"SETTINGS": SETTINGS}, files=files)
+    run.wait_for_all(
+        *(("system", "^all 3 ready"), ("beat.1", COUNTED), ("worker.1", "counted a task"))
+    )
+    for _ in range(20):
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/").read()
+    found = scraped(site)
+
+    assert found['django_http_requests_total_by_method_total{method="GET"}'] == 20
+    assert found['done_total{who="task"}'] == 1
+    assert found['done_total{who="beat"}'] == 3
+    assert run.end(signal.SIGTERM) == 0
