@@ -111,6 +111,8 @@ class Clients:
     def close(self) -> None:
         """Let all clients go, with what they can still be told at once: nobody is waited for."""
         for client in self:
+            # What it has been told before may still wait for its turn in the poll.
+            client.connection.write()
             if client.feed is not None and not client.connection.pending:
                 self.guarded(client, client.feed)
         for client in self:
