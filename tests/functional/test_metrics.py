@@ -287,3 +287,17 @@ def test_a_reload_moves_the_monitor(start: Runs, port: int) -> None:
     with pytest.raises(OSError, match="refused"):
         get(other, "/healthz")
     assert run.end(SIGTERM) == 0
+
+
+@pytest.mark.template
+def test_what_handlers_of_events_fail_at_is_counted(start: Runs) -> None:
+    files = {"handling.py": "def fail(event):\n    raise ValueError('no')\n"}
+    run = start({"web": FOREVER}, supervisor={"ON_EVENT": ["handling.fail"]}, files=files)
+    run.wait_for("system", "handling.fail failed")
+
+    found = metrics(socket_of(start))
+
+    (failures,) = found["prodserver_handler_failures_total"].values()
+    assert failures >= 1
+    assert found["prodserver_events_dropped_total"] == {frozenset(): 0}
+    assert run.end(SIGTERM) == 0

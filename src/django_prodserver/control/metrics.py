@@ -43,6 +43,9 @@ class Readings(Value):
     backlog_bytes: int = 0
     lost_bytes: int = 0
     templates_lost: int = 0
+    # Of ON_EVENT: events that were dropped, and events of which a handler was told, and failed.
+    events_dropped: int = 0
+    handler_failures: int = 0
 
 
 class Metric(Value):
@@ -144,6 +147,18 @@ OF_THE_SUPERVISOR: Sequence[Metric] = [
         COUNTER,
         "Templates that ended without having been asked to.",
         lambda r: _one(r.templates_lost),
+    ),
+    Metric(
+        "events_dropped_total",
+        COUNTER,
+        "Events that no handler of ON_EVENT was told of, because too many were waiting.",
+        lambda r: _one(r.events_dropped),
+    ),
+    Metric(
+        "handler_failures_total",
+        COUNTER,
+        "Events of which a handler of ON_EVENT was told, and failed.",
+        lambda r: _one(r.handler_failures),
     ),
     Metric(
         "supervisor_cpu_seconds_total",

@@ -12,6 +12,7 @@ from django_prodserver.control.tally import Tally
 from django_prodserver.supervisor.hints import Callable
 from django_prodserver.supervisor.snapshot import GroupSnapshot
 
+from .handlers import Handlers
 from .log import Log
 from .usage import Meter, of_process
 
@@ -28,6 +29,7 @@ class Metrics:
         meter: Meter,
         log: Log,
         checked: Mapping[str, Checked],
+        handlers: Handlers,
         templates_lost: Callable[[], int],
     ) -> None:
         self._snapshot = snapshot
@@ -35,6 +37,7 @@ class Metrics:
         self._meter = meter
         self._log = log
         self._checked = checked
+        self._handlers = handlers
         self._templates_lost = templates_lost
 
     def measure(self, done: Callable[[Measured], None]) -> None:
@@ -61,5 +64,7 @@ class Metrics:
             backlog_bytes=log.backlog,
             lost_bytes=log.lost,
             templates_lost=self._templates_lost(),
+            events_dropped=self._handlers.dropped,
+            handler_failures=self._handlers.failures,
         )
         return rendered(families(readings))

@@ -268,7 +268,7 @@ class PosixSystem:
     def count(self, about: About, snapshot: Callable[[], GroupSnapshot]) -> Observer:
         """Know what clients ask for; the observer is to be told all facts."""
         tally = Tally()
-        measured = self._meter, self._log, self._checks.found
+        measured = self._meter, self._log, self._checks.found, self.handlers
         metrics = Metrics(snapshot, tally, *measured, lambda: self._starter.ended_early)
         of_project = ProjectMetrics(self.errands, self.say)
         self._known = Known(about, snapshot, self.pid, self.say, metrics, of_project)
