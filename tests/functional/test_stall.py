@@ -157,7 +157,8 @@ def test_nothing_restarts_while_stdout_is_not_read_and_all_goes_on_after(
     while calm[0] < 4:
         assert run.read() is not None
         calm[0] += "calm" in run.raw[-1]
-        calm[1] += " " * 80 in run.raw[-1]
+        # A digest repeats lines.
+        calm[1] += " " * 80 in run.raw[-1] and "digest" not in run.raw[-1]
 
     assert calm[1] == lives * 2000
     assert run.end(SIGTERM) == 0

@@ -15,7 +15,10 @@ import os
 import signal
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from multiprocessing.sharedctypes import RawArray
 from typing import Any, Callable, NamedTuple, Optional
+
+import psutil
 
 from django_prodserver.posix import notify, stop_signals, ticking
 
@@ -160,10 +163,6 @@ class Board:
     """
 
     def __init__(self) -> None:
-        from multiprocessing.sharedctypes import RawArray
-
-        import psutil
-
         # When something was told, then for each process its pid, how much, and since when.
         self._cells: Any = RawArray("d", 1 + 3 * SLOTS)
         self._exists = psutil.pid_exists
