@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from django_prodserver.control.exposition import COUNTER, GAUGE, Family, rendered
 
-NUMBERS = st.one_of(st.integers(0, 2**63), st.floats(allow_nan=False))
+NUMBERS = st.one_of(st.integers(0, 2**53), st.floats(allow_nan=False))
 
 
 def test_each_metric_has_a_help_and_a_type() -> None:
