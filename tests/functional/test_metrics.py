@@ -259,6 +259,7 @@ def test_a_monitor_whose_port_is_taken_lets_nothing_start(start: Runs, port: int
     expected = f"prodserver: MONITOR cannot listen at 127.0.0.1:{port}: Address already in use\n"
     assert run.stderr == expected
     assert run.said("web.1") == []
+    assert [*(start.runtime / "prodserver").iterdir()] == []
 
 
 @pytest.mark.template

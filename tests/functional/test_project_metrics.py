@@ -18,7 +18,10 @@ from tests.functional.helpers import Runs, code
 
 prometheus = pytest.importorskip("prometheus_client")
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what has ended")
+pytestmark = [
+    pytest.mark.template,
+    pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what has ended"),
+]
 
 COUNTS = """
     from prometheus_client import Counter, Gauge, Histogram

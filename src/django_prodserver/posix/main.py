@@ -126,8 +126,7 @@ def supervise(
             return 1
         cannot_listen = system.listen()
         if cannot_listen is not None:
-            system.complain(cannot_listen)
-            return 1
+            return _refuse(system, cannot_listen, place)
         age = time.monotonic() - plan.began
         reloads = isinstance(begin_from, First)
         timing = (system.now() - age, watchdog_interval())
@@ -136,8 +135,7 @@ def supervise(
         counts = system.count(known, lambda: group.snapshot(system.now()))
         monitoring = system.monitor_at(plan.monitor)
         if monitoring is not None and monitoring.severity is ERROR:
-            system.complain(monitoring)
-            return 1
+            return _refuse(system, monitoring, place)
         system.tell_handlers(plan.on_event, plan.about.run)
         system.say(supervising(names, plan))
         for record in (*plan.said, *filter(None, [problem, monitoring])):
@@ -157,6 +155,14 @@ def supervise(
         status = run(group, system, observers)
     # Known once the system is closed: processes that SIGKILL did not end.
     return 1 if system.left_behind else status
+
+
+def _refuse(system: PosixSystem, problem: Record, place: Optional[Place]) -> int:
+    """Nothing is started, and nothing is left of the control socket."""
+    system.complain(problem)
+    if place is not None:
+        place.close()
+    return 1
 
 
 def _control_socket(plan: Plan) -> tuple[Optional[Place], Optional[Record]]:

@@ -32,7 +32,7 @@ from django_prodserver.supervisor.record import Record
 from django_prodserver.supervisor.snapshot import GroupSnapshot
 from django_prodserver.supervisor.spec import Ref
 
-from . import child, kernel, marks
+from . import child, kernel, marks, metrics_folder
 from .address import Listener
 from .clock import Clock
 from .control.answers import Known
@@ -388,6 +388,7 @@ class PosixSystem:
     def _release(self) -> None:
         """In a forked child: give back what belongs to the supervisor."""
         self._loop.signals.reset_in_child()
+        metrics_folder.leave()
         self._log.release()
         self._probes.release()
         self._lives.release()

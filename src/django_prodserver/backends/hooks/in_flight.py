@@ -18,8 +18,6 @@ from contextlib import contextmanager
 from multiprocessing.sharedctypes import RawArray
 from typing import Any, Callable, NamedTuple, Optional
 
-import psutil
-
 from django_prodserver.posix import notify, stop_signals, ticking
 
 # In seconds: not more often, and less than the second after which it is asked again.
@@ -165,7 +163,6 @@ class Board:
     def __init__(self) -> None:
         # When something was told, then for each process its pid, how much, and since when.
         self._cells: Any = RawArray("d", 1 + 3 * SLOTS)
-        self._exists = psutil.pid_exists
         # The process that has looked for its place, and that.
         self._own = (0, 0)
 
@@ -181,7 +178,7 @@ class Board:
         """What all have that are still there: one may have been killed in the middle of it."""
         cells = list(self._cells[1:])
         rows = zip(cells[::3], cells[1::3], cells[2::3])
-        busy = [(n, since) for pid, n, since in rows if n and self._exists(int(pid))]
+        busy = [(n, since) for pid, n, since in rows if n and _exists(int(pid))]
         if not busy:
             return Count(0)
         oldest = ticking.now() - min(since for _, since in busy)
@@ -198,4 +195,13 @@ class Board:
         """A free one, or that of a process that has ended; neighbours look at different ones."""
         places = [1 + 3 * ((pid + n) % SLOTS) for n in range(SLOTS)]
         owners = ((at, int(self._cells[at])) for at in places)
-        return next((at for at, pid in owners if not pid or not self._exists(pid)), places[0])
+        return next((at for at, pid in owners if not pid or not _exists(pid)), places[0])
+
+
+def _exists(pid: int) -> bool:
+    """Whether a process is there, as a zombie or not, whoever its user is."""
+    try:
+        os.getpgid(pid)
+    except ProcessLookupError:
+        return False
+    return True
