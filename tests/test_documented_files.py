@@ -108,6 +108,10 @@ def monitoring(project: Project) -> None:
     written(project, "monitoring, before its start")
 
 
+def events(project: Project) -> None:
+    written(project, "events")
+
+
 def sentry(project: Project) -> None:
     written(project, "sentry")
 
@@ -117,6 +121,7 @@ def opentelemetry(project: Project) -> None:
 
 
 HERE = {
+    "events": events,
     "admin": admin,
     "from-honcho": from_honcho,
     "migrate-alone": migrate_alone,
