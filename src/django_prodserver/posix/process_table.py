@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 
 from django_prodserver.supervisor.hints import Optional
@@ -15,6 +15,8 @@ from django_prodserver.supervisor.values import Value
 
 # Where they are among the fields of `stat`.
 _STATE, _PARENT, _GROUP, _SESSION, _STARTED, _SIZE = 3 - 3, 4 - 3, 5 - 3, 6 - 3, 22 - 3, 23 - 3
+# Its processor time, and that of its children; its memory in pages.
+_TIMES, _RESIDENT = slice(14 - 3, 18 - 3), 24 - 3
 _DEAD = b"ZXx"
 _AT_ONCE = 1 << 16
 
@@ -46,6 +48,16 @@ def stat(pid: int) -> list[bytes]:
     """
     line = _read(f"/proc/{pid}/stat")
     return line[line.rfind(b")") + 1 :].split()
+
+
+def cpu_seconds(fields: Sequence[bytes]) -> float:
+    """Of a process, and of its children that it has waited for; `fields` are those of `stat`."""
+    return sum(map(int, fields[_TIMES])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident(fields: Sequence[bytes]) -> int:
+    """Its memory in bytes, with all that it shares; `fields` are those of `stat`."""
+    return int(fields[_RESIDENT]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def smaps_rollup(pid: int) -> bytes:
@@ -80,6 +92,21 @@ def below(ancestors: Iterable[int], table: Mapping[int, Process]) -> list[Proces
                 parents.append(child.pid)
                 found.append(child)
     return found
+
+
+def tree(leader: int) -> Iterator[int]:
+    """The pids of a process and of all that descend from it."""
+    left = [leader]
+    while left:
+        pid = left.pop()
+        yield pid
+        listed = children(pid)
+        if listed is None:
+            # The kernel does not list them.
+            left += [one.pid for one in below([pid], processes())]
+            yield from left
+            return
+        left += listed
 
 
 def environment(pid: int) -> bytes:

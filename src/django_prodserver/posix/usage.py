@@ -23,8 +23,8 @@ FRESH = 1.0
 # How long one turn may take, in seconds: a signal waits no longer.
 SLICE = 0.002
 
-# Among the fields of `process_table.stat`: the processor time of a process, and of its children.
-_TIMES, _THREADS, _RESIDENT = slice(14 - 3, 18 - 3), 20 - 3, 24 - 3
+# Among the fields of `process_table.stat`: threads, and the last one that is needed.
+_THREADS, _LAST = 20 - 3, 24 - 3
 
 Trees = Callable[[], Mapping[str, list[int]]]
 Done = Callable[[Mapping[str, Usage]], None]
@@ -125,15 +125,8 @@ def _sum(values: Iterator[Optional[int]]) -> Optional[int]:
 
 def tree(leader: int) -> Iterator[int]:
     """The pids of a process and of all that descend from it."""
-    if sys.platform != "linux":
-        yield from _tree_by_psutil(leader)
-        return
-    pids = [leader]
-    while pids:
-        pid = pids.pop()
-        yield pid
-        # Where the kernel does not list them only the leader is measured.
-        pids += process_table.children(pid) or ()
+    on_linux = sys.platform == "linux"
+    yield from process_table.tree(leader) if on_linux else _tree_by_psutil(leader)
 
 
 def of_process(pid: int) -> Optional[Usage]:
@@ -141,12 +134,12 @@ def of_process(pid: int) -> Optional[Usage]:
     if sys.platform != "linux":
         return _by_psutil(pid)
     fields = process_table.stat(pid)
-    if len(fields) <= _RESIDENT:
+    if len(fields) <= _LAST:
         return None
     proportional, unique = _shared(pid)
     return Usage(
-        cpu_seconds=sum(map(int, fields[_TIMES])) / os.sysconf("SC_CLK_TCK"),
-        resident=int(fields[_RESIDENT]) * os.sysconf("SC_PAGE_SIZE"),
+        cpu_seconds=process_table.cpu_seconds(fields),
+        resident=process_table.resident(fields),
         proportional=proportional,
         unique=unique,
         descriptors=_descriptors(pid),

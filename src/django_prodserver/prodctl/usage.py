@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 
 from django_prodserver.posix import process_table
 from django_prodserver.supervisor.hints import Any, Optional
-
-# In /proc/PID/stat behind the name, see proc_pid_stat(5): utime, stime, cutime and cstime.
-_TIMES = slice(14 - 3, 18 - 3)
 
 
 def add_usage(status: dict[str, Any]) -> None:
@@ -55,51 +52,20 @@ def of_tree(pid: int) -> tuple[Optional[float], Optional[int]]:
     if not os.path.isdir("/proc/self"):
         return _of_tree_elsewhere(pid)
     cpu, memory = [], []
-    for one in _tree(pid):
-        seconds, size = _cpu(one), _pss(one)
-        if seconds is not None:
-            cpu.append(seconds)
-        if size is not None:
-            memory.append(size)
+    for one in process_table.tree(pid):
+        fields = process_table.stat(one)
+        if fields:
+            cpu.append(process_table.cpu_seconds(fields))
+            memory.append(_memory(one, fields))
     return sum(cpu) if cpu else None, sum(memory) if memory else None
 
 
-def _tree(pid: int) -> Iterator[int]:
-    left = [pid]
-    while left:
-        one = left.pop()
-        yield one
-        children = process_table.children(one)
-        if children is None:
-            # The kernel does not list them.
-            table = process_table.processes()
-            left += [below.pid for below in process_table.below([one], table)]
-            yield from left
-            return
-        left += children
-
-
-def _cpu(pid: int) -> Optional[float]:
-    stat = _read(f"/proc/{pid}/stat")
-    times = stat[stat.rfind(b")") + 1 :].split()[_TIMES]
-    return sum(map(int, times)) / os.sysconf("SC_CLK_TCK") if times else None
-
-
-def _pss(pid: int) -> Optional[int]:
+def _memory(pid: int, fields: Sequence[bytes]) -> int:
     """The memory of a process, where a part of what is shared counts; or all of what it has."""
-    for line in _read(f"/proc/{pid}/smaps_rollup").splitlines():
+    for line in process_table.smaps_rollup(pid).splitlines():
         if line.startswith(b"Pss:"):
             return int(line.split()[1]) * 1024
-    pages = _read(f"/proc/{pid}/statm").split()
-    return int(pages[1]) * os.sysconf("SC_PAGE_SIZE") if len(pages) > 1 else None
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb", buffering=0) as file:
-            return file.read()
-    except OSError:
-        return b""  # It is gone, or another user's.
+    return process_table.resident(fields)
 
 
 def _of_tree_elsewhere(pid: int) -> tuple[Optional[float], Optional[int]]:
