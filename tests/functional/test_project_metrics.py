@@ -9,11 +9,12 @@ import stat
 import sys
 from pathlib import Path
 from signal import SIGHUP, SIGKILL, SIGTERM
-from typing import Any
+from typing import Any, cast
 
 import psutil
 import pytest
 
+from django_prodserver.posix.project_metrics import ProjectMetrics
 from tests.functional.helpers import Runs, code
 
 prometheus = pytest.importorskip("prometheus_client")
@@ -210,3 +211,14 @@ def test_where_they_cannot_be_collected_the_log_says_so_once(start: Runs) -> Non
     assert said == ["the metrics of the project are missing: it exited with status 1"]
     assert run.said("errand.metrics")
     assert run.end(SIGTERM) == 0
+
+
+def test_where_nothing_has_counted_no_process_is_forked_to_look(tmp_path: Path) -> None:
+    metrics = ProjectMetrics(cast("Any", None), cast("Any", None))
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(tmp_path)
+    assert not metrics.exist
+
+    (tmp_path / "counter_1.db").touch()
+    assert metrics.exist
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(tmp_path / "missing")
+    assert metrics.exist

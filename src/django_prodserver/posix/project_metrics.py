@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from django_prodserver.supervisor import report
-from django_prodserver.supervisor.hints import Callable
+from django_prodserver.supervisor.hints import Callable, Optional
 from django_prodserver.supervisor.record import Record
 
 from . import metrics_folder
@@ -27,8 +27,12 @@ class ProjectMetrics:
 
     @property
     def exist(self) -> bool:
-        """Whether there may be any."""
-        return bool(os.environ.get(metrics_folder.VARIABLE))
+        """Whether there may be any: a process that has none has made no file."""
+        folder = os.environ.get(metrics_folder.VARIABLE)
+        try:
+            return bool(folder and os.listdir(folder))
+        except OSError:
+            return True  # The errand tells what is wrong with it.
 
     def collect(self, done: Done) -> None:
         """Call `done` later: with the text of them; or with None, and why there is none."""
@@ -39,7 +43,7 @@ class ProjectMetrics:
             request = None if ours is None else ours.inner
             self._errands.run(TASK, request, WITHIN, self._collected)
 
-    def _collected(self, text: bytes | None, why: str) -> None:
+    def _collected(self, text: Optional[bytes], why: str) -> None:
         if text is None and not self._failed:
             self._say(report.project_metrics_failed(why))
         self._failed = text is None
