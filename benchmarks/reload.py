@@ -69,7 +69,7 @@ def measure(server: str, folder: Path, times: argparse.Namespace) -> Row:
             run.send_signal(signal.SIGTERM)
             run.wait(60)
         requests += sum(load.succeeded.values())
-        # Whoever comes when nobody listens any more is refused, and knows it.
+        # A client that comes once nobody listens is refused, so it knows.
         failures += [
             ("stops", one) for one in load.failures if "ConnectionRefusedError" not in one.why
         ]
