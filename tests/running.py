@@ -18,6 +18,7 @@ import textwrap
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from signal import Signals
 from typing import Any, NamedTuple, Optional, TypeVar
@@ -490,6 +491,20 @@ def skip_unless_it_works(*command: str) -> None:
         pytest.skip(f"there is no {command[0]} here")
     if tried.returncode:
         pytest.skip(f"{' '.join(command)} is not permitted here: {tried.stderr.strip()}")
+
+
+def is_there(module: str) -> bool:
+    """Whether it can be imported. It is not: sentry_sdk has eventlet warn of each later fork."""
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # The package that it would be in.
+        return False
+
+
+def skip_without(module: str) -> None:
+    """Skip the test, or all of the file, where this module is missing."""
+    if not is_there(module):
+        pytest.skip(f"{module} is missing", allow_module_level=True)
 
 
 def without_access_to_all() -> list[str]:

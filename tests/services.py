@@ -24,7 +24,7 @@ import pytest
 
 from django_prodserver.posix.child import quiet_fork
 from tests.inside import free_port
-from tests.running import gone
+from tests.running import gone, skip_without
 
 _names = itertools.count(1)
 
@@ -91,7 +91,7 @@ def postgresql_fixture(postgresql_server: str) -> str:
 @pytest.fixture(scope="session", name="memcached")
 def memcached_fixture() -> Iterator[str]:
     """The address of a memcached."""
-    pytest.importorskip("pymemcache", reason="the Python package pymemcache is missing")
+    skip_without("pymemcache")
     port = free_port()
     command = [found("memcached"), "-l", "127.0.0.1", "-p", str(port), "-u", "nobody"]
     with started(command, signal.SIGKILL) as (server, _):

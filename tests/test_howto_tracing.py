@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.running import Run
+from tests.running import Run, skip_without
 from tests.test_documented_commands import Project, add_celery
 from tests.test_documented_files import written
 
@@ -133,7 +133,7 @@ def fail(project: Project, run: Run) -> int:
 
 
 def test_every_error_arrives_at_sentry(project: Project, sink: Sink) -> None:
-    pytest.importorskip("sentry_sdk")
+    skip_without("sentry_sdk")
     written(project, "sentry")
     project.environ["SENTRY_DSN"] = f"{sink.url.replace('//', '//key@')}/1"
 
@@ -143,7 +143,7 @@ def test_every_error_arrives_at_sentry(project: Project, sink: Sink) -> None:
 
 
 def test_every_span_arrives_at_the_collector(project: Project, sink: Sink) -> None:
-    pytest.importorskip("opentelemetry.instrumentation.django")
+    skip_without("opentelemetry.instrumentation.django")
     written(project, "opentelemetry")
     project.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = sink.url
     project.environ["OTEL_SERVICE_NAME"] = "mysite"

@@ -27,7 +27,7 @@ from django_prodserver.wizard.proposal import (
 )
 from tests.inside import free_port
 from tests.peers import get
-from tests.running import Site
+from tests.running import Site, skip_without
 from tests.test_wizard import executed, parts
 
 MANAGE = """\
@@ -398,7 +398,7 @@ def test_the_proposal_for_netbox_runs(site: Site, tmp_path: Path) -> None:
 
 def test_the_proposal_for_paperless_runs(site: Site, tmp_path: Path) -> None:
     """manage.py in src, Pipfile above it, ASGI, its own number of tasks, a consumer."""
-    pytest.importorskip("gunicorn.asgi", reason="this gunicorn has no ASGI worker yet")
+    skip_without("gunicorn.asgi")
     paperless = Layout(
         site,
         tmp_path,

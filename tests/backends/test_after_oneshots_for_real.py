@@ -15,7 +15,7 @@ import pytest
 
 from tests.inside import BEAT, COMMAND, GUNICORN, SHELL, free_port
 from tests.peers import get
-from tests.running import Run, Site
+from tests.running import Run, Site, skip_without
 
 MANIFEST = "whitenoise.storage.CompressedManifestStaticFilesStorage"
 
@@ -75,7 +75,7 @@ def release(site: Site, style: str, welcome: str) -> None:
     (messages / "django.mo").write_bytes(translations(Welcome=welcome))
 
 
-pytest.importorskip("whitenoise")
+skip_without("whitenoise")
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

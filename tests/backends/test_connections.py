@@ -16,7 +16,7 @@ from django.db import connections
 from django.test import override_settings
 
 from django_prodserver.backends.hooks.connections import close_connections
-from tests.running import Site
+from tests.running import Site, skip_without
 from tests.services import database
 
 
@@ -123,7 +123,7 @@ def test_a_client_of_redis_that_the_preload_left_is_no_reason(site: Site, redis:
 def test_a_pool_is_closed_with_its_threads_even_if_another_thread_opened_it(
     postgresql: str,
 ) -> None:
-    pytest.importorskip("psycopg_pool")
+    skip_without("psycopg_pool")
     before = set(threading.enumerate())
     given = {**database(postgresql), "OPTIONS": {"pool": True}}
     connections.settings["pooled"] = connections.configure_settings(

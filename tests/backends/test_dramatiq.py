@@ -11,9 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.running import Site
+from tests.running import Site, skip_without
 
-pytest.importorskip("django_dramatiq", reason="django-dramatiq is missing")
+skip_without("django_dramatiq")
 
 # A worker process takes no second message while it has one in progress.
 ONE_EACH = {"dramatiq_queue_prefetch": "1"}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.running import Run, Site
+from tests.running import Run, Site, skip_without
 
 CRASHES = {"web": {"BACKEND": "shell", "ARGS": "echo last words; exit 3"}}
 MESSAGE = "web.1 exited with status 3 after "
@@ -95,7 +95,7 @@ def test_a_webhook(site: Site, sink: Sink, by: str) -> None:
 
 
 def test_sentry(site: Site, sink: Sink) -> None:
-    pytest.importorskip("sentry_sdk", reason="sentry-sdk is missing")
+    skip_without("sentry_sdk")
     source = f"import sentry_sdk\nsentry_sdk.init('http://key@{sink.address}/1')\n"
     crash(site, "sentry", source)
 
@@ -167,8 +167,8 @@ set_logger_provider(provider)
 
 @pytest.mark.parametrize("processor", ["SimpleLogRecordProcessor", "BatchLogRecordProcessor"])
 def test_logs_of_opentelemetry(site: Site, sink: Sink, processor: str) -> None:
-    pytest.importorskip("opentelemetry.sdk._logs", reason="opentelemetry-sdk is missing")
-    pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="the exporter is missing")
+    skip_without("opentelemetry.sdk._logs")
+    skip_without("opentelemetry.exporter.otlp.proto.http")
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
     crash(site, "opentelemetry_logs", PROVIDER.format(processor=processor, address=sink.address))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -13,7 +12,7 @@ from django.utils.module_loading import import_string
 from django_prodserver.backends import BUILT_IN
 from tests.inside import free_ports
 from tests.peers import get
-from tests.running import Site
+from tests.running import Site, is_there
 from tests.services import database
 
 # What each is configured with; PORT is another one each time, REDIS is where its queue is.
@@ -72,13 +71,6 @@ def missing(name: str) -> Sequence[str]:
     """Modules that are not installed here."""
     modules = [*import_string(BUILT_IN[name]).requires, *filter(None, [PARTS.get(name)])]
     return [module for module in modules if not is_there(module)]
-
-
-def is_there(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except ModuleNotFoundError:  # The package that it would be in.
-        return False
 
 
 @pytest.mark.parametrize("name", BUILT_IN)

@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from django_prodserver.backends.parsers import require
-from tests.backends.test_everything import filled, is_there
+from tests.backends.test_everything import filled
 from tests.backends.test_same_program import LONG
 from tests.inside import free_port
 from tests.peers import get
-from tests.running import Run, Site
+from tests.running import Run, Site, is_there, skip_without
 from tests.services import database, listens
 
-pytest.importorskip("gevent", reason="the Python package gevent is missing")
+skip_without("gevent")
 
 ALONE, AUTO, SPAWN, FORK = "alone", "auto", "spawn", "fork"
 # Whatever START_METHOD says, they are spawned.

@@ -17,7 +17,7 @@ import pytest
 
 from tests.inside import GUNICORN, free_port, refused
 from tests.peers import Request, get
-from tests.running import Run, Site, folder_for_all_users
+from tests.running import Run, Site, folder_for_all_users, skip_without
 
 has_control_socket = pytest.mark.skipif(
     tuple(map(int, version("gunicorn").split(".")[:2])) < (25, 1),
@@ -156,7 +156,7 @@ def test_it_has_a_control_socket_only_if_one_is_asked_for(
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
 def test_its_own_titles_tell_the_instances_apart(site: Site) -> None:
     """It gives them where setproctitle is installed, and they name what it calls `proc_name`."""
-    pytest.importorskip("setproctitle")
+    skip_without("setproctitle")
     port = free_port()
     entry = gunicorn(port, REPLICAS=2, ARGS={"workers": 1, "reuse-port": True})
     run = site({"web": entry}, stderr=STDOUT)

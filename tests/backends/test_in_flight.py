@@ -15,7 +15,7 @@ import pytest
 from tests.backends.test_stopped_twice import settings
 from tests.inside import CELERY, DJANGO_TASKS, free_port
 from tests.peers import Request
-from tests.running import Site
+from tests.running import Site, skip_without
 from tests.services import database
 
 # The package uvicorn-worker, or else what it was before that existed.
@@ -76,7 +76,7 @@ def rq_without_a_horse(redis: str) -> Case:
 
 
 def huey(kind: str = "thread") -> Case:
-    pytest.importorskip("huey", reason="huey is missing")
+    skip_without("huey")
     queue = {"huey_class": "huey.SqliteHuey", "filename": "huey.db", "immediate": False}
     consumer = {"worker_type": kind, "workers": 2}
     apps = ("huey.contrib.djhuey", "huey_jobs")
@@ -93,7 +93,7 @@ def huey_with_processes() -> Case:
 
 
 def dramatiq(redis: str) -> Case:
-    pytest.importorskip("django_dramatiq", reason="django-dramatiq is missing")
+    skip_without("django_dramatiq")
     broker = {
         "BROKER": "dramatiq.brokers.redis.RedisBroker",
         "OPTIONS": {"url": redis},
@@ -262,7 +262,7 @@ def test_a_server_of_several_processes_tells_how_many_requests_they_answer(
 ) -> None:
     entry, needs = SEVERAL[name]
     if needs:
-        pytest.importorskip(needs)
+        skip_without(needs)
     port = free_port()
     site.hold("task")
     run = site({"web": entry(port)})

@@ -18,10 +18,10 @@ import django
 import pytest
 
 from tests.inside import CELERY, free_port
-from tests.running import Run, Site
+from tests.running import Run, Site, skip_without
 from tests.services import database
 
-pytest.importorskip("psycopg_pool", reason="the Python package psycopg-pool is missing")
+skip_without("psycopg_pool")
 pytestmark = [
     pytest.mark.timeout(120),
     pytest.mark.skipif(django.VERSION < (5, 1), reason="this Django has no pool yet"),

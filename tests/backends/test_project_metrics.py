@@ -6,13 +6,11 @@ import signal
 import urllib.request
 from typing import Any
 
-import pytest
-
 from tests.functional.test_project_metrics import COUNTED, FILES, scraped, works
 from tests.inside import free_port
-from tests.running import Site
+from tests.running import Site, skip_without
 
-pytest.importorskip("django_prometheus")
+skip_without("django_prometheus")
 
 APP = """
     from celery.signals import task_postrun

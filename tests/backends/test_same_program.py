@@ -23,12 +23,12 @@ from django_prodserver.backends import BUILT_IN
 from tests.backends.test_everything import missing
 from tests.inside import free_port, sleeper
 from tests.peers import get
-from tests.running import Run, Site
+from tests.running import Run, Site, skip_without
 from tests.services import database, listens
 
-pytest.importorskip("numpy", reason="the Python package numpy is missing")
-pytest.importorskip("psycopg_pool", reason="the Python package psycopg-pool is missing")
-pytest.importorskip("pymemcache", reason="the Python package pymemcache is missing")
+skip_without("numpy")
+skip_without("psycopg_pool")
+skip_without("pymemcache")
 
 # `make same` sets it. Without it there is less of everything, for the time that it takes.
 LONG = bool(os.environ.get("PRODSERVER_TEST_LONG"))

@@ -17,7 +17,7 @@ import pytest
 
 from tests.inside import CELERY, DJANGO_TASKS, UVICORN, free_port
 from tests.peers import Request
-from tests.running import Site
+from tests.running import Site, skip_without
 from tests.services import database
 
 pytestmark = pytest.mark.skipif(not psutil.LINUX, reason="only Linux tells what is pending")
@@ -59,7 +59,7 @@ def rq(redis: str) -> Case:
 
 
 def huey(graceful: signal.Signals = signal.SIGINT, **consumer: Any) -> Case:
-    pytest.importorskip("huey", reason="huey is missing")
+    skip_without("huey")
     queue = {"huey_class": "huey.SqliteHuey", "filename": "huey.db", "immediate": False}
     apps = ("huey.contrib.djhuey", "huey_jobs")
     project = settings(*apps, HUEY={**queue, "consumer": consumer})
@@ -75,7 +75,7 @@ def huey_by_sigterm() -> Case:
 
 
 def dramatiq(redis: str, **args: Any) -> Case:
-    pytest.importorskip("django_dramatiq", reason="django-dramatiq is missing")
+    skip_without("django_dramatiq")
     broker = {
         "BROKER": "dramatiq.brokers.redis.RedisBroker",
         "OPTIONS": {"url": redis},
@@ -88,7 +88,7 @@ def dramatiq(redis: str, **args: Any) -> Case:
 
 
 def dramatiq_with_gevent(redis: str) -> Case:
-    pytest.importorskip("gevent", reason="gevent is missing")
+    skip_without("gevent")
     return dramatiq(redis, **{"use-gevent": True})
 
 

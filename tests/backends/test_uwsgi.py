@@ -17,7 +17,7 @@ from django_prodserver.backends.base import Address, PrintsOnly
 from django_prodserver.backends.uwsgi import DEFAULT_ADDRESS, UwsgiServer, addresses_of
 from tests.inside import free_port, refused
 from tests.peers import Request, get
-from tests.running import Site
+from tests.running import Site, skip_without
 
 VERSION = """
     def application(environ, start_response):
@@ -166,7 +166,7 @@ def test_it_is_stopped_at_once_while_it_loads_the_application(
 
 
 def test_each_worker_draws_numbers_of_its_own(site: Site) -> None:
-    pytest.importorskip("numpy", reason="numpy is missing")
+    skip_without("numpy")
     source = """
         import random
 
@@ -201,7 +201,7 @@ def test_two_instances_share_an_address(site: Site) -> None:
 
 
 def test_gevent_patches_before_the_project_is_imported(site: Site) -> None:
-    pytest.importorskip("gevent", reason="gevent is missing")
+    skip_without("gevent")
     source = """
         import socket
         print("the sockets:", socket.socket.__module__, flush=True)

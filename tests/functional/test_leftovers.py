@@ -12,6 +12,7 @@ import pytest
 
 from tests.functional.helpers import FOREVER, Run, Runs, code
 from tests.inside import free_port
+from tests.running import skip_without
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 
@@ -152,7 +153,7 @@ def test_a_thread_that_is_known_to_be_started_again_costs_nothing(start: Runs) -
 
 
 def test_numpy_leaves_threads_that_are_no_reason(start: Runs) -> None:
-    pytest.importorskip("numpy")
+    skip_without("numpy")
     web = run(start, "import numpy; numpy.ones((200, 200)) @ numpy.ones((200, 200))")
 
     assert told(web) == "forked and have MainThread"

@@ -7,8 +7,9 @@ from signal import SIGTERM
 import pytest
 
 from tests.functional.helpers import Runs, code
+from tests.running import skip_without
 
-pytest.importorskip("numpy", reason="numpy is missing")
+skip_without("numpy")
 
 DRAW = "sys.modules['numpy.random'].randint(10**9), sys.modules['numpy.random'].normal()"
 SAY = f"say('drew ' + str(({DRAW})))"

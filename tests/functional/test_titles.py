@@ -10,7 +10,7 @@ import pytest
 
 from django_prodserver.posix.titles import shortened
 from tests.functional.helpers import Run, Runs, code
-from tests.running import MARK
+from tests.running import MARK, skip_without
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -87,7 +87,7 @@ def test_names_are_shortened_before_their_number(room: int, text: str) -> None:
 
 
 def test_software_that_has_titles_of_its_own_keeps_them_and_the_environment(start: Runs) -> None:
-    pytest.importorskip("setproctitle")
+    skip_without("setproctitle")
     source = f"import setproctitle; setproctitle.setproctitle('software: busy'); {SAYS_PID}"
     run = start({"web": code(source)})
 
