@@ -17,6 +17,7 @@ from importlib.util import find_spec
 from os.path import getsize, join
 from typing import Any, Callable, Optional
 
+from django_prodserver.posix import process_table
 from django_prodserver.posix.metrics_folder import LIBRARY, VARIABLE
 
 # If processes that have ended have more files than that, these are made one of each kind.
@@ -66,7 +67,7 @@ def tidy_up(folder: str) -> None:
     dead: dict[str, list[str]] = {}
     for name in sorted(os.listdir(folder)):
         kind, pid = _of(name) or ("", 0)
-        if not kind or (pid != TOGETHER and _is_there(pid)):
+        if not kind or (pid != TOGETHER and process_table.exists(pid)):
             continue
         if kind.startswith("gauge_live") or not getsize(join(folder, name)):
             os.unlink(join(folder, name))
@@ -74,16 +75,6 @@ def tidy_up(folder: str) -> None:
             dead.setdefault(kind, []).append(name)
     if sum(map(len, dead.values())) > MOST_OF_THE_DEAD:
         _compact(folder, dead)
-
-
-def _is_there(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # It has another user.
-        pass
-    return True
 
 
 def _of(name: str) -> Optional[tuple[str, int]]:

@@ -116,7 +116,13 @@ def environment(pid: int) -> bytes:
 
 def exists(pid: int) -> bool:
     """Whether it is there, as a zombie or not."""
-    return os.path.exists(f"/proc/{pid}")
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # It has another user.
+        pass
+    return True
 
 
 def name(pid: int) -> str:
