@@ -186,9 +186,9 @@ def test_why_it_fails_is_in_the_log(system: PosixSystem, capfd: pytest.CaptureFi
 
 
 def test_one_that_hangs_is_killed(system: PosixSystem) -> None:
-    hanging = Asked(system, "hang", None, within=0.3)
+    hanging = Asked(system, "hang", None, within=2)
 
-    assert hanging.outcome() == (None, "it took longer than 0.3 s")
+    assert hanging.outcome() == (None, "it took longer than 2 s")
     until(system, lambda: nothing_is_left(system))
 
 
@@ -196,23 +196,25 @@ def test_what_it_has_started_ends_with_it(
     system: PosixSystem, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Though that keeps its pipes, and floods them."""
-    answer, _ = Asked(system, "leave_others", str(tmp_path / "pids")).outcome()
+    answer, why = Asked(system, "leave_others", str(tmp_path / "pids")).outcome()
     pids = json.loads((tmp_path / "pids").read_text())
     until(system, lambda: nothing_is_left(system))
 
-    assert answer is not None
-    assert set(answer) <= {ord("x")}
+    if answer is None:  # They were faster than its end.
+        assert why == "its answer is longer than 16 MiB"
+    else:
+        assert set(answer) <= {ord("x")}
     assert [pid for pid in pids if not gone(pid)] == []
     until(system, lambda: children() == system._starter.pids)
     assert "killed what was left behind by errand.leave_others: " in capfd.readouterr().out
 
 
 def test_its_log_may_be_flooded(system: PosixSystem) -> None:
-    flooding = Asked(system, "flood_the_log", within=0.5)
+    flooding = Asked(system, "flood_the_log", within=2)
     answer = Asked(system, "echo", 1).outcome()
 
     assert answer == (b"1", "")
-    assert flooding.outcome() == (None, "it took longer than 0.5 s")
+    assert flooding.outcome() == (None, "it took longer than 2 s")
 
 
 def test_a_long_answer_is_whole(system: PosixSystem) -> None:
