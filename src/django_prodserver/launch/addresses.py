@@ -93,7 +93,7 @@ def probed_address(process: ResolvedProcess) -> Optional[Address]:
 def serves_at(process: ResolvedProcess, place: Place) -> bool:
     """Whether it is this process that answers there, as far as its arguments tell."""
     try:
-        return any(_collide(address, Address(place)) for address in process.addresses)
+        return any(conflict(address, Address(place)) for address in process.addresses)
     except PrintsOnly:
         return False
 
@@ -213,7 +213,7 @@ def _conflicts(found: Sequence[Listener]) -> Iterator[Finding]:
     Where both share their ports, each would get a part of the other's requests.
     """
     for (one, here), (other, there) in combinations(found, 2):
-        if one is not other and _collide(here, there):
+        if one is not other and conflict(here, there):
             at = str(here) if here.at == there.at else f"{here} and {there}"
             message = f"and {place_of(other.name)} cannot both listen at {at}."
             hint = "Choose another address in the ARGS of one of them."
@@ -240,7 +240,7 @@ def _http_problems(
             yield Finding(place_of(process.name, key, "VERIFY"), message, "Leave it out.", "E012")
     else:
         there = Address(asked.at)
-        address = next((one for one in serves if _collide(one, there)), None)
+        address = next((one for one in serves if conflict(one, there)), None)
         if address is None or isinstance(asked.at, str):
             return
         if address.tls is not asked.tls:
@@ -263,7 +263,8 @@ def _first_reachable(addresses: Iterable[Address]) -> Optional[Address]:
     return next(iter(known), None)
 
 
-def _collide(here: Address, there: Address) -> bool:
+def conflict(here: Address, there: Address) -> bool:
+    """Whether only one of two could listen, as far as that is known before the start."""
     if here.chosen_by_the_system or there.chosen_by_the_system:
         return False
     if isinstance(here.at, str) or isinstance(there.at, str):

@@ -12,18 +12,19 @@ from typing import Optional
 import django
 
 from django_prodserver import __version__
+from django_prodserver.backends.base import Address
 from django_prodserver.control.documents import About
 from django_prodserver.posix.address import UNKNOWN_HOST, Listener, bindings
 from django_prodserver.posix.context import group_id, group_names
 from django_prodserver.posix.control.place import BACKLOG, VARIABLE, ControlSettings, name_of
 from django_prodserver.posix.marks import outer_life
 from django_prodserver.settings.findings import Finding
-from django_prodserver.settings.names import SUPERVISOR
+from django_prodserver.settings.names import SUPERVISOR, place_of
 from django_prodserver.settings.schema import SupervisorSettings
 from django_prodserver.settings.texts import host_and_port
 from django_prodserver.settings.wording import did_you_mean
 
-from .addresses import listeners
+from .addresses import conflict, listeners
 from .context import contexts
 from .holding import holding
 from .process import ResolvedProcess, importable_here
@@ -101,13 +102,24 @@ def monitor(settings: SupervisorSettings) -> Optional[Listener]:
     return Listener(settings.monitor, bindings(*host_and_port(settings.monitor)), backlog=BACKLOG)
 
 
-def monitor_problems(settings: SupervisorSettings) -> Iterator[Finding]:
-    """What is wrong with MONITOR on this machine."""
+def monitor_problems(
+    settings: SupervisorSettings, processes: Sequence[ResolvedProcess]
+) -> Iterator[Finding]:
+    """What is wrong with MONITOR on this machine, and beside these processes."""
+    place = f"{SUPERVISOR}['MONITOR']"
     try:
         monitor(settings)
     except UNKNOWN_HOST as error:
         message = f"is {settings.monitor!r}, whose host is not known: {error}."
-        yield Finding(f"{SUPERVISOR}['MONITOR']", message, "Write 127.0.0.1 or 0.0.0.0.", "E015")
+        yield Finding(place, message, "Write 127.0.0.1 or 0.0.0.0.", "E015")
+        return
+    if settings.monitor is not None:
+        at = Address(host_and_port(settings.monitor))
+        for name in dict.fromkeys(
+            process.name for process, address in listeners(processes, []) if conflict(at, address)
+        ):
+            message = f"is {settings.monitor!r}, where {place_of(name)} listens."
+            yield Finding(place, message, "Choose another port for one of them.")
 
 
 def control_problems(settings: SupervisorSettings) -> Iterator[Finding]:

@@ -97,7 +97,7 @@ def _of_the_machine(
     """Who uses an address changes: none is tried for a process that is to be changed anyway."""
     found = context_problems(configuration, processes)
     found += control_problems(configuration.supervisor)
-    found += monitor_problems(configuration.supervisor)
+    found += monitor_problems(configuration.supervisor, processes)
     if not in_use:
         return found
     fit = contexts(nothing_wrong_with(processes, [*known, *found]))
