@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ import psutil
 import pytest
 
 from tests.reloading import SERVERS, SETTINGS, Site
-from tests.running import skip_unless_it_works
+from tests.running import skip_unless_it_works, skip_without
 
 LONG = bool(os.environ.get("PRODSERVER_TEST_LONG"))
 # One of each kind: an arbiter, an event loop, and threads that are ours to drain.
@@ -26,8 +25,7 @@ BETWEEN = 50
 
 def skip_unless_installed(server: str) -> None:
     module = "uvicorn_worker" if "UvicornWorker" in server else SERVERS[server][0].partition("-")[0]
-    if importlib.util.find_spec(module) is None:
-        pytest.skip(f"{module} is not installed here")
+    skip_without(module)
 
 
 @pytest.mark.parametrize("server", SERVERS if LONG else SHORT)

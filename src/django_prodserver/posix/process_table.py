@@ -115,7 +115,7 @@ def environment(pid: int) -> bytes:
 
 
 def exists(pid: int) -> bool:
-    """Whether it is there, as a zombie or not."""
+    """Whether it is there, as a zombie or not: asked of kill(2), also where there is no /proc."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
