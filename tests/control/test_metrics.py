@@ -72,7 +72,7 @@ def readings(of: Group, **more: Any) -> Readings:
 def values(of: Readings) -> Values:
     """By metric and labels; Prometheus' own library has read them."""
     found: Values = {}
-    for family in text_string_to_metric_families(rendered(families(of))):
+    for family in text_string_to_metric_families("".join(map(rendered, families(of)))):
         for sample in family.samples:
             found.setdefault(sample.name, {})[tuple(sorted(sample.labels.items()))] = sample.value
     return found

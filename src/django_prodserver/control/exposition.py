@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from django_prodserver.supervisor.hints import Union
 from django_prodserver.supervisor.values import Value
@@ -24,12 +24,10 @@ class Family(Value):
     samples: Sequence[tuple[Labels, Number]]
 
 
-def rendered(families: Iterable[Family]) -> str:
-    """Those that have values, in order."""
-    return "".join(_family(one) for one in families if one.samples)
-
-
-def _family(family: Family) -> str:
+def rendered(family: Family) -> str:
+    """Its lines; none if it has no value."""
+    if not family.samples:
+        return ""
     lines = [
         f"# HELP {family.name} {_escaped(family.help)}",
         f"# TYPE {family.name} {family.kind}",

@@ -8,6 +8,8 @@ forked children, which would silence the parent by closing a descriptor.
 from __future__ import annotations
 
 import selectors
+from collections import deque
+from collections.abc import Iterator
 from signal import Signals
 
 from django_prodserver.supervisor.events import Event, Signalled
@@ -15,6 +17,9 @@ from django_prodserver.supervisor.hints import Callable, Optional
 
 from .clock import Clock
 from .signals import SignalPipe
+
+# For how long work is done in one turn, in seconds: a signal and a line of the log wait no longer.
+SLICE = 0.0005
 
 
 class Loop:
@@ -38,11 +43,16 @@ class Loop:
         self._before_sleep = before_sleep
         # What the next `wait` returns.
         self.events: list[Event] = []
+        self._work: deque[Iterator[object]] = deque()
         self.selector.register(self.signals, selectors.EVENT_READ, self._take_signals)
 
     def emit(self, event: Event) -> None:
         """Let `wait` return this event."""
         self.events.append(event)
+
+    def work(self, steps: Iterator[object]) -> None:
+        """Take these steps beside everything else: a few in each turn, in order with other work."""
+        self._work.append(steps)
 
     def wait(self, timeout: Optional[float]) -> list[Event]:
         """Sleep until there are events, at most `timeout` seconds; None means for ever.
@@ -54,6 +64,7 @@ class Loop:
             patience = self._left(end, self._before_sleep())
             for key, _ in self.clock.sleep(self.selector.select, patience):
                 key.data()
+            self._take_steps()
             if self.events or (end is not None and end <= self.clock.now()):
                 break
         self._before_sleep()
@@ -63,8 +74,17 @@ class Loop:
     def close(self) -> None:
         self.selector.close()
 
+    def _take_steps(self) -> None:
+        if not self._work:
+            return
+        end = self.clock.now() + SLICE
+        for _ in self._work[0]:
+            if self.clock.now() >= end:
+                return
+        self._work.popleft()
+
     def _left(self, *ends: Optional[float]) -> Optional[float]:
-        if self.events:
+        if self.events or self._work:
             return 0.0
         end = min((end for end in ends if end is not None), default=None)
         return None if end is None else max(0.0, end - self.clock.now())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from django_prodserver.control.documents import About
 from django_prodserver.control.measured import Checked, Usage
@@ -44,8 +44,8 @@ class Metrics:
         """Call `done` with what `text` needs, now or in a later turn of the loop."""
         self._meter.measure(done)
 
-    def text(self, about: About, measured: Measured) -> str:
-        """What is known at this moment, in the text format of Prometheus."""
+    def text(self, about: About, measured: Measured) -> Iterator[str]:
+        """What is known at this moment, in the text format of Prometheus, in pieces."""
         # Most supervisors are never asked.
         from django_prodserver.control.exposition import rendered
         from django_prodserver.control.metrics import Readings, families
@@ -67,4 +67,4 @@ class Metrics:
             events_dropped=self._handlers.dropped,
             handler_failures=self._handlers.failures,
         )
-        return rendered(families(readings))
+        return map(rendered, families(readings))

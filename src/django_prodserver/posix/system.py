@@ -107,7 +107,7 @@ class PosixSystem:
         self.evidence = SystemEvidence(self._log.recent, self._lives.folder)
         self._descendants = Descendants(self._starter.pids)
         self._checks = Checks(self._clock)
-        self._meter = Meter(self._lives.leaders)
+        self._meter = Meter(self._lives.leaders, self._loop)
         self._known: Optional[Known] = None
         self._control: Optional[Server] = None
         self._monitor: Optional[Monitor] = None
@@ -330,7 +330,6 @@ class PosixSystem:
             # A write to a terminal that is gone may fail before the signal that says so arrives.
             self._loop.emit(Signalled(Signals.SIGHUP) if self._at_terminal else OutputGone())
         self._sockets.tick()
-        self._meter.tick()
         deadlines = [
             *(self._starter.deadline, self._sockets.deadline),
             *(self.handlers.deadline, self.errands.deadline),
@@ -338,8 +337,6 @@ class PosixSystem:
         for server in self._servers:
             server.tick()
             deadlines.append(server.deadline)
-        if self._meter.busy:
-            deadlines.append(self._clock.now())
         return min((at for at in deadlines if at is not None), default=None)
 
     def _probed(self, ref: Ref, outcome: Outcome) -> None:

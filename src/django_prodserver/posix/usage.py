@@ -16,12 +16,11 @@ from django_prodserver.control.measured import Usage
 from django_prodserver.supervisor.hints import Callable, Optional
 
 from . import kernel, process_table
+from .loop import Loop
 
 # What was measured is told again for so long, in seconds: a scrape that follows another at once
 # takes no time.
 FRESH = 1.0
-# How long one turn may take, in seconds: a signal waits no longer.
-SLICE = 0.002
 
 # Among the fields of `process_table.stat`: threads, and the last one that is needed.
 _THREADS, _LAST = 20 - 3, 24 - 3
@@ -31,53 +30,34 @@ Done = Callable[[Mapping[str, Usage]], None]
 
 
 class Meter:
-    """Measures all trees, a part of them in each turn of the loop.
+    """Measures all trees as work of the loop.
 
     `trees` has the pids of the leaders, by the names of instances. What those that have ended have
     used of the processor is to be given to `ended`.
     """
 
-    def __init__(self, trees: Trees) -> None:
+    def __init__(self, trees: Trees, loop: Loop) -> None:
         self._trees = trees
+        self._loop = loop
         # In seconds, by instance: what was used by lives that have ended, and what was told last.
         self._ended: dict[str, float] = {}
         self._told: dict[str, float] = {}
         self._measured: dict[str, Usage] = {}
         self._measured_at = float("-inf")
-        self._steps: Optional[Iterator[None]] = None
         self._waiting: list[Done] = []
-
-    @property
-    def busy(self) -> bool:
-        """`tick` has something to do."""
-        return self._steps is not None
 
     def ended(self, name: str, cpu_seconds: float) -> None:
         """A life has ended."""
         self._ended[name] = self._ended.get(name, 0.0) + cpu_seconds
 
     def measure(self, done: Done) -> None:
-        """Call `done` with what is measured, now or later."""
+        """Call `done` with what is measured, now or in a later turn of the loop."""
         if time.monotonic() - self._measured_at < FRESH:
             done(self._measured)
             return
         self._waiting.append(done)
-        if self._steps is None:
-            self._steps = self._measure()
-
-    def tick(self) -> None:
-        """Measure for a moment."""
-        if self._steps is None:
-            return
-        end = time.monotonic() + SLICE
-        for _ in self._steps:
-            if time.monotonic() >= end:
-                return
-        self._steps = None
-        self._measured_at = time.monotonic()
-        waiting, self._waiting = self._waiting, []
-        for done in waiting:
-            done(self._measured)
+        if len(self._waiting) == 1:
+            self._loop.work(self._measure())
 
     def _measure(self) -> Iterator[None]:
         """Measure one process in each step."""
@@ -97,6 +77,10 @@ class Meter:
         for name in self._ended.keys() - measured.keys():
             measured[name] = self._together(name, [])
         self._measured = measured
+        self._measured_at = time.monotonic()
+        waiting, self._waiting = self._waiting, []
+        for done in waiting:
+            done(measured)
 
     def _together(self, name: str, found: list[Usage]) -> Usage:
         used = self._ended.get(name, 0.0) + sum(one.cpu_seconds for one in found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 from django_prodserver.control import documents
@@ -77,15 +77,16 @@ def _readyz(known: Known, clients: Clients, client: Client, request: HttpRequest
 
 
 def _metrics(known: Known, clients: Clients, client: Client, request: HttpRequest) -> None:
-    def answer(of_project: bytes, measured: Measured) -> None:
-        text = known.metrics.text(known.about, measured).encode(errors="replace")
+    def answer(of_project: bytes, measured: Measured) -> Iterator[None]:
+        text = b""
+        for piece in known.metrics.text(known.about, measured):
+            text += piece.encode(errors="replace")
+            yield
         client.connection.answer(200, text + of_project, CONTENT_TYPE)
 
     def measure(of_project: Optional[bytes], why: str = "") -> None:
-        # The client may have left by then.
         answer_with = partial(answer, of_project or b"")
-        measured_by = known.metrics.measure
-        measured_by(lambda found: clients.guarded(client, partial(answer_with, found)))
+        known.metrics.measure(lambda found: clients.work(client, answer_with(found)))
 
     if known.of_project.exist:
         known.of_project.collect(measure)

@@ -30,6 +30,9 @@ RETRY = 1.0
 
 Asked = Union[HttpRequest, Refused]
 
+# What `next` returns instead of a step.
+_END = object()
+
 
 class Client:
     """Who is connected, and sends one request."""
@@ -103,6 +106,10 @@ class Clients:
             if client in self._clients:
                 self._leave(client)
 
+    def work(self, client: Client, steps: Iterator[object]) -> None:
+        """Take these steps for a client, as long as it is there, beside everything else."""
+        self._loop.work(self._guarded_steps(client, steps))
+
     def release(self) -> None:
         """In a forked child: close what belongs to the supervisor."""
         for client in self._clients:
@@ -121,6 +128,17 @@ class Clients:
         self._accept_no_more()
 
     # ---- how ----
+
+    def _guarded_steps(self, client: Client, steps: Iterator[object]) -> Iterator[None]:
+        left = True
+
+        def step() -> None:
+            nonlocal left
+            left = next(steps, _END) is not _END
+
+        while left and client in self._clients:
+            self.guarded(client, step)
+            yield
 
     def _accept_again(self) -> None:
         if not self._accepting and len(self._clients) < MOST_CLIENTS:
