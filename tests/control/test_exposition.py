@@ -14,13 +14,13 @@ NUMBERS = st.one_of(st.integers(0, 2**53), st.floats(allow_nan=False))
 def test_each_metric_has_a_help_and_a_type() -> None:
     family = Family("web_up", GAUGE, "Whether it is up.", [({"name": "web.1"}, 1), ({}, 0.5)])
 
-    assert rendered([family]) == (
+    assert rendered(family) == (
         '# HELP web_up Whether it is up.\n# TYPE web_up gauge\nweb_up{name="web.1"} 1\nweb_up 0.5\n'
     )
 
 
 def test_a_metric_without_values_is_left_out() -> None:
-    assert rendered([Family("web_up", GAUGE, "Whether it is up.", [])]) == ""
+    assert rendered(Family("web_up", GAUGE, "Whether it is up.", [])) == ""
 
 
 @given(
@@ -31,7 +31,7 @@ def test_the_library_reads_what_was_meant(help: str, samples: list[tuple[str, fl
     by_name = dict(samples)
     family = Family("x_total", COUNTER, help, [({"name": one}, by_name[one]) for one in by_name])
 
-    found = list(text_string_to_metric_families(rendered([family])))
+    found = list(text_string_to_metric_families(rendered(family)))
 
     if not by_name:
         assert found == []

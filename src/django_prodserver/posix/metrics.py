@@ -57,7 +57,7 @@ class Metrics:
             snapshot=self._snapshot(),
             tally=self._tally,
             counts=log.counts,
-            supervisor=of_process(os.getpid()),
+            supervisor=of_process(os.getpid(), shared=False),
             usage=measured,
             checked=self._checked,
             stalled_seconds=log.stalled_seconds,

@@ -113,14 +113,17 @@ def tree(leader: int) -> Iterator[int]:
     yield from process_table.tree(leader) if on_linux else _tree_by_psutil(leader)
 
 
-def of_process(pid: int) -> Optional[Usage]:
-    """What one process uses, and its children that it has waited for; None if it is gone."""
+def of_process(pid: int, *, shared: bool = True) -> Optional[Usage]:
+    """What one process uses, and its children that it has waited for; None if it is gone.
+
+    What part of its memory is shared takes the longest to find out: the kernel looks at each page.
+    """
     if sys.platform != "linux":
         return _by_psutil(pid)
     fields = process_table.stat(pid)
     if len(fields) <= _LAST:
         return None
-    proportional, unique = _shared(pid)
+    proportional, unique = _shared(pid) if shared else (None, None)
     return Usage(
         cpu_seconds=process_table.cpu_seconds(fields),
         resident=process_table.resident(fields),

@@ -1,0 +1,67 @@
+"""The loop: what takes long is done beside everything else."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import selectors
+import signal
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from django_prodserver.posix.clock import Clock
+from django_prodserver.posix.loop import Loop
+from django_prodserver.posix.signals import SignalPipe, handled
+from django_prodserver.supervisor.events import Signalled
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    signals = SignalPipe(handled())
+    loop = Loop(Clock(), signals, lambda: None, lambda: None)
+    yield loop
+    loop.close()
+    signals.close()
+
+
+def test_work_that_never_ends_keeps_neither_a_signal_waiting_nor_a_pipe(loop: Loop) -> None:
+    reader, writer = os.pipe()
+    heard: list[bytes] = []
+    loop.selector.register(reader, selectors.EVENT_READ, lambda: heard.append(os.read(reader, 9)))
+    steps = itertools.count()
+    loop.work(steps)
+    loop.wait(0.001)
+    os.write(writer, b"line")
+    signal.raise_signal(signal.SIGTERM)
+
+    assert loop.wait(None) == [Signalled(signal.SIGTERM)]
+    assert heard == [b"line"]
+    assert next(steps) > 0
+    for fd in (reader, writer):
+        os.close(fd)
+
+
+def test_work_is_done_in_order_and_the_loop_sleeps_again(loop: Loop) -> None:
+    done: list[str] = []
+    loop.work(map(done.append, "ab"))
+    loop.work(map(done.append, "c"))
+    began = time.process_time()
+
+    assert loop.wait(0.3) == []
+    assert done == ["a", "b", "c"]
+    assert time.process_time() - began < 0.1
+
+
+def test_work_may_end_by_asking_for_more(loop: Loop) -> None:
+    done: list[str] = []
+
+    def first() -> Iterator[None]:
+        yield
+        loop.work(map(done.append, ["more"]))
+
+    loop.work(first())
+    loop.wait(0.01)
+
+    assert done == ["more"]
