@@ -85,7 +85,7 @@ def _http_target(
     name = f"unix:{at}" if isinstance(at, str) else _netloc(*at)
     # The name of the host in the request, and in the certificate.
     if given.at is None or isinstance(given.at, str):
-        host = certified = _allowed_host()
+        host = certified = allowed_host()
     else:
         host, certified = name.removesuffix(port), given.at[0]
     return HttpTarget(
@@ -115,7 +115,7 @@ def _netloc(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _allowed_host() -> str:
+def allowed_host() -> str:
     """A name that this project answers to: Django answers 400 to others (ALLOWED_HOSTS)."""
     for host in project.ALLOWED_HOSTS:
         name = host.lstrip(".")

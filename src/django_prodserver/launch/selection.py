@@ -19,6 +19,8 @@ class Selection(Value):
     counts: Mapping[str, Optional[int]]
     # Several processes, or one with --all or NAME=N.
     supervised: bool
+    # They were named on the command line.
+    named: bool = True
     # Left out of all, because ENABLED or REPLICAS says so.
     disabled: Sequence[str] = ()
     # What is not run, where the first service was selected because none was named.
@@ -27,6 +29,17 @@ class Selection(Value):
     @property
     def names(self) -> list[str]:
         return list(self.counts)
+
+    def words(
+        self, configured: Mapping[str, ProcessSettings], excluded: Sequence[str]
+    ) -> list[str]:
+        """The arguments of `prodserver` that supervise them; `excluded` is what `--except` has."""
+        if self.named:
+            if len(self.counts) == 1:
+                # Without a number it would run alone.
+                return [f"{name}={configured[name].replicas}" for name in self.counts]
+            return [name if n is None else f"{name}={n}" for name, n in self.counts.items()]
+        return ["--all", *(["--except", *excluded] if excluded else [])]
 
     @property
     def replicas(self) -> dict[str, int]:
@@ -85,7 +98,7 @@ def select(
     # One that is named runs, also where PRODSERVER_REPLICAS_X is 0.
     counts = {name: n or (None if configured[name].replicas else 1) for name, n in counts.items()}
     disabled = [name for name in disabled if name not in excluded]
-    return Selection(counts, supervised, disabled, others)
+    return Selection(counts, supervised, bool(words), disabled, others)
 
 
 def _counts(words: Sequence[str], configured: Iterable[str]) -> dict[str, Optional[int]]:

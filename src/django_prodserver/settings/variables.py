@@ -50,6 +50,7 @@ SUPERVISOR_KEYS = (
     "MAX_LINE",
     "CONTROL",
     "CONTROL_GROUP",
+    "MONITOR",
 )
 
 # A variable that is this similar to one of ours is reported as misspelled. Others are ignored:

@@ -14,6 +14,7 @@ from argparse import (
     RawDescriptionHelpFormatter,
 )
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, get_args
 
 import django
@@ -29,6 +30,7 @@ from django.core.management.base import (
 from django.core.management.color import color_style
 
 from django_prodserver import DOCUMENTATION, __version__, completion
+from django_prodserver.exports import EXPORTS
 from django_prodserver.launch.examine import everything_wrong, resolve_to_start, tags_without_urls
 from django_prodserver.launch.process import ResolvedProcess
 from django_prodserver.launch.resolve import resolve
@@ -141,9 +143,15 @@ class Command(BaseCommand):
             raise CommandError("--noinput requires --init.")
         # Without anything else `--json` lists what is configured.
         alone = options.names or options.all or options.excluded or options.procfile
+        alone = alone or options.export
         lists = options.list or (options.json and not (options.check or options.dry_run or alone))
         if options.json and not (lists or options.check or options.dry_run):
             raise CommandError(JSON_IS_FOR)
+        for option in ("output", "values", "strict"):
+            if getattr(options, option) and not options.export:
+                raise CommandError(
+                    f"--{'set' if option == 'values' else option} requires --export."
+                )
         configuration = read()
         if not configuration.processes:
             refuse(configuration.findings)
@@ -157,6 +165,8 @@ class Command(BaseCommand):
             self._check(configuration, selection, options)
         elif options.dry_run:
             self._print_dry_run(configuration, selection, options)
+        elif options.export:
+            self._export(configuration, selection, options)
         elif selection.supervised:
             self._supervise(configuration, selection, options)
         else:
@@ -201,6 +211,30 @@ class Command(BaseCommand):
         else:
             self._print(dry_run(processes))
             self._print_disabled(configuration, selection)
+
+    def _export(
+        self, configuration: Configuration, selection: Selection, options: Namespace
+    ) -> None:
+        from django_prodserver.exports.export import export, surroundings, write
+
+        found = {one.name: one for one in resolve(configuration, selection.names, options.extra)}
+        exported = export(
+            options.export,
+            [found[name] for name in configuration.starting_order(found)],
+            selection.words(configuration.processes, options.excluded),
+            options.values,
+            surroundings(settings.SETTINGS_MODULE, configuration.supervisor.monitor),
+        )
+        lost = [*exported.losses, *(f"{name}: left out, disabled" for name in selection.disabled)]
+        for sentence in lost:
+            self.stderr.write(f"WARNING: {sentence}", self.style.WARNING)
+        if lost and options.strict:
+            raise CommandError("Nothing is exported: --strict allows no warnings.")
+        if options.output is None:
+            self.stdout.write(exported.printed, ending="")
+            return
+        for path in write(exported.texts, Path(options.output)):
+            self.stdout.write(str(path))
 
     def _check(
         self, configuration: Configuration, selection: Selection, options: Namespace
@@ -358,6 +392,12 @@ def _add_actions(group: _ArgumentGroup) -> None:
     only.add_argument("--list", action="store_true", help="Print the configured processes.")
     only.add_argument("--procfile", action="store_true", help="Print a Procfile.")
     only.add_argument(
+        "--export",
+        choices=EXPORTS,
+        metavar="FORMAT",
+        help=f"Print the configuration of another platform: {', '.join(EXPORTS)}.",
+    )
+    only.add_argument(
         "--init",
         action="store_true",
         help="Ask a few questions, then print settings, a Dockerfile and a Procfile for this "
@@ -385,6 +425,24 @@ def _add_options(group: _ArgumentGroup) -> None:
         "--json",
         action="store_true",
         help="Print JSON; for --list, --check and --dry-run.",
+    )
+    group.add_argument(
+        "--output",
+        metavar="DIR",
+        help="Write files into this folder; for --export.",
+    )
+    group.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="values",
+        help="What the platform has to know, such as name=mysite; for --export.",
+    )
+    group.add_argument(
+        "--strict",
+        action="store_true",
+        help="Fail if a setting cannot be carried over; for --export.",
     )
     group.add_argument(
         "--noinput",
@@ -515,7 +573,11 @@ def _select(configuration: Configuration, options: Namespace, lists: bool) -> Se
             everything=options.all,
             excluded=options.excluded,
             extra=options.extra,
-            prints=lists or options.procfile or options.check or options.dry_run,
+            prints=lists
+            or options.procfile
+            or options.check
+            or options.dry_run
+            or bool(options.export),
         )
     except CommandError as error:
         raise ConfigurationError([*configuration.findings, Finding("", str(error))]) from None

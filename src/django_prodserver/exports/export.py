@@ -1,0 +1,170 @@
+"""`--export`: from settings to the files of a platform, and what they do not say."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from django.core.management.base import CommandError
+
+from django_prodserver.launch.health import allowed_host
+from django_prodserver.launch.process import ResolvedProcess
+from django_prodserver.settings.texts import host_and_port
+
+from . import options as settable
+from .formats import FORMATS, Export, File, Format
+from .losses import losses
+from .render import rendered
+from .workload import apart, together
+
+# Where the probes of Kubernetes ask, unless MONITOR is set.
+MONITOR_PORT = 9180
+# RFC 1123, section 2.1.
+LONGEST_LABEL = 63
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """Of the project that is exported."""
+
+    name: str
+    # The folder of manage.py, and the interpreter.
+    directory: str
+    python: str
+    # One of ALLOWED_HOSTS, and the port of MONITOR.
+    host: str
+    monitor_port: int
+
+
+class Text(NamedTuple):
+    path: str
+    content: str
+    file: File
+
+
+@dataclass(frozen=True)
+class Exported:
+    texts: Sequence[Text]
+    # A sentence for each thing that they do not say.
+    losses: Sequence[str]
+
+    @property
+    def printed(self) -> str:
+        """What belongs on stdout; several files with their names, as comments."""
+        shown = [one for one in self.texts if one.file.printed]
+        if len(shown) == 1:
+            return shown[0].content
+        return "\n".join(f"# ---- {one.path} ----\n\n{one.content}" for one in shown)
+
+
+def surroundings(settings_module: str, monitor: Optional[str]) -> Surroundings:
+    """Those of this process; `monitor` is what MONITOR says."""
+    folder = os.path.dirname(os.path.abspath(sys.argv[0]))
+    return Surroundings(
+        settable.default_name(settings_module, os.path.basename(folder)),
+        folder,
+        sys.executable,
+        allowed_host(),
+        MONITOR_PORT if monitor is None else host_and_port(monitor)[1],
+    )
+
+
+def export(
+    name: str,
+    processes: Sequence[ResolvedProcess],
+    selected: Sequence[str],
+    words: Iterable[str],
+    surroundings: Surroundings,
+) -> Exported:
+    """Write processes, which are in the order of their start, in a format.
+
+    `selected` are the arguments of `prodserver` that select them, and `words` those of `--set`.
+    Raises CommandError for wrong words, and where two processes would get one name.
+    """
+    to = FORMATS[name]
+    given = _options(to, words, surroundings)
+    prodserver = [word.format_map(given) for word in to.prodserver]
+    if to.apart:
+        names = _names(to, processes, given["name"])
+        workloads = apart(processes, names, prodserver, to.carries, supervise=to.supervises)
+    else:
+        workloads = together(processes, given["name"], [*prodserver, *selected])
+    exported = Export(given, workloads, prodserver, surroundings.monitor_port)
+    values = {"format": to, "options": given, "workloads": workloads, "export": exported}
+    texts = [
+        Text(file.path.format_map(own), rendered(file.template, {**values, **own}), file)
+        for file in to.files
+        for own in file.each(exported)
+    ]
+    return Exported(texts, list(losses(workloads, to, given["hooks"] != "none")))
+
+
+def _options(to: Format, words: Iterable[str], here: Surroundings) -> settable.Options:
+    defaults = {
+        "name": here.name,
+        "directory": here.directory,
+        "python": here.python,
+        "host": here.host,
+        "uid": "1000",
+        "hooks": "none",
+        "region": "",
+    }
+    given = settable.given(words, to.options, defaults)
+    return {"environment": to.environment.format_map(given), **given}
+
+
+def _names(to: Format, processes: Sequence[ResolvedProcess], site: str) -> Mapping[str, str]:
+    """What the platform calls each process."""
+    names = {one.name: _label(one.name) if to.in_container else one.name for one in processes}
+    for label in names.values():
+        twins = [name for name, other in names.items() if other == label]
+        if len(twins) > 1:
+            raise CommandError(f"{' and '.join(twins)} would both be called {label} there.")
+        if len(f"{site}-{label}") > LONGEST_LABEL:
+            too_long = f"{site}-{label} has more than {LONGEST_LABEL} characters"
+            raise CommandError(f"{too_long}. Set a shorter one: --set name=...")
+    return names
+
+
+def _label(name: str) -> str:
+    """The name of a process as containers and hosts have it (RFC 1123): web_1 is web-1."""
+    return name.lower().replace("_", "-").strip("-") or "process"
+
+
+# ---- files ----
+
+# In the first lines of each file that may have comments.
+MARK = "manage.py prodserver --export"
+
+
+def write(texts: Iterable[Text], folder: Path) -> list[Path]:
+    """Write files into a folder; returns those that are written.
+
+    Raises CommandError, and writes nothing, where another file is in the way.
+    """
+    found = {folder / one.path: one for one in texts}
+    wanted = {path: one for path, one in found.items() if not (one.file.to_edit and path.exists())}
+    for path, one in wanted.items():
+        _may_be_written(path, one.content)
+    try:
+        for path, one in wanted.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(one.content, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{error.filename} cannot be written: {error.strerror}.") from None
+    return list(wanted)
+
+
+def _may_be_written(path: Path, text: str) -> None:
+    try:
+        there = path.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise CommandError(f"{path} cannot be written: {error.strerror}.") from None
+    if there != text and MARK not in there:
+        raise CommandError(f"{path} is there, and was not exported. Remove it, or choose a folder.")

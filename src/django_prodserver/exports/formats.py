@@ -1,0 +1,294 @@
+"""The formats of `--export`: a row for each, with its files and what its platform can do."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Callable, NamedTuple, Optional
+
+from .options import Options
+from .workload import Port, Workload, held_listeners, streams
+
+# Everywhere but under systemd somebody has to do nothing for these.
+_NOTHING_TO_DO = frozenset({"SOCKETS", "AFTER"})
+# Whoever asks a container's platform for a check gets it, of these kinds.
+_PROBES = frozenset({"HEALTHCHECK HTTP", "HEALTHCHECK TCP"})
+
+Values = Mapping[str, object]
+
+
+@dataclass(frozen=True)
+class Export:
+    """What templates ask for; `monitor_port` is that of MONITOR."""
+
+    options: Options
+    workloads: Sequence[Workload]
+    prodserver: Sequence[str]
+    monitor_port: int
+
+    @property
+    def services(self) -> list[Workload]:
+        return [one for one in self.workloads if not one.oneshot]
+
+    @property
+    def release(self) -> list[str]:
+        """The command that runs all oneshots, in the order of AFTER; none where there are none."""
+        names = [one.processes[0].name for one in self.workloads if one.oneshot]
+        return [*self.prodserver, *names] if names else []
+
+    @property
+    def grace(self) -> int:
+        """The longest of all, in seconds."""
+        return max(one.grace for one in self.workloads)
+
+    @property
+    def first_port(self) -> Optional[Port]:
+        return next((port for one in self.services for port in one.public_ports), None)
+
+    @property
+    def prodctl(self) -> list[str]:
+        return [os.path.join(os.path.dirname(self.options["python"]), "prodctl")]
+
+    @property
+    def at_home(self) -> bool:
+        """Whether it is in a folder of a user."""
+        paths = self.options["directory"], self.options["python"]
+        return any(path.startswith(("/home/", "/root/", "/run/user/")) for path in paths)
+
+    @property
+    def image_name(self) -> str:
+        return self._image[0]
+
+    @property
+    def image_tag(self) -> str:
+        return self._image[1] or "latest"
+
+    @property
+    def _image(self) -> tuple[str, str]:
+        # A colon may stand before the port of a registry, too.
+        found = re.fullmatch(r"(.+?)(?::([^:/@]+))?(?:@.*)?", self.options["image"])
+        assert found is not None, "it has no blanks"
+        return found[1], found[2] or ""
+
+
+class File(NamedTuple):
+    """A file, or one for each of what `each` finds; the path may have `{name}` in it."""
+
+    template: str
+    path: str
+    each: Callable[[Export], Iterable[Values]] = lambda export: [{"name": export.options["name"]}]
+    # It is to be edited: only `--output` writes it, and only where it is not there.
+    to_edit: bool = False
+    # Only `--output` writes it: printed with the others it would be in their way.
+    printed: bool = True
+
+
+@dataclass(frozen=True)
+class Format:
+    """A row: `carries` are the keys of which the platform itself can do what they ask for."""
+
+    name: str
+    # Completes "Configuration for ...".
+    platform: str
+    files: Sequence[File]
+    options: Sequence[str]
+    # What runs `prodserver`, with options in braces.
+    prodserver: Sequence[str] = ("python", "-m", "django_prodserver")
+    # Where its variables come from, unless `--set` says so.
+    environment: str = ""
+    # A workload for each process, and not one supervisor with all.
+    apart: bool = True
+    carries: frozenset[str] = _NOTHING_TO_DO
+    # Gives a process a supervisor of its own, for what the platform cannot do.
+    supervises: bool = True
+    # In a container with an address of its own, in which nobody is root.
+    in_container: bool = False
+    as_one_user: bool = False
+    # Why no process waits for those that it comes after, services and oneshots; "" if it does.
+    no_order: str = ""
+    # Oneshots run before everything else, whatever they come after.
+    oneshots_first: bool = False
+    # The longest wait for an end, in seconds.
+    longest_grace: Optional[int] = None
+    # It leads requests to one port only.
+    one_port: bool = False
+
+
+def _each_workload(export: Export) -> Iterator[Values]:
+    """A unit of systemd for each, with the names of its sockets."""
+    sockets = [(values["workload"], values["socket"]) for values in _each_socket(export)]
+    for one in export.workloads:
+        own = [socket for workload, socket in sockets if workload is one]
+        yield {**_names(export, one), "workload": one, "sockets": own}
+
+
+def _each_socket(export: Export) -> Iterator[Values]:
+    """A unit of systemd for each process that listens: FileDescriptorName says whose they are."""
+    for workload in export.workloads:
+        for process in workload.processes:
+            listeners = held_listeners(process)
+            if listeners:
+                yield {
+                    **_names(export, workload),
+                    "workload": workload,
+                    "process": process,
+                    "socket": f"{export.options['name']}-{process.name}",
+                    "streams": [stream for one in listeners for stream in streams(one)],
+                    "backlog": max(one.backlog for one in listeners),
+                }
+
+
+def _names(export: Export, workload: Workload) -> Values:
+    name = export.options["name"]
+    return {"name": name, "unit": name if workload.together else f"{name}-{workload.name}"}
+
+
+_UNITS = [
+    File("systemd/unit.service", "{unit}.service", _each_workload),
+    File("systemd/unit.socket", "{socket}.socket", _each_socket),
+]
+_ON_A_MACHINE = ("{python}", "manage.py", "prodserver")
+_OF_A_MACHINE = ("name", "directory", "python", "user", "environment")
+_OF_A_CONTAINER = ("name", "image", "environment")
+_OF_KUBERNETES = (*_OF_A_CONTAINER, "host", "uid")
+_KUSTOMIZE = [
+    File("kubernetes/base.yaml", "base/kustomization.yaml", printed=False),
+    File(
+        "kubernetes/overlay.yaml",
+        "overlays/production/kustomization.yaml",
+        to_edit=True,
+        printed=False,
+    ),
+]
+
+FORMATS = {
+    one.name: one
+    for one in [
+        Format(
+            "procfile",
+            "honcho, foreman, overmind and hosts that read a Procfile",
+            [File("procfile/Procfile", "Procfile")],
+            [],
+            prodserver=("python", "manage.py", "prodserver"),
+            supervises=False,
+            no_order="a Procfile has no order",
+        ),
+        Format(
+            "systemd",
+            "systemd: a unit for the supervisor, and its sockets",
+            _UNITS,
+            _OF_A_MACHINE,
+            prodserver=_ON_A_MACHINE,
+            environment="/etc/{name}.env",
+            apart=False,
+        ),
+        Format(
+            "systemd-split",
+            "systemd: a unit for each process, and a target for all",
+            [*_UNITS, File("systemd/all.target", "{name}.target")],
+            _OF_A_MACHINE,
+            prodserver=_ON_A_MACHINE,
+            environment="/etc/{name}.env",
+            carries=frozenset({"STOP_SIGNAL"}),
+        ),
+        Format(
+            "supervisord",
+            "supervisord: a program for each process",
+            [File("supervisord/supervisord.conf", "supervisord.conf")],
+            ("name", "directory", "python"),
+            prodserver=_ON_A_MACHINE,
+            carries=_NOTHING_TO_DO | {"STOP_SIGNAL"},
+            no_order="supervisord starts programs in this order, and waits for none",
+        ),
+        Format(
+            "compose",
+            "Docker Compose: a service for each process",
+            [File("compose/compose.yaml", "compose.yaml")],
+            _OF_A_CONTAINER,
+            environment=".env",
+            carries=frozenset({"STOP_SIGNAL", "SOCKETS"}),
+            in_container=True,
+        ),
+        Format(
+            "compose-single",
+            "Docker Compose: one service, with the supervisor",
+            [File("compose/compose.yaml", "compose.yaml")],
+            _OF_A_CONTAINER,
+            environment=".env",
+            apart=False,
+            in_container=True,
+        ),
+        Format(
+            "kubernetes",
+            "Kubernetes: one Deployment, with the supervisor",
+            [File("kubernetes/resources.yaml", "base/{name}.yaml"), *_KUSTOMIZE],
+            _OF_KUBERNETES,
+            environment="{name}-env",
+            apart=False,
+            in_container=True,
+            as_one_user=True,
+        ),
+        Format(
+            "kubernetes-split",
+            "Kubernetes: a Deployment for each service, a Job for each oneshot",
+            [File("kubernetes/resources.yaml", "base/{name}.yaml"), *_KUSTOMIZE],
+            (*_OF_KUBERNETES, "hooks"),
+            environment="{name}-env",
+            carries=_NOTHING_TO_DO | _PROBES | {"REPLICAS"},
+            in_container=True,
+            as_one_user=True,
+            no_order="Kubernetes starts everything at once",
+        ),
+        Format(
+            "fly",
+            "Fly.io: a process group for each service",
+            [File("fly/fly.toml", "fly.toml")],
+            ("name", "host", "region"),
+            in_container=True,
+            no_order="Fly starts all Machines at once",
+            oneshots_first=True,
+            longest_grace=300,
+        ),
+        Format(
+            "render",
+            "Render: a service for each service",
+            [File("render/render.yaml", "render.yaml")],
+            ("name",),
+            carries=_NOTHING_TO_DO | {"REPLICAS"},
+            in_container=True,
+            no_order="Render starts all services at once",
+            oneshots_first=True,
+            longest_grace=300,
+            one_port=True,
+        ),
+        Format(
+            "heroku",
+            "Heroku: Procfile, app.json and heroku.yml",
+            [
+                File("heroku/Procfile", "Procfile"),
+                File("heroku/app.json", "app.json"),
+                File("heroku/heroku.yml", "heroku.yml"),
+            ],
+            ("name",),
+            carries=_NOTHING_TO_DO | {"REPLICAS"},
+            in_container=True,
+            no_order="Heroku starts all dynos at once",
+            oneshots_first=True,
+            longest_grace=30,
+            one_port=True,
+        ),
+        Format(
+            "cloudrun",
+            "Google Cloud Run: services, worker pools and jobs",
+            [File("cloudrun/cloudrun.yaml", "{name}.yaml")],
+            ("name", "image"),
+            carries=_NOTHING_TO_DO | _PROBES | {"REPLICAS"},
+            in_container=True,
+            no_order="Cloud Run starts everything at once, and jobs only when somebody runs them",
+            longest_grace=10,
+            one_port=True,
+        ),
+    ]
+}

@@ -1,0 +1,143 @@
+"""An export as text: templates of Django's, in the folder beside this file.
+
+A line with nothing but a tag leaves no line. What a value has to look like in a format is said by
+a filter: {{ workload.command|yaml }}.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+from django.template import Context, Engine, Library, Origin
+from django.template.loaders.filesystem import Loader
+
+_ONLY_A_TAG = re.compile(r"^[ \t]*(\{%(?:(?!%\}).)*%\}|\{#.*#\})[ \t]*\n", re.M)
+
+
+class TagsLeaveNoLine(Loader):
+    def get_contents(self, origin: Origin) -> str:
+        return _ONLY_A_TAG.sub(r"\1", super().get_contents(origin))
+
+
+def rendered(template: str, values: Mapping[str, object]) -> str:
+    """A template of the folder, without blank lines at its end."""
+    context = Context(dict(values), autoescape=False, use_l10n=False, use_tz=False)
+    return _engine().get_template(template).render(context).rstrip("\n") + "\n"
+
+
+@cache
+def _engine() -> Engine:
+    folder = str(Path(__file__).parent / "templates")
+    engine = Engine(
+        loaders=[(f"{__name__}.{TagsLeaveNoLine.__name__}", [folder])], autoescape=False
+    )
+    filters = Library()
+    for one in (
+        yaml,
+        compose,
+        kubernetes,
+        toml,
+        unit,
+        words,
+        supervisord,
+        mebibytes,
+        every,
+        at_most,
+        shell,
+    ):
+        filters.filter(one.__name__, one)
+    engine.template_builtins.append(filters)
+    return engine
+
+
+def yaml(value: Any) -> str:
+    """A text, a number or a list in one line of YAML."""
+    try:
+        import yaml as library
+    except ImportError:
+        hint = "pip install PyYAML"
+        raise CommandError(f"This format needs PyYAML, not installed here. Run: {hint}") from None
+    plain = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+    text = library.safe_dump(plain, default_flow_style=True, width=float("inf"), allow_unicode=True)
+    return str(text).removesuffix("\n").removesuffix("\n...")
+
+
+def compose(value: Any) -> str:
+    """The same; Compose replaces $NAME by a variable."""
+    return yaml(_each(value, lambda text: text.replace("$", "$$")))
+
+
+def kubernetes(value: Any) -> str:
+    """The same; Kubernetes replaces $(NAME) by a variable."""
+    return yaml(_each(value, lambda text: text.replace("$(", "$$(")))
+
+
+def toml(value: Any) -> str:
+    """A text or a list: JSON's are those of TOML, but for DEL (TOML 1.0, "String")."""
+    plain = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+    return json.dumps(plain, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def shell(value: Sequence[str]) -> str:
+    """A command as a shell reads it."""
+    return shlex.join(value)
+
+
+def unit(value: Any) -> str:
+    """A text in a unit of systemd (systemd.unit(5), "Specifiers")."""
+    return str(value).replace("%", "%%")
+
+
+def words(value: Sequence[str]) -> str:
+    """A command in a unit of systemd (systemd.service(5), "Command Lines")."""
+    return " ".join(_word(one) for one in value)
+
+
+def _word(word: str) -> str:
+    text = unit(word).replace("$", "$$")
+    if re.fullmatch(r"[A-Za-z0-9_./:=@%+,$-]+", text):
+        return text
+    quoted = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{quoted}"'
+
+
+def supervisord(value: Any) -> str:
+    """A text or a command in a file of supervisord, which replaces %(name)s.
+
+    Raises CommandError for what cannot be written there: ` ;` begins a comment.
+    """
+    text = (
+        shlex.join(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+    )
+    if " ;" in str(text):
+        raise CommandError(f"supervisord would take a part of {text} for a comment.")
+    return str(text).replace("%", "%%")
+
+
+def mebibytes(value: int) -> int:
+    """Bytes as MiB, rounded up."""
+    return -(-value // 2**20)
+
+
+def every(value: int, seconds: int) -> int:
+    """How often it is tried within so many seconds."""
+    return -(-value // seconds)
+
+
+def at_most(value: int, limit: int) -> int:
+    return min(value, limit)
+
+
+def _each(value: Any, change: Any) -> Any:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Sequence):
+        return [_each(one, change) for one in value]
+    return value
