@@ -172,9 +172,10 @@ class Workload:
         )
 
     @property
-    def success_statuses(self) -> list[int]:
+    def success_statuses(self) -> list[str]:
         """Exit statuses of its software after a stop, besides 0 and those by signals."""
-        return [] if self.supervised else sorted(self.processes[0].backend.success_exit_statuses)
+        statuses = self.processes[0].backend.success_exit_statuses
+        return [] if self.supervised else [str(one) for one in sorted(statuses)]
 
     @property
     def variable(self) -> str:

@@ -223,7 +223,7 @@ class Command(BaseCommand):
             [found[name] for name in configuration.starting_order(found)],
             selection.words(configuration.processes, options.excluded),
             options.values,
-            surroundings(settings.SETTINGS_MODULE, configuration.supervisor.monitor),
+            surroundings(settings.SETTINGS_MODULE or "", configuration.supervisor.monitor),
         )
         lost = [*exported.losses, *(f"{name}: left out, disabled" for name in selection.disabled)]
         for sentence in lost:
