@@ -167,4 +167,6 @@ def _may_be_written(path: Path, text: str) -> None:
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}.") from None
     if there != text and MARK not in there:
-        raise CommandError(f"{path} is there, and was not exported. Remove it, or choose a folder.")
+        raise CommandError(
+            f"{path} is there, and was not exported. Remove it, or choose another folder."
+        )

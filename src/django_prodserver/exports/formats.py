@@ -106,14 +106,16 @@ class Format:
     # In a container with an address of its own, in which nobody is root.
     in_container: bool = False
     as_one_user: bool = False
-    # Why no process waits for those that it comes after, services and oneshots; "" if it does.
+    # Why no process waits for those that it comes after; "" if they do.
     no_order: str = ""
+    no_oneshots: bool = False
     # Oneshots run before everything else, whatever they come after.
     oneshots_first: bool = False
     # The longest wait for an end, in seconds.
     longest_grace: Optional[int] = None
-    # It leads requests to one port only.
+    # Requests come to one port only; to the process of this name, if there is one.
     one_port: bool = False
+    public_name: str = ""
 
 
 def _each_workload(export: Export) -> Iterator[Values]:
@@ -174,6 +176,7 @@ FORMATS = {
             prodserver=("python", "manage.py", "prodserver"),
             supervises=False,
             no_order="a Procfile has no order",
+            no_oneshots=True,
         ),
         Format(
             "systemd",
@@ -200,7 +203,7 @@ FORMATS = {
             ("name", "directory", "python"),
             prodserver=_ON_A_MACHINE,
             carries=_NOTHING_TO_DO | {"STOP_SIGNAL"},
-            no_order="supervisord starts programs in this order, and waits for none",
+            no_order="supervisord waits for none",
         ),
         Format(
             "compose",
@@ -278,6 +281,7 @@ FORMATS = {
             oneshots_first=True,
             longest_grace=30,
             one_port=True,
+            public_name="web",
         ),
         Format(
             "cloudrun",
@@ -286,7 +290,7 @@ FORMATS = {
             ("name", "image"),
             carries=_NOTHING_TO_DO | _PROBES | {"REPLICAS"},
             in_container=True,
-            no_order="Cloud Run starts everything at once, and jobs only when somebody runs them",
+            no_order="Cloud Run starts each by itself",
             longest_grace=10,
             one_port=True,
         ),

@@ -1,4 +1,4 @@
-"""What a format does not carry over: a sentence for each process that loses something."""
+"""What a format does not carry over: a sentence for each, which begins with whom it is about."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from .formats import Format
 from .workload import Workload, asks_for, is_singleton, stop_signal, unix_sockets
 
-# What the software alone does not do, and neither does who starts it.
-_BY_A_SUPERVISOR_ONLY = {
+# What becomes of a key if nobody does what it asks for.
+_NOT_DONE = {
     "ARGS": "is a command of a shell, which does not pass on the stop signal",
-    "REPLICAS": "is {0.replicas}, and one is run",
-    "STOP_SIGNAL": "is {1}, and SIGTERM is sent",
+    "REPLICAS": "is {replicas}, but one is run",
+    "STOP_SIGNAL": "is {signal}, but SIGTERM is sent",
     "HEALTHCHECK": "is not made",
     "WATCHDOG": "is not watched",
     "MAX_MEMORY": "is not watched",
@@ -21,56 +21,65 @@ _BY_A_SUPERVISOR_ONLY = {
 def losses(workloads: Sequence[Workload], to: Format, hooks: bool) -> Iterator[str]:
     """Of all workloads, in order. `hooks` let oneshots run before everything else."""
     for workload in workloads:
-        found = [*_of_platform(workload, to)]
+        if workload.oneshot and to.no_oneshots:
+            yield f"{workload.name}: left out, because it is a oneshot; run it before the rest"
+            continue
+        found = [*_time_to_stop(workload, to), *_ports(workload, to)]
+        if to.as_one_user:
+            found += _users(workload)
         if not workload.together:
-            found += [*_of_order(workload, to, hooks), *_without_a_supervisor(workload, to)]
-        for sentence in found:
-            yield f"{workload.name}: {sentence}"
+            found += _order(workload, to, hooks)
+        if not to.supervises:
+            found += _not_done(workload, to)
+        yield from (f"{workload.name}: {sentence}" for sentence in found)
 
 
-def _of_platform(workload: Workload, to: Format) -> Iterator[str]:
-    if to.longest_grace is not None and workload.grace > to.longest_grace:
+def _time_to_stop(workload: Workload, to: Format) -> Iterator[str]:
+    wanted, limit = workload.stops_within, to.longest_grace
+    if limit is not None and wanted >= limit:
         chain = " and ".join(one.name for one in workload.slowest)
-        yield (
-            f"may take {workload.grace} s to stop (STOP_TIMEOUT of {chain}), but is killed after "
-            f"{to.longest_grace} s"
-        )
-    for process in workload.processes:
-        if to.in_container:
-            yield from (
-                f"{at} is in its own container, which other containers do not see"
-                for at in unix_sockets(process)
-            )
-        given = process.settings
-        own = "" if not workload.together else f" of {process.name}"
-        for key, value in (("USER", given.user), ("GROUP", given.group)):
-            if to.as_one_user and value is not None:
-                yield f"{key}{own} is {value!r}, but its container has one user, who is not root"
-    if to.in_container and workload.ports and not workload.public_ports:
-        yield "listens for its own container only: let it listen at 0.0.0.0"
-    if to.one_port and len(workload.public_ports) > 1:
-        first, *others = [str(port.number) for port in workload.public_ports]
-        yield f"requests go to port {first} only, not to {', '.join(others)}"
-    if workload.together and to.in_container and workload.singleton:
-        names = ", ".join(one.name for one in workload.processes if is_singleton(one))
-        yield f"run one of it, because of {names}"
+        yield f"killed {limit} s after its stop signal; STOP_TIMEOUT of {chain} is {wanted} s"
 
 
-def _of_order(workload: Workload, to: Format, hooks: bool) -> Iterator[str]:
-    first = to.oneshots_first or hooks
-    lost = [one.name for one in workload.after if not (first and one.oneshot)]
-    if first and workload.oneshot:
-        lost = [one.name for one in workload.after if not one.oneshot]
-    if to.no_order and lost:
-        yield f"does not wait for {' and '.join(lost)}, because {to.no_order}"
-
-
-def _without_a_supervisor(workload: Workload, to: Format) -> Iterator[str]:
-    if to.supervises:
+def _ports(workload: Workload, to: Format) -> Iterator[str]:
+    if not to.in_container:
         return
+    for process in workload.processes:
+        for path in unix_sockets(process):
+            yield f"listens at {path}, which only its own container can reach"
+    public = [str(port.number) for port in workload.public_ports]
+    if workload.ports and not public:
+        yield "listens for its own container only; let it listen at 0.0.0.0"
+    if to.one_port and len(public) > 1:
+        yield f"gets the requests to port {public[0]} only, not to {' and '.join(public[1:])}"
+    if to.public_name and public and workload.name != to.public_name:
+        yield f"gets no requests: only a process named {to.public_name} does"
+    if workload.together and workload.singleton:
+        names = " and ".join(one.name for one in workload.processes if is_singleton(one))
+        yield f"must not run twice at once, because of {names}"
+
+
+def _users(workload: Workload) -> Iterator[str]:
+    for process in workload.processes:
+        of = f" of {process.name}" if workload.together else ""
+        for key in ("USER", "GROUP"):
+            value = getattr(process.settings, key.lower())
+            if value is not None:
+                yield f"{key}{of} is {value!r}, but its container has one user, who is not root"
+
+
+def _order(workload: Workload, to: Format, hooks: bool) -> Iterator[str]:
+    first = to.oneshots_first or to.no_oneshots or hooks
+    # Oneshots that run first run in their own order, and what comes after them finds them done.
+    lost = [one.name for one in workload.after if not (first and one.oneshot)]
+    if to.no_order and lost:
+        yield f"does not wait for {' and '.join(lost)}: {to.no_order}"
+
+
+def _not_done(workload: Workload, to: Format) -> Iterator[str]:
     (process,) = workload.processes
+    values = {"replicas": process.settings.replicas, "signal": stop_signal(process)}
     for asked in asks_for(process, ()):
         key = asked.partition(" ")[0]
-        if asked not in to.carries and key in _BY_A_SUPERVISOR_ONLY:
-            lost = _BY_A_SUPERVISOR_ONLY[key]
-            yield f"{key} {lost.format(process.settings, stop_signal(process))}"
+        if asked not in to.carries:
+            yield f"{key} {_NOT_DONE[key].format_map(values)}"

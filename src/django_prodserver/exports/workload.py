@@ -117,9 +117,14 @@ class Workload:
         return "SIGTERM" if self.supervised else stop_signal(self.processes[0])
 
     @property
+    def stops_within(self) -> int:
+        """How long it may take after that signal, in seconds."""
+        return math.ceil(seconds(self.slowest))
+
+    @property
     def grace(self) -> int:
-        """For how long it is to be waited for after that signal, in seconds."""
-        return math.ceil(sum(one.settings.stop_timeout for one in self.slowest)) + MARGIN
+        """For how long a platform is to wait then."""
+        return self.stops_within + MARGIN
 
     @property
     def slowest(self) -> Sequence[ResolvedProcess]:

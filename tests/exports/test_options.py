@@ -1,0 +1,148 @@
+"""`--set`, `--output` and all that can be wrong about them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from django_prodserver.exports.options import default_name
+from tests.exports.projects import CHAT, exported
+from tests.inside import prodserver, refused, sleeper
+
+ONE: Any = {"x": sleeper()}
+
+
+@pytest.mark.parametrize(
+    ("args", "lines"),
+    [
+        (["--export", "composse"], ["argument --export: invalid choice: 'composse'"]),
+        (["--set", "name=x"], ["--set requires --export."]),
+        (["--output", "x", "--list"], ["--output requires --export."]),
+        (["--strict", "--all"], ["--strict requires --export."]),
+        (["--export", "compose", "--json"], ["--json requires"]),
+        (["--export", "compose", "--set", "name"], ["--set name: write KEY=VALUE."]),
+        (
+            ["--export", "compose", "--set", "nam=x"],
+            ["--set nam=x: this format has no key 'nam'. Did you mean 'name'? It takes "],
+        ),
+        (
+            ["--export", "procfile", "--set", "name=x"],
+            ["--set name=x: this format has no key 'name'. It takes no --set."],
+        ),
+        (["--export", "compose", "--set", "name=My_Site"], ["--set name=My_Site: name has to be"]),
+        (["--export", "kubernetes", "--set", "uid=0"], ["--set uid=0: uid has to be the id of"]),
+        (
+            ["--export", "kubernetes-split", "--set", "hooks=flux"],
+            ["--set hooks=flux: hooks has to be none, helm or argocd."],
+        ),
+        (["--export", "systemd", "--set", "directory=srv"], ["--set directory=srv: directory has"]),
+        (["--export", "compose", "y"], ["No process named 'y' in PRODUCTION_PROCESSES."]),
+    ],
+)
+def test_a_wrong_option_is_one_sentence(args: list[str], lines: list[str]) -> None:
+    found = refused(ONE, *args)
+
+    assert len(found) == 1
+    assert found[0].startswith(lines[0])
+
+
+def test_names_that_would_be_one_are_refused() -> None:
+    processes = {"_web": sleeper(), "web": sleeper()}
+
+    assert refused(processes, "--export", "compose") == [
+        "_web and web would both be called web there."
+    ]
+    assert "[program:_web]" in prodserver(processes, "--export", "supervisord")
+
+
+def test_a_name_that_is_too_long_is_refused() -> None:
+    long = "x" * 60
+
+    (line,) = refused({long: sleeper()}, "--export", "compose", "--set", "name=site")
+
+    assert line.endswith("has more than 63 characters. Set a shorter one: --set name=...")
+
+
+def test_a_wrong_setting_is_told_as_everywhere() -> None:
+    assert refused({"x": {"BACKEND": "gunicron"}}, "--export", "compose")[0].startswith(
+        "PRODUCTION_PROCESSES['x']['BACKEND'] is 'gunicron'"
+    )
+
+
+def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
+    mine = tmp_path / "compose.yaml"
+    mine.write_text("services: {}\n")
+
+    (line,) = refused(ONE, "--export", "compose", "--output", str(tmp_path))
+
+    assert line == f"{mine} is there, and was not exported. Remove it, or choose another folder."
+    assert mine.read_text() == "services: {}\n"
+    mine.unlink()
+    exported(ONE, "compose", tmp_path)
+    exported(CHAT, "compose", tmp_path)
+    assert "daphne" not in mine.read_text()
+    assert "  api:\n" in mine.read_text()
+
+
+def test_an_overlay_is_for_its_owner(tmp_path: Path) -> None:
+    exported(ONE, "kubernetes", tmp_path)
+    overlay = tmp_path / "overlays" / "production" / "kustomization.yaml"
+    overlay.write_text("# mine\n")
+
+    exported(ONE, "kubernetes", tmp_path)
+
+    assert overlay.read_text() == "# mine\n"
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    (line,) = refused(ONE, "--export", "compose", "--output", f"{tmp_path}/file")
+
+    assert line == f"{tmp_path}/file/compose.yaml cannot be written: Not a directory."
+
+
+def test_values_that_mean_something_there_are_escaped(tmp_path: Path) -> None:
+    odd = "/srv/50% of $HOME/a b"
+    args = ("--set", f"directory={odd}", "--set", f"python={odd}/python")
+
+    unit = exported(ONE, "systemd", tmp_path / "systemd", *args, "--set", "name=x")["x.service"]
+    program = exported(ONE, "supervisord", tmp_path / "s", *args)["supervisord.conf"]
+
+    assert "WorkingDirectory=/srv/50%% of $HOME/a b\n" in unit
+    assert 'ExecStart="/srv/50%% of $$HOME/a b/python" manage.py prodserver --all\n' in unit
+    assert "directory = /srv/50%% of $HOME/a b\n" in program
+    assert "command = '/srv/50%% of $HOME/a b/python' manage.py prodserver x\n" in program
+    assert refused(ONE, "--export", "supervisord", "--set", "directory=/a ;b") == [
+        "supervisord would take a part of /a ;b for a comment."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("module", "folder", "name"),
+    [
+        ("mysite.settings", "code", "mysite"),
+        ("config.settings.production", "My Shop", "my-shop"),
+        ("", "app", "app"),
+        ("settings", "3rd_party", "rd-party"),
+        ("", "99", "site"),
+    ],
+)
+def test_a_site_is_called_as_its_package_or_its_folder(module: str, folder: str, name: str) -> None:
+    assert default_name(module, folder) == name
+
+
+def test_a_selection_is_exported_as_it_would_be_run() -> None:
+    processes = {"a": sleeper(), "b": sleeper(REPLICAS=3), "c": sleeper()}
+
+    def command(*args: str) -> str:
+        text = prodserver(processes, "--export", "systemd", *args)
+        (line,) = [one for one in text.splitlines() if one.startswith("ExecStart=")]
+        return line.partition("manage.py ")[2]
+
+    assert command() == "prodserver --all"
+    assert command("--except", "c") == "prodserver --all --except c"
+    assert command("a", "c=2") == "prodserver a c=2"
+    assert command("b") == "prodserver b=3"

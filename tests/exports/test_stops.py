@@ -1,0 +1,161 @@
+"""Each backend in each format: the signal that stops it, and how long the platform waits."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, Optional
+
+import pytest
+import yaml
+from django.utils.module_loading import import_string
+
+from django_prodserver.backends import BUILT_IN
+from django_prodserver.exports.formats import FORMATS
+from django_prodserver.exports.workload import apart, together
+from django_prodserver.launch.process import ResolvedProcess
+from django_prodserver.launch.resolve import resolve
+from django_prodserver.settings.load import load
+from tests.exports.projects import exported
+from tests.inside import configured
+
+TIMEOUT = 17
+GRACE = TIMEOUT + 5
+# Those whose own signal is another one; a platform that sends none but SIGTERM runs them under a
+# supervisor, which sends it.
+OTHERS = {"huey": "SIGINT", "waitress": "SIGINT"}
+
+
+def told(to: str, folder: Path, entry: dict[str, Any]) -> tuple[str, str, Optional[int]]:
+    """The command of a process named x, the signal, and the wait in seconds, as the files say."""
+    files = exported({"x": entry}, to, folder)
+    text = "\n".join(files.values())
+    command, signal, grace = {
+        "procfile": (r"^x: (.*)", "SIGTERM", None),
+        "systemd-split": (r"ExecStart=(.*)", r"KillSignal=(\w+)", r"TimeoutStopSec=(\d+)"),
+        "supervisord": (r"command = (.*)", r"stopsignal = (\w+)", r"stopwaitsecs = (\d+)"),
+        "compose": (r"command: (.*)", r"stop_signal: (\w+)", r"stop_grace_period: (\d+)s"),
+        "kubernetes-split": (
+            r"command: (.*)",
+            "SIGTERM",
+            r"terminationGracePeriodSeconds: (\d+)",
+        ),
+        "fly": (r'x = "(.*)"', r'kill_signal = "(\w+)"', r"kill_timeout = (\d+)"),
+        "render": (r"dockerCommand: (.*)", "SIGTERM", r"maxShutdownDelaySeconds: (\d+)"),
+        "heroku": (r"^x: (.*)", "SIGTERM", None),
+        "cloudrun": (r"command: (.*)", "SIGTERM", None),
+    }[to]
+
+    def find(pattern: str) -> str:
+        found = re.search(pattern, text, re.M)
+        assert found is not None, text
+        return found[1]
+
+    sent = find(signal) if "(" in signal else signal
+    sent = sent if sent.startswith("SIG") else f"SIG{sent}"
+    return find(command), sent, None if grace is None else int(find(grace))
+
+
+APART = [name for name, one in FORMATS.items() if one.apart]
+
+
+@pytest.mark.parametrize("to", APART)
+@pytest.mark.parametrize("backend", BUILT_IN)
+def test_each_backend_is_stopped_by_its_own_signal_and_waited_for(backend: str, to: str) -> None:
+    entry = {
+        "BACKEND": "shell",
+        "ARGS": [],
+        "STOP_TIMEOUT": TIMEOUT,
+        "APP": "tests.project.workers",
+    }
+    with configured({"x": entry}):
+        settings = load().effective("x")
+    process = ResolvedProcess("x", settings, import_string(BUILT_IN[backend]))
+    row = FORMATS[to]
+
+    (workload,) = apart([process], {"x": "x"}, [], row.carries, supervise=row.supervises)
+
+    own = OTHERS.get(backend, "SIGTERM")
+    if own != "SIGTERM" and row.supervises and "STOP_SIGNAL" not in row.carries:
+        assert "STOP_SIGNAL" in workload.needs
+    assert workload.stop_signal == ("SIGTERM" if workload.supervised else own)
+    assert workload.command == (["x=1"] if workload.supervised else ["x"])
+    assert workload.grace == GRACE
+
+
+@pytest.mark.parametrize("to", APART)
+@pytest.mark.parametrize(
+    ("backend", "args"),
+    [
+        ("gunicorn", {"bind": "127.0.0.1:8000"}),
+        ("waitress", {"listen": "127.0.0.1:8000"}),
+        ("shell", ["sleep", "9"]),
+    ],
+)
+def test_the_files_say_so(backend: str, args: Any, to: str, tmp_path: Path) -> None:
+    entry = {"BACKEND": backend, "ARGS": args, "STOP_TIMEOUT": TIMEOUT}
+
+    command, signal, grace = told(to, tmp_path, entry)
+
+    supervised = "x=1" in command
+    assert signal == (OTHERS.get(backend, "SIGTERM") if not supervised else "SIGTERM") or (
+        to == "procfile"
+    )
+    # Who passes sockets to a server has it supervised.
+    assert supervised == (to == "systemd-split" and backend != "shell") or (
+        backend == "waitress" and "STOP_SIGNAL" not in FORMATS[to].carries
+    )
+    assert grace in (None, GRACE)
+
+
+def test_no_backend_but_these_has_a_signal_of_its_own() -> None:
+    classes = {name: import_string(path) for name, path in BUILT_IN.items()}
+
+    signals = {name: one.stop_signal for name, one in classes.items()}
+    assert {name: one for name, one in signals.items() if one != "SIGTERM"} == OTHERS
+
+
+def chain(timeouts: dict[str, tuple[float, list[str]]]) -> list[ResolvedProcess]:
+    processes = {
+        name: {
+            "BACKEND": "shell",
+            "ARGS": ["sleep", "9"],
+            "STOP_TIMEOUT": timeout,
+            "AFTER": after,
+            "TYPE": "oneshot" if name.startswith("once") else "service",
+        }
+        for name, (timeout, after) in timeouts.items()
+    }
+    with configured(processes):
+        return resolve(load(), processes)
+
+
+@pytest.mark.parametrize(
+    ("timeouts", "seconds"),
+    [
+        ({"a": (3, [])}, 8),
+        ({"a": (3.2, []), "b": (2, [])}, 9),
+        # What others come after stops after them.
+        ({"a": (3, []), "b": (2, ["a"])}, 10),
+        ({"a": (3, []), "b": (2, ["a"]), "c": (9, [])}, 14),
+        ({"a": (1, []), "b": (5, ["a"]), "c": (2, ["a", "b"])}, 13),
+        # A oneshot has finished by then; if there is nothing else, it is what is stopped.
+        ({"once": (60, []), "a": (3, ["once"])}, 8),
+        ({"once": (60, [])}, 65),
+    ],
+)
+def test_all_together_are_waited_for_as_long_as_the_longest_chain(
+    timeouts: dict[str, tuple[float, list[str]]], seconds: int
+) -> None:
+    (workload,) = together(chain(timeouts), "site", ["prodserver", "--all"])
+
+    assert workload.grace == seconds
+
+
+def test_kubernetes_waits_for_its_pause_before_the_stop_as_well(tmp_path: Path) -> None:
+    entry = {"BACKEND": "waitress", "ARGS": {"listen": "0.0.0.0:8000"}, "STOP_TIMEOUT": TIMEOUT}
+    for to in ("kubernetes", "kubernetes-split"):
+        files = exported({"x": entry}, to, tmp_path / to)
+        (text,) = [one for path, one in files.items() if "kustomization" not in path]
+        deployment = next(yaml.safe_load_all(text))
+        assert deployment["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] == GRACE + 5
