@@ -39,6 +39,7 @@ LONG = (
     "backends/test_subclassed",
     "backends/test_teller",
     "backends/test_tls",
+    "exports/test_round_trip",
     "functional/test_admin_browser",
     "functional/test_errands",
     "functional/test_monitoring",

@@ -45,6 +45,7 @@ def load(environ: Mapping[str, str], processes: Any = TWO, supervisor: Any = NOT
         ("CONTROL", "true", True),
         ("CONTROL", "/run/mysite/control.sock", "/run/mysite/control.sock"),
         ("CONTROL_GROUP", "staff", "staff"),
+        ("MONITOR", "127.0.0.1:9180", "127.0.0.1:9180"),
     ],
 )
 def test_a_variable_overrides_a_key_of_the_supervisor(key: str, text: str, value: Any) -> None:
