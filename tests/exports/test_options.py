@@ -24,8 +24,8 @@ ONE: Any = {"x": sleeper()}
         (["--export", "compose", "--json"], ["--json requires"]),
         (["--export", "compose", "--set", "name"], ["--set name: write KEY=VALUE."]),
         (
-            ["--export", "compose", "--set", "nam=x"],
-            ["--set nam=x: this format has no key 'nam'. Did you mean 'name'? It takes "],
+            ["--export", "compose", "--set", "names=x"],
+            ["--set names=x: this format has no key 'names'. Did you mean 'name'? It takes "],
         ),
         (
             ["--export", "procfile", "--set", "name=x"],
