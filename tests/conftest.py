@@ -40,6 +40,7 @@ LONG = (
     "backends/test_teller",
     "backends/test_tls",
     "exports/test_round_trip",
+    "exports/test_shut_in",
     "functional/test_admin_browser",
     "functional/test_errands",
     "functional/test_monitoring",

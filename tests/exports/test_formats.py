@@ -123,3 +123,19 @@ def test_a_procfile_is_the_one_of_the_other_option(tmp_path: Path) -> None:
     processes: dict[str, Any] = PROJECTS["chat"]
 
     assert prodserver(processes, "--export", "procfile") == prodserver(processes, "--procfile")
+
+
+def test_the_examples_are_up_to_date() -> None:
+    tool = str(ROOT / "tools" / "exported_examples.py")
+
+    done = subprocess.run([sys.executable, tool], capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("", ""), "python tools/exported_examples.py --write"
+
+
+# But for that of systemd, which misses the interpreter that the example names.
+@pytest.mark.parametrize("format", ["compose", "kubernetes-split", "heroku", "cloudrun"])
+def test_the_examples_are_right_for_their_platforms(format: str) -> None:
+    folder = ROOT / "examples" / "platforms" / format
+
+    assert sorted(set(processes(JUDGES[format](folder)))) == sorted(NAMES["quickstart"])
