@@ -62,6 +62,7 @@ def test_early_output_is_rendered_if_the_log_is_json(words: str, supervisor: Any
         ("web -- a=1 --all", JSON),
         *((f"--all {option}", JSON) for option in INSTEAD),
         ("--completion bash", JSON),
+        ("--all --export=compose --output out", JSON),
     ],
 )
 def test_early_output_is_otherwise_left_as_it_is(words: str, supervisor: Any) -> None:
@@ -88,5 +89,5 @@ def test_the_options_are_those_of_the_command() -> None:
     named = [action for action in actions if action.option_strings]
 
     with_value = {action.option_strings[-1] for action in named if action.nargs is None}
-    assert with_value == {*WITH_VALUE, "--verbosity", "--log-format", "--completion"}
+    assert with_value == {*WITH_VALUE, "--verbosity", "--log-format", "--completion", "--export"}
     assert set(INSTEAD) <= {option for action in named for option in action.option_strings}

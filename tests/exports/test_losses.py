@@ -111,6 +111,13 @@ def test_it_is_said_of_whom_and_why(
         said(processes, to, "--strict")
 
 
+def test_a_value_that_is_not_used_is_told_of() -> None:
+    assert said({"x": sleeper()}, "procfile", "--set", "name=x", "--set", "uid=7") == [
+        "name: set, but not used by procfile",
+        "uid: set, but not used by procfile",
+    ]
+
+
 def test_hooks_run_oneshots_first() -> None:
     processes = {"m": sleeper(TYPE="oneshot"), "x": sleeper(AFTER=["m"])}
 

@@ -25,11 +25,7 @@ ONE: Any = {"x": sleeper()}
         (["--export", "compose", "--set", "name"], ["--set name: write KEY=VALUE."]),
         (
             ["--export", "compose", "--set", "names=x"],
-            ["--set names=x: this format has no key 'names'. Did you mean 'name'? It takes "],
-        ),
-        (
-            ["--export", "procfile", "--set", "name=x"],
-            ["--set name=x: this format has no key 'name'. It takes no --set."],
+            ["--set names=x: there is no key 'names'. Did you mean 'name'? Known: name, image"],
         ),
         (["--export", "compose", "--set", "name=My_Site"], ["--set name=My_Site: name has to be"]),
         (["--export", "kubernetes", "--set", "uid=0"], ["--set uid=0: uid has to be the id of"]),

@@ -85,7 +85,7 @@ def export(
     `selected` are the arguments of `prodserver` that select them, and `words` those of `--set`.
     Raises CommandError for wrong words, and where two processes would get one name.
     """
-    to = FORMATS[name]
+    to, words = FORMATS[name], list(words)
     given = _options(to, words, surroundings)
     prodserver = [word.format_map(given) for word in to.prodserver]
     if to.apart:
@@ -100,7 +100,13 @@ def export(
         for file in to.files
         for own in file.each(exported)
     ]
-    return Exported(texts, list(losses(workloads, to, given["hooks"] != "none")))
+    unused = [key for key in dict.fromkeys(map(_key, words)) if key not in to.options]
+    lost = [f"{key}: set, but not used by {name}" for key in unused]
+    return Exported(texts, [*lost, *losses(workloads, to, given["hooks"] != "none")])
+
+
+def _key(word: str) -> str:
+    return word.partition("=")[0]
 
 
 def _options(to: Format, words: Iterable[str], here: Surroundings) -> settable.Options:
@@ -113,7 +119,7 @@ def _options(to: Format, words: Iterable[str], here: Surroundings) -> settable.O
         "hooks": "none",
         "region": "",
     }
-    given = settable.given(words, to.options, defaults)
+    given = settable.given(words, defaults)
     return {"environment": to.environment.format_map(given), **given}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from django.core.management.base import CommandError
@@ -53,20 +53,19 @@ OPTIONS = {
 }
 
 
-def given(words: Iterable[str], keys: Sequence[str], defaults: Options) -> Options:
+def given(words: Iterable[str], defaults: Options) -> Options:
     """All keys with their values: those of `words`, each KEY=VALUE, or else the defaults.
 
-    Raises CommandError for a key that is not among `keys`, and for a wrong value.
+    Raises CommandError for an unknown key, and for a wrong value.
     """
     values: dict[str, str] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not equals:
             raise CommandError(f"--set {word}: write KEY=VALUE.")
-        if key not in keys:
-            known = f"It takes {', '.join(keys)}." if keys else "It takes no --set."
-            hint = f"{did_you_mean(key, keys)}{known}"
-            raise CommandError(f"--set {word}: this format has no key {key!r}. {hint}")
+        if key not in OPTIONS:
+            hint = f"{did_you_mean(key, OPTIONS)}Known: {', '.join(OPTIONS)}."
+            raise CommandError(f"--set {word}: there is no key {key!r}. {hint}")
         if not re.fullmatch(OPTIONS[key].pattern, value):
             raise CommandError(f"--set {word}: {key} has to be {OPTIONS[key].form}.")
         values[key] = value

@@ -10,9 +10,12 @@ from typing import NoReturn, Optional
 LOCAL = "PRODSERVER_LOCAL_FORK"
 # Of `prodserver`, and of every management command: those that take a value, and those that print
 # something instead of running the processes.
-WITH_VALUE = ("--stop-timeout", "--start-method", "--color", "--settings", "--pythonpath")
+WITH_VALUE = (
+    *("--stop-timeout", "--start-method", "--color", "--settings", "--pythonpath"),
+    *("--output", "--set"),
+)
 INSTEAD = (
-    *("--list", "--json", "--procfile", "--check", "--dry-run", "--schema", "--init"),
+    *("--list", "--json", "--procfile", "--check", "--dry-run", "--export", "--schema", "--init"),
     *("--completion", "--version", "--help", "-h"),
 )
 
@@ -33,7 +36,8 @@ def parsed(words: Sequence[str]) -> Optional[Namespace]:
         options, others = parser.parse_known_args(words[:end])
     except ArgumentError:
         return None
-    return None if set(others) & set(INSTEAD) else options
+    given = {word.partition("=")[0] for word in others}
+    return None if given & set(INSTEAD) else options
 
 
 def supervises(options: Namespace) -> bool:
