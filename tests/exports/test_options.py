@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from django_prodserver.exports.formats import FORMATS
 from django_prodserver.exports.options import default_name
 from tests.exports.projects import CHAT, exported
 from tests.inside import prodserver, refused, sleeper
@@ -80,6 +81,32 @@ def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
     exported(CHAT, "compose", tmp_path)
     assert "daphne" not in mine.read_text()
     assert "  api:\n" in mine.read_text()
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_what_was_exported_is_exported_again(to: str, tmp_path: Path) -> None:
+    named = ("--set", "name=tests") if "name" in FORMATS[to].options else ()
+    exported(ONE, to, tmp_path, *named)
+
+    again = exported({"y": sleeper()}, to, tmp_path, *named)
+
+    # A unit of a process that is gone is left to its owner.
+    assert [path for path, text in again.items() if "prodserver x" in text] == (
+        ["tests-x.service"] if to == "systemd-split" else []
+    )
+
+
+def test_what_is_left_of_an_earlier_export_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ("--set", "name=site")
+    exported({"x": sleeper(), "y": sleeper()}, "systemd-split", tmp_path, *args)
+    assert capsys.readouterr().err == ""
+
+    exported(ONE, "systemd-split", tmp_path, *args)
+
+    line = f"WARNING: {tmp_path}/site-y.service is of an earlier export: remove it\n"
+    assert capsys.readouterr().err == line
 
 
 def test_an_overlay_is_for_its_owner(tmp_path: Path) -> None:

@@ -143,8 +143,9 @@ def _label(name: str) -> str:
 
 # ---- files ----
 
-# In the first lines of each file that may have comments.
+# In each file that may have comments. Every line of one that may not, a Procfile, runs OURS.
 MARK = "manage.py prodserver --export"
+OURS = "prodserver "
 
 
 def write(texts: Iterable[Text], folder: Path) -> list[Path]:
@@ -165,6 +166,21 @@ def write(texts: Iterable[Text], folder: Path) -> list[Path]:
     return list(wanted)
 
 
+def left_over(name: str, texts: Iterable[Text], folder: Path) -> list[Path]:
+    """Files of an earlier export in this format, beside those that are written now."""
+    written = {folder / one.path for one in texts}
+    beside = sorted({path for one in written for path in one.parent.glob("*") if path.is_file()})
+    line = f"{MARK} {name}\n"
+    return [one for one in beside if one not in written and line in _read(one)]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
 def _may_be_written(path: Path, text: str) -> None:
     try:
         there = path.read_text(encoding="utf-8", errors="replace")
@@ -172,7 +188,11 @@ def _may_be_written(path: Path, text: str) -> None:
         return
     except OSError as error:
         raise CommandError(f"{path} cannot be written: {error.strerror}.") from None
-    if there != text and MARK not in there:
+    if there != text and not _was_exported(there):
         raise CommandError(
             f"{path} is there, and was not exported. Remove it, or choose another folder."
         )
+
+
+def _was_exported(text: str) -> bool:
+    return MARK in text or all(OURS in line for line in text.splitlines())

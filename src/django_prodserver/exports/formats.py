@@ -90,8 +90,6 @@ class Format:
     """A row: `carries` are the keys of which the platform itself can do what they ask for."""
 
     name: str
-    # Completes "Configuration for ...".
-    platform: str
     files: Sequence[File]
     options: Sequence[str]
     # What runs `prodserver`, with options in braces.
@@ -170,7 +168,6 @@ FORMATS = {
     for one in [
         Format(
             "procfile",
-            "honcho, foreman, overmind and hosts that read a Procfile",
             [File("procfile/Procfile", "Procfile")],
             [],
             prodserver=("python", "manage.py", "prodserver"),
@@ -180,7 +177,6 @@ FORMATS = {
         ),
         Format(
             "systemd",
-            "systemd: a unit for the supervisor, and its sockets",
             _UNITS,
             _OF_A_MACHINE,
             prodserver=_ON_A_MACHINE,
@@ -189,7 +185,6 @@ FORMATS = {
         ),
         Format(
             "systemd-split",
-            "systemd: a unit for each process, and a target for all",
             [*_UNITS, File("systemd/all.target", "{name}.target")],
             _OF_A_MACHINE,
             prodserver=_ON_A_MACHINE,
@@ -198,7 +193,6 @@ FORMATS = {
         ),
         Format(
             "supervisord",
-            "supervisord: a program for each process",
             [File("supervisord/supervisord.conf", "supervisord.conf")],
             ("name", "directory", "python"),
             prodserver=_ON_A_MACHINE,
@@ -207,7 +201,6 @@ FORMATS = {
         ),
         Format(
             "compose",
-            "Docker Compose: a service for each process",
             [File("compose/compose.yaml", "compose.yaml")],
             _OF_A_CONTAINER,
             environment=".env",
@@ -216,7 +209,6 @@ FORMATS = {
         ),
         Format(
             "compose-single",
-            "Docker Compose: one service, with the supervisor",
             [File("compose/compose.yaml", "compose.yaml")],
             _OF_A_CONTAINER,
             environment=".env",
@@ -225,7 +217,6 @@ FORMATS = {
         ),
         Format(
             "kubernetes",
-            "Kubernetes: one Deployment, with the supervisor",
             [File("kubernetes/resources.yaml", "base/{name}.yaml"), *_KUSTOMIZE],
             _OF_KUBERNETES,
             environment="{name}-env",
@@ -235,7 +226,6 @@ FORMATS = {
         ),
         Format(
             "kubernetes-split",
-            "Kubernetes: a Deployment for each service, a Job for each oneshot",
             [File("kubernetes/resources.yaml", "base/{name}.yaml"), *_KUSTOMIZE],
             (*_OF_KUBERNETES, "hooks"),
             environment="{name}-env",
@@ -246,7 +236,6 @@ FORMATS = {
         ),
         Format(
             "fly",
-            "Fly.io: a process group for each service",
             [File("fly/fly.toml", "fly.toml")],
             ("name", "host", "region"),
             in_container=True,
@@ -256,7 +245,6 @@ FORMATS = {
         ),
         Format(
             "render",
-            "Render: a service for each service",
             [File("render/render.yaml", "render.yaml")],
             ("name",),
             carries=_NOTHING_TO_DO | {"REPLICAS"},
@@ -268,7 +256,6 @@ FORMATS = {
         ),
         Format(
             "heroku",
-            "Heroku: Procfile, app.json and heroku.yml",
             [
                 File("heroku/Procfile", "Procfile"),
                 File("heroku/app.json", "app.json"),
@@ -285,7 +272,6 @@ FORMATS = {
         ),
         Format(
             "cloudrun",
-            "Google Cloud Run: services, worker pools and jobs",
             [File("cloudrun/cloudrun.yaml", "{name}.yaml")],
             ("name", "image"),
             carries=_NOTHING_TO_DO | _PROBES | {"REPLICAS"},

@@ -87,8 +87,6 @@ class Workload:
     together: bool = False
     needs: Sequence[str] = ()
     after: Sequence[Workload] = ()
-    # Others come after it.
-    awaited: bool = False
     # How many of it the platform is to run.
     replicas: int = 1
 
@@ -251,7 +249,6 @@ def apart(
             # Each once: there are several ways to check.
             needs=list(dict.fromkeys(key.partition(" ")[0] for key in needs)),
             after=[found[other] for other in process.settings.after if other in found],
-            awaited=name in awaited,
         )
     return list(found.values())
 

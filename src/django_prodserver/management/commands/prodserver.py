@@ -215,7 +215,7 @@ class Command(BaseCommand):
     def _export(
         self, configuration: Configuration, selection: Selection, options: Namespace
     ) -> None:
-        from django_prodserver.exports.export import export, surroundings, write
+        from django_prodserver.exports.export import export, left_over, surroundings, write
 
         found = {one.name: one for one in resolve(configuration, selection.names, options.extra)}
         exported = export(
@@ -233,8 +233,13 @@ class Command(BaseCommand):
         if options.output is None:
             self.stdout.write(exported.printed, ending="")
             return
-        for path in write(exported.texts, Path(options.output)):
+        folder = Path(options.output)
+        for path in write(exported.texts, folder):
             self.stdout.write(str(path))
+        for path in left_over(options.export, exported.texts, folder):
+            self.stderr.write(
+                f"WARNING: {path} is of an earlier export: remove it", self.style.WARNING
+            )
 
     def _check(
         self, configuration: Configuration, selection: Selection, options: Namespace
