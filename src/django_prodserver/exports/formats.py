@@ -11,8 +11,9 @@ from typing import Callable, NamedTuple, Optional
 from .options import Options
 from .workload import Port, Workload, held_listeners, streams
 
-# Everywhere but under systemd somebody has to do nothing for these.
-_NOTHING_TO_DO = frozenset({"SOCKETS", "AFTER"})
+# Where nothing has to be done for these: outside of containers, and inside.
+_ON_A_HOST = frozenset({"SOCKETS", "AFTER", "BACKEND"})
+_IN_A_CONTAINER = frozenset({"SOCKETS", "AFTER"})
 # Whoever asks a container's platform for a check gets it, of these kinds.
 _PROBES = frozenset({"HEALTHCHECK HTTP", "HEALTHCHECK TCP"})
 
@@ -98,7 +99,7 @@ class Format:
     environment: str = ""
     # A workload for each process, and not one supervisor with all.
     apart: bool = True
-    carries: frozenset[str] = _NOTHING_TO_DO
+    carries: frozenset[str] = _ON_A_HOST
     # Gives a process a supervisor of its own, for what the platform cannot do.
     supervises: bool = True
     # In a container with an address of its own, in which nobody is root.
@@ -189,14 +190,14 @@ FORMATS = {
             _OF_A_MACHINE,
             prodserver=_ON_A_MACHINE,
             environment="/etc/{name}.env",
-            carries=frozenset({"STOP_SIGNAL"}),
+            carries=frozenset({"STOP_SIGNAL", "BACKEND"}),
         ),
         Format(
             "supervisord",
             [File("supervisord/supervisord.conf", "supervisord.conf")],
             ("name", "directory", "python"),
             prodserver=_ON_A_MACHINE,
-            carries=_NOTHING_TO_DO | {"STOP_SIGNAL"},
+            carries=_ON_A_HOST | {"STOP_SIGNAL"},
             no_order="supervisord waits for none",
         ),
         Format(
@@ -229,7 +230,7 @@ FORMATS = {
             [File("kubernetes/resources.yaml", "base/{name}.yaml"), *_KUSTOMIZE],
             (*_OF_KUBERNETES, "hooks"),
             environment="{name}-env",
-            carries=_NOTHING_TO_DO | _PROBES | {"REPLICAS"},
+            carries=_IN_A_CONTAINER | _PROBES | {"REPLICAS"},
             in_container=True,
             as_one_user=True,
             no_order="Kubernetes starts everything at once",
@@ -238,6 +239,7 @@ FORMATS = {
             "fly",
             [File("fly/fly.toml", "fly.toml")],
             ("name", "host", "region"),
+            carries=_IN_A_CONTAINER,
             in_container=True,
             no_order="Fly starts all Machines at once",
             oneshots_first=True,
@@ -247,7 +249,7 @@ FORMATS = {
             "render",
             [File("render/render.yaml", "render.yaml")],
             ("name",),
-            carries=_NOTHING_TO_DO | {"REPLICAS"},
+            carries=_IN_A_CONTAINER | {"REPLICAS"},
             in_container=True,
             no_order="Render starts all services at once",
             oneshots_first=True,
@@ -262,7 +264,7 @@ FORMATS = {
                 File("heroku/heroku.yml", "heroku.yml"),
             ],
             ("name",),
-            carries=_NOTHING_TO_DO | {"REPLICAS"},
+            carries=_IN_A_CONTAINER | {"REPLICAS"},
             in_container=True,
             no_order="Heroku starts all dynos at once",
             oneshots_first=True,
@@ -274,7 +276,7 @@ FORMATS = {
             "cloudrun",
             [File("cloudrun/cloudrun.yaml", "{name}.yaml")],
             ("name", "image"),
-            carries=_NOTHING_TO_DO | _PROBES | {"REPLICAS"},
+            carries=_IN_A_CONTAINER | _PROBES | {"REPLICAS"},
             in_container=True,
             no_order="Cloud Run starts each by itself",
             longest_grace=10,

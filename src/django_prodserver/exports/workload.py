@@ -263,6 +263,9 @@ def asks_for(process: ResolvedProcess, awaited: Container[str]) -> list[str]:
     asked = {
         # A shell does not pass on a signal that it gets alone.
         "ARGS": process.backend.stop_group,
+        # As the first process of a container, a program that has no handler for SIGTERM ignores it
+        # (pid_namespaces(7)). Python's have one.
+        "BACKEND": process.becomes_another_program,
         "REPLICAS": given.replicas > 1,
         "STOP_SIGNAL": stop_signal(process) != "SIGTERM",
         health: given.healthcheck is not None,
