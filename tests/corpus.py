@@ -21,6 +21,7 @@ from django_prodserver.settings.schema import (
     HealthCheckSettings,
     ProcessSettings,
     ReadySettings,
+    ServerlessSettings,
     SupervisorSettings,
 )
 from tests import settings as defaults
@@ -32,6 +33,7 @@ NAMES = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
 LISTS = {
     "<keys of a process>": fields_of(ProcessSettings),
     "<keys of PRODUCTION_SUPERVISOR>": fields_of(SupervisorSettings),
+    "<keys of PRODUCTION_SERVERLESS>": fields_of(ServerlessSettings),
     "<keys of HEALTHCHECK>": fields_of(HealthCheckSettings),
     "<keys of READY>": fields_of(ReadySettings),
     "<backends>": registered(),

@@ -55,6 +55,7 @@ FLOORS = [
     ["settings/load.py", "settings/origins.py", "settings/json_schema.py"],
     ["backends/hooks/"],
     ["backends/"],
+    ["serverless/"],
     [
         *("launch/__init__.py", "launch/process.py", "launch/project.py", "launch/selection.py"),
         *("launch/log_settings.py", "launch/words.py", "launch/leftovers.py"),

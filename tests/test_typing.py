@@ -16,7 +16,11 @@ import pytest
 
 import django_prodserver
 from django_prodserver import typing
-from django_prodserver.settings.schema import ProcessSettings, SupervisorSettings
+from django_prodserver.settings.schema import (
+    ProcessSettings,
+    ServerlessSettings,
+    SupervisorSettings,
+)
 from tests import test_docs
 
 SOURCE = Path(django_prodserver.__file__).parent.parent
@@ -204,6 +208,7 @@ def test_wrong_settings_are_reported_on_their_line(said: Any, name: str) -> None
     [
         (typing.Process, ProcessSettings),
         (typing.ProductionSupervisor, SupervisorSettings),
+        (typing.ProductionServerless, ServerlessSettings),
     ],
 )
 def test_the_types_can_be_read_at_run_time(kind: Any, struct: Any) -> None:

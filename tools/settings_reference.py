@@ -21,6 +21,7 @@ from django_prodserver.settings.schema import (
     HealthCheckSettings,
     ProcessSettings,
     ReadySettings,
+    ServerlessSettings,
     StartLimit,
     SupervisorSettings,
 )
@@ -35,6 +36,7 @@ NAMES: dict[type[msgspec.Struct], str] = {
     ReadySettings: "Ready",
     HealthCheckSettings: "HealthCheck",
     SupervisorSettings: "ProductionSupervisor",
+    ServerlessSettings: "ProductionServerless",
 }
 
 # The tables of the page, by the headings above them.
@@ -45,6 +47,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "READY": ReadySettings,
     "HEALTHCHECK": HealthCheckSettings,
     "PRODUCTION_SUPERVISOR": SupervisorSettings,
+    "PRODUCTION_SERVERLESS": ServerlessSettings,
 }
 
 # Where the words of the specs lead to, in the docs. A key leads to the section of its name.
@@ -110,7 +113,7 @@ def module() -> str:
     parts = [HEAD.replace("{exported}", exported)]
     # What is used by others first; a mapping of processes at the end.
     for struct in sorted(
-        STRUCTS, key=lambda struct: struct in (ProcessSettings, SupervisorSettings)
+        STRUCTS, key=lambda struct: struct in (ProcessSettings, SupervisorSettings, ServerlessSettings)
     ):
         parts += _typed_dicts(struct)
     parts.append(

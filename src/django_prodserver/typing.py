@@ -20,6 +20,7 @@ __all__ = [
     "HealthCheck",
     "Process",
     "ProductionProcesses",
+    "ProductionServerless",
     "ProductionSupervisor",
     "Ready",
     "StartLimit",
@@ -304,6 +305,19 @@ class ProductionSupervisor(TypedDict, total=False):
 
     PRELOAD: ListOrTuple[Text]
     """Modules to import before processes are forked, besides those that the backends import."""
+
+
+class ProductionServerless(TypedDict, total=False):
+    """PRODUCTION_SERVERLESS: for `django_prodserver.serverless`."""
+
+    INTERFACE: Optional[Literal["wsgi", "asgi"]]
+    """Which application answers requests: that of WSGI_APPLICATION or of ASGI_APPLICATION. By
+    default the interface of the first web server in PRODUCTION_PROCESSES, and "wsgi" without
+    one."""
+
+    BASE_PATH: Text
+    """What the path of each request begins with but is not part of the site's own URLs, such as
+    "/prod" for a stage of API Gateway. The URLs that Django builds begin with it."""
 
 
 # A dict and not a Mapping, because settings often add to it further down.

@@ -11,13 +11,18 @@ import msgspec
 
 from .findings import Finding
 from .rules import without_groups
-from .schema import EffectiveSettings, ProcessSettings, SupervisorSettings
+from .schema import (
+    EffectiveSettings,
+    ProcessSettings,
+    ServerlessSettings,
+    SupervisorSettings,
+)
 from .texts import memory_size
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """Both settings, converted. Nothing that they name has been imported yet.
+    """The settings, converted. Nothing that they name has been imported yet.
 
     A process has what is right in its entry. What is wrong is in `findings`; `wrong` has the keys
     by process, those that cannot be told from a misspelled one among them.
@@ -27,6 +32,7 @@ class Configuration:
     supervisor: SupervisorSettings
     findings: Sequence[Finding] = ()
     wrong: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    serverless: ServerlessSettings = field(default_factory=ServerlessSettings)
 
     def overridden(self, replicas: Mapping[str, int], **supervisor: Any) -> Configuration:
         """A copy with the command line's values; None means that an option was not given."""

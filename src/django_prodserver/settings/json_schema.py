@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from .names import PROCESS_NAME, PROCESSES, SUPERVISOR
+from .names import PROCESS_NAME, PROCESSES, SERVERLESS, SUPERVISOR
 from .schema import (
     FOR_SERVICES,
     PROBES,
@@ -22,6 +22,7 @@ from .schema import (
     HealthCheckSettings,
     ProcessSettings,
     ReadySettings,
+    ServerlessSettings,
     StartLimit,
     SupervisorSettings,
 )
@@ -35,6 +36,7 @@ STRUCTS: tuple[type[msgspec.Struct], ...] = (
     ReadySettings,
     HealthCheckSettings,
     SupervisorSettings,
+    ServerlessSettings,
 )
 
 
@@ -66,7 +68,7 @@ _RULES: dict[str, dict[str, Any]] = {
 
 
 def document() -> dict[str, Any]:
-    """A schema of an object with both settings."""
+    """A schema of an object with all settings."""
     processes = Annotated[
         dict[str, ProcessSettings],
         msgspec.Meta(
@@ -75,8 +77,8 @@ def document() -> dict[str, Any]:
             extra_json_schema={"propertyNames": {"pattern": f"^{PROCESS_NAME.pattern}$"}},
         ),
     ]
-    (of_processes, of_supervisor), structs = msgspec.json.schema_components(
-        (processes, SupervisorSettings), ref_template="#/$defs/{name}"
+    (of_processes, of_supervisor, of_serverless), structs = msgspec.json.schema_components(
+        (processes, SupervisorSettings, ServerlessSettings), ref_template="#/$defs/{name}"
     )
     for name, rule in _RULES.items():
         structs[name].update(rule)
@@ -84,7 +86,11 @@ def document() -> dict[str, Any]:
         "$schema": DIALECT,
         "title": "The settings of django-prodserver",
         "type": "object",
-        "properties": {PROCESSES: of_processes, SUPERVISOR: of_supervisor},
+        "properties": {
+            PROCESSES: of_processes,
+            SUPERVISOR: of_supervisor,
+            SERVERLESS: of_serverless,
+        },
         "required": [PROCESSES],
         "additionalProperties": False,
         "$defs": structs,

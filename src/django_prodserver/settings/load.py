@@ -14,14 +14,14 @@ from .configuration import Configuration
 from .convert import convert_mapping, fields_of
 from .findings import ConfigurationError, Finding
 from .lookalikes import meant_by, settings_like_ours, variables_like_ours
-from .names import PROCESSES, SUPERVISOR, is_process_name, place_of
-from .schema import ProcessSettings, SupervisorSettings
+from .names import PROCESSES, SERVERLESS, SUPERVISOR, is_process_name, place_of
+from .schema import ProcessSettings, ServerlessSettings, SupervisorSettings
 from .variables import Variable
 from .wording import EXAMPLE_BACKEND, nearest, with_article
 
 
 def load(environ: Mapping[str, str] = os.environ) -> Configuration:
-    """Read both settings and the variables. Raises ConfigurationError with every mistake."""
+    """Read the settings and the variables. Raises ConfigurationError with every mistake."""
     configuration = read(environ)
     if any(finding.blocks for finding in configuration.findings):
         raise ConfigurationError(configuration.findings)
@@ -29,7 +29,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Configuration:
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Configuration:
-    """What is right in both settings and the variables; what is wrong is in its `findings`."""
+    """What is right in the settings and the variables; what is wrong is in its `findings`."""
     findings: list[Finding] = []
     entries = _entries(findings)
     overrides = variables.read(map(str, entries), environ, findings)
@@ -38,6 +38,9 @@ def read(environ: Mapping[str, str] = os.environ) -> Configuration:
         SUPERVISOR, getattr(settings, SUPERVISOR, {}), SupervisorSettings, findings
     )
     supervisor.update(variables.fields(overrides, None))
+    serverless = convert_mapping(
+        SERVERLESS, getattr(settings, SERVERLESS, {}), ServerlessSettings, findings
+    )
     known = [str(variable) for variable in variables.variables(processes)]
     findings += settings_like_ours(settings, known)
     findings += variables_like_ours(environ, variables.PREFIX, known)
@@ -47,6 +50,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Configuration:
         SupervisorSettings(**supervisor),
         findings,
         wrong,
+        ServerlessSettings(**serverless),
     )
 
 

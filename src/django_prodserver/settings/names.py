@@ -1,4 +1,4 @@
-"""The names of the two settings, the place of each key in them, and how processes are named."""
+"""The names of the settings, the place of each key in them, and how processes are named."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 
 PROCESSES = "PRODUCTION_PROCESSES"
 SUPERVISOR = "PRODUCTION_SUPERVISOR"
+SERVERLESS = "PRODUCTION_SERVERLESS"
 
 # As in a Procfile: the parsers of honcho and foreman agree on these characters. One that begins
 # with - would be an option on the command line, and host names of containers and workers are made

@@ -97,6 +97,11 @@ MonitorAddress = Annotated[
         texts.HOST_AND_PORT,
     ),
 ]
+BasePath = Annotated[
+    str,
+    _form("path"),
+    _read_by(texts.base_path, "Write a path such as '/prod', or ''.", texts.BASE_PATH),
+]
 Id = Annotated[int, Meta(ge=0, le=texts.LAST_ID)]
 AccountName = Annotated[
     str,
@@ -562,3 +567,23 @@ class SupervisorSettings(Keys, frozen=True, kw_only=True):
     def control_path(self) -> Optional[str]:
         """The path of the control socket, if CONTROL names one."""
         return self.control if isinstance(self.control, str) else None
+
+
+class ServerlessSettings(Keys, frozen=True, kw_only=True):
+    """PRODUCTION_SERVERLESS: for `django_prodserver.serverless`."""
+
+    interface: Annotated[
+        Optional[Literal["wsgi", "asgi"]],
+        means(
+            "Which application answers requests: that of WSGI_APPLICATION or of ASGI_APPLICATION. "
+            "By default the interface of the first web server in PRODUCTION_PROCESSES, and "
+            '"wsgi" without one.'
+        ),
+    ] = None
+    base_path: Annotated[
+        BasePath,
+        means(
+            "What the path of each request begins with but is not part of the site's own URLs, "
+            'such as "/prod" for a stage of API Gateway. The URLs that Django builds begin with it.'
+        ),
+    ] = ""

@@ -20,6 +20,8 @@ HOST_AND_PORT = rf"({_HOST}|):([0-9]+)"
 _UNIX = "unix:"
 TCP_ADDRESS = rf"({HOST_AND_PORT}|{_UNIX}.+)"
 PATH_OR_URL = rf"((/|[hH][tT][tT][pP][sS]?://)[!-~]*|{_UNIX}.+)"
+# A path such as /prod, or nothing.
+BASE_PATH = r"(/[^/?#%\s]+)*"
 OCTAL = r"(?:0[oO]?)?([0-7]{1,3})"
 ACCOUNT = r"[^:\s\x00-\x1f\x7f]+"
 _URL = rf"((?i:https?))://({_HOST})(?::([0-9]+))?((?:[/?].*)?)"
@@ -53,6 +55,13 @@ def memory_size(given: Union[int, str]) -> int:
     if size < 1:
         raise ValueError(f"{given!r} is less than one byte")
     return size
+
+
+def base_path(text: str) -> str:
+    """Read a path that others begin with, such as `/prod`; empty where there is none."""
+    if re.fullmatch(BASE_PATH, text) is None:
+        raise ValueError(f"{text!r} is not a path that begins with / and does not end with one")
+    return text
 
 
 def octal_mask(text: str) -> int:

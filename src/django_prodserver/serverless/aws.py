@@ -1,0 +1,24 @@
+"""AWS Lambda: `django_prodserver.serverless.aws.handler` is the handler of the function.
+
+To import this module is the cold start: Django is set up and the application loaded. A mistake in
+PRODUCTION_SERVERLESS raises ConfigurationError, which Lambda writes into the log.
+"""
+
+from __future__ import annotations
+
+import django
+
+from django_prodserver.settings.findings import refuse
+from django_prodserver.settings.load import read
+from django_prodserver.settings.names import SERVERLESS
+
+from .adapters import adapter
+from .commands import run
+from .handler import Handler
+
+django.setup()
+
+_configuration = read()
+# What is wrong with processes does not concern a function, which starts none.
+refuse(one for one in _configuration.findings if one.place.startswith(SERVERLESS))
+handler = Handler(adapter(_configuration), run, _configuration.serverless.base_path)

@@ -1,0 +1,45 @@
+"""A management command in a function: what `manage.py` does, with its output as a value."""
+
+from __future__ import annotations
+
+import io
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from typing import Any, TextIO
+
+from django.core.management import execute_from_command_line
+
+
+class _Copied(io.StringIO):
+    """Keeps what is written, and passes it on at once: a command that takes too long is killed."""
+
+    def __init__(self, log: TextIO) -> None:
+        super().__init__()
+        self._log = log
+
+    def write(self, text: str) -> int:
+        self._log.write(text)
+        return super().write(text)
+
+
+def run(words: Sequence[str]) -> dict[str, Any]:
+    """Its exit status and everything it writes: `{"status": 0, "output": "..."}`."""
+    output = _Copied(sys.stdout)
+    with redirect_stdout(output), redirect_stderr(output):
+        status = _status(words)
+    return {"status": status, "output": output.getvalue()}
+
+
+def _status(words: Sequence[str]) -> int:
+    try:
+        execute_from_command_line(["manage.py", *words])
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            sys.stderr.write(f"{end.code}\n")
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0

@@ -1,0 +1,161 @@
+"""Requests as clients send them, and the event that each sender of Lambda makes of one."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any
+from urllib.parse import quote_plus, urlencode
+
+from django_prodserver.serverless.events import Sender
+
+# The client, to all of them; gunicorn sees its connection come from there, too.
+CLIENT = "127.0.0.1"
+ADDED = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Port", "443")]
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    path: str
+    # As they are meant; keys that occur again follow each other.
+    query: Sequence[tuple[str, str]] = ()
+    headers: Sequence[tuple[str, str]] = ()
+    cookies: Sequence[tuple[str, str]] = ()
+    body: bytes = b""
+
+    @property
+    def target(self) -> str:
+        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+
+    @property
+    def all_headers(self) -> list[tuple[str, str]]:
+        """Those that the application is to see, whoever passes the request on."""
+        cookie = "; ".join(f"{name}={value}" for name, value in self.cookies)
+        return [
+            ("Host", "shop.example"),
+            *(pair for pair in self.headers if pair[0] != "X-Forwarded-For"),
+            *([("Cookie", cookie)] if cookie else []),
+            *([("Content-Length", str(len(self.body)))] if self.body else []),
+            ("X-Forwarded-For", forwarded(self)),
+            *ADDED,
+        ]
+
+
+def forwarded(request: Request) -> str:
+    """The sender adds the client to what the client itself has written."""
+    written = [value for name, value in request.headers if name == "X-Forwarded-For"]
+    return ", ".join([*written, CLIENT])
+
+
+def as_far_as_sent(request: Request, sender: Sender) -> Request:
+    """Without what the sender loses: one kind of load balancer passes on the last of several."""
+    if sender is not Sender.PLAIN_LOAD_BALANCER:
+        return request
+    query, headers = dict(request.query), dict(request.headers)
+    return replace(request, query=[*query.items()], headers=[*headers.items()])
+
+
+def event(request: Request, sender: Sender) -> dict[str, Any]:
+    headers = request.all_headers
+    if sender is Sender.PAYLOAD_2:
+        return _payload_2(request, headers)
+    encoded = sender is not Sender.PAYLOAD_1
+    several = {
+        quote_plus(key) if encoded else key: [
+            quote_plus(value) if encoded else value for _, value in pairs
+        ]
+        for key, pairs in groupby(request.query, lambda pair: pair[0])
+    }
+    found: dict[str, Any] = {
+        "httpMethod": request.method,
+        "path": request.path,
+        **_body(request),
+        "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:x"}},
+    }
+    if sender is Sender.PAYLOAD_1:
+        found["resource"] = "/{proxy+}"
+        found["requestContext"] = {
+            "stage": "prod",
+            "path": f"/prod{request.path}",
+            "identity": {"sourceIp": CLIENT},
+        }
+    if sender is not Sender.PLAIN_LOAD_BALANCER:
+        found["multiValueHeaders"] = _lists(headers)
+        found["multiValueQueryStringParameters"] = several or None
+    if sender is not Sender.LOAD_BALANCER:
+        found["headers"] = dict(headers)
+        found["queryStringParameters"] = {key: values[-1] for key, values in several.items()}
+    return found
+
+
+def _payload_2(request: Request, headers: list[tuple[str, str]]) -> dict[str, Any]:
+    others = [(name.lower(), value) for name, value in headers if name != "Cookie"]
+    query = request.target.partition("?")[2]
+    return {
+        "version": "2.0",
+        "routeKey": "$default",
+        "rawPath": request.path,
+        "rawQueryString": query,
+        "cookies": [f"{name}={value}" for name, value in request.cookies],
+        "headers": {name: ",".join(values) for name, values in _lists(others).items()},
+        "requestContext": {
+            "stage": "$default",
+            "http": {
+                "method": request.method,
+                "path": request.path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": CLIENT,
+            },
+        },
+        **_body(request),
+    }
+
+
+def _lists(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, value in pairs:
+        found.setdefault(name, []).append(value)
+    return found
+
+
+def _body(request: Request) -> dict[str, Any]:
+    try:
+        return {"body": request.body.decode() or None, "isBase64Encoded": False}
+    except UnicodeDecodeError:
+        return {"body": b64encode(request.body).decode(), "isBase64Encoded": True}
+
+
+# ---- answers ----
+
+# What belongs to a connection, or to the server.
+NOT_COMPARED = {"date", "server", "connection", "transfer-encoding", "keep-alive"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Sequence[tuple[str, str]]
+    body: bytes
+
+
+def answer(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
+    kept = [(name.lower(), value) for name, value in headers]
+    return Answer(status, sorted(pair for pair in kept if pair[0] not in NOT_COMPARED), body)
+
+
+def received(document: dict[str, Any], sender: Sender) -> Answer:
+    """What the client gets, from what this sender reads in a document and nothing else."""
+    if sender is Sender.PAYLOAD_2:
+        headers = [*document["headers"].items()]
+        headers += [("set-cookie", cookie) for cookie in document["cookies"]]
+    elif sender is Sender.PLAIN_LOAD_BALANCER:
+        headers = [*document["headers"].items()]
+    else:
+        several = document["multiValueHeaders"]
+        headers = [(name, value) for name, values in several.items() for value in values]
+    text = document["body"]
+    body = b64decode(text) if document["isBase64Encoded"] else text.encode()
+    return answer(document["statusCode"], headers, body)
