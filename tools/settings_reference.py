@@ -112,9 +112,8 @@ def module() -> str:
     )
     parts = [HEAD.replace("{exported}", exported)]
     # What is used by others first; a mapping of processes at the end.
-    for struct in sorted(
-        STRUCTS, key=lambda struct: struct in (ProcessSettings, SupervisorSettings, ServerlessSettings)
-    ):
+    settings = (ProcessSettings, SupervisorSettings, ServerlessSettings)
+    for struct in sorted(STRUCTS, key=lambda struct: struct in settings):
         parts += _typed_dicts(struct)
     parts.append(
         "# A dict and not a Mapping, because settings often add to it further down.\n"

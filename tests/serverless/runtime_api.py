@@ -86,13 +86,13 @@ class Function:
         self.process.kill()
         self.process.wait()
 
-    def invoke(self, event: object, limit: float = 60) -> Any:
+    def invoke(self, event: object, limit: float = 20) -> Any:
         """What the function answers. Raises TimedOut after `limit` seconds, as Lambda does."""
         kind, document = self.invoke_raw(event, limit)
         assert kind == "response", document
         return document
 
-    def invoke_raw(self, event: object, limit: float = 60) -> tuple[str, Any]:
+    def invoke_raw(self, event: object, limit: float = 20) -> tuple[str, Any]:
         """`response` or `error`, and its document."""
         self.invocations += 1
         name = f"event-{self.invocations}"
@@ -124,6 +124,8 @@ class Function:
                     200,
                     body,
                     {
+                        # Without a type, the client ends by a segmentation fault.
+                        "Content-Type": "application/json",
                         "Lambda-Runtime-Aws-Request-Id": name,
                         "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
                         "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:x:1:function:shop",
