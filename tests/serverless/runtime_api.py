@@ -7,41 +7,58 @@ from __future__ import annotations
 
 import json
 import os
-import queue
+import select
+import socket
 import subprocess
 import sys
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Optional
+from typing import Any, Optional, Union
+
+import h11
 
 PROJECT = Path(__file__).parent / "project"
 HANDLER = "django_prodserver.serverless.aws.handler"
 VERSION = "/2018-06-01/runtime"
+# Far more than anything here takes on a busy machine.
+LONG = 60.0
 
 
 class TimedOut(Exception):
     """The deadline has passed, and the process was killed."""
 
 
+class Ended(Exception):
+    """The process has ended on its own. What it has written is in the message."""
+
+
 class Function:
-    """A function as Lambda runs it: one process, one event at a time."""
+    """A function as Lambda runs it: one process, one event at a time.
+
+    The process asks for an event, and posts the answer. So that can be served in turns, without a
+    thread: `invoke` waits for one question, then for the other, or for the end of the process.
+    """
 
     def __init__(self, log: Path, **environ: str) -> None:
-        self.environ, self.log = environ, log
-        self.events: queue.Queue[Optional[tuple[str, bytes, float]]] = queue.Queue()
-        # What the process posts: the path and the document.
-        self.posted: queue.Queue[tuple[str, Any]] = queue.Queue()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._requests())
-        self.server.daemon_threads = True
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.process: Optional[subprocess.Popen[bytes]] = None
+        self.log = log
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        host, port = self.listener.getsockname()
+        self.environ = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "shop.settings",
+            "PYTHONPATH": str(PROJECT),
+            "AWS_LAMBDA_RUNTIME_API": f"{host}:{port}",
+            "AWS_LAMBDA_FUNCTION_NAME": "shop",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
+            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/shop",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "1",
+            **environ,
+        }
         self.invocations = 0
 
     def __enter__(self) -> Function:
-        self.thread.start()
         self.start()
         return self
 
@@ -52,109 +69,101 @@ class Function:
         trace: Optional[TracebackType],
     ) -> None:
         self.kill()
-        self.events.put(None)
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+        self.listener.close()
 
     def start(self) -> None:
-        host, port = self.server.server_address[:2]
-        environ = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "shop.settings",
-            "PYTHONPATH": str(PROJECT),
-            "AWS_LAMBDA_RUNTIME_API": f"{host}:{port}",
-            "AWS_LAMBDA_FUNCTION_NAME": "shop",
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "512",
-            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/shop",
-            "AWS_LAMBDA_LOG_STREAM_NAME": "1",
-            **self.environ,
-        }
-        with self.log.open("ab") as log:
+        # It ends when the process does, which has the other end as its stdin.
+        self.alive, theirs = socket.socketpair()
+        with theirs, self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "awslambdaric", HANDLER],
-                env=environ,
-                stdin=subprocess.DEVNULL,
+                env=self.environ,
+                stdin=theirs,
                 stdout=log,
                 stderr=log,
             )
 
     def kill(self) -> None:
         """While it waits for an event it ignores SIGTERM, and so Lambda kills it."""
-        assert self.process is not None
         self.process.kill()
         self.process.wait()
+        self.alive.close()
 
-    def invoke(self, event: object, limit: float = 20) -> Any:
+    def invoke(self, event: object, limit: float = LONG) -> Any:
         """What the function answers. Raises TimedOut after `limit` seconds, as Lambda does."""
         kind, document = self.invoke_raw(event, limit)
         assert kind == "response", document
         return document
 
-    def invoke_raw(self, event: object, limit: float = 20) -> tuple[str, Any]:
+    def invoke_raw(self, event: object, limit: float = LONG) -> tuple[str, Any]:
         """`response` or `error`, and its document."""
         self.invocations += 1
         name = f"event-{self.invocations}"
-        self.events.put((name, json.dumps(event).encode(), time.time() + limit))
-        try:
-            path, document = self.posted.get(timeout=limit)
-        except queue.Empty:
-            self.kill()
-            self.start()
-            raise TimedOut(f"Task timed out after {limit:.2f} seconds") from None
-        kind = path.rpartition("/")[2]
-        assert path == f"{VERSION}/invocation/{name}/{kind}"
+        with self.asked() as asked:
+            assert asked.target == f"{VERSION}/invocation/next"
+            asked.answer(
+                200,
+                json.dumps(event).encode(),
+                {
+                    # Without a type, the client ends by a segmentation fault.
+                    "Content-Type": "application/json",
+                    "Lambda-Runtime-Aws-Request-Id": name,
+                    "Lambda-Runtime-Deadline-Ms": str(int((time.time() + limit) * 1000)),
+                    "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:x:1:function:shop",
+                },
+            )
+        target, document = self.posted(limit)
+        path, _, kind = target.rpartition("/")
+        assert path == f"{VERSION}/invocation/{name}"
         return kind, document
 
-    def _requests(self) -> type[BaseHTTPRequestHandler]:
-        function = self
+    def posted(self, limit: float = LONG) -> tuple[str, Any]:
+        """The path and the document of what the process posts next."""
+        with self.asked(limit) as asked:
+            asked.answer(202, b"{}", {"Content-Type": "application/json"})
+            return asked.target, json.loads(asked.body)
 
-        class Requests(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    def asked(self, limit: float = LONG) -> Asked:
+        ready, _, _ = select.select([self.listener, self.alive], [], [], limit)
+        if self.listener in ready:
+            return Asked(self.listener.accept()[0])
+        if self.alive in ready:
+            said = self.log.read_text(encoding="utf-8", errors="replace")
+            raise Ended(f"with {self.process.wait()}, and wrote:\n{said}")
+        self.kill()
+        self.start()
+        raise TimedOut(f"Task timed out after {limit:.2f} seconds")
 
-            def do_GET(self) -> None:
-                assert self.path == f"{VERSION}/invocation/next"
-                event = function.events.get()
-                if event is None:
-                    self.close_connection = True
-                    return
-                name, body, deadline = event
-                self.answer(
-                    200,
-                    body,
-                    {
-                        # Without a type, the client ends by a segmentation fault.
-                        "Content-Type": "application/json",
-                        "Lambda-Runtime-Aws-Request-Id": name,
-                        "Lambda-Runtime-Deadline-Ms": str(int(deadline * 1000)),
-                        "Lambda-Runtime-Invoked-Function-Arn": "arn:aws:lambda:x:1:function:shop",
-                    },
-                )
 
-            def do_POST(self) -> None:
-                length = self.headers["Content-Length"]
-                body = self.rfile.read(int(length)) if length else self.chunks()
-                # Answered first: what is invoked next must not wait for this one.
-                self.answer(202, b"{}", {})
-                function.posted.put((self.path, json.loads(body)))
+class Asked:
+    """A request at the Runtime API. Each has a connection of its own, to keep no state here."""
 
-            def chunks(self) -> bytes:
-                body = b""
-                while size := int(self.rfile.readline(), 16):
-                    body += self.rfile.read(size)
-                    self.rfile.readline()
-                self.rfile.readline()
-                return body
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(LONG)
+        self.connection = connection
+        self.http = h11.Connection(h11.SERVER)
+        request, *parts, _ = self._events()
+        self.target = request.target.decode()
+        self.body = b"".join(part.data for part in parts)
 
-            def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
+    def __enter__(self) -> Asked:
+        return self
 
-            def log_message(self, format: str, *args: object) -> None:
-                pass
+    def __exit__(self, *error: object) -> None:
+        self.connection.close()
 
-        return Requests
+    def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        headers = {**headers, "Content-Length": str(len(body)), "Connection": "close"}
+        start = h11.Response(status_code=status, headers=[*headers.items()])
+        sent = [self.http.send(event) for event in (start, h11.Data(data=body), h11.EndOfMessage())]
+        self.connection.sendall(b"".join(part or b"" for part in sent))
+
+    def _events(self) -> list[Any]:
+        events: list[Union[h11.Event, type[h11.NEED_DATA]]] = []
+        while not events or not isinstance(events[-1], h11.EndOfMessage):
+            event = self.http.next_event()
+            if event is h11.NEED_DATA:
+                self.http.receive_data(self.connection.recv(65536))
+            else:
+                events.append(event)
+        return events

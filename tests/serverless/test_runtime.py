@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
@@ -70,11 +71,10 @@ class Gunicorn:
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "shop.settings",
             "PYTHONPATH": str(PROJECT),
-            "GUNICORN_FD": str(listener.fileno()),
         }
         with listener, log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "shop.wsgi"],
+                [sys.executable, "-m", "gunicorn", "-b", f"fd://{listener.fileno()}", "shop.wsgi"],
                 env=environ,
                 pass_fds=[listener.fileno()],
                 stdout=output,
@@ -82,16 +82,15 @@ class Gunicorn:
             )
 
     def ask(self, request: Request) -> Answer:
-        connection = http.client.HTTPConnection(*self.address, timeout=60)
-        connection.putrequest(
-            request.method, request.target, skip_host=True, skip_accept_encoding=True
-        )
-        for name, value in request.all_headers:
-            connection.putheader(name, value)
-        connection.endheaders(request.body or None)
-        with connection.getresponse() as response:
-            body = response.read()
-        connection.close()
+        with closing(http.client.HTTPConnection(*self.address, timeout=60)) as connection:
+            connection.putrequest(
+                request.method, request.target, skip_host=True, skip_accept_encoding=True
+            )
+            for name, value in request.all_headers:
+                connection.putheader(name, value)
+            connection.endheaders(request.body or None)
+            with connection.getresponse() as response:
+                body = response.read()
         return answer(response.status, response.getheaders(), body)
 
     def stop(self) -> None:
@@ -188,8 +187,7 @@ def test_a_function_that_cannot_start_says_why(
     tmp_path: Path, environ: dict[str, str], said: str
 ) -> None:
     with Function(tmp_path / "log", **environ) as function:
-        path, document = function.posted.get(timeout=60)
-        assert function.process is not None
+        path, document = function.posted()
         status = function.process.wait()
 
     assert path == f"{VERSION}/init/error"
