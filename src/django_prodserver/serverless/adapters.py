@@ -17,9 +17,9 @@ from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.findings import ConfigurationError, Finding
 from django_prodserver.settings.names import SERVERLESS
 
-from .events import BASE_PATH, Event
+from .events import BASE_PATH
 
-Adapter = Callable[[Event, Any], Event]
+Adapter = Callable[[dict[str, Any], Any], dict[str, Any]]
 # An application, of either interface.
 Application = Callable[..., Any]
 
