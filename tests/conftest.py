@@ -45,6 +45,8 @@ LONG = (
     "functional/test_errands",
     "functional/test_monitoring",
     "functional/test_template_faults",
+    "serverless/test_google",
+    "serverless/test_runtime",
     "simulation/",
     "test_documented_commands",
     "test_documented_files",

@@ -19,6 +19,7 @@ from django_prodserver.management.commands.prodserver import Command
 from tests import documented
 from tests.documented import File
 from tests.running import ROOT
+from tests.serverless.runtime_api import HANDLER
 from tests.services import database
 from tests.test_documented_commands import PROJECTS, Project, started
 
@@ -120,6 +121,10 @@ def opentelemetry(project: Project) -> None:
     written(project, "opentelemetry")
 
 
+def serverless(project: Project) -> None:
+    written(project, "serverless")
+
+
 HERE = {
     "events": events,
     "admin": admin,
@@ -132,6 +137,7 @@ HERE = {
     "memory": memory,
     "monitoring, before its start": monitoring,
     "sentry": sentry,
+    "serverless": serverless,
     "opentelemetry": opentelemetry,
     "test-your-processes": with_tests,
 }
@@ -315,6 +321,13 @@ def test_systemd_accepts_the_unit_for_releases_behind_a_link(project: Project) -
 
     assert replaced["Environment"] == f"PWD={replaced['WorkingDirectory']}"
     assert complaints_of_systemd(unit, socket) == []
+
+
+def test_the_image_for_lambda_runs_the_handler() -> None:
+    *_, entrypoint, arguments = shown("lambda.Dockerfile").splitlines()
+
+    words = [json.loads(line.partition(" ")[2]) for line in (entrypoint, arguments)]
+    assert words == [["python", "-m", "awslambdaric"], [HANDLER]]
 
 
 def test_the_formatter_of_the_page_keeps_its_keys(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -56,6 +57,45 @@ def as_far_as_sent(request: Request, sender: Sender) -> Request:
         return request
     query, headers = dict(request.query), dict(request.headers)
     return replace(request, query=[*query.items()], headers=[*headers.items()])
+
+
+# ---- any request ----
+
+TEXT = "Größe 100 % & mehr + \U0001f40d"
+KEYS = ["a", "b c", "ü", "per%cent", "e=q&l"]
+VALUES = ["", "1", "x y", "50%", "%41", "a+b", "a&b=c", TEXT]
+PATHS = ["/", "/echo/a", "/echo/a%20b/", "/echo/%C3%A9t%C3%A9", "/echo/a+b;c,d", "/echo/100%25"]
+METHODS = ["GET", "GET", "POST", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
+STATUSES = ["200", "200", "201", "400", "404", "418", "500", "503"]
+OTHERS = ["/image", "/latin", "/streamed", "/compressed", "/unchanged", "/fails", "/nowhere"]
+
+
+def some_request(chance: random.Random) -> Request:
+    if chance.random() < 0.3:
+        return Request(chance.choice(["GET", "HEAD"]), chance.choice(OTHERS))
+    query = [("status", chance.choice(STATUSES)), ("cookies", str(chance.randrange(4)))]
+    for key in chance.sample(KEYS, chance.randrange(4)):
+        query += [(key, chance.choice(VALUES)) for _ in range(chance.randrange(1, 4))]
+    method = chance.choice(METHODS)
+    headers = [("X-Tag", "one"), ("X-Tag", "two"), ("X_Tag", "forged"), ("X-Empty", "")]
+    if chance.random() < 0.5:
+        headers.append(("X-Forwarded-For", "203.0.113.9"))
+    body = b""
+    if method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
+        kind, body = chance.choice(
+            [
+                ("application/octet-stream", chance.randbytes(chance.randrange(2000))),
+                ("text/plain; charset=utf-8", (TEXT * chance.randrange(40)).encode()),
+                ("application/json", b'{"manage": ["flush", "--noinput"]}'),
+                ("application/x-www-form-urlencoded", b"a=1&a=%25"),
+            ]
+        )
+        headers.append(("Content-Type", kind))
+    cookies = [(f"k{number}", f"v{number}") for number in range(chance.randrange(4))]
+    return Request(method, chance.choice(PATHS), query, headers, cookies, body)
+
+
+# ---- events ----
 
 
 def event(request: Request, sender: Sender) -> dict[str, Any]:

@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import http.client
-import os
 import random
-import socket
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import closing
 from importlib.util import find_spec
 from itertools import cycle
 from pathlib import Path
@@ -18,8 +12,9 @@ import pytest
 
 from django_prodserver.serverless.events import Sender
 from django_prodserver.serverless.handler import ACCEPTED
-from tests.serverless.requests import Answer, Request, answer, as_far_as_sent, event, received
-from tests.serverless.runtime_api import PROJECT, VERSION, Function, TimedOut
+from tests.serverless.requests import Request, as_far_as_sent, event, received, some_request
+from tests.serverless.runtime_api import VERSION, Function, TimedOut
+from tests.serverless.servers import Server
 
 pytestmark = pytest.mark.skipif(
     find_spec("awslambdaric") is None,
@@ -27,82 +22,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 SENDERS = pytest.mark.parametrize("sender", Sender, ids=lambda sender: sender.name)
-TEXT = "Größe 100 % & mehr + \U0001f40d"
-KEYS = ["a", "b c", "ü", "per%cent", "e=q&l"]
-VALUES = ["", "1", "x y", "50%", "%41", "a+b", "a&b=c", TEXT]
-PATHS = ["/", "/echo/a", "/echo/a%20b/", "/echo/%C3%A9t%C3%A9", "/echo/a+b;c,d", "/echo/100%25"]
-METHODS = ["GET", "GET", "POST", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
-STATUSES = ["200", "200", "201", "400", "404", "418", "500", "503"]
-OTHERS = ["/image", "/latin", "/streamed", "/compressed", "/unchanged", "/fails", "/nowhere"]
-
-
-def some_request(chance: random.Random) -> Request:
-    if chance.random() < 0.3:
-        return Request(chance.choice(["GET", "HEAD"]), chance.choice(OTHERS))
-    query = [("status", chance.choice(STATUSES)), ("cookies", str(chance.randrange(4)))]
-    for key in chance.sample(KEYS, chance.randrange(4)):
-        query += [(key, chance.choice(VALUES)) for _ in range(chance.randrange(1, 4))]
-    method = chance.choice(METHODS)
-    headers = [("X-Tag", "one"), ("X-Tag", "two"), ("X_Tag", "forged"), ("X-Empty", "")]
-    if chance.random() < 0.5:
-        headers.append(("X-Forwarded-For", "203.0.113.9"))
-    body = b""
-    if method not in ("GET", "HEAD", "OPTIONS", "DELETE"):
-        kind, body = chance.choice(
-            [
-                ("application/octet-stream", chance.randbytes(chance.randrange(2000))),
-                ("text/plain; charset=utf-8", (TEXT * chance.randrange(40)).encode()),
-                ("application/json", b'{"manage": ["flush", "--noinput"]}'),
-                ("application/x-www-form-urlencoded", b"a=1&a=%25"),
-            ]
-        )
-        headers.append(("Content-Type", kind))
-    cookies = [(f"k{number}", f"v{number}") for number in range(chance.randrange(4))]
-    return Request(method, chance.choice(PATHS), query, headers, cookies, body)
-
-
-class Gunicorn:
-    """It serves the same application. What connects before it is ready waits in the socket."""
-
-    def __init__(self, log: Path) -> None:
-        listener = socket.create_server(("127.0.0.1", 0))
-        self.address = listener.getsockname()
-        environ = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "shop.settings",
-            "PYTHONPATH": str(PROJECT),
-        }
-        with listener, log.open("wb") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "-b", f"fd://{listener.fileno()}", "shop.wsgi"],
-                env=environ,
-                pass_fds=[listener.fileno()],
-                stdout=output,
-                stderr=output,
-            )
-
-    def ask(self, request: Request) -> Answer:
-        with closing(http.client.HTTPConnection(*self.address, timeout=60)) as connection:
-            connection.putrequest(
-                request.method, request.target, skip_host=True, skip_accept_encoding=True
-            )
-            for name, value in request.all_headers:
-                connection.putheader(name, value)
-            connection.endheaders(request.body or None)
-            with connection.getresponse() as response:
-                body = response.read()
-        return answer(response.status, response.getheaders(), body)
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait()
-
-
-@pytest.fixture(scope="module")
-def gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gunicorn]:
-    server = Gunicorn(tmp_path_factory.mktemp("gunicorn") / "log")
-    yield server
-    server.stop()
 
 
 @pytest.fixture(scope="module")
@@ -111,15 +30,13 @@ def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Function]:
         yield function
 
 
-@pytest.mark.parametrize(("interface", "count"), [("wsgi", 1000), ("asgi", 1000)])
-def test_every_answer_is_that_of_gunicorn(
-    gunicorn: Gunicorn, tmp_path: Path, interface: str, count: int
-) -> None:
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_every_answer_is_that_of_gunicorn(gunicorn: Server, tmp_path: Path, interface: str) -> None:
     chance = random.Random(20)
     setting = f'{{"INTERFACE": "{interface}"}}'
 
     with Function(tmp_path / "log", SHOP_SERVERLESS=setting) as function:
-        for sender, _ in zip(cycle(Sender), range(count)):
+        for sender, _ in zip(cycle(Sender), range(1000)):
             asked = as_far_as_sent(some_request(chance), sender)
             answered = received(function.invoke(event(asked, sender)), sender)
 
