@@ -51,6 +51,8 @@ LONG = (
     "test_documented_commands",
     "test_documented_files",
     "test_howto",
+    "test_images",
+    "test_pipelines",
     "test_quickstart",
     "test_real_layouts",
     "torture/",

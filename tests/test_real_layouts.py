@@ -382,7 +382,7 @@ def test_the_proposal_for_netbox_runs(site: Site, tmp_path: Path) -> None:
     assert "# Its bind and workers are those of gunicorn.conf.py.\n" in netbox.block
     assert netbox.processes["rqworker"]["ARGS"] == ["high", "default"]
     assert "COPY requirements.txt ./\n" in netbox.dockerfile
-    assert "USER site\nWORKDIR /srv/site/netbox\n" in netbox.dockerfile
+    assert "USER 1000\nWORKDIR /srv/site/netbox\n" in netbox.dockerfile
     line = "cd netbox && exec python manage.py prodserver web"
     assert parse_procfile(netbox.procfile).processes["web"] == line
     assert "Commands" not in netbox.above

