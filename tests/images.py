@@ -1,9 +1,10 @@
 """Images, built by buildah and run without a container engine.
 
-The base image has the name of the real one, and is made here: a tree of debootstrap with the Python
-that runs the tests in /usr/local. So it needs no registry of images, and packages have wheels for it.
-Packages are downloaded once, by the pip of the tests with its own configuration. The builds get them
-from a server of the tests: their pip and uv are configured by files that are mounted.
+The base image has the name of the real one, and is made here: a tree of debootstrap, with the
+Python that runs the tests in /usr/local. So no registry of images is needed.
+
+Packages are downloaded once, by the pip of the tests as it is configured on this machine. A server
+of the tests has them for the builds, whose pip and uv are configured by files that are mounted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import functools
 import http.server
 import json
 import os
-import platform
 import re
 import shutil
 import subprocess
@@ -59,8 +59,7 @@ def run(*command: Any, **how: Any) -> str:
     done = subprocess.run(
         [str(word) for word in command],
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         **how,
     )

@@ -10,7 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -125,7 +125,18 @@ def serverless(project: Project) -> None:
     written(project, "serverless")
 
 
+def example(name: str) -> Callable[[Project], None]:
+    """A folder of examples/, which is tested elsewhere."""
+
+    def use(project: Project) -> None:
+        project.folder = ROOT / "examples" / name
+
+    return use
+
+
 HERE = {
+    "examples/ci": example("ci"),
+    "examples/docker": example("docker"),
     "events": events,
     "admin": admin,
     "from-honcho": from_honcho,

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -221,8 +221,8 @@ class Cluster:
 
 
 @pytest.fixture(name="cluster")
-def cluster_fixture(tmp_path: Path) -> Iterator[Cluster]:
-    yield Cluster(tmp_path)
+def cluster_fixture(tmp_path: Path) -> Cluster:
+    return Cluster(tmp_path)
 
 
 def test_both_deploy_by_the_same_script() -> None:
