@@ -97,7 +97,7 @@ class Workshop:
         for name in ("usr/share/doc", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists"):
             shutil.rmtree(tree / name)
         _copy_python(tree)
-        self.buildah("config", "--env", "PATH=/usr/local/bin:/usr/bin:/bin", container)
+        self.buildah("config", "--env", "PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", container)
         self.buildah("commit", "--quiet", "--rm", container, BASE)
 
     def wheel_for(self, context: Path) -> None:

@@ -147,7 +147,7 @@ def test_an_image_is_built_answers_is_healthy_and_stops(
         assert container.status("NSpid")[1:] == ["1"]
         assert container.status("Uid") == container.status("Gid") == ["1000"] * 4
         assert container.status("CapEff") == ["0" * 16]
-        assert container.python(GET.format("healthz")) == repr(b"ok\n")
+        assert container.python(GET.format("healthz")) == repr(b"ok")
         assert "Queue a Celery task" in container.python(GET.format(""))
         kind, *health = image.config["Healthcheck"]["Test"]
         checked = container.execute(*health)
