@@ -29,6 +29,10 @@ name = "site"
 version = "1"
 requires-python = ">={sys.version_info.major}.{sys.version_info.minor}"
 dependencies = {REQUIREMENTS.split()}
+
+# There are no wheels for others here.
+[tool.uv]
+environments = ["sys_platform == 'linux'"]
 """
 
 
@@ -65,7 +69,7 @@ class Context:
         configuration = self.folder.parent / "uv.toml"
         configuration.write_text(images.uv_configuration(self.packages))
         options = ("--config-file", configuration, "--python", sys.executable, "--no-cache")
-        images.run("uv", "lock", *options, cwd=self.folder)
+        images.run(sys.executable, "-m", "uv", "lock", *options, cwd=self.folder)
 
     def proposed(self) -> Path:
         """The Dockerfile of the wizard."""
@@ -81,11 +85,6 @@ class Context:
 
 def wizard(context: Context) -> Path:
     context.write("requirements.txt", REQUIREMENTS)
-    return context.proposed()
-
-
-def wizard_uv(context: Context) -> Path:
-    context.lock()
     return context.proposed()
 
 
@@ -120,7 +119,6 @@ class Case:
 
 CASES = [
     Case(wizard),
-    Case(wizard_uv),
     Case(quickstart),
     Case(uv, read_only=True),
     Case(distroless, read_only=True, has_shell=False),
