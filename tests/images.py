@@ -34,6 +34,7 @@ TOOLS = ("buildah", "debootstrap", "nsenter", "ip")
 PACKAGES = ("django", "gunicorn", "celery", "django-tasks", "django-tasks-db", "uv", "hatchling")
 # Under which each Dockerfile is built, so that the same version is not needed.
 BASE = "localhost/base"
+PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def skip_unless_images_can_be_built() -> None:
@@ -97,7 +98,7 @@ class Workshop:
         for name in ("usr/share/doc", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists"):
             shutil.rmtree(tree / name)
         _copy_python(tree)
-        self.buildah("config", "--env", "PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin", container)
+        self.buildah("config", f"--env=PATH={PATH}", container)
         self.buildah("commit", "--quiet", "--rm", container, BASE)
 
     def wheel_for(self, context: Path) -> None:

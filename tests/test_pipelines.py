@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.inside import free_port
 from tests.running import ROOT, Runs
 
 yaml: Any = pytest.importorskip("yaml", reason="PyYAML is missing")
@@ -156,7 +157,7 @@ def test_the_checks_pass_with_the_services(start: Runs, redis: str, postgresql: 
         "PGUSER": str(database.username),
         "PGDATABASE": database.path[1:],
         "REDIS_URL": redis,
-        "BIND": "127.0.0.1:0",
+        "BIND": f"127.0.0.1:{free_port()}",
         "PYTHONPATH": str(ROOT / "src"),
     }
     env = {**load(DEPLOY)["jobs"]["check"]["env"], **here}

@@ -2,7 +2,8 @@ import os
 
 DEBUG = False
 SECRET_KEY = os.environ["SECRET_KEY"]
-ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "127.0.0.1").split(",")
+# The health check asks at 127.0.0.1.
+ALLOWED_HOSTS = ["127.0.0.1", os.environ.get("SITE_HOST", "localhost")]
 ROOT_URLCONF = "mysite.urls"
 WSGI_APPLICATION = "mysite.wsgi.application"
 INSTALLED_APPS = [
@@ -32,7 +33,7 @@ PRODUCTION_PROCESSES = {
     "web": {
         "BACKEND": "gunicorn",
         "ARGS": {"bind": os.environ.get("BIND", "0.0.0.0:8000"), "workers": 2},
-        "HEALTHCHECK": {"URL": "/healthz"},
+        "HEALTHCHECK": {"HTTP": "/healthz"},
         "AFTER": ["migrate"],
     },
     "worker": {
