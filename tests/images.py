@@ -20,10 +20,10 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import Signals
-from typing import Any, Optional
+from typing import IO, Any, Optional
 
 import pytest
 
@@ -168,24 +168,28 @@ def _copy_python(tree: Path) -> None:
 def workshop(folder: Path) -> Iterator[Workshop]:
     """That of all processes of the tests, and nothing is left of it afterwards."""
     shop = Workshop(folder / "workshop")
-    with (folder / "workshop.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not shop.folder.exists():
-            try:
-                shop.make()
-            except BaseException:
-                shutil.rmtree(shop.folder, ignore_errors=True)
-                raise
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        try:
-            yield shop
-        finally:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                pass  # Another one still needs it.
-            else:
-                shutil.rmtree(shop.folder)
+    with (folder / "making").open("w") as making, (folder / "using").open("w") as using:
+        with _locked(making):
+            if not shop.folder.exists():
+                try:
+                    shop.make()
+                except BaseException:
+                    shutil.rmtree(shop.folder, ignore_errors=True)
+                    raise
+            fcntl.flock(using, fcntl.LOCK_SH)
+        yield shop
+        with _locked(making), suppress(BlockingIOError):  # Another one may still use it.
+            fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(shop.folder)
+
+
+@contextmanager
+def _locked(file: IO[str]) -> Iterator[None]:
+    fcntl.flock(file, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(file, fcntl.LOCK_UN)
 
 
 @contextmanager

@@ -21,6 +21,9 @@ from tests.images import Workshop
 from tests.running import QUICKSTART, ROOT, Runs
 from tests.test_wizard import parts
 
+# One of them makes the base image, for a minute or two, and the others wait for that.
+pytestmark = pytest.mark.timeout(900)
+
 DOCKER = ROOT / "examples" / "docker"
 REQUIREMENTS = "django\ngunicorn\ncelery\ndjango-tasks\ndjango-tasks-db\n"
 PYPROJECT = f"""\
