@@ -22,7 +22,7 @@ DOCS = sorted((ROOT / "docs").rglob("*.md"))
 
 
 def dockerfiles() -> dict[str, str]:
-    """Those of the examples, and those that pages show as a whole; of a page, each with its line."""
+    """Those of the examples, and those that pages show as a whole, with page and line."""
     found = {
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
         for path in sorted((ROOT / "examples").rglob("Dockerfile"))
