@@ -119,7 +119,7 @@ COMMAND_LINE = {
     ),
     "an abbreviation of two options": (
         ["--all", "--st", "5"],
-        "ambiguous option: --st could match --stop-timeout, --start-method",
+        "ambiguous option: --st could match --strict, --stop-timeout, --start-method",
     ),
     "an option without its value": (
         ["--all", "--stop-timeout"],

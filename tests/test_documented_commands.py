@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -130,8 +131,9 @@ def _is_simple(command: str) -> bool:
 
 
 def quickstart(project: Project) -> None:
-    """examples/quickstart."""
-    project.folder = QUICKSTART
+    """A copy of examples/quickstart, because some commands write files."""
+    project.folder = project.folder / "quickstart"
+    shutil.copytree(QUICKSTART, project.folder, ignore=shutil.ignore_patterns("var", "__pycache__"))
     project.environ["QUICKSTART_VAR"] = project.environ["HOME"]
     project.environ["QUICKSTART_BIND"] = f"127.0.0.1:{project.port}"
 
