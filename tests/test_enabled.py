@@ -26,14 +26,7 @@ def loaded(processes: Any, **environ: str) -> Configuration:
 def selected(
     configuration: Configuration, *words: str, everything: bool = False, prints: bool = False
 ) -> list[str]:
-    return select(
-        configuration.processes,
-        words,
-        everything=everything,
-        excluded=(),
-        extra=(),
-        prints=prints,
-    ).names
+    return select(configuration, words, everything=everything, prints=prints).names
 
 
 @pytest.mark.parametrize(
@@ -48,12 +41,12 @@ def selected(
     ],
 )
 def test_variables_switch_a_process_off(environ: dict[str, str]) -> None:
-    assert loaded({"web": sleeper(), "x": sleeper()}, **environ).disabled == ["web"]
+    assert loaded({"web": sleeper(), "x": sleeper()}, **environ).disabled.keys() == {"web"}
 
 
 @pytest.mark.parametrize("word", ["1", "true", "Yes", "on"])
 def test_a_variable_switches_a_process_on(word: str) -> None:
-    assert loaded(THREE, PRODSERVER_ENABLED_BEAT=word).disabled == []
+    assert loaded(THREE, PRODSERVER_ENABLED_BEAT=word).disabled == {}
 
 
 def test_all_leaves_out_what_is_disabled() -> None:
@@ -70,14 +63,7 @@ def test_a_disabled_process_that_is_named_runs() -> None:
 
 def test_a_process_without_replicas_that_is_named_runs_once() -> None:
     configuration = loaded(THREE, PRODSERVER_REPLICAS_WORKER="0")
-    selection = select(
-        configuration.processes,
-        ["web", "worker"],
-        everything=False,
-        excluded=(),
-        extra=(),
-        prints=False,
-    )
+    selection = select(configuration, ["web", "worker"], everything=False, prints=False)
 
     assert selection.replicas == {"worker": 1}
 
@@ -158,3 +144,98 @@ def test_the_log_says_what_is_not_waited_for(site: Site) -> None:
     assert run.end() == 0
     assert "c does not wait for a, which is disabled" in run.said("system")
     assert run.said("system")[0].startswith("supervising b.1, c.1 (")
+
+
+# ---- roles: what --all means in a deployment, and one type only ----
+
+ROLES = {
+    "migrate": sleeper(TYPE="oneshot"),
+    "web": sleeper(AFTER=["migrate"]),
+    "worker": sleeper(),
+    "beat": sleeper(ENABLED=False),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("web,worker", ["web", "worker"]),
+        (" worker , web,", ["web", "worker"]),
+        ("beat", ["beat"]),
+        ("", ["migrate", "web", "worker"]),
+        (" , ", ["migrate", "web", "worker"]),
+    ],
+)
+def test_a_variable_chooses_what_all_means(text: str, names: list[str]) -> None:
+    configuration = loaded(ROLES, PRODSERVER_PROCESSES=text)
+
+    assert selected(configuration, everything=True) == names
+    assert selected(configuration, "migrate") == ["migrate"]
+
+
+def test_who_is_left_out_by_the_variable_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRODSERVER_PROCESSES", "web")
+
+    assert prodserver(ROLES, "--check").splitlines() == [
+        "No problems found: web.",
+        "web: executed",
+        "migrate: left out, disabled by PRODSERVER_PROCESSES",
+        "worker: left out, disabled by PRODSERVER_PROCESSES",
+        "beat: left out, disabled by PRODSERVER_PROCESSES",
+        "web: does not wait for migrate",
+    ]
+    assert "worker   service" in prodserver(ROLES, "--list")
+    assert prodserver(ROLES, "--list").count("0 (disabled)") == 3
+
+
+@pytest.mark.parametrize("words", ["--all", "--check", "web"])
+def test_a_wrong_name_in_the_variable_is_refused(
+    words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRODSERVER_PROCESSES", "web,wrokers")
+
+    (said,) = refused(ROLES, words)
+
+    wrong = "PRODSERVER_PROCESSES names 'wrokers', which is not a process."
+    hint = "Did you mean 'worker'? Configured: migrate, web, worker, beat."
+    assert said == f"{wrong} {hint}"
+
+
+def test_a_misspelled_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRODSERVER_PROCESES", "web")
+
+    assert refused(ROLES) == [
+        "PRODSERVER_PROCESES is not a known variable. Did you mean 'PRODSERVER_PROCESSES'?"
+    ]
+
+
+def test_only_one_type_is_run() -> None:
+    def dry(*args: str) -> list[str]:
+        lines = prodserver(ROLES, "--all", "--dry-run", *args).splitlines()
+        return [line.partition(".")[0] for line in lines if "sleep" in line]
+
+    assert dry("--only-type", "oneshot") == ["migrate"]
+    assert dry("--only-type", "service") == dry("--skip-oneshots") == ["web", "worker"]
+    assert dry("--skip-oneshots", "--except", "web") == ["worker"]
+
+
+def test_one_type_is_of_all() -> None:
+    assert refused(ROLES, "web", "--skip-oneshots") == [
+        "--only-type and --skip-oneshots require --all."
+    ]
+    assert refused({"web": sleeper()}, "--all", "--only-type", "oneshot") == [
+        "There is no oneshot to run."
+    ]
+
+
+def test_a_release_runs_the_oneshots_and_then_ends(site: Site) -> None:
+    processes = {
+        "migrate": {"BACKEND": "shell", "ARGS": ["echo", "migrated"], "TYPE": "oneshot"},
+        "web": sleeper(AFTER=["migrate"]),
+    }
+
+    run = site(processes, "--all", "--only-type", "oneshot", "--no-timestamps")
+
+    assert run.end() == 0
+    assert run.said("migrate.1") == ["migrated"]
+    assert not any("web" in line for line in run.said("system"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -10,14 +10,14 @@ import msgspec
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.findings import Finding
 from django_prodserver.settings.origins import origins
-from django_prodserver.settings.schema import ProcessSettings
 
 
-def processes_table(processes: Mapping[str, ProcessSettings]) -> list[str]:
+def processes_table(configuration: Configuration, names: Iterable[str]) -> list[str]:
     columns = ("NAME", "TYPE", "BACKEND", "REPLICAS")
+    processes, disabled = configuration.processes, configuration.disabled
     rows = [
-        (name, one.type, one.backend, "0 (disabled)" if one.disabled_by else one.replicas)
-        for name, one in processes.items()
+        (name, one.type, one.backend, "0 (disabled)" if name in disabled else one.replicas)
+        for name, one in ((name, processes[name]) for name in names)
     ]
     return _lines(columns, rows)
 
@@ -31,7 +31,7 @@ def processes_json(configuration: Configuration, names: Iterable[str]) -> str:
     for name in names:
         one = configuration.processes[name]
         row = {"name": name, "type": one.type, "backend": one.backend, "replicas": one.replicas}
-        if one.disabled_by:
+        if name in configuration.disabled:
             row["enabled"] = False
         after = [o for o in configuration.after[name] if o not in configuration.disabled]
         if after:

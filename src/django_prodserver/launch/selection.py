@@ -7,10 +7,13 @@ from typing import Optional
 
 from django.core.management.base import CommandError
 
+from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.names import PROCESSES
 from django_prodserver.settings.schema import ProcessSettings
 from django_prodserver.settings.wording import no_such_process
 from django_prodserver.supervisor.values import Value
+
+NONE: Mapping[str, str] = {}
 
 
 class Selection(Value):
@@ -19,10 +22,11 @@ class Selection(Value):
     counts: Mapping[str, Optional[int]]
     # Several processes, or one with --all or NAME=N.
     supervised: bool
-    # They were named on the command line.
+    # They were named on the command line, or only those of this TYPE were selected.
     named: bool = True
-    # Left out of all, because ENABLED or REPLICAS says so.
-    disabled: Sequence[str] = ()
+    only: Optional[str] = None
+    # Left out of all, each with what disables it.
+    disabled: Mapping[str, str] = NONE
     # What is not run, where the first service was selected because none was named.
     others: Sequence[str] = ()
 
@@ -39,7 +43,8 @@ class Selection(Value):
                 # Without a number it would run alone.
                 return [f"{name}={configured[name].replicas}" for name in self.counts]
             return [name if n is None else f"{name}={n}" for name, n in self.counts.items()]
-        return ["--all", *(["--except", *excluded] if excluded else [])]
+        only = ["--only-type", self.only] if self.only else []
+        return ["--all", *only, *(["--except", *excluded] if excluded else [])]
 
     @property
     def replicas(self) -> dict[str, int]:
@@ -55,28 +60,32 @@ def without_a_name(name: str, others: Sequence[str]) -> str:
 
 
 def select(
-    configured: Mapping[str, ProcessSettings],
+    configuration: Configuration,
     words: Sequence[str],
     *,
     everything: bool,
-    excluded: Sequence[str],
-    extra: Sequence[str],
+    excluded: Sequence[str] = (),
+    only: Optional[str] = None,
+    extra: Sequence[str] = (),
     prints: bool,
 ) -> Selection:
     """Select by NAME and NAME=N, `--all` (`everything`) and `--except` (`excluded`).
 
-    Without names: every process for a command that only prints, else the first service. A process
-    that is disabled has to be named. `extra` are the arguments after `--`. Raises CommandError for
-    what does not go together.
+    `only` leaves out all of another TYPE. Without names: every process for a command that only
+    prints, else the first service. A process that is disabled has to be named. `extra` are the
+    arguments after `--`. Raises CommandError for what does not go together.
     """
+    configured = configuration.processes
     if everything and words:
         raise CommandError("--all cannot be combined with names.")
     if excluded and (words or not (everything or prints)):
         raise CommandError("--except requires --all.")
+    if only and (words or not (everything or prints)):
+        raise CommandError("--only-type and --skip-oneshots require --all.")
     counts = _counts(words, configured)
     for name in excluded:
         _must_be_known(name, configured)
-    disabled = [name for name in configured if configured[name].disabled_by and not words]
+    disabled = {} if words else configuration.disabled
     enabled = {name: one for name, one in configured.items() if name not in disabled}
     if not words and not enabled:
         raise CommandError(
@@ -84,9 +93,15 @@ def select(
             f"{', '.join(configured)}. Name one to run it all the same."
         )
     if everything or (prints and not words):
-        counts = {name: None for name in enabled if name not in excluded}
+        counts = {
+            name: None
+            for name, one in enabled.items()
+            if name not in excluded and only in (None, one.type)
+        }
     if not counts and excluded:
         raise CommandError("--except leaves no process to run.")
+    if not counts and only:
+        raise CommandError(f"There is no {only} to run.")
     others: list[str] = []
     if not counts:
         first = _first_service(enabled)
@@ -97,8 +112,8 @@ def select(
     supervised = everything or len(counts) > 1 or any(counts.values())
     # One that is named runs, also where PRODSERVER_REPLICAS_X is 0.
     counts = {name: n or (None if configured[name].replicas else 1) for name, n in counts.items()}
-    disabled = [name for name in disabled if name not in excluded]
-    return Selection(counts, supervised, bool(words), disabled, others)
+    disabled = {name: by for name, by in disabled.items() if name not in excluded}
+    return Selection(counts, supervised, bool(words), only, disabled, others)
 
 
 def _counts(words: Sequence[str], configured: Iterable[str]) -> dict[str, Optional[int]]:

@@ -12,7 +12,7 @@ LOCAL = "PRODSERVER_LOCAL_FORK"
 # something instead of running the processes.
 WITH_VALUE = (
     *("--stop-timeout", "--start-method", "--color", "--settings", "--pythonpath"),
-    *("--output", "--set"),
+    *("--output", "--set", "--only-type"),
 )
 INSTEAD = (
     *("--list", "--json", "--procfile", "--check", "--dry-run", "--export", "--schema", "--init"),

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from .findings import Finding
+from .names import CHOSEN
 from .rules import without_groups
 from .schema import (
     EffectiveSettings,
@@ -33,6 +34,8 @@ class Configuration:
     findings: Sequence[Finding] = ()
     wrong: Mapping[str, frozenset[str]] = field(default_factory=dict)
     serverless: ServerlessSettings = field(default_factory=ServerlessSettings)
+    # What `--all` means, where a variable says so.
+    chosen: Sequence[str] = ()
 
     def overridden(self, replicas: Mapping[str, int], **supervisor: Any) -> Configuration:
         """A copy with the command line's values; None means that an option was not given."""
@@ -68,9 +71,15 @@ class Configuration:
         return without_groups(after, oneshots)
 
     @property
-    def disabled(self) -> list[str]:
-        """Those that `--all` leaves out."""
-        return [name for name, one in self.processes.items() if one.disabled_by]
+    def disabled(self) -> Mapping[str, str]:
+        """Those that `--all` leaves out, each with what disables it: a key, or a variable."""
+        found = {name: self._disabled_by(name, one) for name, one in self.processes.items()}
+        return {name: by for name, by in found.items() if by}
+
+    def _disabled_by(self, name: str, process: ProcessSettings) -> str:
+        if self.chosen:
+            return "" if name in self.chosen else CHOSEN
+        return process.disabled_by
 
     def not_waited_for(self, names: Collection[str]) -> Mapping[str, list[str]]:
         """For each of the names the disabled processes that its AFTER has and that are not started.

@@ -14,7 +14,7 @@ from .configuration import Configuration
 from .convert import convert_mapping, fields_of
 from .findings import ConfigurationError, Finding
 from .lookalikes import meant_by, settings_like_ours, variables_like_ours
-from .names import PROCESSES, SERVERLESS, SUPERVISOR, is_process_name, place_of
+from .names import CHOSEN, PROCESSES, SERVERLESS, SUPERVISOR, is_process_name, place_of
 from .schema import ProcessSettings, ServerlessSettings, SupervisorSettings
 from .variables import Variable
 from .wording import EXAMPLE_BACKEND, nearest, with_article
@@ -41,7 +41,8 @@ def read(environ: Mapping[str, str] = os.environ) -> Configuration:
     serverless = convert_mapping(
         SERVERLESS, getattr(settings, SERVERLESS, {}), ServerlessSettings, findings
     )
-    known = [str(variable) for variable in variables.variables(processes)]
+    chosen = variables.chosen(processes, environ, findings)
+    known = [CHOSEN, *map(str, variables.variables(processes))]
     findings += settings_like_ours(settings, known)
     findings += variables_like_ours(environ, variables.PREFIX, known)
     return Configuration(
@@ -51,6 +52,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Configuration:
         findings,
         wrong,
         ServerlessSettings(**serverless),
+        chosen,
     )
 
 

@@ -7,6 +7,8 @@ import re
 PROCESSES = "PRODUCTION_PROCESSES"
 SUPERVISOR = "PRODUCTION_SUPERVISOR"
 SERVERLESS = "PRODUCTION_SERVERLESS"
+# The variable that says what `--all` means in a deployment: names, separated by commas.
+CHOSEN = "PRODSERVER_PROCESSES"
 
 # As in a Procfile: the parsers of honcho and foreman agree on these characters. One that begins
 # with - would be an option on the command line, and host names of containers and workers are made

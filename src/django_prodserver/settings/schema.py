@@ -134,6 +134,7 @@ Environment = Annotated[
 Signal = Literal["SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGKILL"]
 RestartPolicy = Literal["never", "on-failure", "always"]
 StartMethod = Literal["auto", "fork", "spawn"]
+Type = Literal["service", "oneshot"]
 Sockets = Literal["held", "own"]
 UpdateOrder = Literal["auto", "start-first", "stop-first"]
 LogFormat = Literal["text", "json", "raw"]
@@ -348,7 +349,7 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
     ] = None
     replicas: Annotated[Count, means("How many instances a supervisor runs.")] = 1
     type: Annotated[
-        Literal["service", "oneshot"],
+        Type,
         means(
             'A service is meant to run until it is stopped. A oneshot, such as "migrate", is '
             "meant to finish with exit status 0."
@@ -443,7 +444,7 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
 
     @property
     def disabled_by(self) -> str:
-        """The key that leaves it out of `--all`, or "" where none does."""
+        """The key of its own that leaves it out of `--all`, or "" where none does."""
         return "" if self.enabled and self.replicas else "ENABLED" if self.replicas else "REPLICAS"
 
 

@@ -7,14 +7,14 @@ is in capitals, with `_` for `-`. An empty variable counts as not set.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Optional
 
 from .convert import convert_text, fields_of
 from .findings import Finding
-from .names import in_variables
+from .names import CHOSEN, in_variables
 from .schema import CountOrZero, ProcessSettings, SupervisorSettings
-from .wording import nearest
+from .wording import did_you_mean, nearest
 
 PREFIX = "PRODSERVER_"
 
@@ -94,10 +94,10 @@ def read(
     known = {str(variable): variable for variable in variables(processes)}
     overrides = {}
     for name, text in environ.items():
-        if not name.startswith(PREFIX) or not text:
+        if not name.startswith(PREFIX) or not text or name == CHOSEN:
             continue
         if name not in known:
-            findings += _unknown(name, known)
+            findings += _unknown(name, [*known, CHOSEN])
             continue
         variable = known[name]
         mistakes: list[Finding] = []
@@ -106,6 +106,19 @@ def read(
         if not mistakes:
             overrides[variable] = value
     return overrides
+
+
+def chosen(
+    processes: Collection[str], environ: Mapping[str, str], findings: list[Finding]
+) -> list[str]:
+    """The processes that CHOSEN names; none where it is not set."""
+    names = [name.strip() for name in environ.get(CHOSEN, "").split(",") if name.strip()]
+    for name in names:
+        if name not in processes:
+            message = f"names {name!r}, which is not a process."
+            hint = f"{did_you_mean(name, processes)}Configured: {', '.join(processes)}."
+            findings.append(Finding(CHOSEN, message, hint, "E003"))
+    return [name for name in names if name in processes]
 
 
 def fields(overrides: Mapping[Variable, Any], process: Optional[str]) -> dict[str, Any]:

@@ -40,7 +40,7 @@ from django_prodserver.settings.errors import trace
 from django_prodserver.settings.findings import ConfigurationError, Finding, refuse
 from django_prodserver.settings.load import read
 from django_prodserver.settings.names import PROCESSES
-from django_prodserver.settings.schema import WEEK, LogFormat, StartMethod
+from django_prodserver.settings.schema import WEEK, LogFormat, StartMethod, Type
 from django_prodserver.settings.variables import Variable
 from django_prodserver.settings.wording import did_you_mean, nearest
 from django_prodserver.supervisor import report
@@ -192,7 +192,7 @@ class Command(BaseCommand):
         if options.json:
             self.stdout.write(tables.processes_json(configuration, processes))
         elif options.list:
-            self._print(tables.processes_table(processes))
+            self._print(tables.processes_table(configuration, processes))
         else:
             services = procfile.services(processes)
             self.stdout.write(procfile.render(services), ending="")
@@ -225,7 +225,10 @@ class Command(BaseCommand):
             options.values,
             surroundings(settings.SETTINGS_MODULE or "", configuration.supervisor.monitor),
         )
-        lost = [*exported.losses, *(f"{name}: left out, disabled" for name in selection.disabled)]
+        lost = [
+            *exported.losses,
+            *(f"{n}: left out, disabled by {by}" for n, by in selection.disabled.items()),
+        ]
         for sentence in lost:
             self.stderr.write(f"WARNING: {sentence}", self.style.WARNING)
         if lost and options.strict:
@@ -282,10 +285,8 @@ class Command(BaseCommand):
             self._advise(warning)
 
     def _print_disabled(self, configuration: Configuration, selection: Selection) -> None:
-        for name in selection.disabled:
-            self.stdout.write(
-                f"{name}: left out, disabled by {configuration.processes[name].disabled_by}"
-            )
+        for name, by in selection.disabled.items():
+            self.stdout.write(f"{name}: left out, disabled by {by}")
         for name, disabled in configuration.not_waited_for(selection.names).items():
             self.stdout.write(f"{name}: does not wait for {', '.join(disabled)}")
 
@@ -425,6 +426,18 @@ def _add_options(group: _ArgumentGroup) -> None:
         metavar="NAME",
         dest="excluded",
         help="Leave these processes out; for --all and the actions that print.",
+    )
+    group.add_argument(
+        "--only-type",
+        choices=get_args(Type),
+        help="Leave out all processes of another TYPE; for --all and the actions that print.",
+    )
+    group.add_argument(
+        "--skip-oneshots",
+        action="store_const",
+        const="service",
+        dest="only_type",
+        help="The same as --only-type service.",
     )
     group.add_argument(
         "--json",
@@ -573,10 +586,11 @@ def _select(configuration: Configuration, options: Namespace, lists: bool) -> Se
     """The processes that the command line means. A wrong name does not hide other mistakes."""
     try:
         return select(
-            configuration.processes,
+            configuration,
             options.names,
             everything=options.all,
             excluded=options.excluded,
+            only=options.only_type,
             extra=options.extra,
             prints=lists
             or options.procfile
