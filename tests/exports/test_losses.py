@@ -93,7 +93,11 @@ def said(processes: Any, to: str, *args: str) -> list[str]:
             "compose-single",
             ["SITE: must not run twice at once, because of beat"],
         ),
-        ({"x": sleeper(), "y": sleeper(ENABLED=False)}, "compose", ["y: left out, disabled"]),
+        (
+            {"x": sleeper(), "y": sleeper(ENABLED=False)},
+            "compose",
+            ["y: left out, disabled by ENABLED"],
+        ),
     ],
 )
 def test_it_is_said_of_whom_and_why(

@@ -53,6 +53,9 @@ SUPERVISOR_KEYS = (
     "MONITOR",
 )
 
+# What a supervisor tells its processes; what these start themselves inherits it.
+TOLD = frozenset({f"{PREFIX}PROCESS", f"{PREFIX}INSTANCE"})
+
 # A variable that is this similar to one of ours is reported as misspelled. Others are ignored:
 # Kubernetes sets PRODSERVER_SERVICE_HOST where a service is called prodserver.
 ALIKE = 0.8
@@ -94,7 +97,7 @@ def read(
     known = {str(variable): variable for variable in variables(processes)}
     overrides = {}
     for name, text in environ.items():
-        if not name.startswith(PREFIX) or not text or name == CHOSEN:
+        if not name.startswith(PREFIX) or not text or name == CHOSEN or name in TOLD:
             continue
         if name not in known:
             findings += _unknown(name, [*known, CHOSEN])
