@@ -7,6 +7,7 @@ packages bring and is not installed here has a stand-in of the same name.
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from collections.abc import Mapping
@@ -238,7 +239,6 @@ def test_the_proposal_for_linkding_runs(site: Site, tmp_path: Path) -> None:
                 user=root
 
                 [program:jobs]
-                user=www-data
                 command=python manage.py run_huey --workers 1 ; not more
                 stdout_logfile=background_tasks.log
                 """,
@@ -423,7 +423,6 @@ def test_the_proposal_for_paperless_runs(site: Site, tmp_path: Path) -> None:
 
                 [program:consumer]
                 command=python3 manage.py document_consumer
-                user=paperless
 
                 [program:celery]
                 command=celery --app paperless worker --loglevel INFO
@@ -477,8 +476,9 @@ def taken(*commands: str, file: str = "Procfile") -> today.Today:
     """Each line is `name: command`, as in a Procfile."""
     text = "".join(f"{line}\n" for line in commands)
     runs = [
-        Run(file, name, tuple(files.words(command)), first)
-        for name, command, first in files.procfile(text)
+        Run(file, said.name, tuple(files.words(said.command)), said.first)
+        for said in files.procfile(text)
+        if isinstance(said, files.Command)
     ]
     return today.today(Project("shop.settings", "3.13", runs=tuple(runs)))
 
@@ -635,9 +635,15 @@ def test_names_are_those_of_a_procfile_and_none_is_there_twice() -> None:
 def test_a_procfile_is_read_as_honcho_reads_it() -> None:
     text = "# web: no\nweb: gunicorn  a:b\n\n a: b\nwork_er-1:x y:z\nb ad: c\nempty:\n"
 
-    found = {name: command for name, command, _ in files.procfile(text)}
+    said = list(files.procfile(text))
+    found = {one.name: one.command for one in said if isinstance(one, files.Command)}
 
     assert found == dict(parse_procfile(text).processes)
+    refused = [one for one in said if isinstance(one, str)]
+    assert [one.partition(",")[0] for one in refused] == [
+        ": ' a' is left out",
+        ": 'b ad' is left out",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -664,7 +670,11 @@ def test_a_file_that_cannot_be_read_is_at_most_a_note(tmp_path: Path, name: str,
     notes: list[str] = []
 
     assert files.runs(tmp_path, [tmp_path], notes) == ()
-    assert all(note.startswith(f"{name} may say what runs today, ") for note in notes)
+    assert all(
+        re.match(rf"{name}(, \w+)? (may say what runs today, |is left out[,:] )", note)
+        or note.startswith(f"{name}, c is not converted: ")
+        for note in notes
+    )
 
 
 def test_a_compose_file_is_mentioned_where_yaml_cannot_be_read(
@@ -675,9 +685,8 @@ def test_a_compose_file_is_mentioned_where_yaml_cannot_be_read(
     notes: list[str] = []
 
     assert files.runs(tmp_path, [tmp_path], notes) == ()
-    assert notes == [
-        "compose.yml may say what runs today, but was not read: PyYAML is not installed here."
-    ]
+    reason = "PyYAML is not installed here, run: pip install PyYAML"
+    assert notes == [f"compose.yml may say what runs today, but was not read: {reason}."]
 
 
 def test_what_lies_above_is_of_the_project_only_up_to_its_repository(tmp_path: Path) -> None:

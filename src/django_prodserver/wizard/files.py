@@ -11,15 +11,16 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from configparser import ConfigParser, Error
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Callable, NamedTuple, Optional, Union
 
-from django_prodserver.settings.names import PROCESS_NAME
+from django_prodserver.settings.names import NAMES_HINT, PROCESS_NAME
 
+from . import keys
 from .project import DEPENDENCIES, GunicornFile, Run
 
 # In these no code is that runs in production, or not the project's own.
@@ -101,9 +102,11 @@ def gunicorn_file(path: Path, name: str) -> GunicornFile:
     """What a configuration file of gunicorn sets. It is read, not run."""
     try:
         nodes = list(ast.walk(ast.parse(read(path))))
-    except (SyntaxError, ValueError):
-        return GunicornFile(name, frozenset())
+    except (SyntaxError, ValueError) as error:
+        note = f"{name} is kept as it is, but is not Python: {' '.join(str(error).split())}."
+        return GunicornFile(name, frozenset(), notes=(note,))
     sets: set[str] = set()
+    hooks = [node.name for node in nodes if isinstance(node, ast.FunctionDef)]
     port = None
     for node in nodes:
         if isinstance(node, ast.ImportFrom):
@@ -118,8 +121,20 @@ def gunicorn_file(path: Path, name: str) -> GunicornFile:
                     port = port_of(str(value.value))
     # Whatever comes by a star is taken to be there.
     return GunicornFile(
-        name, frozenset(sets | ({"bind", "workers"} if "*" in sets else set())), port
+        name,
+        frozenset(sets | ({"bind", "workers"} if "*" in sets else set())),
+        port,
+        tuple(_notes_on_gunicorn(name, sets, hooks)),
     )
+
+
+def _notes_on_gunicorn(name: str, sets: set[str], hooks: list[str]) -> Iterator[str]:
+    for key, reason in keys.GUNICORN.items():
+        if key in sets:
+            yield f"{name}: remove `{key}`: {reason}."
+    if hooks:
+        reason = "settings cannot hold functions, so gunicorn still reads this file"
+        yield f"{name}: {keys.left_out([f'`{hook}`' for hook in hooks], reason)}"
 
 
 def port_of(address: str) -> Optional[int]:
@@ -137,22 +152,42 @@ def runs(root: Path, places: Iterable[Path], notes: list[str]) -> tuple[Run, ...
     places = [place for folder in places for place in (folder, *_inner(folder, root))]
     for patterns, reader in READERS:
         for file in (f for folder in places for p in patterns for f in sorted(folder.glob(p))):
-            if file in seen or not file.is_file() or _OTHER_PURPOSE.search(file.name.lower()):
+            # Neither a pipe nor a device, which could be read for ever.
+            if not (file.is_file() or file.is_dir()):
+                continue
+            if file in seen or _OTHER_PURPOSE.search(file.name.lower()):
                 continue
             seen.add(file)
             name = os.path.relpath(file, root)
             try:
-                text = file.read_text(encoding="utf-8")
-                found += (
-                    Run(name, label, tuple(split), first)
-                    for label, command, first in reader(text)
-                    for split in [words(command)]
-                    if split
-                )
+                for said in reader(file.read_text(encoding="utf-8")):
+                    if isinstance(said, Command):
+                        found += _run(name, said, notes)
+                    else:
+                        notes.append(f"{name}{said}")
             except (OSError, Error, ValueError, _Unreadable) as error:
-                why = " ".join(str(error).split())
-                notes.append(f"{name} may say what runs today, but was not read: {why}.")
+                notes.append(f"{name} may say what runs today, but was not read: {_why(error)}.")
     return tuple(found)
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8"
+    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return " ".join(text.split()).rstrip(".")
+
+
+def _run(file: str, said: Command, notes: list[str]) -> Iterator[Run]:
+    """A command that cannot be split into words does not take the others with it."""
+    place = f"{file}, {said.name}" if said.name else file
+    try:
+        split = tuple(words(said.command))
+    except ValueError as error:
+        notes.append(f"{place} is left out, its command cannot be read: {_why(error)}.")
+        return
+    if split:
+        notes += [f"{place}: {loss}" for loss in said.losses]
+        yield Run(file, said.name, split, said.first, said.settings, said.after)
 
 
 def _inner(folder: Path, root: Path) -> list[Path]:
@@ -181,8 +216,20 @@ class _Unreadable(Exception):
     pass
 
 
-# The name, the command as text or as words, and whether it runs first.
-_Command = tuple[str, Any, bool]
+class Command(NamedTuple):
+    """A command as text or as words, and what else its file says of it, as in Run."""
+
+    name: str
+    command: Any
+    first: bool = False
+    settings: Mapping[str, Any] = {}
+    after: tuple[str, ...] = ()
+    # What of it cannot be carried over, in sentences.
+    losses: Sequence[str] = ()
+
+
+# A reader also yields what is to be noted after the name of its file.
+_Said = Union[Command, str]
 
 
 def words(command: Any) -> list[str]:
@@ -195,35 +242,62 @@ def words(command: Any) -> list[str]:
     return list(lexer)
 
 
-def procfile(text: str) -> Iterator[_Command]:
+def procfile(text: str) -> Iterator[_Said]:
     """https://devcenter.heroku.com/articles/procfile: a name, a colon, a command."""
     for line in text.splitlines():
         name, colon, command = line.partition(":")
-        if colon and PROCESS_NAME.fullmatch(name) and command.strip():
-            yield name, command.strip(), name == "release"
+        if not colon or not command.strip() or line.lstrip().startswith("#"):
+            continue
+        if PROCESS_NAME.fullmatch(name):
+            yield Command(name, command.strip(), name == "release")
+        else:
+            yield f": {name!r} is left out, it is not the name of a process. {NAMES_HINT}"
 
 
-def _supervisord(text: str) -> Iterator[_Command]:
+def _supervisord(text: str) -> Iterator[_Said]:
     """http://supervisord.org/configuration.html"""
-    for name, section in _sections(text, inline_comments=(";",)):
-        if name.startswith("program:") and "command" in section:
-            # `%` is written twice where it is meant.
-            yield name.partition(":")[2], section["command"].replace("%%", "%"), False
+    headings = re.findall(r"^\[(program:[^\]]+)\]", text, re.MULTILINE)
+    for name in sorted({name for name in headings if headings.count(name) > 1}):
+        yield f" has [{name}] several times: the last of each key counts, as for supervisord."
+    for name, section in _sections(text, inline_comments=(";",), repeating=False):
+        kind, _, program = name.partition(":")
+        if kind == "program":
+            yield from _program(program.strip(), section)
+        elif name == "supervisord":
+            for key in keys.SUPERVISORD_SHARED.keys() & section.keys():
+                loss = keys.left_out([f"`{key}`"], keys.SUPERVISORD_SHARED[key])
+                yield f", [supervisord]: {loss}"
+        for start, reason in keys.SUPERVISORD_SECTIONS.items():
+            if name.startswith(start):
+                yield f": {keys.left_out([f'[{name}]'], reason)}"
 
 
-def _uwsgi(text: str) -> Iterator[_Command]:
+def _program(name: str, section: dict[str, str]) -> Iterator[_Said]:
+    if not section.get("command"):
+        yield f", {name} is left out: it has no command."
+        return
+    # Known before anything starts, unlike the number of a process.
+    given = {key: value.replace("%(program_name)s", name) for key, value in section.items()}
+    settings, losses = keys.carried(given, keys.SUPERVISORD)
+    first = keys.ends_by_itself(section)
+    # `%` is written twice where it is meant.
+    command = given["command"].replace("%%", "%")
+    yield Command(name, command, first, settings, losses=losses)
+
+
+def _uwsgi(text: str) -> Iterator[_Said]:
     """https://uwsgi-docs.readthedocs.io/en/latest/Options.html"""
     for name, section in _sections(text):
         if name != "uwsgi":
             continue
         options = [_uwsgi_option(key, value) for key, value in section.items()]
-        yield "web", ["uwsgi", *filter(None, options)], False
+        yield Command("web", ["uwsgi", *filter(None, options)])
         for key, value in section.items():
             for command in value.split("\n"):
                 if "attach-daemon" in key or key == "legion-attach-daemon":
-                    yield "", re.sub(r"^cmd=|,.*$", "", command) if "2" in key else command, False
+                    yield Command("", re.sub(r"^cmd=|,.*$", "", command) if "2" in key else command)
                 elif key.startswith(("hook-", "exec-")) and "pre" in key:
-                    yield "", re.sub(r"^exec:", "", command), True
+                    yield Command("", re.sub(r"^exec:", "", command), True)
 
 
 def _uwsgi_option(key: str, value: str) -> str:
@@ -234,22 +308,22 @@ def _uwsgi_option(key: str, value: str) -> str:
     return f"--{key}" if value.lower() in ("", "true", "on", "yes") else f"--{key}={value}"
 
 
-def _systemd(text: str) -> Iterator[_Command]:
+def _systemd(text: str) -> Iterator[_Said]:
     """systemd.service(5)"""
     for name, section in _sections(text.replace("\\\n", " ")):
         if name == "Service":
             for key, first in (("execstartpre", True), ("execstart", False)):
                 for command in section.get(key, "").split("\n"):
                     # The characters in front are about failures and privileges.
-                    yield "", command.lstrip("@-:+!"), first
+                    yield Command("", command.lstrip("@-:+!"), first)
 
 
 def _sections(
-    text: str, inline_comments: tuple[str, ...] = ()
+    text: str, inline_comments: tuple[str, ...] = (), repeating: bool = True
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Those of an INI file; a key that is there several times has several lines."""
+    """Those of an INI file; if `repeating`, a key that is there several times has several lines."""
     parser = ConfigParser(
-        dict_type=_Repeating,
+        dict_type=_Repeating if repeating else dict,
         interpolation=None,
         strict=False,
         allow_no_value=True,
@@ -271,38 +345,95 @@ class _Repeating(dict):  # type: ignore[type-arg]
             super().__setitem__(key, value)
 
 
-def _compose(text: str) -> Iterator[_Command]:
+def _compose(text: str) -> Iterator[_Said]:
     """https://docs.docker.com/reference/compose-file/services/"""
     try:
         yaml: Any = import_module("yaml")
     except ImportError:
-        raise _Unreadable("PyYAML is not installed here") from None
+        raise _Unreadable("PyYAML is not installed here, run: pip install PyYAML") from None
     try:
         content = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise _Unreadable(str(error)) from None
     services = content.get("services") if isinstance(content, dict) else None
-    for name, service in services.items() if isinstance(services, dict) else ():
-        command = service.get("command") if isinstance(service, dict) else None
-        # Where only an image is named, it is another's software: a database, a proxy.
-        if command and ("build" in service or "image" not in service or _is_ours(command)):
-            yield str(name), command, False
+    if not isinstance(services, dict):
+        raise _Unreadable("it has no `services`")
+    services = {str(name): service for name, service in services.items()}
+    own = {name for name, service in services.items() if _is_the_projects(service)}
+    awaited = {
+        other
+        for name in own
+        for other, condition in _dependencies(services[name]).items()
+        if condition == "service_completed_successfully"
+    }
+    for name, service in services.items():
+        if name in own:
+            yield from _service(name, service, own, name in awaited)
+        elif isinstance(service, dict):
+            image = service.get("image", "an image of its own")
+            yield f", {name} is not converted: {image} is not the project's, so keep it elsewhere."
+        else:
+            yield f", {name} is left out: it is not a mapping."
+
+
+def _is_the_projects(service: Any) -> bool:
+    """Where only an image is named, it is another's software: a database, a proxy."""
+    if not isinstance(service, dict):
+        return False
+    started = (service.get("entrypoint"), service.get("command"))
+    return "build" in service or "image" not in service or _is_ours(started)
+
+
+def _service(name: str, service: dict[str, Any], own: set[str], first: bool) -> Iterator[_Said]:
+    command, entrypoint = service.get("command"), service.get("entrypoint")
+    settings, losses = keys.carried(service, keys.COMPOSE)
+    losses += keys.deploy_losses(service.get("deploy"))
+    if _is_ours(entrypoint):
+        command = " ".join(filter(None, map(_as_text, (entrypoint, command))))
+    elif entrypoint:
+        losses.append(keys.left_out(["`entrypoint`"], "look into what it does first"))
+    if not command:
+        yield f", {name} is left out: it has no command of its own, only that of its image."
+        return
+    others = [other for other in _dependencies(service) if other not in own]
+    if others:
+        names = [f"`depends_on` {other}" for other in others]
+        losses.append(keys.left_out(names, "it is not a process of the project"))
+    after = tuple(other for other in _dependencies(service) if other in own)
+    yield Command(name, command, first, settings, after, losses)
+
+
+def _as_text(command: Any) -> str:
+    return shlex.join(map(str, command)) if isinstance(command, list) else str(command or "")
+
+
+def _dependencies(service: dict[str, Any]) -> dict[str, str]:
+    """The names in `depends_on`, and the condition of each."""
+    given = service.get("depends_on")
+    if isinstance(given, list):
+        return {str(name): "service_started" for name in given}
+    if not isinstance(given, dict):
+        return {}
+    return {
+        str(name): str(how.get("condition", "")) if isinstance(how, dict) else ""
+        for name, how in given.items()
+    }
 
 
 def _is_ours(command: Any) -> bool:
-    return bool(re.search(r"manage\.py|celery|[wa]sgi", str(command)))
+    return bool(re.search(r"manage\.py|django_prodserver|celery|[wa]sgi", str(command)))
 
 
-def _dockerfile(text: str) -> Iterator[_Command]:
+def _dockerfile(text: str) -> Iterator[_Said]:
     """https://docs.docker.com/reference/dockerfile/#cmd: the last one counts."""
     found = re.findall(r"^CMD\s+(.*(?:\\\n.*)*)$", text, re.MULTILINE | re.IGNORECASE)
     if found:
         command = found[-1].strip()
-        yield "", json.loads(command) if command.startswith("[") else command, False
+        yield Command("", json.loads(command) if command.startswith("[") else command)
 
 
 # The names that files of a kind have, and what reads them. The earlier decide.
-READERS: tuple[tuple[tuple[str, ...], Callable[[str], Iterator[_Command]]], ...] = (
+READERS: tuple[tuple[tuple[str, ...], Callable[[str], Iterator[_Said]]], ...] = (
     (("Procfile",), procfile),
     (("supervisor*.conf",), _supervisord),
     (("*uwsgi*.ini",), _uwsgi),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Optional
+from typing import Any, Optional
 
 # PyPI has another package called django-prodserver, so an image gets this one as a file.
 WHEELS = "wheels/*.whl"
@@ -102,6 +102,11 @@ class Run:
     words: tuple[str, ...]
     # It is run to its end before the others are started.
     first: bool = False
+    # What else the file says of it, as settings, and the names of those that it comes after.
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    after: tuple[str, ...] = ()
+    # The variables in front of its command.
+    env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,6 +117,8 @@ class GunicornFile:
     sets: frozenset[str]
     # The port of an address that is written out in it.
     port: Optional[int] = None
+    # What of it does not go with a supervisor, and why the file has to stay, in sentences.
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

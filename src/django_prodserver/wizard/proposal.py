@@ -7,9 +7,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
+from django_prodserver.settings.rules import of_cycles
+
 from .code import Code
 from .project import OwnCommand, Project, TaskBackend
-from .today import COMMANDS, Worker, today
+from .today import COMMANDS, Worker, process_name, today
 
 PORT = 8000
 # The one that gunicorn reads by itself.
@@ -201,12 +203,38 @@ def propose(project: Project, answers: Answers) -> Proposal:
         # They use the database; static files are the site's.
         *(_after(process, [name for name in names if name not in static]) for process in found),
     )
+    processes, cycles = _as_ordered_today(project, processes)
     return Proposal(
         processes,
         port=_port_of(project, answers) if web else None,
         builds=tuple(_static(project)) if project.whitenoise else (),
-        notes=(*project.notes, *_notes(project, processes)),
+        notes=(*project.notes, *_notes(project, processes), *cycles),
     )
+
+
+def _as_ordered_today(
+    project: Project, processes: tuple[ProposedProcess, ...]
+) -> tuple[tuple[ProposedProcess, ...], list[str]]:
+    """With the order that a file says, unless that is a cycle, which is a note."""
+    known = today(project)
+    serving = known.serving
+    after = {worker.name: worker.after for worker in known.workers}
+    names = {name: _word(command) for name, command in known.first_called.items()}
+    names.update({worker.called: worker.name for worker in known.workers})
+    if serving is not None:
+        after["web"], names[serving.called] = serving.after, "web"
+    proposed = {process.name for process in processes}
+    found = []
+    for process in processes:
+        wanted = [names.get(other, "") for other in after.get(process.name, ())]
+        others = {name: None for name in wanted if name in proposed and name != process.name}
+        found.append(
+            _after(process, [*{**dict.fromkeys(process.settings.get("AFTER", ())), **others}])
+        )
+    cycles = list(of_cycles({one.name: one.settings.get("AFTER", ()) for one in found}))
+    if cycles:
+        return processes, ["What depends on what is a cycle in the files, so it is left out."]
+    return tuple(found), []
 
 
 def servers(project: Project) -> list[Server]:
@@ -223,10 +251,11 @@ def oneshots(project: Project) -> list[ProposedProcess]:
     if project.has_database and "migrate" not in map(_name, first):
         first = (MIGRATE, *first)
     for words in first:
+        given = today(project).first_settings.get(words[0], {})
         if _name(words) == "migrate":
-            found["migrate"] = _oneshot(MIGRATE)
+            found["migrate"] = _oneshot(MIGRATE, **given)
         elif words[0] not in {words[0] for words in (COLLECT, *static)}:
-            found.setdefault(_name(words), _oneshot(words, "As it is done today."))
+            found.setdefault(_name(words), _oneshot(words, "As it is done today.", **given))
     if not project.whitenoise:
         why = "Leave this one out if the files are collected when the image is built."
         for words in static:
@@ -287,8 +316,8 @@ def _default_server(project: Project) -> Optional[Server]:
     return next(iter([*as_today, *installed, *possible]), None)
 
 
-def _oneshot(words: Sequence[str], *why: str) -> ProposedProcess:
-    settings = {"BACKEND": "command", "ARGS": list(words), "TYPE": "oneshot"}
+def _oneshot(words: Sequence[str], *why: str, **given: Any) -> ProposedProcess:
+    settings = {"BACKEND": "command", "ARGS": list(words), "TYPE": "oneshot", **given}
     return ProposedProcess(_name(words), settings, why)
 
 
@@ -317,7 +346,7 @@ def _in_order(before: Sequence[ProposedProcess], static: Collection[str]) -> lis
 
 def _web(project: Project, server: Server, port: int) -> ProposedProcess:
     args = server.args(_port(project, port))
-    why = ["No RESTART: if it exits, everything stops, and the platform restarts it all."]
+    why = []
     if _configured(project, server.name) and project.gunicorn is not None:
         file = project.gunicorn
         kept = [name for name in args if name in file.sets]
@@ -336,12 +365,17 @@ def _web(project: Project, server: Server, port: int) -> ProposedProcess:
             why.append(f"Without {' and '.join(serving.dropped)}: it is supervised.")
         if serving.unknown:
             why.append(f"Without its {', '.join(serving.unknown)}: look into {serving.file}.")
-    if not project.health:
-        why.append("No HEALTHCHECK: there is no view at /healthz, or where else it is usual.")
     settings: dict[str, Any] = {"BACKEND": server.name}
     settings.update({"ARGS": args} if args else {})
+    settings.update(serving.settings if serving is not None else {})
     if project.health:
-        settings["HEALTHCHECK"] = {"HTTP": project.health, "START_PERIOD": 30}
+        settings.setdefault("HEALTHCHECK", {"HTTP": project.health, "START_PERIOD": 30})
+    if "RESTART" not in settings:
+        why.insert(
+            0, "No RESTART: if it exits, everything stops, and the platform restarts it all."
+        )
+    if "HEALTHCHECK" not in settings:
+        why.append("No HEALTHCHECK: there is no view at /healthz, or where else it is usual.")
     return ProposedProcess(
         "web", settings, tuple(why), server.requirement, server.installed(project)
     )
@@ -378,7 +412,8 @@ def _as_today(project: Project, worker: Worker) -> ProposedProcess:
 
 
 def _worker(name: str, backend: str, package: str, *why: str, **settings: Any) -> ProposedProcess:
-    settings = {"BACKEND": backend, **settings, "RESTART": "on-failure"}
+    settings = {"BACKEND": backend, **settings}
+    settings.setdefault("RESTART", "on-failure")
     return ProposedProcess(name, settings, why, package)
 
 
@@ -470,6 +505,8 @@ def _notes(project: Project, processes: Sequence[ProposedProcess]) -> Iterator[s
             "its port from there."
         )
     yield from today(project).left_out
+    if project.gunicorn is not None:
+        yield from project.gunicorn.notes
     yield from _notes_of_commands(project, processes)
 
 
@@ -507,7 +544,7 @@ def _is(backend: str, *names: str) -> bool:
 
 def _word(text: str) -> str:
     """As a name in a Procfile."""
-    return re.sub(r"[^A-Za-z0-9_-]", "-", text)
+    return process_name(text)
 
 
 def _release(version: str) -> tuple[int, ...]:

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Optional, Union
 
-from .code import Code
+from django_prodserver.settings.names import in_variables
+from django_prodserver.settings.schema import FOR_SERVICES
+
+from .code import LeftOut, expanded
 from .files import port_of
 from .files import words as split
+from .keys import left_out as lost
+from .keys import variables
 from .project import Project, Run
 
 
@@ -133,14 +138,14 @@ _CELERY_LEFT_OUT = {"detach": False, "D": False, "pidfile": True, "daemon": Fals
 # For developers, or what is done otherwise here.
 _NOT_FOR_PRODUCTION = {"runserver", "runserver_plus", "runserver_uwsgi", "test", "shell", "dbshell"}
 _OURS = {"prodserver", "devserver"}
+# A oneshot has none of these.
+_ONLY_FOR_SERVICES = frozenset({*FOR_SERVICES, "REPLICAS", "MAX_MEMORY", "ENABLED"})
+# What a shell runs one after the other has these in common.
+_OF_ALL_PARTS = ("ENV", "CWD", "USER", "GROUP", "UMASK")
 # Programs that run another one, and how many of their words are not it.
 _WRAPPERS: Mapping[str, int] = {"exec": 0, "nohup": 0, "dumb-init": 0, "gosu": 1, "su-exec": 1}
 _RUNNERS = ("poetry", "uv", "pipenv", "pdm")
 _SHELLS = ("sh", "bash", "dash", "ash")
-_VARIABLE = re.compile(
-    r"\$\{(?P<braced>\w+)(?::?-(?P<default>[^}$]*))?\}|\$(?P<plain>[A-Za-z_]\w*)"
-    r"|%\(ENV_(?P<supervisord>\w+)\)s"
-)
 
 
 @dataclass(frozen=True)
@@ -150,10 +155,13 @@ class Worker:
     name: str
     backend: str
     package: str
-    # "APP", "ARGS".
+    # "APP", "ARGS", and what else the file says.
     settings: Mapping[str, Any]
     file: str
     why: tuple[str, ...] = ()
+    # Its name in the file, and those that it comes after there.
+    called: str = ""
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -171,6 +179,10 @@ class Serving:
     # supervisor, and what is not known here.
     dropped: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
+    # Besides BACKEND and ARGS.
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    called: str = ""
+    after: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -181,6 +193,9 @@ class Today:
     workers: tuple[Worker, ...] = ()
     # Management commands that run first, as words.
     first: tuple[tuple[str, ...], ...] = ()
+    # What else the files say of these, by the command, and their names there.
+    first_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    first_called: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
 
 
@@ -189,18 +204,24 @@ def today(project: Project) -> Today:
     workers: list[Worker] = []
     first: list[tuple[str, ...]] = []
     left_out: list[str] = []
+    first_settings: dict[str, Mapping[str, Any]] = {}
+    first_called: dict[str, str] = {}
     # The file that has said how it runs. Another one that says it again is another deployment's.
     told: dict[object, str] = {}
     for run, words in _single(project.runs):
+        run, losses = _with_variables(run)
+        left_out += losses
         try:
             found = _taken(run, words, project)
-        except _LeftOut as error:
+        except LeftOut as error:
             if error.reason:
                 left_out.append(f"{run.file} runs `{_shown(words)}`, left out: {error.reason}.")
             continue
         if isinstance(found, tuple):
             if found not in first:
                 first.append(found)
+                first_settings.setdefault(found[0], _of_oneshot(run.settings))
+            first_called[run.name] = found[0]
             continue
         key = "server" if isinstance(found, Serving) else _kind(found)
         if told.setdefault(key, run.file) != run.file:
@@ -215,7 +236,32 @@ def today(project: Project) -> Today:
                 f"{run.file} runs a second server, `{_shown(words)}`, left out: add it with an "
                 "address of its own."
             )
-    return Today(serving, _with_names(workers), tuple(first), tuple(dict.fromkeys(left_out)))
+    return Today(
+        serving,
+        _with_names(workers),
+        tuple(first),
+        first_settings,
+        first_called,
+        tuple(dict.fromkeys(left_out)),
+    )
+
+
+def _with_variables(run: Run) -> tuple[Run, list[str]]:
+    """The run with those in front of its command in ENV, and sentences on those left out."""
+    env, losses = variables(run.env)
+    together = {**run.settings.get("ENV", {}), **env}
+    settings = {**run.settings, **({"ENV": together} if together else {})}
+    place = f"{run.file}, {run.name}" if run.name else run.file
+    sentences = [f"{place}: {lost([f'`{name}`'], losses[name])}" for name in losses]
+    return replace(run, settings=settings), sentences
+
+
+def _of_oneshot(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a command that is run to its end can have of them."""
+    found = {key: value for key, value in settings.items() if key not in _ONLY_FOR_SERVICES}
+    if found.get("RESTART") == "always":
+        found["RESTART"] = "on-failure"
+    return {key: value for key, value in found.items() if (key, value) != ("RESTART", "never")}
 
 
 def celery_apps(runs: Sequence[Run]) -> Iterator[str]:
@@ -257,15 +303,10 @@ def options(words: Sequence[str], long: Mapping[str, str]) -> dict[str, Any]:
 # ---- one command ----
 
 
-class _LeftOut(Exception):
-    def __init__(self, reason: str = "") -> None:
-        self.reason = reason
-
-
 def _taken(
     run: Run, words: Sequence[str], project: Project
 ) -> Union[Serving, Worker, tuple[str, ...]]:
-    """Its counterpart here. Raises _LeftOut, without a reason if it is not worth a note."""
+    """Its counterpart here. Raises LeftOut, without a reason if it is not worth a note."""
     program, *args = words
     if program in PROGRAMS:
         return _server(run, PROGRAMS[program], words)
@@ -274,10 +315,10 @@ def _taken(
     if program == "manage.py":
         return _command(run, args, project)
     if program == "rq" and args[:1] == ["worker"]:
-        raise _LeftOut("the backend `rq` runs `manage.py rqworker`, which needs django-rq")
+        raise LeftOut("the backend `rq` runs `manage.py rqworker`, which needs django-rq")
     if run.file.endswith("Dockerfile") or (run.first and not args):
-        raise _LeftOut("it may start others; look into it")
-    raise _LeftOut("the program is not known here; BACKEND `shell` runs any")
+        raise LeftOut("it may start others; look into it")
+    raise LeftOut("the program is not known here; BACKEND `shell` runs any")
 
 
 def _server(run: Run, program: Program, words: Sequence[str]) -> Serving:
@@ -297,11 +338,14 @@ def _server(run: Run, program: Program, words: Sequence[str]) -> Serving:
         words[0],
         program.package,
         program.interface or ("ASGI" if asgi else "WSGI" if wsgi else ""),
-        {name: _number(_expanded(value)) for name, value in kept.items()},
+        {name: _number(expanded(value)) for name, value in kept.items()},
         next((port for port in address if port), None),
         run.file,
         tuple(name for name in given if name in program.left_out),
         tuple(unknown),
+        run.settings,
+        run.name,
+        run.after,
     )
 
 
@@ -312,19 +356,20 @@ def _number(value: Any) -> Any:
 def _celery(run: Run, words: Sequence[str]) -> Worker:
     command = next((word for word in words[1:] if word in CELERY), "")
     if not command:
-        raise _LeftOut("it is neither a worker, nor beat, nor flower")
+        raise LeftOut("it is neither a worker, nor beat, nor flower")
     backend, package = CELERY[command]
     after = list(words[words.index(command) + 1 :])
     kept, dropped = _without(after, {**_CELERY_LEFT_OUT, "A": True, "app": True})
     dropped = [word for word in dropped if word.lstrip("-").partition("=")[0] not in ("A", "app")]
     settings: dict[str, Any] = {"APP": _celery_app(words)}
     if kept:
-        settings["ARGS"] = [_expanded(word) for word in kept]
+        settings["ARGS"] = [expanded(word) for word in kept]
+    settings.update(run.settings)
     why = (f"As in {run.file}.",)
     if dropped:
         why = (f"As in {run.file}, without {' '.join(dropped)}: it is supervised.",)
     name = run.name if run.name and run.name != "web" else command
-    return Worker(name, backend, package, settings, run.file, why)
+    return Worker(name, backend, package, settings, run.file, why, run.name, run.after)
 
 
 def _celery_app(words: Sequence[str]) -> str:
@@ -338,11 +383,11 @@ def _celery_app(words: Sequence[str]) -> str:
 
 def _command(run: Run, args: Sequence[str], project: Project) -> Union[Worker, tuple[str, ...]]:
     if not args or args[0] in _OURS or args[0].startswith("-"):
-        raise _LeftOut
+        raise LeftOut
     name = args[0]
     if name in _NOT_FOR_PRODUCTION:
-        raise _LeftOut("it is for development")
-    words = [_expanded(word) for word in args]
+        raise LeftOut("it is for development")
+    words = [expanded(word) for word in args]
     if run.first:
         return tuple(words)
     why = (f"As in {run.file}.",)
@@ -352,9 +397,11 @@ def _command(run: Run, args: Sequence[str], project: Project) -> Union[Worker, t
             name, ("procrastinate", "procrastinate", "procrastinate[django]")
         )
         rest = words[1:] if name in COMMANDS else words[2:]
-        settings = {"ARGS": rest} if rest else {}
-        return Worker(label or worker, backend, package, settings, run.file, why)
-    return Worker(label or name, "command", "", {"ARGS": words}, run.file, why)
+        settings = {**({"ARGS": rest} if rest else {}), **run.settings}
+        known = (label or worker, backend, package, settings)
+    else:
+        known = (label or name, "command", "", {"ARGS": words, **run.settings})
+    return Worker(*known, run.file, why, run.name, run.after)
 
 
 def _kind(worker: Worker) -> object:
@@ -384,33 +431,6 @@ def _is_application(word: str) -> bool:
     return bool(re.fullmatch(r"[A-Za-z_][\w.]*(:[\w.]+(\(\))?|[._]?[wa]sgi(\.application)?)", word))
 
 
-def _expanded(value: Any) -> Any:
-    """What a shell would make of the variables in it, as an expression of Python.
-
-    Raises _LeftOut where it would do something else as well.
-    """
-    if not isinstance(value, str):
-        return value
-    parts: list[str] = []
-    rest = 0
-    for found in _VARIABLE.finditer(value):
-        parts += [_literal(value[rest : found.start()])]
-        name = found["braced"] or found["plain"] or found["supervisord"]
-        parts += [f"os.environ.get({_literal(name)}, {_literal(found['default'] or '')})"]
-        rest = found.end()
-    ending = value[rest:]
-    if re.search(r"[$`]|%\(", "".join(parts[::2]) + ending):
-        raise _LeftOut(f"what {value!r} stands for cannot be told from here")
-    if not parts:
-        return value
-    return Code(" + ".join(part for part in [*parts, _literal(ending)] if part != '""'))
-
-
-def _literal(text: str) -> str:
-    # As everywhere in what is printed, in double quotes.
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
 # ---- a command line is one command after another ----
 
 
@@ -418,12 +438,20 @@ def _single(runs: Sequence[Run]) -> Iterator[tuple[Run, list[str]]]:
     """Each command on its own; the last of several is the one that stays."""
     for run in runs:
         parts = list(_split(run.words))
-        for number, words in enumerate(parts):
-            first = run.first or number < len(parts) - 1
-            yield Run(run.file, run.name, run.words, first), words
+        for number, (env, words) in enumerate(parts):
+            if number == len(parts) - 1:
+                yield replace(run, env=env), words
+            else:
+                settings = {key: run.settings[key] for key in _OF_ALL_PARTS if key in run.settings}
+                before = Run(run.file, "", run.words, True, settings, env=env)
+                yield before, words
 
 
-def _split(words: Sequence[str]) -> Iterator[list[str]]:
+# The variables in front of a command, and its words.
+_Part = tuple[Mapping[str, str], list[str]]
+
+
+def _split(words: Sequence[str]) -> Iterator[_Part]:
     part: list[str] = []
     for word in [*words, "&&"]:
         if word and not word.strip(";&|"):
@@ -433,11 +461,16 @@ def _split(words: Sequence[str]) -> Iterator[list[str]]:
             part.append(word)
 
 
-def _unwrapped(words: list[str]) -> Iterator[list[str]]:
+def _unwrapped(words: list[str]) -> Iterator[_Part]:
     """The program itself, by its plain name, and its arguments; `manage.py` for Django's."""
+    env: dict[str, str] = {}
     while words:
         name = words[0].rpartition("/")[2]
-        if re.fullmatch(r"\w+=.*", words[0]) or name == "env":
+        variable = re.fullmatch(r"(\w+)=(.*)", words[0], re.DOTALL)
+        if variable:
+            env[variable[1]] = variable[2]
+            words = words[1:]
+        elif name == "env":
             words = words[1:]
         elif name in _WRAPPERS:
             words = words[1 + _WRAPPERS[name] :]
@@ -447,9 +480,10 @@ def _unwrapped(words: list[str]) -> Iterator[list[str]]:
             words = words[2:]
         elif name in _SHELLS and len(words) > 2 and re.fullmatch(r"-\w*c", words[1]):
             try:
-                yield from _split(split(words[2]))
+                parts = list(_split(split(words[2])))
             except ValueError:  # A quotation mark too many.
-                yield [name, *words[1:]]
+                parts = [({}, [name, *words[1:]])]
+            yield from (({**env, **own}, part) for own, part in parts)
             return
         elif re.fullmatch(r"python[\d.]*", name):
             words = words[1:]
@@ -459,33 +493,36 @@ def _unwrapped(words: list[str]) -> Iterator[list[str]]:
                     break
                 words = words[1:]
         elif name in ("django-admin", "manage.py", "django"):
-            yield ["manage.py", *words[1:]]
+            yield env, ["manage.py", *words[1:]]
             return
         elif name == "django_prodserver":
-            yield ["manage.py", "prodserver", *words[1:]]
+            yield env, ["manage.py", "prodserver", *words[1:]]
             return
         elif name in ("cd", "echo", "set", "export", "sleep", "true"):
             return
         else:
-            yield [name, *words[1:]]
+            yield env, [name, *words[1:]]
             return
 
 
 def _with_names(workers: Sequence[Worker]) -> tuple[Worker, ...]:
     """As in a Procfile, each another one, and none that the server or a oneshot has."""
-    taken = {"web", "migrate", "collectstatic"}
+    taken = {"WEB", "MIGRATE", "COLLECTSTATIC"}
     named = []
     for worker in workers:
-        base = name = re.sub(r"[^A-Za-z0-9_-]", "-", worker.name)
+        base = name = process_name(worker.name)
         for number in range(2, len(workers) + 3):
-            if name not in taken:
+            if in_variables(name) not in taken:
                 break
             name = f"{base}-{number}"
-        taken.add(name)
-        named.append(
-            Worker(name, worker.backend, worker.package, worker.settings, worker.file, worker.why)
-        )
+        taken.add(in_variables(name))
+        named.append(replace(worker, name=name))
     return tuple(named)
+
+
+def process_name(text: str) -> str:
+    """The name of a process that is most like it."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", text).lstrip("-")[:60] or "process"
 
 
 def _shown(words: Sequence[str]) -> str:
