@@ -6,6 +6,7 @@ paperless-ngx and NetBox, and of cookiecutter-django's Procfile.
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from django_prodserver.settings.names import PROCESSES
 from django_prodserver.wizard import files, keys, texts
 from django_prodserver.wizard.project import CeleryApp, Project
 from django_prodserver.wizard.proposal import Proposal, default_answers, propose
-from tests.exports.projects import PROJECTS, exported
+from tests.exports.projects import MACHINE, PROJECTS, exported
 from tests.running import ROOT
 from tests.test_wizard import executed
 
@@ -167,10 +168,14 @@ def test_a_supervisord_conf_in_the_manner_of_weblate(
             "supervisord.conf, celery-notify: `API_TOKEN` is not carried over: a secret belongs "
             "in the environment of the supervisor."
         ),
-        "supervisord.conf: [group:workers] is not carried over: `prodctl` takes several names "
-        "instead.",
-        "supervisord.conf: [eventlistener:die] is not carried over: ON_EVENT calls functions "
-        "instead.",
+        (
+            "supervisord.conf: [group:workers] is not carried over: `prodctl` takes several names "
+            "instead."
+        ),
+        (
+            "supervisord.conf: [eventlistener:die] is not carried over: ON_EVENT calls functions "
+            "instead."
+        ),
     )
 
 
@@ -210,6 +215,9 @@ def test_a_key_of_supervisord_that_is_carried_over(
         ("autorestart=maybe", "'maybe' is neither true nor false."),
         ("stopsignal=WINCH", "`stopsignal` is not carried over: STOP_SIGNAL is one of SIGTERM"),
         ("umask=rwx", "`umask` is not carried over: UMASK is three octal digits."),
+        ("stopwaitsecs=9999999", "`stopwaitsecs` is not carried over: STOP_TIMEOUT"),
+        ("directory=", "`directory` is not carried over: CWD: the path is empty."),
+        ("user=4294967295", "`user` is not carried over: USER"),
         ("user=a b", "`user` is not carried over: USER and GROUP are names or ids."),
         ("environment=A", 'write it as KEY="value",KEY="value" for ENV.'),
         ('environment=A="1', "`environment` is not carried over: a quotation mark is missing"),
@@ -217,7 +225,7 @@ def test_a_key_of_supervisord_that_is_carried_over(
         ("exitcodes=0,2", "each backend knows the exit statuses of its software."),
         (
             "numprocs_start=1",
-            "`numprocs_start` is not carried over: instances are numbered from 1.",
+            "`numprocs_start` is not carried over: instances are numbered",
         ),
         ("stdout_syslog=true", "`stdout_syslog` is not carried over: all output goes to stdout"),
         ("colour=red", "`colour` is not carried over: this key is not known here."),
@@ -249,10 +257,12 @@ def test_programs_without_a_command_or_with_one_name(tmp_path: Path) -> None:
 
     processes, notes = converted(tmp_path, "supervisord.conf", text)
 
-    assert [process["ARGS"] for process in processes.values()][1:] == [["two"]]
+    assert [one["ARGS"] for one in processes.values() if one["BACKEND"] == "command"] == [["two"]]
     assert notes == (
-        "supervisord.conf has [program:b] several times: the last of each key counts, as for "
-        "supervisord.",
+        (
+            "supervisord.conf has [program:b] several times: the last of each key counts, as for "
+            "supervisord."
+        ),
         "supervisord.conf, a is left out: it has no command.",
         "supervisord.conf, c is left out, its command cannot be read: No closing quotation.",
     )
@@ -275,7 +285,7 @@ COMPOSE = """\
 
     services:
       db:
-        image: postgres:17
+        image: mysql:9
       redis:
         image: redis:8
         command: redis-server --save 60 1
@@ -350,7 +360,7 @@ def test_a_compose_file_in_the_manner_of_paperless(
         },
         "web": {
             "BACKEND": "gunicorn",
-            "ARGS": {"bind": "0.0.0.0:80"},
+            "ARGS": {"bind": "0.0.0.0:80", "workers": 2},
             "ENV": shared,
             "RESTART": "always",
             "HEALTHCHECK": {
@@ -388,7 +398,7 @@ def test_a_compose_file_in_the_manner_of_paperless(
         },
     }
     for note in (
-        "compose.yaml, db is not converted: postgres:17 is not the project's, so keep it elsewhere.",
+        "compose.yaml, db is not converted: mysql:9 is not the project's, so keep it elsewhere.",
         "compose.yaml, redis is not converted: redis:8 is not the project's, so keep it elsewhere.",
         "compose.yaml, shell is left out: it has no command of its own, only that of its image.",
         (
@@ -421,6 +431,11 @@ def test_a_compose_file_in_the_manner_of_paperless(
         ("stop_grace_period: 500ms", {"STOP_TIMEOUT": 0.5}),
         ("stop_signal: QUIT", {"STOP_SIGNAL": "SIGQUIT"}),
         ("healthcheck: {disable: true}", {}),
+        ("healthcheck: {interval: 5s}", {}),
+        (
+            "healthcheck: {test: 'true', start_period: 0s}",
+            {"HEALTHCHECK": {"COMMAND": ["sh", "-c", "true"]}},
+        ),
         ("healthcheck: {test: [NONE]}", {}),
         (
             "healthcheck: {test: pgrep celery}",
@@ -452,16 +467,21 @@ def test_a_key_of_compose_that_is_carried_over(
     [
         ("restart: perhaps", "`restart` is not carried over: RESTART is one of never, always, on-"),
         ("scale: -1", "`scale` is not carried over: '-1' is not an integer from 1."),
-        ("stop_grace_period: soon", "'soon' is not a duration of up to a week, such as '1m30s'."),
+        ("stop_grace_period: soon", "'soon' is not a duration such as '1m30s'."),
         (
             "mem_limit: much",
-            "`mem_limit` is not carried over: 'much' is not a size, such as '512m'.",
+            "`mem_limit` is not carried over: 'much' is not a size, such as",
+        ),
+        ("healthcheck: {test: x, interval: 5w}", "'5w' is not a duration such as '1m30s'."),
+        (
+            "healthcheck: {test: [CMD, curl, 'http://a:b:c']}",
+            "not carried over: HEALTHCHECK.HTTP:",
         ),
         ("healthcheck: [x]", "`healthcheck` is not carried over: it is not a mapping."),
         ("healthcheck: {test: [x]}", "its `test` begins with neither CMD nor CMD-SHELL."),
         (
             "environment: x",
-            "`environment` is not carried over: it is neither a mapping nor a list.",
+            "`environment` is not carried over: it is neither a mapping",
         ),
         ("environment: {A=: x}", "`A=` is not carried over: it is not a variable"),
         ("environment: {REMAP_SIGTERM: SIGQUIT}", "`REMAP_SIGTERM` is not carried over: the back"),
@@ -471,7 +491,7 @@ def test_a_key_of_compose_that_is_carried_over(
             "entrypoint: /start.sh",
             "`entrypoint` is not carried over: look into what it does first.",
         ),
-        ("env_file: .env", "`env_file` is not carried over: give these variables to the container"),
+        ("env_file: .env", "`env_file` is not carried over: give these variables"),
         ("extends: base", "`extends` is not carried over: write out what the other service has."),
         ("colour: red", "`colour` is not carried over: this key is not known here."),
     ],
@@ -504,7 +524,7 @@ def test_services_that_depend_on_each_other_are_in_no_order(tmp_path: Path) -> N
 
     processes, notes = converted(tmp_path, "compose.yaml", text)
 
-    assert [process.get("AFTER") for process in processes.values()] == [None] * 3
+    assert [name for name, process in processes.items() if "AFTER" in process] == []
     assert notes == ("What depends on what is a cycle in the files, so it is left out.",)
 
 
@@ -531,10 +551,14 @@ def test_a_procfile_in_the_manner_of_cookiecutter(tmp_path: Path) -> None:
     }
     assert list(processes) == ["migrate", "web", "worker"]
     assert notes == (
-        "Procfile: 'my worker' is left out, it is not the name of a process. Use letters, digits, "
-        "_ and -, at most 63 characters; a name cannot begin with -.",
-        "Procfile, worker: `REMAP_SIGTERM` is not carried over: the backends of Celery stop a "
-        "worker so that it finishes its tasks.",
+        (
+            "Procfile: 'my worker' is left out, it is not the name of a process. Use letters, "
+            "digits, _ and -, at most 63 characters; a name cannot begin with -."
+        ),
+        (
+            "Procfile, worker: `REMAP_SIGTERM` is not carried over: the backends of Celery stop a "
+            "worker so that it finishes its tasks."
+        ),
     )
 
 
@@ -561,8 +585,10 @@ def test_a_file_of_gunicorn_is_kept_for_its_hooks_and_is_not_run(tmp_path: Path)
     assert proposal.notes == (
         "conf/gunicorn.conf.py: remove `daemon`: it would take gunicorn away from its supervisor.",
         "conf/gunicorn.conf.py: remove `pidfile`: `prodctl status` knows the process.",
-        "conf/gunicorn.conf.py: `post_fork` and `on_exit` are not carried over: settings cannot "
-        "hold functions, so gunicorn still reads this file.",
+        (
+            "conf/gunicorn.conf.py: `post_fork` and `on_exit` are not carried over: settings "
+            "cannot hold functions, so gunicorn still reads this file."
+        ),
     )
 
 
@@ -599,9 +625,12 @@ def test_a_file_that_cannot_be_read_is_one_sentence(
 # is a quarter above that of a graceful restart.
 CHAT_AGAIN: dict[str, dict[str, Any]] = {
     "supervisord": {
-        "web": {"RESTART": "always", "STOP_SIGNAL": "SIGTERM", "STOP_TIMEOUT": 30},
-        "api": {"RESTART": "always", "STOP_SIGNAL": "SIGTERM", "STOP_TIMEOUT": 30},
-        "static": {"RESTART": "always", "STOP_SIGNAL": "SIGINT", "STOP_TIMEOUT": 13},
+        name: {"CWD": "/srv/site", "RESTART": "always", **stop}
+        for name, stop in {
+            "web": {"STOP_SIGNAL": "SIGTERM", "STOP_TIMEOUT": 30},
+            "api": {"STOP_SIGNAL": "SIGTERM", "STOP_TIMEOUT": 30},
+            "static": {"STOP_SIGNAL": "SIGINT", "STOP_TIMEOUT": 13},
+        }.items()
     },
     "compose": {
         "web": {"RESTART": "always", "STOP_SIGNAL": "SIGTERM", "STOP_TIMEOUT": 30},
@@ -616,18 +645,49 @@ CHAT_AGAIN: dict[str, dict[str, Any]] = {
 }
 
 
+LOST = {
+    "supervisord": {
+        (
+            "`priority` is not carried over: write AFTER, which also waits until the other process "
+            "is ready."
+        )
+    },
+    "compose": {
+        (
+            "`env_file` is not carried over: give these variables to the container, or read the "
+            "file in the settings."
+        ),
+        "`ports` is not carried over: set it for the container that the supervisor runs in.",
+    },
+}
+
+
 @pytest.mark.parametrize("to", ["supervisord", "compose"])
 def test_what_an_export_says_is_read_again(tmp_path: Path, to: str) -> None:
-    exported(PROJECTS["chat"], to, tmp_path)
+    exported(PROJECTS["chat"], to, tmp_path, *(MACHINE if to == "supervisord" else ()))
     notes: list[str] = []
 
     runs = files.runs(tmp_path, [tmp_path], notes)
 
     assert {run.name: run.settings for run in runs} == CHAT_AGAIN[to]
-    assert notes == []
+    assert {note.partition(", ")[2].partition(" ")[2] for note in notes} == LOST[to]
 
 
 # ---- the pages ----
+
+
+def test_the_page_about_compose_shows_what_is_printed(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "start" / "from-compose.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(yaml|python|text)\n(.*?)```", page, re.DOTALL)
+    (_, compose), (_, settings), (_, notes) = blocks
+    (tmp_path / "compose.yaml").write_text(compose)
+
+    found = project(tmp_path, has_database=True)
+    proposal = propose(found, default_answers(found))
+
+    assert texts.settings_block(proposal) == settings
+    assert [f"# {note}" for note in proposal.notes] == notes.splitlines()
+    valid(proposal)
 
 
 @pytest.mark.parametrize(

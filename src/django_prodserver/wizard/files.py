@@ -101,14 +101,14 @@ def sources(root: Path) -> Iterator[Path]:
 def gunicorn_file(path: Path, name: str) -> GunicornFile:
     """What a configuration file of gunicorn sets. It is read, not run."""
     try:
-        nodes = list(ast.walk(ast.parse(read(path))))
+        tree = ast.parse(read(path))
     except (SyntaxError, ValueError) as error:
         note = f"{name} is kept as it is, but is not Python: {' '.join(str(error).split())}."
         return GunicornFile(name, frozenset(), notes=(note,))
     sets: set[str] = set()
-    hooks = [node.name for node in nodes if isinstance(node, ast.FunctionDef)]
+    hooks = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
     port = None
-    for node in nodes:
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
             sets.update(alias.asname or alias.name for alias in node.names)
         targets = node.targets if isinstance(node, ast.Assign) else []
@@ -164,7 +164,7 @@ def runs(root: Path, places: Iterable[Path], notes: list[str]) -> tuple[Run, ...
                     if isinstance(said, Command):
                         found += _run(name, said, notes)
                     else:
-                        notes.append(f"{name}{said}")
+                        notes.append(" ".join(f"{name}{said}".split()))
             except (OSError, Error, ValueError, _Unreadable) as error:
                 notes.append(f"{name} may say what runs today, but was not read: {_why(error)}.")
     return tuple(found)

@@ -11,8 +11,9 @@ import shlex
 from collections.abc import Callable, Mapping
 from typing import Any, Union, get_args
 
-from django_prodserver.settings.schema import Signal
-from django_prodserver.settings.texts import LAST_ID
+from django_prodserver.settings.convert import convert_mapping
+from django_prodserver.settings.findings import Finding
+from django_prodserver.settings.schema import ProcessSettings, Signal
 
 from .code import Code, LeftOut, expanded
 
@@ -35,7 +36,7 @@ def carried(
         try:
             if isinstance(rule, str):
                 raise LeftOut(rule)
-            settings.update(rule(value))
+            settings.update(_checked(rule(value)))
         except LeftOut as error:
             if error.reason:
                 reasons.setdefault(error.reason, []).append(f"`{key}`")
@@ -44,6 +45,17 @@ def carried(
     for name, reason in lost.items():
         reasons.setdefault(reason, []).append(f"`{name}`")
     return settings, [left_out(names, reason) for reason, names in reasons.items()]
+
+
+def _checked(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As they are, if the settings' own checks accept them."""
+    findings: list[Finding] = []
+    convert_mapping("", {"BACKEND": "command", **settings}, ProcessSettings, findings)
+    if findings:
+        place, message = findings[0].place, findings[0].message
+        key = ".".join(re.findall("[A-Z_]+", place))
+        raise LeftOut(f"{key} {message}".replace(" :", ":").rstrip("."))
+    return settings
 
 
 def left_out(names: list[str], reason: str) -> str:
@@ -144,10 +156,7 @@ def _account(value: Any) -> Mapping[str, Any]:
     names = _text(value).split(":")
     if len(names) > 2 or not all(re.fullmatch(r"[A-Za-z0-9_][\w.-]*\$?", name) for name in names):
         raise LeftOut("USER and GROUP are names or ids")
-    found = [int(name) if name.isdecimal() else name for name in names]
-    if any(isinstance(one, int) and one > LAST_ID for one in found):
-        raise LeftOut("there is no such id")
-    return dict(zip(("USER", "GROUP"), found))
+    return dict(zip(("USER", "GROUP"), (int(n) if n.isdecimal() else n for n in names)))
 
 
 def _retries(number: int) -> Mapping[str, Any]:
@@ -190,6 +199,10 @@ def _supervisord_environment(value: Any) -> Mapping[str, Any]:
     return {"ENV": dict(pairs)}
 
 
+def _group(value: Any) -> Mapping[str, Any]:
+    raise LeftOut(_GROUP if _flag(value) else "")
+
+
 def _log_file(value: Any) -> Mapping[str, Any]:
     text = _text(value)
     raise LeftOut("" if text.startswith("/dev/") else _ONE_OUTPUT + "; no files are written")
@@ -209,7 +222,7 @@ SUPERVISORD: Mapping[str, Rule] = {
     "exitcodes": _only("0", "each backend knows the exit statuses of its software"),
     "stopsignal": _stop_signal,
     "stopwaitsecs": _count("STOP_TIMEOUT"),
-    "stopasgroup": lambda value: _only("false", _GROUP)(str(_flag(value))),  # type: ignore[operator]
+    "stopasgroup": _group,
     "killasgroup": DONE,
     "user": _account,
     "umask": _umask,
@@ -270,8 +283,8 @@ def seconds(value: Any) -> float:
     units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}
     parts = re.findall(r"(\d{1,6}(?:\.\d{1,6})?)(h|ms|us|m|s)", text)
     total = sum(float(number) * units[unit] for number, unit in parts)
-    if not parts or "".join(map("".join, parts)) != text or not 0 < total <= 7 * 24 * 3600:
-        raise LeftOut(f"{text!r} is not a duration of up to a week, such as '1m30s'")
+    if not parts or "".join(map("".join, parts)) != text:
+        raise LeftOut(f"{text!r} is not a duration such as '1m30s'")
     return int(total) if total == int(total) else total
 
 
@@ -314,16 +327,20 @@ def _health_check(value: Any) -> Mapping[str, Any]:
     if value.get("disable") is True or not probe:
         return {}
     times = ("interval", "timeout", "start_period")
-    found = {key.upper(): seconds(value[key]) for key in times if key in value}
+    # Zero stands for the default.
+    given = {key.upper(): seconds(value[key]) for key in times if key in value}
+    found = {key: number for key, number in given.items() if number}
     if "retries" in value:
         found["RETRIES"] = _whole(value["retries"], 1)
     return {"HEALTHCHECK": {**probe, **found}}
 
 
 def _probe(test: Any) -> Mapping[str, Any]:
+    if test is None:
+        return {}
     words = [str(word) for word in test] if isinstance(test, list) else ["CMD-SHELL", _text(test)]
     kind, *command = words or ["NONE"]
-    if kind == "NONE" or command == ["None"]:
+    if kind == "NONE":
         return {}
     if kind not in ("CMD", "CMD-SHELL") or not command:
         raise LeftOut("its `test` begins with neither CMD nor CMD-SHELL")

@@ -238,7 +238,7 @@ def today(project: Project) -> Today:
             )
     return Today(
         serving,
-        _with_names(workers),
+        _with_names(workers, [words[0] for words in first]),
         tuple(first),
         first_settings,
         first_called,
@@ -505,9 +505,9 @@ def _unwrapped(words: list[str]) -> Iterator[_Part]:
             return
 
 
-def _with_names(workers: Sequence[Worker]) -> tuple[Worker, ...]:
+def _with_names(workers: Sequence[Worker], oneshots: Sequence[str]) -> tuple[Worker, ...]:
     """As in a Procfile, each another one, and none that the server or a oneshot has."""
-    taken = {"WEB", "MIGRATE", "COLLECTSTATIC"}
+    taken = set(map(in_variables, ("web", "migrate", "collectstatic", *oneshots)))
     named = []
     for worker in workers:
         base = name = process_name(worker.name)
