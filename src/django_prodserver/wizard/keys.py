@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
-from typing import Any, Union, get_args
+from collections.abc import Mapping
+from typing import Any, Callable, Union, get_args
 
 from django_prodserver.settings.convert import convert_mapping
 from django_prodserver.settings.findings import Finding
