@@ -131,7 +131,7 @@ SOFTWARE = {
 FOR_HOOKS = (
     *("backends/hooks/", "posix/__init__.py", "posix/kernel.py", "posix/notify.py"),
     *("posix/stop_signals.py", "posix/ticking.py", "posix/randomness.py", "posix/titles.py"),
-    *("posix/held.py", "posix/doors.py"),
+    *("posix/held.py", "posix/doors.py", "posix/trials.py"),
 )
 CONCURRENCY = {"_thread", "asyncio", "concurrent", "multiprocessing", "queue", "sched", "threading"}
 SHARED_WITH_CHILDREN = {"select.epoll", "selectors.EpollSelector", "selectors.DefaultSelector"}

@@ -72,6 +72,11 @@ RIGHT: dict[str, tuple[Any, Any]] = {
     "nothing for the supervisor": ({"web": sleeper()}, {}),
     "own values": ({"web": sleeper(**test_conf.OWN)}, test_conf.DEFAULTS),
     "a oneshot": ({"web": sleeper(TYPE="oneshot", RESTART="on-failure", MAX_MEMORY=7)}, NOT_SET),
+    "a oneshot by its backend": ({"web": {"BACKEND": "wait-for", "REFRESH": True}}, NOT_SET),
+    "a service by its own TYPE": (
+        {"web": {"BACKEND": "wait-for", "TYPE": "service", "RESTART": "always"}},
+        NOT_SET,
+    ),
     "a oneshot with None": (
         {"web": sleeper(TYPE="oneshot", RESTART=None, HEALTHCHECK=None, WATCHDOG=None)},
         NOT_SET,

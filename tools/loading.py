@@ -72,6 +72,7 @@ LOADING: Mapping[str, Sequence[Loading]] = {
     "procrastinate": [Loading(LEADER, NONE)],
     "django-tasks": [Loading(LEADER, NONE)],
     "command": [Loading(LEADER, NONE)],
+    "wait-for": [Loading(LEADER, NONE)],
     "shell": [Loading(NOTHING, NONE, executed=True)],
 }
 

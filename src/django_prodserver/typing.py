@@ -167,8 +167,8 @@ class Process(_Process, total=False):
     """How many instances a supervisor runs."""
 
     TYPE: Literal["service", "oneshot"]
-    """A service is meant to run until it is stopped. A oneshot, such as "migrate", is meant to
-    finish with exit status 0."""
+    """A service is meant to run until it is stopped. A oneshot is meant to finish with exit status
+    0. The backend "wait-for" is a oneshot by default, and any other a service."""
 
     ENABLED: bool
     """False leaves it out of "prodserver --all". It still starts if you name it."""

@@ -38,6 +38,7 @@ ENTRIES: dict[str, dict[str, Any]] = {
     "django-q2": {},
     "procrastinate": {},
     "django-tasks": {},
+    "wait-for": {"ARGS": ["database"], "AFTER": []},
     "command": {"ARGS": ["migrate", "--noinput"], "TYPE": "oneshot", "AFTER": []},
     "shell": {"ARGS": ["sleep", "1000"]},
 }

@@ -27,6 +27,7 @@ BUILT_IN = {
         "django-q2": "django_q2.DjangoQ2Worker",
         "procrastinate": "procrastinate.ProcrastinateWorker",
         "django-tasks": "django_tasks.DjangoTasksWorker",
+        "wait-for": "wait_for.WaitFor",
         "command": "command.ManagementCommand",
         "shell": "command.ShellCommand",
     }.items()

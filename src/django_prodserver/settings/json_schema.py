@@ -16,6 +16,7 @@ import msgspec
 from .names import PROCESS_NAME, PROCESSES, SERVERLESS, SUPERVISOR
 from .schema import (
     FOR_SERVICES,
+    OF_BACKENDS,
     PROBES,
     TELLS,
     Backoff,
@@ -48,7 +49,22 @@ def _exactly_one(keys: Iterable[str]) -> dict[str, Any]:
     }
 
 
-_ONESHOT = {"properties": {"TYPE": {"const": "oneshot"}}, "required": ["TYPE"]}
+_ONESHOT = {
+    "anyOf": [
+        {"properties": {"TYPE": {"const": "oneshot"}}, "required": ["TYPE"]},
+        {
+            "properties": {
+                "BACKEND": {
+                    "enum": [
+                        name for name, own in OF_BACKENDS.items() if own.get("type") == "oneshot"
+                    ]
+                },
+                "TYPE": False,
+            },
+            "required": ["BACKEND"],
+        },
+    ]
+}
 
 # From `rules`, for each struct that has one.
 _RULES: dict[str, dict[str, Any]] = {

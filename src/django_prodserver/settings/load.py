@@ -15,7 +15,7 @@ from .convert import convert_mapping, fields_of
 from .findings import ConfigurationError, Finding
 from .lookalikes import meant_by, settings_like_ours, variables_like_ours
 from .names import CHOSEN, PROCESSES, SERVERLESS, SUPERVISOR, is_process_name, place_of
-from .schema import ProcessSettings, ServerlessSettings, SupervisorSettings
+from .schema import OF_BACKENDS, ProcessSettings, ServerlessSettings, SupervisorSettings
 from .variables import Variable
 from .wording import EXAMPLE_BACKEND, nearest, with_article
 
@@ -88,6 +88,7 @@ def _processes(
             continue
         own: list[Finding] = []
         fields = convert_mapping(place_of(name), entry, ProcessSettings, own)
+        fields = {**OF_BACKENDS.get(fields.get("backend", ""), {}), **fields}
         fields.update(variables.fields(overrides, name))
         own += rules.of_env(place_of(name, "ENV"), fields.get("env", {}))
         own += rules.of_oneshot(fields, partial(_source, overrides, name))

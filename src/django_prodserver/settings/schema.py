@@ -7,6 +7,7 @@ Everything about a key comes from here: what is wrong with its value (`convert`)
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Annotated, Any, Callable, Literal, Optional, Union
 
 import msgspec
@@ -308,6 +309,12 @@ class HealthCheckSettings(ProbeSettings, frozen=True, kw_only=True):
     ] = 0.0
 
 
+# The defaults of some backends where they differ from those below, by short name and class path:
+# the settings are read before any backend is imported.
+OF_BACKENDS: Mapping[str, Mapping[str, Any]] = {
+    name: {"type": "oneshot"}
+    for name in ("wait-for", "django_prodserver.backends.wait_for.WaitFor")
+}
 # A oneshot is done once it exits with 0, and has none of these.
 FOR_SERVICES = ("READY", "READY_TIMEOUT", "HEALTHCHECK", "WATCHDOG")
 
@@ -351,8 +358,8 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
     type: Annotated[
         Type,
         means(
-            'A service is meant to run until it is stopped. A oneshot, such as "migrate", is '
-            "meant to finish with exit status 0."
+            "A service is meant to run until it is stopped. A oneshot is meant to finish with exit "
+            'status 0. The backend "wait-for" is a oneshot by default, and any other a service.'
         ),
     ] = "service"
     enabled: Annotated[

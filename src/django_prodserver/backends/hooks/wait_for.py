@@ -1,0 +1,156 @@
+"""Wait until everything is there. Each check has a process of its own, and leaves no connection."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Callable, NamedTuple
+from urllib.parse import unquote, urlsplit
+from urllib.request import urlopen
+
+from django_prodserver.posix.trials import answers
+
+from .celery import find_app
+from .connections import close_connections
+
+# In seconds: the longest check, the shortest that is worth one, and how often it is said what is
+# missing.
+LONGEST, SHORTEST, EVERY = 5.0, 1.0, 10.0
+
+
+class NotYet(Exception):
+    """Nothing has failed, but it is not there."""
+
+
+class Thing(NamedTuple):
+    """What is waited for."""
+
+    name: str
+    # Raises as long as it is not there.
+    check: Callable[[], None]
+    # What is said once it is there.
+    done: str
+
+
+def wait(
+    things: Sequence[Thing],
+    timeout: float,
+    interval: float,
+    describe: Callable[[BaseException], str],
+) -> int:
+    """The exit status: 0 once all are there, or 1 after `timeout` seconds."""
+    # What is alone has Python's handler, and would end with a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    close_connections()
+    began = said_at = time.monotonic()
+    missing = list(things)
+    while True:
+        checks = [partial(_try, thing, began, describe) for thing in missing]
+        left = began + timeout - time.monotonic()
+        why = answers(checks, min(LONGEST, max(SHORTEST, left)))
+        reasons = {thing: reason for thing, reason in zip(missing, why) if reason}
+        missing = list(reasons)
+        if not missing:
+            return 0
+        now = time.monotonic()
+        late = now - began >= timeout
+        if late or now - said_at >= EVERY:
+            said_at = now
+            for thing, reason in reasons.items():
+                begin = "gave up on" if late else "still waiting for"
+                _say(f"{begin} {thing.name} after {now - began:.0f} s: {reason}")
+        if late:
+            return 1
+        time.sleep(max(0.0, min(interval, began + timeout - now)))
+
+
+def _try(thing: Thing, began: float, describe: Callable[[BaseException], str]) -> str:
+    """Say that it is there, or return why it is not."""
+    try:
+        thing.check()
+    except NotYet as reason:
+        return str(reason)
+    except Exception as error:
+        return describe(error)
+    _say(f"{thing.name} {thing.done} after {time.monotonic() - began:.1f} s")
+    return ""
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+# ---- what can be waited for ----
+
+
+def database(alias: str) -> None:
+    _connected(alias)
+
+
+def migrations(alias: str) -> None:
+    """None is left to apply. What the database has beyond the code does not count."""
+    from django.db.migrations.executor import MigrationExecutor
+
+    connection = _connected(alias)
+    executor = MigrationExecutor(connection)
+    executor.loader.check_consistent_history(connection)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if plan:
+        raise NotYet(f"{len(plan)} not applied, the first is {plan[0][0]}")
+
+
+def _connected(alias: str) -> Any:
+    from django.db import connections
+
+    connection = connections[alias]
+    # SQLite would create the file.
+    file = _file_of(connection) if connection.vendor == "sqlite" else ""
+    if file and not os.path.exists(file):
+        raise NotYet(f"there is no file {file}")
+    connection.ensure_connection()
+    return connection
+
+
+def _file_of(connection: Any) -> str:
+    """Of a database in memory ""."""
+    name = str(connection.settings_dict["NAME"])
+    if connection.is_in_memory_db():
+        return ""
+    return unquote(urlsplit(name).path) if name.startswith("file:") else name
+
+
+def cache(alias: str) -> None:
+    from django.core.cache import caches
+
+    caches[alias].get("prodserver")
+
+
+def broker(app: str) -> None:
+    # To retry is up to us; 0 means one attempt.
+    find_app(app).connection_for_read().ensure_connection(max_retries=0)
+
+
+def tcp(address: tuple[str, int]) -> None:
+    socket.create_connection(address, timeout=LONGEST).close()
+
+
+def http(url: str) -> None:
+    """A status from 200 to 299, behind redirects."""
+    urlopen(url, timeout=LONGEST).close()
+
+
+def path(name: str) -> None:
+    if not os.path.exists(name):
+        raise NotYet("it does not exist")
+
+
+def call(function: Callable[[], object]) -> None:
+    answer = function()
+    if not answer:
+        raise NotYet(f"it returned {answer!r}")
