@@ -115,8 +115,8 @@ def test_a_list_and_a_mapping_mean_the_same(args: Any) -> None:
 @pytest.mark.parametrize(
     ("word", "message", "hint"),
     [
-        ("datbase", "which is nothing that can be waited for", "Did you mean 'database'?"),
-        ("database:defautl", "but DATABASES has no 'defautl'", "Did you mean 'default'?"),
+        ("databases", "which is nothing that can be waited for", "Did you mean 'database'?"),
+        ("database:defaults", "but DATABASES has no 'defaults'", "Did you mean 'default'?"),
         ("migrations:other", "but DATABASES has no 'other'", "Known: default."),
         ("cache:other", "but CACHES has no 'other'", "Known: default."),
         ("broker", "but there is no APP", "Name the Celery app"),
