@@ -12,7 +12,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGKILL
@@ -76,11 +76,11 @@ class Project:
     def code_of(self, instance: str) -> Code:
         return Code(live, ["manage.py", "prodserver", instance])
 
-    def run_errand(self, task: str, request: bytes) -> bytes:
+    def run_errand(self, task: str, request: bytes) -> Iterable[bytes]:
         # What pytest may have put there does not write to 1 and 2.
         vars(sys).update(stdout=None, stderr=None)
         child.open_streams()
-        return TASKS[task](marshal.loads(request))
+        return [TASKS[task](marshal.loads(request))]
 
 
 class Template:

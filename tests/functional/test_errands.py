@@ -373,7 +373,7 @@ def test_a_supervisor_that_is_killed_leaves_none(tmp_path: Path) -> None:
 LOADS = """
 class Project:
     def run_errand(self, task, request):
-        return b"the new one"
+        return [b"the new one"]
 """
 SERVES = LOADS + SERVE.replace("None", "Project()")
 

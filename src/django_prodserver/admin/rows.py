@@ -26,6 +26,7 @@ VERBS: Mapping[str, Collection[str]] = {
     "FATAL": {"start"},
     "BACKOFF": {"start", "stop"},
     "WAITING": {"stop"},
+    "STANDBY": {"stop"},
     "STARTING": {"restart", "stop"},
     "RUNNING": {"restart", "stop"},
 }

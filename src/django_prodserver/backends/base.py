@@ -195,6 +195,10 @@ class BaseServerBackend:
         """
         return {}
 
+    def work(self) -> str:
+        """What it does, as a text, where it has a LOCK: of those with the same, one does it."""
+        return repr((type(self).__name__, list(self.args), sorted(self.env.items())))
+
     def finishing_command(self) -> Optional[str]:
         """The name of what it runs, where that is known to finish by itself: `migrate`."""
         return None

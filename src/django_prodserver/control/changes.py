@@ -174,6 +174,8 @@ def _is_there(change: Change, instance: InstanceSnapshot, target: Target) -> boo
         return is_up(instance) and instance.next_start is None
     if target is Target.DOWN:
         return instance.goal is Goal.DOWN and not instance.lives
+    if target is Target.REPLACED and instance.state is State.STANDBY:
+        return True  # It has no life that could be.
     if target is Target.REPLACED:
         newer = _newest(instance) > change.before.get(instance.name, 0)
         return newer and is_up(instance) and not instance.updating

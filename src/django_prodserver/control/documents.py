@@ -84,8 +84,8 @@ def as_wanted(instance: InstanceSnapshot) -> bool:
 
 
 def is_up(instance: InstanceSnapshot) -> bool:
-    """It is ready, or was a oneshot that succeeded."""
-    return instance.state is State.RUNNING or has_finished(instance)
+    """It is ready here or elsewhere, or was a oneshot that succeeded."""
+    return instance.state in (State.RUNNING, State.STANDBY) or has_finished(instance)
 
 
 def has_finished(instance: InstanceSnapshot) -> bool:
@@ -115,6 +115,10 @@ def not_ready(snapshot: GroupSnapshot, name: Optional[str] = None) -> list[str]:
 def why(instance: InstanceSnapshot) -> Optional[str]:
     """Why it is not running, or what is wrong with it; None where there is nothing to say."""
     life = instance.lives[0] if instance.lives else None
+    if instance.state is State.STANDBY:
+        return instance.lock_busy
+    if instance.state is State.WAITING and instance.lock_busy:
+        return f"waits for its lock: {instance.lock_busy}"
     if instance.state is State.WAITING:
         return f"waits for {', '.join(instance.after)}"
     if instance.state is State.STOPPED:

@@ -25,6 +25,7 @@ from django_prodserver.supervisor.facts import (
     Updated,
     WatchdogSilent,
     WatchdogTriggered,
+    WithoutLock,
 )
 from django_prodserver.supervisor.hints import Union
 from django_prodserver.supervisor.spec import Ref
@@ -38,6 +39,8 @@ STOPPED_FOR: Mapping[type[Value], str] = {
     WatchdogSilent: "watchdog",
     WatchdogTriggered: "watchdog",
     TooMuchMemory: "memory",
+    # It stands by then, which is no restart.
+    WithoutLock: "lock",
 }
 RESTART_REASONS = (EXIT, OOM, "unhealthy", "watchdog", "memory")
 # Who has it replaced by a new life.

@@ -7,25 +7,26 @@ from __future__ import annotations
 
 import marshal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
-from . import handlers, metrics
+from . import handlers, locks, metrics
 
 # How long Sentry may take to send what a task has brought about, in seconds.
 SENTRY_WITHIN = 2.0
 
-# Each takes its request, and returns its answer.
-TASKS: Mapping[str, Callable[[Any], bytes]] = {
-    "handlers": handlers.tell,
-    "metrics": metrics.collect,
+# Each takes its request, and returns the parts of its answer.
+TASKS: Mapping[str, Callable[[Any], Iterable[bytes]]] = {
+    "handlers": lambda request: [handlers.tell(request)],
+    "lock": locks.hold,
+    "metrics": lambda request: [metrics.collect(request)],
 }
 
 
-def run(task: str, request: bytes) -> bytes:
+def run(task: str, request: bytes) -> Iterator[bytes]:
     """Do a task; the request is packed by `marshal`. Raises SystemExit if that fails."""
     try:
-        return TASKS[task](marshal.loads(request))
+        yield from TASKS[task](marshal.loads(request))
     except Exception:
         # As at the end of an interpreter; Sentry takes note of it there.
         sys.excepthook(*sys.exc_info())

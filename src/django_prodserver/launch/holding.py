@@ -59,6 +59,8 @@ def problems(processes: Sequence[ResolvedProcess]) -> Iterator[Finding]:
 
 def starts_first(process: ResolvedProcess, held: bool) -> bool:
     order = process.settings.update_order
+    if process.settings.singleton:
+        return False
     return order == "start-first" or (order == "auto" and held)
 
 

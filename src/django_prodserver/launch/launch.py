@@ -14,8 +14,10 @@ from django_prodserver.posix.context import Context
 from django_prodserver.posix.interpreter import path_of_program
 from django_prodserver.posix.probes.targets import CommandTarget, Target
 from django_prodserver.posix.program import Code, Program, Stage
+from django_prodserver.settings.schema import DATABASE, EffectiveSettings
 from django_prodserver.supervisor.spec import (
     CheckSchedule,
+    Exclusion,
     ReadyProbe,
     RestartPolicy,
     Spec,
@@ -83,6 +85,12 @@ class Launches:
         return self._launches[process_of(instance)].code(instance)
 
 
+def exclusion_of(given: EffectiveSettings) -> Exclusion:
+    if given.singleton:
+        return Exclusion.SINGLETON
+    return Exclusion.ONCE if given.lock is not None else Exclusion.NONE
+
+
 class _Launch(Value):
     """One process: the supervisor decides by the `spec`, and starts the `program`."""
 
@@ -137,6 +145,7 @@ class _Launch(Value):
             ),
             watchdog=given.watchdog,
             max_memory=given.max_memory,
+            exclusion=exclusion_of(given),
             holds=bool(self.listens),
             start_first=starts_first(self.process, bool(self.listens)),
         )
@@ -168,6 +177,8 @@ class _Launch(Value):
             ready=self.ready,
             ready_line=None if given.ready is None else given.ready.log,
             health=self.health,
+            lock=DATABASE if given.singleton else given.lock or "",
+            work=backend.work() if given.lock else "",
         )
 
     def code(self, instance: str) -> Code:

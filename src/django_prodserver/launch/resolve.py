@@ -16,11 +16,13 @@ from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import ConfigurationError, Finding, advice, refuse
 from django_prodserver.settings.names import place_of
+from django_prodserver.settings.schema import DATABASE
 from django_prodserver.settings.variables import Variable
 from django_prodserver.settings.wording import did_you_mean
 
 from .addresses import address_problems
 from .holding import problems as problems_of_sockets
+from .locks import lock_problem
 from .process import ResolvedProcess, importable_here
 
 BASE = f"{BaseServerBackend.__module__}.{BaseServerBackend.__name__}"
@@ -177,10 +179,20 @@ def _backend_problems(process: ResolvedProcess) -> Iterator[Finding]:
         hint = "Use 1: every instance would do the same work."
         found.append(Finding("REPLICAS", f"is {replicas}.", hint))
     yield from (finding.within(place) for finding in found)
+    yield from _lock_problems(process)
     if process.settings.watchdog is not None:
         yield from _watchdog_without_pings(process)
     yield from _ready_twice(process)
     yield from _service_that_finishes(process)
+
+
+def _lock_problems(process: ResolvedProcess) -> Iterator[Finding]:
+    given = process.settings
+    key = "SINGLETON" if given.singleton else "LOCK"
+    if given.singleton or given.lock == DATABASE:
+        found = lock_problem(place_of(process.name, key))
+        if found is not None:
+            yield found
 
 
 def _ready_twice(process: ResolvedProcess) -> Iterator[Finding]:

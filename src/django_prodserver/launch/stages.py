@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Callable
 
 from django.core.management.base import CommandError
@@ -180,7 +180,7 @@ class ProjectHere:
     def code_of(self, instance: str) -> Code:
         return self.launches.code_of(instance)
 
-    def run_errand(self, task: str, request: bytes) -> bytes:
+    def run_errand(self, task: str, request: bytes) -> Iterator[bytes]:
         return errands.run(task, request)
 
     def _with_services(self, stage: Stage) -> bool:

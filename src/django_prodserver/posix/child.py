@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
 
@@ -180,13 +180,15 @@ def errand_name(task: str) -> str:
 
 def become_errand(
     task: str,
-    do: Callable[[], bytes],
+    do: Callable[[], Iterable[bytes]],
     ties: Ties,
     answer: int,
     supervisor: int,
     release: Callable[[], None],
 ) -> NoReturn:
     """Let a freshly forked process do a task, write its answer to a descriptor, and end.
+
+    Each part of the answer is written as it comes.
 
     `supervisor` and `release` are as in `become`. It ends at once: no exit handlers are called, and
     no threads are waited for.
@@ -198,9 +200,10 @@ def become_errand(
         _set_environment({})
         open_streams()
         set_title(errand_name(task))
-        left = memoryview(do())
-        while left:
-            left = left[os.write(answer, left) :]
+        for part in do():
+            left = memoryview(part)
+            while left:
+                left = left[os.write(answer, left) :]
 
     status = 1
     try:

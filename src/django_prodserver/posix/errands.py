@@ -12,7 +12,7 @@ import os
 import selectors
 from collections.abc import Sequence
 from functools import partial
-from signal import SIGKILL
+from signal import SIGKILL, Signals
 
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.events import ExitStatus
@@ -35,9 +35,20 @@ Done = Callable[[Optional[bytes], str], None]
 
 
 class Underway:
-    """An errand from its request until nothing is left of it."""
+    """An errand from its request until nothing is left of it.
 
-    def __init__(self, name: str, mark: str, within: float, late_at: float, done: Done) -> None:
+    With `heard` its answer is given to that as it comes, and may take as long as it likes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        mark: str,
+        within: float,
+        late_at: float,
+        done: Done,
+        heard: Optional[Callable[[bytes], None]] = None,
+    ) -> None:
         self.name = name
         self.mark = mark
         self.within = within
@@ -45,6 +56,7 @@ class Underway:
         self.late_at = late_at
         self.why = f"it could not be started within {within:g} s"
         self.done = done
+        self.heard = heard
         # As long as it is not begun.
         self.errand: Optional[Errand] = None
         # 0 until then.
@@ -79,7 +91,14 @@ class Errands:
         self._running: dict[int, Underway] = {}
         self._exited: dict[int, Underway] = {}
 
-    def run(self, task: str, request: Any, within: float, done: Done) -> None:
+    def run(
+        self,
+        task: str,
+        request: Any,
+        within: float,
+        done: Done,
+        heard: Optional[Callable[[bytes], None]] = None,
+    ) -> Underway:
         """Have a task done within so many seconds: from now on, not from its start.
 
         `done` is called once, by the loop: with the answer and "", or with None and why there is
@@ -88,13 +107,31 @@ class Errands:
         packed = marshal.dumps(request)
         self._count += 1
         mark, late_at = marks.of_errand(self._run, self._count), self._loop.clock.now() + within
-        one = Underway(errand_name(task), mark, within, late_at, done)
+        one = Underway(errand_name(task), mark, within, late_at, done, heard)
         self._awaited[one] = None
         try:
             one.errand = self._create(one, task, packed)
             self._starter.run(one.errand)
         except OSError as error:
             self._begun(one, str(error))
+        return one
+
+    def send(self, one: Underway, signal: Signals) -> None:
+        """Send a signal to the process that does it, if there is one."""
+        if self._running.get(one.pid) is one:
+            os.kill(one.pid, signal)
+
+    def end(self, one: Underway) -> None:
+        """Kill it, or let it not begin; nothing of it is heard any more."""
+        if one in self._awaited:
+            one.done, one.heard = _ignore, None
+            self._give_up(one, "")
+
+    def leave(self, one: Underway, within: float) -> None:
+        """Let it go on for so many seconds, while nobody waits for it."""
+        if one in self._awaited:
+            one.done, one.heard = _ignore, None
+            one.late_at = self._loop.clock.now() + within
 
     # ---- what is known ----
 
@@ -198,7 +235,10 @@ class Errands:
             chunk = os.read(one.answer, CHUNK)
         except BlockingIOError:
             return 0
-        one.said += chunk
+        if one.heard is not None:
+            one.heard(chunk)
+        else:
+            one.said += chunk
         if not chunk:
             self._hang_up(one)
         elif len(one.said) > LONGEST_ANSWER:
@@ -232,6 +272,10 @@ class Errands:
             self._loop.selector.unregister(one.answer)
             os.close(one.answer)
             one.answer = None
+
+
+def _ignore(answer: Optional[bytes], why: str) -> None:
+    """Nobody waits for it any more."""
 
 
 def _close_theirs(one: Underway) -> None:

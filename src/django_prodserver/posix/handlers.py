@@ -32,7 +32,7 @@ Done = Callable[[Optional[bytes], str], None]
 class Errands(Protocol):
     """What runs a task in a process that has the project; see `posix.errands`."""
 
-    def run(self, task: str, request: Any, within: float, done: Done) -> None: ...
+    def run(self, task: str, request: Any, within: float, done: Done) -> object: ...
 
 
 class Handlers:

@@ -49,6 +49,10 @@ class Program(Value):
     ready_line: Optional[str] = None
     # What its health check probes.
     health: Optional[Target] = None
+    # Where the lock is that it needs: "database", or the path of a file.
+    lock: str = ""
+    # What it does, as a text: if others do the same work, one of them does it.
+    work: str = ""
 
     def of(self, instance: str) -> Program:
         """The same of an instance: this one is that of its process."""
@@ -81,6 +85,9 @@ class Programs:
             program = self._of_processes[process_of(instance)]
             self._of_instances[instance] = program.of(instance)
         return self._of_instances[instance]
+
+    def __contains__(self, process: str) -> bool:
+        return process in self._of_processes
 
     @property
     def with_sockets(self) -> Mapping[str, Program]:

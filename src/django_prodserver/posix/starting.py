@@ -7,7 +7,7 @@ a child of this process, or with why there is none. An `Errand` is started and a
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from django_prodserver.control.startup import Preload
 from django_prodserver.supervisor.events import ExitStatus, PreloadFailed
@@ -145,8 +145,8 @@ class Project(Protocol):
 
     def code_of(self, instance: str) -> Code: ...
 
-    def run_errand(self, task: str, request: bytes) -> bytes:
-        """Do it in this process, which is forked for that; returns the answer."""
+    def run_errand(self, task: str, request: bytes) -> Iterable[bytes]:
+        """Do it in this process, which is forked for that; returns the parts of its answer."""
 
 
 class Forks(Starter):
@@ -220,7 +220,7 @@ class LocalProject(Forks):
     def run(self, errand: Errand) -> None:
         supervisor, task = os.getpid(), errand.task
 
-        def do() -> bytes:
+        def do() -> Iterable[bytes]:
             return self._project.run_errand(task, errand.request)
 
         def become() -> NoReturn:

@@ -45,6 +45,7 @@ from .errands import Errands
 from .evidence import SystemEvidence
 from .handlers import Handlers
 from .lives import Lives
+from .locks import Locks
 from .log import DESCRIPTORS, STDOUT, Log
 from .loop import Loop
 from .metrics import Metrics
@@ -101,6 +102,7 @@ class PosixSystem:
             self._children,
         )
         self.errands = Errands(self._starter, self._loop, self._log, run, self._children)
+        self._locks = Locks(self._starter.newest_program_of, self.errands, self._loop)
         # Those of ON_EVENT.
         self.handlers = Handlers(self._log.events, self.errands, self._loop, self._log.mention)
         # What is known of a life that has just ended.
@@ -179,6 +181,12 @@ class PosixSystem:
 
     def unlisten(self, process: str) -> None:
         self._sockets.unlisten(process)
+
+    def take_lock(self, name: str) -> None:
+        self._locks.take(name)
+
+    def release_lock(self, name: str, done: bool) -> None:
+        self._locks.release(name, done)
 
     def load(self, generation: int) -> None:
         self._starter.load(generation)
@@ -320,6 +328,7 @@ class PosixSystem:
             self._probes.sweep()
         self._starter.tick()
         self.handlers.tick()
+        self._locks.tick()
         self.errands.tick()
         self._log.apply_backpressure()
         if self._log_stalled and not self._log.stalled:
@@ -332,7 +341,7 @@ class PosixSystem:
         self._sockets.tick()
         deadlines = [
             *(self._starter.deadline, self._sockets.deadline),
-            *(self.handlers.deadline, self.errands.deadline),
+            *(self.handlers.deadline, self._locks.deadline, self.errands.deadline),
         ]
         for server in self._servers:
             server.tick()

@@ -14,7 +14,7 @@ RIGHT = frozenset({"PID", "UPTIME", "RESTARTS", "CPU", "MEMORY"})
 # ANSI colours of states; others have none.
 COLORS = {
     **dict.fromkeys(("RUNNING",), "32"),
-    **dict.fromkeys(("WAITING", "STARTING", "BACKOFF", "STOPPING", "KILLING"), "33"),
+    **dict.fromkeys(("WAITING", "STANDBY", "STARTING", "BACKOFF", "STOPPING", "KILLING"), "33"),
     "FATAL": "31",
 }
 NOTHING = "-"

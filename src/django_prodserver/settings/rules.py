@@ -28,6 +28,9 @@ from .wording import did_you_mean, shown
 
 Fields = Mapping[str, Any]
 
+# What to do where a service has it.
+FOR_ONESHOTS = {"REFRESH": "Leave it out.", "LOCK": "Use SINGLETON for a service."}
+
 
 # ---- within one mapping ----
 
@@ -92,9 +95,10 @@ def of_oneshot(process: Fields, place: Callable[[str], str]) -> Iterator[Finding
     `place` returns where the value of a key comes from: a setting, or a variable.
     """
     if process.get("type") != "oneshot":
-        if process.get("refresh"):
-            message = "is for a oneshot, but its TYPE is 'service'."
-            yield Finding(place("REFRESH"), message, "Leave it out.", "E012")
+        for key, hint in FOR_ONESHOTS.items():
+            if process.get(key.lower()):
+                message = "is for a oneshot, but its TYPE is 'service'."
+                yield Finding(place(key), message, hint, "E012")
         return
     if process.get("restart") == "always":
         message = "is 'always', but its TYPE is 'oneshot'."
@@ -105,6 +109,21 @@ def of_oneshot(process: Fields, place: Callable[[str], str]) -> Iterator[Finding
             message = "is for a service, but its TYPE is 'oneshot'."
             hint = "Leave it out: a oneshot is done once it exits with 0."
             yield Finding(place(key), message, hint, "E012")
+
+
+def of_singleton(process: Fields, place: Callable[[str], str]) -> Iterator[Finding]:
+    """A process of which one life runs, wherever that is."""
+    if not process.get("singleton"):
+        return
+    if process.get("type") == "oneshot":
+        message = "is for a service, but its TYPE is 'oneshot'."
+        yield Finding(place("SINGLETON"), message, "Use LOCK for a oneshot.", "E012")
+    if process.get("replicas", 1) > 1:
+        message = f"is {process['replicas']}, but SINGLETON allows one."
+        yield Finding(place("REPLICAS"), message, "Use 1.", "E012")
+    if process.get("update_order") == "start-first":
+        message = "is 'start-first', but SINGLETON allows one life at a time."
+        yield Finding(place("UPDATE_ORDER"), message, "Leave it out.", "E012")
 
 
 def of_env(place: str, env: Mapping[str, str]) -> Iterator[Finding]:

@@ -80,6 +80,17 @@ Folder = Annotated[
     _form("path"),
     _read_by(texts.folder, "Write the path of a folder, such as BASE_DIR / 'media'.", r"[^\x00]+"),
 ]
+# The LOCK that is one in the default database.
+DATABASE = "database"
+Lock = Annotated[
+    str,
+    _form('"database", or path'),
+    _read_by(
+        texts.lock,
+        "Write 'database', or the path of a file such as '/srv/mysite/migrate.lock'.",
+        texts.LOCK,
+    ),
+]
 ControlPath = Annotated[
     str,
     _form("path"),
@@ -381,6 +392,21 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
             'before them. "@oneshots" means every oneshot that does not come after this process.'
         ),
     ] = []
+    lock: Annotated[
+        Optional[Lock],
+        means(
+            "For a oneshot that is to run once, however many supervisors start it: one of them has "
+            'the lock and runs it, the others wait and go on without running it. "database" is a '
+            "lock in the default database; a path is a file that all of them can see."
+        ),
+    ] = None
+    singleton: Annotated[
+        bool,
+        means(
+            "Whether at most one supervisor runs it, of all that share the default database. The "
+            "others stand by, and one of them takes over when that one stops or dies."
+        ),
+    ] = False
     restart: Annotated[Optional[RestartPolicy], means("What to do when it exits on its own.")] = (
         None
     )

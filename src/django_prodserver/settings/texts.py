@@ -22,6 +22,7 @@ TCP_ADDRESS = rf"({HOST_AND_PORT}|{_UNIX}.+)"
 PATH_OR_URL = rf"((/|[hH][tT][tT][pP][sS]?://)[!-~]*|{_UNIX}.+)"
 # A path such as /prod, or nothing.
 BASE_PATH = r"(/[^/?#%\s]+)*"
+LOCK = r"(database|/[^\x00]*[^/\x00])"
 OCTAL = r"(?:0[oO]?)?([0-7]{1,3})"
 ACCOUNT = r"[^:\s\x00-\x1f\x7f]+"
 _URL = rf"((?i:https?))://({_HOST})(?::([0-9]+))?((?:[/?].*)?)"
@@ -55,6 +56,13 @@ def memory_size(given: Union[int, str]) -> int:
     if size < 1:
         raise ValueError(f"{given!r} is less than one byte")
     return size
+
+
+def lock(text: str) -> str:
+    """Read "database", or the absolute path of a file."""
+    if not re.fullmatch(LOCK, text):
+        raise ValueError(f"{text!r} is neither 'database' nor an absolute path")
+    return text
 
 
 def base_path(text: str) -> str:

@@ -69,6 +69,26 @@ class Unlisten(Command):
     process: str
 
 
+class TakeLock(Command):
+    """Take the lock of an instance, however long that takes.
+
+    The answer is `LockTaken`, or that it is not needed, `LockUsed`. Until then `LockBusy` says why
+    it takes time. If it is lost after that, `LockLost`, it is taken again.
+    """
+
+    name: str
+
+
+class ReleaseLock(Command):
+    """Let others have the lock of an instance, or wait for it no more.
+
+    If it is `done`, those that have waited for it until now are told that it was used.
+    """
+
+    name: str
+    done: bool
+
+
 class LoadGeneration(Command):
     """Load the project once more, beside what runs. The answer is `Loaded` or `LoadFailed`."""
 

@@ -124,6 +124,32 @@ class Measured(Value):
     memory: int
 
 
+class LockTaken(Value):
+    """The lock of an instance is held."""
+
+    name: str
+
+
+class LockBusy(Value):
+    """The lock of an instance cannot be had yet; `why` is a clause such as "web-2 has it"."""
+
+    name: str
+    why: str
+
+
+class LockUsed(Value):
+    """Another supervisor had the lock of an instance, and has done what that is for."""
+
+    name: str
+
+
+class LockLost(Value):
+    """The lock of an instance may be another's by now; it is being taken again."""
+
+    name: str
+    why: str
+
+
 class Signalled(Value):
     """A signal reached the supervisor."""
 
@@ -243,8 +269,10 @@ LifeEvent = Union[
     ProbeRefused,
     Measured,
 ]
+LockEvent = Union[LockTaken, LockBusy, LockUsed, LockLost]
 Event = Union[
     LifeEvent,
+    LockEvent,
     Signalled,
     OutputGone,
     OutputStalled,

@@ -9,7 +9,7 @@ from signal import Signals
 from .commands import Command
 from .events import Asked, ExitStatus
 from .hints import Callable, Optional, Union
-from .spec import Ref
+from .spec import Exclusion, Ref
 from .values import Value
 
 
@@ -17,7 +17,8 @@ class State(enum.Enum):
     """What users see of an instance, in supervisord's words. Derived: nothing is decided by it."""
 
     STOPPED = "not started yet, or stopped on request"
-    WAITING = "starts once what it comes after is ready or finished"
+    WAITING = "starts once what it comes after is ready or finished, or once it has its lock"
+    STANDBY = "runs under another supervisor; starts here once that gives up its lock"
     STARTING = "started, not ready; a oneshot until it ends"
     RUNNING = "ready"
     STOPPING = "sent its stop signal"
@@ -98,7 +99,13 @@ class TooMuchMemory(Value):
     limit: int
 
 
-Fault = Union[NotReady, ChecksFailed, WatchdogSilent, WatchdogTriggered, TooMuchMemory]
+class WithoutLock(Value):
+    """It may run under another supervisor by now, because its lock is lost."""
+
+    why: str
+
+
+Fault = Union[NotReady, ChecksFailed, WatchdogSilent, WatchdogTriggered, TooMuchMemory, WithoutLock]
 
 
 # ---- what follows ----
@@ -114,7 +121,11 @@ class Restart(Value):
     pause: float
 
 
-Consequence = Union[StopEverything, Restart]
+class StandBy(Value):
+    """It is started again once it has its lock."""
+
+
+Consequence = Union[StopEverything, Restart, StandBy]
 
 
 class SignalEffect(enum.Enum):
@@ -267,6 +278,33 @@ class StartLimitReached(Value):
     consequence: Optional[Consequence] = None
 
 
+class AwaitsLock(Value):
+    """It is to start, and its lock cannot be had yet."""
+
+    name: str
+    exclusion: Exclusion
+    why: str
+
+
+class HasLock(Value):
+    """It has waited for its lock, and starts now that it has that."""
+
+    name: str
+
+
+class LockGone(Value):
+    """A oneshot runs on although its lock may be another's by now."""
+
+    name: str
+    why: str
+
+
+class DoneElsewhere(Value):
+    """A oneshot need not run: another supervisor had its lock, and has done the work."""
+
+    name: str
+
+
 class Updated(Value):
     """A rolling update of it ended: a new life is ready, or the old one stays."""
 
@@ -417,7 +455,17 @@ LifeFact = Union[
     Unheard,
     StatusReported,
 ]
-InstanceFact = Union[StateChanged, StartRefused, StartLimitReached, Updated, Renewed]
+InstanceFact = Union[
+    StateChanged,
+    StartRefused,
+    StartLimitReached,
+    AwaitsLock,
+    HasLock,
+    LockGone,
+    DoneElsewhere,
+    Updated,
+    Renewed,
+]
 GroupFact = Union[
     AllReady,
     AllFinished,

@@ -21,6 +21,11 @@ from .events import (
     LifeEvent,
     Loaded,
     LoadFailed,
+    LockBusy,
+    LockEvent,
+    LockLost,
+    LockTaken,
+    LockUsed,
     OutputGone,
     OutputResumed,
     OutputStalled,
@@ -204,6 +209,8 @@ class Group:
             outputs = self._loaded(event)
         elif isinstance(event, LoadFailed):
             outputs = self._fail_reload(now, event.generation, event.message)
+        elif isinstance(event, (LockTaken, LockBusy, LockUsed, LockLost)):
+            outputs = self._take_of_lock(now, event)
         elif isinstance(event, ReloadRequest):
             outputs = self._ask_to_reload([] if event.number is None else [event.number])
         else:
@@ -229,6 +236,12 @@ class Group:
         if instance is None:
             return []  # A reload has removed it, and a life of it that was lost ends after all.
         return self._let(instance, lambda one: one.take(now, event))
+
+    def _take_of_lock(self, now: float, event: LockEvent) -> list[Output]:
+        instance = self.instances.get(event.name)
+        if instance is None:
+            return []
+        return self._let(instance, lambda one: one.take_of_lock(now, event))
 
     # ---- requests of operators ----
 

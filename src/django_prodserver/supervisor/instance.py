@@ -7,15 +7,20 @@ goal down   none is wanted: whatever ends is not restarted
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from signal import Signals
 from types import MappingProxyType
 
-from .commands import Spawn
+from .commands import ReleaseLock, Spawn, TakeLock
 from .events import (
     Exited,
     GroupGone,
     LifeEvent,
+    LockBusy,
+    LockEvent,
+    LockLost,
+    LockTaken,
     Measured,
     Notified,
     NotifyFlooded,
@@ -26,25 +31,31 @@ from .events import (
     SpawnFailed,
 )
 from .facts import (
+    AwaitsLock,
+    DoneElsewhere,
     Ended,
+    HasLock,
     LifeState,
+    LockGone,
     Lost,
     Output,
     Renewed,
     Restart,
     Retired,
+    StandBy,
     StartLimitReached,
     StartRefused,
     State,
     StateChanged,
     StopEverything,
     Updated,
+    WithoutLock,
 )
 from .hints import Optional, Union
 from .life import LOSE_AFTER, SWEEP_AFTER, WORKING, Life, obeys
 from .restarts import Restarts
 from .signals import STOP_SIGNALS
-from .spec import Goal, Ref, Spec
+from .spec import Exclusion, Goal, Ref, Spec
 from .values import Value, assert_never, replace
 
 # What users see of a life. Without a life, they see the state in which the instance rests.
@@ -62,7 +73,19 @@ SEEN: Mapping[LifeState, State] = MappingProxyType(
 )
 
 
+# In seconds: a life whose lock is lost gets no more to stop, because another supervisor may have
+# the lock before long. `posix.locks` has the other times of that kind.
+STOP_WITHOUT_LOCK = 3.0
+
 _End = Union[Ended, Lost, StartRefused]
+
+
+class _Lock(enum.Enum):
+    """What an instance has of its lock."""
+
+    NONE = "it is not taken"
+    ASKED = "it is being taken"
+    HELD = "it is this supervisor's"
 
 
 class _Before(Value):
@@ -95,6 +118,11 @@ class Instance:
         self._before: Optional[_Before] = None
         # Its last oneshot succeeded, or the one before it, which a reload has run again.
         self._succeeded = False
+        # Its next life is due, and starts once it has its lock. What has been said of why it cannot
+        # be had.
+        self._lock = _Lock.NONE
+        self._awaits_lock = False
+        self.lock_busy = ""
         # For now, no life may follow another one; a first life may start.
         self.held = False
         # When the next life starts, if the process group of the last one is empty by then.
@@ -163,7 +191,7 @@ class Instance:
     def startable(self) -> bool:
         """It starts as soon as the processes that it comes after are ready or finished."""
         at_rest = self._rest in (State.STOPPED, State.WAITING) and self._empty
-        wanted = self.goal is Goal.UP and self.next_start is None
+        wanted = self.goal is Goal.UP and self.next_start is None and not self._awaits_lock
         return at_rest and wanted and self._may_begin
 
     @property
@@ -186,7 +214,7 @@ class Instance:
     @property
     def fulfilled(self) -> bool:
         """Processes that come after it may start."""
-        return self.state is State.RUNNING or self.finished
+        return self.state in (State.RUNNING, State.STANDBY) or self.finished
 
     @property
     def left_behind(self) -> bool:
@@ -228,8 +256,10 @@ class Instance:
         return self.start_at is not None and self.start_at <= now
 
     def begin(self, now: float) -> list[Output]:
-        """Begin the life that is due."""
+        """Begin the life that is due, once it has its lock where it needs one."""
         assert self.due(now), f"{self.spec.name} is {self.state.name}"
+        if self.spec.exclusion is not Exclusion.NONE and self._lock is not _Lock.HELD:
+            return self._await_lock(now)
         self._rest, self.next_start, self.failure = State.STOPPED, None, None
         self._succeeded = self._succeeded and self._on_trial
         self.life = self._create(now)
@@ -242,17 +272,19 @@ class Instance:
         """
         self.goal = goal
         if goal is Goal.UP:
+            if self._awaits_lock:
+                return []
             if self._empty:
                 self._await_turn()
             elif self.state in (State.EXITED, State.FATAL) and self.next_start is None:
                 self._rest, self.next_start, self.failure = State.EXITED, now, None
             return self._told(now)
-        self.next_start = None
+        self.next_start, self._awaits_lock = None, False
         # How earlier lives were stopped no longer matters.
         self._retired_overran = False
         if self._empty:
             self.life = None
-        if self._rest in (State.WAITING, State.BACKOFF):
+        if self._rest in (State.WAITING, State.STANDBY, State.BACKOFF):
             self._rest = State.STOPPED
         unwanted = [output for life in self.lives for output in _let_go(now, life)]
         return self._told(now, unwanted + self._end_update(replaced=False))
@@ -350,6 +382,32 @@ class Instance:
         life = next((one for one in self.lives if one.ref == event.ref), None)
         return [] if life is None else self._told(now, self._take(now, life, event))
 
+    def take_of_lock(self, now: float, event: LockEvent) -> list[Output]:
+        """Handle what has become of its lock."""
+        if self._lock is _Lock.NONE:
+            return []  # It was released meanwhile.
+        name, waits = self.spec.name, self._awaits_lock
+        if isinstance(event, LockTaken):
+            self._lock, self._awaits_lock = _Lock.HELD, False
+            told, self.lock_busy = [HasLock(name)] if self.lock_busy else [], ""
+            if waits:
+                self.next_start = now
+            return self._told(now, told)
+        if isinstance(event, LockBusy):
+            known, self.lock_busy = self.lock_busy, event.why
+            if not waits or known == event.why:
+                return []
+            stands_by = self.spec.exclusion is Exclusion.SINGLETON
+            self._rest = State.STANDBY if stands_by else State.WAITING
+            renewed = self._end_update(replaced=True) if stands_by else []
+            return self._told(now, [AwaitsLock(name, self.spec.exclusion, event.why), *renewed])
+        if isinstance(event, LockLost):
+            self._lock = _Lock.ASKED
+            return self._told(now, self._lost_lock(now, event.why))
+        self._lock, self._awaits_lock, self.lock_busy = _Lock.NONE, False, ""
+        self._rest, self._succeeded = State.EXITED, True
+        return self._told(now, [DoneElsewhere(name), *self._end_update(replaced=True)])
+
     def tick(self, now: float) -> list[Output]:
         """Do what is due to its lives."""
         outputs: list[Output] = []
@@ -358,6 +416,41 @@ class Instance:
             outputs += life.tick(now)
             outputs += self._follow(now, life, old)
         return self._told(now, outputs)
+
+    # ---- its lock ----
+
+    def _await_lock(self, now: float) -> list[Output]:
+        self.next_start, self._awaits_lock = None, True
+        self._rest = State.STANDBY if self.lock_busy else State.WAITING
+        if self._lock is _Lock.ASKED:
+            return self._told(now)
+        self._lock = _Lock.ASKED
+        return self._told(now, [TakeLock(self.spec.name)])
+
+    def _lost_lock(self, now: float, why: str) -> list[Output]:
+        """Another supervisor may run it before long. A oneshot cannot be undone, and goes on."""
+        self.lock_busy = why
+        working = [life for life in self.lives if life.state in (LifeState.SPAWNING, *WORKING)]
+        if self.spec.oneshot:
+            return [LockGone(self.spec.name, why)] if working else []
+        stops: list[Output] = []
+        for life in working:
+            stops += life.stop(now, WithoutLock(why), within=STOP_WITHOUT_LOCK)
+        return stops
+
+    def _release_lock(self) -> list[Output]:
+        """Release it if it is needed no more. A life that is lost may still run, and needs it."""
+        if self._lock is _Lock.NONE or self.lives:
+            return []
+        needs = {
+            Exclusion.NONE: False,
+            Exclusion.ONCE: self._awaits_lock or self.next_start is not None,
+            Exclusion.SINGLETON: self.goal is Goal.UP,
+        }
+        if needs[self.spec.exclusion]:
+            return []
+        self._lock, self.lock_busy = _Lock.NONE, ""
+        return [ReleaseLock(self.spec.name, done=self.finished)]
 
     # ---- what follows ----
 
@@ -453,6 +546,9 @@ class Instance:
         if life.asked:
             self.replacements += 1
             return [replace(ended, consequence=self._restart_at(now, life, now))]
+        if isinstance(life.fault, WithoutLock):
+            self._restart_at(now, life, now)
+            return [replace(ended, consequence=StandBy())]
         if self._on_trial and life.ref.generation == self._generation:
             return self._failed_on_trial(now, life, ended)
         recycled = self.spec.recycles and life.state is LifeState.RUNNING and not failed
@@ -579,10 +675,11 @@ class Instance:
         return [kind(self.spec.name, replaced)]
 
     def _told(self, now: float, outputs: Sequence[Output] = ()) -> list[Output]:
-        """Also report what users see from now on, if that has changed."""
+        """Also release its lock, and report what users see from now on, if that has changed."""
+        outputs = [*outputs, *self._release_lock()]
         old, self._seen = self._seen, self.state
         if old is self._seen:
-            return list(outputs)
+            return outputs
         self.since = now
         return [*outputs, StateChanged(self.spec.name, old, self._seen)]
 

@@ -154,6 +154,7 @@ class Life:
         # It was sent SIGKILL because it exceeded its stop timeout.
         self.overran = False
         self._spec = spec
+        self._stop_timeout = spec.stop_timeout
         # Signals that operators have chosen.
         self._sent: set[int] = set()
         # What it reported about its end.
@@ -237,13 +238,18 @@ class Life:
 
     # ---- the supervisor decides ----
 
-    def stop(self, now: float, fault: Optional[Fault] = None) -> list[Output]:
+    def stop(
+        self, now: float, fault: Optional[Fault] = None, within: Optional[float] = None
+    ) -> list[Output]:
         """Ask it to stop, once: for much software, a second stop signal means "drop your work".
 
-        If its start is not answered yet, it is cancelled.
+        If its start is not answered yet, it is cancelled. It gets its stop timeout, but not more
+        than `within` seconds.
         """
         if self.state in UNANSWERED:
             return self._cancel(now, Cause.STOP)
+        if within is not None and self.state in WORKING:
+            self._stop_timeout = min(within, self._stop_timeout)
         return self._ask_to_stop(now, Cause.STOP, fault)
 
     def kill(self, now: float, overran: Optional[float] = None) -> list[Output]:
@@ -317,7 +323,7 @@ class Life:
 
     def _due(self, now: float, due: Deadline) -> list[Output]:
         if due is Deadline.KILL:
-            return self.kill(now, overran=self._spec.stop_timeout)
+            return self.kill(now, overran=self._stop_timeout)
         if due is Deadline.FINISH:
             return self.stop(now)
         if due is Deadline.ESCALATE:
@@ -339,7 +345,7 @@ class Life:
         return [CancelSpawn(self.ref)] if first else []
 
     def _ask_to_stop(self, now: float, cause: Cause, fault: Optional[Fault] = None) -> list[Output]:
-        timeout, escalation = self._spec.stop_timeout, self._spec.escalation_signal
+        timeout, escalation = self._stop_timeout, self._spec.escalation_signal
         deadlines = {Deadline.KILL: now + timeout}
         if timeout > SLOW_STOP:
             deadlines[Deadline.NOTICE] = now + SLOW_STOP
@@ -382,7 +388,7 @@ class Life:
 
     def _still_running(self, now: float) -> list[Output]:
         end = self.deadlines[Deadline.KILL]
-        half = end - self._spec.stop_timeout / 2
+        half = end - self._stop_timeout / 2
         again = min(now + REPORT_EVERY, half if now < half else end)
         if again < end:
             self.deadlines[Deadline.NOTICE] = again

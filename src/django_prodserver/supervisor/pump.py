@@ -13,8 +13,10 @@ from .commands import (
     Kill,
     LoadGeneration,
     Measure,
+    ReleaseLock,
     Spawn,
     StartProbe,
+    TakeLock,
     Unlisten,
 )
 from .facts import Observer, Output
@@ -31,6 +33,8 @@ CALLS: Mapping[type[Command], Callable[[System, Any], None]] = {
     CancelProbe: lambda system, it: system.cancel_probe(it.ref),
     Measure: lambda system, it: system.measure(it.ref),
     Unlisten: lambda system, it: system.unlisten(it.process),
+    TakeLock: lambda system, it: system.take_lock(it.name),
+    ReleaseLock: lambda system, it: system.release_lock(it.name, it.done),
     LoadGeneration: lambda system, it: system.load(it.generation),
     AdoptGeneration: lambda system, it: system.adopt(it.generation),
     DropGeneration: lambda system, it: system.drop(it.generation),

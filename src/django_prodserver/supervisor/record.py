@@ -26,9 +26,10 @@ from .facts import (
     TooMuchMemory,
     WatchdogSilent,
     WatchdogTriggered,
+    WithoutLock,
 )
 from .hints import Any, Callable, Union
-from .spec import Ref
+from .spec import Exclusion, Ref
 from .system import Processes
 from .values import Value, items
 
@@ -86,6 +87,11 @@ def _of_state(changed: facts.StateChanged) -> str:
     return f"instance.{changed.new.name.lower()}"
 
 
+def _of_lock(awaits: facts.AwaitsLock) -> str:
+    singleton = awaits.exclusion is Exclusion.SINGLETON
+    return "instance.standby" if singleton else "instance.waiting"
+
+
 def _of_update(fact: Any) -> str:
     replaced = fact.replaced if isinstance(fact, facts.Updated) else fact.renewed
     return "instance.replaced" if replaced else "instance.update_failed"
@@ -126,6 +132,10 @@ ROWS: Mapping[type[Value], tuple[Named, Judged]] = {
         _severity_of_consequence,
     ),
     facts.StartLimitReached: ("instance.fatal", ERROR),
+    facts.AwaitsLock: (_of_lock, INFO),
+    facts.HasLock: ("instance.locked", INFO),
+    facts.LockGone: ("instance.lock_lost", WARNING),
+    facts.DoneElsewhere: ("instance.done_elsewhere", INFO),
     facts.Updated: (_of_update, _severity_of_update),
     facts.Renewed: (_of_update, _severity_of_update),
     facts.AllReady: ("supervisor.ready", INFO),
@@ -172,6 +182,7 @@ REASONS: Mapping[type[Value], str] = {
     WatchdogSilent: "watchdog",
     WatchdogTriggered: "watchdog",
     TooMuchMemory: "memory",
+    WithoutLock: "lock",
 }
 
 
@@ -217,6 +228,8 @@ def _members(name: str, field: Any, processes: Processes) -> Iterator[tuple[str,
     elif isinstance(field, Restart):
         yield "consequence", "restart"
         yield "restart_in", round(field.pause, 3)
+    elif isinstance(field, facts.StandBy):
+        yield "consequence", "stand_by"
     elif isinstance(field, facts.NotRenewed):
         yield "instance", field.name
     elif isinstance(field, Asked):

@@ -15,16 +15,20 @@ from .facts import (
     AllFinished,
     AllReady,
     AllStopped,
+    AwaitsLock,
     CheckFailed,
     ChecksFailed,
     Consequence,
+    DoneElsewhere,
     Ended,
     Escalated,
     Fact,
     Fault,
     Granted,
+    HasLock,
     Killing,
     LifeState,
+    LockGone,
     Lost,
     NotChecked,
     NotPreloaded,
@@ -43,6 +47,7 @@ from .facts import (
     Retired,
     SignalEffect,
     SignalReceived,
+    StandBy,
     Started,
     StartLimitReached,
     StartRefused,
@@ -59,9 +64,11 @@ from .facts import (
     WaitingToFinish,
     WatchdogSilent,
     WatchdogTriggered,
+    WithoutLock,
 )
 from .hints import Callable, Optional, Union
 from .record import ERROR, INFO, WARNING, Record, record
+from .spec import Exclusion
 from .system import Processes
 from .text import printable
 from .values import Value, assert_never
@@ -139,6 +146,8 @@ def line(fact: Fact, processes: Processes) -> Optional[str]:
     if isinstance(fact, StartLimitReached):
         limit = f"{fact.starts} starts in {fact.interval:g} s (START_LIMIT)"
         return f"giving up on {fact.name}: {limit}{_consequence(fact.consequence)}"
+    if isinstance(fact, (AwaitsLock, HasLock, LockGone, DoneElsewhere)):
+        return f"{fact.name} {_of_lock(fact)}"
     if isinstance(fact, (ReloadBegun, Reloaded, ReloadFailed)):
         return _reload(fact)
     if isinstance(fact, Updated):
@@ -607,6 +616,8 @@ def _consequence(consequence: Optional[Consequence]) -> str:
     if isinstance(consequence, Restart):
         pause = consequence.pause
         return f"; restarting in {pause:.2f} s" if pause else "; restarting"
+    if isinstance(consequence, StandBy):
+        return "; standing by"
     assert_never(consequence)
 
 
@@ -624,7 +635,20 @@ def fault(found: Fault) -> str:
         return "is unhealthy: it said WATCHDOG=trigger"
     if isinstance(found, TooMuchMemory):
         return f"uses {megabytes(found.used)}, its MAX_MEMORY is {megabytes(found.limit)}"
+    if isinstance(found, WithoutLock):
+        return f"has lost its lock: {found.why}"
     assert_never(found)
+
+
+def _of_lock(fact: Union[AwaitsLock, HasLock, LockGone, DoneElsewhere]) -> str:
+    if isinstance(fact, AwaitsLock):
+        waits = "stands by" if fact.exclusion is Exclusion.SINGLETON else "waits for its lock"
+        return f"{waits}: {fact.why}"
+    if isinstance(fact, HasLock):
+        return "has its lock; starting it"
+    if isinstance(fact, LockGone):
+        return f"has lost its lock: {fact.why}; it runs on"
+    return "need not run: another supervisor has done it"
 
 
 def failure(found: ProbeFailure) -> str:

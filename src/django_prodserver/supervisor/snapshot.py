@@ -65,6 +65,8 @@ class InstanceSnapshot(Value):
     lives: tuple[LifeSnapshot, ...]
     # A oneshot that has succeeded.
     finished: bool = False
+    # Why its lock cannot be had yet, as far as that is known.
+    lock_busy: str = ""
 
 
 class GroupSnapshot(Value):
@@ -95,6 +97,7 @@ def instance_snapshot(instance: Instance, now: float) -> InstanceSnapshot:
         replacements=instance.replacements,
         updating=instance.updating,
         finished=instance.finished,
+        lock_busy=instance.lock_busy,
         next_start=None if next_start is None else next_start - now,
         last_end=instance.last_end,
         ended=None if instance.last_end is None else now - instance.ended_at,

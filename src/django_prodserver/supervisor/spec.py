@@ -36,6 +36,15 @@ class RestartPolicy(enum.Enum):
     ALWAYS = "always"
 
 
+class Exclusion(enum.Enum):
+    """How many supervisors may run it at a time, of all that share its lock."""
+
+    NONE = "each of them"
+    # LOCK of a oneshot: what one has done, those that waited for it need not do.
+    ONCE = "one, until it has ended"
+    SINGLETON = "one, as long as it is to be up there"
+
+
 class CheckSchedule(Value):
     """When a running instance is checked, in seconds; Docker's words and meanings."""
 
@@ -104,6 +113,7 @@ class Spec(Value):
     holds: bool = False
     # A rolling update starts the new life before it stops the old one.
     start_first: bool = False
+    exclusion: Exclusion = Exclusion.NONE
 
     @property
     def process(self) -> str:

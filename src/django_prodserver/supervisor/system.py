@@ -52,6 +52,12 @@ class System(Protocol):
         later: those are to accept the connections that had been made.
         """
 
+    def take_lock(self, name: str) -> None:
+        """Take the lock of an instance; `wait` brings what becomes of that, see `TakeLock`."""
+
+    def release_lock(self, name: str, done: bool) -> None:
+        """Release it, or take it no more; nothing else of it follows, until it is taken again."""
+
     def load(self, generation: int) -> None:
         """Load the project once more; `wait` brings `Loaded` or `LoadFailed`, however late.
 

@@ -26,7 +26,7 @@ from django_prodserver.posix.streams import Stream
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.events import ExitStatus, Loaded, LoadFailed, PreloadFailed
 from django_prodserver.supervisor.hints import Callable, NoReturn, Optional, Union
-from django_prodserver.supervisor.spec import Ref
+from django_prodserver.supervisor.spec import Ref, process_of
 from django_prodserver.supervisor.text import printable
 from django_prodserver.supervisor.values import replace
 
@@ -100,6 +100,12 @@ class Generations(Starter):
 
     def program_of(self, ref: Ref) -> Program:
         return self._all[ref.generation].programs.of(ref.name)
+
+    def newest_program_of(self, instance: str) -> Program:
+        """That of the newest load of the project that has it."""
+        name = process_of(instance)
+        of_name = [one.programs for _, one in sorted(self._all.items()) if name in one.programs]
+        return of_name[-1].of(instance)
 
     def plan_of(self, generation: int) -> Plan:
         plan = self._all[generation].plan

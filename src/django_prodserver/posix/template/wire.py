@@ -21,7 +21,13 @@ from django_prodserver.posix.probes.targets import CommandTarget, HttpTarget, Tc
 from django_prodserver.posix.program import Program
 from django_prodserver.supervisor.hints import Any
 from django_prodserver.supervisor.record import Record, Severity
-from django_prodserver.supervisor.spec import CheckSchedule, ReadyProbe, RestartPolicy, Spec
+from django_prodserver.supervisor.spec import (
+    CheckSchedule,
+    Exclusion,
+    ReadyProbe,
+    RestartPolicy,
+    Spec,
+)
 from django_prodserver.supervisor.values import Value, items
 
 from .plan import Loaded, Plan
@@ -39,7 +45,7 @@ _VALUES: Mapping[str, type[Value]] = {
     )
 }
 _ENUMS: Mapping[str, type[Enum]] = {
-    kind.__name__: kind for kind in (RestartPolicy, Severity, Signals)
+    kind.__name__: kind for kind in (Exclusion, RestartPolicy, Severity, Signals)
 }
 
 

@@ -1,0 +1,374 @@
+"""Locks that all supervisors of a site share: in its database, or in a file.
+
+One is held by a process of its own, see `posix.locks`. What holds it is a connection or an open
+file, so the end of that process frees it at once. If its machine is gone instead, the database
+frees it after LEASE.
+
+Beside each lock is a second one. Who has done what a lock is for holds that one, too, for a while,
+and who finds it held need not do it again. So no table is needed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Callable, ClassVar, Optional, Protocol
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from django_prodserver.posix.locks import BUSY, CANNOT, DONE, HELD, USED
+from django_prodserver.settings.errors import describe
+from django_prodserver.settings.findings import Finding
+from django_prodserver.settings.schema import DATABASE
+
+# In seconds. How often it is reported that a lock is held, and asked whether it is free.
+BEAT = 1.0
+# How long an answer of the database may take.
+ANSWER_WITHIN = 3
+# When a database frees the lock of somebody that it cannot reach any more. It is the sum of what
+# PostgreSQL waits before it asks once, and twice for an answer.
+IDLE, ASK_EVERY, ASK_TIMES = 4, 2, 2
+LEASE = IDLE + ASK_EVERY * ASK_TIMES
+# How long others are told that the work is done.
+TELL_FOR = 10.0
+
+LEFT_ALONE = "whoever had the lock may still be about to stop"
+
+
+class Lock(Protocol):
+    """One way to have a lock. A call may raise whatever the database or the system does."""
+
+    def take(self) -> bool:
+        """Take it, if nobody has it."""
+
+    def check(self) -> None:
+        """Raise if it may be held no more."""
+
+    def tell(self) -> None:
+        """Let others know, from now on, that what it is for is done."""
+
+    def is_told(self) -> bool:
+        """Whether anybody lets others know that."""
+
+    def holder(self) -> str:
+        """Who has it, as far as that is known."""
+
+    def drop(self) -> None:
+        """Give up a connection that has failed."""
+
+
+def hold(request: Mapping[str, str]) -> Iterator[bytes]:
+    """The task: take a lock, hold it until this process is killed, and report that.
+
+    `request` has the `process` that it is for, the lock itself, which is "database" or the path of
+    a file, and the `work`: if that of another supervisor is the same text, one of them does it.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {DONE})
+    lock = lock_at(request["lock"], request["process"], request["work"])
+    for report in _take_and_hold(lock):
+        yield report
+        if report != USED + b"\n" and signal.sigtimedwait({DONE}, BEAT) is not None:
+            _tell(lock)
+            return
+
+
+def _take_and_hold(lock: Lock) -> Iterator[bytes]:
+    """A report about the lock, and another one each time that one is asked for.
+
+    Whoever loses the connection to the database may have lost the lock with it. It may take that
+    back at once, because all others have lost theirs, too, or find it taken: they leave it alone
+    for LEASE.
+    """
+    held = was_held = connected = broken = False
+    leave_alone_until = 0.0
+    while True:
+        try:
+            if held:
+                lock.check()
+            elif lock.is_told():
+                yield USED + b"\n"
+                return
+            else:
+                if broken and not was_held:
+                    leave_alone_until = time.monotonic() + LEASE
+                connected, broken = True, False
+                left_alone = time.monotonic() < leave_alone_until
+                held = not left_alone and lock.take()
+                was_held = held
+            if held:
+                report = HELD
+            else:
+                holder = lock.holder()
+                why = f"{holder or 'another supervisor'} has the lock"
+                report = BUSY + b" " + _line(LEFT_ALONE if left_alone and not holder else why)
+        except Exception as error:
+            held, broken = False, connected
+            with suppress(Exception):
+                lock.drop()
+            report = CANNOT + b" " + _line(str(error) or describe(error))
+        yield report + b"\n"
+
+
+def _tell(lock: Lock) -> None:
+    with suppress(Exception):
+        lock.tell()
+        end = time.monotonic() + TELL_FOR
+        while time.monotonic() < end:
+            signal.sigtimedwait({DONE}, BEAT)
+            lock.check()
+
+
+def _line(why: str) -> bytes:
+    """What a database says may have several lines: the first has the reason."""
+    return why.strip().splitlines()[0].encode(errors="replace")
+
+
+# ---- the locks of databases ----
+
+
+class _DatabaseLock:
+    """A lock in the default database, on a connection of its own."""
+
+    # What is added to the OPTIONS of the connection.
+    options: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, process: str, work: str) -> None:
+        self._names = f"prodserver {process}", f"prodserver {process} {work}"
+        self._connection: Any = None
+
+    def drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def holder(self) -> str:
+        return ""
+
+    def _rows(self, statement: str, *values: object) -> Any:
+        if self._connection is None:
+            self._connection = self._connect()
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return cursor.fetchall() if cursor.description else []
+
+    def _is(self, statement: str, *values: object) -> bool:
+        ((answer,),) = self._rows(statement, *values)
+        return bool(answer)
+
+    def _connect(self) -> Any:
+        connection = connections.create_connection(DEFAULT_DB_ALIAS)
+        given = {**self.options, **connection.settings_dict["OPTIONS"]}
+        given.pop("pool", None)
+        connection.settings_dict = {**connection.settings_dict, "OPTIONS": given}
+        connection.connect()
+        return connection
+
+
+class _PostgresLock(_DatabaseLock):
+    """Advisory locks of a transaction that is held open.
+
+    Behind pgbouncer in transaction mode, those of a session can be had twice. To wait in the
+    database for one would deadlock with the CREATE INDEX CONCURRENTLY of its holder.
+    """
+
+    options: ClassVar[Mapping[str, Any]] = {
+        "connect_timeout": ANSWER_WITHIN,
+        "tcp_user_timeout": ANSWER_WITHIN * 1000,
+    }
+
+    def __init__(self, process: str, work: str) -> None:
+        super().__init__(process, work)
+        self._keys = [_number(name) for name in self._names]
+        self._holder = f"{socket.gethostname()} (pid {os.getppid()})"
+
+    def take(self) -> bool:
+        self._rows("BEGIN")
+        for setting, value in {
+            "statement_timeout": ANSWER_WITHIN * 1000,
+            "idle_in_transaction_session_timeout": 0,
+            "tcp_keepalives_idle": IDLE,
+            "tcp_keepalives_interval": ASK_EVERY,
+            "tcp_keepalives_count": ASK_TIMES,
+            "application_name": f"prodserver of {self._holder}",
+        }.items():
+            self._rows("SELECT set_config(%s, %s, true)", setting, str(value))
+        if self._is("SELECT pg_try_advisory_xact_lock(%s)", self._keys[0]):
+            return True
+        self._rows("ROLLBACK")
+        return False
+
+    def check(self) -> None:
+        self._rows("SELECT 1")
+
+    def tell(self) -> None:
+        self._rows("SELECT pg_advisory_xact_lock_shared(%s)", self._keys[1])
+
+    def is_told(self) -> bool:
+        return bool(self._holders(self._keys[1]))
+
+    def holder(self) -> str:
+        names = [name for (name,) in self._holders(self._keys[0])]
+        return names[0].replace("prodserver of ", "", 1) if names and names[0] else ""
+
+    def _holders(self, key: int) -> Any:
+        high, low = (key >> 32) & 0xFFFFFFFF, key & 0xFFFFFFFF
+        return self._rows(
+            "SELECT application_name FROM pg_locks LEFT JOIN pg_stat_activity USING (pid)"
+            " WHERE locktype = 'advisory' AND granted AND objsubid = 1"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " AND classid::bigint = %s AND objid::bigint = %s",
+            high,
+            low,
+        )
+
+
+class _MySQLLock(_DatabaseLock):
+    """Locks by GET_LOCK. They are the server's, and have at most 64 characters."""
+
+    options: ClassVar[Mapping[str, Any]] = {
+        "connect_timeout": ANSWER_WITHIN,
+        "read_timeout": ANSWER_WITHIN,
+    }
+
+    def __init__(self, process: str, work: str) -> None:
+        super().__init__(process, work)
+        database = connections.settings[DEFAULT_DB_ALIAS]["NAME"]
+        self._keys = [
+            f"prodserver-{_hash(f'{database} {name}').hex()[:40]}" for name in self._names
+        ]
+
+    def take(self) -> bool:
+        self._rows("SET SESSION wait_timeout = %s", LEASE)
+        return self._is("SELECT GET_LOCK(%s, 0)", self._keys[0])
+
+    def check(self) -> None:
+        if not self._is("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()", self._keys[0]):
+            raise LookupError("the connection has lost it")
+
+    def tell(self) -> None:
+        self._rows("SELECT GET_LOCK(%s, 0)", self._keys[1])
+
+    def is_told(self) -> bool:
+        return self._is("SELECT IS_USED_LOCK(%s) IS NOT NULL", self._keys[1])
+
+
+# ---- files ----
+
+
+class _FileLock:
+    """flock(2) of a file, and of another one beside it. All who share it are on one machine."""
+
+    def __init__(self, path: str, work: str) -> None:
+        self._paths = [path, f"{path}.done"]
+        self._work = _hash(work).hex()
+        self._files: list[int] = []
+
+    def take(self) -> bool:
+        fd = os.open(self._paths[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        if not _lock(fd, fcntl.LOCK_EX):
+            os.close(fd)
+            return False
+        self._files.append(fd)
+        _write(fd, f"{socket.gethostname()} (pid {os.getppid()})")
+        return True
+
+    def check(self) -> None:
+        pass
+
+    def tell(self) -> None:
+        fd = os.open(self._paths[1], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._files.append(fd)
+        _write(fd, self._work)
+        _lock(fd, fcntl.LOCK_SH)
+
+    def is_told(self) -> bool:
+        return self._is_held(self._paths[1]) and self._text(self._paths[1]) == self._work
+
+    def holder(self) -> str:
+        return self._text(self._paths[0]) if self._is_held(self._paths[0]) else ""
+
+    def drop(self) -> None:
+        while self._files:
+            os.close(self._files.pop())
+
+    def _is_held(self, path: str) -> bool:
+        with suppress(FileNotFoundError):
+            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+            try:
+                return not _lock(fd, fcntl.LOCK_EX)
+            finally:
+                os.close(fd)
+        return False
+
+    def _text(self, path: str) -> str:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read(1000)
+
+
+def _lock(fd: int, how: int) -> bool:
+    try:
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _write(fd: int, text: str) -> None:
+    os.truncate(fd, 0)
+    os.pwrite(fd, text.encode(), 0)
+
+
+# ---- which ----
+
+
+def _sqlite_lock(process: str, work: str) -> Lock:
+    """There is no lock in it that outlives a transaction and keeps nobody from writing."""
+    name = os.path.abspath(connections.settings[DEFAULT_DB_ALIAS]["NAME"])
+    return _FileLock(f"{name}.{process}.lock", work)
+
+
+# By the vendors of Django's connections.
+VENDORS: Mapping[str, Callable[[str, str], Lock]] = {
+    "postgresql": _PostgresLock,
+    "mysql": _MySQLLock,
+    "sqlite": _sqlite_lock,
+}
+
+
+def lock_at(lock: str, process: str, work: str) -> Lock:
+    """That of a process. The path of a file may be shared by several."""
+    if lock != DATABASE:
+        return _FileLock(lock, f"{process} {work}")
+    return VENDORS[connections[DEFAULT_DB_ALIAS].vendor](process, work)
+
+
+def lock_problem(place: str) -> Optional[Finding]:
+    """Why the database can have no locks. Does not connect to it."""
+    try:
+        connection: Any = connections[DEFAULT_DB_ALIAS]
+    except Exception as error:
+        return Finding(place, f"needs the database: {describe(error)}.", "", "E018", cause=error)
+    engine = connection.settings_dict["ENGINE"]
+    if connection.vendor not in VENDORS:
+        message = f"needs a database with locks, which {engine} is not."
+        hint = "Use PostgreSQL, MySQL, MariaDB or SQLite; or for LOCK, the path of a file."
+        return Finding(place, message, hint, "E018")
+    if connection.vendor == "sqlite" and connection.is_in_memory_db():
+        hint = "Use a file for it."
+        return Finding(place, "needs the database, which is in memory.", hint, "E018")
+    return None
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _number(text: str) -> int:
+    """For PostgreSQL: 64 bits with a sign."""
+    return int.from_bytes(_hash(text)[:8], "big", signed=True)
