@@ -181,6 +181,15 @@ class Process(_Process, total=False):
     """Start once these are ready (services) or have finished with 0 (oneshots), and stop before
     them. "@oneshots" means every oneshot that does not come after this process."""
 
+    LOCK: Optional[Text]
+    """For a oneshot that is to run once, however many supervisors start it: one of them has the
+    lock and runs it, the others wait and go on without running it. "database" is a lock in the
+    default database; a path is a file that all of them can see."""
+
+    SINGLETON: bool
+    """Whether at most one supervisor runs it, of all that share the default database. The others
+    stand by, and one of them takes over when that one stops or dies."""
+
     RESTART: Optional[Literal["never", "on-failure", "always"]]
     """What to do when it exits on its own."""
 

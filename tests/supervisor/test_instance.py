@@ -732,7 +732,8 @@ def test_every_input_in_every_state_is_decided() -> None:
     assert {state: set(row) for state, row in EXPECTED.items()} == {
         state.__name__: set(INPUTS) for state in STATES
     }
-    assert {state().state for state in STATES} == set(State)
+    # `test_exclusion` has the instances with a lock.
+    assert {state().state for state in STATES} == {*State} - {State.STANDBY}
 
 
 @pytest.mark.parametrize("name", INPUTS)

@@ -23,15 +23,19 @@ from django_prodserver.supervisor.facts import (
     AllFinished,
     AllReady,
     AllStopped,
+    AwaitsLock,
     CheckFailed,
     ChecksFailed,
+    DoneElsewhere,
     Ended,
     Escalated,
     Fact,
     Fault,
     Granted,
+    HasLock,
     Killing,
     LifeState,
+    LockGone,
     Lost,
     NoAnswer,
     NotChecked,
@@ -65,9 +69,10 @@ from django_prodserver.supervisor.facts import (
     WaitingToFinish,
     WatchdogSilent,
     WatchdogTriggered,
+    WithoutLock,
 )
 from django_prodserver.supervisor.record import REASONS, ROWS, Record, Severity
-from django_prodserver.supervisor.spec import Ref
+from django_prodserver.supervisor.spec import Exclusion, Ref
 from tests.supervisor.test_report import LINES, PROCESSES, WEB
 
 INFO, WARNING, ERROR = Severity.INFO, Severity.WARNING, Severity.ERROR
@@ -336,6 +341,29 @@ FAULTS: list[tuple[Fault, dict[str, Any]]] = [
     (WatchdogSilent(30.0), {"reason": "watchdog", "within": 30.0}),
     (WatchdogTriggered(), {"reason": "watchdog"}),
     (TooMuchMemory(530, 512), {"reason": "memory", "memory_bytes": 530, "limit_bytes": 512}),
+    (WithoutLock("b has the lock"), {"reason": "lock", "error": "b has the lock"}),
+]
+RECORDS += [
+    (
+        AwaitsLock("beat.1", Exclusion.SINGLETON, "b has the lock"),
+        "instance.standby",
+        INFO,
+        {"instance": "beat.1", "exclusion": "singleton", "reason": "b has the lock"},
+    ),
+    (
+        AwaitsLock("migrate.1", Exclusion.ONCE, "b has the lock"),
+        "instance.waiting",
+        INFO,
+        {"instance": "migrate.1", "exclusion": "once", "reason": "b has the lock"},
+    ),
+    (HasLock("beat.1"), "instance.locked", INFO, {"instance": "beat.1"}),
+    (
+        LockGone("migrate.1", "gone"),
+        "instance.lock_lost",
+        WARNING,
+        {"instance": "migrate.1", "reason": "gone"},
+    ),
+    (DoneElsewhere("migrate.1"), "instance.done_elsewhere", INFO, {"instance": "migrate.1"}),
 ]
 RECORDS += [
     (Stopping(WEB, fault), "instance.unhealthy", WARNING, {**ITS, **fields})

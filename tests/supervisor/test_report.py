@@ -25,15 +25,19 @@ from django_prodserver.supervisor.facts import (
     AllFinished,
     AllReady,
     AllStopped,
+    AwaitsLock,
     CheckFailed,
     ChecksFailed,
+    DoneElsewhere,
     Ended,
     Escalated,
     Fact,
     Fault,
     Granted,
+    HasLock,
     Killing,
     LifeState,
+    LockGone,
     Lost,
     NoAnswer,
     NotChecked,
@@ -52,6 +56,7 @@ from django_prodserver.supervisor.facts import (
     Retired,
     SignalEffect,
     SignalReceived,
+    StandBy,
     Started,
     StartLimitReached,
     StartRefused,
@@ -68,9 +73,10 @@ from django_prodserver.supervisor.facts import (
     WaitingToFinish,
     WatchdogSilent,
     WatchdogTriggered,
+    WithoutLock,
 )
 from django_prodserver.supervisor.record import INFO, Record, Severity
-from django_prodserver.supervisor.spec import Ref
+from django_prodserver.supervisor.spec import Exclusion, Ref
 from django_prodserver.supervisor.values import replace
 
 WEB, WORKER = Ref("web.1", 0, 1), Ref("worker.1", 0, 1)
@@ -221,6 +227,10 @@ LINES: list[tuple[Fact, str]] = [
     ),
     (ended(KILLING, BY_SIGKILL, after=60.0), "web.1 killed"),
     (
+        ended(STOPPING, ExitStatus(code=0), expected=True, lasted=0.5, consequence=StandBy()),
+        "web.1 stopped after 0.50 s; standing by",
+    ),
+    (
         ended(KILLING, BY_SIGKILL, consequence=Restart(0.5)),
         "web.1 killed; restarting in 0.50 s",
     ),
@@ -355,6 +365,17 @@ LINES: list[tuple[Fact, str]] = [
             "bad input; stopping everything"
         ),
     ),
+    (
+        AwaitsLock("beat.1", Exclusion.SINGLETON, "b has the lock"),
+        "beat.1 stands by: b has the lock",
+    ),
+    (
+        AwaitsLock("migrate.1", Exclusion.ONCE, "b has the lock"),
+        "migrate.1 waits for its lock: b has the lock",
+    ),
+    (HasLock("beat.1"), "beat.1 has its lock; starting it"),
+    (LockGone("migrate.1", "no answer"), "migrate.1 has lost its lock: no answer; it runs on"),
+    (DoneElsewhere("migrate.1"), "migrate.1 need not run: another supervisor has done it"),
     (AllStopped(130, after=2.41), "all stopped after 2.41 s; exit status 130"),
 ]
 
@@ -410,6 +431,7 @@ FAULTS: list[tuple[Fault, str]] = [
     (WatchdogSilent(1.5), "is unhealthy: no WATCHDOG=1 for 1.5 s"),
     (WatchdogTriggered(), "is unhealthy: it said WATCHDOG=trigger"),
     (TooMuchMemory(600_000_000, 500_000_000), "uses 600 MB, its MAX_MEMORY is 500 MB"),
+    (WithoutLock("b has the lock"), "has lost its lock: b has the lock"),
 ]
 
 

@@ -251,11 +251,11 @@ def test_an_exit_status_is_one_number_as_in_a_shell(status: ExitStatus, shell: i
     assert status.shell == shell
 
 
-def test_the_states_are_those_of_supervisord_and_two_more() -> None:
+def test_the_states_are_those_of_supervisord_and_three_more() -> None:
     """http://supervisord.org/subprocess.html#process-states"""
     assert {state.name for state in State} == {
         *("STOPPED", "STARTING", "RUNNING", "BACKOFF", "STOPPING", "EXITED", "FATAL"),
-        *("WAITING", "KILLING"),
+        *("WAITING", "STANDBY", "KILLING"),
     }
 
 

@@ -102,7 +102,7 @@ class TooMuchMemory(Value):
 class WithoutLock(Value):
     """It may run under another supervisor by now, because its lock is lost."""
 
-    why: str
+    error: str
 
 
 Fault = Union[NotReady, ChecksFailed, WatchdogSilent, WatchdogTriggered, TooMuchMemory, WithoutLock]

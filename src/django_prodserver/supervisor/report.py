@@ -636,7 +636,7 @@ def fault(found: Fault) -> str:
     if isinstance(found, TooMuchMemory):
         return f"uses {megabytes(found.used)}, its MAX_MEMORY is {megabytes(found.limit)}"
     if isinstance(found, WithoutLock):
-        return f"has lost its lock: {found.why}"
+        return f"has lost its lock: {found.error}"
     assert_never(found)
 
 

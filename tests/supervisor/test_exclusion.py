@@ -1,0 +1,358 @@
+"""Locks: an instance starts once it has its lock, and releases it once it needs it no more."""
+
+from __future__ import annotations
+
+from signal import SIGCONT, SIGKILL, SIGTERM
+from typing import Any
+
+import pytest
+
+from django_prodserver.supervisor.commands import CancelSpawn, Kill, ReleaseLock, Spawn, TakeLock
+from django_prodserver.supervisor.events import (
+    Event,
+    Exited,
+    ExitStatus,
+    GoalRequest,
+    GroupGone,
+    LockBusy,
+    LockLost,
+    LockTaken,
+    LockUsed,
+    RestartRequest,
+    Signalled,
+    Spawned,
+)
+from django_prodserver.supervisor.facts import (
+    AllFinished,
+    AllReady,
+    AwaitsLock,
+    DoneElsewhere,
+    Ended,
+    HasLock,
+    LifeState,
+    LockGone,
+    Output,
+    Phase,
+    StandBy,
+    Started,
+    State,
+    Stopping,
+    WithoutLock,
+)
+from django_prodserver.supervisor.group import Group
+from django_prodserver.supervisor.spec import Exclusion, Goal, Ref, RestartPolicy, Spec
+from django_prodserver.supervisor.values import Value, replace
+
+BEAT = Spec("beat.1", stop_timeout=25.0, exclusion=Exclusion.SINGLETON)
+MIGRATE = Spec("migrate.1", oneshot=True, exclusion=Exclusion.ONCE)
+WEB = Spec("web.1", after=frozenset({"migrate.1"}))
+FIRST, SECOND = Ref("beat.1", 0, 1), Ref("beat.1", 0, 2)
+MIGRATION = Ref("migrate.1", 0, 1)
+BUSY = "b has the lock"
+
+
+class Here:
+    """A supervisor with instances that have a lock."""
+
+    def __init__(self, *specs: Spec) -> None:
+        self.group = Group(specs)
+        self.group.start(0.0)
+        self.now = 0.0
+        self.told: list[Output] = []
+
+    def after(self, seconds: float = 0.0) -> list[Output]:
+        """What is done of itself, until nothing is due."""
+        self.now += seconds
+        outputs: list[Output] = []
+        while self.group.deadline is not None and self.group.deadline <= self.now:
+            outputs += self.group.tick(self.now)
+        self.told += outputs
+        return outputs
+
+    def take(self, *events: Event) -> list[Output]:
+        outputs: list[Output] = []
+        for event in events:
+            taken = self.group.take(self.now, event)
+            self.told += taken
+            outputs += [*taken, *self.after()]
+        return outputs
+
+    def state(self, name: str = "beat.1") -> State:
+        return self.group.instances[name].state
+
+
+def commands(outputs: list[Output]) -> list[Output]:
+    known = (TakeLock, ReleaseLock, Spawn, Kill, CancelSpawn)
+    return [one for one in outputs if isinstance(one, known)]
+
+
+def of(kind: type[Value], outputs: list[Output]) -> list[Any]:
+    return [one for one in outputs if isinstance(one, kind)]
+
+
+def running(spec: Spec = BEAT) -> Here:
+    here = Here(spec)
+    here.after()
+    here.take(LockTaken(spec.name), Spawned(Ref(spec.name, 0, 1)))
+    return here
+
+
+def standing_by() -> Here:
+    here = Here(BEAT)
+    here.after()
+    here.take(LockBusy("beat.1", BUSY))
+    return here
+
+
+# ---- to start ----
+
+
+def test_it_starts_once_it_has_its_lock() -> None:
+    here = Here(BEAT)
+
+    assert commands(here.after()) == [TakeLock("beat.1")]
+    assert here.state() is State.WAITING
+    assert commands(here.take(LockTaken("beat.1"))) == [Spawn(FIRST)]
+    assert here.told[-1:] != [HasLock("beat.1")]
+
+
+def test_a_lock_is_taken_once_what_it_comes_after_is_ready() -> None:
+    here = Here(replace(BEAT, after=frozenset({"db.1"})), Spec("db.1"))
+
+    assert commands(here.after()) == [Spawn(Ref("db.1", 0, 1))]
+    assert commands(here.take(Spawned(Ref("db.1", 0, 1)))) == [TakeLock("beat.1")]
+
+
+def test_a_singleton_that_runs_elsewhere_stands_by_and_is_as_wanted() -> None:
+    here = Here(BEAT)
+    here.after()
+
+    told = here.take(LockBusy("beat.1", BUSY))
+
+    assert of(AwaitsLock, told) == [AwaitsLock("beat.1", Exclusion.SINGLETON, BUSY)]
+    assert here.state() is State.STANDBY
+    assert of(AllReady, told) == [AllReady(1, 0.0)]
+    assert here.group.phase is Phase.RUNNING
+
+
+def test_why_it_waits_is_told_once() -> None:
+    here = standing_by()
+
+    assert here.take(LockBusy("beat.1", BUSY)) == []
+    assert of(AwaitsLock, here.take(LockBusy("beat.1", "no answer"))) == [
+        AwaitsLock("beat.1", Exclusion.SINGLETON, "no answer")
+    ]
+
+
+def test_it_takes_over() -> None:
+    here = standing_by()
+
+    told = here.take(LockTaken("beat.1"))
+
+    assert of(HasLock, told) == [HasLock("beat.1")]
+    assert commands(told) == [Spawn(FIRST)]
+
+
+# ---- to keep it, and to release it ----
+
+
+def test_a_singleton_keeps_its_lock_between_its_lives() -> None:
+    here = running(replace(BEAT, restart=RestartPolicy.ALWAYS))
+
+    told = here.take(Exited(FIRST, ExitStatus(code=1)), GroupGone(FIRST))
+
+    assert commands([*told, *here.after(1.0)]) == [Spawn(SECOND)]
+
+
+def test_one_that_is_stopped_on_request_releases_its_lock_once_it_is_gone() -> None:
+    here = running()
+
+    asked = commands(here.take(GoalRequest("beat", Goal.DOWN)))
+    exited = commands(here.take(Exited(FIRST, ExitStatus(code=0))))
+
+    assert asked == [Kill(FIRST, SIGTERM), Kill(FIRST, SIGCONT, group=True)]
+    assert exited == []
+    assert commands(here.take(GroupGone(FIRST))) == [ReleaseLock("beat.1", done=False)]
+
+
+def test_one_that_survives_sigkill_may_still_run_and_keeps_it() -> None:
+    here = running()
+    here.take(GoalRequest("beat", Goal.DOWN))
+
+    told = commands([*here.after(25.0), *here.after(5.0)])
+
+    assert told == [Kill(FIRST, SIGKILL, group=True)]
+    assert of(ReleaseLock, here.take(Exited(FIRST, ExitStatus(signal=9)), GroupGone(FIRST))) == [
+        ReleaseLock("beat.1", done=False)
+    ]
+
+
+def test_one_that_stands_by_waits_no_more_when_it_is_stopped() -> None:
+    here = standing_by()
+
+    assert commands(here.take(GoalRequest("beat", Goal.DOWN))) == [
+        ReleaseLock("beat.1", done=False)
+    ]
+    assert here.state() is State.STOPPED
+    assert here.take(LockTaken("beat.1")) == []
+    assert commands(here.take(GoalRequest("beat", Goal.UP))) == [TakeLock("beat.1")]
+
+
+def test_a_restart_of_one_that_stands_by_changes_nothing() -> None:
+    here = standing_by()
+
+    assert commands(here.take(RestartRequest("beat"))) == []
+    assert here.state() is State.STANDBY
+    assert commands(here.take(LockTaken("beat.1"))) == [Spawn(FIRST)]
+
+
+def test_the_supervisor_ends_while_it_stands_by() -> None:
+    here = standing_by()
+
+    here.take(Signalled(SIGTERM))
+
+    assert here.group.exit_status == 0
+
+
+def test_a_cancelled_start_leaves_the_lock_where_it_is() -> None:
+    here = Here(BEAT)
+    here.after()
+    here.take(LockTaken("beat.1"))
+
+    assert commands(here.take(GoalRequest("beat", Goal.DOWN))) == [CancelSpawn(FIRST)]
+
+
+# ---- to lose it ----
+
+
+@pytest.mark.parametrize("policy", RestartPolicy)
+def test_a_singleton_that_has_lost_its_lock_stops_and_stands_by(policy: RestartPolicy) -> None:
+    here = running(replace(BEAT, restart=policy))
+
+    lost = here.take(LockLost("beat.1", "gone"))
+    ended = here.take(Exited(FIRST, ExitStatus(code=0)), GroupGone(FIRST))
+
+    assert of(Stopping, lost) == [Stopping(FIRST, WithoutLock("gone"))]
+    (end,) = of(Ended, ended)
+    assert end.consequence == StandBy()
+    # What is left of its group must not go on either.
+    assert commands(ended) == [Kill(FIRST, SIGKILL, group=True)]
+    assert here.state() is State.STANDBY
+    assert commands(here.take(LockTaken("beat.1"))) == [Spawn(SECOND)]
+    assert here.group.instances["beat.1"].restarts == 0
+
+
+def test_it_is_killed_before_another_one_can_have_the_lock() -> None:
+    here = running()
+    here.take(LockLost("beat.1", "gone"))
+
+    assert commands(here.after(2.9)) == []
+    assert commands(here.after(0.1)) == [Kill(FIRST, SIGKILL, group=True)]
+    here.take(Exited(FIRST, ExitStatus(signal=9)), GroupGone(FIRST))
+    here.take(Signalled(SIGTERM))
+    assert here.group.exit_status == 0
+
+
+def test_a_start_that_is_not_answered_is_cancelled_when_the_lock_is_lost() -> None:
+    here = Here(BEAT)
+    here.after()
+    here.take(LockTaken("beat.1"))
+
+    lost = here.take(LockLost("beat.1", "gone"))
+
+    assert commands(lost) == [CancelSpawn(FIRST)]
+
+
+def test_it_does_not_start_again_without_its_lock() -> None:
+    here = running(replace(BEAT, restart=RestartPolicy.ALWAYS))
+    here.take(Exited(FIRST, ExitStatus(code=1)), GroupGone(FIRST))
+
+    here.take(LockLost("beat.1", "gone"))
+
+    assert commands(here.after(60.0)) == []
+    assert commands(here.take(LockTaken("beat.1"))) == [Spawn(SECOND)]
+
+
+def test_a_oneshot_goes_on_without_its_lock() -> None:
+    here = running(MIGRATE)
+
+    assert here.take(LockLost("migrate.1", "gone")) == [LockGone("migrate.1", "gone")]
+    assert here.state("migrate.1") is State.STARTING
+
+
+# ---- once among all ----
+
+
+def test_what_has_done_its_work_releases_its_lock_and_says_so() -> None:
+    here = running(MIGRATE)
+
+    ended = here.take(Exited(MIGRATION, ExitStatus(code=0)), GroupGone(MIGRATION))
+
+    assert commands(ended) == [ReleaseLock("migrate.1", done=True)]
+
+
+def test_what_has_failed_does_not() -> None:
+    here = running(MIGRATE)
+
+    ended = here.take(Exited(MIGRATION, ExitStatus(code=1)), GroupGone(MIGRATION))
+
+    assert of(ReleaseLock, ended) == [ReleaseLock("migrate.1", done=False)]
+    assert here.group.exit_status == 1
+
+
+def test_what_another_one_has_done_counts_as_done() -> None:
+    here = Here(MIGRATE, WEB)
+    here.after()
+    waits = here.take(LockBusy("migrate.1", BUSY))
+
+    done = here.take(LockUsed("migrate.1"))
+
+    assert of(AwaitsLock, waits) == [AwaitsLock("migrate.1", Exclusion.ONCE, BUSY)]
+    assert of(DoneElsewhere, done) == [DoneElsewhere("migrate.1")]
+    assert commands(done) == [Spawn(Ref("web.1", 0, 1))]
+    assert here.state("migrate.1") is State.EXITED
+    assert of(AllReady, here.take(Spawned(Ref("web.1", 0, 1)))) == [AllReady(2, 0.0)]
+
+
+def test_nothing_starts_while_another_one_does_the_work() -> None:
+    here = Here(MIGRATE, WEB)
+    here.after()
+
+    assert commands(here.take(LockBusy("migrate.1", BUSY))) == []
+    assert here.state("migrate.1") is State.WAITING
+    assert here.group.phase is Phase.STARTING
+
+
+def test_where_all_was_done_elsewhere_all_is_finished() -> None:
+    here = Here(MIGRATE)
+    here.after()
+
+    done = here.take(LockUsed("migrate.1"))
+
+    assert of(AllFinished, done) == [AllFinished(1, 0.0)]
+    assert here.group.exit_status == 0
+
+
+def test_a_retry_keeps_the_lock() -> None:
+    here = running(replace(MIGRATE, restart=RestartPolicy.ON_FAILURE))
+
+    told = here.take(Exited(MIGRATION, ExitStatus(code=1)), GroupGone(MIGRATION))
+
+    assert commands([*told, *here.after(1.0)]) == [Spawn(Ref("migrate.1", 0, 2))]
+
+
+def test_it_is_done_again_on_request() -> None:
+    here = Here(MIGRATE, Spec("web.1"))
+    here.after()
+    here.take(Spawned(Ref("web.1", 0, 1)), LockUsed("migrate.1"))
+
+    assert commands(here.take(GoalRequest("migrate", Goal.DOWN))) == []
+    assert commands(here.take(GoalRequest("migrate", Goal.UP))) == [TakeLock("migrate.1")]
+
+
+def test_started_is_told_as_of_any_other() -> None:
+    here = running()
+
+    assert of(Started, here.told) == [Started(FIRST)]
+    assert here.group.instances["beat.1"].life is not None
+    assert here.group.instances["beat.1"].lives[0].state is LifeState.RUNNING
