@@ -14,10 +14,12 @@ from django_prodserver.supervisor.events import (
     ExitStatus,
     GoalRequest,
     GroupGone,
+    Loaded,
     LockBusy,
     LockLost,
     LockTaken,
     LockUsed,
+    ReloadRequest,
     RestartRequest,
     Signalled,
     Spawned,
@@ -33,6 +35,7 @@ from django_prodserver.supervisor.facts import (
     LockGone,
     Output,
     Phase,
+    Reloaded,
     StandBy,
     Started,
     State,
@@ -348,6 +351,61 @@ def test_it_is_done_again_on_request() -> None:
 
     assert commands(here.take(GoalRequest("migrate", Goal.DOWN))) == []
     assert commands(here.take(GoalRequest("migrate", Goal.UP))) == [TakeLock("migrate.1")]
+
+
+def test_a_reload_of_one_that_stands_by_ends_there() -> None:
+    here = Here(BEAT)
+    here.group = Group([BEAT], reloads=True)
+    here.group.start(0.0)
+    here.after()
+    here.take(LockBusy("beat.1", BUSY), ReloadRequest())
+
+    told = here.take(Loaded(1, (BEAT,)))
+
+    assert of(Reloaded, told) == [Reloaded(1, 0.0)]
+    assert here.state() is State.STANDBY
+    assert commands(here.take(LockTaken("beat.1"))) == [Spawn(Ref("beat.1", 1, 1))]
+
+
+def test_a_reload_keeps_the_lock_from_life_to_life() -> None:
+    here = running()
+    here.group = Group([BEAT], reloads=True)
+    here.group.start(0.0)
+    here.after()
+    here.take(LockTaken("beat.1"), Spawned(FIRST), ReloadRequest())
+
+    stops = here.take(Loaded(1, (BEAT,)))
+    follows = here.take(Exited(FIRST, ExitStatus(code=0)), GroupGone(FIRST))
+
+    assert commands(stops) == [Kill(FIRST, SIGTERM), Kill(FIRST, SIGCONT, group=True)]
+    assert commands(follows) == [Spawn(Ref("beat.1", 1, 2))]
+
+
+def test_a_reload_may_bring_a_lock() -> None:
+    here = Here()
+    here.group = Group([replace(BEAT, exclusion=Exclusion.NONE)], reloads=True)
+    here.group.start(0.0)
+    here.after()
+    here.take(Spawned(FIRST), ReloadRequest(), Loaded(1, (BEAT,)))
+
+    told = here.take(Exited(FIRST, ExitStatus(code=0)), GroupGone(FIRST))
+
+    assert commands(told) == [TakeLock("beat.1")]
+    assert commands(here.take(LockTaken("beat.1"))) == [Spawn(Ref("beat.1", 1, 2))]
+
+
+def test_a_reload_may_take_it_away() -> None:
+    here = running()
+    here.group = Group([BEAT], reloads=True)
+    here.group.start(0.0)
+    here.after()
+    here.take(LockTaken("beat.1"), Spawned(FIRST), ReloadRequest())
+    here.take(Loaded(1, (replace(BEAT, exclusion=Exclusion.NONE),)))
+
+    told = here.take(Exited(FIRST, ExitStatus(code=0)), GroupGone(FIRST))
+
+    assert of(ReleaseLock, told) == [ReleaseLock("beat.1", done=False)]
+    assert of(Spawn, told) == [Spawn(Ref("beat.1", 1, 2))]
 
 
 def test_started_is_told_as_of_any_other() -> None:

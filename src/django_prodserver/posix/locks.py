@@ -48,8 +48,9 @@ class _Lock:
         # When its process is begun, or begun again.
         self.begin_at: Optional[float] = now
         self.held = False
-        # When it last reported anything, and that it holds the lock; and why it did not, since then.
+        # When it last reported anything, and that it holds the lock.
         self.heard_at = self.held_at = now
+        # Why it cannot tell whether it does.
         self.trouble = ""
         self.line = b""
 

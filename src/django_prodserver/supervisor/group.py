@@ -229,7 +229,11 @@ class Group:
         due = _merged(self._each(lambda instance: instance.tick(now), on_time))
         if due or self._open_until is not None:
             due += self._go_on(now, due)
-        return [*outputs, *due, *self._begin_one(now)]
+        begun = self._begin_one(now)
+        if begun and self._reload is not None:
+            # A step of it may have ended without a life: the instance stands by.
+            begun += self._go_on(now, begun)
+        return [*outputs, *due, *begun]
 
     def _take_of_life(self, now: float, event: LifeEvent) -> list[Output]:
         instance = self.instances.get(event.ref.name)

@@ -397,10 +397,8 @@ class Instance:
             known, self.lock_busy = self.lock_busy, event.why
             if not waits or known == event.why:
                 return []
-            stands_by = self.spec.exclusion is Exclusion.SINGLETON
-            self._rest = State.STANDBY if stands_by else State.WAITING
-            renewed = self._end_update(replaced=True) if stands_by else []
-            return self._told(now, [AwaitsLock(name, self.spec.exclusion, event.why), *renewed])
+            awaits = AwaitsLock(name, self.spec.exclusion, event.why)
+            return self._told(now, [awaits, *self._stand_by()])
         if isinstance(event, LockLost):
             self._lock = _Lock.ASKED
             return self._told(now, self._lost_lock(now, event.why))
@@ -421,11 +419,18 @@ class Instance:
 
     def _await_lock(self, now: float) -> list[Output]:
         self.next_start, self._awaits_lock = None, True
-        self._rest = State.STANDBY if self.lock_busy else State.WAITING
+        self._rest = State.WAITING
         if self._lock is _Lock.ASKED:
-            return self._told(now)
+            return self._told(now, self._stand_by() if self.lock_busy else [])
         self._lock = _Lock.ASKED
         return self._told(now, [TakeLock(self.spec.name)])
+
+    def _stand_by(self) -> list[Output]:
+        """Its lock is another's. For a singleton that is as good as running, after a reload too."""
+        if self.spec.exclusion is not Exclusion.SINGLETON:
+            return []
+        self._rest = State.STANDBY
+        return self._end_update(replaced=True)
 
     def _lost_lock(self, now: float, why: str) -> list[Output]:
         """Another supervisor may run it before long. A oneshot cannot be undone, and goes on."""
