@@ -62,6 +62,7 @@ FLOORS = [
         "launch/metrics.py",
     ],
     ["launch/holding.py"],
+    ["launch/locks.py"],
     ["launch/addresses.py", "launch/context.py", "launch/preload.py", "launch/start_method.py"],
     [
         *("launch/health.py", "launch/resolve.py", "launch/urls.py", "launch/control.py"),

@@ -168,7 +168,7 @@ class Process(_Process, total=False):
 
     TYPE: Literal["service", "oneshot"]
     """A service is meant to run until it is stopped. A oneshot is meant to finish with exit status
-    0. The backend "wait-for" is a oneshot by default, and any other a service."""
+    0. The backend "migrate" is a oneshot by default, and any other a service."""
 
     ENABLED: bool
     """False leaves it out of "prodserver --all". It still starts if you name it."""
@@ -184,7 +184,8 @@ class Process(_Process, total=False):
     LOCK: Optional[Text]
     """For a oneshot that is to run once, however many supervisors start it: one of them has the
     lock and runs it, the others wait and go on without running it. "database" is a lock in the
-    default database; a path is a file that all of them can see."""
+    default database; a path is a file that all of them can see. The backend "migrate" has
+    "database" by default."""
 
     SINGLETON: bool
     """Whether at most one supervisor runs it, of all that share the default database. The others

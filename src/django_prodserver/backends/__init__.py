@@ -28,6 +28,7 @@ BUILT_IN = {
         "procrastinate": "procrastinate.ProcrastinateWorker",
         "django-tasks": "django_tasks.DjangoTasksWorker",
         "wait-for": "wait_for.WaitFor",
+        "migrate": "migrate.Migrate",
         "command": "command.ManagementCommand",
         "shell": "command.ShellCommand",
     }.items()

@@ -199,6 +199,13 @@ class BaseServerBackend:
         """What it does, as a text, where it has a LOCK: of those with the same, one does it."""
         return repr((type(self).__name__, list(self.args), sorted(self.env.items())))
 
+    def preview(self) -> str:
+        """What it would do now, for `prodserver --check`; "" where that is not known.
+
+        May ask a database, and raise whatever that does.
+        """
+        return ""
+
     def finishing_command(self) -> Optional[str]:
         """The name of what it runs, where that is known to finish by itself: `migrate`."""
         return None

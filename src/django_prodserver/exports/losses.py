@@ -81,5 +81,5 @@ def _not_done(workload: Workload, to: Format) -> Iterator[str]:
     values = {"replicas": process.settings.replicas, "signal": stop_signal(process)}
     for asked in asks_for(process, ()):
         key = asked.partition(" ")[0]
-        if asked not in to.carries:
+        if asked not in to.carries and key in _NOT_DONE:
             yield f"{key} {_NOT_DONE[key].format_map(values)}"

@@ -273,6 +273,9 @@ def asks_for(process: ResolvedProcess, awaited: Container[str]) -> list[str]:
         "MAX_MEMORY": given.max_memory is not None,
         "SOCKETS": bool(held_listeners(process)),
         "AFTER": process.name in awaited and not is_oneshot(process),
+        # `prodserver NAME` supervises these itself.
+        "LOCK": given.lock is not None,
+        "SINGLETON": given.singleton,
     }
     return [key for key, is_asked in asked.items() if is_asked]
 
@@ -285,6 +288,8 @@ def is_oneshot(process: ResolvedProcess) -> bool:
 
 
 def is_singleton(process: ResolvedProcess) -> bool:
+    if process.settings.singleton:
+        return False
     backend = process.backend
     return backend.singleton or any(process.option(name) for name in backend.singleton_options)
 

@@ -10,18 +10,17 @@ and who finds it held need not do it again. So no table is needed.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
-import signal
-import socket
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Callable, ClassVar, Optional, Protocol
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
+from django_prodserver.posix.awaited_signal import AwaitedSignal
+from django_prodserver.posix.clock import Clock
+from django_prodserver.posix.file_lock import FileLock, this_supervisor
 from django_prodserver.posix.locks import BUSY, CANNOT, DONE, HELD, USED
 from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import Finding
@@ -69,12 +68,12 @@ def hold(request: Mapping[str, str]) -> Iterator[bytes]:
     `request` has the `process` that it is for, the lock itself, which is "database" or the path of
     a file, and the `work`: if that of another supervisor is the same text, one of them does it.
     """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {DONE})
+    told = AwaitedSignal(DONE)
     lock = lock_at(request["lock"], request["process"], request["work"])
     for report in _take_and_hold(lock):
         yield report
-        if report != USED + b"\n" and signal.sigtimedwait({DONE}, BEAT) is not None:
-            _tell(lock)
+        if report != USED + b"\n" and told.wait(BEAT):
+            _tell(lock, told)
             return
 
 
@@ -85,6 +84,7 @@ def _take_and_hold(lock: Lock) -> Iterator[bytes]:
     back at once, because all others have lost theirs, too, or find it taken: they leave it alone
     for LEASE.
     """
+    clock = Clock()
     held = was_held = connected = broken = False
     leave_alone_until = 0.0
     while True:
@@ -96,9 +96,9 @@ def _take_and_hold(lock: Lock) -> Iterator[bytes]:
                 return
             else:
                 if broken and not was_held:
-                    leave_alone_until = time.monotonic() + LEASE
+                    leave_alone_until = clock.now() + LEASE
                 connected, broken = True, False
-                left_alone = time.monotonic() < leave_alone_until
+                left_alone = clock.now() < leave_alone_until
                 held = not left_alone and lock.take()
                 was_held = held
             if held:
@@ -115,12 +115,13 @@ def _take_and_hold(lock: Lock) -> Iterator[bytes]:
         yield report + b"\n"
 
 
-def _tell(lock: Lock) -> None:
+def _tell(lock: Lock, told: AwaitedSignal) -> None:
+    clock = Clock()
     with suppress(Exception):
         lock.tell()
-        end = time.monotonic() + TELL_FOR
-        while time.monotonic() < end:
-            signal.sigtimedwait({DONE}, BEAT)
+        end = clock.now() + TELL_FOR
+        while clock.now() < end:
+            told.wait(BEAT)
             lock.check()
 
 
@@ -185,7 +186,7 @@ class _PostgresLock(_DatabaseLock):
     def __init__(self, process: str, work: str) -> None:
         super().__init__(process, work)
         self._keys = [_number(name) for name in self._names]
-        self._holder = f"{socket.gethostname()} (pid {os.getppid()})"
+        self._holder = this_supervisor()
 
     def take(self) -> bool:
         self._rows("BEGIN")
@@ -258,79 +259,13 @@ class _MySQLLock(_DatabaseLock):
         return self._is("SELECT IS_USED_LOCK(%s) IS NOT NULL", self._keys[1])
 
 
-# ---- files ----
-
-
-class _FileLock:
-    """flock(2) of a file, and of another one beside it. All who share it are on one machine."""
-
-    def __init__(self, path: str, work: str) -> None:
-        self._paths = [path, f"{path}.done"]
-        self._work = _hash(work).hex()
-        self._files: list[int] = []
-
-    def take(self) -> bool:
-        fd = os.open(self._paths[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        if not _lock(fd, fcntl.LOCK_EX):
-            os.close(fd)
-            return False
-        self._files.append(fd)
-        _write(fd, f"{socket.gethostname()} (pid {os.getppid()})")
-        return True
-
-    def check(self) -> None:
-        pass
-
-    def tell(self) -> None:
-        fd = os.open(self._paths[1], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        self._files.append(fd)
-        _write(fd, self._work)
-        _lock(fd, fcntl.LOCK_SH)
-
-    def is_told(self) -> bool:
-        return self._is_held(self._paths[1]) and self._text(self._paths[1]) == self._work
-
-    def holder(self) -> str:
-        return self._text(self._paths[0]) if self._is_held(self._paths[0]) else ""
-
-    def drop(self) -> None:
-        while self._files:
-            os.close(self._files.pop())
-
-    def _is_held(self, path: str) -> bool:
-        with suppress(FileNotFoundError):
-            fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-            try:
-                return not _lock(fd, fcntl.LOCK_EX)
-            finally:
-                os.close(fd)
-        return False
-
-    def _text(self, path: str) -> str:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read(1000)
-
-
-def _lock(fd: int, how: int) -> bool:
-    try:
-        fcntl.flock(fd, how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _write(fd: int, text: str) -> None:
-    os.truncate(fd, 0)
-    os.pwrite(fd, text.encode(), 0)
-
-
 # ---- which ----
 
 
 def _sqlite_lock(process: str, work: str) -> Lock:
     """There is no lock in it that outlives a transaction and keeps nobody from writing."""
     name = os.path.abspath(connections.settings[DEFAULT_DB_ALIAS]["NAME"])
-    return _FileLock(f"{name}.{process}.lock", work)
+    return FileLock(f"{name}.{process}.lock", work)
 
 
 # By the vendors of Django's connections.
@@ -344,7 +279,7 @@ VENDORS: Mapping[str, Callable[[str, str], Lock]] = {
 def lock_at(lock: str, process: str, work: str) -> Lock:
     """That of a process. The path of a file may be shared by several."""
     if lock != DATABASE:
-        return _FileLock(lock, f"{process} {work}")
+        return FileLock(lock, f"{process} {work}")
     return VENDORS[connections[DEFAULT_DB_ALIAS].vendor](process, work)
 
 
@@ -357,10 +292,10 @@ def lock_problem(place: str) -> Optional[Finding]:
     engine = connection.settings_dict["ENGINE"]
     if connection.vendor not in VENDORS:
         message = f"needs a database with locks, which {engine} is not."
-        hint = "Use PostgreSQL, MySQL, MariaDB or SQLite; or for LOCK, the path of a file."
+        hint = "Use PostgreSQL, MySQL, MariaDB or SQLite; or as LOCK the path of a file, or None."
         return Finding(place, message, hint, "E018")
     if connection.vendor == "sqlite" and connection.is_in_memory_db():
-        hint = "Use a file for it."
+        hint = "Use a file for that; or as LOCK the path of a file, or None."
         return Finding(place, "needs the database, which is in memory.", hint, "E018")
     return None
 

@@ -320,11 +320,17 @@ class HealthCheckSettings(ProbeSettings, frozen=True, kw_only=True):
     ] = 0.0
 
 
-# The defaults of some backends where they differ from those below, by short name and class path:
-# the settings are read before any backend is imported.
-OF_BACKENDS: Mapping[str, Mapping[str, Any]] = {
-    name: {"type": "oneshot"}
-    for name in ("wait-for", "django_prodserver.backends.wait_for.WaitFor")
+# The defaults of some backends where they differ from those below: settings are read before any
+# backend is imported.
+_OF_BACKENDS: Mapping[str, Mapping[str, Any]] = {
+    "wait_for.WaitFor": {"type": "oneshot"},
+    "migrate.Migrate": {"type": "oneshot", "lock": DATABASE},
+}
+# The same by short name and class path.
+OF_BACKENDS = {
+    name: fields
+    for path, fields in _OF_BACKENDS.items()
+    for name in (path.partition(".")[0].replace("_", "-"), f"django_prodserver.backends.{path}")
 }
 # A oneshot is done once it exits with 0, and has none of these.
 FOR_SERVICES = ("READY", "READY_TIMEOUT", "HEALTHCHECK", "WATCHDOG")
@@ -370,7 +376,8 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
         Type,
         means(
             "A service is meant to run until it is stopped. A oneshot is meant to finish with exit "
-            'status 0. The backend "wait-for" is a oneshot by default, and any other a service.'
+            'status 0. The backends "migrate" and "wait-for" are oneshots by default, and all '
+            "others services."
         ),
     ] = "service"
     enabled: Annotated[
@@ -397,7 +404,8 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
         means(
             "For a oneshot that is to run once, however many supervisors start it: one of them has "
             'the lock and runs it, the others wait and go on without running it. "database" is a '
-            "lock in the default database; a path is a file that all of them can see."
+            "lock in the default database; a path is a file that all of them can see. The backend "
+            '"migrate" has "database" by default.'
         ),
     ] = None
     singleton: Annotated[
@@ -474,6 +482,11 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
             'with held sockets, and "stop-first" otherwise.'
         ),
     ] = "auto"
+
+    @property
+    def exclusive(self) -> bool:
+        """It needs a lock, and so a supervisor that holds it."""
+        return self.singleton or self.lock is not None
 
     @property
     def disabled_by(self) -> str:

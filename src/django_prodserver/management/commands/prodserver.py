@@ -36,7 +36,7 @@ from django_prodserver.launch.process import ResolvedProcess
 from django_prodserver.launch.resolve import resolve
 from django_prodserver.launch.selection import Selection, select, without_a_name
 from django_prodserver.settings.configuration import Configuration
-from django_prodserver.settings.errors import trace
+from django_prodserver.settings.errors import describe, trace
 from django_prodserver.settings.findings import ConfigurationError, Finding, refuse
 from django_prodserver.settings.load import read
 from django_prodserver.settings.names import PROCESSES
@@ -262,6 +262,7 @@ class Command(BaseCommand):
         for warning in paths_without_a_view(processes):
             advise(warning)
         self.stdout.write(f"No problems found: {', '.join(names)}.")
+        self._print_previews(processes)
         if hasattr(os, "fork"):
             self._print_start_methods(processes)
         self._print_disabled(configuration, selection)
@@ -273,6 +274,16 @@ class Command(BaseCommand):
                 self.stdout.write(f"{process.name}: binds its own sockets, because {why}")
             keys = {option.upper() for option in _overrides(options)}
             self._print(tables.variables_table(configuration, names, keys))
+
+    def _print_previews(self, processes: Sequence[ResolvedProcess]) -> None:
+        """What processes would do that know it."""
+        for process in processes:
+            try:
+                shown = process.backend.preview()
+            except Exception as error:
+                shown = f"not known: {describe(error)}"
+            for line in shown.splitlines():
+                self.stdout.write(f"{process.name}: {line}")
 
     def _print_start_methods(self, processes: Sequence[ResolvedProcess]) -> None:
         """How each process would be started; the project has been preloaded."""
