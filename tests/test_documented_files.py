@@ -20,7 +20,6 @@ from tests import documented
 from tests.documented import File
 from tests.running import ROOT
 from tests.serverless.runtime_api import HANDLER
-from tests.services import database
 from tests.test_documented_commands import PROJECTS, Project, started
 
 FILES = list(documented.files())
@@ -46,11 +45,6 @@ def from_honcho(project: Project) -> None:
     started(project)
     project.write("mysite/celery.py", shown("mysite/celery.py"))
     written(project, "from-honcho")
-
-
-def migrate_alone(project: Project) -> None:
-    started(project)
-    written(project, "migrate-alone")
 
 
 def process_file(project: Project) -> None:
@@ -140,7 +134,6 @@ HERE = {
     "events": events,
     "admin": admin,
     "from-honcho": from_honcho,
-    "migrate-alone": migrate_alone,
     "processes.json": process_file,
     "systemd": systemd,
     "no-lost-requests": no_lost_requests,
@@ -240,20 +233,6 @@ def test_the_wizard_makes_the_shown_settings_of_the_procfile(project: Project) -
     page = (ROOT / "docs" / "start" / "from-honcho.md").read_text(encoding="utf-8")
     (settings,) = re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S)
     assert settings in re.sub(r"^ *#.*\n", "", printed, flags=re.M)
-
-
-def test_migrate_alone_lets_only_one_container_migrate(project: Project, postgresql: str) -> None:
-    migrate_alone(project)
-    databases = repr({"default": database(postgresql)})
-    project.append("mysite/settings.py", f"\nDATABASES = {databases}\n")
-
-    runs = [project.start("python manage.py migrate_alone --noinput") for _ in range(3)]
-    statuses = [run.end() for run in runs]
-    said = ["\n".join(run.raw) for run in runs]
-
-    assert statuses == [0, 0, 0], "\n".join(said)
-    assert sorted("Applying auth.0001_initial... OK" in one for one in said) == [False, False, True]
-    assert sorted("No migrations to apply." in one for one in said) == [False, True, True]
 
 
 def test_the_mistakes_in_the_process_file_are_reported(project: Project) -> None:

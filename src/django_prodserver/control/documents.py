@@ -128,7 +128,9 @@ def why(instance: InstanceSnapshot) -> Optional[str]:
     if instance.state in (State.STOPPING, State.KILLING):
         fault = None if life is None else life.health.fault
         return None if fault is None else report.fault(fault)
-    return None if instance.last_end is None else report.end(instance.last_end)
+    if instance.last_end is None:
+        return "another supervisor has done it" if instance.finished else None
+    return report.end(instance.last_end)
 
 
 def _what_is_wrong(life: Optional[LifeSnapshot]) -> Optional[str]:

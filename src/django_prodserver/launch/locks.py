@@ -283,8 +283,8 @@ def lock_at(lock: str, process: str, work: str) -> Lock:
     return VENDORS[connections[DEFAULT_DB_ALIAS].vendor](process, work)
 
 
-def lock_problem(place: str) -> Optional[Finding]:
-    """Why the database can have no locks. Does not connect to it."""
+def lock_problem(place: str, hint: str) -> Optional[Finding]:
+    """Why the database can have no locks. Does not connect to it; the hint is what else to do."""
     try:
         connection: Any = connections[DEFAULT_DB_ALIAS]
     except Exception as error:
@@ -292,10 +292,10 @@ def lock_problem(place: str) -> Optional[Finding]:
     engine = connection.settings_dict["ENGINE"]
     if connection.vendor not in VENDORS:
         message = f"needs a database with locks, which {engine} is not."
-        hint = "Use PostgreSQL, MySQL, MariaDB or SQLite; or as LOCK the path of a file, or None."
+        hint = f"Use PostgreSQL, MySQL, MariaDB or SQLite{hint}."
         return Finding(place, message, hint, "E018")
     if connection.vendor == "sqlite" and connection.is_in_memory_db():
-        hint = "Use a file for that; or as LOCK the path of a file, or None."
+        hint = f"Use a database in a file{hint}."
         return Finding(place, "needs the database, which is in memory.", hint, "E018")
     return None
 

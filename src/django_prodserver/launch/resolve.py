@@ -188,11 +188,14 @@ def _backend_problems(process: ResolvedProcess) -> Iterator[Finding]:
 
 def _lock_problems(process: ResolvedProcess) -> Iterator[Finding]:
     given = process.settings
-    key = "SINGLETON" if given.singleton else "LOCK"
-    if given.singleton or given.lock == DATABASE:
-        found = lock_problem(place_of(process.name, key))
-        if found is not None:
-            yield found
+    found = None
+    if given.singleton:
+        found = lock_problem(place_of(process.name, "SINGLETON"), "")
+    elif given.lock == DATABASE:
+        hint = "; or write the path of a file, or None"
+        found = lock_problem(place_of(process.name, "LOCK"), hint)
+    if found is not None:
+        yield found
 
 
 def _ready_twice(process: ResolvedProcess) -> Iterator[Finding]:

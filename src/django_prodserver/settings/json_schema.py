@@ -49,22 +49,18 @@ def _exactly_one(keys: Iterable[str]) -> dict[str, Any]:
     }
 
 
+_ONESHOTS = [name for name, fields in OF_BACKENDS.items() if fields.get("type") == "oneshot"]
 _ONESHOT = {
     "anyOf": [
         {"properties": {"TYPE": {"const": "oneshot"}}, "required": ["TYPE"]},
         {
-            "properties": {
-                "BACKEND": {
-                    "enum": [
-                        name for name, own in OF_BACKENDS.items() if own.get("type") == "oneshot"
-                    ]
-                },
-                "TYPE": False,
-            },
+            "properties": {"BACKEND": {"enum": _ONESHOTS}},
             "required": ["BACKEND"],
+            "not": {"required": ["TYPE"]},
         },
     ]
 }
+_SINGLETON = {"properties": {"SINGLETON": {"const": True}}, "required": ["SINGLETON"]}
 
 # From `rules`, for each struct that has one.
 _RULES: dict[str, dict[str, Any]] = {
@@ -73,10 +69,22 @@ _RULES: dict[str, dict[str, Any]] = {
         "then": {
             "properties": {
                 "RESTART": {"not": {"const": "always"}},
+                "SINGLETON": {"const": False},
                 **{key: {"type": "null"} for key in FOR_SERVICES},
             }
         },
-        "else": {"properties": {"REFRESH": {"const": False}}},
+        "else": {"properties": {"REFRESH": {"const": False}, "LOCK": {"type": "null"}}},
+        "allOf": [
+            {
+                "if": _SINGLETON,
+                "then": {
+                    "properties": {
+                        "REPLICAS": {"const": 1},
+                        "UPDATE_ORDER": {"not": {"const": "start-first"}},
+                    }
+                },
+            }
+        ],
     },
     ReadySettings.__name__: _exactly_one(TELLS),
     HealthCheckSettings.__name__: _exactly_one(PROBES),

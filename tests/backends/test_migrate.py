@@ -1,0 +1,102 @@
+"""The backend `migrate`, over the real databases."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.running import Site
+from tests.services import database
+
+APPS = ["django.contrib.contenttypes"]
+
+
+def over(postgresql: str) -> dict[str, Any]:
+    given = {"INSTALLED_APPS": APPS, "DATABASES": {"default": database(postgresql)}}
+    return {"SETTINGS": given}
+
+
+def migrate(**entry: Any) -> dict[str, Any]:
+    return {"migrate": {"BACKEND": "migrate", **entry}}
+
+
+def connected(postgresql: str) -> Any:
+    psycopg: Any = pytest.importorskip("psycopg")
+    return psycopg.connect(postgresql)
+
+
+def test_it_is_a_oneshot_with_a_lock(site: Site) -> None:
+    run = site(migrate(), "--list", "--json")
+
+    assert run.end() == 0
+    ((listed,)) = json.loads("\n".join(run.raw))
+    assert (listed["name"], listed["type"]) == ("migrate", "oneshot")
+
+
+def test_alone_it_has_a_supervisor_and_its_lock(site: Site, postgresql: str) -> None:
+    run = site(migrate(), "migrate", "--no-timestamps", supervisor=over(postgresql))
+
+    assert run.end() == 0
+    assert any("contenttypes.0001_initial... OK" in line for line in run.said("migrate.1"))
+    assert "all 1 finished" in "\n".join(run.said("system"))
+
+
+def test_without_a_lock_it_runs_in_this_process(site: Site, postgresql: str) -> None:
+    run = site(migrate(LOCK=None), "migrate", supervisor=over(postgresql))
+
+    assert run.end() == 0
+    assert run.said("system") == []
+
+
+def test_options_are_those_of_the_command(site: Site, postgresql: str) -> None:
+    entry = migrate(ARGS={"fake": True, "verbosity": 2})
+    run = site(entry, supervisor=over(postgresql))
+
+    assert run.end() == 0
+    assert any("contenttypes.0001_initial... FAKED" in line for line in run.said("migrate.1"))
+
+
+def test_one_that_does_not_get_a_lock_in_time_is_tried_again(site: Site, postgresql: str) -> None:
+    first = site(migrate(ARGS=["contenttypes", "0001"]), supervisor=over(postgresql))
+    assert first.end() == 0
+    with connected(postgresql) as reader:
+        reader.execute("LOCK TABLE django_content_type IN ACCESS SHARE MODE")
+        run = site(migrate(ARGS={"lock-timeout": "50ms"}), supervisor=over(postgresql))
+        run.wait_for("migrate.1", "it got no lock within 50ms; trying again in 1 s")
+        # It waits no more, and so does nobody behind it.
+        with connected(postgresql) as another:
+            another.execute("SELECT 1 FROM django_content_type")
+
+    assert run.end() == 0
+    assert any(
+        "contenttypes.0002_remove_content_type_name... OK" in line for line in run.said("migrate.1")
+    )
+
+
+def test_what_fails_for_another_reason_is_not(site: Site) -> None:
+    nowhere = "postgresql://tests@127.0.0.1:1/tests"
+    run = site(migrate(LOCK=None), "migrate=1", supervisor=over(nowhere))
+
+    assert run.end() == 1
+    assert "trying again" not in run.stderr + "\n".join(run.raw)
+
+
+def test_a_check_has_the_plan(site: Site, postgresql: str) -> None:
+    before = site(migrate(), "--check", supervisor=over(postgresql))
+    assert before.end() == 0
+    assert site(migrate(), supervisor=over(postgresql)).end() == 0
+    after = site(migrate(), "--check", supervisor=over(postgresql))
+
+    assert after.end() == 0
+    (plan,) = [line for line in before.raw if line.startswith("migrate: ") and "apply" in line]
+    assert "to apply: contenttypes.0001_initial, contenttypes.0002_" in plan
+    assert "migrate: nothing to apply" in after.raw
+
+
+def test_a_check_without_the_database_says_so(site: Site) -> None:
+    run = site(migrate(), "--check", supervisor=over("postgresql://tests@127.0.0.1:1/tests"))
+
+    assert run.end() == 0
+    assert any(line.startswith("migrate: not known: ") for line in run.raw)
