@@ -187,6 +187,14 @@ class Process(_Process, total=False):
     default database; a path is a file that all of them can see. The backend "migrate" has
     "database" by default."""
 
+    SCHEDULE: Optional[Text]
+    """For a oneshot that runs again and again: minute, hour, day of the month, month and day of the
+    week, as in cron, in the TIME_ZONE of the project. "30 3 * * *" is every night at half past
+    three. It never runs twice at once, and if it fails, that stops nothing else."""
+
+    EVERY: Optional[Union[float, Text]]
+    """The same, with a fixed time between two starts, such as "15m"; first after that time."""
+
     SINGLETON: bool
     """Whether at most one supervisor runs it, of all that share the default database. The others
     stand by, and one of them takes over when that one stops or dies."""

@@ -51,6 +51,7 @@ from django_prodserver.supervisor.facts import (
     RequestRefused,
     Restart,
     Retired,
+    RunsLeftOut,
     SignalEffect,
     SignalReceived,
     Started,
@@ -344,6 +345,12 @@ FAULTS: list[tuple[Fault, dict[str, Any]]] = [
     (WithoutLock("b has the lock"), {"reason": "lock", "error": "b has the lock"}),
 ]
 RECORDS += [
+    (
+        RunsLeftOut("nightly.1", 2),
+        "instance.runs_left_out",
+        WARNING,
+        {"instance": "nightly.1", "count": 2},
+    ),
     (
         AwaitsLock("beat.1", Exclusion.SINGLETON, "b has the lock"),
         "instance.standby",

@@ -25,6 +25,7 @@ from django_prodserver.supervisor.facts import (
     AllFinished,
     AllReady,
     AllStopped,
+    AwaitRun,
     AwaitsLock,
     CheckFailed,
     ChecksFailed,
@@ -54,6 +55,7 @@ from django_prodserver.supervisor.facts import (
     RequestRefused,
     Restart,
     Retired,
+    RunsLeftOut,
     SignalEffect,
     SignalReceived,
     StandBy,
@@ -372,6 +374,12 @@ LINES: list[tuple[Fact, str]] = [
     (
         AwaitsLock("migrate.1", Exclusion.ONCE, "b has the lock"),
         "migrate.1 waits for its lock: b has the lock",
+    ),
+    (RunsLeftOut("nightly.1", 1), "nightly.1: 1 run left out"),
+    (RunsLeftOut("nightly.1", 2), "nightly.1: 2 runs left out"),
+    (
+        ended(STARTING, ExitStatus(code=3), after=1.0, oneshot=True, consequence=AwaitRun()),
+        "web.1 exited with status 3 after 1.00 s; waiting for its next run",
     ),
     (HasLock("beat.1"), "beat.1 has its lock; starting it"),
     (LockGone("migrate.1", "no answer"), "migrate.1 has lost its lock: no answer; it runs on"),

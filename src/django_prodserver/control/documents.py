@@ -84,8 +84,9 @@ def as_wanted(instance: InstanceSnapshot) -> bool:
 
 
 def is_up(instance: InstanceSnapshot) -> bool:
-    """It is ready here or elsewhere, or was a oneshot that succeeded."""
-    return instance.state in (State.RUNNING, State.STANDBY) or has_finished(instance)
+    """It is ready here or elsewhere, was a oneshot that succeeded, or runs as planned."""
+    ready = instance.state in (State.RUNNING, State.STANDBY)
+    return ready or has_finished(instance) or instance.planned
 
 
 def has_finished(instance: InstanceSnapshot) -> bool:
@@ -119,6 +120,8 @@ def why(instance: InstanceSnapshot) -> Optional[str]:
         return instance.lock_busy
     if instance.state is State.WAITING and instance.lock_busy:
         return f"waits for its lock: {instance.lock_busy}"
+    if instance.planned and not instance.lives:
+        return None if instance.last_end is None else report.end(instance.last_end)
     if instance.state is State.WAITING:
         return f"waits for {', '.join(instance.after)}"
     if instance.state is State.STOPPED:

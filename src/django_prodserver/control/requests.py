@@ -85,7 +85,7 @@ def _goal(goal: Goal, target: Target) -> Callable[..., Answer]:
     def ask(body: Mapping[str, Any], snapshot: GroupSnapshot, _: object) -> Answer:
         def come_to(instance: InstanceSnapshot) -> Target:
             # A oneshot that has finished runs again.
-            again = target is Target.UP and has_finished(instance)
+            again = target is Target.UP and (has_finished(instance) or instance.planned)
             return Target.REPLACED if again else target
 
         return _of_names(

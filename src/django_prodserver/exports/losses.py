@@ -14,6 +14,7 @@ _NOT_DONE = {
     "STOP_SIGNAL": "is {signal}, but SIGTERM is sent",
     "HEALTHCHECK": "is not made",
     "WATCHDOG": "is not watched",
+    "SCHEDULE": "is not kept",
     "MAX_MEMORY": "is not watched",
 }
 

@@ -16,7 +16,7 @@ def services(processes: Mapping[str, ProcessSettings]) -> list[str]:
 
     What runs a Procfile stops everything once one of its processes exits, so oneshots are left out.
     """
-    found = [name for name, process in processes.items() if process.type != "oneshot"]
+    found = [name for name, process in processes.items() if not process.runs_first]
     if not found:
         raise CommandError(
             f"A Procfile is for services, and there are only oneshots: {', '.join(processes)}."

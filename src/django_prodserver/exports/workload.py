@@ -274,6 +274,7 @@ def asks_for(process: ResolvedProcess, awaited: Container[str]) -> list[str]:
         "SOCKETS": bool(held_listeners(process)),
         "AFTER": process.name in awaited and not is_oneshot(process),
         # `prodserver NAME` supervises these itself.
+        "SCHEDULE": given.scheduled,
         "LOCK": given.lock is not None,
         "SINGLETON": given.singleton,
     }
@@ -284,7 +285,7 @@ def asks_for(process: ResolvedProcess, awaited: Container[str]) -> list[str]:
 
 
 def is_oneshot(process: ResolvedProcess) -> bool:
-    return process.settings.type == "oneshot"
+    return process.settings.runs_first
 
 
 def is_singleton(process: ResolvedProcess) -> bool:

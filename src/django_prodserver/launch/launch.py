@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from signal import Signals
 from typing import Optional
 
+from django.conf import settings
+
 from django_prodserver.backends.own_program import INSTANCE
 from django_prodserver.posix.address import Listener, SocketAddress
 from django_prodserver.posix.context import Context
@@ -117,6 +119,7 @@ class _Launch(Value):
         return Spec(
             name=instance,
             oneshot=given.type == "oneshot",
+            scheduled=given.scheduled,
             after=self.after,
             stop_signal=stop_signal,
             stop_timeout=given.stop_timeout,
@@ -177,6 +180,9 @@ class _Launch(Value):
             ready=self.ready,
             ready_line=None if given.ready is None else given.ready.log,
             health=self.health,
+            cron=given.schedule or "",
+            zone=settings.TIME_ZONE or "UTC",
+            every=given.every,
             lock=DATABASE if given.singleton else given.lock or "",
             work=backend.work() if given.lock else "",
         )

@@ -96,7 +96,7 @@ def select(
         counts = {
             name: None
             for name, one in enabled.items()
-            if name not in excluded and only in (None, one.type)
+            if name not in excluded and only in (None, "oneshot" if one.runs_first else "service")
         }
     if not counts and excluded:
         raise CommandError("--except leaves no process to run.")

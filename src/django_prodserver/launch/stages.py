@@ -49,7 +49,7 @@ def stages_of(processes: Mapping[str, EffectiveSettings]) -> dict[str, Stage]:
     after a oneshot with REFRESH is not.
     """
     after = {name: given.after for name, given in processes.items()}
-    oneshots = {name for name, given in processes.items() if given.type == "oneshot"}
+    oneshots = {name for name, given in processes.items() if given.runs_first}
     refreshing = {name for name in oneshots if processes[name].refresh}
     stages: dict[str, Stage] = {}
     for name in processes:
@@ -63,7 +63,7 @@ def with_services(
     stage: Stage, stages: Mapping[str, Stage], processes: Mapping[str, EffectiveSettings]
 ) -> bool:
     """Whether any belongs to this stage. For oneshots alone nothing is preloaded."""
-    services = (name for name, given in processes.items() if given.type == "service")
+    services = (name for name, given in processes.items() if not given.runs_first)
     return any(stages[name] == stage for name in services)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from django_prodserver.supervisor.spec import Spec
 
-from . import line_search, memory
+from . import line_search, memory, schedules
 from .probes import running
 from .program import Program
 
@@ -23,5 +23,7 @@ def prepare(spec: Spec, program: Program) -> None:
             running.prepare(target)
     if program.ready_line is not None:
         line_search.compiled(program.ready_line)
+    if program.cron:
+        schedules.prepare(program.cron, program.zone)
     if spec.max_memory is not None:
         memory.prepare()

@@ -49,6 +49,10 @@ class Program(Value):
     ready_line: Optional[str] = None
     # What its health check probes.
     health: Optional[Target] = None
+    # When it runs again: by a cron expression in a time zone, or after so many seconds.
+    cron: str = ""
+    zone: str = ""
+    every: Optional[float] = None
     # Where the lock is that it needs: "database", or the path of a file.
     lock: str = ""
     # What it does, as a text: if others do the same work, one of them does it.

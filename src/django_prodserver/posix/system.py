@@ -56,6 +56,7 @@ from .probes.running import RunningProbes
 from .probes.targets import CommandTarget, TcpTarget
 from .program import Program, Programs
 from .project_metrics import ProjectMetrics
+from .schedules import Schedules
 from .signals import SignalPipe, hangs_up
 from .sockets import CannotListen, HeldSockets, passed
 from .starting import Forks, LocalProject, Project, Starter
@@ -103,6 +104,7 @@ class PosixSystem:
         )
         self.errands = Errands(self._starter, self._loop, self._log, run, self._children)
         self._locks = Locks(self._starter.newest_program_of, self.errands, self._loop)
+        self._schedules = Schedules(self._starter.newest_program_of, self._loop)
         # Those of ON_EVENT.
         self.handlers = Handlers(self._log.events, self.errands, self._loop, self._log.mention)
         # What is known of a life that has just ended.
@@ -181,6 +183,9 @@ class PosixSystem:
 
     def unlisten(self, process: str) -> None:
         self._sockets.unlisten(process)
+
+    def plan_run(self, name: str, ended: bool) -> None:
+        self._schedules.plan(name, ended)
 
     def take_lock(self, name: str) -> None:
         self._locks.take(name)

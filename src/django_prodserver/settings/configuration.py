@@ -18,7 +18,7 @@ from .schema import (
     ServerlessSettings,
     SupervisorSettings,
 )
-from .texts import memory_size
+from .texts import duration, memory_size
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,14 @@ class Configuration:
         fields.update({key: defaults.get(key) for key in fields if fields[key] is None})
         if fields["max_memory"] is not None:
             fields["max_memory"] = memory_size(fields["max_memory"])
+        if fields["every"] is not None:
+            fields["every"] = duration(fields["every"])
         return EffectiveSettings(**fields)
 
     @cached_property
     def after(self) -> Mapping[str, list[str]]:
         """What each process comes after; names override "@oneshots"."""
-        oneshots = [name for name, one in self.processes.items() if one.type == "oneshot"]
+        oneshots = [name for name, one in self.processes.items() if one.runs_first]
         after = {name: one.after for name, one in self.processes.items()}
         return without_groups(after, oneshots)
 

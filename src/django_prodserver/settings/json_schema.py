@@ -60,6 +60,12 @@ _ONESHOT = {
         },
     ]
 }
+
+
+def _set(key: str) -> dict[str, Any]:
+    return {"properties": {key: {"not": {"type": "null"}}}, "required": [key]}
+
+
 _SINGLETON = {"properties": {"SINGLETON": {"const": True}}, "required": ["SINGLETON"]}
 
 # From `rules`, for each struct that has one.
@@ -69,12 +75,28 @@ _RULES: dict[str, dict[str, Any]] = {
         "then": {
             "properties": {
                 "RESTART": {"not": {"const": "always"}},
-                "SINGLETON": {"const": False},
                 **{key: {"type": "null"} for key in FOR_SERVICES},
             }
         },
-        "else": {"properties": {"REFRESH": {"const": False}, "LOCK": {"type": "null"}}},
+        "else": {
+            "properties": {
+                "REFRESH": {"const": False},
+                **{key: {"type": "null"} for key in ("LOCK", "SCHEDULE", "EVERY")},
+            }
+        },
         "allOf": [
+            {
+                "if": {"allOf": [_ONESHOT, {"not": {"anyOf": [_set("SCHEDULE"), _set("EVERY")]}}]},
+                "then": {"properties": {"SINGLETON": {"const": False}}},
+            },
+            {
+                "if": {"anyOf": [_set("SCHEDULE"), _set("EVERY")]},
+                "then": {"properties": {"REFRESH": {"const": False}}},
+            },
+            {
+                "if": _set("SCHEDULE"),
+                "then": {"properties": {"EVERY": {"type": "null"}}},
+            },
             {
                 "if": _SINGLETON,
                 "then": {
@@ -83,7 +105,7 @@ _RULES: dict[str, dict[str, Any]] = {
                         "UPDATE_ORDER": {"not": {"const": "start-first"}},
                     }
                 },
-            }
+            },
         ],
     },
     ReadySettings.__name__: _exactly_one(TELLS),

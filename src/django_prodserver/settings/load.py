@@ -92,10 +92,12 @@ def _processes(
         fields.update(variables.fields(overrides, name))
         own += rules.of_env(place_of(name, "ENV"), fields.get("env", {}))
         own += rules.of_oneshot(fields, partial(_source, overrides, name))
+        own += rules.of_schedule(fields, partial(_source, overrides, name))
         own += rules.of_singleton(fields, partial(_source, overrides, name))
         own += rules.of_after(name, fields.get("after", ()), entries)
         processes[name], wrong[name] = fields, _wrong_keys(name, entry, own)
         findings += own
+    findings += rules.of_waiting_for_schedules(processes)
     findings += rules.of_shared_variables(processes)
     findings += rules.of_cycles({name: one.get("after", ()) for name, one in processes.items()})
     return processes, wrong

@@ -29,7 +29,12 @@ from .wording import did_you_mean, shown
 Fields = Mapping[str, Any]
 
 # What to do where a service has it.
-FOR_ONESHOTS = {"REFRESH": "Leave it out.", "LOCK": "Use SINGLETON for a service."}
+FOR_ONESHOTS = {
+    "REFRESH": "Leave it out.",
+    "LOCK": "Use SINGLETON for a service.",
+    "SCHEDULE": "Add 'TYPE': 'oneshot'.",
+    "EVERY": "Add 'TYPE': 'oneshot'.",
+}
 
 
 # ---- within one mapping ----
@@ -111,11 +116,25 @@ def of_oneshot(process: Fields, place: Callable[[str], str]) -> Iterator[Finding
             yield Finding(place(key), message, hint, "E012")
 
 
+def of_schedule(process: Fields, place: Callable[[str], str]) -> Iterator[Finding]:
+    """What runs again and again does so by one rule, and changes nothing that others read."""
+    if process.get("schedule") is not None and process.get("every") is not None:
+        message = "is set, and so is SCHEDULE."
+        yield Finding(place("EVERY"), message, "Leave one of them out.", "E012")
+    if _is_scheduled(process) and process.get("refresh"):
+        message = "is for what runs once, but it has SCHEDULE or EVERY."
+        yield Finding(place("REFRESH"), message, "Leave it out.", "E012")
+
+
+def _is_scheduled(process: Fields) -> bool:
+    return process.get("schedule") is not None or process.get("every") is not None
+
+
 def of_singleton(process: Fields, place: Callable[[str], str]) -> Iterator[Finding]:
     """A process of which one life runs, wherever that is."""
     if not process.get("singleton"):
         return
-    if process.get("type") == "oneshot":
+    if process.get("type") == "oneshot" and not _is_scheduled(process):
         message = "is for a service, but its TYPE is 'oneshot'."
         yield Finding(place("SINGLETON"), message, "Use LOCK for a oneshot.", "E012")
     if process.get("replicas", 1) > 1:
@@ -167,6 +186,15 @@ def of_shared_variables(names: Iterable[str]) -> Iterator[Finding]:
             message = f"has {' and '.join(map(repr, alike))}, which share their variables."
             hint = f"Rename all but one: PRODSERVER_REPLICAS_{ending} could be meant for any."
             yield Finding(PROCESSES, message, hint, "E002")
+
+
+def of_waiting_for_schedules(processes: Mapping[str, Fields]) -> Iterator[Finding]:
+    """Nothing comes after what runs again and again."""
+    for name, process in processes.items():
+        for other in dict.fromkeys(process.get("after", ())):
+            if _is_scheduled(processes.get(other, {})):
+                message = f"names {other!r}, which runs again and again."
+                yield Finding(place_of(name, "AFTER"), message, "Leave it out.", "E013")
 
 
 def of_after(name: str, after: Iterable[str], configured: Collection[Any]) -> Iterator[Finding]:

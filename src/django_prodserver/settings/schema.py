@@ -80,6 +80,27 @@ Folder = Annotated[
     _form("path"),
     _read_by(texts.folder, "Write the path of a folder, such as BASE_DIR / 'media'.", r"[^\x00]+"),
 ]
+CronExpression = Annotated[
+    str,
+    _form("cron expression"),
+    _read_by(
+        texts.cron_expression,
+        "Write minute, hour, day of the month, month and day of the week, such as '30 3 * * *'.",
+        texts.CRON,
+    ),
+]
+DurationText = Annotated[
+    str,
+    _read_by(
+        texts.duration,
+        "Write a number with s, m, h or d, such as '15m'.",
+        texts.DURATION,
+    ),
+]
+Duration = Annotated[
+    Union[Annotated[float, Meta(ge=1, le=366 * 24 * 3600)], DurationText],
+    _form("seconds, or a duration", "Write seconds, or a duration such as '15m' or '1d'."),
+]
 # The LOCK that is one in the default database.
 DATABASE = "database"
 Lock = Annotated[
@@ -408,6 +429,21 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
             '"migrate" has "database" by default.'
         ),
     ] = None
+    schedule: Annotated[
+        Optional[CronExpression],
+        means(
+            "For a oneshot that runs again and again: minute, hour, day of the month, month and "
+            'day of the week, as in cron, in the TIME_ZONE of the project. "30 3 * * *" is every '
+            "night at half past three. It never runs twice at once, and if it fails, that stops "
+            "nothing else."
+        ),
+    ] = None
+    every: Annotated[
+        Optional[Duration],
+        means(
+            'The same, with a fixed time between two starts, such as "15m"; first after that time.'
+        ),
+    ] = None
     singleton: Annotated[
         bool,
         means(
@@ -484,6 +520,16 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
     ] = "auto"
 
     @property
+    def scheduled(self) -> bool:
+        """It runs again and again, and nothing waits for it."""
+        return self.schedule is not None or self.every is not None
+
+    @property
+    def runs_first(self) -> bool:
+        """It is a oneshot that what comes after it waits for."""
+        return self.type == "oneshot" and not self.scheduled
+
+    @property
     def exclusive(self) -> bool:
         """It needs a lock, and so a supervisor that holds it."""
         return self.singleton or self.lock is not None
@@ -495,7 +541,7 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
 
 
 class EffectiveSettings(ProcessSettings, frozen=True, kw_only=True):
-    """One entry with the defaults of PRODUCTION_SUPERVISOR filled in; sizes are in bytes."""
+    """One entry with the defaults of PRODUCTION_SUPERVISOR filled in, in bytes and seconds."""
 
     restart: RestartPolicy
     start_limit: StartLimit
@@ -504,6 +550,7 @@ class EffectiveSettings(ProcessSettings, frozen=True, kw_only=True):
     ready_timeout: Seconds
     max_memory: Optional[Count]
     start_method: StartMethod
+    every: Optional[float]
 
     @property
     def folder(self) -> Optional[str]:

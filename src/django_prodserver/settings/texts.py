@@ -22,6 +22,8 @@ TCP_ADDRESS = rf"({HOST_AND_PORT}|{_UNIX}.+)"
 PATH_OR_URL = rf"((/|[hH][tT][tT][pP][sS]?://)[!-~]*|{_UNIX}.+)"
 # A path such as /prod, or nothing.
 BASE_PATH = r"(/[^/?#%\s]+)*"
+CRON = r"\\S+( +\\S+){4}"
+DURATION = r"([0-9]{1,9}) ?([smhd])"
 LOCK = r"(database|/[^\x00]*[^/\x00])"
 OCTAL = r"(?:0[oO]?)?([0-7]{1,3})"
 ACCOUNT = r"[^:\s\x00-\x1f\x7f]+"
@@ -35,6 +37,8 @@ Place = Union[tuple[str, int], str]
 # The longest path of a Unix socket, in bytes: sun_path of unix(7) without its last NUL.
 _LONGEST_PATH = 107
 
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600}
+_YEAR = 366 * 24 * 3600
 _UNITS = {"kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _UNITS.update({"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40, "b": 1, "": 1})
 
@@ -56,6 +60,34 @@ def memory_size(given: Union[int, str]) -> int:
     if size < 1:
         raise ValueError(f"{given!r} is less than one byte")
     return size
+
+
+def cron_expression(text: str) -> str:
+    """Check one of five fields, such as `0 3 * * *`."""
+    from cronsim import CronSim, CronSimError
+
+    if len(text.split()) != 5:
+        raise ValueError(f"{text!r} does not have five fields")
+    from datetime import datetime
+
+    try:
+        CronSim(text, datetime(2026, 1, 1))
+    except CronSimError as error:
+        raise ValueError(f"{text!r} is not a cron expression: {str(error).lower()}") from None
+    return text
+
+
+def duration(given: Union[float, str]) -> float:
+    """Read a number of seconds, or a text such as `90s`, `15m`, `6h` or `1d`; returns seconds."""
+    if not isinstance(given, str):
+        return float(given)
+    found = re.fullmatch(DURATION, given)
+    if found is None:
+        raise ValueError(f"{given!r} is not a duration")
+    seconds = int(found[1]) * _SECONDS[found[2]]
+    if not 1 <= seconds <= _YEAR:
+        raise ValueError(f"{given!r} is not between a second and a year")
+    return float(seconds)
 
 
 def lock(text: str) -> str:

@@ -69,6 +69,16 @@ class Unlisten(Command):
     process: str
 
 
+class PlanRun(Command):
+    """Find out when an instance runs next; the answer is `RunPlanned`.
+
+    What was planned is kept, unless that run has `ended`.
+    """
+
+    name: str
+    ended: bool
+
+
 class TakeLock(Command):
     """Take the lock of an instance, however long that takes.
 

@@ -124,6 +124,17 @@ class Measured(Value):
     memory: int
 
 
+class RunPlanned(Value):
+    """The next run of an instance is in so many seconds.
+
+    So many runs were left out before: the last one took too long, or everything was asleep.
+    """
+
+    name: str
+    after: float
+    left_out: int = 0
+
+
 class LockTaken(Value):
     """The lock of an instance is held."""
 
@@ -273,6 +284,7 @@ LockEvent = Union[LockTaken, LockBusy, LockUsed, LockLost]
 Event = Union[
     LifeEvent,
     LockEvent,
+    RunPlanned,
     Signalled,
     OutputGone,
     OutputStalled,

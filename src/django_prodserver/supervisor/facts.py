@@ -17,7 +17,7 @@ class State(enum.Enum):
     """What users see of an instance, in supervisord's words. Derived: nothing is decided by it."""
 
     STOPPED = "not started yet, or stopped on request"
-    WAITING = "starts once what it comes after is ready or finished, or once it has its lock"
+    WAITING = "starts once what it comes after is ready or finished, has its lock, or is due"
     STANDBY = "runs under another supervisor; starts here once that gives up its lock"
     STARTING = "started, not ready; a oneshot until it ends"
     RUNNING = "ready"
@@ -125,7 +125,11 @@ class StandBy(Value):
     """It is started again once it has its lock."""
 
 
-Consequence = Union[StopEverything, Restart, StandBy]
+class AwaitRun(Value):
+    """Its next run is as planned."""
+
+
+Consequence = Union[StopEverything, Restart, StandBy, AwaitRun]
 
 
 class SignalEffect(enum.Enum):
@@ -276,6 +280,13 @@ class StartLimitReached(Value):
     starts: int
     interval: float
     consequence: Optional[Consequence] = None
+
+
+class RunsLeftOut(Value):
+    """So many runs did not take place at the time that they were planned for."""
+
+    name: str
+    count: int
 
 
 class AwaitsLock(Value):
@@ -459,6 +470,7 @@ InstanceFact = Union[
     StateChanged,
     StartRefused,
     StartLimitReached,
+    RunsLeftOut,
     AwaitsLock,
     HasLock,
     LockGone,

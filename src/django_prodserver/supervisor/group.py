@@ -22,7 +22,6 @@ from .events import (
     Loaded,
     LoadFailed,
     LockBusy,
-    LockEvent,
     LockLost,
     LockTaken,
     LockUsed,
@@ -33,6 +32,7 @@ from .events import (
     ReloadRequest,
     Request,
     RestartRequest,
+    RunPlanned,
     ScaleRequest,
     ShutdownRequest,
     Signalled,
@@ -210,7 +210,9 @@ class Group:
         elif isinstance(event, LoadFailed):
             outputs = self._fail_reload(now, event.generation, event.message)
         elif isinstance(event, (LockTaken, LockBusy, LockUsed, LockLost)):
-            outputs = self._take_of_lock(now, event)
+            outputs = self._take_of(now, event.name, lambda one: one.take_of_lock(now, event))
+        elif isinstance(event, RunPlanned):
+            outputs = self._take_of(now, event.name, lambda one: one.take_plan(now, event))
         elif isinstance(event, ReloadRequest):
             outputs = self._ask_to_reload([] if event.number is None else [event.number])
         else:
@@ -241,11 +243,11 @@ class Group:
             return []  # A reload has removed it, and a life of it that was lost ends after all.
         return self._let(instance, lambda one: one.take(now, event))
 
-    def _take_of_lock(self, now: float, event: LockEvent) -> list[Output]:
-        instance = self.instances.get(event.name)
-        if instance is None:
-            return []
-        return self._let(instance, lambda one: one.take_of_lock(now, event))
+    def _take_of(
+        self, now: float, name: str, decide: Callable[[Instance], list[Output]]
+    ) -> list[Output]:
+        instance = self.instances.get(name)
+        return [] if instance is None else self._let(instance, decide)
 
     # ---- requests of operators ----
 

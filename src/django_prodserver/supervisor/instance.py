@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from signal import Signals
 from types import MappingProxyType
 
-from .commands import ReleaseLock, Spawn, TakeLock
+from .commands import PlanRun, ReleaseLock, Spawn, TakeLock
 from .events import (
     Exited,
     GroupGone,
@@ -27,10 +27,12 @@ from .events import (
     Probed,
     ProbeRefused,
     ReadyLine,
+    RunPlanned,
     Spawned,
     SpawnFailed,
 )
 from .facts import (
+    AwaitRun,
     AwaitsLock,
     DoneElsewhere,
     Ended,
@@ -42,6 +44,7 @@ from .facts import (
     Renewed,
     Restart,
     Retired,
+    RunsLeftOut,
     StandBy,
     StartLimitReached,
     StartRefused,
@@ -76,6 +79,10 @@ SEEN: Mapping[LifeState, State] = MappingProxyType(
 # In seconds: a life whose lock is lost gets no more to stop, because another supervisor may have
 # the lock before long. `posix.locks` has the other times of that kind.
 STOP_WITHOUT_LOCK = 3.0
+
+# In seconds: when a run is planned that is further away, the plan is made again so often, because
+# clocks are set, and machines sleep.
+PLAN_EVERY = 60.0
 
 _End = Union[Ended, Lost, StartRefused]
 
@@ -123,6 +130,12 @@ class Instance:
         self._lock = _Lock.NONE
         self._awaits_lock = False
         self.lock_busy = ""
+        # Of a scheduled instance: its next run is being planned; it is due as soon as it may begin;
+        # when it is, once that is known; and its last run has ended since it was planned.
+        self._plans = False
+        self._due = False
+        self.run_at: Optional[float] = None
+        self._run_ended = False
         # For now, no life may follow another one; a first life may start.
         self.held = False
         # When the next life starts, if the process group of the last one is empty by then.
@@ -191,7 +204,8 @@ class Instance:
     def startable(self) -> bool:
         """It starts as soon as the processes that it comes after are ready or finished."""
         at_rest = self._rest in (State.STOPPED, State.WAITING) and self._empty
-        wanted = self.goal is Goal.UP and self.next_start is None and not self._awaits_lock
+        awaits = self._awaits_lock or self._plans
+        wanted = self.goal is Goal.UP and self.next_start is None and not awaits
         return at_rest and wanted and self._may_begin
 
     @property
@@ -214,7 +228,8 @@ class Instance:
     @property
     def fulfilled(self) -> bool:
         """Processes that come after it may start."""
-        return self.state in (State.RUNNING, State.STANDBY) or self.finished
+        planned = self.run_at is not None and self.spec.scheduled
+        return self.state in (State.RUNNING, State.STANDBY) or self.finished or planned
 
     @property
     def left_behind(self) -> bool:
@@ -249,21 +264,29 @@ class Instance:
 
     def wait_again(self) -> None:
         """Cancel a planned start."""
-        self.next_start = None
+        self.next_start, self._due = None, False
 
     def due(self, now: float) -> bool:
         """Its next life has to `begin`."""
         return self.start_at is not None and self.start_at <= now
 
     def begin(self, now: float) -> list[Output]:
-        """Begin the life that is due, once it has its lock where it needs one."""
+        """Begin the life that is due, once its run is, and it has its lock where it needs one."""
         assert self.due(now), f"{self.spec.name} is {self.state.name}"
-        if self.spec.exclusion is not Exclusion.NONE and self._lock is not _Lock.HELD:
+        without_lock = self.spec.exclusion is not Exclusion.NONE and self._lock is not _Lock.HELD
+        if without_lock and self.spec.exclusion is Exclusion.SINGLETON:
             return self._await_lock(now)
+        if self.spec.scheduled and not self._due:
+            return self._plan_run(now)
+        if without_lock:
+            return self._await_lock(now)
+        self._due = False
         self._rest, self.next_start, self.failure = State.STOPPED, None, None
         self._succeeded = self._succeeded and self._on_trial
         self.life = self._create(now)
-        return self._told(now, [Spawn(self.life.ref)])
+        # A reload does not wait until a run that it has interrupted has ended.
+        renewed = self._end_update(replaced=True) if self.spec.scheduled else []
+        return self._told(now, [Spawn(self.life.ref), *renewed])
 
     def want(self, now: float, goal: Goal) -> list[Output]:
         """Change the goal. An instance that is no longer wanted still has to be asked to stop.
@@ -272,14 +295,17 @@ class Instance:
         """
         self.goal = goal
         if goal is Goal.UP:
-            if self._awaits_lock:
+            if self._awaits_lock or self._plans:
                 return []
-            if self._empty:
+            if self.spec.scheduled and self._empty and self.run_at is not None:
+                self.next_start, self._due = now, True
+            elif self._empty:
                 self._await_turn()
             elif self.state in (State.EXITED, State.FATAL) and self.next_start is None:
                 self._rest, self.next_start, self.failure = State.EXITED, now, None
             return self._told(now)
         self.next_start, self._awaits_lock = None, False
+        self._plans, self._due, self.run_at = False, False, None
         # How earlier lives were stopped no longer matters.
         self._retired_overran = False
         if self._empty:
@@ -365,8 +391,10 @@ class Instance:
         self._updating = self._on_trial = True
         if self.life is not None and self.life.state in WORKING:
             return self._told(now, self._replace(now))
-        # Once what is left of its last life has ended, or a start of what it ran is cancelled.
+        # Once what is left of its last life has ended, or a start of what it ran is cancelled. What
+        # is planned is planned anew.
         self.next_start, self.failure = now, None
+        self._due = False
         return self._told(now, [] if self.life is None else _let_go(now, self.life))
 
     def _replace(self, now: float) -> list[Output]:
@@ -404,6 +432,7 @@ class Instance:
             return self._told(now, self._lost_lock(now, event.why))
         self._lock, self._awaits_lock, self.lock_busy = _Lock.NONE, False, ""
         self._rest, self._succeeded = State.EXITED, True
+        self._await_run(now)
         return self._told(now, [DoneElsewhere(name), *self._end_update(replaced=True)])
 
     def tick(self, now: float) -> list[Output]:
@@ -414,6 +443,29 @@ class Instance:
             outputs += life.tick(now)
             outputs += self._follow(now, life, old)
         return self._told(now, outputs)
+
+    # ---- its schedule ----
+
+    def take_plan(self, now: float, planned: RunPlanned) -> list[Output]:
+        """Handle when its next run is."""
+        if not self._plans:
+            return []  # It was stopped meanwhile.
+        self._plans, self._run_ended = False, False
+        self.run_at, self._due = now + planned.after, planned.after <= PLAN_EVERY
+        self.next_start = now + min(planned.after, PLAN_EVERY)
+        left_out = [RunsLeftOut(self.spec.name, planned.left_out)] if planned.left_out else []
+        return self._told(now, [*left_out, *self._end_update(replaced=True)])
+
+    def _plan_run(self, now: float) -> list[Output]:
+        self.next_start, self._plans, self._rest = None, True, State.WAITING
+        return self._told(now, [PlanRun(self.spec.name, self._run_ended)])
+
+    def _await_run(self, now: float) -> None:
+        """One run has ended, however: the next one follows as planned."""
+        if self.spec.scheduled and self.goal is Goal.UP:
+            self._policy = Restarts(self.spec)
+            self._run_ended, self._due = True, False
+            self.next_start, self.failure, self._rest = now, None, State.WAITING
 
     # ---- its lock ----
 
@@ -447,15 +499,17 @@ class Instance:
         """Release it if it is needed no more. A life that is lost may still run, and needs it."""
         if self._lock is _Lock.NONE or self.lives:
             return []
+        # Two tries, and not two runs.
+        between = self._due or not self.spec.scheduled
         needs = {
             Exclusion.NONE: False,
-            Exclusion.ONCE: self._awaits_lock or self.next_start is not None,
+            Exclusion.ONCE: self._awaits_lock or (self.next_start is not None and between),
             Exclusion.SINGLETON: self.goal is Goal.UP,
         }
         if needs[self.spec.exclusion]:
             return []
         self._lock, self.lock_busy = _Lock.NONE, ""
-        return [ReleaseLock(self.spec.name, done=self.finished)]
+        return [ReleaseLock(self.spec.name, done=self._succeeded)]
 
     # ---- what follows ----
 
@@ -544,6 +598,7 @@ class Instance:
         self._rest = State.EXITED
         if isinstance(ended, Ended) and ended.finished:
             self._succeeded = True
+            self._await_run(now)
             return [ended, *self._end_update(replaced=True)]
         if self.goal is Goal.DOWN:
             self._rest = State.STOPPED if life.asked else State.EXITED
@@ -558,7 +613,7 @@ class Instance:
             return self._failed_on_trial(now, life, ended)
         recycled = self.spec.recycles and life.state is LifeState.RUNNING and not failed
         if not self._policy.wanted(failed or recycled):
-            return [replace(ended, consequence=self._give_up(ended))]
+            return [replace(ended, consequence=self._give_up(now, ended))]
         if recycled:
             at: Optional[float] = self._policy.after_recycling(now, life.started)
         else:
@@ -570,7 +625,7 @@ class Instance:
             return [replace(ended, consequence=self._restart_at(now, life, at))]
         self._rest = State.FATAL
         limit = self.spec.start_burst, self.spec.start_interval
-        return [ended, StartLimitReached(self.spec.name, *limit, self._give_up(ended))]
+        return [ended, StartLimitReached(self.spec.name, *limit, self._give_up(now, ended))]
 
     def _failed_on_trial(self, now: float, life: Life, ended: _End) -> list[Output]:
         """Run again what ran before. A oneshot has done that, and what is new did not."""
@@ -584,9 +639,14 @@ class Instance:
 
     def _restart_at(self, now: float, life: Life, at: float) -> Restart:
         self.next_start, life.overran = at, False
+        # The same run, once more.
+        self._due = self.spec.scheduled
         return Restart(at - now)
 
-    def _give_up(self, ended: _End) -> StopEverything:
+    def _give_up(self, now: float, ended: _End) -> Union[StopEverything, AwaitRun]:
+        if self.spec.scheduled:
+            self._await_run(now)
+            return AwaitRun()
         # It was not asked to stop, so even status 0 is a failure: a platform that restarts the
         # supervisor on failure must notice.
         self.failure = (ended.status.shell if isinstance(ended, Ended) else 0) or 1

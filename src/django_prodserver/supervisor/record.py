@@ -132,6 +132,7 @@ ROWS: Mapping[type[Value], tuple[Named, Judged]] = {
         _severity_of_consequence,
     ),
     facts.StartLimitReached: ("instance.fatal", ERROR),
+    facts.RunsLeftOut: ("instance.runs_left_out", WARNING),
     facts.AwaitsLock: (_of_lock, INFO),
     facts.HasLock: ("instance.locked", INFO),
     facts.LockGone: ("instance.lock_lost", WARNING),
@@ -228,6 +229,8 @@ def _members(name: str, field: Any, processes: Processes) -> Iterator[tuple[str,
     elif isinstance(field, Restart):
         yield "consequence", "restart"
         yield "restart_in", round(field.pause, 3)
+    elif isinstance(field, facts.AwaitRun):
+        yield "consequence", "await_run"
     elif isinstance(field, facts.StandBy):
         yield "consequence", "stand_by"
     elif isinstance(field, facts.NotRenewed):

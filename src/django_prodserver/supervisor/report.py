@@ -15,6 +15,7 @@ from .facts import (
     AllFinished,
     AllReady,
     AllStopped,
+    AwaitRun,
     AwaitsLock,
     CheckFailed,
     ChecksFailed,
@@ -45,6 +46,7 @@ from .facts import (
     RequestRefused,
     Restart,
     Retired,
+    RunsLeftOut,
     SignalEffect,
     SignalReceived,
     StandBy,
@@ -146,6 +148,9 @@ def line(fact: Fact, processes: Processes) -> Optional[str]:
     if isinstance(fact, StartLimitReached):
         limit = f"{fact.starts} starts in {fact.interval:g} s (START_LIMIT)"
         return f"giving up on {fact.name}: {limit}{_consequence(fact.consequence)}"
+    if isinstance(fact, RunsLeftOut):
+        runs = "1 run" if fact.count == 1 else f"{fact.count} runs"
+        return f"{fact.name}: {runs} left out"
     if isinstance(fact, (AwaitsLock, HasLock, LockGone, DoneElsewhere)):
         return f"{fact.name} {_of_lock(fact)}"
     if isinstance(fact, (ReloadBegun, Reloaded, ReloadFailed)):
@@ -618,6 +623,8 @@ def _consequence(consequence: Optional[Consequence]) -> str:
         return f"; restarting in {pause:.2f} s" if pause else "; restarting"
     if isinstance(consequence, StandBy):
         return "; standing by"
+    if isinstance(consequence, AwaitRun):
+        return "; waiting for its next run"
     assert_never(consequence)
 
 

@@ -65,6 +65,8 @@ class InstanceSnapshot(Value):
     lives: tuple[LifeSnapshot, ...]
     # A oneshot that has succeeded.
     finished: bool = False
+    # It runs again and again, and its next run is planned or under way.
+    planned: bool = False
     # Why its lock cannot be had yet, as far as that is known.
     lock_busy: str = ""
 
@@ -81,7 +83,8 @@ class GroupSnapshot(Value):
 
 
 def instance_snapshot(instance: Instance, now: float) -> InstanceSnapshot:
-    next_start = instance.next_start
+    planned = instance.run_at is not None
+    next_start = instance.run_at if planned and not instance.alive else instance.next_start
     lives = sorted(instance.lives, key=lambda life: life is not instance.life)
     return InstanceSnapshot(
         name=instance.spec.name,
@@ -99,6 +102,7 @@ def instance_snapshot(instance: Instance, now: float) -> InstanceSnapshot:
         finished=instance.finished,
         lock_busy=instance.lock_busy,
         next_start=None if next_start is None else next_start - now,
+        planned=planned,
         last_end=instance.last_end,
         ended=None if instance.last_end is None else now - instance.ended_at,
         lives=tuple([_life(life, now) for life in lives]),

@@ -73,6 +73,8 @@ class Spec(Value):
     name: str
     # It is meant to finish with 0, not to run until it is stopped.
     oneshot: bool = False
+    # It runs again and again: a oneshot whose runs the edge plans.
+    scheduled: bool = False
     # Names of instances. It starts once all instances of their processes are ready or finished, and
     # stops before them.
     after: frozenset[str] = frozenset()

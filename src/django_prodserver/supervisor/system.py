@@ -52,6 +52,9 @@ class System(Protocol):
         later: those are to accept the connections that had been made.
         """
 
+    def plan_run(self, name: str, ended: bool) -> None:
+        """Find out when an instance runs next; `wait` brings the `RunPlanned`."""
+
     def take_lock(self, name: str) -> None:
         """Take the lock of an instance; `wait` brings what becomes of that, see `TakeLock`."""
 

@@ -1,0 +1,83 @@
+"""Schedules: when what runs again and again runs next.
+
+A cron expression is about the clock on the wall. An interval is about one that is never set.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from django_prodserver.supervisor.events import RunPlanned
+from django_prodserver.supervisor.hints import Callable, Optional
+
+from .loop import Loop
+from .program import Program
+
+# In seconds: a timer may be so much too early.
+EARLY = 1.0
+# More runs than this are not counted: a clock that is set may jump by years.
+MANY = 1000
+
+
+def prepare(cron: str, zone: str) -> None:
+    """Import what is needed for it."""
+    next(_moments(cron, zone, time.time()))
+
+
+def _moments(cron: str, zone: str, since: float) -> Iterator[float]:
+    """When it runs after that moment, in seconds since 1970."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from cronsim import CronSim
+
+    for moment in CronSim(cron, datetime.fromtimestamp(since, ZoneInfo(zone))):
+        yield moment.timestamp()
+
+
+class Schedule:
+    """When one instance runs; `clock` is for tests."""
+
+    def __init__(self, program: Program, clock: Optional[Callable[[], float]] = None) -> None:
+        self.says = program.cron, program.zone, program.every
+        self._clock = clock or (time.monotonic if program.every is not None else time.time)
+        self._next = self._after(self._clock())
+
+    def plan(self, ended: bool) -> tuple[float, int]:
+        """In how many seconds the next run is, and how many were left out before.
+
+        One that could not begin in time is due at once. If it was its time while another run took
+        place, which has `ended` now, it is left out.
+        """
+        now, left_out = self._clock(), 0
+        if now < self._next - (EARLY if ended else 0.0):
+            return self._next - now, 0
+        following = self._after(self._next)
+        while following <= now and left_out < MANY:
+            self._next, following, left_out = following, self._after(following), left_out + 1
+        if not ended:
+            return 0.0, left_out
+        self._next = following if following > now else self._after(now)
+        return self._next - now, left_out
+
+    def _after(self, moment: float) -> float:
+        cron, zone, every = self.says
+        return next(_moments(cron, zone, moment)) if every is None else moment + every
+
+
+class Schedules:
+    """Those of all instances, by their names."""
+
+    def __init__(self, program_of: Callable[[str], Program], loop: Loop) -> None:
+        self._program_of = program_of
+        self._loop = loop
+        self._schedules: dict[str, Schedule] = {}
+
+    def plan(self, name: str, ended: bool) -> None:
+        """Let the loop emit when it runs next; `ended` after a run."""
+        new, known = Schedule(self._program_of(name)), self._schedules.get(name)
+        if known is None or known.says != new.says:
+            self._schedules[name] = known = new
+            ended = False
+        self._loop.emit(RunPlanned(name, *known.plan(ended)))
