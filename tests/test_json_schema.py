@@ -147,6 +147,8 @@ UNSEEN = {
     "supervisor_backoff_that_shrinks": VALUES,
     "watchdog_nan": "JSON has no such number",
     "replicas_with_a_point": "2.0 is an integer to a schema",
+    "after_what_runs_again_and_again": "a schema follows no names",
+    "every_that_is_too_long": "a pattern cannot compare numbers",
     "names_that_share_their_variables": "a schema cannot compare keys",
     "variable_for_two_processes": "a schema cannot compare keys",
     "name_of_a_wrong_type": "JSON has no other names",

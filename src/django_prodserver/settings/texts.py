@@ -22,7 +22,7 @@ TCP_ADDRESS = rf"({HOST_AND_PORT}|{_UNIX}.+)"
 PATH_OR_URL = rf"((/|[hH][tT][tT][pP][sS]?://)[!-~]*|{_UNIX}.+)"
 # A path such as /prod, or nothing.
 BASE_PATH = r"(/[^/?#%\s]+)*"
-CRON = r"\\S+( +\\S+){4}"
+CRON = r"\S+( +\S+){4}"
 DURATION = r"([0-9]{1,9}) ?([smhd])"
 LOCK = r"(database|/[^\x00]*[^/\x00])"
 OCTAL = r"(?:0[oO]?)?([0-7]{1,3})"
