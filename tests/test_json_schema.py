@@ -148,6 +148,7 @@ UNSEEN = {
     "watchdog_nan": "JSON has no such number",
     "replicas_with_a_point": "2.0 is an integer to a schema",
     "after_what_runs_again_and_again": "a schema follows no names",
+    "schedule_that_never_comes": "a pattern knows no dates",
     "every_that_is_too_long": "a pattern cannot compare numbers",
     "names_that_share_their_variables": "a schema cannot compare keys",
     "variable_for_two_processes": "a schema cannot compare keys",

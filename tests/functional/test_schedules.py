@@ -144,7 +144,10 @@ def again(*words: str, **entry: Any) -> dict[str, Any]:
 
 def test_it_runs_again_and_again(start: Runs) -> None:
     run = start(
-        {"tick": again("echo tick", EVERY="1s"), "web": {"BACKEND": "shell", "ARGS": "cat"}}
+        {
+            "tick": again("echo tick", EVERY="1s"),
+            "web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"]},
+        }
     )
 
     run.wait_for("system", "all 2 ready")
