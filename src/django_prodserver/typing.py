@@ -168,7 +168,7 @@ class Process(_Process, total=False):
 
     TYPE: Literal["service", "oneshot"]
     """A service is meant to run until it is stopped. A oneshot is meant to finish with exit status
-    0. The backend "migrate" is a oneshot by default, and any other a service."""
+    0. The backends "migrate" and "wait-for" are oneshots by default, and all others services."""
 
     ENABLED: bool
     """False leaves it out of "prodserver --all". It still starts if you name it."""
