@@ -89,25 +89,25 @@ def postgresql_fixture(postgresql_server: str) -> str:
 
 
 @pytest.fixture
-def pgbouncer(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def pgbouncer(postgresql: str) -> Iterator[str]:
     """The address of the same database behind pgbouncer, in transaction mode."""
     program, url, port = found("pgbouncer"), urlsplit(postgresql), free_port()
-    folder = tmp_path_factory.mktemp("pgbouncer")
-    (folder / "users.txt").write_text('"tests" ""\n')
-    (folder / "pgbouncer.ini").write_text(
-        f"[databases]\n* = host=127.0.0.1 port={url.port} user=tests\n"
-        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
-        f"auth_type = any\nauth_file = {folder}/users.txt\npool_mode = transaction\n"
-        f"ignore_startup_parameters = extra_float_digits\n"
-    )
-    user: dict[str, Any] = {}
-    if os.geteuid() == 0:  # It refuses to run as the superuser.
-        user["user"] = user_id("postgres")
-        for path in (folder, *folder.parents[:2]):
-            path.chmod(0o755)
-    command = [program, str(folder / "pgbouncer.ini")]
-    with running(command, "process up", signal.SIGINT, cwd="/", **user):
-        yield f"postgresql://tests@127.0.0.1:{port}{url.path}"
+    # As PostgreSQL, it refuses to run as the superuser.
+    user = {"user": user_id("postgres")} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory(prefix="prodserver-pgbouncer-") as name:
+        folder = Path(name)
+        (folder / "users.txt").write_text('"tests" ""\n')
+        (folder / "pgbouncer.ini").write_text(
+            f"[databases]\n* = host=127.0.0.1 port={url.port} user=tests\n"
+            f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
+            f"auth_type = any\nauth_file = {folder}/users.txt\npool_mode = transaction\n"
+            "ignore_startup_parameters = extra_float_digits\n"
+        )
+        for owner in user.values():
+            os.chown(folder, owner, -1)
+        command = [program, str(folder / "pgbouncer.ini")]
+        with running(command, "process up", signal.SIGINT, cwd="/", **user):
+            yield f"postgresql://tests@127.0.0.1:{port}{url.path}"
 
 
 @pytest.fixture(scope="session", name="memcached")
