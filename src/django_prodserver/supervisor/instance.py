@@ -392,7 +392,7 @@ class Instance:
         if self.life is not None and self.life.state in WORKING:
             return self._told(now, self._replace(now))
         # Once what is left of its last life has ended, or a start of what it ran is cancelled. What
-        # is planned is planned anew.
+        # is planned is planned again.
         self.next_start, self.failure = now, None
         self._due = False
         return self._told(now, [] if self.life is None else _let_go(now, self.life))
