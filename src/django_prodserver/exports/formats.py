@@ -230,7 +230,7 @@ FORMATS = {
             [File("kubernetes/resources.yaml", "base/{name}.yaml"), *_KUSTOMIZE],
             (*_OF_KUBERNETES, "hooks"),
             environment="{name}-env",
-            carries=_IN_A_CONTAINER | _PROBES | {"REPLICAS"},
+            carries=_IN_A_CONTAINER | _PROBES | {"REPLICAS", "SCHEDULE"},
             in_container=True,
             as_one_user=True,
             no_order="Kubernetes starts everything at once",

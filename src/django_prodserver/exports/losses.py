@@ -14,7 +14,8 @@ _NOT_DONE = {
     "STOP_SIGNAL": "is {signal}, but SIGTERM is sent",
     "HEALTHCHECK": "is not made",
     "WATCHDOG": "is not watched",
-    "SCHEDULE": "is not kept",
+    "SCHEDULE": "is not kept: it runs once",
+    "EVERY": "is not kept: it runs once",
     "MAX_MEMORY": "is not watched",
 }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -50,6 +51,7 @@ def _engine() -> Engine:
         mebibytes,
         every,
         at_most,
+        deeper,
         shell,
     ):
         filters.filter(one.__name__, one)
@@ -133,6 +135,11 @@ def every(value: int, seconds: int) -> int:
 
 def at_most(value: int, limit: int) -> int:
     return min(value, limit)
+
+
+def deeper(text: str) -> str:
+    """Lines of YAML, two levels further in."""
+    return textwrap.indent(text, 4 * " ")
 
 
 def _each(value: Any, change: Any) -> Any:

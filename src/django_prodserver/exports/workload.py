@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Optional, Union
 
+from django.conf import settings
+
 from django_prodserver.backends.base import Address, PrintsOnly
 from django_prodserver.launch.addresses import probed_address
 from django_prodserver.launch.holding import holding, listeners_of
@@ -103,6 +105,15 @@ class Workload:
     @property
     def oneshot(self) -> bool:
         return all(is_oneshot(process) for process in self.processes)
+
+    @property
+    def cron(self) -> str:
+        """Its SCHEDULE, which the platform keeps; "" where a supervisor does."""
+        return "" if self.supervised else self.settings.schedule or ""
+
+    @property
+    def zone(self) -> str:
+        return settings.TIME_ZONE or "UTC"
 
     @property
     def singleton(self) -> bool:
@@ -274,9 +285,11 @@ def asks_for(process: ResolvedProcess, awaited: Container[str]) -> list[str]:
         "SOCKETS": bool(held_listeners(process)),
         "AFTER": process.name in awaited and not is_oneshot(process),
         # `prodserver NAME` supervises these itself.
-        "SCHEDULE": given.scheduled,
-        "LOCK": given.lock is not None,
-        "SINGLETON": given.singleton,
+        "SCHEDULE": given.schedule is not None,
+        "EVERY": given.every is not None,
+        # What keeps the schedule runs it once.
+        "LOCK": given.lock is not None and given.schedule is None,
+        "SINGLETON": given.singleton and given.schedule is None,
     }
     return [key for key, is_asked in asked.items() if is_asked]
 
