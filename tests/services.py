@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 
 from django_prodserver.posix.child import quiet_fork
@@ -88,6 +89,38 @@ def postgresql_fixture(postgresql_server: str) -> str:
     return f"{postgresql_server}/{name}"
 
 
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[int]:
+    """Its port; `root` needs no password."""
+    install, program = found("mariadb-install-db"), found("mariadbd")
+    port = free_port()
+    user = {"user": user_id("mysql")} if os.geteuid() == 0 else {}
+    with tempfile.TemporaryDirectory(prefix="prodserver-mariadb-") as folder:
+        for owner in user.values():
+            os.chown(folder, owner, -1)
+        data = f"--datadir={folder}/data"
+        command = [install, "--no-defaults", data, "--auth-root-authentication-method=normal"]
+        subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd="/", **user)
+        command = [
+            *(program, "--no-defaults", data, f"--port={port}", "--bind-address=127.0.0.1"),
+            *(f"--socket={folder}/socket", f"--pid-file={folder}/pid", "--skip-log-bin"),
+        ]
+        with running(command, "ready for connections", signal.SIGTERM, cwd="/", **user):
+            yield port
+
+
+@pytest.fixture
+def mariadb(mariadb_server: int) -> dict[str, Any]:
+    """The entry of DATABASES for an empty MariaDB."""
+    pymysql: Any = pytest.importorskip("pymysql", reason="the Python package pymysql is missing")
+    name = f"test_{next(_names)}"
+    at = {"host": "127.0.0.1", "port": mariadb_server, "user": "root"}
+    with pymysql.connect(**at) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE {name}")
+    engine = {"ENGINE": "django.db.backends.mysql", "NAME": name, "USER": "root"}
+    return {**engine, "HOST": "127.0.0.1", "PORT": mariadb_server}
+
+
 @pytest.fixture
 def pgbouncer(postgresql: str) -> Iterator[str]:
     """The address of the same database behind pgbouncer, in transaction mode."""
@@ -120,6 +153,13 @@ def memcached_fixture() -> Iterator[str]:
         while not listens(port):
             assert not gone(server)
         yield f"127.0.0.1:{port}"
+
+
+def connections(pid: int) -> list[Any]:
+    """Those of a process over TCP and UDP."""
+    process: Any = psutil.Process(pid)
+    listed = getattr(process, "net_connections", None) or process.connections  # Before psutil 6.
+    return list(listed("inet"))
 
 
 def listens(port: int) -> bool:

@@ -21,7 +21,7 @@ import pytest
 from tests.inside import free_port
 from tests.operating import PRODCTL
 from tests.running import Run, Site
-from tests.services import database
+from tests.services import connections, database
 
 SHELL = "shell"
 # It says so when it begins, and runs until it is stopped.
@@ -73,11 +73,13 @@ def over_sqlite(site: Site) -> Supervisors:
     return Supervisors(site)
 
 
-@pytest.fixture(params=["postgresql", "pgbouncer", "sqlite"])
+@pytest.fixture(params=["postgresql", "pgbouncer", "mariadb", "sqlite"])
 def supervisors(request: pytest.FixtureRequest, site: Site) -> Supervisors:
     if request.param == "sqlite":
         return Supervisors(site)
     address = request.getfixturevalue(request.param)
+    if request.param == "mariadb":
+        return Supervisors(site, {"DATABASES": {"default": address}})
     return Supervisors(site, {"DATABASES": {"default": database(address)}})
 
 
@@ -136,6 +138,27 @@ def test_who_is_killed_in_the_middle_leaves_it_to_another(supervisors: Superviso
 
     second.wait_for("system", "all 2 ready")
     assert second.end(SIGTERM) == 0
+
+
+@pytest.mark.long
+def test_of_ten_one_is_killed_in_the_middle_and_one_other_goes_on(
+    over_postgresql: Supervisors,
+) -> None:
+    os.mkfifo(over_postgresql.site.project / "work.fifo")
+    first = over_postgresql.start({"work": WORK, "web": WEB})
+    first.wait_for("work.1", "works")
+    others = [over_postgresql.start({"work": WORK, "web": WEB}) for _ in range(9)]
+    for run in others:
+        run.wait_for("system", "work.1 waits for its lock: ")
+
+    # To the end of its output: what had the other end of the pipe is gone then.
+    assert first.end(SIGKILL) == -SIGKILL
+    over_postgresql.site.release("work")
+    for run in others:
+        run.wait_for("system", "all 2 ready")
+
+    assert sorted(run.said("work.1") for run in others) == [[]] * 8 + [["works", "has worked"]]
+    assert [run.end(SIGTERM) for run in others] == [0] * 9
 
 
 def test_work_that_failed_is_done_by_the_next(over_sqlite: Supervisors) -> None:
@@ -342,8 +365,8 @@ def test_the_supervisor_has_no_connection(over_postgresql: Supervisors) -> None:
     template = next(iter(run.templates()))
 
     for pid in (run.pid, template):
-        assert psutil.Process(pid).net_connections("inet") == []
-    assert len(holder(run).net_connections("inet")) == 1
+        assert connections(pid) == []
+    assert len(connections(holder(run).pid)) == 1
     assert run.end(SIGTERM) == 0
 
 

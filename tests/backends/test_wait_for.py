@@ -21,7 +21,7 @@ from django_prodserver.backends.wait_for import WaitFor
 from django_prodserver.settings.schema import OF_BACKENDS
 from tests.inside import configured, free_port, prodserver, refused, sleeper
 from tests.running import Site
-from tests.services import database
+from tests.services import connections, database
 
 pytest.importorskip("psycopg", reason="the Python package psycopg is missing")
 
@@ -292,7 +292,7 @@ def test_a_stop_ends_it_at_once_and_the_supervisor_has_no_connection(
         run.wait_for("wait.1", "^database default answered")
         supervisor = psutil.Process(run.pid)
 
-        assert supervisor.net_connections("inet") == []
+        assert connections(supervisor.pid) == []
         assert run.end(SIGTERM) == 0
     stopped = [line for line in run.said("system") if line.startswith("wait.1 ")]
     assert float(stopped[-1].split(" after ")[1].split()[0]) < 1, stopped

@@ -33,6 +33,12 @@ DATABASES = {
         "OPTIONS": compat.SQLITE_OPTIONS,
     }
 }
+if "DATABASES" in _added and "mysql" in _added["DATABASES"]["default"]["ENGINE"]:
+    # In place of mysqlclient, which has to be compiled: Django asks for that version of it.
+    import pymysql
+
+    pymysql.version_info = (2, 2, 1, "final", 0)
+    pymysql.install_as_MySQLdb()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TASKS = {"default": {"BACKEND": compat.TASKS_BACKEND}}
