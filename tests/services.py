@@ -94,7 +94,7 @@ def mariadb_server() -> Iterator[int]:
     """Its port; `root` needs no password."""
     install, program = found("mariadb-install-db"), found("mariadbd")
     port = free_port()
-    user = {"user": user_id("mysql")} if os.geteuid() == 0 else {}
+    user: dict[str, Any] = {"user": user_id("mysql")} if os.geteuid() == 0 else {}
     with tempfile.TemporaryDirectory(prefix="prodserver-mariadb-") as folder:
         for owner in user.values():
             os.chown(folder, owner, -1)
@@ -126,7 +126,7 @@ def pgbouncer(postgresql: str) -> Iterator[str]:
     """The address of the same database behind pgbouncer, in transaction mode."""
     program, url, port = found("pgbouncer"), urlsplit(postgresql), free_port()
     # As PostgreSQL, it refuses to run as the superuser.
-    user = {"user": user_id("postgres")} if os.geteuid() == 0 else {}
+    user: dict[str, Any] = {"user": user_id("postgres")} if os.geteuid() == 0 else {}
     with tempfile.TemporaryDirectory(prefix="prodserver-pgbouncer-") as name:
         folder = Path(name)
         (folder / "users.txt").write_text('"tests" ""\n')
