@@ -73,6 +73,7 @@ LOADING: Mapping[str, Sequence[Loading]] = {
     "django-tasks": [Loading(LEADER, NONE)],
     "command": [Loading(LEADER, NONE)],
     "wait-for": [Loading(LEADER, NONE)],
+    "migrate": [Loading(LEADER, NONE)],
     "shell": [Loading(NOTHING, NONE, executed=True)],
 }
 

@@ -39,6 +39,7 @@ ENTRIES: dict[str, dict[str, Any]] = {
     "procrastinate": {},
     "django-tasks": {},
     "wait-for": {"ARGS": ["database"], "AFTER": []},
+    "migrate": {},
     "command": {"ARGS": ["migrate", "--noinput"], "TYPE": "oneshot", "AFTER": []},
     "shell": {"ARGS": ["sleep", "1000"]},
 }

@@ -207,6 +207,15 @@ def test_it_is_done_again_where_it_is_asked_for(over_sqlite: Supervisors) -> Non
     assert run.end(SIGTERM) == 0
 
 
+def test_a_fresh_interpreter_finds_its_lock_held(over_sqlite: Supervisors) -> None:
+    """It runs `prodserver migrate`, which would take the lock itself, alone."""
+    migrate = {"BACKEND": "migrate", "START_METHOD": "spawn"}
+    run = over_sqlite.start({"migrate": migrate, "web": AFTERWARDS})
+
+    run.wait_for("system", "migrate.1 finished")
+    assert run.end(SIGTERM) == 0
+
+
 def test_a_file_is_a_lock_too(site: Site, tmp_path: Path) -> None:
     lock = str(tmp_path / "work.lock")
     work = {"BACKEND": SHELL, "TYPE": "oneshot", "LOCK": lock}

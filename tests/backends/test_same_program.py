@@ -147,7 +147,15 @@ SOFTWARE = {
 # One of each kind: an arbiter that forks, one that is not Python, a command that executes another.
 SHORT = ["gunicorn", "granian-wsgi", "dramatiq"]
 # They have neither requests nor tasks.
-NEITHER = {"wait-for", "celery-beat", "celery-flower", "rq-scheduler", "command", "shell"}
+NEITHER = {
+    "wait-for",
+    "migrate",
+    "celery-beat",
+    "celery-flower",
+    "rq-scheduler",
+    "command",
+    "shell",
+}
 
 
 class Outcome(NamedTuple):

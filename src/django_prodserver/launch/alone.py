@@ -35,6 +35,7 @@ from .context import context_of
 from .examine import resolve_to_start
 from .preload import preload
 from .process import SETTINGS_MODULE, ResolvedProcess
+from .selection import is_life_of
 
 # Set while an interpreter is started again, for the sake of a variable that the first one had read.
 STARTED_AGAIN = "_PRODSERVER_STARTED_AGAIN"
@@ -57,7 +58,7 @@ def run_alone(
     # Set by a supervisor that has spawned this interpreter as one of several instances. Software
     # that it has forked, and that re-executes itself, comes here too.
     instance = os.environ.get("PRODSERVER_INSTANCE", "")
-    supervised = instance.startswith(f"{name}.")
+    supervised = is_life_of(name)
     if not supervised:
         # It may be that of an instance that has started this program.
         os.environ.pop("PRODSERVER_INSTANCE", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Optional
 
@@ -109,12 +110,17 @@ def select(
         others = [name for name in enabled if name != first]
     if extra and (everything or len(counts) > 1):
         raise CommandError("Arguments after -- require exactly one process name.")
-    exclusive = any(configured[name].exclusive for name in counts)
+    exclusive = any(configured[name].exclusive and not is_life_of(name) for name in counts)
     supervised = everything or len(counts) > 1 or any(counts.values()) or exclusive
     # One that is named runs, also where PRODSERVER_REPLICAS_X is 0.
     counts = {name: n or (None if configured[name].replicas else 1) for name, n in counts.items()}
     disabled = {name: by for name, by in disabled.items() if name not in excluded}
     return Selection(counts, supervised, bool(words), only, disabled, others)
+
+
+def is_life_of(process: str) -> bool:
+    """Whether this process is one, which was spawned by a supervisor: that has its lock."""
+    return os.environ.get("PRODSERVER_INSTANCE", "").startswith(f"{process}.")
 
 
 def _counts(words: Sequence[str], configured: Iterable[str]) -> dict[str, Optional[int]]:
