@@ -324,7 +324,15 @@ def monitoring(project: Project) -> None:
     project.supervisor.wait_for("system", "^all 2 ready")
 
 
+def not_owned(project: Project) -> None:
+    """A new project, and a module beside it."""
+    assert project.run("python -m django startproject mysite .") == []
+    module = block_with("a-project-you-do-not-own.md", "from mysite.settings import *")
+    project.write("deployment.py", module)
+
+
 PROJECTS: dict[str, Callable[[Project], None]] = {
+    "project-you-do-not-own": not_owned,
     "quickstart": quickstart,
     "tutorial": tutorial,
     "add-celery": add_celery,
