@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from django_prodserver.launch.stages import stages_of, with_services
+from django_prodserver.settings.schema import ProcessSettings
 
 
 def process(*after: str, **entry: Any) -> Any:
-    return SimpleNamespace(**{"after": list(after), "type": "service", "refresh": False, **entry})
+    return ProcessSettings(backend="shell", after=list(after), **entry)
 
 
 def oneshot(*after: str, **entry: Any) -> Any:

@@ -96,7 +96,8 @@ def info(instance: Instance, now: datetime) -> str:
         parts.append(str(instance["message"]))
     if instance["next_start_at"] is not None:
         left = (moment(instance["next_start_at"]) - now).total_seconds()
-        parts.append(f"starts in {duration(max(0.0, left))}")
+        soon = f"{max(0.0, left):.0f} s"
+        parts.append(f"starts in {soon if left < 3600 else duration(left)}")
     if instance["updating"]:
         parts.append("being replaced")
     if instance["changed"] == "added":

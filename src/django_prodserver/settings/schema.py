@@ -550,7 +550,7 @@ class EffectiveSettings(ProcessSettings, frozen=True, kw_only=True):
     ready_timeout: Seconds
     max_memory: Optional[Count]
     start_method: StartMethod
-    every: Optional[float]
+    every: Optional[float] = None
 
     @property
     def folder(self) -> Optional[str]:
