@@ -300,3 +300,19 @@ def test_a_stop_ends_it_at_once_and_the_supervisor_has_no_connection(
 
 def test_the_backend_is_the_one_of_its_name() -> None:
     assert import_string(BUILT_IN["wait-for"]) is WaitFor
+
+
+def test_mariadb_is_waited_for(site: Site, mariadb: dict[str, Any]) -> None:
+    run = site(waiting("database", "migrations"), supervisor=using(DATABASES={"default": mariadb}))
+
+    run.wait_for("wait.1", "^database default answered")
+    assert run.end(SIGTERM) == 0
+
+
+def test_a_wrong_password_is_said(site: Site, mariadb: dict[str, Any]) -> None:
+    settings = using(DATABASES={"default": {**mariadb, "PASSWORD": "wrong"}})
+    run = site(waiting("database", "--timeout=1"), supervisor=settings)
+
+    assert run.end() == 1
+    assert any("gave up on database default" in line for line in run.said("wait.1"))
+    assert any("Access denied" in line for line in run.said("wait.1"))
