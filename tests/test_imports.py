@@ -60,6 +60,7 @@ class Written(NamedTuple):
 def write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Callable[[Mapping[str, str]], Written]]:
+    imports.end()  # Another test may have begun.
     monkeypatch.syspath_prepend(tmp_path)
     stopwatch = Stopwatch("stopwatch")
     monkeypatch.setitem(sys.modules, "stopwatch", stopwatch)
