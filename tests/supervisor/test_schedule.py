@@ -304,3 +304,15 @@ def test_a_run_that_a_reload_interrupts_is_begun_again_and_not_waited_for() -> N
     assert commands(stops) == [Kill(run(1), SIGTERM), Kill(run(1), SIGCONT, group=True)]
     assert commands(follows)[-1:] == [Spawn(run(2, generation=1))]
     assert of(Reloaded, follows) == [Reloaded(1, 0.0)]
+
+
+def test_a_reload_may_end_a_schedule() -> None:
+    """It is a oneshot then, and counts once it has finished."""
+    here = Here(reloads=True)
+    here.after()
+    here.take(planned(3600.0), ReloadRequest())
+
+    here.take(Loaded(1, (replace(NIGHTLY, scheduled=False),)))
+
+    assert not here.nightly.planned
+    assert here.nightly.state is State.STARTING

@@ -36,11 +36,16 @@ def _moments(cron: str, zone: str, since: float) -> Iterator[float]:
         yield moment.timestamp()
 
 
+def said_of(program: Program) -> tuple[str, str, Optional[float]]:
+    """What the settings say of when it runs."""
+    return program.cron, program.zone, program.every
+
+
 class Schedule:
     """When one instance runs; `clock` is for tests."""
 
     def __init__(self, program: Program, clock: Optional[Callable[[], float]] = None) -> None:
-        self.says = program.cron, program.zone, program.every
+        self.says = said_of(program)
         self._clock = clock or (time.monotonic if program.every is not None else time.time)
         self._next = self._after(self._clock())
 
@@ -76,8 +81,8 @@ class Schedules:
 
     def plan(self, name: str, ended: bool) -> None:
         """Let the loop emit when it runs next; `ended` after a run."""
-        new, known = Schedule(self._program_of(name)), self._schedules.get(name)
-        if known is None or known.says != new.says:
-            self._schedules[name] = known = new
+        program, known = self._program_of(name), self._schedules.get(name)
+        if known is None or known.says != said_of(program):
+            self._schedules[name] = known = Schedule(program)
             ended = False
         self._loop.emit(RunPlanned(name, *known.plan(ended)))

@@ -228,7 +228,7 @@ class Instance:
     @property
     def fulfilled(self) -> bool:
         """Processes that come after it may start."""
-        planned = self.run_at is not None and self.spec.scheduled
+        planned = self.run_at is not None
         return self.state in (State.RUNNING, State.STANDBY) or self.finished or planned
 
     @property
@@ -386,6 +386,8 @@ class Instance:
 
     def _run(self, now: float, spec: Spec, generation: int) -> list[Output]:
         self.spec, self._generation, self._policy = spec, generation, Restarts(spec)
+        if not spec.scheduled:
+            self.run_at = None
         if self.goal is Goal.DOWN:
             return []
         self._updating = self._on_trial = True
