@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from signal import SIGCONT, SIGKILL, SIGTERM
-from typing import Any
 
 import pytest
 
 from django_prodserver.supervisor.commands import CancelSpawn, Kill, ReleaseLock, Spawn, TakeLock
 from django_prodserver.supervisor.events import (
-    Event,
     Exited,
     ExitStatus,
     GoalRequest,
@@ -42,9 +40,10 @@ from django_prodserver.supervisor.facts import (
     Stopping,
     WithoutLock,
 )
-from django_prodserver.supervisor.group import Group
 from django_prodserver.supervisor.spec import Exclusion, Goal, Ref, RestartPolicy, Spec
-from django_prodserver.supervisor.values import Value, replace
+from django_prodserver.supervisor.values import replace
+
+from .here import Here, of
 
 BEAT = Spec("beat.1", stop_timeout=25.0, exclusion=Exclusion.SINGLETON)
 MIGRATE = Spec("migrate.1", oneshot=True, exclusion=Exclusion.ONCE)
@@ -54,43 +53,9 @@ MIGRATION = Ref("migrate.1", 0, 1)
 BUSY = "b has the lock"
 
 
-class Here:
-    """A supervisor with instances that have a lock."""
-
-    def __init__(self, *specs: Spec) -> None:
-        self.group = Group(specs)
-        self.group.start(0.0)
-        self.now = 0.0
-        self.told: list[Output] = []
-
-    def after(self, seconds: float = 0.0) -> list[Output]:
-        """What is done of itself, until nothing is due."""
-        self.now += seconds
-        outputs: list[Output] = []
-        while self.group.deadline is not None and self.group.deadline <= self.now:
-            outputs += self.group.tick(self.now)
-        self.told += outputs
-        return outputs
-
-    def take(self, *events: Event) -> list[Output]:
-        outputs: list[Output] = []
-        for event in events:
-            taken = self.group.take(self.now, event)
-            self.told += taken
-            outputs += [*taken, *self.after()]
-        return outputs
-
-    def state(self, name: str = "beat.1") -> State:
-        return self.group.instances[name].state
-
-
 def commands(outputs: list[Output]) -> list[Output]:
     known = (TakeLock, ReleaseLock, Spawn, Kill, CancelSpawn)
     return [one for one in outputs if isinstance(one, known)]
-
-
-def of(kind: type[Value], outputs: list[Output]) -> list[Any]:
-    return [one for one in outputs if isinstance(one, kind)]
 
 
 def running(spec: Spec = BEAT) -> Here:
@@ -114,7 +79,7 @@ def test_it_starts_once_it_has_its_lock() -> None:
     here = Here(BEAT)
 
     assert commands(here.after()) == [TakeLock("beat.1")]
-    assert here.state() is State.WAITING
+    assert here.state("beat.1") is State.WAITING
     assert commands(here.take(LockTaken("beat.1"))) == [Spawn(FIRST)]
     assert here.told[-1:] != [HasLock("beat.1")]
 
@@ -133,7 +98,7 @@ def test_a_singleton_that_runs_elsewhere_stands_by_and_is_as_wanted() -> None:
     told = here.take(LockBusy("beat.1", BUSY))
 
     assert of(AwaitsLock, told) == [AwaitsLock("beat.1", Exclusion.SINGLETON, BUSY)]
-    assert here.state() is State.STANDBY
+    assert here.state("beat.1") is State.STANDBY
     assert of(AllReady, told) == [AllReady(1, 0.0)]
     assert here.group.phase is Phase.RUNNING
 
@@ -196,7 +161,7 @@ def test_one_that_stands_by_waits_no_more_when_it_is_stopped() -> None:
     assert commands(here.take(GoalRequest("beat", Goal.DOWN))) == [
         ReleaseLock("beat.1", done=False)
     ]
-    assert here.state() is State.STOPPED
+    assert here.state("beat.1") is State.STOPPED
     assert here.take(LockTaken("beat.1")) == []
     assert commands(here.take(GoalRequest("beat", Goal.UP))) == [TakeLock("beat.1")]
 
@@ -205,7 +170,7 @@ def test_a_restart_of_one_that_stands_by_changes_nothing() -> None:
     here = standing_by()
 
     assert commands(here.take(RestartRequest("beat"))) == []
-    assert here.state() is State.STANDBY
+    assert here.state("beat.1") is State.STANDBY
     assert commands(here.take(LockTaken("beat.1"))) == [Spawn(FIRST)]
 
 
@@ -240,7 +205,7 @@ def test_a_singleton_that_has_lost_its_lock_stops_and_stands_by(policy: RestartP
     assert end.consequence == StandBy()
     # What is left of its group must not go on either.
     assert commands(ended) == [Kill(FIRST, SIGKILL, group=True)]
-    assert here.state() is State.STANDBY
+    assert here.state("beat.1") is State.STANDBY
     assert commands(here.take(LockTaken("beat.1"))) == [Spawn(SECOND)]
     assert here.group.instances["beat.1"].restarts == 0
 
@@ -354,23 +319,19 @@ def test_it_is_done_again_on_request() -> None:
 
 
 def test_a_reload_of_one_that_stands_by_ends_there() -> None:
-    here = Here(BEAT)
-    here.group = Group([BEAT], reloads=True)
-    here.group.start(0.0)
+    here = Here(BEAT, reloads=True)
     here.after()
     here.take(LockBusy("beat.1", BUSY), ReloadRequest())
 
     told = here.take(Loaded(1, (BEAT,)))
 
     assert of(Reloaded, told) == [Reloaded(1, 0.0)]
-    assert here.state() is State.STANDBY
+    assert here.state("beat.1") is State.STANDBY
     assert commands(here.take(LockTaken("beat.1"))) == [Spawn(Ref("beat.1", 1, 1))]
 
 
 def test_a_reload_keeps_the_lock_from_life_to_life() -> None:
-    here = running()
-    here.group = Group([BEAT], reloads=True)
-    here.group.start(0.0)
+    here = Here(BEAT, reloads=True)
     here.after()
     here.take(LockTaken("beat.1"), Spawned(FIRST), ReloadRequest())
 
@@ -382,9 +343,7 @@ def test_a_reload_keeps_the_lock_from_life_to_life() -> None:
 
 
 def test_a_reload_may_bring_a_lock() -> None:
-    here = Here()
-    here.group = Group([replace(BEAT, exclusion=Exclusion.NONE)], reloads=True)
-    here.group.start(0.0)
+    here = Here(replace(BEAT, exclusion=Exclusion.NONE), reloads=True)
     here.after()
     here.take(Spawned(FIRST), ReloadRequest(), Loaded(1, (BEAT,)))
 
@@ -395,9 +354,7 @@ def test_a_reload_may_bring_a_lock() -> None:
 
 
 def test_a_reload_may_take_it_away() -> None:
-    here = running()
-    here.group = Group([BEAT], reloads=True)
-    here.group.start(0.0)
+    here = Here(BEAT, reloads=True)
     here.after()
     here.take(LockTaken("beat.1"), Spawned(FIRST), ReloadRequest())
     here.take(Loaded(1, (replace(BEAT, exclusion=Exclusion.NONE),)))

@@ -15,7 +15,6 @@ from django_prodserver.supervisor.commands import (
     TakeLock,
 )
 from django_prodserver.supervisor.events import (
-    Event,
     Exited,
     ExitStatus,
     GoalRequest,
@@ -42,10 +41,11 @@ from django_prodserver.supervisor.facts import (
     StartRefused,
     State,
 )
-from django_prodserver.supervisor.group import Group
 from django_prodserver.supervisor.snapshot import InstanceSnapshot
 from django_prodserver.supervisor.spec import Exclusion, Goal, Ref, RestartPolicy, Spec
-from django_prodserver.supervisor.values import Value, replace
+from django_prodserver.supervisor.values import replace
+
+from .here import Here, of
 
 NIGHTLY = Spec("nightly.1", oneshot=True, scheduled=True)
 WEB = Spec("web.1")
@@ -56,27 +56,11 @@ def run(number: int, generation: int = 0) -> Ref:
     return Ref("nightly.1", generation, number)
 
 
-class Here:
-    """A supervisor with something that is scheduled."""
+class Nightly(Here):
+    """With something that is scheduled first."""
 
     def __init__(self, *specs: Spec, reloads: bool = False) -> None:
-        self.group = Group(specs or (NIGHTLY,), reloads=reloads)
-        self.group.start(0.0)
-        self.now = 0.0
-
-    def after(self, seconds: float = 0.0) -> list[Output]:
-        """What is done of itself, until nothing is due."""
-        self.now += seconds
-        outputs: list[Output] = []
-        while self.group.deadline is not None and self.group.deadline <= self.now:
-            outputs += self.group.tick(self.now)
-        return outputs
-
-    def take(self, *events: Event) -> list[Output]:
-        outputs: list[Output] = []
-        for event in events:
-            outputs += [*self.group.take(self.now, event), *self.after()]
-        return outputs
+        super().__init__(*(specs or (NIGHTLY,)), reloads=reloads)
 
     @property
     def nightly(self) -> InstanceSnapshot:
@@ -88,16 +72,12 @@ def commands(outputs: list[Output]) -> list[Output]:
     return [one for one in outputs if isinstance(one, known)]
 
 
-def of(kind: type[Value], outputs: list[Output]) -> list[Any]:
-    return [one for one in outputs if isinstance(one, kind)]
-
-
 def planned(after: float = 3600.0, **more: Any) -> RunPlanned:
     return RunPlanned("nightly.1", after, **more)
 
 
-def under_way(spec: Spec = NIGHTLY) -> Here:
-    here = Here(spec)
+def under_way(spec: Spec = NIGHTLY) -> Nightly:
+    here = Nightly(spec)
     here.after()
     here.take(planned(10.0))
     here.after(10.0)
@@ -106,7 +86,7 @@ def under_way(spec: Spec = NIGHTLY) -> Here:
 
 
 def test_it_is_planned_and_everything_is_ready() -> None:
-    here = Here()
+    here = Nightly()
 
     assert commands(here.after()) == [PlanRun("nightly.1", ended=False)]
     assert of(AllReady, here.take(planned())) == [AllReady(1, 0.0)]
@@ -116,7 +96,7 @@ def test_it_is_planned_and_everything_is_ready() -> None:
 
 def test_a_plan_of_long_ago_is_made_again_each_minute() -> None:
     """The clock on the wall may have been set."""
-    here = Here()
+    here = Nightly()
     here.after()
     here.take(planned(90.0))
 
@@ -152,7 +132,7 @@ def test_one_that_fails_stops_nothing(policy: RestartPolicy) -> None:
 
 
 def test_one_that_cannot_be_started_waits_for_the_next_time() -> None:
-    here = Here()
+    here = Nightly()
     here.after()
     here.take(planned(0.0))
 
@@ -181,7 +161,7 @@ def test_what_was_left_out_is_told() -> None:
 
 
 def test_a_start_on_request_runs_it_now_and_keeps_the_plan() -> None:
-    here = Here()
+    here = Nightly()
     here.after()
     here.take(planned())
 
@@ -191,7 +171,7 @@ def test_a_start_on_request_runs_it_now_and_keeps_the_plan() -> None:
 
 
 def test_it_is_not_run_while_it_is_stopped() -> None:
-    here = Here()
+    here = Nightly()
     here.after()
     here.take(planned(10.0))
 
@@ -205,7 +185,7 @@ def test_it_is_not_run_while_it_is_stopped() -> None:
 
 
 def test_a_plan_that_comes_too_late_changes_nothing() -> None:
-    here = Here()
+    here = Nightly()
     here.after()
     here.take(GoalRequest("nightly", Goal.DOWN))
 
@@ -213,7 +193,7 @@ def test_a_plan_that_comes_too_late_changes_nothing() -> None:
 
 
 def test_what_it_comes_after_is_ready_first() -> None:
-    here = Here(replace(NIGHTLY, after=frozenset({"web.1"})), replace(WEB, notifies=True))
+    here = Nightly(replace(NIGHTLY, after=frozenset({"web.1"})), replace(WEB, notifies=True))
 
     assert commands(here.after()) == [Spawn(Ref("web.1", 0, 1))]
     assert here.nightly.state is State.WAITING
@@ -231,7 +211,7 @@ def test_everything_stops_and_a_run_may_finish() -> None:
 
 
 def test_waiting_for_a_run_does_not_keep_anything_from_ending() -> None:
-    here = Here()
+    here = Nightly()
     here.after()
     here.take(planned(), Signalled(SIGTERM))
 
@@ -242,7 +222,7 @@ def test_waiting_for_a_run_does_not_keep_anything_from_ending() -> None:
 
 
 def test_once_among_all_means_each_run() -> None:
-    here = Here(replace(NIGHTLY, exclusion=Exclusion.ONCE))
+    here = Nightly(replace(NIGHTLY, exclusion=Exclusion.ONCE))
     here.after()
 
     assert commands(here.take(planned(0.0))) == [TakeLock("nightly.1")]
@@ -253,7 +233,7 @@ def test_once_among_all_means_each_run() -> None:
 
 
 def test_a_run_that_another_one_did_counts_as_done() -> None:
-    here = Here(replace(NIGHTLY, exclusion=Exclusion.ONCE))
+    here = Nightly(replace(NIGHTLY, exclusion=Exclusion.ONCE))
     here.after()
     here.take(planned(0.0), LockBusy("nightly.1", "b has the lock"))
 
@@ -261,7 +241,7 @@ def test_a_run_that_another_one_did_counts_as_done() -> None:
 
 
 def test_a_singleton_keeps_its_lock_from_run_to_run() -> None:
-    here = Here(replace(NIGHTLY, exclusion=Exclusion.SINGLETON))
+    here = Nightly(replace(NIGHTLY, exclusion=Exclusion.SINGLETON))
 
     assert commands(here.after()) == [TakeLock("nightly.1")]
     assert commands(here.take(LockTaken("nightly.1"))) == [PlanRun("nightly.1", ended=False)]
@@ -270,7 +250,7 @@ def test_a_singleton_keeps_its_lock_from_run_to_run() -> None:
 
 
 def test_one_that_stands_by_plans_nothing() -> None:
-    here = Here(replace(NIGHTLY, exclusion=Exclusion.SINGLETON))
+    here = Nightly(replace(NIGHTLY, exclusion=Exclusion.SINGLETON))
     here.after()
     here.take(LockBusy("nightly.1", "b has the lock"))
 
@@ -282,7 +262,7 @@ def test_one_that_stands_by_plans_nothing() -> None:
 
 
 def test_a_reload_plans_anew() -> None:
-    here = Here(reloads=True)
+    here = Nightly(reloads=True)
     here.after()
     here.take(planned(10.0), ReloadRequest())
 
@@ -294,7 +274,7 @@ def test_a_reload_plans_anew() -> None:
 
 
 def test_a_run_that_a_reload_interrupts_is_begun_again_and_not_waited_for() -> None:
-    here = Here(reloads=True)
+    here = Nightly(reloads=True)
     here.after()
     here.take(planned(0.0), Spawned(run(1)), ReloadRequest())
 
@@ -308,7 +288,7 @@ def test_a_run_that_a_reload_interrupts_is_begun_again_and_not_waited_for() -> N
 
 def test_a_reload_may_end_a_schedule() -> None:
     """It is a oneshot then, and counts once it has finished."""
-    here = Here(reloads=True)
+    here = Nightly(reloads=True)
     here.after()
     here.take(planned(3600.0), ReloadRequest())
 
