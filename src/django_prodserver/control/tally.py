@@ -39,7 +39,7 @@ STOPPED_FOR: Mapping[type[Value], str] = {
     WatchdogSilent: "watchdog",
     WatchdogTriggered: "watchdog",
     TooMuchMemory: "memory",
-    # It stands by then, which is no restart.
+    # It stands by afterwards: that is not a restart.
     WithoutLock: "lock",
 }
 RESTART_REASONS = (EXIT, OOM, "unhealthy", "watchdog", "memory")

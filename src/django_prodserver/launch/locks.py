@@ -37,7 +37,7 @@ LEASE = IDLE + ASK_EVERY * ASK_TIMES
 # How long others are told that the work is done.
 TELL_FOR = 10.0
 
-LEFT_ALONE = "whoever had the lock may still be about to stop"
+LEFT_ALONE = "its last holder may not have stopped yet"
 
 
 class Lock(Protocol):
@@ -263,7 +263,7 @@ class _MySQLLock(_DatabaseLock):
 
 
 def _sqlite_lock(process: str, work: str) -> Lock:
-    """There is no lock in it that outlives a transaction and keeps nobody from writing."""
+    """SQLite's own locks end with a transaction, and keep others from writing."""
     name = os.path.abspath(connections.settings[DEFAULT_DB_ALIAS]["NAME"])
     return FileLock(f"{name}.{process}.lock", work)
 
