@@ -23,6 +23,7 @@ __all__ = [
     "PlainAddress",
     "PrintsOnly",
     "Problem",
+    "Queue",
     "by_argparse",
     "by_click",
     "notify",
@@ -88,6 +89,21 @@ class PlainAddress(Address):
         return True
 
 
+class Queue(NamedTuple):
+    """What is in the queues from which all instances of a process take their tasks, now."""
+
+    # Tasks that any of them may begin, not those that are to run later.
+    ready: int
+    # Tasks that are being run, or that a worker has taken to run them next.
+    running: int
+    # For how many seconds the oldest of those that are ready has waited: 0 without any, None where
+    # the software does not say.
+    age: Optional[float] = None
+    # How many of the running ones each instance of this supervisor has, `worker.1`, by its name;
+    # None where the software does not say.
+    of_instances: Optional[Mapping[str, int]] = None
+
+
 class BaseServerBackend:
     """Base class of all backends. A subclass must define `start_server` or `runner`.
 
@@ -133,6 +149,9 @@ class BaseServerBackend:
     # The option, as ARGS have it, with which several instances listen at one port; "" if they
     # always can, None if they cannot.
     shares_port_with: ClassVar[Optional[str]] = None
+
+    # What it can tell of its load, as METRIC of AUTOSCALE has it: "queue", "queue-age", "busy".
+    measures: ClassVar[frozenset[str]] = frozenset()
 
     # The module that runs the software: `run(args, **runner_arguments())`, which may return an exit
     # status. It imports neither Django nor the project, so that a fresh interpreter can do the
@@ -205,6 +224,14 @@ class BaseServerBackend:
         May ask a database, and raise whatever that does.
         """
         return ""
+
+    def queue(self) -> Queue:
+        """How much work waits for all of its instances: for those whose `measures` have "queue".
+
+        Is called in a process that is forked for that, and may raise whatever its broker does. Must
+        change nothing there.
+        """
+        raise NotImplementedError
 
     def finishing_command(self) -> Optional[str]:
         """The name of what it runs, where that is known to finish by itself: `migrate`."""
