@@ -1,6 +1,6 @@
-"""Redis and PostgreSQL of the tests' own: started on a free port at 127.0.0.1, ended afterwards.
+"""Redis, PostgreSQL and others of the tests' own: started on a free port at 127.0.0.1, ended afterwards.
 
-One of each for all tests of a process, because PostgreSQL takes a second to be made. Both are
+One of each for all tests of a process, because PostgreSQL takes a second to be made. All are
 Debian packages; where one is missing, its tests are skipped and say so.
 """
 
@@ -14,18 +14,18 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import psutil
 import pytest
 
 from django_prodserver.posix.child import quiet_fork
-from tests.inside import free_port
-from tests.running import gone, skip_without
+from tests.inside import free_port, free_ports
+from tests.running import gone, not_measured, skip_without
 
 _names = itertools.count(1)
 
@@ -143,6 +143,62 @@ def pgbouncer(postgresql: str) -> Iterator[str]:
             yield f"postgresql://tests@127.0.0.1:{port}{url.path}"
 
 
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """A RabbitMQ for all tests of a process: each takes queues of names of its own."""
+    program = found("rabbitmq-server", "/usr/lib/rabbitmq/bin")
+    control = found("rabbitmqctl", "/usr/lib/rabbitmq/bin")
+    epmd, (port, names, nodes) = found("epmd"), free_ports(3)
+    with tempfile.TemporaryDirectory(prefix="prodserver-rabbitmq-") as folder:
+        environ = {
+            **not_measured(),
+            "HOME": folder,  # Of the cookie that lets its own tools in.
+            "ERL_EPMD_PORT": str(names),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODENAME": "tests@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(nodes),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_CONF_ENV_FILE": "/dev/null",
+            "RABBITMQ_CONFIG_FILE": f"{folder}/none",
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
+            "RABBITMQ_MNESIA_BASE": folder,
+            "RABBITMQ_LOGS": f"{folder}/log",
+            "RABBITMQ_PID_FILE": f"{folder}/pid",
+        }
+        # It would start one that outlives it.
+        with started([epmd], signal.SIGTERM, env=environ) as (names_server, _):
+            while not listens(names):
+                assert not gone(names_server)
+            with running([program], "completed with", signal.SIGTERM, env=environ):
+                yield RabbitMQ(f"amqp://guest:guest@127.0.0.1:{port}//", control, environ)
+
+
+class RabbitMQ(NamedTuple):
+    address: str
+    control: str
+    environ: Mapping[str, str]
+
+    def messages(self, queue: str) -> tuple[int, int]:
+        """How many are ready and how many are not acknowledged, as its own tool says."""
+        columns = ["name", "messages_ready", "messages_unacknowledged"]
+        listed = self._ctl("list_queues", "--no-table-headers", *columns)
+        (found,) = (row for row in map(str.split, listed.splitlines()) if row[0] == queue)
+        return int(found[1]), int(found[2])
+
+    def purge(self, queue: str) -> None:
+        """Drop the messages that are ready."""
+        self._ctl("purge_queue", queue)
+
+    def _ctl(self, *words: str) -> str:
+        command = [self.control, "--quiet", *words]
+        ran = subprocess.run(
+            command, check=True, stdout=subprocess.PIPE, text=True, env=self.environ
+        )
+        return ran.stdout
+
+
 @pytest.fixture(scope="session", name="memcached")
 def memcached_fixture() -> Iterator[str]:
     """The address of a memcached."""
@@ -186,10 +242,13 @@ def user_id(name: str) -> int:
         pytest.skip(f"there is no user {name} here")
 
 
-def found(program: str) -> str:
-    """The path of a program; PostgreSQL's are not on the PATH in Debian."""
+def found(program: str, *places: str) -> str:
+    """The path of a program, in one of these places first.
+
+    PostgreSQL's are not on the PATH in Debian, and RabbitMQ's are scripts there for another user.
+    """
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *map(str, folders)])
+    path = os.pathsep.join([*places, os.environ.get("PATH", os.defpath), *map(str, folders)])
     program_path = shutil.which(program, path=path)
     if program_path is None:
         pytest.skip(f"there is no {program} here")

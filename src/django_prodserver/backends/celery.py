@@ -11,7 +11,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from django_prodserver.settings.errors import describe
 
-from .base import Address, BaseServerBackend, Problem, library_of_greenlets
+from .base import Address, BaseServerBackend, Problem, Queue, library_of_greenlets
 from .parsers import DETACHES, PID_FILE, Misfit, by_click, refusal
 
 
@@ -38,6 +38,7 @@ class CeleryBackend(BaseServerBackend):
         from .hooks import celery as hooks
 
         hooks.preload(self.command)
+        hooks.date_messages()
         autodiscover_modules("tasks")
         hooks.finalize(self.config["APP"])
 
@@ -90,6 +91,7 @@ class CeleryWorker(CeleryBackend):
     success_exit_statuses = frozenset({1})  # After SIGINT.
     exit_meanings: ClassVar[Mapping[int, str]] = {1: "an unrecoverable error, or a cold shutdown"}
     forwards = frozenset({"SIGUSR1"})  # Print the stacks of all threads.
+    measures = frozenset({"queue", "queue-age"})
 
     def prep_server_args(self) -> Sequence[str]:
         args = super().prep_server_args()
@@ -100,6 +102,13 @@ class CeleryWorker(CeleryBackend):
     def patched_by(self, options: Any) -> str:
         pool = options.get("pool")
         return library_of_greenlets(getattr(pool, "__module__", pool))
+
+    def queue(self) -> Queue:
+        from .hooks import queues_of_celery
+
+        options = self.parse()
+        include, exclude = options.get("queues") or (), options.get("exclude_queues") or ()
+        return Queue(*queues_of_celery.look(self.config["APP"], include, exclude))
 
 
 class CeleryBeat(CeleryBackend):

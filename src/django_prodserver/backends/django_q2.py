@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, ClassVar
 
+from .base import Queue
 from .command import CommandBackend
 
 
@@ -24,6 +25,7 @@ class DjangoQ2Worker(CommandBackend):
     pings = False
     import_time_variables = frozenset({"Q_CLUSTER_NAME"})
     is_an_app = True
+    measures = frozenset({"queue", "queue-age"})
 
     def hook(self, *modules: ModuleType) -> None:
         from .hooks import django_q2 as hooks
@@ -32,3 +34,8 @@ class DjangoQ2Worker(CommandBackend):
 
     def recycles_with(self, options: Any) -> bool:
         return bool(getattr(options, "run_once", False))
+
+    def queue(self) -> Queue:
+        from .hooks import django_q2 as hooks
+
+        return Queue(*hooks.look(self.environ().get("Q_CLUSTER_NAME", "")))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any, ClassVar
 
+from .base import Queue
 from .command import CommandBackend
 from .parsers import RELOADS, Misfit
 
@@ -25,6 +26,7 @@ class DjangoTasksWorker(CommandBackend):
     )
     notifies = True
     pings = False
+    measures = frozenset({"queue", "queue-age"})
     misfits: ClassVar[Mapping[str, Misfit]] = {"reload": RELOADS}
 
     def defaults(self) -> Sequence[str]:
@@ -39,3 +41,10 @@ class DjangoTasksWorker(CommandBackend):
     def recycles_with(self, options: Any) -> bool:
         batch, limit = getattr(options, "batch", False), getattr(options, "max_tasks", None)
         return batch or limit is not None
+
+    def queue(self) -> Queue:
+        from .hooks import django_tasks as hooks
+
+        options = self.parse()
+        exclude = getattr(options, "exclude_queues", "")  # Of django-tasks-db, not of django-tasks.
+        return Queue(*hooks.look(options.queue_name, exclude, options.backend_name))

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from django.core.management.base import OutputWrapper
 
-from .base import library_of_greenlets
+from .base import Queue, library_of_greenlets
 from .command import CommandBackend, load_command
 from .own_program import command_line
 from .parsers import PID_FILE, RELOADS, Misfit, require
@@ -31,6 +31,7 @@ class DramatiqWorker(CommandBackend):
     comes_with = "Add 'django_dramatiq' to INSTALLED_APPS."
     notifies = True
     pings = False
+    measures = frozenset({"queue", "queue-age"})
     exit_meanings: ClassVar[Mapping[int, str]] = {
         1: "a worker process was killed",
         2: "a module could not be imported, or an option is wrong",
@@ -67,10 +68,20 @@ class DramatiqWorker(CommandBackend):
     def preload(self) -> None:
         from .hooks import dramatiq  # noqa: F401
 
+        self._modules()
+
+    def queue(self) -> Queue:
+        from .hooks import queues_of_dramatiq
+
+        names = getattr(self.parse(), "queues", None) or ()
+        return Queue(*queues_of_dramatiq.look(names, self._modules()))
+
+    def _modules(self) -> Sequence[str]:
+        """The names of those that have tasks. The project may have a command of its own."""
         command: Any = load_command(self.command)
         command.stdout = OutputWrapper(io.StringIO())
-        # The project may have a command of its own.
-        getattr(command, "discover_tasks_modules", list)()
+        found: Sequence[str] = getattr(command, "discover_tasks_modules", list)()
+        return found
 
 
 def _own_program(program: str, arguments: Sequence[str]) -> list[str]:

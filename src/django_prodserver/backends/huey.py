@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import autodiscover_modules
 
+from .base import Queue
 from .command import CommandBackend, known_options, parse_command
 from .parsers import PrintsOnly, require
 
@@ -33,6 +34,7 @@ class HueyWorker(CommandBackend):
     stop_signal = "SIGINT"
     notifies = True
     pings = False
+    measures = frozenset({"queue"})
 
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
@@ -85,6 +87,11 @@ class HueyWorker(CommandBackend):
 
     def patched_by(self, options: Any) -> str:
         return "gevent" if self._consumer().get("worker_type") in GREENLETS else ""
+
+    def queue(self) -> Queue:
+        from .hooks import huey as hooks
+
+        return Queue(hooks.ready(), running=0)
 
     def _consumer(self) -> dict[str, Any]:
         """The consumer's options: ARGS override the setting. Empty on wrong ARGS."""

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 from django.db import connections
 
-from .base import Problem
+from .base import Problem, Queue
 from .command import CommandBackend, known_options, load_command
 from .parsers import by_argparse, temporary_variables
 
@@ -24,6 +24,7 @@ class ProcrastinateWorker(CommandBackend):
     comes_with = "Add 'procrastinate.contrib.django' to INSTALLED_APPS."
     notifies = True
     pings = False
+    measures = frozenset({"queue", "queue-age"})
 
     def prep_server_args(self) -> Sequence[str]:
         # Options of Django come before the sub-command, those of the worker after it.
@@ -56,7 +57,7 @@ class ProcrastinateWorker(CommandBackend):
     def problems(self) -> Iterator[Problem]:
         found = list(super().problems())
         yield from found
-        alias = getattr(settings, "PROCRASTINATE_DATABASE_ALIAS", "default")
+        alias = _database()
         if not found and connections[alias].vendor != "postgresql":
             message = f"needs PostgreSQL, which DATABASES[{alias!r}] is not."
             hint = "PROCRASTINATE_DATABASE_ALIAS can name another database."
@@ -72,6 +73,17 @@ class ProcrastinateWorker(CommandBackend):
 
     def recycles_with(self, options: Any) -> bool:
         return not getattr(options, "wait", _worker_defaults().get("wait", True))
+
+    def queue(self) -> Queue:
+        from .hooks import procrastinate as hooks
+
+        queues = getattr(self.parse(), "queues", _worker_defaults().get("queues"))
+        return Queue(*hooks.look(_database(), queues))
+
+
+def _database() -> str:
+    """Its alias."""
+    return getattr(settings, "PROCRASTINATE_DATABASE_ALIAS", "default")
 
 
 def _worker_defaults() -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ from django.conf import settings
 
 from django_prodserver.settings.wording import did_you_mean
 
+from .base import Queue
 from .command import CommandBackend
 from .parsers import PID_FILE, Misfit
 
@@ -45,6 +46,7 @@ class RQWorker(RQBackend):
 
     requires: ClassVar[Mapping[str, str]] = {"django_rq": "django-rq"}
     command = "rqworker"
+    measures = frozenset({"queue", "queue-age"})
 
     def defaults(self) -> Sequence[str]:
         if self.instance is None:
@@ -59,7 +61,7 @@ class RQWorker(RQBackend):
 
     def parse(self) -> Namespace:
         options = super().parse()
-        self.check_queues(*(getattr(options, "args", None) or ["default"]))
+        self.check_queues(*_queues(options))
         replicas = self.config["REPLICAS"]
         if getattr(options, "name", None) is not None and self.instance is None and replicas > 1:
             raise ValueError(
@@ -71,6 +73,11 @@ class RQWorker(RQBackend):
     def recycles_with(self, options: Any) -> bool:
         limits = (getattr(options, name, None) for name in ("max_jobs", "max_idle_time"))
         return getattr(options, "burst", False) or any(limit is not None for limit in limits)
+
+    def queue(self) -> Queue:
+        from .hooks import rq as hooks
+
+        return Queue(*hooks.look(*_queues(self.parse())))
 
 
 class RQScheduler(RQBackend):
@@ -91,3 +98,7 @@ class RQScheduler(RQBackend):
         options = super().parse()
         self.check_queues(getattr(options, "queue", "default"))
         return options
+
+
+def _queues(options: Namespace) -> Sequence[str]:
+    return getattr(options, "args", None) or ["default"]

@@ -28,6 +28,8 @@ from .connections import close_djangos
 COMMANDS = "celery.commands"
 # In seconds. A process that has nothing else to do says within milliseconds that it has begun.
 BEGIN_WITHIN = 2.0
+# A property of the messages of tasks: seconds since the epoch. Celery's own have no time.
+PUBLISHED_AT = "published_at"
 _find_entry_points = metadata.entry_points
 
 # The module of each command first, then what that imports only when it runs.
@@ -56,6 +58,7 @@ def run(args: Sequence[str], command: str, supervised: bool) -> None:
     with _nothing_of_other_commands():
         from celery.bin.celery import celery
 
+    date_messages()
     if command not in celery.commands:
         for plugin in metadata.entry_points(group=COMMANDS):
             if plugin.name == command:
@@ -76,6 +79,17 @@ def preload(command: str) -> None:
     if "cffi" in sys.modules:
         # billiard has each process of a pool parse a line of C with it.
         importlib.import_module("cffi.cparser")
+
+
+def date_messages() -> None:
+    """Let every message of a task that this process and its forks publish have a time."""
+    from celery.signals import before_task_publish
+
+    before_task_publish.connect(_date, weak=False)
+
+
+def _date(properties: dict[str, Any], **kwargs: Any) -> None:
+    properties[PUBLISHED_AT] = time.time()
 
 
 def finalize(name: str) -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from importlib import import_module
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from django_prodserver.posix import notify, stop_signals
 
-from . import in_flight, multiprocessing
+from . import brokers, in_flight, multiprocessing
 
 
 def announce(supervised: bool) -> None:
@@ -61,3 +64,41 @@ class _Tasks:
         if task != "STOP":
             self._running.began(self)
         return task
+
+
+def look(name: str) -> tuple[int, int, Optional[float]]:
+    """Ready, running and age, of the queue of that name; "" is the one of the settings.
+
+    Redis does not keep what a cluster has taken: none of it counts as running.
+    """
+    with _broker(name) as broker:
+        ready, running = int(broker.queue_size()), int(broker.lock_size() or 0)
+        now = time.time()
+        since = _since(broker) if ready else now
+    return ready, running, None if since is None else max(0.0, now - since)
+
+
+@contextmanager
+def _broker(name: str) -> Iterator[Any]:
+    conf: Any = import_module("django_q.conf").Conf
+    with brokers.database(conf.ORM) if conf.ORM else nullcontext():
+        broker = import_module("django_q.brokers").get_broker(name or None)
+        of_redis = hasattr(broker.connection, "connection_pool")
+        with brokers.redis(broker.connection) if of_redis else nullcontext():
+            yield broker
+
+
+def _since(broker: Any) -> Optional[float]:
+    """When the oldest of those that are ready was enqueued, where the broker tells."""
+    from django.db.models import Min, QuerySet
+
+    if hasattr(broker.connection, "lindex"):
+        task = broker.connection.lindex(broker.list_key, 0)
+        package = import_module("django_q.signing").SignedPackage
+        return float(package.loads(task)["started"].timestamp()) if task else None
+    if isinstance(broker.connection, QuerySet):
+        # A task may be taken once this time is over: at first that is when it is enqueued.
+        queue = broker.connection.filter(key=broker.list_key)
+        oldest = queue.aggregate(since=Min("lock"))["since"]
+        return float(oldest.timestamp()) if oldest else None
+    return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Optional
 
 from django_prodserver.posix import notify, stop_signals
 
-from . import in_flight
+from . import brokers, in_flight
 
 
 def announce(command: Any) -> None:
@@ -68,3 +68,33 @@ def _exit_at_once_only_asleep(worker: Any) -> None:
 
     module.time = SimpleNamespace(**{**vars(time), "sleep": sleep})
     worker.shutdown = shut_down
+
+
+def look(names: str, exclude: str, backend: str) -> tuple[int, int, Optional[float]]:
+    """Ready, running and age, of the tasks that a worker with these options selects.
+
+    Nobody tells which worker runs a task, and one that was killed leaves its task running.
+    """
+    from django.db.models import Case, F, Min, When
+    from django.db.models.functions import Greatest
+    from django.utils import timezone
+
+    tasks = _model().objects.filter(backend_name=backend)
+    if "*" not in names.split(","):
+        tasks = tasks.filter(queue_name__in=names.split(","))
+    if exclude:
+        tasks = tasks.exclude(queue_name__in=exclude.split(","))
+    with brokers.database(tasks.db):
+        now = timezone.now()
+        # Without a time to run after, that is at the end of all time.
+        later = When(run_after__lte=now, then=Greatest("run_after", "enqueued_at"))
+        found = tasks.ready().aggregate(since=Min(Case(later, default=F("enqueued_at"))))["since"]
+        ready, running = tasks.ready().count(), tasks.running().count()
+    return ready, running, max(0.0, (now - found).total_seconds()) if found else 0.0
+
+
+def _model() -> Any:
+    from django.apps import apps
+
+    package = "django_tasks_db" if apps.is_installed("django_tasks_db") else "django_tasks_database"
+    return apps.get_model(package, "DBTaskResult")

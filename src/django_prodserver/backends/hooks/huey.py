@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Collection, Mapping
+from contextlib import ExitStack
 from functools import partial
 from importlib import import_module
 from typing import Any, Callable, Optional
 
 from django_prodserver.posix import kernel, notify, stop_signals
 
-from . import in_flight
+from . import brokers, in_flight
 
 
 def preload() -> None:
@@ -36,6 +37,22 @@ def consumer_options() -> Collection[str]:
 def validate(consumer: Mapping[str, Any]) -> None:
     """Raises ValueError for values that the consumer does not accept."""
     import_module("huey.consumer_options").ConsumerConfig(**consumer).validate()
+
+
+def ready() -> int:
+    """How many tasks are in the queue, but those that a consumer has yet to put into the schedule.
+
+    What is running, and how long a task has waited, huey does not keep.
+    """
+    huey = _huey()
+    with ExitStack() as stack:
+        client = getattr(huey.storage, "conn", None)
+        if hasattr(client, "connection_pool"):
+            stack.enter_context(brokers.redis(client))
+        stack.callback(huey.storage.close)
+        size = int(huey.storage.queue_size())
+        messages = map(huey.serializer.deserialize, huey.storage.enqueued_items(brokers.OLDEST))
+        return max(0, size - sum(not huey.ready_to_run(message) for message in messages))
 
 
 def announce() -> None:

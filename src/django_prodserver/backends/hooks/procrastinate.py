@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Collection
 from functools import partial
 from importlib import import_module
 from typing import Any, Optional
 
 from django_prodserver.posix import notify, stop_signals
 
-from . import in_flight
+from . import brokers, in_flight
+
+# The events after which a job is to do.
+DEFERRED = ("deferred", "deferred_for_retry")
 
 
 def preload() -> None:
@@ -73,3 +77,29 @@ def count_stop_signals_as_one() -> None:
             loop.call_later(stop_signals.WINDOW, partial(uninstall, loop=loop, **handlers))
 
     signals.uninstall = uninstall_later
+
+
+def look(alias: str, queues: Optional[Collection[str]]) -> tuple[int, int, Optional[float]]:
+    """Ready, running and age; of all queues where none is named.
+
+    Ready is what a worker that is free would begin: of several with the same lock, only the first.
+    Nobody tells which worker runs a job, and one that was killed leaves its job running.
+    """
+    from django.db.models import Count, Exists, Max, Min, OuterRef, Q
+    from django.db.models.functions import Greatest, Now
+
+    jobs = import_module("procrastinate.contrib.django.models").ProcrastinateJob.objects
+    jobs = jobs.using(alias)
+    ours = jobs.filter(queue_name__in=queues) if queues else jobs
+    first = Q(priority__gt=OuterRef("priority"))
+    first |= Q(priority=OuterRef("priority"), id__lt=OuterRef("id"))
+    locking = jobs.filter(lock=OuterRef("lock")).filter(Q(status="doing") | Q(first, status="todo"))
+    due = ours.filter(~Exists(locking), status="todo").exclude(scheduled_at__gt=Now())
+    events = Q(procrastinateevent__type__in=DEFERRED)
+    deferred = due.annotate(deferred=Max("procrastinateevent__at", filter=events))
+    since = deferred.annotate(since=Greatest("deferred", "scheduled_at"))
+    with brokers.database(alias):
+        ready = since.aggregate(number=Count("id"), age=Now() - Min("since"))
+        running = ours.filter(status="doing").count()
+    age = ready["age"].total_seconds() if ready["age"] else 0.0
+    return ready["number"], running, max(0.0, age)

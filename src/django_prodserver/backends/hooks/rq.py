@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
+import time
+from collections.abc import Iterable
 from importlib import import_module
-from typing import Any, Callable
+from typing import Any, Callable, Optional
 
 from django_prodserver.posix import kernel, notify, stop_signals
 
-from . import in_flight, multiprocessing
+from . import brokers, in_flight, multiprocessing
+
+# The name that the worker of an instance has by default, as part of a key.
+WORKER = re.compile(rb".*:(?P<instance>[^:]+\.\d+)\.[0-9a-f]{32}")
 
 
 def create_queues(*names: str) -> None:
@@ -99,3 +106,52 @@ def _let_horses_die_with(leader: int, worker: Any) -> None:
         work(*args)
 
     worker.main_work_horse = die_with_the_worker_and_work
+
+
+def look(*names: str) -> tuple[int, int, Optional[float], Optional[dict[str, int]]]:
+    """Ready, running, age and what each instance has.
+
+    RQ's own way to count what is running would also remove the jobs of dead workers.
+    """
+    queues = import_module("django_rq.queues").get_queues(*names)
+    with brokers.redis(queues[0].connection) as client:
+        now = time.time()
+        with client.pipeline() as pipe:
+            for queue in queues:
+                pipe.llen(queue.key).lindex(queue.key, 0)
+                pipe.zcount(queue.started_job_registry.key, f"({int(now)}", "+inf")
+            answers = pipe.execute()
+        ready, oldest, running = sum(answers[::3]), answers[1::3], sum(answers[2::3])
+        since = [
+            _enqueued_at(client, queue, job.decode()) for queue, job in zip(queues, oldest) if job
+        ]
+        known = [at for at in since if at is not None]
+        age = max(0.0, now - min(known, default=now)) if len(known) == len(since) else None
+        return ready, running, age, _of_instances(client)
+
+
+def _enqueued_at(client: Any, queue: Any, job: str) -> Optional[float]:
+    at = client.hget(queue.job_class.key_for(job), "enqueued_at")
+    return import_module("rq.utils").utcparse(at.decode()).timestamp() if at else None
+
+
+def _of_instances(client: Any) -> Optional[dict[str, int]]:
+    """Whether each one has a job: the youngest of its name, because dead ones stay for a while."""
+    found = ((WORKER.fullmatch(key), key) for key in client.smembers(_workers()))
+    workers = [(match["instance"].decode(), key) for match, key in found if match]
+    with client.pipeline() as pipe:
+        for _, key in workers:
+            pipe.hmget(key, "birth", "hostname", "current_job")
+        answers = pipe.execute()
+    here = socket.gethostname().encode()
+    born: Iterable[tuple[bytes, str, int]] = sorted(
+        (birth, instance, int(job is not None))
+        for (instance, _), (birth, hostname, job) in zip(workers, answers)
+        if birth and hostname == here
+    )
+    return {instance: job for _, instance, job in born} or None
+
+
+def _workers() -> str:
+    """The key of the set that has the key of each worker."""
+    return str(import_module("rq").Worker.redis_workers_keys)

@@ -1,0 +1,73 @@
+"""What is in dramatiq's queues; imports dramatiq when called."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from copy import copy
+from importlib import import_module
+from typing import Any, Optional
+
+from . import brokers
+
+
+def look(names: Sequence[str], modules: Sequence[str]) -> tuple[int, int, Optional[float]]:
+    """Ready, running and age; of all queues that these modules declare where none is named."""
+    for module in () if names else modules:
+        import_module(module)
+    broker = import_module("dramatiq").get_broker()
+    queues = names or sorted(broker.get_declared_queues())
+    if hasattr(broker, "client"):
+        return _in_redis(broker, queues)
+    return _in_rabbitmq(broker, queues)
+
+
+def _in_redis(broker: Any, queues: Sequence[str]) -> tuple[int, int, Optional[float]]:
+    """A queue is a list of ids. Its messages are in a hash, until they have been acknowledged.
+
+    Delayed ones are in a queue of their own.
+    """
+    keys = [f"{broker.namespace}:{queue}" for queue in queues]
+    with brokers.redis(broker.client) as client:
+        with client.pipeline() as pipe:
+            for key in keys:
+                pipe.llen(key).hlen(f"{key}.msgs").lindex(key, 0)
+            answers = pipe.execute()
+        ready, kept, oldest = sum(answers[::3]), sum(answers[1::3]), answers[2::3]
+        messages = [client.hget(f"{key}.msgs", id) for key, id in zip(keys, oldest) if id]
+    # One that was taken in the meantime has not waited long.
+    waited = [_waited(message) for message in messages if message]
+    return ready, kept - ready, max(waited, default=0.0)
+
+
+def _waited(data: bytes) -> float:
+    message: Any = import_module("dramatiq").Message.decode(data)
+    # A retry has both; its delay counts as waiting.
+    sent: int = max(message.message_timestamp, message.options.get("requeue_timestamp", 0))
+    return max(0.0, time.time() - sent / 1000)
+
+
+def _in_rabbitmq(broker: Any, queues: Sequence[str]) -> tuple[int, int, Optional[float]]:
+    """RabbitMQ tells its clients nothing of what others have taken."""
+    pika = import_module("pika")
+    ready = 0
+    with pika.BlockingConnection(_impatient(broker.parameters)) as connection:
+        for queue in queues:
+            try:
+                declared = connection.channel().queue_declare(queue=queue, passive=True)
+            except pika.exceptions.ChannelClosedByBroker as error:
+                if error.reply_code != 404:
+                    raise
+            else:
+                ready += declared.method.message_count
+    return ready, 0, None if ready else 0.0
+
+
+def _impatient(parameters: Any) -> Any:
+    """Those of one server, or of several."""
+    if isinstance(parameters, list):
+        return [_impatient(one) for one in parameters]
+    soon = copy(parameters)
+    soon.socket_timeout = soon.stack_timeout = soon.blocked_connection_timeout = brokers.PATIENCE
+    soon.connection_attempts = 1
+    return soon
