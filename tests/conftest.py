@@ -33,6 +33,7 @@ LONG = (
     "backends/test_flower",
     "backends/test_greenlets",
     "backends/test_in_flight",
+    "backends/test_queues",
     "backends/test_reload",
     "backends/test_same_program",
     "backends/test_stopped_twice",

@@ -1,4 +1,4 @@
-"""Redis, PostgreSQL and others of the tests' own: started on a free port at 127.0.0.1, ended afterwards.
+"""Redis, PostgreSQL and others of the tests' own: on a free port at 127.0.0.1, ended afterwards.
 
 One of each for all tests of a process, because PostgreSQL takes a second to be made. All are
 Debian packages; where one is missing, its tests are skipped and say so.
@@ -172,7 +172,7 @@ def rabbitmq() -> Iterator[RabbitMQ]:
             while not listens(names):
                 assert not gone(names_server)
             with running([program], "completed with", signal.SIGTERM, env=environ):
-                yield RabbitMQ(f"amqp://guest:guest@127.0.0.1:{port}//", control, environ)
+                yield RabbitMQ(f"amqp://guest:guest@127.0.0.1:{port}/%2F", control, environ)
 
 
 class RabbitMQ(NamedTuple):

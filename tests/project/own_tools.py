@@ -1,4 +1,4 @@
-"""What the tools of task queues say themselves of their queues: ready, and running where they do."""
+"""What task queues say themselves of their queues: ready, and running where they do."""
 
 from __future__ import annotations
 
@@ -40,6 +40,7 @@ def rq(address, *queues):
 
 
 def huey():
+    import huey_jobs.tasks  # noqa: F401
     from huey.contrib.djhuey import HUEY
 
     return [sum(task.eta is None for task in HUEY.pending()), HUEY.scheduled_count()]

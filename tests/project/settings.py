@@ -41,7 +41,7 @@ if "DATABASES" in _added and "mysql" in _added["DATABASES"]["default"]["ENGINE"]
     pymysql.install_as_MySQLdb()
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
-TASKS = {"default": {"BACKEND": compat.TASKS_BACKEND}}
+TASKS = {"default": {"BACKEND": compat.TASKS_BACKEND, "QUEUES": ["default", "mail"]}}
 
 PRODUCTION_PROCESSES = _production["processes"]
 PRODUCTION_SUPERVISOR = _production["supervisor"]

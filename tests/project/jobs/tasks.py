@@ -26,6 +26,12 @@ def hold_late(name):
 
 
 @shared_task
+def pass_on(queue):
+    hello.apply_async(queue=queue)
+    holding.say(f"{os.environ['PRODSERVER_INSTANCE']} has passed it on")
+
+
+@shared_task
 def remapped():
     from billiard import common
 

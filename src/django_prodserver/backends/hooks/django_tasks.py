@@ -96,5 +96,4 @@ def look(names: str, exclude: str, backend: str) -> tuple[int, int, Optional[flo
 def _model() -> Any:
     from django.apps import apps
 
-    package = "django_tasks_db" if apps.is_installed("django_tasks_db") else "django_tasks_database"
-    return apps.get_model(package, "DBTaskResult")
+    return apps.get_model("django_tasks_database", "DBTaskResult")  # Of either package.

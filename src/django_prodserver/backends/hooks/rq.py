@@ -136,20 +136,23 @@ def _enqueued_at(client: Any, queue: Any, job: str) -> Optional[float]:
 
 
 def _of_instances(client: Any) -> Optional[dict[str, int]]:
-    """Whether each one has a job: the youngest of its name, because dead ones stay for a while."""
+    """How many jobs each one has: the youngest of its name, because dead ones stay for a while."""
     found = ((WORKER.fullmatch(key), key) for key in client.smembers(_workers()))
     workers = [(match["instance"].decode(), key) for match, key in found if match]
     with client.pipeline() as pipe:
         for _, key in workers:
             pipe.hmget(key, "birth", "hostname", "current_job")
+            pipe.scard(key + b":executions")  # In place of `current_job`, since RQ 3.
         answers = pipe.execute()
     here = socket.gethostname().encode()
     born: Iterable[tuple[bytes, str, int]] = sorted(
-        (birth, instance, int(job is not None))
-        for (instance, _), (birth, hostname, job) in zip(workers, answers)
+        (birth, instance, executions or int(job is not None))
+        for (instance, _), (birth, hostname, job), executions in zip(
+            workers, answers[::2], answers[1::2]
+        )
         if birth and hostname == here
     )
-    return {instance: job for _, instance, job in born} or None
+    return {instance: jobs for _, instance, jobs in born} or None
 
 
 def _workers() -> str:
