@@ -7,6 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Iterable
+from datetime import datetime, timezone
 from importlib import import_module
 from typing import Any, Callable, Optional
 
@@ -132,7 +133,10 @@ def look(*names: str) -> tuple[int, int, Optional[float], Optional[dict[str, int
 
 def _enqueued_at(client: Any, queue: Any, job: str) -> Optional[float]:
     at = client.hget(queue.job_class.key_for(job), "enqueued_at")
-    return import_module("rq.utils").utcparse(at.decode()).timestamp() if at else None
+    if at is None:
+        return None
+    parsed: datetime = import_module("rq.utils").utcparse(at.decode())
+    return parsed.replace(tzinfo=timezone.utc).timestamp()  # RQ 2.0 does not say which it is.
 
 
 def _of_instances(client: Any) -> Optional[dict[str, int]]:
