@@ -79,6 +79,12 @@ class PlanRun(Command):
     ended: bool
 
 
+class MeasureLoad(Command):
+    """Find out the load of a process. The answer is `LoadMeasured`, and may come late."""
+
+    process: str
+
+
 class TakeLock(Command):
     """Take the lock of an instance, however long that takes.
 

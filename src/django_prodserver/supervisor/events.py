@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from signal import Signals
 
 from .hints import Optional, Union
@@ -133,6 +134,19 @@ class RunPlanned(Value):
     name: str
     after: float
     left_out: int = 0
+
+
+class LoadMeasured(Value):
+    """The load of a process: `value`, or of each of its instances, or both.
+
+    Or neither is known; then `why` may be a clause such as "connection refused", and is empty where
+    there is nothing to say.
+    """
+
+    process: str
+    value: Optional[float] = None
+    of_instances: Optional[Mapping[str, float]] = None
+    why: str = ""
 
 
 class LockTaken(Value):
@@ -285,6 +299,7 @@ Event = Union[
     LifeEvent,
     LockEvent,
     RunPlanned,
+    LoadMeasured,
     Signalled,
     OutputGone,
     OutputStalled,

@@ -289,6 +289,25 @@ class RunsLeftOut(Value):
     count: int
 
 
+class Scaled(Value):
+    """An autoscaler has changed how many instances of a process are to be up."""
+
+    process: str
+    metric: str
+    value: float
+    target: float
+    old: int
+    new: int
+
+
+class LoadUnknown(Value):
+    """The load of a process is not known any more: how many of it are up does not change."""
+
+    process: str
+    metric: str
+    why: str
+
+
 class AwaitsLock(Value):
     """It is to start, and its lock cannot be had yet."""
 
@@ -488,6 +507,8 @@ GroupFact = Union[
     ReloadBegun,
     Reloaded,
     ReloadFailed,
+    Scaled,
+    LoadUnknown,
     StoppingAll,
     Alive,
     AllStopped,

@@ -13,7 +13,8 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from signal import Signals
 
-from .commands import AdoptGeneration, DropGeneration, LoadGeneration, Unlisten
+from .autoscale import Autoscalers, Reading, idlest, measured
+from .commands import AdoptGeneration, DropGeneration, LoadGeneration, MeasureLoad, Unlisten
 from .events import (
     Asked,
     Event,
@@ -21,6 +22,7 @@ from .events import (
     LifeEvent,
     Loaded,
     LoadFailed,
+    LoadMeasured,
     LockBusy,
     LockLost,
     LockTaken,
@@ -45,6 +47,7 @@ from .facts import (
     AllStopped,
     Granted,
     LifeState,
+    LoadUnknown,
     NotPreloaded,
     Output,
     Phase,
@@ -53,6 +56,7 @@ from .facts import (
     Reloaded,
     ReloadFailed,
     RequestRefused,
+    Scaled,
     SignalEffect,
     SignalReceived,
     State,
@@ -67,7 +71,7 @@ from .life import WORKING
 from .reload import Reload
 from .roster import Roster
 from .signals import FORWARDED, RELOAD, STOP_SIGNALS
-from .snapshot import GroupSnapshot, InstanceSnapshot, instance_snapshot
+from .snapshot import GroupSnapshot, InstanceSnapshot, autoscale_snapshot, instance_snapshot
 from .spec import Goal, Spec, process_of
 from .values import replace
 
@@ -146,6 +150,7 @@ class Group:
         self._to_stop: dict[str, list[Instance]] = {}
         # Processes whose held sockets are open.
         self._listening = {spec.process for spec in specs if spec.holds}
+        self._autoscalers = Autoscalers()
         # Instances that a rolling update has still to reach, in order.
         self._to_update: deque[str] = deque()
         self._watchdog = watchdog
@@ -162,13 +167,16 @@ class Group:
     def deadline(self) -> Optional[float]:
         """The next moment at which something has to be done, or None for never."""
         moments = [self._alive_at, self._open_until, self.instances.deadline]
+        moments.append(self._autoscalers.deadline)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def snapshot(self, now: float) -> GroupSnapshot:
         """Everything that status and metrics are made of, as plain values."""
         instances = tuple([instance_snapshot(one, now) for one in self.instances.values()])
         reload = (self.generation, self._reload is not None)
-        return GroupSnapshot(self.phase, self.exit_status, now - self._began, instances, *reload)
+        scaled = tuple([autoscale_snapshot(*one, now) for one in self._autoscalers.items()])
+        known = (self.phase, self.exit_status, now - self._began, instances)
+        return GroupSnapshot(*known, *reload, scaled)
 
     # ---- inputs ----
 
@@ -176,6 +184,7 @@ class Group:
         """Let those be started that come after nothing; `tick` does it."""
         if self._watchdog is not None:
             self._alive_at = now
+        self._autoscalers.use((one.spec for one in self.instances.values()), now)
         waiting = [i for i in self.instances.values() if i.spec.after]
         outputs = self._each(lambda instance: instance.wait(now), waiting)
         self._let_start(now)
@@ -211,6 +220,8 @@ class Group:
             outputs = self._fail_reload(now, event.generation, event.message)
         elif isinstance(event, (LockTaken, LockBusy, LockUsed, LockLost)):
             outputs = self._take_of(now, event.name, lambda one: one.take_of_lock(now, event))
+        elif isinstance(event, LoadMeasured):
+            outputs = self._autoscale(now, event)
         elif isinstance(event, RunPlanned):
             outputs = self._take_of(now, event.name, lambda one: one.take_plan(now, event))
         elif isinstance(event, ReloadRequest):
@@ -227,6 +238,7 @@ class Group:
             # After half of the time, so that a late one is not too late.
             self._alive_at = now + self._watchdog / 2
             outputs.append(Alive())
+        outputs += map(MeasureLoad, self._autoscalers.take_due(now))
         on_time = self.instances.take_due(now)
         due = _merged(self._each(lambda instance: instance.tick(now), on_time))
         if due or self._open_until is not None:
@@ -341,6 +353,50 @@ class Group:
             self._to_update.append(instance.spec.name)
         return []
 
+    # ---- autoscaling ----
+
+    def _autoscale(self, now: float, event: LoadMeasured) -> list[Output]:
+        """Let a process have as many instances as its load asks for."""
+        one = self._autoscalers.get(event.process)
+        if one is None:
+            return []
+        one.put_off(now)
+        up = [i.spec.name for i in self._members(event.process) if i.goal is Goal.UP]
+        ready = [name for name in up if self.instances[name].fulfilled]
+        value = measured(event, ready)
+        before, one.reading = one.reading, Reading(now, value, event.why)
+        if value is None:
+            is_new = event.why and not (before and before.why)
+            return [LoadUnknown(event.process, one.rule.metric, event.why)] if is_new else []
+        # A reload starts and stops instances of its own accord.
+        if self._reload is not None or one.is_paused(len(up)):
+            return []
+        count = one.decide(now, value, len(up), len(up) - len(ready))
+        if count == len(up):
+            return []
+        rule = one.rule
+        scaled = Scaled(event.process, rule.metric, value, rule.target, len(up), count)
+        if count > len(up):
+            return [scaled, *self._add(now, event.process, count - len(up))]
+        left_out = idlest(up, ready, event)[: len(up) - count]
+        stopped = self._each(
+            lambda instance: self._want(now, instance, Goal.DOWN),
+            [self.instances[name] for name in left_out],
+        )
+        return [scaled, *self._unlisten([event.process]), *stopped]
+
+    def _add(self, now: float, process: str, count: int) -> list[Output]:
+        """Let so many more instances of a process be up, those with the lowest numbers."""
+        members = self._members(process)
+        up = {one.spec.name for one in members if one.goal is Goal.UP}
+        numbers = (f"{process}.{number}" for number in range(1, len(up) + count + 1))
+        names = [name for name in numbers if name not in up][:count]
+        for name in names:
+            if name not in self.instances:
+                self.instances.add(members[0].sibling(name))
+        added = [self.instances[name] for name in names]
+        return self._each(lambda instance: self._want(now, instance, Goal.UP), added)
+
     # ---- reload ----
 
     def _ask_to_reload(self, numbers: list[int]) -> list[Output]:
@@ -432,6 +488,7 @@ class Group:
         self._followers = _followers([one.spec for one in left])
         for instance in left:
             instance.settle()
+        self._autoscalers.use((one.spec for one in left), now)
         self._reload = None
         if reload.failed is not None:
             failed, numbers = reload.failed, reload.numbers
@@ -597,6 +654,7 @@ class Group:
             return []
         self.phase, self._status, self._stopping_since = phase, status, now
         self._to_update.clear()
+        self._autoscalers.stop()
         ended = self._end_reload("everything is being stopped")
         self._stop_from_the_last()
         unwanted = self._each(lambda instance: instance.want(now, Goal.DOWN))

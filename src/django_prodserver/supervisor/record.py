@@ -139,6 +139,8 @@ ROWS: Mapping[type[Value], tuple[Named, Judged]] = {
     facts.DoneElsewhere: ("instance.done_elsewhere", INFO),
     facts.Updated: (_of_update, _severity_of_update),
     facts.Renewed: (_of_update, _severity_of_update),
+    facts.Scaled: ("process.scaled", INFO),
+    facts.LoadUnknown: ("process.load_unknown", WARNING),
     facts.AllReady: ("supervisor.ready", INFO),
     facts.AllFinished: ("supervisor.finished", INFO),
     facts.StoppingAll: ("supervisor.stopping", INFO),
@@ -203,6 +205,8 @@ def _fields(value: Value, processes: Processes) -> Iterator[tuple[str, Any]]:
         if name == "out_of_memory":
             if field:
                 yield "reason", "oom"
+        elif name == "process":
+            yield "processes", [field]
         elif name == "sent":
             if field:
                 yield "sender", "operator"

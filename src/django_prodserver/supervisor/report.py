@@ -6,7 +6,7 @@ manager such as systemd.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from signal import Signals
 
 from .events import ExitStatus, Operator, signal_name
@@ -29,6 +29,7 @@ from .facts import (
     HasLock,
     Killing,
     LifeState,
+    LoadUnknown,
     LockGone,
     Lost,
     NotChecked,
@@ -47,6 +48,7 @@ from .facts import (
     Restart,
     Retired,
     RunsLeftOut,
+    Scaled,
     SignalEffect,
     SignalReceived,
     StandBy,
@@ -151,6 +153,12 @@ def line(fact: Fact, processes: Processes) -> Optional[str]:
     if isinstance(fact, RunsLeftOut):
         runs = "1 run" if fact.count == 1 else f"{fact.count} runs"
         return f"{fact.name}: {runs} left out"
+    if isinstance(fact, Scaled):
+        found, target = load(fact.metric, fact.value), load(fact.metric, fact.target)
+        why = f"{fact.metric} is {found}, TARGET is {target}"
+        return f"{fact.process} scaled from {fact.old} to {fact.new}: {why}"
+    if isinstance(fact, LoadUnknown):
+        return f"{fact.process} is not scaled: {fact.metric} is not known: {fact.why}"
     if isinstance(fact, (AwaitsLock, HasLock, LockGone, DoneElsewhere)):
         return f"{fact.name} {_of_lock(fact)}"
     if isinstance(fact, (ReloadBegun, Reloaded, ReloadFailed)):
@@ -656,6 +664,20 @@ def _of_lock(fact: Union[AwaitsLock, HasLock, LockGone, DoneElsewhere]) -> str:
     if isinstance(fact, LockGone):
         return f"has lost its lock: {fact.why}; it runs on"
     return "need not run: another supervisor has done it"
+
+
+# What is measured, by METRIC, as a person reads it.
+_LOADS: Mapping[str, Callable[[float], str]] = {
+    "cpu": lambda cores: f"{cores:.2f} cores",
+    "memory": lambda size: megabytes(int(size)),
+    "queue": lambda tasks: "1 task" if tasks == 1 else f"{tasks:g} tasks",
+    "queue-age": seconds,
+    "busy": lambda requests: f"{requests:.1f} requests",
+}
+
+
+def load(metric: str, value: float) -> str:
+    return _LOADS.get(metric, lambda number: f"{number:g}")(value)
 
 
 def failure(found: ProbeFailure) -> str:

@@ -5,11 +5,12 @@ Moments are given as seconds from now: ages count up, deadlines count down.
 
 from __future__ import annotations
 
+from .autoscale import Autoscaler
 from .facts import Ended, Fault, LifeState, Phase, ProbeFailure, State
 from .hints import Optional
 from .instance import Instance
 from .life import Life
-from .spec import Goal, Ref, process_of
+from .spec import Autoscale, Goal, Ref, process_of
 from .values import Value
 
 
@@ -71,6 +72,18 @@ class InstanceSnapshot(Value):
     lock_busy: str = ""
 
 
+class AutoscaleSnapshot(Value):
+    """What an autoscaler goes by."""
+
+    process: str
+    rule: Autoscale
+    # What was measured last, None where that is not known, and how many seconds ago.
+    value: Optional[float] = None
+    measured: Optional[float] = None
+    # Why it is not known, where there is something to say.
+    why: str = ""
+
+
 class GroupSnapshot(Value):
     phase: Phase
     exit_status: Optional[int]
@@ -80,6 +93,14 @@ class GroupSnapshot(Value):
     # The load of the project that is run, and whether another one is loaded or comes to be run.
     generation: int = 0
     reloading: bool = False
+    autoscale: tuple[AutoscaleSnapshot, ...] = ()
+
+
+def autoscale_snapshot(process: str, one: Autoscaler, now: float) -> AutoscaleSnapshot:
+    reading = one.reading
+    if reading is None:
+        return AutoscaleSnapshot(process, one.rule)
+    return AutoscaleSnapshot(process, one.rule, reading.value, now - reading.at, reading.why)
 
 
 def instance_snapshot(instance: Instance, now: float) -> InstanceSnapshot:

@@ -45,6 +45,21 @@ class Exclusion(enum.Enum):
     SINGLETON = "one, as long as it is to be up there"
 
 
+class Autoscale(Value):
+    """How many instances of a process are to be up: as many as its load asks for."""
+
+    # What is measured, in the words of METRIC, and how much of it one instance is to have.
+    metric: str
+    target: float
+    least: int
+    most: int
+    # In seconds: between two measurements, and how long fewer must do before there are fewer.
+    interval: float = 15.0
+    stabilization: float = 300.0
+    # What is measured is divided among the instances. Otherwise it is the same for each.
+    divided: bool = True
+
+
 class CheckSchedule(Value):
     """When a running instance is checked, in seconds; Docker's words and meanings."""
 
@@ -116,6 +131,8 @@ class Spec(Value):
     # A rolling update starts the new life before it stops the old one.
     start_first: bool = False
     exclusion: Exclusion = Exclusion.NONE
+    # The same for all instances of its process.
+    autoscale: Optional[Autoscale] = None
 
     @property
     def process(self) -> str:

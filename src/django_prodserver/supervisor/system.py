@@ -55,6 +55,9 @@ class System(Protocol):
     def plan_run(self, name: str, ended: bool) -> None:
         """Find out when an instance runs next; `wait` brings the `RunPlanned`."""
 
+    def measure_load(self, process: str) -> None:
+        """Find out the load of a process; `wait` brings the `LoadMeasured`, known or not."""
+
     def take_lock(self, name: str) -> None:
         """Take the lock of an instance; `wait` brings what becomes of that, see `TakeLock`."""
 
