@@ -26,7 +26,7 @@ from django_prodserver.supervisor.events import (
     Spawned,
 )
 from django_prodserver.supervisor.facts import LoadUnknown, Output, Phase, Reloaded, Scaled
-from django_prodserver.supervisor.spec import Autoscale, Goal, Ref, Spec
+from django_prodserver.supervisor.spec import Autoscale, Goal, Spec
 from django_prodserver.supervisor.values import replace
 
 from .here import Here, of
@@ -269,16 +269,19 @@ def test_nothing_is_known_for_long_and_then_there_is_no_load() -> None:
         here.measured(why="connection refused")
     assert len(here.up) == 4
     outputs = here.measured(0.0)
-    assert here.up == ["worker.1"] and of(Scaled, outputs)
+    assert here.up == ["worker.1"]
+    assert of(Scaled, outputs)
 
 
 def test_what_an_operator_has_stopped_is_not_started() -> None:
     here = Workers()
     here.measured(20.0)
     here.begin(here.take(GoalRequest("worker", Goal.DOWN)))
-    assert of(Scaled, here.measured(80.0)) == [] and here.up == []
+    assert of(Scaled, here.measured(80.0)) == []
+    assert here.up == []
     here.begin(here.take(GoalRequest("worker", Goal.UP)))
-    assert of(Scaled, here.measured(80.0)) and len(here.up) == 6
+    assert of(Scaled, here.measured(80.0))
+    assert len(here.up) == 6
 
 
 def test_none_while_everything_stops() -> None:

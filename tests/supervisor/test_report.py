@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from django_prodserver.supervisor import facts, report
+from django_prodserver.supervisor import amounts, facts, report
 from django_prodserver.supervisor.events import (
     Asked,
     ExitStatus,
@@ -680,7 +680,7 @@ def test_a_real_time_signal_has_a_number_only() -> None:
     ("size", "text"), [(530_400_000, "530 MB"), (1_400_000, "1 MB"), (0, "0 MB")]
 )
 def test_memory_is_in_megabytes(size: int, text: str) -> None:
-    assert report.megabytes(size) == text
+    assert amounts.megabytes(size) == text
 
 
 @pytest.mark.parametrize(
@@ -698,14 +698,14 @@ def test_memory_is_in_megabytes(size: int, text: str) -> None:
     ],
 )
 def test_seconds_have_three_digits(value: float, text: str) -> None:
-    assert report.seconds(value) == text
+    assert amounts.seconds(value) == text
 
 
 @given(st.floats(min_value=0, max_value=1e9))
 @example(9.995)
 @example(99.95)
 def test_seconds_have_three_digits_or_are_whole_and_round_correctly(value: float) -> None:
-    number, unit = report.seconds(value).split(" ")
+    number, unit = amounts.seconds(value).split(" ")
     whole, _, fraction = number.partition(".")
 
     assert unit == "s"

@@ -21,6 +21,7 @@ class GranianASGIServer(ApplicationServer):
     # Its log says "Started worker" before the socket listens, but after everything is loaded.
     connects = True
     takes_sockets = True
+    measures = frozenset({"busy"})
     pings = False
     interface = "asgi"
     shares_port_with = ""

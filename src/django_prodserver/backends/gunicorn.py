@@ -24,6 +24,7 @@ class GunicornServer(ApplicationServer):
     notifies = True
     pings = False
     takes_sockets = True
+    measures = frozenset({"busy"})
     forwards = frozenset({"SIGUSR1"})  # Reopen the log files.
     import_time_variables = frozenset(
         {"PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS", "XDG_RUNTIME_DIR"}

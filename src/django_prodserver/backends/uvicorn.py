@@ -18,6 +18,7 @@ class UvicornServer(ApplicationServer):
     notifies = True
     pings = False
     takes_sockets = True
+    measures = frozenset({"busy"})
     import_time_variables = frozenset({"FORWARDED_ALLOW_IPS", "WEB_CONCURRENCY"})
     exit_meanings: ClassVar[Mapping[int, str]] = {
         3: "the application could not be loaded, or its startup failed"

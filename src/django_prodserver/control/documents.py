@@ -11,7 +11,12 @@ from django_prodserver.supervisor import report
 from django_prodserver.supervisor.facts import LifeState, Refusal, State
 from django_prodserver.supervisor.group import AT_WORK, wanted
 from django_prodserver.supervisor.hints import Any, Callable, Optional
-from django_prodserver.supervisor.snapshot import GroupSnapshot, InstanceSnapshot, LifeSnapshot
+from django_prodserver.supervisor.snapshot import (
+    AutoscaleSnapshot,
+    GroupSnapshot,
+    InstanceSnapshot,
+    LifeSnapshot,
+)
 from django_prodserver.supervisor.spec import Goal, Ref
 from django_prodserver.supervisor.values import Value
 
@@ -51,6 +56,7 @@ class About(Value):
 def status(snapshot: GroupSnapshot, about: About, pid_of: PidOf, moment: Moment) -> dict[str, Any]:
     """Everything about the supervisor and its processes."""
     at_work = snapshot.phase in AT_WORK
+    scaled = {one.process: one for one in snapshot.autoscale}
     instances: dict[str, list[InstanceSnapshot]] = {}
     for instance in snapshot.instances:
         if is_shown(instance):
@@ -67,7 +73,10 @@ def status(snapshot: GroupSnapshot, about: About, pid_of: PidOf, moment: Moment)
         "reloading": snapshot.reloading,
         "as_wanted": all(map(as_wanted, snapshot.instances)),
         "processes": [
-            _process(name, members, about, at_work, pid_of, moment)
+            {
+                **_process(name, members, about, at_work, pid_of, moment),
+                "autoscale": _autoscale(scaled[name], moment) if name in scaled else None,
+            }
             for name, members in instances.items()
         ],
     }
@@ -163,6 +172,19 @@ def _process(
         "ready_replicas": sum(map(is_up, to_be_up)),
         "after": list(members[0].after),
         "instances": [_instance(one, at_work, pid_of, moment) for one in members],
+    }
+
+
+def _autoscale(one: AutoscaleSnapshot, moment: Moment) -> dict[str, Any]:
+    """What decides how many instances there are; nothing is measured at first."""
+    return {
+        "metric": one.rule.metric,
+        "value": one.value,
+        "target": one.rule.target,
+        "min": one.rule.least,
+        "max": one.rule.most,
+        "measured_at": None if one.measured is None else moment(-one.measured),
+        "reason": one.why or None,
     }
 
 

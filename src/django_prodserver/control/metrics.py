@@ -11,14 +11,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from django_prodserver.logs.counts import Counts
 from django_prodserver.supervisor.facts import State
 from django_prodserver.supervisor.hints import Any, Callable, Optional
-from django_prodserver.supervisor.snapshot import GroupSnapshot, InstanceSnapshot
+from django_prodserver.supervisor.snapshot import AutoscaleSnapshot, GroupSnapshot, InstanceSnapshot
 from django_prodserver.supervisor.spec import Goal
 from django_prodserver.supervisor.values import Value
 
 from .documents import About, is_shown, is_up
 from .exposition import COUNTER, GAUGE, Family, Labels, Number
 from .measured import Checked, Usage
-from .tally import REPLACEMENT_REASONS, RESTART_REASONS, Tally
+from .tally import DIRECTIONS, REPLACEMENT_REASONS, RESTART_REASONS, Tally
 
 PREFIX = "prodserver_"
 
@@ -69,6 +69,13 @@ def families(readings: Readings) -> Iterator[Family]:
     for one in OF_PROCESSES:
         of_processes = [({"process": name}, one.of(members)) for name, members in processes]
         yield _family(one, f"{PREFIX}process_", of_processes)
+    for one in OF_AUTOSCALING:
+        of_scaled = [
+            ({"process": scaled.process, **labels}, value)
+            for scaled in readings.snapshot.autoscale
+            for labels, value in one.of(readings, scaled)
+        ]
+        yield _family(one, f"{PREFIX}process_", of_scaled)
     for one in OF_INSTANCES:
         of_instances = [
             ({"process": instance.process, "name": instance.name, **labels}, value)
@@ -215,6 +222,47 @@ OF_PROCESSES: Sequence[Metric] = [
         GAUGE,
         "Instances that are to be up, and are ready, or have finished.",
         lambda members: sum(one.goal is Goal.UP and is_up(one) for one in members),
+    ),
+]
+
+
+def _scalings(readings: Readings, scaled: AutoscaleSnapshot) -> Samples:
+    counts = readings.tally.scalings
+    return [({"direction": way}, counts.get((scaled.process, way), 0)) for way in DIRECTIONS]
+
+
+# The same, of those that have AUTOSCALE.
+OF_AUTOSCALING: Sequence[Metric] = [
+    Metric(
+        "autoscale_load",
+        GAUGE,
+        "The load by which it is scaled, as last measured; absent where that is not known.",
+        lambda r, s: _one(s.value),
+    ),
+    Metric(
+        "autoscale_target",
+        GAUGE,
+        "How much of the load each instance is to have.",
+        lambda r, s: _one(s.rule.target),
+    ),
+    Metric(
+        "autoscale_min_replicas",
+        GAUGE,
+        "The fewest instances.",
+        lambda r, s: _one(s.rule.least),
+    ),
+    Metric(
+        "autoscale_max_replicas",
+        GAUGE,
+        "The most instances.",
+        lambda r, s: _one(s.rule.most),
+    ),
+    Metric(
+        "autoscale_changes_total",
+        COUNTER,
+        "How often the load has changed the number of instances.",
+        _scalings,
+        ("direction",),
     ),
 ]
 

@@ -19,6 +19,7 @@ from django_prodserver.supervisor.facts import (
     ReloadFailed,
     Renewed,
     Restart,
+    Scaled,
     StartRefused,
     Stopping,
     TooMuchMemory,
@@ -45,15 +46,18 @@ STOPPED_FOR: Mapping[type[Value], str] = {
 RESTART_REASONS = (EXIT, OOM, "unhealthy", "watchdog", "memory")
 # Who has it replaced by a new life.
 REPLACEMENT_REASONS = ("operator", "reload")
+# Of a change in the number of instances.
+DIRECTIONS = ("up", "down")
 RELOAD_OUTCOMES = ("finished", "failed", "rolled_back")
 
 
 class Tally:
-    """Counts by instance and reason, instance and status, or outcome."""
+    """Counts by instance and reason, instance and status, process and direction, or outcome."""
 
     def __init__(self) -> None:
         self.restarts: dict[tuple[str, str], int] = {}
         self.replacements: dict[tuple[str, str], int] = {}
+        self.scalings: dict[tuple[str, str], int] = {}
         self.exits: dict[tuple[str, str], int] = {}
         # By instance, health checks that failed.
         self.failed_checks: dict[str, int] = {}
@@ -75,6 +79,8 @@ class Tally:
             _count(self.replacements, fact.name, "operator")
         elif isinstance(fact, Renewed) and fact.renewed:
             _count(self.replacements, fact.name, "reload")
+        elif isinstance(fact, Scaled):
+            _count(self.scalings, fact.process, "up" if fact.new > fact.old else "down")
         elif isinstance(fact, Reloaded):
             self.reloads["finished"] += 1
         elif isinstance(fact, ReloadFailed):

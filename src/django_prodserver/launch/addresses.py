@@ -195,16 +195,16 @@ def _is_possible(address: Address) -> bool:
 def _shared_by_instances(found: Sequence[Listener]) -> Iterator[Finding]:
     """Addresses that only one of several instances could listen at."""
     for process, address in found:
-        replicas = process.settings.replicas
-        if replicas > 1 and address.exclusive:
-            message = f"is {replicas}, but only one instance can listen at {address}."
+        most = process.settings.most
+        if most > 1 and address.exclusive:
+            message = f"is {most}, but only one instance can listen at {address}."
             hint = "Let the server have more workers instead, in its ARGS."
             option = process.backend_class.shares_port_with
             if process.settings.sockets == "own" and process.backend_class.takes_sockets:
                 hint = "Leave out SOCKETS: the supervisor holds one socket for all of them then."
             elif option and not isinstance(address.at, str):
                 hint = f"{hint[:-1]}, or share the port: {option}."
-            yield Finding(place_of(process.name, "REPLICAS"), message, hint)
+            yield Finding(process.place_of_most, message, hint)
 
 
 def _conflicts(found: Sequence[Listener]) -> Iterator[Finding]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
-from . import handlers, locks, metrics
+from . import handlers, load, locks, metrics
 
 # How long Sentry may take to send what a task has brought about, in seconds.
 SENTRY_WITHIN = 2.0
@@ -18,6 +18,7 @@ SENTRY_WITHIN = 2.0
 # Each takes its request, and returns the parts of its answer.
 TASKS: Mapping[str, Callable[[Any], Iterable[bytes]]] = {
     "handlers": lambda request: [handlers.tell(request)],
+    "load": lambda request: [load.measure(request)],
     "lock": locks.hold,
     "metrics": lambda request: [metrics.collect(request)],
 }

@@ -17,7 +17,9 @@ from django_prodserver.posix.interpreter import path_of_program
 from django_prodserver.posix.probes.targets import CommandTarget, Target
 from django_prodserver.posix.program import Code, Program, Stage
 from django_prodserver.settings.schema import DATABASE, EffectiveSettings
+from django_prodserver.settings.texts import target
 from django_prodserver.supervisor.spec import (
+    Autoscale,
     CheckSchedule,
     Exclusion,
     ReadyProbe,
@@ -93,6 +95,21 @@ def exclusion_of(given: EffectiveSettings) -> Exclusion:
     return Exclusion.ONCE if given.lock is not None else Exclusion.NONE
 
 
+def autoscale_of(given: EffectiveSettings) -> Optional[Autoscale]:
+    settings = given.autoscale
+    if settings is None:
+        return None
+    return Autoscale(
+        metric=settings.metric,
+        target=target(settings.metric, settings.target),
+        least=settings.min,
+        most=settings.max,
+        interval=settings.interval,
+        stabilization=settings.stabilization,
+        divided=settings.metric != "queue-age",
+    )
+
+
 class _Launch(Value):
     """One process: the supervisor decides by the `spec`, and starts the `program`."""
 
@@ -149,6 +166,7 @@ class _Launch(Value):
             watchdog=given.watchdog,
             max_memory=given.max_memory,
             exclusion=exclusion_of(given),
+            autoscale=autoscale_of(given),
             holds=bool(self.listens),
             start_first=starts_first(self.process, bool(self.listens)),
         )
@@ -183,6 +201,7 @@ class _Launch(Value):
             cron=given.schedule or "",
             zone=settings.TIME_ZONE or "UTC",
             every=given.every,
+            metric="" if given.autoscale is None else given.autoscale.metric,
             lock=DATABASE if given.singleton else given.lock or "",
             work=backend.work() if given.lock else "",
         )

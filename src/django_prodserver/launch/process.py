@@ -10,6 +10,7 @@ from typing import Any, Optional
 
 from django_prodserver.backends.base import Address, BaseServerBackend
 from django_prodserver.posix.context import temporarily_in
+from django_prodserver.settings.names import place_of
 from django_prodserver.settings.schema import EffectiveSettings, ProbeSettings
 
 SETTINGS_MODULE = "DJANGO_SETTINGS_MODULE"
@@ -43,6 +44,13 @@ class ResolvedProcess:
     def instances(self) -> list[str]:
         """The names of the instances that REPLICAS asks for."""
         return [f"{self.name}.{number + 1}" for number in range(self.settings.replicas)]
+
+    @property
+    def place_of_most(self) -> str:
+        """What says how many instances there may be."""
+        if self.settings.autoscale is None:
+            return place_of(self.name, "REPLICAS")
+        return f"{place_of(self.name, 'AUTOSCALE')}['MAX']"
 
     @cached_property
     def backend(self) -> BaseServerBackend:
@@ -108,7 +116,7 @@ class ResolvedProcess:
             "ARGS": given.args,
             "ENV": given.env,
             "STOP_TIMEOUT": given.stop_timeout,
-            "REPLICAS": given.replicas,
+            "REPLICAS": given.most,
         }
         for key in ("APP", "CWD", "USER", "GROUP", "UMASK"):
             value = getattr(given, key.lower())

@@ -22,6 +22,7 @@ from django_prodserver.settings.wording import did_you_mean
 
 from .addresses import address_problems
 from .holding import problems as problems_of_sockets
+from .load import metric_problems
 from .locks import lock_problem
 from .process import ResolvedProcess, importable_here
 
@@ -174,11 +175,12 @@ def _backend_problems(process: ResolvedProcess) -> Iterator[Finding]:
     except Exception as error:
         yield Finding(place, f"cannot be used: {describe(error)}.", cause=error)
         return
-    replicas = process.settings.replicas
-    if backend.singleton and replicas > 1:
-        hint = "Use 1: every instance would do the same work."
-        found.append(Finding("REPLICAS", f"is {replicas}.", hint))
     yield from (finding.within(place) for finding in found)
+    most = process.settings.most
+    if backend.singleton and most > 1:
+        hint = "Use 1: every instance would do the same work."
+        yield Finding(process.place_of_most, f"is {most}.", hint)
+    yield from metric_problems(process)
     yield from _lock_problems(process)
     if process.settings.watchdog is not None:
         yield from _watchdog_without_pings(process)
@@ -245,12 +247,12 @@ def _option_problems(process: ResolvedProcess) -> Iterator[Finding]:
                 yield Finding(place, message, misfit.hint, "E016")
             else:
                 yield advice(place, message, misfit.hint, "W006")
-    replicas = process.settings.replicas
+    most = process.settings.most
     for name in set_options & set(backend_class.singleton_options):
-        if replicas > 1:
+        if most > 1:
             hint = f"Use 1, or leave {name!r} to a process of its own."
-            message = f"is {replicas}, and each instance has {name!r} set."
-            yield Finding(place_of(process.name, "REPLICAS"), message, hint)
+            message = f"is {most}, and each instance has {name!r} set."
+            yield Finding(process.place_of_most, message, hint)
 
 
 def _watchdog_without_pings(process: ResolvedProcess) -> Iterator[Finding]:

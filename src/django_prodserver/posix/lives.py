@@ -24,7 +24,7 @@ from django_prodserver.supervisor.events import (
 from django_prodserver.supervisor.hints import Callable, Optional, Union
 from django_prodserver.supervisor.spec import Ref, process_of
 
-from . import groups, kernel, marks, memory, orphans
+from . import board, groups, kernel, marks, memory, orphans
 from .child import Ties
 from .line_search import LineSearch
 from .log import Log, Pipes
@@ -42,13 +42,15 @@ class Leader:
     Its pid is that of the group, too; 0 as long as it is not begun.
     """
 
-    __slots__ = ("birth", "killed", "notify", "orphans", "pid", "pipes", "program", "ref")
+    __slots__ = ("birth", "board", "killed", "notify", "orphans", "pid", "pipes", "program", "ref")
 
     def __init__(self, ref: Ref, program: Program, pipes: Pipes, mark: str) -> None:
         self.ref = ref
         self.program = program
         self.pipes = pipes
         self.notify: Optional[NotifySocket] = None
+        # The path of the file that tells how busy it is, or "".
+        self.board = ""
         # While its answer is awaited.
         self.birth: Optional[Birth] = None
         self.pid = 0
@@ -190,6 +192,16 @@ class Lives:
             found.setdefault(leader.ref.name, []).append(pid)
         return found
 
+    def busy(self, process: str) -> Mapping[str, float]:
+        """For how long requests have been in flight, summed up, by the names of instances."""
+        found: dict[str, float] = {}
+        for leader in self._running.values():
+            name = leader.ref.name
+            if leader.board and process_of(name) == process:
+                with suppress(OSError):
+                    found[name] = found.get(name, 0.0) + board.busy_seconds(leader.board)
+        return found
+
     @property
     def groups(self) -> set[int]:
         """Their process groups, up to the moment when nothing is left of a life."""
@@ -227,6 +239,9 @@ class Lives:
         self.listen()
         self._read_notifications(leader)
         self._close_notify_socket(leader)
+        if leader.board:
+            with suppress(FileNotFoundError):  # Removed with its folder.
+                os.unlink(leader.board)
         self._log.read_last_words(leader.pipes.streams)
         self._exited[pid] = leader
         out_of_memory = self._oom_kills.explains(status, self._loop.clock.now())
@@ -302,6 +317,10 @@ class Lives:
         environ = dict(self.environ)
         if leader.notify is not None:
             environ[VARIABLE] = leader.notify.address
+        if program.metric == "busy":
+            leader.board = self._create_board()
+        if leader.board:
+            environ[board.VARIABLE] = leader.board
         ties = Ties(pipes.stdout, pipes.stderr, mark, environ, sockets)
         begun = partial(self._begun, leader)
         leader.birth = Birth(program, ties, begun, ref.generation)
@@ -364,6 +383,15 @@ class Lives:
             with suppress(OSError):  # There is no place for one.
                 self._folder = SocketFolder()
         return NotifySocket(self._folder)
+
+    def _create_board(self) -> str:
+        """Its path; "" if there is no place for one."""
+        with suppress(OSError):
+            self._folder = self._folder or SocketFolder()
+            path = self._folder.new_path()
+            board.create(path)
+            return path
+        return ""
 
     def _close_notify_socket(self, leader: Leader) -> None:
         # Its callback may still be called in this round of the poll.

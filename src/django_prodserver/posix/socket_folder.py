@@ -26,10 +26,14 @@ class SocketFolder(PrivateFolder):
             self.close()
             raise
 
+    def new_path(self) -> str:
+        """That of a file of a life, which cannot be guessed."""
+        return os.path.join(self.path, os.urandom(8).hex())
+
     def bind(self, unbound: socket.socket) -> str:
         """Give a socket a name in here; returns the whole of it. Raises OSError."""
         new = os.path.join(self.path, _NEW, "s")
-        address = os.path.join(self.path, os.urandom(8).hex())
+        address = self.new_path()
         unbound.bind(new)
         os.chmod(new, 0o666)
         os.rename(new, address)

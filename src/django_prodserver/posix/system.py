@@ -45,6 +45,7 @@ from .errands import Errands
 from .evidence import SystemEvidence
 from .handlers import Handlers
 from .lives import Lives
+from .loads import Loads
 from .locks import Locks
 from .log import DESCRIPTORS, STDOUT, Log
 from .loop import Loop
@@ -112,6 +113,10 @@ class PosixSystem:
         self._descendants = Descendants(self._starter.pids)
         self._checks = Checks(self._clock)
         self._meter = Meter(self._lives.leaders, self._loop)
+        self._loads = Loads(
+            *(self._starter.newest_program_of, self._meter, self._lives.busy),
+            *(self.errands, self._loop),
+        )
         self._known: Optional[Known] = None
         self._control: Optional[Server] = None
         self._monitor: Optional[Monitor] = None
@@ -186,6 +191,9 @@ class PosixSystem:
 
     def plan_run(self, name: str, ended: bool) -> None:
         self._schedules.plan(name, ended)
+
+    def measure_load(self, process: str) -> None:
+        self._loads.measure(process)
 
     def take_lock(self, name: str) -> None:
         self._locks.take(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 
+from django_prodserver.supervisor.amounts import load
 from django_prodserver.supervisor.hints import Any, Optional
 from django_prodserver.supervisor.text import printable
 
@@ -63,6 +64,24 @@ def rendered(
         code = COLORS.get(row[1]) if color and number else None
         lines.append(line if code is None else _colored(line, parts, code))
     return "\n".join(lines)
+
+
+def scaling(status: Mapping[str, Any]) -> list[str]:
+    """A line for each process of which the load decides how many instances there are."""
+    return [
+        printable(f"{process['name']}: {_scaling(process['autoscale'], process['replicas'])}")
+        for process in status["processes"]
+        if process.get("autoscale")  # Older supervisors do not have it.
+    ]
+
+
+def _scaling(one: Mapping[str, Any], replicas: int) -> str:
+    metric, value = one["metric"], one["value"]
+    found = f"is {load(metric, value)}" if value is not None else "is not known yet"
+    if one["reason"]:
+        found = f"is not known: {one['reason']}"
+    target = f"TARGET is {load(metric, one['target'])}"
+    return f"{replicas} of {one['min']} to {one['max']} instances; {metric} {found}; {target}"
 
 
 def summary(status: Mapping[str, Any]) -> str:

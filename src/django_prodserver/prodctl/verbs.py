@@ -131,6 +131,9 @@ def _print_table(status: Mapping[str, Any], cpu: Optional[Mapping[str, float]] =
     width = (os.get_terminal_size().columns or None) if terminal else None
     cells = table.rows(status, datetime.now(timezone.utc), cpu)
     print(table.rendered(cells, width, color=terminal and not os.environ.get("NO_COLOR")))
+    scaling = table.scaling(status)
+    if scaling:
+        print("", *scaling, sep="\n")
 
 
 def _watch(client: Client, options: Namespace) -> int:

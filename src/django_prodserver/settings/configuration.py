@@ -63,6 +63,9 @@ class Configuration:
             fields["max_memory"] = memory_size(fields["max_memory"])
         if fields["every"] is not None:
             fields["every"] = duration(fields["every"])
+        autoscale = fields["autoscale"]
+        if autoscale is not None and fields["replicas"]:
+            fields["replicas"] = max(fields["replicas"], autoscale.min)
         return EffectiveSettings(**fields)
 
     @cached_property

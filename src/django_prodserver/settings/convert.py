@@ -42,7 +42,9 @@ def convert_mapping(
             fields[known[key].name] = converted
     for key, field in known.items():
         if field.required and key not in given:
-            hint = f"Name what runs it, such as {EXAMPLE_BACKEND!r}."
+            hint = _what_to_write(None, field.type, strict=True)
+            if key == "BACKEND":
+                hint = f"Name what runs it, such as {EXAMPLE_BACKEND!r}."
             findings.append(Finding(place, f"has no {key!r}.", hint, "E005"))
     findings += rules.of_mapping(struct, place, given, fields)
     return fields

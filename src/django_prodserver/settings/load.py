@@ -93,6 +93,7 @@ def _processes(
         own += rules.of_env(place_of(name, "ENV"), fields.get("env", {}))
         own += rules.of_oneshot(fields, partial(_source, overrides, name))
         own += rules.of_schedule(fields, partial(_source, overrides, name))
+        own += rules.of_autoscale(fields, partial(_source, overrides, name))
         own += rules.of_singleton(fields, partial(_source, overrides, name))
         own += rules.of_after(name, fields.get("after", ()), entries)
         processes[name], wrong[name] = fields, _wrong_keys(name, entry, own)

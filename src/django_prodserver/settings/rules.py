@@ -19,15 +19,18 @@ from .schema import (
     ONESHOTS,
     PROBES,
     TELLS,
+    AutoscaleSettings,
     Backoff,
     HealthCheckSettings,
     ReadySettings,
 )
-from .texts import path_or_url
+from .texts import path_or_url, target
 from .wording import did_you_mean, shown
 
 Fields = Mapping[str, Any]
 
+# What is measured in the instances themselves, of the METRICs.
+OF_INSTANCES = ("cpu", "memory", "busy")
 # What to do where a service has it.
 FOR_ONESHOTS = {
     "REFRESH": "Leave it out.",
@@ -52,6 +55,9 @@ def of_mapping(
         yield from _verifies_https(place, fields)
     elif struct is Backoff:
         yield from _initial_up_to_max(place, given, fields)
+    elif struct is AutoscaleSettings:
+        yield from _target_of_metric(place, fields)
+        yield from _from_min_to_max(place, fields)
 
 
 def _exactly_one(
@@ -91,6 +97,31 @@ def _initial_up_to_max(place: str, given: Mapping[Any, Any], fields: Fields) -> 
         yield Finding(place, message, hint, "E012")
 
 
+def _target_of_metric(place: str, fields: Fields) -> Iterator[Finding]:
+    if "metric" not in fields or "target" not in fields:
+        return
+    try:
+        target(fields["metric"], fields["target"])
+    except ValueError as error:
+        yield Finding(f"{place}['TARGET']", f": {error}.", _target_hint(fields["metric"]), "E012")
+
+
+def _target_hint(metric: str) -> str:
+    if metric == "memory":
+        return "Write a size, such as '400MB'."
+    return "Write a duration, such as '30s'." if metric == "queue-age" else "Write a number."
+
+
+def _from_min_to_max(place: str, fields: Fields) -> Iterator[Finding]:
+    least, metric = fields.get("min", 1), fields.get("metric")
+    if least > fields.get("max", least):
+        message = f"has a MIN of {least} above its MAX of {fields['max']}."
+        yield Finding(place, message, "Raise MAX, or lower MIN.", "E012")
+    if not least and metric in OF_INSTANCES:
+        message = f"is 0, but {metric!r} is measured in the instances."
+        yield Finding(f"{place}['MIN']", message, "Use 1 or more.", "E012")
+
+
 # ---- within one process ----
 
 
@@ -128,6 +159,20 @@ def of_schedule(process: Fields, place: Callable[[str], str]) -> Iterator[Findin
 
 def _is_scheduled(process: Fields) -> bool:
     return process.get("schedule") is not None or process.get("every") is not None
+
+
+def of_autoscale(process: Fields, place: Callable[[str], str]) -> Iterator[Finding]:
+    """There may be several instances, and at first there are no more than that."""
+    autoscale = process.get("autoscale")
+    if autoscale is None:
+        return
+    if process.get("singleton"):
+        message = "is set, but SINGLETON allows one instance."
+        yield Finding(place("AUTOSCALE"), message, "Leave one of them out.", "E012")
+    replicas = process.get("replicas", 1)
+    if replicas > autoscale.max:
+        message = f"is {replicas}, above the MAX of AUTOSCALE, {autoscale.max}."
+        yield Finding(place("REPLICAS"), message, "Raise MAX, or lower REPLICAS.", "E012")
 
 
 def of_singleton(process: Fields, place: Callable[[str], str]) -> Iterator[Finding]:

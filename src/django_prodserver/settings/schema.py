@@ -101,6 +101,19 @@ Duration = Annotated[
     Union[Annotated[float, Meta(ge=1, le=366 * 24 * 3600)], DurationText],
     _form("seconds, or a duration", "Write seconds, or a duration such as '15m' or '1d'."),
 ]
+MetricName = Annotated[
+    str,
+    _form('"cpu", "memory", "queue", "queue-age", "busy", or dotted path'),
+    _read_by(
+        texts.metric,
+        "Write one of these words, or the path of a function, such as 'shop.load.waiting'.",
+        texts.METRIC,
+    ),
+]
+Target = Annotated[
+    Union[Annotated[float, Meta(gt=0)], Annotated[str, Meta(min_length=1)]],
+    _form("number, size or duration", "Write a positive number."),
+]
 # The LOCK that is one in the default database.
 DATABASE = "database"
 Lock = Annotated[
@@ -341,6 +354,40 @@ class HealthCheckSettings(ProbeSettings, frozen=True, kw_only=True):
     ] = 0.0
 
 
+class AutoscaleSettings(Keys, frozen=True, kw_only=True):
+    """How many instances of a process are up: as many as its load asks for, from MIN to MAX."""
+
+    metric: Annotated[
+        MetricName,
+        means(
+            "The load that counts. cpu: processor cores in use. memory: bytes, as for MAX_MEMORY. "
+            "queue: tasks that wait or are being run. queue-age: how long the oldest waiting task "
+            "has waited. busy: requests that are being answered. Or the dotted path of a function "
+            "that returns the load of all instances together, as a number."
+        ),
+    ]
+    target: Annotated[
+        Target,
+        means(
+            "How much of it one instance is to have: cores such as 0.7, a size such as "
+            '"400MB", or a number of tasks or requests; for queue-age a duration such as "30s".'
+        ),
+    ]
+    min: Annotated[
+        CountOrZero,
+        means("The fewest instances. 0 is for what can be measured while none of them is up."),
+    ] = 1
+    max: Annotated[Count, means("The most instances.")]
+    interval: Annotated[Seconds, means("Seconds between two measurements.")] = 15.0
+    stabilization: Annotated[
+        SecondsOrZero,
+        means(
+            "Seconds for which fewer instances must do before there are fewer. More are started "
+            "at once."
+        ),
+    ] = 300.0
+
+
 # The defaults of some backends where they differ from those below: settings are read before any
 # backend is imported.
 _OF_BACKENDS: Mapping[str, Mapping[str, Any]] = {
@@ -354,7 +401,7 @@ OF_BACKENDS = {
     for name in (path.partition(".")[0].replace("_", "-"), f"django_prodserver.backends.{path}")
 }
 # A oneshot is done once it exits with 0, and has none of these.
-FOR_SERVICES = ("READY", "READY_TIMEOUT", "HEALTHCHECK", "WATCHDOG")
+FOR_SERVICES = ("READY", "READY_TIMEOUT", "HEALTHCHECK", "WATCHDOG", "AUTOSCALE")
 
 
 class ProcessSettings(Keys, frozen=True, kw_only=True):
@@ -393,6 +440,10 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
         means('The permissions that its new files do not get, in octal, such as "0027".'),
     ] = None
     replicas: Annotated[Count, means("How many instances a supervisor runs.")] = 1
+    autoscale: Annotated[
+        Optional[AutoscaleSettings],
+        means("Lets the load decide how many instances there are; REPLICAS is how many at first."),
+    ] = None
     type: Annotated[
         Type,
         means(
@@ -533,6 +584,11 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
     def exclusive(self) -> bool:
         """It needs a lock, and so a supervisor that holds it."""
         return self.singleton or self.lock is not None
+
+    @property
+    def most(self) -> int:
+        """How many instances there may be."""
+        return self.replicas if self.autoscale is None else self.autoscale.max
 
     @property
     def disabled_by(self) -> str:

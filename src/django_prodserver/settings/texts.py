@@ -24,6 +24,8 @@ PATH_OR_URL = rf"((/|[hH][tT][tT][pP][sS]?://)[!-~]*|{_UNIX}.+)"
 BASE_PATH = r"(/[^/?#%\s]+)*"
 CRON = r"\S+( +\S+){4}"
 DURATION = r"([0-9]{1,9}) ?([smhd])"
+METRICS = ("cpu", "memory", "queue", "queue-age", "busy")
+METRIC = rf"({'|'.join(METRICS)}|[^\W\d]\w*(\.[^\W\d]\w*)+)"
 LOCK = r"(database|/[^\x00]*[^/\x00])"
 OCTAL = r"(?:0[oO]?)?([0-7]{1,3})"
 ACCOUNT = r"[^:\s\x00-\x1f\x7f]+"
@@ -88,6 +90,26 @@ def duration(given: Union[float, str]) -> float:
     if not 1 <= seconds <= _YEAR:
         raise ValueError(f"{given!r} is not between a second and a year")
     return float(seconds)
+
+
+def metric(text: str) -> str:
+    """Read what AUTOSCALE goes by: a word, or the dotted path of a function."""
+    if re.fullmatch(METRIC, text) is None:
+        raise ValueError(f"{text!r} is neither {', '.join(METRICS)} nor a dotted path")
+    return text
+
+
+def target(metric: str, given: Union[float, str]) -> float:
+    """Read how much of a METRIC one instance is to have; a positive number."""
+    if metric == "memory":
+        if isinstance(given, float) and not given.is_integer():
+            raise ValueError(f"{given!r} is not a number of bytes")
+        return float(memory_size(given if isinstance(given, str) else int(given)))
+    if metric == "queue-age":
+        return duration(given)
+    if isinstance(given, str):
+        raise ValueError(f"{given!r} is not a number")
+    return float(given)
 
 
 def lock(text: str) -> str:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .amounts import megabytes
 from .events import ExitStatus, Operator, SignalRequest, signal_name
 from .facts import Ended, Fact, Granted
 from .hints import Any, Callable, Optional, Protocol
 from .record import INFO, Record
-from .report import asked_by, megabytes
+from .report import asked_by
 from .spec import Ref, process_of
 from .values import Value, items, replace
 

@@ -6,9 +6,10 @@ manager such as systemd.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from signal import Signals
 
+from .amounts import load, megabytes, seconds
 from .events import ExitStatus, Operator, signal_name
 from .facts import (
     Alive,
@@ -571,16 +572,6 @@ def output_lost(size: int, stream: str) -> Record:
 # ---- words ----
 
 
-def seconds(value: float) -> str:
-    """Three digits are enough: `0.15 s`, `12.3 s`, `126 s`."""
-    digits = 2 if value < 9.995 else 1 if value < 99.95 else 0
-    return f"{value:.{digits}f} s"
-
-
-def megabytes(size: int) -> str:
-    return f"{size / 1e6:.0f} MB"
-
-
 def exit_status(status: ExitStatus) -> str:
     """`exited with status 1`, `was killed by SIGKILL`."""
     if status.signal is not None:
@@ -664,20 +655,6 @@ def _of_lock(fact: Union[AwaitsLock, HasLock, LockGone, DoneElsewhere]) -> str:
     if isinstance(fact, LockGone):
         return f"has lost its lock: {fact.why}; it runs on"
     return "need not run: another supervisor has done it"
-
-
-# What is measured, by METRIC, as a person reads it.
-_LOADS: Mapping[str, Callable[[float], str]] = {
-    "cpu": lambda cores: f"{cores:.2f} cores",
-    "memory": lambda size: megabytes(int(size)),
-    "queue": lambda tasks: "1 task" if tasks == 1 else f"{tasks:g} tasks",
-    "queue-age": seconds,
-    "busy": lambda requests: f"{requests:.1f} requests",
-}
-
-
-def load(metric: str, value: float) -> str:
-    return _LOADS.get(metric, lambda number: f"{number:g}")(value)
 
 
 def failure(found: ProbeFailure) -> str:

@@ -13,17 +13,16 @@ from __future__ import annotations
 import _thread
 import os
 import signal
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.sharedctypes import RawArray
 from typing import Any, Callable, NamedTuple, Optional
 
-from django_prodserver.posix import notify, stop_signals, ticking
+from django_prodserver.posix import board, notify, stop_signals, ticking
 
 # In seconds: not more often, and less than the second after which it is asked again.
 EVERY = 0.9
-# How many processes a board has room for.
-SLOTS = 509
 
 
 class Count(NamedTuple):
@@ -157,28 +156,46 @@ class Board:
     """What several processes of one life have in flight; any of them may tell it for all.
 
     To be made before they are started: a fork inherits it, and multiprocessing can send it to what
-    it spawns.
+    it spawns. It is the one that the supervisor reads, where that wants to know.
     """
 
     def __init__(self) -> None:
-        # When something was told, then for each process its pid, how much, and since when.
-        self._cells: Any = RawArray("d", 1 + 3 * SLOTS)
+        # A process that a life starts in its turn is none of its own.
+        path = os.environ.pop(board.VARIABLE, "")
+        try:
+            self._share(path or RawArray("d", board.CELLS))
+        except OSError:
+            self._share(RawArray("d", board.CELLS))
+
+    def _share(self, memory: Any) -> None:
+        """The path of a file, or memory that processes share already."""
+        self._memory = memory
+        held = board.mapped(memory) if isinstance(memory, str) else memory
+        self._cells = memoryview(held).cast("B").cast("d")
         # The process that has looked for its place, and that.
         self._own = (0, 0)
 
+    def __getstate__(self) -> Any:
+        return self._memory
+
+    def __setstate__(self, memory: Any) -> None:
+        self._share(memory)
+
     def write(self, number: int, since: float) -> None:
         """What this process has in flight."""
-        pid = os.getpid()
+        pid, now, cells = os.getpid(), ticking.now(), self._cells
         if self._own[0] != pid:
             self._own = (pid, self._place(pid))
         at = self._own[1]
-        self._cells[at : at + 3] = [pid, number, since]
+        seconds = cells[at + 3]
+        if cells[at] == pid:
+            seconds += cells[at + 1] * (now - cells[at + 4])
+        cells[at : at + board.ROW] = array("d", (pid, number, since, seconds, now))
 
     def count(self) -> Count:
         """What all have that are still there: one may have been killed in the middle of it."""
-        cells = list(self._cells[1:])
-        rows = zip(cells[::3], cells[1::3], cells[2::3])
-        busy = [(n, since) for pid, n, since in rows if n and _exists(int(pid))]
+        rows = board.rows(self._cells)
+        busy = [(n, since) for pid, n, since, *_ in rows if n and board.exists(int(pid))]
         if not busy:
             return Count(0)
         oldest = ticking.now() - min(since for _, since in busy)
@@ -193,15 +210,12 @@ class Board:
 
     def _place(self, pid: int) -> int:
         """A free one, or that of a process that has ended; neighbours look at different ones."""
-        places = [1 + 3 * ((pid + n) % SLOTS) for n in range(SLOTS)]
+        slots = board.SLOTS
+        places = [1 + board.ROW * ((pid + n) % slots) for n in range(slots)]
         owners = ((at, int(self._cells[at])) for at in places)
-        return next((at for at, pid in owners if not pid or not _exists(pid)), places[0])
+        return next((at for at, pid in owners if not pid or not board.exists(pid)), places[0])
 
 
-def _exists(pid: int) -> bool:
-    """Whether a process is there, as a zombie or not, whoever its user is."""
-    try:
-        os.getpgid(pid)
-    except ProcessLookupError:
-        return False
-    return True
+def board_if_read() -> Optional[Board]:
+    """One for a life that needs none itself, if the supervisor wants to know how busy it is."""
+    return Board() if os.environ.get(board.VARIABLE) else None

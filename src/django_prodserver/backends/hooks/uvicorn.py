@@ -47,10 +47,12 @@ class Config(uvicorn.Config):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # What all workers have in flight, where they are processes.
+        # What all workers have in flight, where they are processes, or where that is asked for.
         self.board: Optional[in_flight.Board] = None
         if self.workers > 1 and in_flight.is_listened_to():
             self.board = in_flight.Board()
+        else:
+            self.board = in_flight.board_if_read()
         self.path_of_held: Optional[str] = None
         if held.descriptors():
             # uvicorn removes the file of its socket at its end, and this one is not its own.

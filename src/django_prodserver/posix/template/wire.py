@@ -22,6 +22,7 @@ from django_prodserver.posix.program import Program
 from django_prodserver.supervisor.hints import Any
 from django_prodserver.supervisor.record import Record, Severity
 from django_prodserver.supervisor.spec import (
+    Autoscale,
     CheckSchedule,
     Exclusion,
     ReadyProbe,
@@ -39,7 +40,8 @@ VERSION = 2
 _VALUES: Mapping[str, type[Value]] = {
     kind.__name__: kind
     for kind in (
-        *(Plan, Loaded, LogSettings, Program, Context, Record, Spec, CheckSchedule, ReadyProbe),
+        *(Plan, Loaded, LogSettings, Program, Context, Record, Spec),
+        *(Autoscale, CheckSchedule, ReadyProbe),
         *(CommandTarget, HttpTarget, TcpTarget, Tls, ControlSettings, About),
         *(Listener, Binding, Preload, Imported),
     )

@@ -1,0 +1,77 @@
+"""What the processes of one life have in flight, on a board that they share.
+
+Each has a row there, which it alone writes. Where the supervisor wants to know how busy they are,
+the board is a file that it reads: the life finds its path in the environment.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+
+from . import ticking
+
+VARIABLE = "PRODSERVER_BOARD"
+# How many processes a board has room for.
+SLOTS = 509
+# The cells of a row are doubles: a pid, how much it has in flight, since when it has the oldest,
+# the sum of the seconds for which all that was in flight here, and up to when that is counted. The
+# sum is that of the row: whoever gets the place of a process that has ended adds to it.
+ROW = 5
+# Before the rows: when something was told.
+CELLS = 1 + ROW * SLOTS
+SIZE = 8 * CELLS
+
+Row = Sequence[float]
+
+
+def create(path: str) -> None:
+    """An empty one. Raises OSError."""
+    # Whoever knows the name may write: a life may change its user.
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.fchmod(file, 0o666)
+        os.ftruncate(file, SIZE)
+    finally:
+        os.close(file)
+
+
+def mapped(path: str) -> mmap.mmap:
+    """The memory of one. Raises OSError or ValueError."""
+    file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        return mmap.mmap(file, SIZE)
+    finally:
+        os.close(file)
+
+
+def rows(cells: Sequence[float]) -> Iterator[Row]:
+    """Those that somebody has written."""
+    for at in range(1, CELLS, ROW):
+        if cells[at]:
+            yield cells[at : at + ROW]
+
+
+def busy_seconds(path: str) -> float:
+    """How long everything has been in flight there, summed up to now. Raises OSError."""
+    cells = array("d")
+    with open(path, "rb") as file:
+        cells.frombytes(file.read(SIZE))
+    now, total = ticking.now(), 0.0
+    for pid, number, _, seconds, until in rows(cells):
+        total += seconds
+        # One may have been killed in the middle of it.
+        if number and until <= now and exists(int(pid)):
+            total += number * (now - until)
+    return total
+
+
+def exists(pid: int) -> bool:
+    """Whether a process is there, as a zombie or not, whoever its user is."""
+    try:
+        os.getpgid(pid)
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True

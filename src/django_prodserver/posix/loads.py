@@ -1,0 +1,138 @@
+"""Loads of processes, for those that are scaled by them.
+
+What the system tells of their instances is measured here. For the rest the project is asked, in an
+errand.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+
+from django_prodserver.control.measured import Usage
+from django_prodserver.supervisor.events import LoadMeasured
+from django_prodserver.supervisor.hints import Any, Callable, Optional, Protocol
+from django_prodserver.supervisor.spec import process_of
+
+from .loop import Loop
+from .program import Program
+
+# The task of the errands, and how long one may take, in seconds.
+TASK = "load"
+WITHIN = 10.0
+# What lines of its answer begin with.
+VALUE, OF_INSTANCES, UNKNOWN = "value", "instance", "unknown"
+
+Done = Callable[[Optional[bytes], str], None]
+
+
+class Errands(Protocol):
+    """What runs a task in a process that has the project; see `posix.errands`."""
+
+    def run(self, task: str, request: Any, within: float, done: Done) -> object: ...
+
+
+class Meter(Protocol):
+    """What measures the process trees of all instances; see `posix.usage`."""
+
+    def measure(self, done: Callable[[Mapping[str, Usage]], None]) -> None: ...
+
+
+class Loads:
+    """Those of all processes.
+
+    `busy` has for how long the instances of one have had requests in flight, summed up.
+    """
+
+    def __init__(
+        self,
+        program_of: Callable[[str], Program],
+        meter: Meter,
+        busy: Callable[[str], Mapping[str, float]],
+        errands: Errands,
+        loop: Loop,
+    ) -> None:
+        self._program_of = program_of
+        self._meter = meter
+        self._busy = busy
+        self._errands = errands
+        self._loop = loop
+        # Processes of which it was not known the last time.
+        self._unknown: set[str] = set()
+        # By process: when seconds of it were summed up last, and those of each instance.
+        self._seconds: dict[str, tuple[float, Mapping[str, float]]] = {}
+
+    def measure(self, process: str) -> None:
+        """Let the loop emit the load of a process."""
+        metric = self._program_of(f"{process}.1").metric
+        if metric == "busy":
+            self._emit_rates(process, self._busy(process))
+        elif metric in ("cpu", "memory"):
+            self._meter.measure(partial(self._measured, process, metric))
+        else:
+            explain = process not in self._unknown
+            request = {"process": process, "metric": metric, "explain": explain}
+            self._errands.run(TASK, request, WITHIN, partial(self._told, process))
+
+    def _measured(self, process: str, metric: str, usage: Mapping[str, Usage]) -> None:
+        mine = {name: one for name, one in usage.items() if process_of(name) == process}
+        if not mine:
+            why = "the system does not show what its processes use"
+            self._loop.emit(LoadMeasured(process, why=why))
+        elif metric == "memory":
+            sizes = {name: float(_memory(one)) for name, one in mine.items()}
+            self._loop.emit(LoadMeasured(process, of_instances=sizes))
+        else:
+            self._emit_rates(process, {name: one.cpu_seconds for name, one in mine.items()})
+
+    def _emit_rates(self, process: str, seconds: Mapping[str, float]) -> None:
+        """How much each has used at a time, on average since the last time; what, it has summed up.
+
+        The first time that is not known.
+        """
+        now = self._loop.clock.now()
+        before, self._seconds[process] = self._seconds.get(process), (now, seconds)
+        if before is None or now <= before[0]:
+            self._loop.emit(LoadMeasured(process))
+            return
+        at, known = before
+        # What was summed up begins anew with a new life.
+        used = {name: max(0.0, one - known.get(name, 0.0)) for name, one in seconds.items()}
+        rates = {name: one / (now - at) for name, one in used.items()}
+        self._loop.emit(LoadMeasured(process, of_instances=rates))
+
+    def _told(self, process: str, answer: Optional[bytes], why: str) -> None:
+        event = LoadMeasured(process, why=why) if answer is None else _read(process, answer)
+        (self._unknown.add if event.why else self._unknown.discard)(process)
+        self._loop.emit(event)
+
+
+def _memory(usage: Usage) -> int:
+    return usage.resident if usage.proportional is None else usage.proportional
+
+
+def _read(process: str, answer: bytes) -> LoadMeasured:
+    """What else may be in there, a project has written, and is left out."""
+    value: Optional[float] = None
+    of_instances: dict[str, float] = {}
+    for line in answer.decode(errors="replace").splitlines():
+        word, _, rest = line.partition(" ")
+        name, _, number = rest.rpartition(" ")
+        if word == UNKNOWN:
+            return LoadMeasured(process, why=rest)
+        if word == VALUE and (read := _number(rest)) is not None:
+            value = read
+        elif word == OF_INSTANCES and (read := _number(number)) is not None:
+            of_instances[name] = read
+    if value is None:
+        return LoadMeasured(process, why="it has not said anything")
+    return LoadMeasured(process, value, of_instances or None)
+
+
+def _number(text: str) -> Optional[float]:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
