@@ -29,11 +29,11 @@ FLOORS = [
     [
         *("supervisor/__init__.py", "supervisor/values.py", "supervisor/deadlines.py"),
         "supervisor/agenda.py",
-        *("supervisor/signals.py", "supervisor/text.py"),
+        *("supervisor/amounts.py", "supervisor/signals.py", "supervisor/text.py"),
     ],
     ["supervisor/spec.py"],
     ["supervisor/events.py", "supervisor/commands.py", "logs/"],
-    ["supervisor/facts.py", "supervisor/system.py"],
+    ["supervisor/autoscale.py", "supervisor/facts.py", "supervisor/system.py"],
     ["supervisor/record.py"],
     ["supervisor/health.py", "supervisor/restarts.py", "supervisor/report.py"],
     ["supervisor/digest.py"],
@@ -62,13 +62,14 @@ FLOORS = [
         "launch/metrics.py",
     ],
     ["launch/holding.py"],
-    ["launch/locks.py"],
+    ["launch/autoscale.py", "launch/locks.py"],
     ["launch/addresses.py", "launch/context.py", "launch/preload.py", "launch/start_method.py"],
     [
         *("launch/health.py", "launch/resolve.py", "launch/urls.py", "launch/control.py"),
         "launch/handlers.py",
     ],
-    ["launch/errands.py", "launch/examine.py"],
+    ["launch/examine.py", "launch/load.py"],
+    ["launch/errands.py"],
     ["launch/alone.py"],
     ["launch/launch.py"],
     ["launch/stages.py", "launch/early_format.py", "launch/early_metrics.py"],
@@ -131,7 +132,13 @@ SOFTWARE = {
 # Of this package, all that hooks may use.
 FOR_HOOKS = (
     *("backends/hooks/", "posix/__init__.py", "posix/kernel.py", "posix/notify.py"),
-    *("posix/stop_signals.py", "posix/ticking.py", "posix/randomness.py", "posix/titles.py"),
+    *(
+        "posix/stop_signals.py",
+        "posix/board.py",
+        "posix/ticking.py",
+        "posix/randomness.py",
+        "posix/titles.py",
+    ),
     *("posix/held.py", "posix/doors.py", "posix/trials.py"),
 )
 CONCURRENCY = {"_thread", "asyncio", "concurrent", "multiprocessing", "queue", "sched", "threading"}

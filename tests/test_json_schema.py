@@ -142,6 +142,8 @@ UNSEEN = {
     "after_a_circle_of_three": NAMES,
     "after_a_circle_at_the_end_of_a_way": NAMES,
     "after_two_circles": NAMES,
+    "autoscale_below_replicas": VALUES,
+    "autoscale_min_above_max": VALUES,
     "backoff_that_shrinks": VALUES,
     "backoff_that_shrinks_to_the_default": VALUES,
     "supervisor_backoff_that_shrinks": VALUES,

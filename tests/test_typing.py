@@ -43,6 +43,7 @@ PRODUCTION_PROCESSES: ProductionProcesses = {
         "APP": None,
         "ENV": {"PORT": os.environ.get("PORT", "8000"), "HOME": BASE_DIR / "home"},
         "REPLICAS": int(os.environ.get("WEB", "2")),
+        "AUTOSCALE": {"METRIC": "cpu", "TARGET": 0.7, "MAX": 8},
         "TYPE": "service",
         "AFTER": ("migrate",),
         "RESTART": "on-failure",

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from generated import DOCS, Generated, main, table
 
 from django_prodserver.control.metrics import (
+    OF_AUTOSCALING,
     OF_INSTANCES,
     OF_PROCESSES,
     OF_THE_SUPERVISOR,
@@ -25,6 +26,7 @@ HEAD = ("metric", "type", "labels", "meaning")
 def everything() -> Iterator[Generated]:
     yield Generated(PAGE, table(HEAD, _rows(OF_THE_SUPERVISOR)), "supervisor")
     yield Generated(PAGE, table(HEAD, _rows(OF_PROCESSES, f"{PREFIX}process_")), "processes")
+    yield Generated(PAGE, table(HEAD, _rows(OF_AUTOSCALING, f"{PREFIX}process_")), "autoscaling")
     yield Generated(PAGE, table(HEAD, _rows(OF_INSTANCES)), "instances")
 
 

@@ -17,6 +17,7 @@ from generated import DOCS, ROOT, Generated, main, table
 
 from django_prodserver.settings.json_schema import STRUCTS, document
 from django_prodserver.settings.schema import (
+    AutoscaleSettings,
     Backoff,
     HealthCheckSettings,
     ProcessSettings,
@@ -32,6 +33,7 @@ MODULE = ROOT / "src" / "django_prodserver" / "typing.py"
 NAMES: dict[type[msgspec.Struct], str] = {
     ProcessSettings: "Process",
     StartLimit: "StartLimit",
+    AutoscaleSettings: "Autoscale",
     Backoff: "Backoff",
     ReadySettings: "Ready",
     HealthCheckSettings: "HealthCheck",
@@ -43,6 +45,7 @@ NAMES: dict[type[msgspec.Struct], str] = {
 TABLES: dict[str, type[msgspec.Struct]] = {
     "PRODUCTION_PROCESSES": ProcessSettings,
     "START_LIMIT": StartLimit,
+    "AUTOSCALE": AutoscaleSettings,
     "BACKOFF": Backoff,
     "READY": ReadySettings,
     "HEALTHCHECK": HealthCheckSettings,

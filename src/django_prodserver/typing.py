@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Literal, Optional, Protocol, TypedDict, TypeVar, Union
 
 __all__ = [
+    "Autoscale",
     "Backoff",
     "HealthCheck",
     "Process",
@@ -49,6 +50,35 @@ class StartLimit(TypedDict, total=False):
 
     INTERVAL: float
     """The period, in seconds, over which starts are counted."""
+
+
+class _Autoscale(TypedDict):
+    METRIC: Text
+    """The load that counts. cpu: processor cores in use. memory: bytes, as for MAX_MEMORY. queue:
+    tasks that wait or are being run. queue-age: how long the oldest waiting task has waited. busy:
+    requests that are being answered. Or the dotted path of a function that returns the load of all
+    instances together, as a number."""
+
+    TARGET: Union[float, Text]
+    """How much of it one instance is to have: cores such as 0.7, a size such as "400MB", or a
+    number of tasks or requests; for queue-age a duration such as "30s"."""
+
+    MAX: int
+    """The most instances."""
+
+
+class Autoscale(_Autoscale, total=False):
+    """How many instances of a process are up: as many as its load asks for, from MIN to MAX."""
+
+    MIN: int
+    """The fewest instances. 0 is for what can be measured while none of them is up."""
+
+    INTERVAL: float
+    """Seconds between two measurements."""
+
+    STABILIZATION: float
+    """Seconds for which fewer instances must do before there are fewer. More are started at
+    once."""
 
 
 class Backoff(TypedDict, total=False):
@@ -165,6 +195,9 @@ class Process(_Process, total=False):
 
     REPLICAS: int
     """How many instances a supervisor runs."""
+
+    AUTOSCALE: Optional[Autoscale]
+    """Lets the load decide how many instances there are; REPLICAS is how many at first."""
 
     TYPE: Literal["service", "oneshot"]
     """A service is meant to run until it is stopped. A oneshot is meant to finish with exit status

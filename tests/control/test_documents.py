@@ -72,6 +72,7 @@ def test_the_document_of_what_runs() -> None:
                 "configured_replicas": 1,
                 "ready_replicas": 1,
                 "after": [],
+                "autoscale": None,
                 "instances": [
                     {
                         "name": "web.1",

@@ -38,6 +38,7 @@ from django_prodserver.supervisor.facts import (
     HasLock,
     Killing,
     LifeState,
+    LoadUnknown,
     LockGone,
     Lost,
     NoAnswer,
@@ -56,6 +57,7 @@ from django_prodserver.supervisor.facts import (
     Restart,
     Retired,
     RunsLeftOut,
+    Scaled,
     SignalEffect,
     SignalReceived,
     StandBy,
@@ -380,6 +382,38 @@ LINES: list[tuple[Fact, str]] = [
     (
         ended(STARTING, ExitStatus(code=3), after=1.0, oneshot=True, consequence=AwaitRun()),
         "web.1 exited with status 3 after 1.00 s; waiting for its next run",
+    ),
+    (
+        Scaled("worker", "queue", 37.0, 10.0, 2, 4),
+        "worker scaled from 2 to 4: queue is 37 tasks, TARGET is 10 tasks",
+    ),
+    (
+        Scaled("worker", "queue", 1.0, 10.0, 2, 1),
+        "worker scaled from 2 to 1: queue is 1 task, TARGET is 10 tasks",
+    ),
+    (
+        Scaled("worker", "queue-age", 41.0, 30.0, 2, 3),
+        "worker scaled from 2 to 3: queue-age is 41.0 s, TARGET is 30.0 s",
+    ),
+    (
+        Scaled("web", "cpu", 1.634, 0.7, 2, 3),
+        "web scaled from 2 to 3: cpu is 1.63 cores, TARGET is 0.70 cores",
+    ),
+    (
+        Scaled("web", "memory", 812e6, 4e8, 2, 3),
+        "web scaled from 2 to 3: memory is 812 MB, TARGET is 400 MB",
+    ),
+    (
+        Scaled("web", "busy", 12.04, 5.0, 2, 3),
+        "web scaled from 2 to 3: busy is 12.0 requests, TARGET is 5.0 requests",
+    ),
+    (
+        Scaled("web", "shop.load.waiting", 12.5, 5.0, 2, 3),
+        "web scaled from 2 to 3: shop.load.waiting is 12.5, TARGET is 5",
+    ),
+    (
+        LoadUnknown("worker", "queue", "it took longer than 10 s"),
+        "worker is not scaled: queue is not known: it took longer than 10 s",
     ),
     (HasLock("beat.1"), "beat.1 has its lock; starting it"),
     (LockGone("migrate.1", "no answer"), "migrate.1 has lost its lock: no answer; it runs on"),

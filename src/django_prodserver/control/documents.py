@@ -73,10 +73,7 @@ def status(snapshot: GroupSnapshot, about: About, pid_of: PidOf, moment: Moment)
         "reloading": snapshot.reloading,
         "as_wanted": all(map(as_wanted, snapshot.instances)),
         "processes": [
-            {
-                **_process(name, members, about, at_work, pid_of, moment),
-                "autoscale": _autoscale(scaled[name], moment) if name in scaled else None,
-            }
+            _process(name, members, scaled.get(name), about, at_work, pid_of, moment)
             for name, members in instances.items()
         ],
     }
@@ -157,6 +154,7 @@ def _what_is_wrong(life: Optional[LifeSnapshot]) -> Optional[str]:
 def _process(
     name: str,
     members: list[InstanceSnapshot],
+    scaled: Optional[AutoscaleSnapshot],
     about: About,
     at_work: bool,
     pid_of: PidOf,
@@ -171,6 +169,7 @@ def _process(
         "configured_replicas": about.replicas.get(name, 0),
         "ready_replicas": sum(map(is_up, to_be_up)),
         "after": list(members[0].after),
+        "autoscale": None if scaled is None else _autoscale(scaled, moment),
         "instances": [_instance(one, at_work, pid_of, moment) for one in members],
     }
 

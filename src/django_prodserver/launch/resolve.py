@@ -21,8 +21,8 @@ from django_prodserver.settings.variables import Variable
 from django_prodserver.settings.wording import did_you_mean
 
 from .addresses import address_problems
+from .autoscale import metric_problems
 from .holding import problems as problems_of_sockets
-from .load import metric_problems
 from .locks import lock_problem
 from .process import ResolvedProcess, importable_here
 

@@ -6,10 +6,10 @@ the board is a file that it reads: the life finds its path in the environment.
 
 from __future__ import annotations
 
-import mmap
 import os
-from array import array
 from collections.abc import Iterator, Sequence
+
+from django_prodserver.supervisor.hints import Any
 
 from . import ticking
 
@@ -38,8 +38,10 @@ def create(path: str) -> None:
         os.close(file)
 
 
-def mapped(path: str) -> mmap.mmap:
+def mapped(path: str) -> Any:
     """The memory of one. Raises OSError or ValueError."""
+    import mmap  # Most lives have no such file, and the supervisor maps none.
+
     file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
         return mmap.mmap(file, SIZE)
@@ -56,9 +58,8 @@ def rows(cells: Sequence[float]) -> Iterator[Row]:
 
 def busy_seconds(path: str) -> float:
     """How long everything has been in flight there, summed up to now. Raises OSError."""
-    cells = array("d")
-    with open(path, "rb") as file:
-        cells.frombytes(file.read(SIZE))
+    with open(path, "rb", buffering=0) as file:
+        cells = memoryview(file.read(SIZE)).cast("d").tolist()
     now, total = ticking.now(), 0.0
     for pid, number, _, seconds, until in rows(cells):
         total += seconds

@@ -6,7 +6,6 @@ errand.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from functools import partial
 
@@ -135,4 +134,4 @@ def _number(text: str) -> Optional[float]:
         number = float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) and number >= 0 else None
+    return number if 0 <= number < float("inf") else None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Callable
+
+from django_prodserver.supervisor.hints import Callable
 
 # The clock that all processes of a machine have.
 now = time.monotonic

@@ -8,17 +8,19 @@ that do not look like what they stand for; the rest is found by `prodserver --ch
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 import msgspec
 
 from .names import PROCESS_NAME, PROCESSES, SERVERLESS, SUPERVISOR
+from .rules import OF_INSTANCES
 from .schema import (
     FOR_SERVICES,
     OF_BACKENDS,
     PROBES,
     TELLS,
+    AutoscaleSettings,
     Backoff,
     HealthCheckSettings,
     ProcessSettings,
@@ -27,12 +29,14 @@ from .schema import (
     StartLimit,
     SupervisorSettings,
 )
+from .texts import DURATION, SIZE
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 STRUCTS: tuple[type[msgspec.Struct], ...] = (
     ProcessSettings,
     StartLimit,
+    AutoscaleSettings,
     Backoff,
     ReadySettings,
     HealthCheckSettings,
@@ -64,6 +68,16 @@ _ONESHOT = {
 
 def _set(key: str) -> dict[str, Any]:
     return {"properties": {key: {"not": {"type": "null"}}}, "required": [key]}
+
+
+def _with(**keys: Sequence[str]) -> dict[str, Any]:
+    """Where each of these keys has one of these words."""
+    words = {key: {"enum": list(values)} for key, values in keys.items()}
+    return {"properties": words, "required": list(keys)}
+
+
+def _number_or(pattern: str, **number: str) -> dict[str, Any]:
+    return {"anyOf": [number, {"type": "string", "pattern": f"^{pattern}$"}]}
 
 
 _SINGLETON = {"properties": {"SINGLETON": {"const": True}}, "required": ["SINGLETON"]}
@@ -101,12 +115,33 @@ _RULES: dict[str, dict[str, Any]] = {
                 "if": _SINGLETON,
                 "then": {
                     "properties": {
+                        "AUTOSCALE": {"type": "null"},
                         "REPLICAS": {"const": 1},
                         "UPDATE_ORDER": {"not": {"const": "start-first"}},
                     }
                 },
             },
         ],
+    },
+    AutoscaleSettings.__name__: {
+        "allOf": [
+            {
+                "if": _with(METRIC=["memory"]),
+                "then": {"properties": {"TARGET": _number_or(SIZE, type="integer")}},
+            },
+            {
+                "if": _with(METRIC=["queue-age"]),
+                "then": {"properties": {"TARGET": _number_or(DURATION, type="number")}},
+            },
+            {
+                "if": {"not": _with(METRIC=["memory", "queue-age"])},
+                "then": {"properties": {"TARGET": {"type": "number"}}},
+            },
+            {
+                "if": _with(METRIC=list(OF_INSTANCES)),
+                "then": {"properties": {"MIN": {"minimum": 1}}},
+            },
+        ]
     },
     ReadySettings.__name__: _exactly_one(TELLS),
     HealthCheckSettings.__name__: _exactly_one(PROBES),

@@ -103,13 +103,17 @@ def _target_of_metric(place: str, fields: Fields) -> Iterator[Finding]:
     try:
         target(fields["metric"], fields["target"])
     except ValueError as error:
-        yield Finding(f"{place}['TARGET']", f": {error}.", _target_hint(fields["metric"]), "E012")
+        hint = _TARGETS.get(fields["metric"], "Write a number.")
+        yield Finding(f"{place}['TARGET']", f": {error}.", hint, "E012")
 
 
-def _target_hint(metric: str) -> str:
-    if metric == "memory":
-        return "Write a size, such as '400MB'."
-    return "Write a duration, such as '30s'." if metric == "queue-age" else "Write a number."
+_TARGETS = {
+    "cpu": "Write a number of cores, such as 0.7.",
+    "memory": "Write a size, such as '400MB'.",
+    "queue": "Write a number of tasks.",
+    "queue-age": "Write a duration, such as '30s'.",
+    "busy": "Write a number of requests.",
+}
 
 
 def _from_min_to_max(place: str, fields: Fields) -> Iterator[Finding]:

@@ -106,7 +106,8 @@ MetricName = Annotated[
     _form('"cpu", "memory", "queue", "queue-age", "busy", or dotted path'),
     _read_by(
         texts.metric,
-        "Write one of these words, or the path of a function, such as 'shop.load.waiting'.",
+        f"Write {', '.join(map(repr, texts.METRICS))}, or the path of a function, such as "
+        "'shop.load.waiting'.",
         texts.METRIC,
     ),
 ]

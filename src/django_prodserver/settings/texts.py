@@ -25,7 +25,7 @@ BASE_PATH = r"(/[^/?#%\s]+)*"
 CRON = r"\S+( +\S+){4}"
 DURATION = r"([0-9]{1,9}) ?([smhd])"
 METRICS = ("cpu", "memory", "queue", "queue-age", "busy")
-METRIC = rf"({'|'.join(METRICS)}|[^\W\d]\w*(\.[^\W\d]\w*)+)"
+METRIC = rf"({'|'.join(METRICS)}|[^\s.]+(\.[^\s.]+)+)"
 LOCK = r"(database|/[^\x00]*[^/\x00])"
 OCTAL = r"(?:0[oO]?)?([0-7]{1,3})"
 ACCOUNT = r"[^:\s\x00-\x1f\x7f]+"
@@ -95,7 +95,7 @@ def duration(given: Union[float, str]) -> float:
 def metric(text: str) -> str:
     """Read what AUTOSCALE goes by: a word, or the dotted path of a function."""
     if re.fullmatch(METRIC, text) is None:
-        raise ValueError(f"{text!r} is neither {', '.join(METRICS)} nor a dotted path")
+        raise ValueError(f"{text!r} is neither a known metric nor a dotted path")
     return text
 
 

@@ -10,7 +10,6 @@ than the most that were wanted in that time. What is not known changes nothing.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .events import LoadMeasured
@@ -83,10 +82,14 @@ class Autoscaler:
         target = self.rule.target * (count if self.rule.divided else 1)
         if abs(value / target - 1) <= TOLERANCE + ROUNDING:
             return count
-        return max(fewest, math.ceil(count * value / target - ROUNDING))
+        return max(fewest, _rounded_up(count * value / target - ROUNDING))
 
     def _wish(self, now: float, count: int) -> None:
         self._wishes.append((now + self.rule.stabilization, count))
+
+
+def _rounded_up(value: float) -> int:
+    return -int(-value // 1)
 
 
 class Autoscalers(Mapping[str, Autoscaler]):
