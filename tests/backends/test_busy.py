@@ -1,0 +1,124 @@
+"""METRIC "busy": servers tell how many requests they answer, without a message for each."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from django_prodserver.backends.hooks import in_flight
+from django_prodserver.posix import board, ticking
+from tests.backends.test_in_flight import SEVERAL, server
+from tests.inside import free_port
+from tests.peers import Request
+from tests.running import Site, skip_without
+
+RULE = {"METRIC": "busy", "TARGET": 0.6, "MAX": 2, "INTERVAL": 0.5, "STABILIZATION": 0.5}
+SERVERS = {
+    "uvicorn, one process": (server("uvicorn"), ""),
+    **{name: SEVERAL[name] for name in SEVERAL if name.startswith(("gunicorn", "uvicorn", "gran"))},
+}
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_a_request_in_progress_is_a_load(site: Site, name: str) -> None:
+    entry, needs = SERVERS[name]
+    if needs:
+        skip_without(needs)
+    port = free_port()
+    site.hold("task")
+    run = site({"web": {**entry(port), "AUTOSCALE": RULE}})
+    run.wait_for("system", "all 1 ready")
+    slow = Request(port, "/hold/task")
+    run.wait_for("web.1", "task in progress")
+
+    run.wait_for("system", r"^web scaled from 1 to 2: busy is [01]\.\d requests, TARGET is 0\.6")
+    run.wait_for("system", r"^web\.2 ready")
+    site.release("task")
+    assert slow.answer() == "task held"
+    run.wait_for("system", r"^web scaled from 2 to 1: busy is 0\.\d requests")
+    run.wait_for("system", r"^web\.2 stopped")
+    assert run.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_also_of_a_server_that_is_spawned(site: Site, method: str) -> None:
+    entry, port = SERVERS["gunicorn gthread"][0], free_port()
+    site.hold("task")
+    run = site({"web": {**entry(port), "START_METHOD": method, "AUTOSCALE": RULE}})
+    run.wait_for("system", "all 1 ready")
+    slow = Request(port, "/hold/task")
+
+    run.wait_for("system", "^web scaled from 1 to 2")
+    site.release("task")
+    assert slow.answer() == "task held"
+    assert run.end(signal.SIGTERM) == 0
+
+
+# ---- the board ----
+
+
+class Clock:
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        monkeypatch.setattr(ticking, "now", lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    path = str(tmp_path / "board")
+    board.create(path)
+    monkeypatch.setenv(board.VARIABLE, path)
+    return path
+
+
+def test_what_is_in_flight_is_summed_up_over_time(path: str, clock: Clock) -> None:
+    running = in_flight.Running(in_flight.Board())
+    assert board.busy_seconds(path) == 0.0
+    with running.one():
+        clock.now += 2.0
+        with running.one():
+            clock.now += 3.0
+            assert board.busy_seconds(path) == 2.0 + 2 * 3.0
+    clock.now += 10.0
+    assert board.busy_seconds(path) == 8.0
+    with running.one():
+        clock.now += 1.0
+    assert board.busy_seconds(path) == 9.0
+
+
+def test_only_one_life_has_the_board(path: str) -> None:
+    first, second = in_flight.Board(), in_flight.Board()
+    second.write(3, 1.0)
+
+    assert first.count().number == 0
+    assert second.count().number == 3
+
+
+def test_a_board_that_cannot_be_opened_is_none(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(board.VARIABLE, f"{path}.gone")
+    one = in_flight.Board()
+    one.write(2, 1.0)
+
+    assert one.count().number == 2
+
+
+def test_what_a_process_had_in_flight_that_was_killed_counts_until_then(
+    path: str, clock: Clock
+) -> None:
+    import multiprocessing
+
+    one = in_flight.Board()
+    context = multiprocessing.get_context("fork")
+    child = context.Process(target=one.write, args=(1, clock.now))
+    child.start()
+    child.join()
+    clock.now += 50.0
+
+    assert board.busy_seconds(path) == 0.0
