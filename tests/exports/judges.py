@@ -110,6 +110,8 @@ def kubernetes(folder: Path) -> Commands:
             assert one["spec"]["backoffLimit"] >= 0
         if one["kind"] == "Service":
             _leads_to_ports(one, objects)
+        if one["kind"] in ("HorizontalPodAutoscaler", "ScaledObject"):
+            _scales(one, objects)
         if one["kind"] == "PodDisruptionBudget":
             assert ("minAvailable" in one["spec"]) != ("maxUnavailable" in one["spec"])
             _selects(one["spec"]["selector"]["matchLabels"], objects)
@@ -161,6 +163,35 @@ def _selects(labels: Mapping[str, str], objects: list[Any]) -> Any:
         and labels.items() <= one["spec"]["template"]["metadata"]["labels"].items()
     ]
     return found
+
+
+def _scales(scaler: Any, objects: list[Any]) -> None:
+    """A Deployment that leaves the number to it."""
+    target = scaler["spec"]["scaleTargetRef"]["name"]
+    (found,) = [
+        one for one in objects if one["kind"] == "Deployment" and one["metadata"]["name"] == target
+    ]
+    assert "replicas" not in found["spec"]
+    if scaler["kind"] == "ScaledObject":
+        _fits_keda(scaler)
+        for trigger in scaler["spec"]["triggers"]:
+            host = trigger["metadata"]["url"].split("/")[2].partition(".")[0]
+            assert [one for one in objects if one["kind"] == "Service" and _name(one) == host]
+
+
+def _name(one: Any) -> str:
+    return str(one["metadata"]["name"])
+
+
+def _fits_keda(scaler: Any) -> None:
+    """Its own schema, which lets keys pass that are misspelled: not here."""
+    keda = pytest.importorskip("cloudcoil.models.keda.v1alpha1")
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = keda.ScaledObject.model_json_schema()
+    for one in (schema, *schema["$defs"].values()):
+        if one.get("type") == "object" and "properties" in one:
+            one["additionalProperties"] = False
+    jsonschema.validate(scaler, schema)
 
 
 def _leads_to_ports(service: Any, objects: list[Any]) -> None:

@@ -145,7 +145,7 @@ def test_none_for_nothing(rule: Autoscale) -> None:
     one = scaler(replace(rule, least=0, stabilization=60.0))
     assert one.decide(0.0, 0.0, 1, 0) == 1
     assert one.decide(60.0, 0.0, 1, 0) == 0
-    assert not one.is_paused(0)
+    assert one.decides(0)
     assert one.decide(75.0, 0.0, 0, 0) == 0
     assert one.decide(90.0, 1.0, 0, 0) == 1
 
@@ -282,6 +282,15 @@ def test_what_an_operator_has_stopped_is_not_started() -> None:
     here.begin(here.take(GoalRequest("worker", Goal.UP)))
     assert of(Scaled, here.measured(80.0))
     assert len(here.up) == 6
+
+
+def test_one_number_is_measured_and_nothing_is_decided() -> None:
+    rule = replace(RULE, least=2, most=2)
+    here = Workers(*(replace(one, autoscale=rule) for one in WORKERS))
+    here.begin(here.take(ScaleRequest("worker", 3)))
+    assert of(Scaled, here.measured(500.0)) == []
+    assert len(here.up) == 3
+    assert here.group.snapshot(here.now).autoscale[0].value == 500.0
 
 
 def test_none_while_everything_stops() -> None:

@@ -230,7 +230,9 @@ FORMATS = {
             [File("kubernetes/resources.yaml", "base/{name}.yaml"), *_KUSTOMIZE],
             (*_OF_KUBERNETES, "hooks"),
             environment="{name}-env",
-            carries=_IN_A_CONTAINER | _PROBES | {"REPLICAS", "SCHEDULE"},
+            carries=_IN_A_CONTAINER
+            | _PROBES
+            | {"REPLICAS", "SCHEDULE", "AUTOSCALE HPA", "AUTOSCALE KEDA"},
             in_container=True,
             as_one_user=True,
             no_order="Kubernetes starts everything at once",

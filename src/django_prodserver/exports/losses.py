@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from .formats import Format
 from .workload import Workload, asks_for, is_singleton, stop_signal, unix_sockets
 
+# In seconds: https://kubernetes.io/docs/reference/kubernetes-api/
+LONGEST_STABILIZATION = 3600
 # What becomes of a key if nobody does what it asks for.
 _NOT_DONE = {
     "ARGS": "is a command of a shell, which does not pass on the stop signal",
@@ -27,6 +29,7 @@ def losses(workloads: Sequence[Workload], to: Format, hooks: bool) -> Iterator[s
             yield f"{workload.name}: left out, because it is a oneshot; run it before the rest"
             continue
         found = [*_time_to_stop(workload, to), *_ports(workload, to)]
+        found += _autoscale(workload)
         if to.as_one_user:
             found += _users(workload)
         if not workload.together:
@@ -41,6 +44,19 @@ def _time_to_stop(workload: Workload, to: Format) -> Iterator[str]:
     if limit is not None and wanted >= limit:
         chain = " and ".join(one.name for one in workload.slowest)
         yield f"killed {limit} s after its stop signal; STOP_TIMEOUT of {chain} is {wanted} s"
+
+
+def _autoscale(workload: Workload) -> Iterator[str]:
+    rule = workload.autoscale
+    if not workload.scaled or rule is None:
+        return
+    if not rule.least:
+        yield "MIN of AUTOSCALE is 0, but one is left: it tells the load"
+    if rule.stabilization > LONGEST_STABILIZATION:
+        yield (
+            f"STABILIZATION of AUTOSCALE is {rule.stabilization:g} s, "
+            f"but Kubernetes waits for {LONGEST_STABILIZATION} s at most"
+        )
 
 
 def _ports(workload: Workload, to: Format) -> Iterator[str]:

@@ -7,10 +7,12 @@ a filter: {{ workload.command|yaml }}.
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 import textwrap
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,7 +51,11 @@ def _engine() -> Engine:
         words,
         supervisord,
         mebibytes,
+        whole,
+        thousandths,
+        decimal,
         every,
+        at_least,
         at_most,
         deeper,
         shell,
@@ -123,14 +129,33 @@ def supervisord(value: Any) -> str:
     return str(text).replace("%", "%%")
 
 
-def mebibytes(value: int) -> int:
+def mebibytes(value: float) -> int:
     """Bytes as MiB, rounded up."""
-    return -(-value // 2**20)
+    return int(-(-value // 2**20))
+
+
+def whole(value: float) -> int:
+    """Rounded up."""
+    return math.ceil(value)
+
+
+def thousandths(value: float) -> int:
+    """How many of them, rounded up: 0.7 is 700."""
+    return math.ceil(round(1000 * value, 6))
+
+
+def decimal(value: float) -> str:
+    """A number as a text, without an exponent."""
+    return f"{Decimal(repr(value)).normalize():f}"
 
 
 def every(value: int, seconds: int) -> int:
     """How often it is tried within so many seconds."""
     return -(-value // seconds)
+
+
+def at_least(value: int, limit: int) -> int:
+    return max(value, limit)
 
 
 def at_most(value: int, limit: int) -> int:

@@ -17,11 +17,13 @@ from django.conf import settings
 from django_prodserver.backends.base import Address, PrintsOnly
 from django_prodserver.launch.addresses import probed_address
 from django_prodserver.launch.holding import holding, listeners_of
+from django_prodserver.launch.launch import autoscale_of
 from django_prodserver.launch.process import ResolvedProcess, importable_here
 from django_prodserver.posix.address import Binding, Listener
 from django_prodserver.settings.names import in_variables
 from django_prodserver.settings.schema import EffectiveSettings
 from django_prodserver.settings.texts import Place, path_or_url, tcp_address
+from django_prodserver.supervisor.spec import Autoscale
 
 # A platform waits so many seconds longer than the stop timeouts: the supervisor, or the software,
 # is to say what happened before it is killed itself.
@@ -31,6 +33,10 @@ MARGIN = 5
 HEADROOM = 1.25
 # For how long a platform is patient with oneshots that run before the services, in seconds.
 ONESHOTS_TAKE = 600
+
+
+# What scales Deployments of Kubernetes: a HorizontalPodAutoscaler, or a ScaledObject of KEDA.
+HPA, KEDA = "HPA", "KEDA"
 
 
 @dataclass(frozen=True)
@@ -89,13 +95,23 @@ class Workload:
     together: bool = False
     needs: Sequence[str] = ()
     after: Sequence[Workload] = ()
-    # How many of it the platform is to run.
+    # How many of it the platform is to run; or what scales it there by its AUTOSCALE.
     replicas: int = 1
+    scaled: str = ""
 
     @property
     def settings(self) -> EffectiveSettings:
         """Of its process, where there is one."""
         return self.processes[0].settings
+
+    @property
+    def autoscale(self) -> Optional[Autoscale]:
+        return autoscale_of(self.settings)
+
+    @property
+    def monitored(self) -> bool:
+        """A platform asks its MONITOR."""
+        return (self.together and not self.oneshot) or self.scaled == KEDA
 
     @property
     def process(self) -> Optional[ResolvedProcess]:
@@ -200,8 +216,8 @@ class Workload:
     def memory(self) -> Optional[int]:
         """What MAX_MEMORY allows, in bytes; None where not all of its processes have a limit."""
         limits = [one.settings.max_memory for one in self.processes if not is_oneshot(one)]
-        counts = [one.settings.replicas for one in self.processes if not is_oneshot(one)]
-        if self.replicas > 1:
+        counts = [one.settings.most for one in self.processes if not is_oneshot(one)]
+        if self.replicas > 1 or self.scaled:
             counts = [1]
         total = 0
         for limit, count in zip(limits, counts):
@@ -248,17 +264,26 @@ def apart(
     for process in processes:
         name = process.name
         asked = asks_for(process, awaited)
-        needs = [key for key in asked if key not in carries] if supervise else []
-        by_platform = process.settings.replicas if "REPLICAS" in carries else 1
-        word = f"{name}={process.settings.replicas // by_platform}" if needs else name
+        needs = [key.partition(" ")[0] for key in asked if key not in carries and supervise]
+        scaler, count = scaler_of(process), process.settings.replicas
+        if f"AUTOSCALE {scaler}" in carries:
+            # By a number it has a supervisor, which measures the load and does not scale.
+            needs, by_platform, word = [*needs, "AUTOSCALE"], 1, f"{name}=1"
+        elif process.settings.autoscale is not None:
+            # Without a number, too, and that decides how many there are.
+            scaler, by_platform, word = "", 1, name
+        else:
+            by_platform = count if "REPLICAS" in carries else 1
+            word = f"{name}={count // by_platform}" if needs else name
         found[name] = Workload(
             names[name],
             [process],
             [*prodserver, word],
             supervised=bool(needs),
             replicas=by_platform,
+            scaled=scaler,
             # Each once: there are several ways to check.
-            needs=list(dict.fromkeys(key.partition(" ")[0] for key in needs)),
+            needs=list(dict.fromkeys(needs)),
             after=[found[other] for other in process.settings.after if other in found],
         )
     return list(found.values())
@@ -278,6 +303,7 @@ def asks_for(process: ResolvedProcess, awaited: Container[str]) -> list[str]:
         # (pid_namespaces(7)). Python's have one.
         "BACKEND": process.becomes_another_program,
         "REPLICAS": given.replicas > 1,
+        f"AUTOSCALE {scaler_of(process)}".rstrip(): given.autoscale is not None,
         "STOP_SIGNAL": stop_signal(process) != "SIGTERM",
         health: given.healthcheck is not None,
         "WATCHDOG": given.watchdog is not None,
@@ -306,6 +332,17 @@ def is_singleton(process: ResolvedProcess) -> bool:
         return False
     backend = process.backend
     return backend.singleton or any(process.option(name) for name in backend.singleton_options)
+
+
+def scaler_of(process: ResolvedProcess) -> str:
+    """What of Kubernetes could scale it by its AUTOSCALE; "" if nothing could.
+
+    KEDA asks one of its pods for the load of all. Nothing adds up how busy each of them is.
+    """
+    autoscale = process.settings.autoscale
+    if autoscale is None or autoscale.metric == "busy":
+        return ""
+    return HPA if autoscale.metric in ("cpu", "memory") else KEDA
 
 
 def stop_signal(process: ResolvedProcess) -> str:

@@ -110,8 +110,8 @@ def select(
         others = [name for name in enabled if name != first]
     if extra and (everything or len(counts) > 1):
         raise CommandError("Arguments after -- require exactly one process name.")
-    exclusive = any(configured[name].exclusive and not is_life_of(name) for name in counts)
-    supervised = everything or len(counts) > 1 or any(counts.values()) or exclusive
+    needed = any(configured[name].needs_supervisor and not is_life_of(name) for name in counts)
+    supervised = everything or len(counts) > 1 or any(counts.values()) or needed
     # One that is named runs, also where PRODSERVER_REPLICAS_X is 0.
     counts = {name: n or (None if configured[name].replicas else 1) for name, n in counts.items()}
     disabled = {name: by for name, by in disabled.items() if name not in excluded}

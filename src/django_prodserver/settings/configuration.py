@@ -41,7 +41,7 @@ class Configuration:
         """A copy with the command line's values; None means that an option was not given."""
         given = {key: value for key, value in supervisor.items() if value is not None}
         processes = {
-            name: msgspec.structs.replace(process, replicas=replicas.get(name, process.replicas))
+            name: process.with_replicas(replicas[name]) if name in replicas else process
             for name, process in self.processes.items()
         }
         supervisor_settings = msgspec.structs.replace(self.supervisor, **given)

@@ -376,7 +376,10 @@ class AutoscaleSettings(Keys, frozen=True, kw_only=True):
     ]
     min: Annotated[
         CountOrZero,
-        means("The fewest instances. 0 is for what can be measured while none of them is up."),
+        means(
+            "The fewest instances. 0 is for what can be measured while none of them is up. If it "
+            "is MAX, the load is measured and changes nothing."
+        ),
     ] = 1
     max: Annotated[Count, means("The most instances.")]
     interval: Annotated[Seconds, means("Seconds between two measurements.")] = 15.0
@@ -582,9 +585,16 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
         return self.type == "oneshot" and not self.scheduled
 
     @property
-    def exclusive(self) -> bool:
-        """It needs a lock, and so a supervisor that holds it."""
-        return self.singleton or self.lock is not None
+    def needs_supervisor(self) -> bool:
+        """Also alone: for its lock, or to be scaled."""
+        return self.singleton or self.lock is not None or self.autoscale is not None
+
+    def with_replicas(self, count: int) -> ProcessSettings:
+        """The same with so many instances, whatever the load is."""
+        scaled = self.autoscale
+        if scaled is not None and count:
+            scaled = msgspec.structs.replace(scaled, min=count, max=count)
+        return msgspec.structs.replace(self, replicas=count, autoscale=scaled)
 
     @property
     def most(self) -> int:

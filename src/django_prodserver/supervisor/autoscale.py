@@ -46,9 +46,12 @@ class Autoscaler:
         # How many were wanted lately, each with the moment until which that counts.
         self._wishes: list[tuple[float, int]] = []
 
-    def is_paused(self, count: int) -> bool:
-        """Whether somebody else has stopped all of its instances: that is not for it to undo."""
-        return count == 0 and self._count != 0
+    def decides(self, count: int) -> bool:
+        """Whether there is anything to decide.
+
+        If somebody else has stopped all instances, that is not for it to undo.
+        """
+        return self.rule.least < self.rule.most and (count > 0 or self._count == 0)
 
     def put_off(self, now: float) -> None:
         """Measure again after the interval."""

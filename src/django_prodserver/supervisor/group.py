@@ -369,7 +369,7 @@ class Group:
             is_new = event.why and not (before and before.why)
             return [LoadUnknown(event.process, one.rule.metric, event.why)] if is_new else []
         # A reload starts and stops instances of its own accord.
-        if self._reload is not None or one.is_paused(len(up)):
+        if self._reload is not None or not one.decides(len(up)):
             return []
         count = one.decide(now, value, len(up), len(up) - len(ready))
         if count == len(up):
