@@ -71,7 +71,8 @@ class Autoscale(_Autoscale, total=False):
     """How many instances of a process are up: as many as its load asks for, from MIN to MAX."""
 
     MIN: int
-    """The fewest instances. 0 is for what can be measured while none of them is up."""
+    """The fewest instances. 0 is for what can be measured while none of them is up. If it is MAX,
+    the load is measured and changes nothing."""
 
     INTERVAL: float
     """Seconds between two measurements."""

@@ -96,7 +96,7 @@ class Loads:
             self._loop.emit(LoadMeasured(process))
             return
         at, known = before
-        # What was summed up begins anew with a new life.
+        # What was summed up begins again with a new life.
         used = {name: max(0.0, one - known.get(name, 0.0)) for name, one in seconds.items()}
         rates = {name: one / (now - at) for name, one in used.items()}
         self._loop.emit(LoadMeasured(process, of_instances=rates))
