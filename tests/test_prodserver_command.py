@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import signal
 from typing import Any
@@ -102,6 +103,19 @@ def test_an_error_is_one_line_and_nothing_else(
 
     assert message.isprintable()
     assert "x1b[2J" in message
+
+
+@pytest.mark.parametrize("option", ["--check", "--list", "--json", "--schema", "--dry-run"])
+def test_who_reads_no_further_has_seen_enough(site: Site, option: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        run = site({"web": sleeper()}, option, stdout=write)
+    finally:
+        os.close(write)
+
+    assert run.end() == 0
+    assert run.stderr == ""
 
 
 def test_check_says_that_nothing_is_wrong() -> None:

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from functools import partial
 
 from django_prodserver.completion import ASKED
-from django_prodserver.posix.control.client import Client, Failure, give_up_stdout, understood
+from django_prodserver.posix.control.client import Client, Failure, understood
 from django_prodserver.posix.control.finding import current_folder, find
 from django_prodserver.posix.control.place import VARIABLE
+from django_prodserver.posix.stdout import give_up_stdout
 from django_prodserver.supervisor.hints import Optional
 
 from .parser import parser

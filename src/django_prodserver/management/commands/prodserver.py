@@ -35,6 +35,7 @@ from django_prodserver.launch.examine import everything_wrong, resolve_to_start,
 from django_prodserver.launch.process import ResolvedProcess
 from django_prodserver.launch.resolve import resolve
 from django_prodserver.launch.selection import Selection, select, without_a_name
+from django_prodserver.posix.stdout import give_up_stdout
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.errors import describe, trace
 from django_prodserver.settings.findings import ConfigurationError, Finding, refuse
@@ -115,7 +116,12 @@ class Command(BaseCommand):
 
     def execute(self, *args: Any, **options: Any) -> Any:
         try:
-            return super().execute(*args, **options)
+            done = super().execute(*args, **options)
+            self.stdout.flush()
+            return done
+        except BrokenPipeError:
+            # Whoever reads has seen enough, as `head` has.
+            give_up_stdout()
         except CommandError as error:
             if options["traceback"] or not _say_to_machines(error):
                 raise

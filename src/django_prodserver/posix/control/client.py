@@ -192,11 +192,6 @@ def answers(path: str) -> bool:
     return True
 
 
-def give_up_stdout() -> None:
-    """Nobody reads it any more; Python is not to complain about that at its end."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-
-
 def _unreachable(path: str, error: OSError) -> Failure:
     if isinstance(error, PermissionError):
         with suppress(OSError):
