@@ -342,12 +342,7 @@ def test_a_compose_file_in_the_manner_of_paperless(
 
     shared = {"REDIS_URL": "redis://redis:6379", "THREADS": "4", "DEBUG": "false"}
     assert processes == {
-        "migrate": {
-            "BACKEND": "command",
-            "ARGS": ["migrate", "--noinput"],
-            "TYPE": "oneshot",
-            "STOP_TIMEOUT": 600,
-        },
+        "migrate": {"BACKEND": "migrate", "STOP_TIMEOUT": 600},
         "warm_up": {
             "BACKEND": "command",
             "ARGS": ["warm_up"],

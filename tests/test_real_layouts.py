@@ -204,7 +204,7 @@ def test_the_proposal_for_healthchecks_runs(site: Site, tmp_path: Path) -> None:
 
     always = {"RESTART": "on-failure", "AFTER": ["migrate"]}
     assert hc.processes == {
-        "migrate": {"BACKEND": "command", "ARGS": ["migrate", "--noinput"], "TYPE": "oneshot"},
+        "migrate": {"BACKEND": "migrate"},
         "web": {
             "BACKEND": "uwsgi",
             "ARGS": {"http-socket": "0.0.0.0:8000", "workers": 4},

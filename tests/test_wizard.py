@@ -134,9 +134,7 @@ def test_the_settings_of_a_project_with_wsgi_and_celery() -> None:
 
         PRODUCTION_PROCESSES = {
             "migrate": {
-                "BACKEND": "command",
-                "ARGS": ["migrate", "--noinput"],
-                "TYPE": "oneshot",
+                "BACKEND": "migrate",
             },
             # Leave this one out if the files are collected when the image is built.
             "collectstatic": {
@@ -173,7 +171,7 @@ def test_the_settings_of_a_project_with_wsgi_and_celery() -> None:
 
 def test_the_settings_of_a_project_with_asgi_and_django_tasks() -> None:
     assert executed(texts.settings_block(proposed(CHAT))) == {
-        "migrate": {"BACKEND": "command", "ARGS": ["migrate", "--noinput"], "TYPE": "oneshot"},
+        "migrate": {"BACKEND": "migrate"},
         "web": {
             "BACKEND": "uvicorn",
             "ARGS": {"host": "0.0.0.0", "port": "8000"},
@@ -806,10 +804,10 @@ def test_a_project_with_wsgi_and_celery(shop: RealProject) -> None:
     assert "--requirement requirements.txt wheels/*.whl\n" in dockerfile
     assert list(parse_procfile(procfile).processes) == ["web", "worker", "beat"]
     names = "migrate, collectstatic, web, worker, beat"
-    assert shop.check(block)[-2:] == [
-        f"No problems found: {names}.",
-        f"{names}: forked",
-    ]
+    good, plan, how = shop.check(block)[-3:]
+    assert good == f"No problems found: {names}."
+    assert re.fullmatch(r"migrate: 18 to apply: contenttypes.0001_initial, .* and 13 more", plan)
+    assert how == f"{names}: forked"
 
 
 def test_a_project_with_asgi_and_django_tasks_whose_settings_are_broken(chat: RealProject) -> None:
@@ -819,10 +817,10 @@ def test_a_project_with_asgi_and_django_tasks_whose_settings_are_broken(chat: Re
     assert said == "stdin is not a terminal: asking nothing, as with --noinput.\n"
     assert "# PRODUCTION_PROCESSES is set already, and wrong: " in above
     assert list(parse_procfile(procfile).processes) == ["web", "tasks"]
-    assert chat.check(block)[-2:] == [
-        "No problems found: migrate, web, tasks.",
-        "migrate, web, tasks: forked",
-    ]
+    good, plan, how = chat.check(block)[-3:]
+    assert good == "No problems found: migrate, web, tasks."
+    assert re.fullmatch(r"migrate: \d+ to apply: contenttypes.0001_initial, .* more", plan)
+    assert how == "migrate, web, tasks: forked"
 
 
 SCHEDULING = """\

@@ -29,6 +29,9 @@ TRIES, LONGEST_PAUSE = 10, 30
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 LOCK_NOT_AVAILABLE = "55P03"
 
+# Of the migrations that would be applied, so many are named.
+SHOWN = 5
+
 
 class Migrate(BaseServerBackend):
     """ARGS are the options of `manage.py migrate`, and `lock-timeout`.
@@ -83,16 +86,18 @@ class Migrate(BaseServerBackend):
         return repr((super().work(), sorted(_migrations())))
 
     def preview(self) -> str:
-        command, shown = _command(), io.StringIO()
-        command.stdout = command.stderr = type(command.stdout)(shown)
+        command, output = _command(), io.StringIO()
+        command.stdout = command.stderr = type(command.stdout)(output)
         words = ["migrate", *self.prep_server_args(), "--plan", "--skip-checks", "--no-color"]
         try:
             run_command(command, *words)
         finally:
             connections.close_all()
         # Below the name of each migration its operations are listed.
-        _, *names = [line for line in shown.getvalue().splitlines() if line[:1] != " "]
-        return f"{len(names)} to apply: {', '.join(names)}" if names else "nothing to apply"
+        _, *names = [line for line in output.getvalue().splitlines() if line[:1] != " "]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        shown = ", ".join(names[:SHOWN])
+        return f"{len(names)} to apply: {shown}{more}" if names else "nothing to apply"
 
 
 def _command() -> BaseCommand:

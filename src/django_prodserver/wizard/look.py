@@ -18,6 +18,7 @@ from django.core.management import get_commands
 from django.urls import Resolver404, resolve
 
 from django_prodserver.backends import application
+from django_prodserver.launch.locks import lock_problem
 from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.load import load
@@ -75,6 +76,7 @@ def look() -> Project:
         rq_queues=tuple(map(str, getattr(settings, "RQ_QUEUES", None) or ())),
         tasks=tuple(_tasks()),
         has_database=any(map(_is_a_database, settings.DATABASES.values())),
+        has_locks=lock_problem("", "") is None,
         collects_static=bool(settings.STATIC_ROOT)
         and apps.is_installed("django.contrib.staticfiles"),
         builds=tuple(_builds()),

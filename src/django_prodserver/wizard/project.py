@@ -153,6 +153,8 @@ class Project:
     rq_queues: tuple[str, ...] = ()
     tasks: tuple[TaskBackend, ...] = ()
     has_database: bool = False
+    # The default one can have locks.
+    has_locks: bool = True
     collects_static: bool = False
     # Commands that make static files, besides collectstatic.
     builds: tuple[tuple[str, ...], ...] = ()

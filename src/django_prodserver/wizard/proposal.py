@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 from django_prodserver.settings.rules import of_cycles
+from django_prodserver.settings.schema import OF_BACKENDS
 
 from .code import Code
 from .project import OwnCommand, Project, TaskBackend
@@ -133,6 +134,11 @@ class ProposedProcess:
     package: str = ""
     installed: bool = True
 
+    @property
+    def oneshot(self) -> bool:
+        default = OF_BACKENDS.get(self.settings["BACKEND"], {}).get("type")
+        return bool(self.settings.get("TYPE", default) == "oneshot")
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -166,11 +172,11 @@ class Proposal:
 
     @property
     def services(self) -> list[str]:
-        return [p.name for p in self.processes if p.settings.get("TYPE") != "oneshot"]
+        return [process.name for process in self.processes if not process.oneshot]
 
     @property
     def oneshots(self) -> list[str]:
-        return [p.name for p in self.processes if p.settings.get("TYPE") == "oneshot"]
+        return [process.name for process in self.processes if process.oneshot]
 
 
 def default_answers(project: Project) -> Answers:
@@ -253,7 +259,8 @@ def oneshots(project: Project) -> list[ProposedProcess]:
     for words in first:
         given = today(project).first_settings.get(words[0], {})
         if _name(words) == "migrate":
-            found["migrate"] = _oneshot(MIGRATE, **given)
+            locked = ProposedProcess("migrate", {"BACKEND": "migrate", **given})
+            found["migrate"] = locked if project.has_locks else _oneshot(MIGRATE, **given)
         elif words[0] not in {words[0] for words in (COLLECT, *static)}:
             found.setdefault(_name(words), _oneshot(words, "As it is done today.", **given))
     if not project.whitenoise:
