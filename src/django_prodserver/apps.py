@@ -19,7 +19,8 @@ class ProdserverConfig(AppConfig):
         super().__init__(app_name, app_module)
         # Our earliest opportunity: the other apps have not been loaded yet.
         is_prodserver = sys.argv[1:2] == ["prodserver"]
-        if is_prodserver:
+        supervises = is_prodserver or sys.argv[1:2] == ["devserver"]
+        if supervises:
             # Imported objects stay alive: a collection would take time and find nothing. It is
             # enabled again before any process runs.
             gc.disable()
@@ -29,6 +30,7 @@ class ProdserverConfig(AppConfig):
             order = inherited()
             if is_prodserver:
                 _time_imports()
+            if supervises:
                 _remember_what_was_inherited()
             if is_prodserver and order is None:
                 _let_processes_share_their_metrics(sys.argv[2:])

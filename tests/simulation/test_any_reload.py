@@ -30,6 +30,7 @@ class Scenario:
     requests: tuple[tuple[float, object], ...]
     stop_at: float
     adopts: bool
+    at_once: bool
     stalls: tuple[tuple[float, float], ...]
 
 
@@ -48,6 +49,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         requests=tuple(draw(st.lists(st.tuples(seconds(40), REQUESTS), max_size=3))),
         stop_at=draw(seconds(60, 1) | st.just(LAST_SIGNAL_AT)),
         adopts=draw(st.booleans()),
+        at_once=draw(st.booleans()),
         stalls=draw(st.just(()) | st.just(((5.0, 9.0),))),
     )
 
@@ -66,7 +68,8 @@ def test_each_reload_changes_everything_or_nothing(scenario: Scenario) -> None:
         stalls=scenario.stalls,
         loads=scenario.loads,
     )
-    group = Group([child.spec for child in scenario.children], reloads=True)
+    specs = [child.spec for child in scenario.children]
+    group = Group(specs, reloads=True, at_once=scenario.at_once)
     ended: list[Fact] = []
 
     def observe(fact: Fact) -> None:

@@ -69,15 +69,21 @@ class Site:
     web.1, which runs generation 1, and `-web.1/0.1` a stop signal.
     """
 
-    def __init__(self, *specs: Spec) -> None:
-        self.group = Group(specs, reloads=True)
+    def __init__(
+        self,
+        *specs: Spec,
+        at_once: bool = False,
+        hang: Iterable[str] = (),
+        stuck: Iterable[str] = (),
+    ) -> None:
+        self.group = Group(specs, reloads=True, at_once=at_once)
         self.now = 0.0
         self.seen: list[str] = []
         # Names of instances whose lives of a generation never get ready, or fail.
-        self.hang: set[tuple[str, int]] = set()
+        self.hang = {(name, 0) for name in hang}
         self.fail: set[tuple[str, int]] = set()
         self.refuse: set[tuple[str, int]] = set()
-        self.stuck: set[tuple[str, int]] = set()
+        self.stuck = {(name, 0) for name in stuck}
         self._carry_out(self.group.start(0.0))
         self.tell()
         self.seen.clear()
@@ -257,6 +263,61 @@ def test_all_instances_of_a_process_are_replaced_one_by_one() -> None:
     site = Site(*webs)
 
     assert site.reload(*webs)[:4] == ["+web.1/1.2", "-web.1/0.1", "+web.2/1.2", "-web.2/0.1"]
+
+
+def test_all_can_be_replaced_at_once() -> None:
+    api = spec("api.1", after={"worker.1"})
+    site = Site(api, WORKER, at_once=True)
+
+    assert site.reload(api, WORKER) == [
+        *("-worker.1/0.1", "-api.1/0.1"),
+        *("+api.1/1.2", "+worker.1/1.2"),
+        *("adopt 1", "reloaded 1"),
+    ]
+    assert site.states == {"api.1": "RUNNING/1", "worker.1": "RUNNING/1"}
+
+
+def test_all_that_is_replaced_at_once_is_taken_back_if_one_fails() -> None:
+    site = Site(spec("web.1"), WORKER, at_once=True)
+    site.hang = {("web.1", 1)}
+    site.fail = {("worker.1", 1)}
+
+    assert site.reload(spec("web.1"), WORKER)[:4] == [
+        *("-web.1/0.1", "-worker.1/0.1"),
+        *("+web.1/1.2", "+worker.1/1.2"),
+    ]
+    site.tell(Notified(Ref("web.1", 1, 2), ready=True))
+    assert site.seen[4:] == [
+        *("+worker.1/0.3", "-web.1/1.2", "+web.1/0.3"),
+        "drop 1",
+        "failed: worker.1 exited with status 3 after 0.00 s, before it was ready; rolled back",
+    ]
+    assert site.states == {"web.1": "RUNNING/0", "worker.1": "RUNNING/0"}
+
+
+def test_what_replaces_all_at_once_does_not_wait_for_what_never_gets_ready() -> None:
+    waits, replaces = Site(WORKER, hang=["worker.1"]), Site(WORKER, hang=["worker.1"], at_once=True)
+
+    assert waits.tell(HANGUP) == []
+    assert replaces.tell(HANGUP) == ["load 1"]
+    assert replaces.tell(Loaded(1, (WORKER,))) == [
+        *("-worker.1/0.1", "+worker.1/1.2", "adopt 1", "reloaded 1"),
+    ]
+
+
+def test_what_replaces_all_at_once_waits_for_a_oneshot_that_it_need_not_run_again() -> None:
+    web, migrate = spec("web.1", after={"migrate.1"}), Ref("migrate.1", 0, 1)
+    site = Site(MIGRATE, web, at_once=True, stuck=["migrate.1"])
+
+    assert site.tell(Spawned(migrate), HANGUP) == []
+    assert site.tell(Exited(migrate, ExitStatus(code=0)), GroupGone(migrate)) == [
+        *("load 1", "+web.1/0.1"),
+    ]
+    assert site.tell(Loaded(1, (WORKER, spec("web.1")))) == [
+        *("-web.1/0.1", "+worker.1/1.1", "+web.1/1.2"),
+        *("adopt 1", "reloaded 1"),
+    ]
+    assert site.states == {"worker.1": "RUNNING/1", "web.1": "RUNNING/1"}
 
 
 def test_what_is_new_is_started_and_what_is_gone_is_stopped_last() -> None:

@@ -29,6 +29,7 @@ BUILT_IN = {
         "django-tasks": "django_tasks.DjangoTasksWorker",
         "wait-for": "wait_for.WaitFor",
         "migrate": "migrate.Migrate",
+        "runserver": "runserver.Runserver",
         "command": "command.ManagementCommand",
         "shell": "command.ShellCommand",
     }.items()

@@ -71,7 +71,7 @@ def examine(
             continue
         settings = configuration.effective(name)
         try:
-            backend_class = _import_backend(settings.backend)
+            backend_class = _import_with_software(settings.backend)
         except ConfigurationError as error:
             findings += [finding.within(place_of(name)) for finding in error.findings]
             continue
@@ -107,8 +107,11 @@ def nothing_wrong_with(
 # ---- backends ----
 
 
-def _import_backend(backend: str) -> type[BaseServerBackend]:
-    """Import a backend by its name or path. Raises ConfigurationError about BACKEND."""
+def import_backend(backend: str) -> type[BaseServerBackend]:
+    """Import a backend by its name or path, whether or not its software is there.
+
+    Raises ConfigurationError about BACKEND.
+    """
     given, dotted = f"is {backend!r}, which", _dotted_path(backend)
     try:
         found = import_string(dotted)
@@ -121,9 +124,16 @@ def _import_backend(backend: str) -> type[BaseServerBackend]:
         raise _wrong(f"{given} is not a backend.", hint.strip(), "E007")
     if found.start_server is BaseServerBackend.start_server and not found.runner:
         raise _wrong(f"{given} does not define start_server.", f"See {BASE}.", "E007")
+    return found
+
+
+def _import_with_software(backend: str) -> type[BaseServerBackend]:
+    """The same, if its software is there."""
+    found = import_backend(backend)
     missing = [package for module, package in found.requires.items() if not _is_there(module)]
     if missing:
-        message = f"{given} needs {' and '.join(missing)}, not installed here."
+        needs = f"needs {' and '.join(missing)}, not installed here"
+        message = f"is {backend!r}, which {needs}."
         hint = f"Run: pip install {' '.join(missing)}"
         raise _wrong(message, hint, "W002", warning=True)
     return found

@@ -29,7 +29,7 @@ from django_prodserver.posix.signals import (
     leaving_on,
     stop_signals_of,
 )
-from django_prodserver.posix.template.order import inherited
+from django_prodserver.posix.template.order import Order, inherited
 from django_prodserver.posix.template.parting import part
 from django_prodserver.posix.template.plan import Plan
 from django_prodserver.posix.template.serve import be_the_template
@@ -43,6 +43,7 @@ from django_prodserver.supervisor.values import replace
 
 from .addresses import urls
 from .control import about, control_settings, monitor
+from .development import for_developers
 from .examine import resolve_to_start
 from .log_settings import log_settings
 from .process import ResolvedProcess
@@ -59,11 +60,13 @@ def supervise_project(
     advise: Callable[[Finding], object],
     *,
     returns: bool = False,
+    development: bool = False,
 ) -> int:
     """Run every instance of these processes until all have ended; returns the exit status.
 
     Where there are templates it does not return, because this process is replaced; with `returns`
-    there are none. `check_project` gives the system checks: all of them, or those for which the
+    there are none. In `development` the code is watched, and oneshots run at the start only.
+    `check_project` gives the system checks: all of them, or those for which the
     URLconf need not be imported. Raises ConfigurationError, before anything is started, for what
     would keep one from starting.
     """
@@ -81,8 +84,10 @@ def supervise_project(
         # What may answer later is told in the log, beside what becomes of it.
         (unanswered.append if finding.unanswered else advise)(finding)
 
+    if development and order is not None and _is_of_a_reload(order):
+        names = [name for name in names if not configuration.processes[name].runs_first]
     effective = {name: configuration.effective(name) for name in names}
-    stages, traces = stages_of(effective), "--traceback" in sys.argv
+    stages, traces = stages_of(effective), development or "--traceback" in sys.argv
     stage: Stage = None if None in stages.values() else ()
     if order is not None and again:
         stage = order.stage
@@ -113,6 +118,8 @@ def supervise_project(
     said = _said(configuration, names, unanswered)
     plan = _plan(configuration.supervisor, project, processes, stage, said)
     plan = replace(plan, preload=loaded.preload)
+    if development:
+        plan = replace(plan, development=True, specs=list(map(for_developers, plan.specs)))
     if parts and order is None:
         order = part()
     if order is not None:
@@ -135,6 +142,11 @@ def _has_templates(returns: bool) -> bool:
     """Whether the supervisor is to be a program of its own, and can be."""
     here = returns or os.environ.get(LOCAL)
     return not here and bool(sys.executable) and kernel.adopt_orphans()
+
+
+def _is_of_a_reload(order: Order) -> bool:
+    """Also where it takes the place of a template of that: what it loads is after no oneshot."""
+    return order.running and (order.first or order.stage == ())
 
 
 def _said(

@@ -130,7 +130,7 @@ def supervise(
         age = time.monotonic() - plan.began
         reloads = isinstance(begin_from, First)
         timing = (system.now() - age, watchdog_interval())
-        group = Group(plan.specs, *timing, stop_signals, reloads=reloads)
+        group = Group(plan.specs, *timing, stop_signals, reloads=reloads, at_once=plan.development)
         known = replace(plan.about, pid=os.getpid())
         counts = system.count(known, lambda: group.snapshot(system.now()))
         monitoring = system.monitor_at(plan.monitor)
@@ -148,6 +148,8 @@ def supervise(
         ]
         if plan.log.format == "text" and os.isatty(1):
             observers.append(_to_reader(system.say, plan))
+        if plan.development:
+            observers.append(system.watch_code())
         if place is not None:
             system.startups.begin(plan)
             observers.append(system.answer_at(place))

@@ -26,7 +26,7 @@ from django_prodserver.supervisor.events import (
     Signalled,
 )
 from django_prodserver.supervisor.facts import Observer
-from django_prodserver.supervisor.hints import Callable, Optional, Union
+from django_prodserver.supervisor.hints import TYPE_CHECKING, Callable, Optional, Union
 from django_prodserver.supervisor.life import LOSE_AFTER
 from django_prodserver.supervisor.record import Record
 from django_prodserver.supervisor.snapshot import GroupSnapshot
@@ -65,6 +65,9 @@ from .startup import TimedStartups
 from .template.generations import Generations
 from .template.templates import First, Templates
 from .usage import Meter
+
+if TYPE_CHECKING:
+    from .watching import Watching
 
 
 class PosixSystem:
@@ -111,6 +114,7 @@ class PosixSystem:
         # What is known of a life that has just ended.
         self.evidence = SystemEvidence(self._log.recent, self._lives.folder)
         self._descendants = Descendants(self._starter.pids)
+        self._watching: Optional[Watching] = None
         self._checks = Checks(self._clock)
         self._meter = Meter(self._lives.leaders, self._loop)
         self._loads = Loads(
@@ -270,6 +274,13 @@ class PosixSystem:
         self.handlers.run = run
         self.handlers.use(paths)
 
+    def watch_code(self) -> Observer:
+        """Ask for a reload when the code changes; the observer is to be told all facts."""
+        from .watching import Watching  # In development only.
+
+        self._watching = Watching(self.errands, self._loop, self.say)
+        return self._watching.observe
+
     def tell(self, message: str) -> None:
         """Notify the service manager of the supervisor, in the words of sd_notify(3)."""
         if message == report.RELOADING:
@@ -342,6 +353,8 @@ class PosixSystem:
         self._starter.tick()
         self.handlers.tick()
         self._locks.tick()
+        if self._watching is not None:
+            self._watching.tick()
         self.errands.tick()
         self._log.apply_backpressure()
         if self._log_stalled and not self._log.stalled:
@@ -356,6 +369,8 @@ class PosixSystem:
             *(self._starter.deadline, self._sockets.deadline),
             *(self.handlers.deadline, self._locks.deadline, self.errands.deadline),
         ]
+        if self._watching is not None:
+            deadlines.append(self._watching.deadline)
         for server in self._servers:
             server.tick()
             deadlines.append(server.deadline)
@@ -423,6 +438,8 @@ class PosixSystem:
         self.handlers.tell_the_rest()
         self._probes.close()
         self._sockets.close()
+        if self._watching is not None:
+            self._watching.close()
         self.errands.close()
         self._starter.close()
         self._kill_descendants()

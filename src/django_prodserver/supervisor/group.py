@@ -113,7 +113,7 @@ class Group:
     in the clock of `now`, so that "all ready" counts what a user waits for, the preload included.
     With `watchdog`, `Alive` is reported at least once in this many seconds.
     `stop_signals` have the exit status that each of them leads to. With `reloads` the system can
-    load the project again.
+    load the project again, and with `at_once` everything is renewed at the same time then.
     """
 
     def __init__(
@@ -124,12 +124,13 @@ class Group:
         stop_signals: Mapping[Signals, int] = STOP_SIGNALS,
         *,
         reloads: bool = False,
+        at_once: bool = False,
     ) -> None:
         self.instances = Roster(specs)
         # That of what is run, unless a reload is under way.
         self.generation = 0
         self._newest_generation = 0
-        self._reloads = reloads
+        self._reloads, self._at_once = reloads, at_once
         self._reload: Optional[Reload] = None
         # Another one is asked for by these requests, or by a signal.
         self._reload_next: Optional[list[int]] = None
@@ -407,18 +408,26 @@ class Group:
     def _begin_reload(self, now: float) -> list[Output]:
         """Once everything has been ready, or something fails from the start on.
 
-        Not while what has never been ready is starting: it may become what is fallen back to.
+        Not while what has never been ready is starting: it may become what is fallen back to. If
+        all is renewed at once, only oneshots are waited for.
         """
         if self._reload_next is None or self._reload is not None or self._to_update:
             return []
-        if self.phase is not Phase.RUNNING:
-            states = {one.state for one in self.instances.values()}
-            if State.BACKOFF not in states or State.STARTING in states:
-                return []
+        if not self._may_reload:
+            return []
         self._newest_generation += 1
         self._reload = Reload(self._newest_generation, now, self._reload_next)
         self._reload_next = None
         return [ReloadBegun(self._newest_generation), LoadGeneration(self._newest_generation)]
+
+    @property
+    def _may_reload(self) -> bool:
+        if self.phase is Phase.RUNNING:
+            return True
+        if self._at_once:
+            return all(one.fulfilled for one in self.instances.values() if one.spec.oneshot)
+        states = {one.state for one in self.instances.values()}
+        return State.BACKOFF in states and State.STARTING not in states
 
     def _loaded(self, loaded: Loaded) -> list[Output]:
         reload = self._reload
@@ -440,7 +449,10 @@ class Group:
         return self._each(lambda instance: instance.abort(now))
 
     def _go_on_reloading(self, now: float, outputs: Iterable[Output]) -> list[Output]:
-        """Take the next steps, one after the other, each once the last one has ended."""
+        """Take the next steps, one after the other, each once the last one has ended.
+
+        Or all `at_once`; what is taken back, is taken back one after the other all the same.
+        """
         reload = self._reload
         if reload is None:
             return []
@@ -451,7 +463,8 @@ class Group:
             return []
         if reload.failed is None and not reload.steps:
             reload.catch_up(self.instances.values())
-        while reload.steps and not any(i.updating for i in self.instances.values()):
+        at_once = self._at_once and reload.failed is None
+        while reload.steps and (at_once or not any(i.updating for i in self.instances.values())):
             taken += self._take_step(now, reload, reload.steps.popleft())
         if reload.steps or any(i.updating for i in self.instances.values()):
             return taken

@@ -526,6 +526,21 @@ def needs_restart(key: str) -> Record:
     return Record("supervisor.needs_restart", WARNING, message, {"key": key})
 
 
+def code_changed(paths: Sequence[str]) -> Record:
+    """In development."""
+    first, *others = paths
+    more = f" and {len(others)} other file{'' if len(others) == 1 else 's'}" if others else ""
+    message = f"reloading: {printable(first)}{more} changed"
+    return Record("code.changed", INFO, message, {"files": list(paths)})
+
+
+def not_watched(why: str, pause: float) -> Record:
+    """`pause` is in seconds."""
+    again = f"trying again in {seconds(pause)}"
+    message = f"the process that watches the code failed: {why}; {again}"
+    return Record("code.not_watched", WARNING, message, {"reason": why})
+
+
 def request_refused(verb: str, operator: Operator, why: str) -> Record:
     """It was refused before anything else was asked."""
     message = f"{verb} refused ({asked_by(operator)}): {why}"

@@ -14,37 +14,36 @@ from argparse import (
     RawDescriptionHelpFormatter,
 )
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, NoReturn, Optional, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, Optional, get_args
 
 import django
 from django.conf import settings
 from django.core.management.base import (
-    BaseCommand,
     CommandError,
     CommandParser,
     DjangoHelpFormatter,
     OutputWrapper,
-    SystemCheckError,
 )
 from django.core.management.color import color_style
 
 from django_prodserver import DOCUMENTATION, __version__, completion
 from django_prodserver.exports import EXPORTS
-from django_prodserver.launch.examine import everything_wrong, resolve_to_start, tags_without_urls
+from django_prodserver.launch.examine import everything_wrong, resolve_to_start
 from django_prodserver.launch.process import ResolvedProcess
 from django_prodserver.launch.resolve import resolve
 from django_prodserver.launch.selection import Selection, select, without_a_name
+from django_prodserver.management.supervising import SupervisingCommand
 from django_prodserver.posix.stdout import give_up_stdout
 from django_prodserver.settings.configuration import Configuration
-from django_prodserver.settings.errors import describe, trace
+from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import ConfigurationError, Finding, refuse
 from django_prodserver.settings.load import read
 from django_prodserver.settings.names import PROCESSES
 from django_prodserver.settings.schema import WEEK, LogFormat, StartMethod, Type
 from django_prodserver.settings.variables import Variable
 from django_prodserver.settings.wording import did_you_mean, nearest
-from django_prodserver.supervisor import report
 from django_prodserver.supervisor.text import literal, printable
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ manage.py prodserver --check                is all ready for a start?
 PRODSERVER_LOG_FORMAT=json manage.py prodserver --all"""
 
 
-class Command(BaseCommand):
+class Command(SupervisingCommand):
     help = HELP
     # They run in `resolve_to_start`, once our own settings are known to be right.
     requires_system_checks = ()
@@ -97,22 +96,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: str, **options: Any) -> None:
         given = Namespace(**options)
-        try:
+        with self.mistakes_in_a_sentence(given.traceback):
             if given.schema or given.init or given.completion:
                 self.stdout.write(self._without_processes(given), ending="")
             else:
                 self._with_processes(given)
-        except ConfigurationError as error:
-            causes = error.causes
-            if given.traceback:
-                # Python itself shows that of the first one.
-                self.stderr.write("".join(map(trace, causes[1:])), ending="")
-            raise CommandError(str(error)) from (causes[0] if causes else None)
-        except SystemCheckError:
-            raise  # Django's own report, of many lines.
-        except CommandError as error:
-            error.args = (printable(str(error)),)
-            raise
 
     def execute(self, *args: Any, **options: Any) -> Any:
         try:
@@ -122,10 +110,6 @@ class Command(BaseCommand):
         except BrokenPipeError:
             # Whoever reads has seen enough, as `head` has.
             give_up_stdout()
-        except CommandError as error:
-            if options["traceback"] or not _say_to_machines(error):
-                raise
-            sys.exit(error.returncode)
 
     def _without_processes(self, options: Namespace) -> str:
         """What can be printed however wrong the settings are."""
@@ -174,15 +158,16 @@ class Command(BaseCommand):
         elif options.export:
             self._export(configuration, selection, options)
         elif selection.supervised:
-            self._supervise(configuration, selection, options)
+            checks = partial(self.check_of_project, options.without_checks)
+            self.supervise(configuration, selection.names, options.extra, checks)
         else:
             from django_prodserver.launch.alone import run_alone
 
             (name,) = selection.names
             if not options.names:
                 self.stderr.write(without_a_name(name, selection.others), self.style.NOTICE)
-            check = self._check_of_project(options)
-            run_alone(configuration, name, options.extra, check, self._advise)
+            check = self.check_of_project(options.without_checks)
+            run_alone(configuration, name, options.extra, check, self.advise)
 
     def _print_settings(
         self, configuration: Configuration, selection: Selection, options: Namespace
@@ -261,7 +246,7 @@ class Command(BaseCommand):
         if options.json:
             self._check_for_machines(configuration, names, options)
             return
-        check, advise = self._check_of_project(options), self._advise
+        check, advise = self.check_of_project(options.without_checks), self.advise
         processes = resolve_to_start(configuration, names, options.extra, check, advise)
         refuse(target_problems(processes))
         preload(processes, configuration.supervisor.preload, advise)
@@ -299,7 +284,7 @@ class Command(BaseCommand):
         for names, how, why in start_method.how_started(processes, leftovers):
             self.stdout.write(f"{', '.join(names)}: {how}{why and f', because {why}'}")
         for warning in start_method.problems(processes, leftovers):
-            self._advise(warning)
+            self.advise(warning)
 
     def _print_disabled(self, configuration: Configuration, selection: Selection) -> None:
         for name, by in selection.disabled.items():
@@ -322,59 +307,9 @@ class Command(BaseCommand):
         if any(finding.blocks for finding in found):
             sys.exit(1)
 
-    def _supervise(
-        self, configuration: Configuration, selection: Selection, options: Namespace
-    ) -> None:
-        names = selection.names
-        if not hasattr(os, "fork"):
-            raise CommandError(
-                "Supervising several processes needs fork, which this platform does not have. "
-                f"Start each with `prodserver NAME`: {', '.join(names)}."
-            )
-        from django_prodserver.launch.supervise import supervise_project
-
-        status = supervise_project(
-            configuration,
-            *(names, options.extra, lambda whole: self._check_of_project(options, whole)),
-            self._advise,
-            # Who calls this from a program wants to go on after it.
-            returns=not getattr(self, "_called_from_command_line", False),
-        )
-        if status:
-            sys.exit(status)
-
-    def _check_of_project(self, options: Namespace, whole: bool = True) -> Callable[[], object]:
-        """Django's system checks, or nothing with `--skip-checks`.
-
-        If not the `whole`, then those that do not import the URLconf, as far as that is known.
-        """
-        if options.without_checks:
-            return lambda: None
-        return self.check if whole else lambda: self.check(tags=tags_without_urls())
-
-    def _advise(self, finding: Finding) -> None:
-        if finding.unanswered:
-            self.stderr.write(f"WARNING: {finding}", self.style.WARNING)
-        elif finding.check_id not in settings.SILENCED_SYSTEM_CHECKS:
-            self.stderr.write(f"WARNING: ({finding.check_id}) {finding}", self.style.WARNING)
-
     def _print(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.stdout.write(literal(line))
-
-
-def _say_to_machines(error: CommandError) -> bool:
-    """Say it in one line, where each line is an object for machines; False where that is not so."""
-    if not hasattr(os, "fork"):
-        return False
-    from django_prodserver.posix import early
-
-    if not early.begun():
-        return False
-    # SystemCheckError says itself what it is, as in Django.
-    kind = "" if isinstance(error, SystemCheckError) else f"{type(error).__name__}: "
-    early.say(report.refused(f"{kind}{error}"))
-    return True
 
 
 class _HelpFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):

@@ -54,6 +54,8 @@ class Plan(Value):
     preload: Optional[Preload] = None
     # The dotted paths of what is told of events.
     on_event: Sequence[str] = ()
+    # The code is watched, and reloaded when it changes.
+    development: bool = False
 
 
 class Loaded(Value):

@@ -1,0 +1,63 @@
+"""In development, the code is watched: a reload is asked for when a file of it has changed.
+
+An errand does that, so this process neither knows the modules of the project nor has the threads of
+what watches. It is begun again once a reload has brought other modules, and looks for what has
+changed since these were loaded: nothing is missed between two errands.
+"""
+
+from __future__ import annotations
+
+from django_prodserver.supervisor import report
+from django_prodserver.supervisor.events import ReloadRequest
+from django_prodserver.supervisor.facts import AllReady, Fact, Reloaded
+from django_prodserver.supervisor.hints import Callable, Optional
+from django_prodserver.supervisor.record import Record
+
+from .errands import Errands, Underway
+from .loop import Loop
+
+# The task of the errand. What it reports is a line for each batch of changes: the names of their
+# files, with this between two of them.
+TASK, BETWEEN = "watch", b"\0"
+# It has no other limit, in seconds; and the pause before it is begun again when it has failed.
+FOREVER, AGAIN = 10.0**9, 1.0
+
+
+class Watching:
+    """Watches the code of the newest load of the project; `observe` is told all facts."""
+
+    def __init__(self, errands: Errands, loop: Loop, say: Callable[[Record], None]) -> None:
+        self._errands = errands
+        self._loop = loop
+        self._say = say
+        self._errand: Optional[Underway] = None
+        self._line = b""
+        # When it is begun.
+        self.deadline: Optional[float] = loop.clock.now()
+
+    def observe(self, fact: Fact) -> None:
+        if isinstance(fact, (AllReady, Reloaded)):
+            self.deadline = self._loop.clock.now()
+
+    def tick(self) -> None:
+        if self.deadline is None or self.deadline > self._loop.clock.now():
+            return
+        if self._errand is not None:
+            self._errands.end(self._errand)
+        self.deadline, self._line = None, b""
+        self._errand = self._errands.run(TASK, None, FOREVER, self._ended, self._hear)
+
+    def close(self) -> None:
+        if self._errand is not None:
+            self._errands.end(self._errand)
+
+    def _hear(self, chunk: bytes) -> None:
+        *lines, self._line = (self._line + chunk).split(b"\n")
+        for line in lines:
+            paths = [path.decode(errors="replace") for path in line.split(BETWEEN)]
+            self._say(report.code_changed(paths))
+            self._loop.emit(ReloadRequest())
+
+    def _ended(self, answer: Optional[bytes], why: str) -> None:
+        self._errand, self.deadline = None, self._loop.clock.now() + AGAIN
+        self._say(report.not_watched(why or "it ended", AGAIN))

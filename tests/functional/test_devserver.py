@@ -1,0 +1,303 @@
+"""`manage.py devserver --all`: what is changed runs, and no mistake ends it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from signal import SIGINT, SIGKILL
+from typing import Any
+
+import pytest
+
+from tests.functional.helpers import Run, Runs, code
+from tests.inside import GUNICORN, free_port
+from tests.operating import prodctl, socket_of
+from tests.peers import get
+from tests.running import Terminal, skip_without
+
+skip_without("watchfiles")
+pytestmark = pytest.mark.template
+
+DEVSERVER = ("manage.py", "devserver")
+FILES = {
+    "shop/__init__.py": "",
+    "shop/views.py": """
+        from django.conf import settings
+        from django.http import HttpResponse
+        from django.shortcuts import render
+
+        def index(request):
+            return HttpResponse(f"one, {settings.NAME}")
+
+        def page(request):
+            return render(request, "page.html")
+        """,
+    "shop/tasks.py": "RELEASE = 'one'\n",
+    "shop/templates/page.html": "<p>one</p>",
+    "script.py": "",
+    "wsgi.py": """
+        from django.core.wsgi import get_wsgi_application
+
+        application = get_wsgi_application()
+        """,
+    "urls.py": """
+        from django.urls import path
+
+        from shop import views
+
+        urlpatterns = [path("", views.index), path("page", views.page)]
+        """,
+    "site_settings.py": """
+        from settings import *
+
+        NAME = "mine"
+        DEBUG = True
+        INSTALLED_APPS = ["django_prodserver", "shop"]
+        ROOT_URLCONF = "urls"
+        WSGI_APPLICATION = "wsgi.application"
+        TEMPLATES = [
+            {"BACKEND": "django.template.backends.django.DjangoTemplates", "APP_DIRS": True}
+        ]
+        """,
+}
+# It imports what the template does not.
+WORKER = code("from shop import tasks; say(f'release {tasks.RELEASE}'); forever()")
+
+
+class Developing:
+    """A site of which each test changes files."""
+
+    def __init__(self, start: Runs) -> None:
+        self.start = start
+        self.port = free_port()
+        self.web = {"BACKEND": GUNICORN, "ARGS": {"bind": f"0.0.0.0:{self.port}", "workers": 2}}
+        self.env = {"DJANGO_SETTINGS_MODULE": "site_settings"}
+        for name, text in FILES.items():
+            self.write(name, text)
+
+    def write(self, name: str, text: str) -> None:
+        path = self.start.project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(textwrap.dedent(text))
+
+    def replace(self, name: str, old: str, new: str) -> None:
+        text = (self.start.project / name).read_text()
+        assert old in text
+        (self.start.project / name).write_text(text.replace(old, new))
+
+    def run(self, processes: Mapping[str, Any], *words: str, **how: Any) -> Run:
+        how = {"program": DEVSERVER, "env": self.env, **how}
+        return self.start(processes, *(words or ("--all",)), **how)
+
+    def ready(self, processes: Mapping[str, Any], *words: str, **how: Any) -> Run:
+        run = self.run(processes, *words, **how)
+        worker = [("worker.1", "release one")] if "worker" in processes else []
+        run.wait_for_all(("system", "all . ready"), *worker)
+        return run
+
+    def index(self) -> str:
+        return get(self.port)
+
+
+@pytest.fixture
+def site(start: Runs) -> Developing:
+    return Developing(start)
+
+
+def reloads(run: Run) -> list[str]:
+    return [text for text in run.said("system") if text.startswith("reloading")]
+
+
+def test_a_view_that_is_changed_answers(site: Developing) -> None:
+    run = site.ready({"web": site.web})
+    assert site.index() == "one, mine"
+    assert any(f"http://127.0.0.1:{site.port}/" in text for text in run.said("web.1"))
+
+    for number in ("two", "three"):
+        site.write("shop/views.py", FILES["shop/views.py"].replace("one", number))
+        run.wait_for("system", "reloaded after")
+        assert site.index() == f"{number}, mine"
+
+    assert reloads(run) == ["reloading: shop/views.py changed"] * 2
+    assert run.end(SIGINT) == 130
+
+
+def test_every_process_comes_to_run_what_is_changed(site: Developing) -> None:
+    run = site.ready({"web": site.web, "worker": WORKER})
+
+    site.replace("shop/tasks.py", "one", "two")
+    run.wait_for("worker.1", "release two")
+
+    assert reloads(run) == ["reloading: shop/tasks.py changed"]
+    assert run.end(SIGINT) == 130
+
+
+def test_settings_that_are_changed_count(site: Developing) -> None:
+    run = site.ready({"web": site.web})
+
+    site.replace("site_settings.py", "mine", "yours")
+    run.wait_for("system", "reloaded after")
+
+    assert site.index() == "one, yours"
+    assert run.end(SIGINT) == 130
+
+
+@pytest.mark.parametrize("file", ["shop/views.py", "shop/apps.py", "site_settings.py", "urls.py"])
+def test_a_mistake_is_shown_and_survived_until_it_is_mended(site: Developing, file: str) -> None:
+    run = site.ready({"web": site.web})
+    before = FILES.get(file, "")
+
+    site.write(file, "def broken(:\n")
+    run.wait_for("template", "Traceback")
+    run.wait_for("template", "def broken")
+    run.wait_for("template", "SyntaxError: ")
+    run.wait_for("system", "reload failed: .*SyntaxError.*; nothing was changed")
+    assert site.index() == "one, mine"
+
+    site.write(file, before.replace("one", "two"))
+    run.wait_for("system", "reloaded after")
+    assert site.index() == ("two, mine" if "one" in before else "one, mine")
+    assert run.end(SIGINT) == 130
+
+
+def test_a_process_that_fails_is_started_again_and_ends_nothing(site: Developing) -> None:
+    failing = {**WORKER, "RESTART": "never"}
+    site.replace("shop/tasks.py", "RELEASE = 'one'", "1 / 0")
+    run = site.run({"web": site.web, "worker": failing})
+    run.wait_for("worker.1", "ZeroDivisionError")
+    run.wait_for("system", "worker.1 exited with status 1 .*; restarting in")
+
+    site.replace("shop/tasks.py", "1 / 0", "RELEASE = 'two'")
+    run.wait_for("worker.1", "release two")
+    run.wait_for("system", "reloaded after")
+
+    assert site.index() == "one, mine"
+    assert run.end(SIGINT) == 130
+
+
+def test_a_template_is_changed_without_a_reload(site: Developing) -> None:
+    run = site.ready({"web": site.web})
+    assert get(site.port, "/page") == "<p>one</p>"
+
+    site.write("shop/templates/page.html", "<p>two</p>")
+
+    assert get(site.port, "/page") == "<p>two</p>"
+    assert run.end(SIGINT) == 130
+    assert reloads(run) == []
+
+
+def test_files_that_nobody_imports_do_not_matter(site: Developing) -> None:
+    run = site.ready({"web": site.web})
+
+    for name in ("script.py", "shop/tests.py", "shop/test_views.py", "notes.txt"):
+        site.write(name, "changed")
+    site.replace("shop/views.py", "one", "two")
+    run.wait_for("system", "reloaded after")
+
+    assert reloads(run) == ["reloading: shop/views.py changed"]
+    assert run.end(SIGINT) == 130
+
+
+def test_a_file_that_was_missing_is_waited_for(site: Developing) -> None:
+    run = site.ready({"web": site.web})
+
+    site.replace(
+        "shop/views.py", "from django.conf", "from shop.names import NAME\nfrom django.conf"
+    )
+    run.wait_for("system", "reload failed: .*No module named 'shop.names'")
+    site.write("shop/names.py", "NAME = 1")
+    run.wait_for("system", "reloaded after")
+
+    assert site.index() == "one, mine"
+    assert run.end(SIGINT) == 130
+
+
+def test_oneshots_run_at_the_start_only(site: Developing) -> None:
+    once = code("say('ran')", TYPE="oneshot")
+    run = site.ready({"once": once, "web": {**site.web, "AFTER": ["once"]}})
+
+    site.replace("shop/views.py", "one", "two")
+    run.wait_for("system", "reloaded after")
+
+    assert site.index() == "two, mine"
+    assert {*socket_of(site.start).instances()} == {"web.1"}
+    assert run.end(SIGINT) == 130
+    assert run.said("once.1") == ["ran"]
+
+
+def test_a_template_that_was_killed_is_replaced_by_what_runs(site: Developing) -> None:
+    once = code("say('ran')", TYPE="oneshot")
+    run = site.ready({"once": once, "web": {**site.web, "AFTER": ["once"]}})
+    site.replace("shop/views.py", "one", "two")
+    run.wait_for("system", "reloaded after")
+
+    for pid in run.templates():
+        run.kill(pid, SIGKILL)
+    run.wait_for("system", "another template is ready")
+    assert prodctl(site.start, "restart", "web").status == 0
+
+    assert site.index() == "two, mine"
+    assert run.end(SIGINT) == 130
+
+
+def test_some_processes_can_be_named(site: Developing) -> None:
+    run = site.ready({"web": site.web, "worker": WORKER}, "worker")
+
+    assert run.end(SIGINT) == 130
+    assert {line.name for line in run.lines} == {"system", "worker.1"}
+
+
+def test_the_log_is_for_people(site: Developing) -> None:
+    run = site.ready({"worker": WORKER}, supervisor={"LOG_FORMAT": "json"})
+
+    assert run.end(SIGINT) == 130
+
+
+def test_ctrl_c_ends_everything(site: Developing) -> None:
+    terminal = Terminal()
+    how = {"program": DEVSERVER, "env": {**site.env, "NO_COLOR": "1"}}
+    run = terminal.start(site.start, {"web": site.web, "worker": WORKER}, "--all", **how)
+    run.wait_for("system", "all 2 ready")
+    site.replace("shop/views.py", "one", "two")
+    run.wait_for("system", "reloaded after")
+
+    terminal.type(b"\x03")
+
+    assert run.end() == 130
+
+
+# ---- what is refused ----
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["web", "wrokers"], "No process named 'wrokers'"),
+        (["--all", "web"], "--all cannot be combined with names"),
+        (["--except", "nothing", "--all"], "No process named 'nothing'"),
+    ],
+)
+def test_wrong_words_are_refused(site: Developing, words: list[str], why: str) -> None:
+    run = site.run({"web": site.web}, *words)
+
+    assert run.end() == 1
+    assert why in run.stderr
+
+
+def test_without_watchfiles_it_says_what_to_install(site: Developing) -> None:
+    site.replace("site_settings.py", "NAME", "import sys\nsys.modules['watchfiles'] = None\nNAME")
+    run = site.run({"web": site.web})
+
+    assert run.end() == 1
+    assert run.stderr == (
+        "CommandError: devserver --all needs watchfiles, which is not installed here. "
+        'Run: pip install "django-prodserver[dev]"\n'
+    )
+
+
+def test_a_mistake_at_the_start_is_refused(site: Developing) -> None:
+    site.write("urls.py", "1 / 0\n")
+    run = site.run({"web": site.web})
+
+    assert run.end() == 1
+    assert "ZeroDivisionError: division by zero (urls.py, line 1)" in run.stderr

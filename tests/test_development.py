@@ -1,0 +1,271 @@
+"""What `devserver --all` makes of the settings of production, and what code it watches."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from signal import SIGQUIT, SIGTERM, Signals
+from types import ModuleType
+from typing import Any, ClassVar, Optional
+
+import msgspec
+import pytest
+
+from django_prodserver.backends import BUILT_IN
+from django_prodserver.backends.base import BaseServerBackend
+from django_prodserver.launch.development import for_developers, for_development, web_servers
+from django_prodserver.launch.resolve import import_backend
+from django_prodserver.launch.watching import Code
+from django_prodserver.settings.configuration import Configuration
+from django_prodserver.settings.load import load
+from django_prodserver.settings.schema import ProcessSettings, SupervisorSettings
+from django_prodserver.supervisor.spec import Spec
+from tests.inside import GUNICORN, configured, sleeper
+
+# One key more than each of the others, and what it becomes.
+BECOMES: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    ({}, {}),
+    ({"REPLICAS": 4}, {"replicas": 1}),
+    ({"RESTART": "never"}, {"restart": "always"}),
+    ({"START_LIMIT": {"BURST": 2}}, {}),
+    ({"BACKOFF": {"MAX": 300}}, {}),
+    ({"STOP_TIMEOUT": 600}, {"stop_timeout": 3.0}),
+    ({"READY": {"TCP": ":9000"}, "READY_TIMEOUT": 5}, {"ready": None, "ready_timeout": None}),
+    ({"HEALTHCHECK": {"TCP": ":9000"}}, {"healthcheck": None}),
+    ({"WATCHDOG": 10}, {"watchdog": None}),
+    ({"MAX_MEMORY": "1GB"}, {"max_memory": None}),
+    ({"USER": "www-data", "GROUP": "www-data"}, {"user": None, "group": None}),
+    ({"SINGLETON": True}, {"singleton": False}),
+    ({"UPDATE_ORDER": "start-first"}, {"update_order": "auto"}),
+    # What matters to what it does stays.
+    ({"ENV": {"A": "b"}}, {"env": {"A": "b"}}),
+    ({"AFTER": ["other"]}, {"after": ["other"]}),
+    ({"CWD": "/tmp", "UMASK": "0027"}, {"cwd": "/tmp", "umask": "0027"}),
+    ({"ENABLED": False}, {"enabled": False}),
+    ({"STOP_SIGNAL": "SIGINT"}, {"stop_signal": "SIGINT"}),
+    ({"START_METHOD": "spawn"}, {"start_method": "spawn"}),
+    ({"TYPE": "oneshot", "SCHEDULE": "0 3 * * *"}, {"schedule": "0 3 * * *"}),
+    (
+        {"TYPE": "oneshot", "RESTART": "on-failure", "LOCK": "database", "STOP_TIMEOUT": 600},
+        {"restart": "on-failure", "lock": None, "stop_timeout": None},
+    ),
+]
+
+
+def developed(processes: Any, **supervisor: Any) -> Configuration:
+    with configured(processes, supervisor):
+        configuration = load({})
+        return for_development(configuration, web_servers(configuration, processes))
+
+
+@pytest.mark.parametrize(("entry", "fields"), BECOMES, ids=lambda one: ",".join(one) or "nothing")
+def test_a_process_as_it_is_developed(entry: dict[str, Any], fields: dict[str, Any]) -> None:
+    found = developed({"worker": sleeper(**entry), "other": sleeper()}).processes["worker"]
+
+    assert {key: getattr(found, key) for key in fields} == fields
+    assert found.start_limit is not None
+    assert found.start_limit.burst > 10**6
+    assert (found.backend, found.args) == (sleeper()["BACKEND"], sleeper()["ARGS"])
+
+
+def test_every_key_is_known_to_the_table() -> None:
+    """For a key of production that is new somebody has to decide what it means here."""
+    known = {key for entry, _ in BECOMES for key in entry}
+    others = {"BACKEND", "ARGS", "APP", "SOCKETS", "REFRESH", "EVERY"}
+
+    assert known | others >= {one.encode_name for one in msgspec.structs.fields(ProcessSettings)}
+
+
+def test_what_a_variable_disables_stays_disabled() -> None:
+    with configured({"worker": sleeper(), "other": sleeper()}):
+        configuration = load({"PRODSERVER_REPLICAS_WORKER": "0"})
+
+    assert {*for_development(configuration, {}).disabled} == {"worker"}
+
+
+def test_the_supervisor_as_it_is_developed() -> None:
+    production = {
+        "LOG_FORMAT": "json",
+        "TIMESTAMPS": False,
+        "MAX_MEMORY": "1GB",
+        "USER": "www-data",
+        "CONTROL": "/run/mysite/control.sock",
+        "CONTROL_GROUP": "staff",
+        "MONITOR": "0.0.0.0:9180",
+        "ON_EVENT": ["mysite.alerts.on_event"],
+        "PRELOAD": ["json"],
+    }
+
+    found = developed({"worker": sleeper()}, **production).supervisor
+
+    assert found == SupervisorSettings(timestamps=False, control=True, preload=["json"])
+    assert developed({"worker": sleeper()}, CONTROL=False).supervisor.control is False
+
+
+# ---- web servers ----
+
+
+def servers(**args: Any) -> Configuration:
+    return developed({name: {"BACKEND": GUNICORN, "ARGS": one} for name, one in args.items()})
+
+
+def addresses(configuration: Configuration) -> list[Any]:
+    return [one.args for one in configuration.processes.values()]
+
+
+@pytest.mark.parametrize(
+    ("binds", "ports"),
+    [
+        (["0.0.0.0:5000"], [5000]),
+        (["[::1]:5000"], [5000]),
+        # Only root may have it; it is no port; and it is not told.
+        (["0.0.0.0:80", "unix:/run/web.sock", "fd://3"], [8000, 8001, 8002]),
+        (["127.0.0.1:8001", "unix:/run/web.sock", "unix:/run/api.sock"], [8001, 8000, 8002]),
+        # Two machines' worth of addresses, at one.
+        (["10.0.0.1:5000", "10.0.0.2:5000"], [5000, 8000]),
+    ],
+)
+def test_web_servers_keep_their_ports_at_this_machine(binds: list[str], ports: list[int]) -> None:
+    found = servers(**{f"web{n}": {"bind": bind} for n, bind in enumerate(binds)})
+
+    assert addresses(found) == [[f"127.0.0.1:{port}"] for port in ports]
+    assert {one.backend for one in found.processes.values()} == {"runserver"}
+
+
+def test_a_web_server_is_forked_and_takes_no_app() -> None:
+    entry = {"BACKEND": GUNICORN, "START_METHOD": "spawn", "SOCKETS": "held", "APP": "mysite.app"}
+
+    web = developed({"web": entry}).processes["web"]
+
+    assert (web.start_method, web.sockets, web.app) == ("fork", None, None)
+
+
+def test_the_backends_that_are_replaced_are_those_of_web_servers() -> None:
+    processes = {name: {"BACKEND": name} for name in BUILT_IN}
+    with configured(processes):
+        configuration = load({})
+        found = web_servers(configuration, processes)
+
+    assert sorted(found) == [
+        *("daphne", "granian", "granian-wsgi", "gunicorn", "gunicorn-asgi"),
+        *("hypercorn", "hypercorn-wsgi", "uvicorn", "uvicorn-wsgi", "uwsgi", "waitress"),
+    ]
+
+
+class NotInstalled(import_backend("waitress")):  # type: ignore[misc]
+    """Its software is missing on a developer's machine."""
+
+    requires: ClassVar = {"no_such_module": "no-such-package"}
+
+    def parse(self) -> object:
+        raise ModuleNotFoundError("no_such_module")
+
+
+class TakesSockets(BaseServerBackend):
+    takes_sockets = True
+
+    def start_server(self, *args: str) -> None: ...
+
+
+@pytest.mark.parametrize("backend", [NotInstalled, TakesSockets])
+def test_the_software_of_a_web_server_need_not_be_there(backend: type) -> None:
+    path = f"{__name__}.{backend.__name__}"
+
+    assert addresses(developed({"web": {"BACKEND": path}})) == [["127.0.0.1:8000"]]
+
+
+def test_a_backend_that_cannot_be_imported_is_left_to_who_tells_that() -> None:
+    found = developed({"web": {"BACKEND": "no_such.Backend"}})
+
+    assert found.processes["web"].backend == "no_such.Backend"
+
+
+# ---- how they are supervised ----
+
+
+@pytest.mark.parametrize("escalation_signal", [None, SIGQUIT])
+def test_nothing_waits_for_readiness_and_what_stops_is_asked_once(
+    escalation_signal: Optional[Signals],
+) -> None:
+    spec = for_developers(Spec("worker.1", notifies=True, escalation_signal=escalation_signal))
+
+    assert not spec.tells
+    assert (spec.stop_signal, spec.escalation_signal) == (escalation_signal or SIGTERM, None)
+
+
+# ---- what is watched ----
+
+
+@pytest.fixture
+def code(tmp_path: Path) -> Code:
+    """That of two packages and a module, of which not all is imported."""
+    shop, module = ModuleType("shop"), ModuleType("helpers")
+    shop.__path__ = [str(tmp_path / "src" / "shop")]
+    shop.__file__ = str(tmp_path / "src" / "shop" / "__init__.py")
+    module.__file__ = str(tmp_path / "helpers.py")
+    (tmp_path / "src" / "shop" / "sub").mkdir(parents=True)
+    for file in (shop.__file__, module.__file__):
+        Path(file).touch()
+    return Code([shop, module, sys, os, msgspec])
+
+
+@pytest.mark.parametrize(
+    ("path", "belongs"),
+    [
+        ("helpers.py", True),
+        ("src/shop/__init__.py", True),
+        ("src/shop/views.py", True),
+        ("src/shop/sub/deep.py", True),
+        ("src/shop/locale/de/LC_MESSAGES/django.mo", True),
+        ("src/shop/locale/de/LC_MESSAGES/django.po", False),
+        ("src/shop/templates/page.html", False),
+        ("src/shop/views.pyc", False),
+        ("src/shop/tests.py", False),
+        ("src/shop/tests/views.py", False),
+        ("src/shop/test_views.py", False),
+        ("src/shop/views_test.py", False),
+        ("src/shop/conftest.py", False),
+        ("src/shop/contest.py", True),
+        ("script.py", False),
+        ("src/shopping/views.py", False),
+    ],
+)
+def test_what_belongs_to_the_code(code: Code, tmp_path: Path, path: str, belongs: bool) -> None:
+    assert code.has(str(tmp_path / path)) is belongs
+
+
+def test_a_folder_of_tests_above_the_project_does_not_matter(tmp_path: Path) -> None:
+    package = ModuleType("shop")
+    package.__path__ = [str(tmp_path / "tests" / "shop")]
+
+    assert Code([package]).has(str(tmp_path / "tests" / "shop" / "views.py"))
+
+
+def test_the_folders_of_the_code_are_watched_and_not_those_of_packages(
+    code: Code, tmp_path: Path
+) -> None:
+    assert code.folders == [str(tmp_path)]
+    assert Code([msgspec, sys, os]).folders == []
+
+
+def test_what_was_written_since_a_moment_is_found(code: Code, tmp_path: Path) -> None:
+    now = time.time()
+    os.utime(tmp_path / "helpers.py", (now - 10, now - 10))
+    os.utime(tmp_path / "src" / "shop" / "__init__.py", (now + 1000, now + 1000))
+
+    assert code.changed_since(now - 20) == [str(tmp_path / "helpers.py")]
+    assert code.changed_since(now - 5) == []
+
+
+def test_a_file_that_is_new_is_found_too(code: Code, tmp_path: Path) -> None:
+    for name in ("src/shop/sub/new.py", "src/shop/tests.py", "script.py"):
+        (tmp_path / name).touch()
+    moment = time.time() - 5
+    for path in tmp_path.rglob("__init__.py"):
+        os.utime(path, (moment - 5, moment - 5))
+    os.utime(tmp_path / "helpers.py", (moment - 5, moment - 5))
+
+    assert code.changed_since(moment, everywhere=True) == [str(tmp_path / "src/shop/sub/new.py")]
+    assert code.changed_since(moment) == []
