@@ -21,6 +21,7 @@ import django_prodserver
 from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.base import Address, BaseServerBackend
 from django_prodserver.exports import procfile
+from django_prodserver.management.commands import devserver
 from django_prodserver.management.commands.prodserver import Command
 from django_prodserver.posix.template import protocol
 from django_prodserver.settings.load import load
@@ -173,13 +174,13 @@ def test_every_option_of_the_command_is_documented() -> None:
 
 
 def test_the_calls_that_are_documented_are_understood() -> None:
-    parser = Command().create_parser("manage.py", "prodserver")
-    calls = [code(cell)[0].split() for cell, _ in table("reference/command.md", "call")]
+    commands = {"prodserver": Command(), "devserver": devserver.Command()}
+    calls = [one.split() for cell, _ in table("reference/command.md", "call") for one in code(cell)]
 
-    understood = [parser.parse_args(words[1:]) for words in calls if words[0] == "prodserver"]
+    for name, *words in calls:
+        commands[name].create_parser("manage.py", name).parse_args(words)
 
-    assert len(understood) == len(calls) - 1  # The last one is devserver.
-    assert calls[-1] == ["devserver"]
+    assert {name for name, *_ in calls} == {*commands}
 
 
 def test_the_procfile_that_is_shown_is_the_one_that_is_printed() -> None:

@@ -74,6 +74,7 @@ LOADING: Mapping[str, Sequence[Loading]] = {
     "command": [Loading(LEADER, NONE)],
     "wait-for": [Loading(LEADER, NONE)],
     "migrate": [Loading(LEADER, NONE)],
+    "runserver": [Loading(LEADER, THREADS)],
     "shell": [Loading(NOTHING, NONE, executed=True)],
 }
 

@@ -40,6 +40,7 @@ ENTRIES: dict[str, dict[str, Any]] = {
     "django-tasks": {},
     "wait-for": {"ARGS": ["database"], "AFTER": []},
     "migrate": {},
+    "runserver": {"ARGS": ["PORT"]},
     "command": {"ARGS": ["migrate", "--noinput"], "TYPE": "oneshot", "AFTER": []},
     "shell": {"ARGS": ["sleep", "1000"]},
 }

@@ -150,6 +150,7 @@ SHORT = ["gunicorn", "granian-wsgi", "dramatiq"]
 NEITHER = {
     "wait-for",
     "migrate",
+    "runserver",
     "celery-beat",
     "celery-flower",
     "rq-scheduler",

@@ -291,7 +291,7 @@ def test_without_watchfiles_it_says_what_to_install(site: Developing) -> None:
     assert run.end() == 1
     assert run.stderr == (
         "CommandError: devserver --all needs watchfiles, which is not installed here. "
-        'Run: pip install "django-prodserver[dev]"\n'
+        "Run: pip install watchfiles\n"
     )
 
 

@@ -517,6 +517,8 @@ OTHERS = [
     report.cannot_listen("web", "cannot listen at 127.0.0.1:80: Address already in use"),
     report.socket_not_used("api", "/run/api.sock"),
     report.needs_restart("CONTROL"),
+    report.code_changed(["shop/views.py", "shop/urls.py", "shop/apps.py"]),
+    report.not_watched("it exited with status 1", 1.0),
     report.project_metrics_failed("it took longer than 2 s"),
     report.notifications_ignored("web.1", 2),
     report.killed_left_behind([("sleep", 15)]),

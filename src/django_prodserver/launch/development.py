@@ -99,6 +99,7 @@ def _process(production: ProcessSettings) -> ProcessSettings:
         production,
         # REPLICAS of 0 is what a variable disables it with.
         replicas=min(1, production.replicas),
+        autoscale=None,
         restart=production.restart if once else "always",
         start_limit=NO_LIMIT,
         backoff=PAUSE,

@@ -43,7 +43,6 @@ from django_prodserver.supervisor.values import replace
 
 from .addresses import urls
 from .control import about, control_settings, monitor
-from .development import for_developers
 from .examine import resolve_to_start
 from .log_settings import log_settings
 from .process import ResolvedProcess
@@ -119,6 +118,8 @@ def supervise_project(
     plan = _plan(configuration.supervisor, project, processes, stage, said)
     plan = replace(plan, preload=loaded.preload)
     if development:
+        from .development import for_developers
+
         plan = replace(plan, development=True, specs=list(map(for_developers, plan.specs)))
     if parts and order is None:
         order = part()

@@ -74,7 +74,7 @@ class Command(SupervisingCommand, _Runserver):  # type: ignore[misc, valid-type]
         if find_spec("watchfiles") is None:
             raise CommandError(
                 "devserver --all needs watchfiles, which is not installed here. "
-                'Run: pip install "django-prodserver[dev]"'
+                "Run: pip install watchfiles"
             )
         configuration = read()
         if not configuration.processes:
