@@ -28,7 +28,7 @@ from tests.inside import GUNICORN, configured, sleeper
 BECOMES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {}),
     ({"REPLICAS": 4}, {"replicas": 1}),
-    ({"AUTOSCALE": {"METRIC": "cpu", "MAX": 4}}, {"autoscale": None}),
+    ({"AUTOSCALE": {"METRIC": "cpu", "TARGET": 0.7, "MAX": 4}}, {"autoscale": None}),
     ({"RESTART": "never"}, {"restart": "always"}),
     ({"START_LIMIT": {"BURST": 2}}, {}),
     ({"BACKOFF": {"MAX": 300}}, {}),
