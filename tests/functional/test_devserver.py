@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from django_prodserver.launch.words import LOCAL
 from tests.functional.helpers import Run, Runs, code
 from tests.inside import GUNICORN, free_port
 from tests.operating import prodctl, socket_of
@@ -293,6 +294,13 @@ def test_without_watchfiles_it_says_what_to_install(site: Developing) -> None:
         "CommandError: devserver --all needs watchfiles, which is not installed here. "
         "Run: pip install watchfiles\n"
     )
+
+
+def test_where_nothing_can_be_reloaded_it_is_refused(site: Developing) -> None:
+    run = site.run({"web": site.web}, env={**site.env, LOCAL: "1"})
+
+    assert run.end() == 1
+    assert "devserver --all takes Linux" in run.stderr
 
 
 def test_a_mistake_at_the_start_is_refused(site: Developing) -> None:

@@ -35,7 +35,7 @@ from django_prodserver.posix.template.plan import Plan
 from django_prodserver.posix.template.serve import be_the_template
 from django_prodserver.posix.titles import prepare
 from django_prodserver.settings.configuration import Configuration
-from django_prodserver.settings.findings import Finding
+from django_prodserver.settings.findings import ConfigurationError, Finding
 from django_prodserver.settings.schema import SupervisorSettings
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.record import Record
@@ -74,6 +74,9 @@ def supervise_project(
     order = inherited()
     parts = order is None and _has_templates(returns)
     again = order is not None and not order.first
+    if development and order is None and not parts:
+        message = "devserver --all takes Linux, and cannot be called by other code."
+        raise ConfigurationError([Finding("", message)])
     if order is not None:
         open_streams()
     stop_signals = stop_signals_of(hangs_up())

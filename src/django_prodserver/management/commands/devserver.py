@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 from argparse import Namespace
 from collections.abc import Sequence
 from functools import partial
@@ -13,7 +14,6 @@ from django.conf import settings
 from django.core.management import ManagementUtility
 from django.core.management.base import CommandError, CommandParser
 
-from django_prodserver.launch.development import for_development, web_servers
 from django_prodserver.launch.selection import select
 from django_prodserver.management.supervising import SupervisingCommand
 from django_prodserver.settings.errors import trace
@@ -71,11 +71,15 @@ class Command(SupervisingCommand, _Runserver):  # type: ignore[misc, valid-type]
                 raise
 
     def _develop(self, words: Sequence[str], options: Namespace) -> None:
+        if not hasattr(os, "fork"):
+            raise CommandError("devserver --all takes Linux.")
         if find_spec("watchfiles") is None:
             raise CommandError(
                 "devserver --all needs watchfiles, which is not installed here. "
                 "Run: pip install watchfiles"
             )
+        from django_prodserver.launch.development import for_development, web_servers
+
         configuration = read()
         if not configuration.processes:
             refuse(configuration.findings)
