@@ -6,7 +6,9 @@ import signal
 from pathlib import Path
 
 import pytest
+from django.utils.module_loading import import_string
 
+from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.hooks import in_flight
 from django_prodserver.posix import board, ticking
 from tests.backends.test_in_flight import SEVERAL, server
@@ -27,6 +29,9 @@ def test_a_request_in_progress_is_a_load(site: Site, name: str) -> None:
     if needs:
         skip_without(needs)
     port = free_port()
+    backend = import_string(BUILT_IN[entry(port)["BACKEND"]])
+    if not backend(STOP_TIMEOUT=1, REPLICAS=1).measures:
+        pytest.skip("this version of the software does not tell it")
     site.hold("task")
     run = site({"web": {**entry(port), "AUTOSCALE": RULE}})
     run.wait_for("system", "all 1 ready")

@@ -151,7 +151,7 @@ class BaseServerBackend:
     shares_port_with: ClassVar[Optional[str]] = None
 
     # What it can tell of its load, as METRIC of AUTOSCALE has it: "queue", "queue-age", "busy".
-    measures: ClassVar[frozenset[str]] = frozenset()
+    measures: frozenset[str] = frozenset()
 
     # The module that runs the software: `run(args, **runner_arguments())`, which may return an exit
     # status. It imports neither Django nor the project, so that a fresh interpreter can do the

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from ipaddress import ip_address
 from typing import Any, ClassVar
 
@@ -11,6 +13,8 @@ from .base import BACKLOG, Address, PlainAddress
 from .parsers import PID_FILE, RELOADS, Misfit, by_click
 
 DEFAULT_BACKLOG = 1024
+# These keep the body of a response of WSGI when it is sent, so that nobody knows what is in flight.
+FORGET_NO_BODY = ("0.", "1.", "2.0.", "2.1.", "2.2.", "2.3.", "2.4.", "2.5.")
 
 
 class GranianASGIServer(ApplicationServer):
@@ -70,6 +74,12 @@ class GranianWSGIServer(GranianASGIServer):
     """The same for the WSGI application, in a pool of threads."""
 
     interface = "wsgi"
+
+    def __init__(self, **config: Any) -> None:
+        super().__init__(**config)
+        with suppress(PackageNotFoundError):
+            if version("granian").startswith(FORGET_NO_BODY):
+                self.measures = frozenset()
 
 
 def _is_ip_address(host: str) -> bool:
