@@ -105,6 +105,16 @@ def test_the_supervisor_as_it_is_developed() -> None:
     assert developed({"worker": sleeper()}, CONTROL=False).supervisor.control is False
 
 
+def test_a_control_socket_that_a_variable_names_is_where_it_says(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PRODSERVER_CONTROL", "/tmp/mine.sock")
+    with configured({"worker": sleeper()}):
+        found = for_development(load(os.environ), {})
+
+    assert found.supervisor.control == "/tmp/mine.sock"
+
+
 # ---- web servers ----
 
 

@@ -10,6 +10,7 @@ none has long to stop.
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import count
@@ -28,6 +29,7 @@ from django_prodserver.settings.schema import (
     StartLimit,
     SupervisorSettings,
 )
+from django_prodserver.settings.variables import Variable
 from django_prodserver.supervisor.spec import Spec
 from django_prodserver.supervisor.values import replace
 
@@ -126,6 +128,8 @@ def _web_server(process: ProcessSettings, port: int) -> ProcessSettings:
 
 
 def _supervisor(production: SupervisorSettings) -> SupervisorSettings:
+    # A path in the settings is one of the machines of production; one in a variable is not.
+    chosen_here = production.control == os.environ.get(str(Variable(None, "CONTROL")))
     return msgspec.structs.replace(
         production,
         max_memory=None,
@@ -133,8 +137,7 @@ def _supervisor(production: SupervisorSettings) -> SupervisorSettings:
         user=None,
         group=None,
         log_format="text",
-        # A path is one of the machines of production.
-        control=bool(production.control),
+        control=production.control if chosen_here else bool(production.control),
         control_group=None,
         monitor=None,
         on_event=[],
