@@ -19,9 +19,10 @@ from django.utils.module_loading import import_string
 from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.wait_for import WaitFor
 from django_prodserver.settings.schema import OF_BACKENDS
+from tests.backends.test_locks import between
 from tests.inside import configured, free_port, prodserver, refused, sleeper
 from tests.running import Site
-from tests.services import connections, database
+from tests.services import RabbitMQ, connections, database
 
 pytest.importorskip("psycopg", reason="the Python package psycopg is missing")
 
@@ -211,6 +212,33 @@ def test_what_comes_later_is_waited_for_and_said_every_ten_seconds(site: Site) -
 
         assert run.end() == 0, run.stdout
     assert run.said("wait.1")[-1].startswith(f"path {file} is there after 1")
+
+
+def test_a_broker_of_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
+    pytest.importorskip("celery", reason="the Python package celery is missing")
+    run = site(waiting("broker", APP="workers"), "--all", env={"BROKER": rabbitmq.address})
+
+    assert run.end() == 0, run.stdout
+    assert run.said("wait.1")[-1].startswith("broker workers answered after ")
+
+
+def test_a_database_that_goes_and_comes_while_it_is_waited_for(site: Site, postgresql: str) -> None:
+    """It stops answering in the middle of it: the wait goes on, and ends once it answers again."""
+    with between(postgresql) as (address, gate):
+        settings = using(DATABASES={"default": database(address)})
+        words = ("migrations", "--timeout=90", "--interval=0.1")
+        run = site(waiting(*words), "--all", supervisor=settings)
+        run.wait_for("wait.1", "^still waiting for migrations default after 10 s: .*not applied")
+        gate.close()
+        run.wait_for("wait.1", "^still waiting for migrations default after [23]0 s: .*refused")
+        gate.open()
+        run.wait_for("wait.1", "^still waiting for migrations default after [34]0 s: .*not appl")
+        alone = {"PRODSERVER_CONTROL": "0"}
+        migrate = {"m": {"BACKEND": "migrate"}}
+        assert site(migrate, "--all", supervisor=settings, env=alone).end() == 0
+
+        assert run.end() == 0, run.stdout
+    assert "migrations default are applied after" in run.said("wait.1")[-1]
 
 
 # ---- what does not come ----
