@@ -451,11 +451,13 @@ class Gate:
                 self._other[one] = other
                 self._selector.register(one, selectors.EVENT_READ)
         elif ready in self._other:
-            data = ready.recv(1 << 16)
             other = self._other[ready]
-            if data:
+            try:
+                data = ready.recv(1 << 16)
                 other.sendall(data)
-            else:
+            except ConnectionError:  # A process of the other side was killed.
+                data = b""
+            if not data:
                 for one in (ready, other):
                     self._selector.unregister(one)
                     del self._other[one]
