@@ -28,6 +28,8 @@ HERE = Path(__file__).resolve().parent
 # What takes long, mostly because it runs real software again and again: files, or how they begin.
 LONG = (
     "backends/test_after_oneshots",
+    "backends/test_autoscale",
+    "backends/test_busy",
     "backends/test_drain",
     "backends/test_everything",
     "backends/test_flower",
