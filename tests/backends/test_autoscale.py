@@ -13,6 +13,7 @@ from tests.backends.test_locks import between
 from tests.backends.test_queues import fill, worker
 from tests.inside import DJANGO_TASKS
 from tests.running import Run, Site
+from tests.services import connections
 
 HERE = {"queue": "mail"}
 NAMES = ["one", "two", "three", "four"]
@@ -38,6 +39,7 @@ def test_workers_of_celery_come_with_the_tasks_and_go_when_these_are_done(
 
     run.wait_for("system", r"^worker scaled from 1 to 2: queue is 4 tasks, TARGET is 2 tasks")
     run.wait_for("worker.2", "(two|three) in progress")
+    assert connections(run.pid) == []
     assert time.monotonic() - begun < 30.0
 
     release(site, run, *NAMES)
