@@ -323,6 +323,19 @@ def test_a_reload_keeps_what_was_decided_and_brings_a_new_rule() -> None:
     assert len(here.up) == 3
 
 
+def test_what_was_asked_for_an_earlier_rule_is_no_answer_for_a_new_one() -> None:
+    """Bytes are no tasks."""
+    memory = Autoscale("memory", target=1e8, least=1, most=8)
+    here = Workers(*(replace(one, autoscale=memory) for one in WORKERS), reloads=True)
+    assert of(MeasureLoad, here.after(15.0))
+    here.begin(here.take(ReloadRequest()))
+    here.begin(here.take(Loaded(1, tuple(WORKERS))))
+    here.begin()
+    assert of(Reloaded, here.told)
+    assert of(Scaled, here.take(LoadMeasured("worker", 4e8))) == []
+    assert len(here.up) == 2
+
+
 def test_a_reload_that_takes_the_rule_away_ends_it() -> None:
     here = Workers(reloads=True)
     here.begin(here.take(ReloadRequest()))

@@ -359,7 +359,8 @@ class Group:
     def _autoscale(self, now: float, event: LoadMeasured) -> list[Output]:
         """Let a process have as many instances as its load asks for."""
         one = self._autoscalers.get(event.process)
-        if one is None:
+        # An answer that is not awaited is one about an earlier rule.
+        if one is None or one.measure_at is not None:
             return []
         one.put_off(now)
         up = [i.spec.name for i in self._members(event.process) if i.goal is Goal.UP]
