@@ -153,8 +153,10 @@ def test_of_ten_one_is_killed_in_the_middle_and_one_other_goes_on(
     for run in others:
         run.wait_for("system", "work.1 waits for its lock: ")
 
-    # To the end of its output: what had the other end of the pipe is gone then.
+    its_own = [psutil.Process(pid) for pid in first.descendants()]
     assert first.end(SIGKILL) == -SIGKILL
+    # What it had started reads the pipe, too.
+    psutil.wait_procs(its_own)
     over_postgresql.site.release("work")
     for run in others:
         run.wait_for("system", "all 2 ready")
