@@ -214,6 +214,7 @@ def test_what_comes_later_is_waited_for_and_said_every_ten_seconds(site: Site) -
     assert run.said("wait.1")[-1].startswith(f"path {file} is there after 1")
 
 
+@pytest.mark.long
 def test_a_broker_of_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
     pytest.importorskip("celery", reason="the Python package celery is missing")
     run = site(waiting("broker", APP="workers"), "--all", env={"BROKER": rabbitmq.address})
