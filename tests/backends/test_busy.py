@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from array import array
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,24 @@ def test_what_is_in_flight_is_summed_up_over_time(path: str, clock: Clock) -> No
     with running.one():
         clock.now += 1.0
     assert board.busy_seconds(path) == 9.0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"short",
+        b"\xff" * board.SIZE,  # Not a number, everywhere.
+        array("d", [1e300] * board.CELLS).tobytes(),
+        array("d", [-1.0] * board.CELLS).tobytes(),
+        array("d", [float("inf")] * board.CELLS).tobytes(),
+    ],
+    ids=["empty", "short", "nan", "huge", "negative", "infinite"],
+)
+def test_whatever_a_life_writes_there_harms_nobody_else(path: str, content: bytes) -> None:
+    Path(path).write_bytes(content)
+
+    assert board.busy_seconds(path) == 0.0
 
 
 def test_only_one_life_has_the_board(path: str) -> None:
