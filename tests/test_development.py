@@ -131,7 +131,7 @@ def addresses(configuration: Configuration) -> list[Any]:
     [
         (["0.0.0.0:5000"], [5000]),
         (["[::1]:5000"], [5000]),
-        # Only root may have it; it is no port; and it is not told.
+        # A port that only root may use, a path, and a descriptor that tells no port.
         (["0.0.0.0:80", "unix:/run/web.sock", "fd://3"], [8000, 8001, 8002]),
         (["127.0.0.1:8001", "unix:/run/web.sock", "unix:/run/api.sock"], [8001, 8000, 8002]),
         # Two machines' worth of addresses, at one.

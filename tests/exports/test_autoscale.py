@@ -49,7 +49,7 @@ def test_what_kubernetes_measures_is_for_its_autoscaler(
     assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 8)
     assert spec["scaleTargetRef"]["name"] == "site-web"
     assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 300
-    # Whoever applied the file again would undo what the autoscaler has decided.
+    # Otherwise each `kubectl apply` would undo what the autoscaler has decided.
     assert "replicas" not in deployment
     # One of them in each pod.
     assert container["command"][-1] == "web=1"

@@ -83,8 +83,8 @@ def test_none_are_left_without_a_load_and_the_first_one_comes_again(start: Runs)
 UNKNOWN = {
     "no number": ("'many'", "load.waiting returned 'many', which is not a number"),
     "a bool": ("True", "load.waiting returned True, which is not a number"),
-    "negative": ("-1", "load.waiting returned -1, which is not a number from 0 on"),
-    "no finite number": ("float('inf')", "load.waiting returned inf, which is not a number from"),
+    "negative": ("-1", "load.waiting returned -1, which is not a finite number, 0 or more"),
+    "no finite number": ("float('inf')", "load.waiting returned inf, which is not a finite number"),
     "an error": ("1/0", "division by zero"),
     "an end": ("leave", "it exited with status 3"),
     "a signal": ("be killed", "it was killed by SIGKILL"),

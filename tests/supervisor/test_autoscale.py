@@ -179,7 +179,9 @@ class Workers(Here):
 
     def measured(self, value: Optional[float] = None, **more: Any) -> list[Output]:
         """After another interval, what follows from a load."""
-        assert of(MeasureLoad, self.after(15.0)) == [MeasureLoad("worker")]
+        (scaled,) = self.group.snapshot(self.now).autoscale
+        asked = MeasureLoad("worker", scaled.rule.metric)
+        assert of(MeasureLoad, self.after(15.0)) == [asked]
         outputs = self.take(LoadMeasured("worker", value, **more))
         self.begin(list(outputs))
         return outputs
@@ -193,7 +195,7 @@ def test_the_load_is_measured_at_each_interval() -> None:
     here = Workers()
     assert here.group.deadline == 15.0
     assert here.after(14.9) == []
-    assert of(MeasureLoad, here.after(0.1)) == [MeasureLoad("worker")]
+    assert of(MeasureLoad, here.after(0.1)) == [MeasureLoad("worker", "queue")]
     # Not once more before it has been measured.
     assert of(MeasureLoad, here.after(1000.0)) == []
     here.take(LoadMeasured("worker", 20.0))
@@ -324,7 +326,7 @@ def test_a_reload_keeps_what_was_decided_and_brings_a_new_rule() -> None:
 
 
 def test_what_was_asked_for_an_earlier_rule_is_no_answer_for_a_new_one() -> None:
-    """Bytes are no tasks."""
+    """Bytes would be taken for tasks."""
     memory = Autoscale("memory", target=1e8, least=1, most=8)
     here = Workers(*(replace(one, autoscale=memory) for one in WORKERS), reloads=True)
     assert of(MeasureLoad, here.after(15.0))

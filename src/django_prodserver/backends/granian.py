@@ -13,8 +13,9 @@ from .base import BACKLOG, Address, PlainAddress
 from .parsers import PID_FILE, RELOADS, Misfit, by_click
 
 DEFAULT_BACKLOG = 1024
-# These keep the body of a response of WSGI when it is sent, so that nobody knows what is in flight.
-FORGET_NO_BODY = ("0.", "1.", "2.0.", "2.1.", "2.2.", "2.3.", "2.4.", "2.5.")
+# Before this version the body of a response of WSGI is kept when it has been sent, so that nobody
+# knows what is in flight.
+FORGETS_BODIES = (2, 6)
 
 
 class GranianASGIServer(ApplicationServer):
@@ -78,7 +79,7 @@ class GranianWSGIServer(GranianASGIServer):
     def __init__(self, **config: Any) -> None:
         super().__init__(**config)
         with suppress(PackageNotFoundError):
-            if version("granian").startswith(FORGET_NO_BODY):
+            if tuple(map(int, version("granian").split(".")[:2])) < FORGETS_BODIES:
                 self.measures = frozenset()
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
 import socket
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any, Callable, Optional
 
 from django.utils.module_loading import import_string
@@ -14,7 +12,7 @@ from django.utils.module_loading import import_string
 from django_prodserver.settings.findings import Finding
 from django_prodserver.settings.names import SUPERVISOR
 
-from .project import failure_of
+from .project import function_problems
 
 Handler = Callable[[Mapping[str, Any]], object]
 
@@ -25,30 +23,10 @@ PATIENCE = 10.0
 
 def handler_problems(paths: Sequence[str]) -> Iterator[Finding]:
     """What is wrong with them. They are imported, so forks of this process have them."""
+    hint = "Name a function that takes an event, which is a dict."
     for path in paths:
-        what = f"names {path!r}, which cannot be imported"
-        found = failure_of(partial(import_string, path), "ON_EVENT", what, "E017")
+        found = function_problems(path, "ON_EVENT", "names", hint, {})
         yield from (finding.within(SUPERVISOR) for finding in found)
-        wrong = "" if found else _wrong(import_string(path))
-        if wrong:
-            hint = "Name a function that takes an event, which is a dict."
-            yield Finding("ON_EVENT", f"names {path!r}, which {wrong}.", hint, "E017").within(
-                SUPERVISOR
-            )
-
-
-def _wrong(handler: Any) -> str:
-    if not callable(handler):
-        return "cannot be called"
-    if inspect.iscoroutinefunction(handler):
-        return "is asynchronous"
-    try:
-        inspect.signature(handler).bind({})
-    except TypeError as error:
-        return f"cannot be called with one argument ({error})"
-    except ValueError:
-        return ""  # Written in C: it does not say.
-    return ""
 
 
 def tell(request: Mapping[str, Any]) -> bytes:

@@ -201,7 +201,7 @@ class _Launch(Value):
             cron=given.schedule or "",
             zone=settings.TIME_ZONE or "UTC",
             every=given.every,
-            metric="" if given.autoscale is None else given.autoscale.metric,
+            tells_busy=given.autoscale is not None and given.autoscale.metric == "busy",
             lock=DATABASE if given.singleton else given.lock or "",
             work=backend.work() if given.lock else "",
         )

@@ -43,7 +43,7 @@ def _of_function(path: str) -> Iterator[str]:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"{path} returned {value!r}, which is not a number")
     if not math.isfinite(value) or value < 0:
-        raise ValueError(f"{path} returned {value!r}, which is not a number from 0 on")
+        raise ValueError(f"{path} returned {value!r}, which is not a finite number, 0 or more")
     yield f"{VALUE} {float(value)!r}"
 
 

@@ -1,10 +1,13 @@
-"""What the project's own code raises when it is called before the start, as findings."""
+"""The project's own code before the start: what it raises, and what cannot be called."""
 
 from __future__ import annotations
 
-from typing import Callable
+import inspect
+from functools import partial
+from typing import Any, Callable
 
 from django.core.management.base import CommandError
+from django.utils.module_loading import import_string
 
 from django_prodserver.settings.errors import asks_to_stop, describe
 from django_prodserver.settings.findings import Finding
@@ -26,3 +29,33 @@ def failure_of(
             raise
         return [Finding(place, f"{what}: {describe(error, anywhere)}.", id=id, cause=error)]
     return []
+
+
+def function_problems(
+    path: str, place: str, says: str, hint: str, *arguments: object
+) -> list[Finding]:
+    """Why a function cannot be called with these arguments. It is imported for that.
+
+    `place` is the key that names it: it `is` this path, or `names` it.
+    """
+    what = f"{says} {path!r}, which"
+    found = failure_of(partial(import_string, path), place, f"{what} cannot be imported", "E017")
+    if found:
+        return found
+    wrong = _why_not(import_string(path), arguments)
+    return [Finding(place, f"{what} {wrong}.", hint, "E017")] if wrong else []
+
+
+def _why_not(function: Any, arguments: tuple[object, ...]) -> str:
+    if not callable(function):
+        return "cannot be called"
+    if inspect.iscoroutinefunction(function):
+        return "is asynchronous"
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError as error:
+        how = "with one argument" if arguments else "without arguments"
+        return f"cannot be called {how} ({error})"
+    except ValueError:
+        return ""  # Written in C: it does not say.
+    return ""

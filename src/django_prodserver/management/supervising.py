@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, SystemCheckError
@@ -17,6 +17,27 @@ from django_prodserver.settings.errors import trace
 from django_prodserver.settings.findings import ConfigurationError, Finding
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.text import printable
+
+if TYPE_CHECKING:
+    from argparse import _ArgumentGroup
+
+
+def add_except(group: _ArgumentGroup, help: str) -> None:
+    group.add_argument(
+        "--except",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="NAME",
+        dest="excluded",
+        help=help,
+    )
+
+
+def add_skip_oneshots(group: _ArgumentGroup, help: str) -> None:
+    group.add_argument(
+        "--skip-oneshots", action="store_const", const="service", dest="only_type", help=help
+    )
 
 
 class SupervisingCommand(BaseCommand):

@@ -317,7 +317,7 @@ class Lives:
         environ = dict(self.environ)
         if leader.notify is not None:
             environ[VARIABLE] = leader.notify.address
-        if program.metric == "busy":
+        if program.tells_busy:
             leader.board = self._create_board()
         if leader.board:
             environ[board.VARIABLE] = leader.board
@@ -385,7 +385,7 @@ class Lives:
         return NotifySocket(self._folder)
 
     def _create_board(self) -> str:
-        """Its path; "" if there is no place for one."""
+        """The path of a new one; "" if there is no place for it."""
         with suppress(OSError):
             self._folder = self._folder or SocketFolder()
             path = self._folder.new_path()

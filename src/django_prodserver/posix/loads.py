@@ -15,7 +15,6 @@ from django_prodserver.supervisor.hints import Any, Callable, Optional, Protocol
 from django_prodserver.supervisor.spec import process_of
 
 from .loop import Loop
-from .program import Program
 
 # The task of the errands, and how long one may take, in seconds.
 TASK = "load"
@@ -46,13 +45,11 @@ class Loads:
 
     def __init__(
         self,
-        program_of: Callable[[str], Program],
         meter: Meter,
         busy: Callable[[str], Mapping[str, float]],
         errands: Errands,
         loop: Loop,
     ) -> None:
-        self._program_of = program_of
         self._meter = meter
         self._busy = busy
         self._errands = errands
@@ -62,9 +59,8 @@ class Loads:
         # By process: when seconds of it were summed up last, and those of each instance.
         self._seconds: dict[str, tuple[float, Mapping[str, float]]] = {}
 
-    def measure(self, process: str) -> None:
-        """Let the loop emit the load of a process."""
-        metric = self._program_of(f"{process}.1").metric
+    def measure(self, process: str, metric: str) -> None:
+        """Let the loop emit the load of a process, in the words of METRIC."""
         if metric == "busy":
             self._emit_rates(process, self._busy(process))
         elif metric in ("cpu", "memory"):
@@ -103,7 +99,10 @@ class Loads:
 
     def _told(self, process: str, answer: Optional[bytes], why: str) -> None:
         event = LoadMeasured(process, why=why) if answer is None else _read(process, answer)
-        (self._unknown.add if event.why else self._unknown.discard)(process)
+        if event.why:
+            self._unknown.add(process)
+        else:
+            self._unknown.discard(process)
         self._loop.emit(event)
 
 

@@ -53,8 +53,8 @@ class Program(Value):
     cron: str = ""
     zone: str = ""
     every: Optional[float] = None
-    # What its load is, in the words of METRIC.
-    metric: str = ""
+    # It gets a board, on which it writes how busy it is.
+    tells_busy: bool = False
     # Where the lock is that it needs: "database", or the path of a file.
     lock: str = ""
     # What it does, as a text: if others do the same work, one of them does it.

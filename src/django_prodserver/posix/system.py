@@ -117,10 +117,7 @@ class PosixSystem:
         self._watching: Optional[Watching] = None
         self._checks = Checks(self._clock)
         self._meter = Meter(self._lives.leaders, self._loop)
-        self._loads = Loads(
-            *(self._starter.newest_program_of, self._meter, self._lives.busy),
-            *(self.errands, self._loop),
-        )
+        self._loads = Loads(self._meter, self._lives.busy, self.errands, self._loop)
         self._known: Optional[Known] = None
         self._control: Optional[Server] = None
         self._monitor: Optional[Monitor] = None
@@ -196,8 +193,8 @@ class PosixSystem:
     def plan_run(self, name: str, ended: bool) -> None:
         self._schedules.plan(name, ended)
 
-    def measure_load(self, process: str) -> None:
-        self._loads.measure(process)
+    def measure_load(self, process: str, metric: str) -> None:
+        self._loads.measure(process, metric)
 
     def take_lock(self, name: str) -> None:
         self._locks.take(name)

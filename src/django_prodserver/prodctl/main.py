@@ -50,7 +50,7 @@ def main(
         print(f"{prog}: {failure}", file=sys.stderr)
         return failure.status
     except BrokenPipeError:
-        # Whoever reads has seen enough; Python is not to complain about it at its end.
+        # The reader has seen enough; Python is not to complain about it at its end.
         give_up_stdout()
         return 0
     except KeyboardInterrupt:

@@ -166,7 +166,7 @@ def _is_scheduled(process: Fields) -> bool:
 
 
 def of_autoscale(process: Fields, place: Callable[[str], str]) -> Iterator[Finding]:
-    """There may be several instances, and at first there are no more than that."""
+    """It may start several instances, and REPLICAS is not above its MAX."""
     autoscale = process.get("autoscale")
     if autoscale is None:
         return

@@ -131,13 +131,13 @@ class Autoscalers(Mapping[str, Autoscaler]):
         moments = (one.measure_at for one in self._all.values() if one.measure_at is not None)
         return min(moments, default=None)
 
-    def take_due(self, now: float) -> list[str]:
-        """The processes of which the load is to be measured now; each is returned once."""
+    def take_due(self, now: float) -> list[tuple[str, str]]:
+        """The processes of which the load is to be measured now, with its METRIC; each once."""
         due = []
         for process, one in self._all.items():
             if one.measure_at is not None and one.measure_at <= now:
                 one.measure_at = None
-                due.append(process)
+                due.append((process, one.rule.metric))
         return due
 
 

@@ -80,9 +80,13 @@ class PlanRun(Command):
 
 
 class MeasureLoad(Command):
-    """Find out the load of a process. The answer is `LoadMeasured`, and may come late."""
+    """Find out the load of a process, in the words of METRIC.
+
+    The answer is `LoadMeasured`, and may come late.
+    """
 
     process: str
+    metric: str
 
 
 class TakeLock(Command):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import starmap
 from signal import Signals
 
 from .autoscale import Autoscalers, Reading, idlest, measured
@@ -239,7 +240,7 @@ class Group:
             # After half of the time, so that a late one is not too late.
             self._alive_at = now + self._watchdog / 2
             outputs.append(Alive())
-        outputs += map(MeasureLoad, self._autoscalers.take_due(now))
+        outputs += starmap(MeasureLoad, self._autoscalers.take_due(now))
         on_time = self.instances.take_due(now)
         due = _merged(self._each(lambda instance: instance.tick(now), on_time))
         if due or self._open_until is not None:
@@ -292,15 +293,19 @@ class Group:
         if refused is not None:
             return [refused]
         wanted = [f"{process}.{number}" for number in range(1, count + 1)]
-        for name in wanted:
-            if name not in self.instances:
-                self.instances.add(members[0].sibling(name))
+        self._complete(members[0], wanted)
 
         def decide(instance: Instance) -> list[Output]:
             goal = Goal.UP if instance.spec.name in wanted else Goal.DOWN
             return [] if goal is instance.goal else self._want(now, instance, goal)
 
         return self._request(now, process, decide)
+
+    def _complete(self, member: Instance, names: Iterable[str]) -> None:
+        """Let there be all of these instances of a process, of which one member is there."""
+        for name in names:
+            if name not in self.instances:
+                self.instances.add(member.sibling(name))
 
     def send(self, now: float, name: str, signal: Signals) -> list[Output]:
         """Send a signal to an instance, or to all of a process; what follows is not requested."""
@@ -393,9 +398,7 @@ class Group:
         up = {one.spec.name for one in members if one.goal is Goal.UP}
         numbers = (f"{process}.{number}" for number in range(1, len(up) + count + 1))
         names = [name for name in numbers if name not in up][:count]
-        for name in names:
-            if name not in self.instances:
-                self.instances.add(members[0].sibling(name))
+        self._complete(members[0], names)
         added = [self.instances[name] for name in names]
         return self._each(lambda instance: self._want(now, instance, Goal.UP), added)
 

@@ -34,7 +34,7 @@ CALLS: Mapping[type[Command], Callable[[System, Any], None]] = {
     StartProbe: lambda system, it: system.start_probe(it.ref, it.kind),
     CancelProbe: lambda system, it: system.cancel_probe(it.ref),
     Measure: lambda system, it: system.measure(it.ref),
-    MeasureLoad: lambda system, it: system.measure_load(it.process),
+    MeasureLoad: lambda system, it: system.measure_load(it.process, it.metric),
     Unlisten: lambda system, it: system.unlisten(it.process),
     PlanRun: lambda system, it: system.plan_run(it.name, it.ended),
     TakeLock: lambda system, it: system.take_lock(it.name),

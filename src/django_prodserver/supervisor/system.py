@@ -55,7 +55,7 @@ class System(Protocol):
     def plan_run(self, name: str, ended: bool) -> None:
         """Find out when an instance runs next; `wait` brings the `RunPlanned`."""
 
-    def measure_load(self, process: str) -> None:
+    def measure_load(self, process: str, metric: str) -> None:
         """Find out the load of a process; `wait` brings the `LoadMeasured`, known or not."""
 
     def take_lock(self, name: str) -> None:

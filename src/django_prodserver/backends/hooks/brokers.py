@@ -14,7 +14,7 @@ OLDEST = 100
 
 @contextmanager
 def redis(client: Any) -> Iterator[Any]:
-    """A client of Redis, of whoever created it."""
+    """A client of Redis that others have created."""
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 

@@ -82,7 +82,7 @@ def _declared(connection: Any, queues: Sequence[Any]) -> Messages:
 
 
 def _message_count(connection: Any, queue: str) -> int:
-    # A channel of its own: RabbitMQ closes it where there is no such queue.
+    # A channel of its own: RabbitMQ closes it if the queue does not exist.
     with connection.channel() as channel:
         try:
             return int(channel.queue_declare(queue=queue, passive=True).message_count)

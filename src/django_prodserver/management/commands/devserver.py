@@ -15,7 +15,11 @@ from django.core.management import ManagementUtility
 from django.core.management.base import CommandError, CommandParser
 
 from django_prodserver.launch.selection import select
-from django_prodserver.management.supervising import SupervisingCommand
+from django_prodserver.management.supervising import (
+    SupervisingCommand,
+    add_except,
+    add_skip_oneshots,
+)
 from django_prodserver.settings.errors import trace
 from django_prodserver.settings.findings import ConfigurationError, refuse
 from django_prodserver.settings.load import read
@@ -37,22 +41,8 @@ class Command(SupervisingCommand, _Runserver):  # type: ignore[misc, valid-type]
         group = parser.add_argument_group("Every process")
         group.add_argument("names", nargs="*", metavar="NAME", help="Run these processes.")
         group.add_argument("--all", action="store_true", help="Run every enabled process.")
-        group.add_argument(
-            "--except",
-            nargs="+",
-            action="extend",
-            default=[],
-            metavar="NAME",
-            dest="excluded",
-            help="Leave these processes out; for --all.",
-        )
-        group.add_argument(
-            "--skip-oneshots",
-            action="store_const",
-            const="service",
-            dest="only_type",
-            help="Leave out oneshots; for --all.",
-        )
+        add_except(group, help="Leave these processes out; for --all.")
+        add_skip_oneshots(group, help="Leave out oneshots; for --all.")
 
     def handle(self, *args: str, **options: Any) -> None:
         given = Namespace(**options)

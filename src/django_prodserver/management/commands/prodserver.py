@@ -34,7 +34,11 @@ from django_prodserver.launch.examine import everything_wrong, resolve_to_start
 from django_prodserver.launch.process import ResolvedProcess
 from django_prodserver.launch.resolve import resolve
 from django_prodserver.launch.selection import Selection, select, without_a_name
-from django_prodserver.management.supervising import SupervisingCommand
+from django_prodserver.management.supervising import (
+    SupervisingCommand,
+    add_except,
+    add_skip_oneshots,
+)
 from django_prodserver.posix.stdout import give_up_stdout
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.errors import describe
@@ -108,7 +112,7 @@ class Command(SupervisingCommand):
             self.stdout.flush()
             return done
         except BrokenPipeError:
-            # Whoever reads has seen enough, as `head` has.
+            # The reader has seen enough, as `head` has.
             give_up_stdout()
 
     def _without_processes(self, options: Namespace) -> str:
@@ -370,27 +374,14 @@ def _add_actions(group: _ArgumentGroup) -> None:
 
 
 def _add_options(group: _ArgumentGroup) -> None:
-    group.add_argument(
-        "--except",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="NAME",
-        dest="excluded",
-        help="Leave these processes out; for --all and the actions that print.",
-    )
+    also = "for --all and the actions that print"
+    add_except(group, help=f"Leave these processes out; {also}.")
     group.add_argument(
         "--only-type",
         choices=get_args(Type),
-        help="Leave out all processes of another TYPE; for --all and the actions that print.",
+        help=f"Leave out all processes of another TYPE; {also}.",
     )
-    group.add_argument(
-        "--skip-oneshots",
-        action="store_const",
-        const="service",
-        dest="only_type",
-        help="The same as --only-type service.",
-    )
+    add_skip_oneshots(group, help="The same as --only-type service.")
     group.add_argument(
         "--json",
         action="store_true",
