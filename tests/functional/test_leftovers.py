@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from signal import SIGTERM
 
 import pytest
@@ -53,12 +55,19 @@ RESTARTED = """
 """
 
 
-def run(start: Runs, source: str, port: int = 0, method: str = "auto", **more: object) -> Run:
+def run(
+    start: Runs,
+    source: str,
+    port: int = 0,
+    method: str = "auto",
+    env: Mapping[str, str] = {},
+    **more: object,
+) -> Run:
     return start(
         {"web": code(TELL, START_METHOD=method)},
         supervisor={"PRELOAD": ["preloaded"]},
         files={"preloaded.py": source},
-        env={"AT": str(port)},
+        env={"AT": str(port), **env},
         **more,  # type: ignore[arg-type]
     )
 
@@ -158,6 +167,23 @@ def test_numpy_leaves_threads_that_are_no_reason(start: Runs) -> None:
 
     assert told(web) == "forked and have MainThread"
     assert about_leftovers(web) == []
+
+
+@pytest.mark.parametrize(
+    ("early", "survives"),
+    [("import numpy", True), (NATIVE, False)],
+    ids=["makes itself again", "is lost"],
+)
+def test_the_supervisor_begins_during_the_preload_unless_that_would_lack_a_thread(
+    start: Runs, early: str, survives: bool
+) -> None:
+    skip_without("numpy")
+    (start.project / "sitecustomize.py").write_text(textwrap.dedent(early))
+    source = "import os; print('loaded by a child of', os.getppid(), flush=True)"
+    web = run(start, source, env={"PYTHONPATH": str(start.project)})
+
+    told(web)
+    assert f"loaded by a child of {web.pid if survives else os.getpid()}" in web.raw
 
 
 def test_sockets_that_the_supervisor_was_started_with_are_its_own_business(

@@ -71,6 +71,14 @@ def look() -> list[Leftover]:
     return [one for one in dict.fromkeys(found) if not survives(one)]
 
 
+def lacks_threads() -> bool:
+    """Whether a fork of now would lack a thread that this process has, or that cannot be told."""
+    if not own_process.has_threads():
+        return False
+    threads = [*_threads(), *_native_threads()]
+    return not kernel.shows_our_processes() or not all(map(survives, threads))
+
+
 def survives(leftover: Leftover) -> bool:
     """Whether it is known to work in a fork all the same."""
     names, owners = SURVIVORS.get(leftover.kind, ((), ()))

@@ -17,7 +17,7 @@ from typing import Callable
 import django
 from django.conf import ENVIRONMENT_VARIABLE, settings
 
-from django_prodserver.posix import early, imports, kernel, own_process
+from django_prodserver.posix import early, imports, kernel
 from django_prodserver.posix.child import open_streams
 from django_prodserver.posix.clock import ago
 from django_prodserver.posix.output import open_standard_descriptors
@@ -44,6 +44,7 @@ from django_prodserver.supervisor.values import replace
 from .addresses import urls
 from .control import about, control_settings, monitor
 from .examine import resolve_to_start
+from .leftovers import lacks_threads
 from .log_settings import log_settings
 from .process import ResolvedProcess
 from .stages import ProjectHere, stages_of, with_services
@@ -105,8 +106,8 @@ def supervise_project(
             processes = resolve_to_start(configuration, names, extra, check, note, running=running)
             leave_if_asked()
         # The supervisor begins while the project is loaded, by a process that lacks nothing: a fork
-        # has no threads but its own.
-        if parts and not own_process.has_threads():
+        # has no threads but its own, and those that make themselves again.
+        if parts and not lacks_threads():
             order = part()
         with leaving_on({} if order is not None else stop_signals) as leave_if_asked:
             modules = configuration.supervisor.preload
