@@ -66,7 +66,7 @@ FLOORS = [
     ["launch/addresses.py", "launch/context.py", "launch/preload.py", "launch/start_method.py"],
     [
         *("launch/health.py", "launch/resolve.py", "launch/urls.py", "launch/control.py"),
-        *("launch/handlers.py", "launch/watching.py"),
+        *("launch/handlers.py", "launch/warm.py", "launch/watching.py"),
     ],
     ["launch/examine.py", "launch/load.py", "launch/development.py"],
     ["launch/errands.py"],

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import marshal
 import os
 import sys
 import time
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from signal import SIGQUIT, SIGTERM, Signals
 from types import ModuleType
 from typing import Any, ClassVar, Optional
 
+import django.conf
+import django.db.models
 import msgspec
 import pytest
 
@@ -17,6 +22,7 @@ from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.base import BaseServerBackend
 from django_prodserver.launch.development import for_developers, for_development, web_servers
 from django_prodserver.launch.resolve import import_backend
+from django_prodserver.launch.warm import tell, warmed
 from django_prodserver.launch.watching import Code
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.load import load
@@ -280,3 +286,58 @@ def test_a_file_that_is_new_is_found_too(code: Code, tmp_path: Path) -> None:
 
     assert code.changed_since(moment, everywhere=True) == [str(tmp_path / "src/shop/sub/new.py")]
     assert code.changed_since(moment) == []
+
+
+# ---- what is imported ahead of a change ----
+
+
+def module(name: str, file: str, **contents: Any) -> ModuleType:
+    made = ModuleType(name)
+    made.__spec__ = ModuleSpec(name, None, origin=file)
+    made.__dict__.update(contents)
+    return made
+
+
+INSTALLED = "/venv/lib/site-packages"
+
+
+@pytest.mark.parametrize(
+    ("found", "ahead"),
+    [
+        (module("kombu.utils", f"{INSTALLED}/kombu/utils.py"), True),
+        (module("django.db", f"{INSTALLED}/django/db/__init__.py"), True),
+        # It has models, and these need the settings.
+        (module("django.contrib.auth", f"{INSTALLED}/django/contrib/auth/__init__.py"), False),
+        (module("django_prodserver.admin", f"{INSTALLED}/django_prodserver/admin.py"), False),
+        # Of the project.
+        (module("shop", "/srv/mysite/shop/__init__.py"), False),
+        # What has anything of Django may read the settings when it is imported.
+        (module("tool", f"{INSTALLED}/tool.py", settings=django.conf.settings), False),
+        (module("tool", f"{INSTALLED}/tool.py", Model=django.db.models.Model), False),
+        (module("tool", f"{INSTALLED}/tool.py", db=django.db), False),
+        (module("tool", f"{INSTALLED}/tool.py", Any=Any, number=1), True),
+        # It has another name.
+        (module("os.path", f"{INSTALLED}/posixpath.py", __spec__=os.__spec__), False),
+        (ModuleType("made"), False),
+    ],
+    ids=lambda one: getattr(one, "__name__", str(one)),
+)
+def test_what_is_installed_is_imported_ahead_unless_it_depends_on_settings(
+    found: ModuleType, ahead: bool
+) -> None:
+    assert list(warmed({found.__name__: found})) == ([found.__name__] if ahead else [])
+
+
+def test_a_package_depends_on_settings_as_a_whole() -> None:
+    tool = module("tool", f"{INSTALLED}/tool/__init__.py")
+    views = module("tool.views", f"{INSTALLED}/tool/views.py", settings=django.conf.settings)
+
+    assert list(warmed({"tool": tool, "tool.views": views, "json": json})) == ["json"]
+
+
+def test_nothing_is_imported_before_what_patches_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert marshal.loads(tell(None))[1]
+
+    monkeypatch.setitem(sys.modules, "gevent.monkey", ModuleType("gevent.monkey"))
+
+    assert marshal.loads(tell(None)) == ([], [])

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from contextlib import suppress
 from signal import SIGINT, SIGKILL
-from typing import Any
+from typing import Any, Optional
 
+import psutil
 import pytest
 
 from django_prodserver.launch.words import LOCAL
+from django_prodserver.posix.template import warm
 from tests.functional.helpers import Run, Runs, code
 from tests.inside import GUNICORN, free_port
 from tests.operating import prodctl, socket_of
@@ -265,6 +268,134 @@ def test_ctrl_c_ends_everything(site: Developing) -> None:
     terminal.type(b"\x03")
 
     assert run.end() == 130
+
+
+# ---- the interpreter that waits for a change ----
+
+# Whether the load that answers was begun ahead of its reload.
+TELL = """
+    from django.http import HttpResponse
+
+    from django_prodserver.posix.template.order import inherited
+
+    def index(request):
+        order = inherited()
+        return HttpResponse("WORD" if order is None or order.age is None else "WORD, ahead")
+
+    page = index
+    """
+
+
+def wait_for_it(run: Run) -> int:
+    """Wait until something is there to load the project, and return its pid."""
+    while True:
+        pid = waiting(run)
+        if pid is not None:
+            return pid
+        run.handshake()
+
+
+def waiting(run: Run) -> Optional[int]:
+    """The pid of what is there, if anything is."""
+    for process in psutil.Process(run.pid).children():
+        with suppress(psutil.Error):
+            if warm.__name__ in process.cmdline():
+                return process.pid
+    return None
+
+
+def telling(site: Developing, **how: Any) -> Run:
+    """Run a site that tells so, up to when an interpreter waits."""
+    site.write("shop/views.py", TELL)
+    run = site.ready({"web": site.web}, **how)
+    wait_for_it(run)
+    return run
+
+
+def change(site: Developing, run: Run, new: str) -> str:
+    """Let the next load answer with another word; returns the whole answer."""
+    site.write("shop/views.py", TELL.replace("WORD", new))
+    run.wait_for("system", "reloaded after")
+    return site.index()
+
+
+def test_each_reload_is_begun_ahead(site: Developing) -> None:
+    run = telling(site)
+
+    for new in ("two", "three"):
+        assert change(site, run, new) == f"{new}, ahead"
+        wait_for_it(run)
+
+    assert run.end(SIGINT) == 130
+
+
+def test_after_a_mistake_too(site: Developing) -> None:
+    run = telling(site)
+    site.write("shop/views.py", "1 / 0\n")
+    run.wait_for("system", "reload failed")
+    wait_for_it(run)
+
+    assert change(site, run, "two") == "two, ahead"
+    assert run.end(SIGINT) == 130
+
+
+def test_without_it_the_project_is_loaded_all_the_same(site: Developing) -> None:
+    run = telling(site)
+
+    run.kill(wait_for_it(run), SIGKILL)
+    while waiting(run) is not None:
+        run.handshake()
+
+    assert change(site, run, "two") == "two"
+    assert run.end(SIGINT) == 130
+
+
+def test_a_package_that_is_installed_meanwhile_is_used(site: Developing) -> None:
+    packages = site.start.project / "site-packages"
+    imported = site.start.project / "imported"
+    source = f"""
+        import os
+
+        with open({str(imported)!r}, "a") as file:
+            file.write(f"{{os.getpid()}} one\\n")
+        """
+    site.write("site-packages/toolbox/__init__.py", source)
+    site.replace("urls.py", "from shop", "import toolbox\nfrom shop")
+    run = telling(site, env={**site.env, "PYTHONPATH": str(packages)})
+    assert change(site, run, "two") == "two, ahead"
+    while f"{wait_for_it(run)} one" not in imported.read_text():
+        run.handshake()
+
+    (packages / "toolbox").rename(packages / "toolbox.old")
+    site.write("site-packages/toolbox/__init__.py", source.replace("one", "new"))
+
+    assert change(site, run, "three") == "three"
+    assert " new" in imported.read_text()
+    assert run.end(SIGINT) == 130
+
+
+def test_the_project_itself_is_never_imported_ahead(site: Developing) -> None:
+    """A package that imports the project when it is imported itself."""
+    packages = site.start.project / "site-packages"
+    packages.mkdir()
+    (packages / "plugged.py").write_text("import shop.tasks\n")
+    site.replace("urls.py", "from shop", "import plugged\nfrom shop")
+    path = f"{packages}:{site.start.project}"
+    run = telling(site, env={**site.env, "PYTHONPATH": path})
+
+    assert change(site, run, "two") == "two"
+    assert run.end(SIGINT) == 130
+
+
+def test_a_traceback_does_not_show_how_it_was_run(site: Developing) -> None:
+    run = telling(site)
+    site.replace("site_settings.py", "NAME", "1 / 0\nNAME")
+    run.wait_for("system", "reload failed")
+
+    first = next(text for text in run.said("template") if text.startswith("  File"))
+    assert first.startswith(f'  File "{site.start.project}/manage.py"')
+    assert not [text for text in run.said("template") if "runpy" in text]
+    assert run.end(SIGINT) == 130
 
 
 # ---- what is refused ----

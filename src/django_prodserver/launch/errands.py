@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Callable
 
-from . import handlers, load, locks, metrics, watching
+from . import handlers, load, locks, metrics, warm, watching
 
 # How long Sentry may take to send what a task has brought about, in seconds.
 SENTRY_WITHIN = 2.0
@@ -21,6 +21,7 @@ TASKS: Mapping[str, Callable[[Any], Iterable[bytes]]] = {
     "load": lambda request: [load.measure(request)],
     "lock": locks.hold,
     "metrics": lambda request: [metrics.collect(request)],
+    "warm": lambda request: [warm.tell(request)],
     "watch": watching.watch,
 }
 

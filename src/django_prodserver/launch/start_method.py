@@ -16,6 +16,7 @@ from typing import Callable
 
 from django_prodserver.backends.hooks.connections import close_connections
 from django_prodserver.posix.own_process import private_memory
+from django_prodserver.posix.template.order import inherited
 from django_prodserver.settings.findings import Finding, advice
 from django_prodserver.settings.names import PROCESSES
 from django_prodserver.supervisor import report
@@ -92,8 +93,11 @@ def age() -> float:
 
     The kernel knows when the process began, but that is too early after an exec, as at the end of a
     container's entry script. The earliest moment that Python remembers is the import of logging,
-    with Django's first modules.
+    with Django's first modules. A program that was started ahead of a reload began with that.
     """
+    order = inherited()
+    if order is not None and order.age is not None:
+        return order.age
     return logging.makeLogRecord({}).relativeCreated / 1000
 
 

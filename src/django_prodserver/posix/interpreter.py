@@ -37,7 +37,51 @@ def own_command(arguments: Sequence[str], patched_by: str = "") -> list[str]:
     Ways are `python manage.py`, `python -m django` and a script such as `django-admin`. For a
     program that is not a file (`python -c`) it is Django's own. `patched_by` is as for `python`.
     """
-    return python([*_program(), *arguments], patched_by)
+    return python(own_words(arguments), patched_by)
+
+
+def own_words(arguments: Sequence[str]) -> list[str]:
+    """The same without the interpreter and its options: a file or, after -m, a module, and more."""
+    return [*_program(), *arguments]
+
+
+def run_here(words: Sequence[str]) -> None:
+    """Run such a program in this interpreter, as `__main__`, in place of a module after -m.
+
+    It has to be the last that this does: an error is shown as where Python itself runs the program.
+    """
+    import pkgutil
+    import runpy
+
+    program, *arguments = words
+    try:
+        if program == "-m":
+            module, *arguments = arguments
+            sys.argv = [module, *arguments]
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+            return
+        sys.argv = [program, *arguments]
+        if not getattr(sys.flags, "safe_path", False):
+            # As Python does for a file: in place of the folder that `-m` has put there.
+            sys.path[0] = os.path.dirname(os.path.realpath(program))
+        if pkgutil.get_importer(program) is None:
+            _run_file(os.path.abspath(program))
+        else:  # A folder, or a zip file.
+            runpy.run_path(program, run_name="__main__")
+    except Exception as error:
+        shown = error.__traceback__
+        while shown is not None and shown.tb_frame.f_globals.get("__name__") != "__main__":
+            shown = shown.tb_next
+        sys.excepthook(type(error), error.with_traceback(shown), shown)
+        sys.exit(1)
+
+
+def _run_file(path: str) -> None:
+    """As Python does: `runpy` would change sys.argv[0], or have a relative path in tracebacks."""
+    main = sys.modules["__main__"] = type(sys)("__main__")
+    main.__file__ = path
+    with open(path, "rb") as file:
+        exec(compile(file.read(), path, "exec", dont_inherit=True), main.__dict__)
 
 
 def python(words: Sequence[str], patched_by: str = "") -> list[str]:

@@ -7,7 +7,6 @@ Code that was imported before would go on with what it took from the unpatched m
 
 from __future__ import annotations
 
-import os
 import sys
 
 
@@ -35,18 +34,9 @@ def is_patched(library: str) -> bool:
 def main(library: str, *words: str) -> None:
     """Run the program of these words: a file of Python, or "-m" and a module."""
     patch(library)
-    import runpy
+    from .interpreter import run_here
 
-    program, *arguments = words
-    if program == "-m":
-        module, *arguments = arguments
-        sys.argv = [module, *arguments]
-        runpy.run_module(module, run_name="__main__", alter_sys=True)
-        return
-    sys.argv = [program, *arguments]
-    # As Python does for a file: in place of the folder that `-m` has put there.
-    sys.path[0] = os.path.dirname(os.path.realpath(program))
-    runpy.run_path(program, run_name="__main__")
+    run_here(words)
 
 
 if __name__ == "__main__":

@@ -275,7 +275,8 @@ class PosixSystem:
         """Ask for a reload when the code changes; the observer is to be told all facts."""
         from .watching import Watching  # In development only.
 
-        self._watching = Watching(self.errands, self._loop, self.say)
+        warm_up = self._starter.warm_up
+        self._watching = Watching(self.errands, self._loop, self.say, warm_up)
         return self._watching.observe
 
     def tell(self, message: str) -> None:

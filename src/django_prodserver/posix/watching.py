@@ -3,13 +3,18 @@
 An errand does that, so this process neither knows the modules of the project nor has the threads of
 what watches. It is begun again once a reload has brought other modules, and looks for what has
 changed since these were loaded: nothing is missed between two errands.
+
+Another one tells what the next load of the project can import before that.
 """
 
 from __future__ import annotations
 
+import marshal
+from collections.abc import Sequence
+
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.events import ReloadRequest
-from django_prodserver.supervisor.facts import AllReady, Fact, Reloaded
+from django_prodserver.supervisor.facts import AllReady, Fact, Reloaded, ReloadFailed
 from django_prodserver.supervisor.hints import Callable, Optional
 from django_prodserver.supervisor.record import Record
 
@@ -19,14 +24,28 @@ from .loop import Loop
 # The task of the errand. What it reports is a line for each batch of changes: the names of their
 # files, with this between two of them.
 TASK, BETWEEN = "watch", b"\0"
+# The task of the other one.
+WARM = "warm"
 # It has no other limit, in seconds; and the pause before it is begun again when it has failed.
 FOREVER, AGAIN = 10.0**9, 1.0
+# The limit of the other one.
+WARM_WITHIN = 60.0
 
 
 class Watching:
-    """Watches the code of the newest load of the project; `observe` is told all facts."""
+    """Watches the code of the newest load of the project; `observe` is told all facts.
 
-    def __init__(self, errands: Errands, loop: Loop, say: Callable[[Record], None]) -> None:
+    `warm_up` takes the command of what is to be started for the next load, and what it imports.
+    """
+
+    def __init__(
+        self,
+        errands: Errands,
+        loop: Loop,
+        say: Callable[[Record], None],
+        warm_up: Callable[[Sequence[str], Sequence[str]], None],
+    ) -> None:
+        self._warm_up = warm_up
         self._errands = errands
         self._loop = loop
         self._say = say
@@ -38,6 +57,8 @@ class Watching:
     def observe(self, fact: Fact) -> None:
         if isinstance(fact, (AllReady, Reloaded)):
             self.deadline = self._loop.clock.now()
+        if isinstance(fact, (AllReady, Reloaded, ReloadFailed)):
+            self._errands.run(WARM, None, WARM_WITHIN, self._told)
 
     def tick(self) -> None:
         if self.deadline is None or self.deadline > self._loop.clock.now():
@@ -57,6 +78,11 @@ class Watching:
             paths = [path.decode(errors="replace") for path in line.split(BETWEEN)]
             self._say(report.code_changed(paths))
             self._loop.emit(ReloadRequest())
+
+    def _told(self, answer: Optional[bytes], why: str) -> None:
+        argv, modules = marshal.loads(answer) if answer is not None else ([], [])
+        if argv:
+            self._warm_up(argv, modules)
 
     def _ended(self, answer: Optional[bytes], why: str) -> None:
         self._errand, self.deadline = None, self._loop.clock.now() + AGAIN

@@ -132,6 +132,10 @@ class Channel:
                 self._received, self._fds, self._truncated = b"", [], False
                 return message
 
+    def detach(self) -> int:
+        """Give up the socket, of which all has been read and sent; returns its descriptor."""
+        return self._socket.detach()
+
     def close(self) -> None:
         self._drop()
         close_all(self._fds)

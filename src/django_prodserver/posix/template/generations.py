@@ -31,6 +31,7 @@ from django_prodserver.supervisor.text import printable
 from django_prodserver.supervisor.values import replace
 
 from .channel import Channel, Closed, pair
+from .handover import Command
 from .order import RELOADED
 from .plan import Plan
 from .protocol import NAME, VERSION
@@ -40,17 +41,27 @@ from .templates import END_WITHIN, LOAD_WITHIN, First, Templates
 LONGEST = 500
 
 
-class Loading:
-    """A template that has not sent its plan yet."""
+class Started:
+    """A program that was started to be a template."""
 
-    def __init__(self, generation: int, channel: Channel, pid: int, said: Reader[Entry]) -> None:
-        self.generation = generation
+    def __init__(self, channel: Channel, pid: int, streams: Sequence[Stream]) -> None:
         self.channel = channel
         self.pid = pid
+        # Its output.
+        self.streams = streams
+
+
+class Loading:
+    """One that loads the project, and has not sent its plan yet."""
+
+    def __init__(self, generation: int, started: Started, said: Reader[Entry]) -> None:
+        self.generation = generation
+        self.channel = started.channel
+        self.pid = started.pid
+        self.streams = started.streams
         self.late_at = 0.0
         # What it writes into the log.
         self.said = said
-        self.streams: Sequence[Stream] = ()
         # It has nothing more to say, and is about to exit.
         self.deaf = False
 
@@ -89,6 +100,8 @@ class Generations(Starter):
         self._again = again
         self._all = {0: Generation(programs, starter)}
         self._loading: Optional[Loading] = None
+        # What is to load the project the next time, if it is there already.
+        self._warm: Optional[Started] = None
         # Process groups that templates are to kill if they outlive this process.
         self._groups: set[int] = set()
         # Templates that are to end by themselves, and when they are killed.
@@ -117,10 +130,25 @@ class Generations(Starter):
     def load(self, generation: int) -> None:
         """Load the project once more; the loop emits `Loaded` or `LoadFailed`."""
         assert self._again is not None, "the group knows that it cannot be"
+        started, self._warm = self._warm, None
         try:
-            self._loading = self._start(generation, self._again)
+            started = started or self._start(self._again.command)
         except OSError as error:
             self._fail(generation, f"the template cannot be started: {error}")
+            return
+        said = self._log.recent.read([NAME], last=0)
+        self._loading = loading = Loading(generation, started, said)
+        loading.late_at = self._loop.clock.now() + LOAD_WITHIN
+        loading.channel.send("run", self._again.run)
+        self._loop.selector.register(loading.channel, EVENT_READ, lambda: self._read(loading))
+
+    def warm_up(self, argv: Sequence[str], modules: Sequence[str]) -> None:
+        """Start what loads the project the next time: a command that imports these until then."""
+        if self._again is None or self._warm is not None:
+            return
+        with suppress(OSError):  # The next load takes longer then.
+            self._warm = self._start(replace(self._again.command, argv=argv))
+            self._warm.channel.send("import", modules)
 
     def adopt(self, generation: int) -> None:
         """Forget earlier ones; errands that wait there are begun in this one."""
@@ -167,8 +195,8 @@ class Generations(Starter):
 
     @property
     def pids(self) -> set[int]:
-        loading = {self._loading.pid} if self._loading is not None else set[int]()
-        return loading.union(self._ending, *(one.starter.pids for one in self._all.values()))
+        started = {one.pid for one in (self._loading, self._warm) if one is not None}
+        return started.union(self._ending, *(one.starter.pids for one in self._all.values()))
 
     @property
     def ended_early(self) -> int:
@@ -203,7 +231,11 @@ class Generations(Starter):
     def reaped(self, pid: int, status: ExitStatus) -> bool:
         if self._ending.pop(pid, None) is not None:
             return True
-        loading = self._loading
+        warm, loading = self._warm, self._loading
+        if warm is not None and warm.pid == pid:
+            warm.channel.close()
+            self._warm = None
+            return True
         if loading is not None and loading.pid == pid:
             self._log.read_last_words(loading.streams)
             self._let_go(loading)
@@ -216,8 +248,9 @@ class Generations(Starter):
             one.starter.reaped_unknown(pid, status)
 
     def release(self) -> None:
-        if self._loading is not None:
-            self._loading.channel.close()
+        for started in (self._loading, self._warm):
+            if started is not None:
+                started.channel.close()
         for one in self._all.values():
             one.starter.release()
 
@@ -226,6 +259,10 @@ class Generations(Starter):
         if self._loading is not None:
             pids.add(self._loading.pid)
             self._end_loading(self._loading)
+        if self._warm is not None:
+            pids.add(self._warm.pid)
+            self._end(self._warm)
+            self._warm.channel.close()
         # All at once: whoever waits for some of its children reaps the others, too.
         pids.update(*(one.starter.leave() for one in self._all.values()))
         child.end_all(pids, self._loop.clock, self._loop.signals, END_WITHIN)
@@ -233,15 +270,15 @@ class Generations(Starter):
 
     # ---- how ----
 
-    def _start(self, generation: int, again: First) -> Loading:
+    def _start(self, command: Command) -> Started:
+        """Raises OSError, and leaves nothing then."""
         ours, theirs = pair()
         try:
             with theirs:
                 pipes = self._log.create(NAME)
-                said = self._log.recent.read([NAME], last=0)
                 self._log.add(pipes.streams)
                 try:
-                    pid = self._start_program(again, theirs.fileno(), pipes)
+                    pid = self._fork(command, theirs.fileno(), pipes)
                 finally:
                     pipes.close_theirs()
         except OSError:
@@ -249,19 +286,15 @@ class Generations(Starter):
             raise
         channel = Channel(ours)
         channel.set_blocking(False)
-        channel.send("run", again.run)
-        loading = Loading(generation, channel, pid, said)
-        loading.late_at = self._loop.clock.now() + LOAD_WITHIN
-        loading.streams = pipes.streams
-        self._loop.selector.register(channel, EVENT_READ, lambda: self._read(loading))
-        return loading
+        return Started(channel, pid, pipes.streams)
 
-    def _start_program(self, again: First, channel: int, pipes: Pipes) -> int:
-        supervisor, release = os.getpid(), self._release
+    def _fork(self, command: Command, channel: int, pipes: Pipes) -> int:
+        assert self._again is not None
+        supervisor, run, release = os.getpid(), self._again.run, self._release
         output = pipes.stdout, pipes.stderr
 
         def become() -> NoReturn:
-            again.command.become_template(supervisor, again.run, channel, RELOADED, output, release)
+            command.become_template(supervisor, run, channel, RELOADED, output, release)
 
         return child.fork(become, self._loop.signals)
 
@@ -327,15 +360,18 @@ class Generations(Starter):
         self._fail(loading.generation, message)
 
     def _end_loading(self, loading: Loading) -> None:
-        """It does not listen while it loads: kill it.
+        self._end(loading)
+        self._let_go(loading)
+
+    def _end(self, started: Union[Started, Loading]) -> None:
+        """It does not listen before it has loaded: kill it.
 
         Before its channel is closed: it would take that for the end of the supervisor, and kill
         all that belongs to the run.
         """
         with suppress(ProcessLookupError):
-            os.kill(loading.pid, SIGKILL)
-        self._ending[loading.pid] = self._loop.clock.now() + LOAD_WITHIN
-        self._let_go(loading)
+            os.kill(started.pid, SIGKILL)
+        self._ending[started.pid] = self._loop.clock.now() + LOAD_WITHIN
 
     def _let_go(self, loading: Loading) -> None:
         self._loading = None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import select
+import time
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -24,10 +26,13 @@ class Order:
 
     def __init__(self, fd: int, what: str) -> None:
         self._fd = fd
+        self._what = what
         # It is the first template of its generation: the supervisor has no plan of that yet.
         self.first = what in (FIRST, RELOADED)
         # Others serve at the addresses of the project.
         self.running = what != FIRST
+        # When the program was let run, in the clock of `time.monotonic`, if that was not at once.
+        self._given_at: Optional[float] = None
 
     @cached_property
     def channel(self) -> Channel:
@@ -40,6 +45,30 @@ class Order:
         """What marks all that belongs to that supervisor."""
         (run,) = self._receive("run")
         return str(run)
+
+    @cached_property
+    def modules(self) -> Sequence[str]:
+        """What an interpreter is to import that is started ahead of a reload."""
+        (modules,) = self._receive("import")
+        return list(modules)
+
+    def wait(self) -> None:
+        """Until the supervisor says more."""
+        select.select([self.channel], [], [])
+        self._given_at = time.monotonic()
+        # A program may end before it needs it.
+        self.channel.detach()
+        del self.channel
+
+    @property
+    def age(self) -> Optional[float]:
+        """Seconds since the end of that wait; None if there was none."""
+        return None if self._given_at is None else time.monotonic() - self._given_at
+
+    def leave_to_another(self) -> None:
+        """Let the program that is executed next have it, instead of this one."""
+        os.environ[CHANNEL] = f"{self._fd} {self._what}"
+        os.set_inheritable(self._fd, True)
 
     def _receive(self, word: str) -> Sequence[Any]:
         message = self.channel.receive()

@@ -2,6 +2,7 @@
 
 To a template:
 
+    import MODULES  what it may import before it is needed, if it is started ahead of that
     run RUN         the mark of everything that belongs to the supervisor
     output          fds: its stdout and stderr from now on
     load STAGE      what to load, if it is not the first template
