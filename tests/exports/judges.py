@@ -100,30 +100,25 @@ def compose(folder: Path) -> Commands:
 def kubernetes(folder: Path) -> Commands:
     base = next(path for path in folder.glob("base/*.yaml") if path.stem != "kustomization")
     run(program("kubernetes-validate"), "--strict", "-k", "1.33", str(base))
-    objects = _objects(base.read_text())
+    written = objects(base.read_text())
     found = {}
-    for one in objects:
+    for one in written:
         assert LABEL.fullmatch(one["metadata"]["name"])
         if one["kind"] in ("Deployment", "Job"):
             found[one["metadata"]["name"]] = _pod(one)
         if one["kind"] == "Job":
             assert one["spec"]["backoffLimit"] >= 0
         if one["kind"] == "Service":
-            _leads_to_ports(one, objects)
+            _leads_to_ports(one, written)
         if one["kind"] in ("HorizontalPodAutoscaler", "ScaledObject"):
-            _scales(one, objects)
+            _scales(one, written)
         if one["kind"] == "PodDisruptionBudget":
             assert ("minAvailable" in one["spec"]) != ("maxUnavailable" in one["spec"])
-            _selects(one["spec"]["selector"]["matchLabels"], objects)
+            _selects(one["spec"]["selector"]["matchLabels"], written)
     return found
 
 
-def kustomized(folder: Path) -> list[Any]:
-    """What kustomize makes of the overlay."""
-    return _objects(run(program("kubectl"), "kustomize", str(folder / "overlays" / "production")))
-
-
-def _objects(text: str) -> list[Any]:
+def objects(text: str) -> list[Any]:
     return [one for one in yaml.safe_load_all(text) if one]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from django_prodserver.exports import EXPORTS
 from django_prodserver.exports.formats import FORMATS
-from tests.exports.judges import JUDGES, kustomized, processes
+from tests.exports.judges import JUDGES, processes
 from tests.exports.projects import PROJECTS, exported
 from tests.inside import free_ports, prodserver
 from tests.running import QUICKSTART, ROOT
@@ -97,19 +97,6 @@ def test_what_is_written_is_right_for_its_platform_and_runs_the_same_processes(
     names = sorted(word.partition("=")[0] for word in said)
     left_out = {"migrate", "collect"} if format == "procfile" else set()
     assert names == sorted(set(NAMES[project]) - left_out)
-
-
-@pytest.mark.parametrize("format", ["kubernetes", "kubernetes-split"])
-def test_kustomize_takes_the_base_and_its_overlay(format: str, tmp_path: Path) -> None:
-    image = ("--set", "image=registry.example.org:5000/site:1.2")
-    files = exported(PROJECTS["chain"], format, tmp_path, *image, "--set", "name=site")
-
-    built = kustomized(tmp_path)
-
-    assert len(built) == files["base/site.yaml"].count("\n---\n")
-    assert {one["metadata"]["namespace"] for one in built} == {"site"}
-    pods = [one["spec"]["template"]["spec"] for one in built if "template" in one["spec"]]
-    assert {pod["containers"][0]["image"] for pod in pods} == {"registry.example.org:5000/site:1.2"}
 
 
 def test_the_same_settings_give_the_same_bytes(format: str, tmp_path: Path) -> None:
