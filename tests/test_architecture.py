@@ -9,7 +9,8 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -183,8 +184,10 @@ EXCEPTIONS = {
 
 
 # ---- reading ----
+# Cached, so that each module is read once and not again for every rule.
 
 
+@cache
 def read(folder: Path) -> Modules:
     return {
         path.relative_to(folder).as_posix(): ast.parse(path.read_bytes(), str(path))
@@ -192,10 +195,16 @@ def read(folder: Path) -> Modules:
     }
 
 
-def used(module: ast.Module) -> set[str]:
+@cache
+def nodes(module: ast.Module) -> list[ast.AST]:
+    return [*ast.walk(module)]
+
+
+@cache
+def used(module: ast.Module) -> Set[str]:
     """The dotted names of other packages that a module imports, or reaches through an import."""
     names, local = set(), {}
-    for node in ast.walk(module):
+    for node in nodes(module):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 names.add(alias.name)
@@ -205,7 +214,7 @@ def used(module: ast.Module) -> set[str]:
             for alias in node.names:
                 local[alias.asname or alias.name] = f"{node.module}.{alias.name}"
                 names.add(f"{node.module}.{alias.name}")
-    for node in ast.walk(module):
+    for node in nodes(module):
         parts: list[str] = []
         inner: ast.AST = node
         while isinstance(inner, ast.Attribute):
@@ -220,7 +229,7 @@ def imported(path: str, modules: Modules) -> set[str]:
     """The paths of the modules of this package that a module imports, wherever it does."""
     folder = path.split("/")[:-1]
     found = set()
-    for node in ast.walk(modules[path]):
+    for node in nodes(modules[path]):
         if isinstance(node, ast.Import):
             wanted = [(alias.name.split("."), "") for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -245,12 +254,14 @@ def _path(parts: list[str], modules: Modules) -> str:
     return "/".join(parts) + ".py"
 
 
+@cache
 def place_of(path: str) -> str | None:
     """The place in FLOORS that a module belongs to."""
     fitting = [place for floor in FLOORS for place in floor if path.startswith(place)]
     return max(fitting, key=len, default=None)
 
 
+@cache
 def height(path: str) -> int | None:
     return next((n for n, floor in enumerate(FLOORS) if place_of(path) in floor), None)
 
@@ -336,7 +347,7 @@ def annotations_are_never_evaluated(modules: Modules) -> Iterator[str]:
 
 def python_3_9_can_read_it(modules: Modules) -> Iterator[str]:
     for path, module in modules.items():
-        for node in ast.walk(module):
+        for node in nodes(module):
             if type(node).__name__ == "Match":
                 yield f"{path}:{node.lineno} has `match`"  # type: ignore[attr-defined]
             elif isinstance(node, ast.Call) and "dataclass" in ast.dump(node.func):
