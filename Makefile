@@ -43,8 +43,8 @@ demo: $(venv)/.stamp-package ## Run examples/quickstart until Ctrl-C: web, Celer
 
 ##@ Check a change
 
-test: $(venv)/.stamp-test ## Run the tests that take minutes; those that take longer are marked `long`.
-	@$(call run_tests,$(venv)/bin/python,-m "not long")
+test: $(venv)/.stamp-test ## Run the quick tests: every module, and one server and worker.
+	@$(call run_tests,$(venv)/bin/python,-m quick)
 
 test-all: $(venv)/.stamp-test ## Run all tests.
 	@$(call run_tests,$(venv)/bin/python)

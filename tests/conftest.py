@@ -25,12 +25,42 @@ settings.load_profile("default")
 inside.configure_django()
 
 HERE = Path(__file__).resolve().parent
-# What takes long, mostly because it runs real software again and again: files, or how they begin.
+# Three tiers, of files or of what their names begin with. `make test` runs the quick ones: what is
+# not in RUNNING, and of that, one file of each kind. The oldest end of the matrix runs all but the
+# files of LONG, which run real software again and again, or depend on the kernel, a shell or a
+# browser more than on versions of Python and its packages. `make test-all` runs everything.
+RUNNING = (
+    "backends/",
+    "exports/",
+    "functional/",
+    "serverless/",
+    "test_metrics_files",
+    "test_prodserver_command",
+)
+OF_EACH_KIND = (
+    "backends/test_command",
+    "backends/test_django_tasks",
+    "backends/test_draining",
+    "backends/test_gunicorn",
+    "functional/test_control.py",
+    "functional/test_end_of_run",
+    "functional/test_exit_status",
+    "functional/test_readiness",
+    "functional/test_reload",
+    "functional/test_restarts",
+    "functional/test_running",
+    "functional/test_shortage",
+    "functional/test_signals",
+    "functional/test_streams",
+    "functional/test_system.py",
+    "functional/test_terminal",
+    "serverless/test_events",
+)
 LONG = (
     "backends/test_after_oneshots",
     "backends/test_autoscale",
     "backends/test_busy",
-    "backends/test_drain",
+    "backends/test_drain_",
     "backends/test_everything",
     "backends/test_flower",
     "backends/test_greenlets",
@@ -46,11 +76,21 @@ LONG = (
     "exports/test_shut_in",
     "functional/test_admin_browser",
     "functional/test_errands",
+    "functional/test_frozen",
+    "functional/test_guardian",
+    "functional/test_leftovers",
+    "functional/test_memory",
     "functional/test_monitoring",
+    "functional/test_oom",
+    "functional/test_stall",
+    "functional/test_systemd",
     "functional/test_template_faults",
+    "functional/test_unkillable",
+    "functional/test_writer",
     "serverless/test_google",
     "serverless/test_runtime",
     "simulation/",
+    "test_completion_shells",
     "test_documented_commands",
     "test_documented_files",
     "test_howto",
@@ -77,11 +117,18 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make test` leaves out what is in the files of LONG."""
-    long = tuple(f"{HERE}/{beginning}" for beginning in LONG)
+    """Mark what is long and, unless something else made it so, what is quick."""
+    long, running, of_each_kind = (
+        tuple(f"{HERE}/{beginning}" for beginning in tier) for tier in (LONG, RUNNING, OF_EACH_KIND)
+    )
     for item in items:
-        if str(item.path).startswith(long):
+        path = str(item.path)
+        if path.startswith(long):
             item.add_marker(pytest.mark.long)
+        if item.get_closest_marker("long"):
+            continue
+        if path.startswith(of_each_kind) or not path.startswith(running):
+            item.add_marker(pytest.mark.quick)
 
 
 @pytest.fixture(autouse=True)

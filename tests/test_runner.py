@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.conftest import LONG, OF_EACH_KIND, RUNNING
 from tests.running import ROOT
 
 A_TEST = '''
@@ -48,3 +51,14 @@ def test_what_tests_start_in_the_background_does_not_ignore_ctrl_c(tmp_path: Pat
     )
 
     assert "1 passed" in ran.stdout, ran.stdout
+
+
+@pytest.mark.parametrize("beginning", [*LONG, *RUNNING, *OF_EACH_KIND])
+def test_each_tier_names_files_that_exist(beginning: str) -> None:
+    assert [*(ROOT / "tests").glob(f"{beginning}*")] != []
+
+
+@pytest.mark.parametrize("beginning", OF_EACH_KIND)
+def test_what_stands_for_its_kind_is_quick(beginning: str) -> None:
+    assert beginning.startswith(RUNNING)
+    assert not beginning.startswith(LONG)

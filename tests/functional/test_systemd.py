@@ -70,14 +70,16 @@ class Manager:
         return {"NOTIFY_SOCKET": self.address}
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture
 def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]:
-    address = f"{tmp_path}/notify" if request.param == "path" else f"@{tmp_path}"
+    kind = getattr(request, "param", "path")
+    address = f"{tmp_path}/notify" if kind == "path" else f"@{tmp_path}"
     listening = Manager(address)
     yield listening
     listening.socket.close()
 
 
+@pytest.mark.parametrize("manager", KINDS, indirect=True)
 def test_it_is_ready_when_all_are_and_not_before(start: Runs, manager: Manager) -> None:
     run = start({"web": FOREVER, "worker": LATE}, env=manager.environ)
     run.wait_for("system", r"web\.1 started")
