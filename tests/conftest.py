@@ -34,6 +34,8 @@ RUNNING = (
     "exports/",
     "functional/",
     "serverless/",
+    "test_backend_package",
+    "test_benchmark_lines",
     "test_metrics_files",
     "test_prodserver_command",
 )
