@@ -40,11 +40,9 @@ RUNNING = (
     "test_prodserver_command",
 )
 OF_EACH_KIND = (
-    "backends/test_command",
     "backends/test_django_tasks",
     "backends/test_draining",
     "backends/test_gunicorn",
-    "functional/test_control.py",
     "functional/test_end_of_run",
     "functional/test_exit_status",
     "functional/test_readiness",
