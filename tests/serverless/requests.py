@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
@@ -98,10 +98,11 @@ def some_request(chance: random.Random) -> Request:
 # ---- events ----
 
 
-def event(request: Request, sender: Sender) -> dict[str, Any]:
+def event(request: Request, sender: Sender, *, function_url: bool = False) -> dict[str, Any]:
+    """Of the two senders with payload 2.0, API Gateway or a function URL."""
     headers = request.all_headers
     if sender is Sender.PAYLOAD_2:
-        return _payload_2(request, headers)
+        return _payload_2(request, headers, FUNCTION_URL if function_url else HTTP_API)
     encoded = sender is not Sender.PAYLOAD_1
     several = {
         quote_plus(key) if encoded else key: [
@@ -131,17 +132,32 @@ def event(request: Request, sender: Sender) -> dict[str, Any]:
     return found
 
 
-def _payload_2(request: Request, headers: list[tuple[str, str]]) -> dict[str, Any]:
+HTTP_API = {"accountId": "123456789012", "domainName": "x.execute-api.eu-west-1.amazonaws.com"}
+FUNCTION_URL = {
+    "accountId": "anonymous",
+    "authentication": None,
+    "authorizer": None,
+    "domainName": "x.lambda-url.eu-west-1.on.aws",
+}
+
+
+def _payload_2(
+    request: Request, headers: list[tuple[str, str]], context: Mapping[str, Any]
+) -> dict[str, Any]:
     others = [(name.lower(), value) for name, value in headers if name != "Cookie"]
     query = request.target.partition("?")[2]
+    cookies = [f"{name}={value}" for name, value in request.cookies]
+    # Neither is there where it would be empty.
+    given = {"cookies": cookies} if cookies else {}
+    body = _body(request) if request.body else {"isBase64Encoded": False}
     return {
         "version": "2.0",
         "routeKey": "$default",
         "rawPath": request.path,
         "rawQueryString": query,
-        "cookies": [f"{name}={value}" for name, value in request.cookies],
         "headers": {name: ",".join(values) for name, values in _lists(others).items()},
         "requestContext": {
+            **context,
             "stage": "$default",
             "http": {
                 "method": request.method,
@@ -150,7 +166,8 @@ def _payload_2(request: Request, headers: list[tuple[str, str]]) -> dict[str, An
                 "sourceIp": CLIENT,
             },
         },
-        **_body(request),
+        **given,
+        **body,
     }
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from http.client import IncompleteRead
 from importlib.util import find_spec
-from itertools import cycle
+from itertools import cycle, product
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,10 @@ def test_every_answer_is_that_of_gunicorn(gunicorn: Server, tmp_path: Path, inte
     setting = f'{{"INTERFACE": "{interface}"}}'
 
     with Function(tmp_path / "log", SHOP_SERVERLESS=setting) as function:
-        for sender, _ in zip(cycle(Sender), range(1000)):
+        for (by_url, sender), _ in zip(cycle(product((False, True), Sender)), range(1000)):
             asked = as_far_as_sent(some_request(chance), sender)
-            answered = received(function.invoke(event(asked, sender)), sender)
+            document = function.invoke(event(asked, sender, function_url=by_url))
+            answered = received(document, sender)
 
             assert answered == gunicorn.ask(asked), (sender, asked)
 
@@ -55,16 +57,41 @@ def test_urls_begin_with_the_base_path(tmp_path: Path, interface: str, sender: S
     assert b'"path": "/prod/echo/a", "path_info": "/echo/a"' in answered.body
 
 
-def test_a_view_that_takes_too_long_ends_its_process_and_not_the_function(tmp_path: Path) -> None:
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_a_view_that_takes_too_long_ends_its_process_and_not_the_function(
+    tmp_path: Path, interface: str
+) -> None:
     hello, stuck = (event(Request("GET", path), Sender.PAYLOAD_2) for path in ("/", "/stuck"))
+    setting = f'{{"INTERFACE": "{interface}"}}'
 
-    with Function(tmp_path / "log") as function:
+    with Function(tmp_path / "log", SHOP_SERVERLESS=setting) as function:
         first = function.invoke(hello)
         with pytest.raises(TimedOut, match=r"Task timed out after 0\.50 seconds"):
             function.invoke(stuck, limit=0.5)
         second = function.invoke(hello)
 
     assert first == second
+
+
+@pytest.mark.parametrize("interface", ["wsgi", "asgi"])
+def test_a_response_that_breaks_off_is_an_error_and_the_next_one_is_not(
+    gunicorn: Server, tmp_path: Path, interface: str
+) -> None:
+    """From gunicorn a client has its beginning already. Lambda sends all or nothing: 500 or 502."""
+    setting = f'{{"INTERFACE": "{interface}"}}'
+    broken, image = Request("GET", "/breaks-off"), Request("GET", "/image")
+    with pytest.raises(IncompleteRead):
+        gunicorn.ask(broken)
+
+    with Function(tmp_path / "log", SHOP_SERVERLESS=setting) as function:
+        kind, document = function.invoke_raw(event(broken, Sender.PAYLOAD_2))
+        answered = function.invoke(event(image, Sender.PAYLOAD_2))
+
+    if interface == "wsgi":
+        assert (kind, document["errorType"]) == ("error", "ZeroDivisionError")
+    else:
+        assert (kind, document["statusCode"]) == ("response", 500)
+    assert received(answered, Sender.PAYLOAD_2) == gunicorn.ask(image)
 
 
 def test_a_command_is_run_and_its_output_returned(function: Function) -> None:

@@ -66,6 +66,14 @@ def fails(request):
     raise ZeroDivisionError("on purpose")
 
 
+def breaks_off(request):
+    def parts():
+        yield b"so far"
+        raise ZeroDivisionError("on purpose")
+
+    return StreamingHttpResponse(parts())
+
+
 def stuck(request):
     threading.Event().wait()
 
@@ -77,6 +85,7 @@ urlpatterns = [
     path("compressed", compressed),
     path("unchanged", unchanged),
     path("fails", fails),
+    path("breaks-off", breaks_off),
     path("stuck", stuck),
     path("", echo),
     path("echo/<path:rest>", echo),
