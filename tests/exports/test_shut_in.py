@@ -1,38 +1,119 @@
 """The options that shut an exported unit in, as far as they can be had without systemd.
 
-A file system that is read-only but for the project and /tmp (ProtectSystem=strict), no capabilities
-(CapabilityBoundingSet=) and no way to get any (NoNewPrivileges=yes).
+The filters of system calls are those of the unit (see `system_calls`). Besides, there are no
+capabilities (CapabilityBoundingSet=), and no way to get any (NoNewPrivileges=). The file system is
+read-only but for the project and /tmp (ProtectSystem=strict), and so are /proc/sys and /sys
+(ProtectKernelTunables=, ProtectControlGroups=). /dev has what PrivateDevices= leaves there.
 """
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from pathlib import Path
 from signal import SIGTERM
+from typing import Any
 
 import pytest
 
 from django_prodserver.backends import BUILT_IN
-from tests.backends.test_everything import ENTRIES, SETTINGS, filled, missing
-from tests.inside import free_ports
+from tests.backends.test_everything import ENTRIES, filled, missing, settings_for
+from tests.exports.judges import program
+from tests.exports.projects import exported
+from tests.inside import free_ports, sleeper
 from tests.peers import get
 from tests.running import Site, skip_unless_it_works
 
 SHUT_IN = """
-mount --bind /tmp /tmp && mount -o remount,bind,ro / &&
+set -e
+devices=$(mktemp -d)
+mount -t tmpfs tmpfs "$devices"
+for one in null zero full random urandom tty; do
+    touch "$devices/$one"
+    mount --bind "/dev/$one" "$devices/$one"
+done
+mkdir "$devices/shm" "$devices/pts"
+mount --rbind /dev/shm "$devices/shm"
+mount --rbind /dev/pts "$devices/pts"
+ln -s /proc/self/fd /proc/self/fd/0 /proc/self/fd/1 /proc/self/fd/2 "$devices"
+mount --move "$devices" /dev
+for one in /proc/sys /sys; do
+    mount --rbind "$one" "$one"
+    mount -o remount,bind,ro "$one"
+done
+mount --bind /tmp /tmp
+mount -o remount,bind,ro /
 exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
 """
-PREFIX = ["unshare", "--mount", "sh", "-c", SHUT_IN, "sh"]
-# Others need a service beside them.
-NAMES = [name for name in BUILT_IN if name not in SETTINGS and name not in ("rq-scheduler", "huey")]
+NAMESPACE = ["unshare", "--mount", "sh", "-c", SHUT_IN, "sh"]
+# What the unit is there to refuse.
+REFUSED = {
+    "open('/var/tmp/x', 'w')": "Read-only file system",
+    "open('/proc/sys/kernel/hostname', 'w')": "Read-only file system",
+    "open('/dev/kmsg')": "No such file",
+    "os.chroot('/')": "Operation not permitted",
+    "os.chmod(__file__, 0o4755)": "Operation not permitted",
+    "os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))": "Operation not permitted",
+    "socket.socket(socket.AF_PACKET)": "Address family not supported",
+    "socket.socket(socket.AF_VSOCK)": "Address family not supported",
+    "socket.sethostname('x')": "Operation not permitted",
+    "call('unshare', 0x20000)": "Operation not permitted",
+    "call('personality', 0x0040000)": "Operation not permitted",
+    "call('ptrace', 0, 0, 0, 0)": "Operation not permitted",
+}
+TRY = """
+import ctypes, os, socket, sys
+
+def call(name, *arguments):
+    if getattr(ctypes.CDLL(None, use_errno=True), name)(*arguments) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+for line in sys.stdin.read().splitlines():
+    try:
+        eval(line)
+    except OSError as error:
+        print(error.strerror)
+    else:
+        print("done")
+"""
 
 
-def test_all_backends_work_in_there(site: Site) -> None:
-    skip_unless_it_works(*PREFIX)
+@pytest.fixture
+def prefix(site: Site, tmp_path: Path) -> list[str]:
+    """What a unit of this project is run with."""
+    skip_unless_it_works(*NAMESPACE, "true")
+    program("systemd-analyze")
+    try:
+        ctypes.CDLL("libseccomp.so.2")
+    except OSError:
+        pytest.skip("there is no libseccomp here")
     if not site.project.is_relative_to("/tmp"):
         pytest.skip("the project of this test is not in /tmp")
-    assert site.command([*PREFIX, "touch", "/var/tmp/x"]).end() != 0
-    names = [name for name in NAMES if not missing(name)]
+    exported({"x": sleeper()}, "systemd", tmp_path, "--set", "name=site")
+    filtered = str(Path(__file__).with_name("system_calls.py"))
+    return [*NAMESPACE, sys.executable, filtered, str(tmp_path / "site.service")]
+
+
+def test_what_no_site_needs_is_refused(prefix: list[str], site: Site, tmp_path: Path) -> None:
+    attempts = tmp_path / "attempts"
+    attempts.write_text("\n".join(line.replace("__file__", repr(__file__)) for line in REFUSED))
+
+    with attempts.open() as stdin:
+        run = site.command([*prefix, sys.executable, "-c", TRY], stdin=stdin)
+        assert run.end() == 0, run.stderr
+
+    answers = dict(zip(REFUSED, run.raw))
+    assert {line: said for line, said in answers.items() if REFUSED[line] not in said} == {}
+    assert len(answers) == len(REFUSED)
+
+
+def test_all_backends_work_in_there(
+    prefix: list[str], site: Site, redis: str, postgresql: str
+) -> None:
+    """Each gets ready, each server answers, workers execute tasks, and all stop in time."""
+    names = [name for name in BUILT_IN if not missing(name)]
     ports = dict(zip(names, free_ports(len(names))))
-    processes = {
+    processes: dict[str, Any] = {
         name: {
             "BACKEND": name,
             "AFTER": ["command"],
@@ -40,11 +121,21 @@ def test_all_backends_work_in_there(site: Site) -> None:
         }
         for name in names
     }
+    given: dict[str, Any] = {
+        "env": {"BROKER": redis},
+        "supervisor": {"SETTINGS": settings_for(names, redis, postgresql)},
+    }
 
-    run = site(processes, prefix=PREFIX)
+    run = site(processes, prefix=prefix, **given)
     run.wait_for("system", f"^all {len(names)} ready after")
 
-    served = [name for name in names if "PORT" in str(ENTRIES[name])]
-    assert len(served) >= 5
-    assert all(get(ports[name]) for name in served)
+    for name in names:
+        if "PORT" in str(ENTRIES[name]):
+            path, answer = ("/healthcheck", "OK") if name == "celery-flower" else ("/", "served by")
+            assert get(ports[name], path).startswith(answer), name
+    site.send(("hello", [], "celery"), ("django_hello", [], ""), **given)
+    run.wait_for_each_of("hello from celery.1", "hello from django-tasks.1")
+    if "rq" in names:
+        site.call("rq_jobs.enqueue", ["default", "hello"], **given)
+        run.wait_for_each_of("hello from rq.1")
     assert run.end(SIGTERM) == 0
