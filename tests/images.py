@@ -32,8 +32,11 @@ from tests.running import ROOT, Run, Runs, skip_unless_it_works
 TOOLS = ("buildah", "debootstrap", "nsenter", "ip")
 # What the quickstart needs, and what installs it.
 PACKAGES = ("django", "gunicorn", "celery", "django-tasks", "django-tasks-db", "uv", "hatchling")
+# What the functions of examples/platforms/lambda need besides.
+SERVERLESS = ("apig-wsgi", "awslambdaric; python_version >= '3.10'")
 # Under which each Dockerfile is built, so that the same version is not needed.
 BASE = "localhost/base"
+NOBODY = "65534"
 PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -85,7 +88,7 @@ class Workshop:
         pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
         run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", self.folder / "own", ROOT)
         (wheel,) = (self.folder / "own").iterdir()
-        run(*pip, "download", "--dest", self.wheels, wheel, *PACKAGES)
+        run(*pip, "download", "--dest", self.wheels, wheel, *PACKAGES, *SERVERLESS)
         (self.wheels / wheel.name).unlink()
         self._make_base()
 
@@ -100,6 +103,12 @@ class Workshop:
         _copy_python(tree)
         self.buildah("config", f"--env=PATH={PATH}", container)
         self.buildah("commit", "--quiet", "--rm", container, BASE)
+
+    def make_standing_in(self, name: str, file: str) -> None:
+        """An image of that name with one file, which does nothing."""
+        container = self.buildah("from", "scratch").strip()
+        (Path(self.buildah("mount", container).strip()) / file).touch()
+        self.buildah("commit", "--quiet", "--rm", container, name)
 
     def wheel_for(self, context: Path) -> None:
         """Put the wheel of django-prodserver where the Dockerfiles expect it."""
@@ -235,21 +244,30 @@ class Image:
     def __init__(self, root: Path, config: Mapping[str, Any]) -> None:
         self.root = root
         self.config = config
-        self.user, _, group = config["User"].partition(":")
+        # Lambda runs it as a user of its own, whatever it says.
+        self.user, _, group = (config.get("User") or NOBODY).partition(":")
         self.group = group or self.user
-        self.stop_signal = Signals[config["StopSignal"]]
+        self.stop_signal = Signals[config.get("StopSignal") or "SIGTERM"]
 
     def start(self, runs: Runs, env: Mapping[str, str], read_only: bool) -> Container:
         """As `docker run` does; with `read_only`, as `docker run --read-only --tmpfs /tmp`."""
-        variables = [*self.config["Env"], *(f"{key}={value}" for key, value in env.items())]
+        words = self.command(env, read_only, "--net")
+        started = runs.command(words, stderr=subprocess.STDOUT)
+        return Container(self, started, self._variables(env))
+
+    def command(self, env: Mapping[str, str], read_only: bool, *namespaces: str) -> list[str]:
+        """What runs it; without a namespace for the network, it has that of the tests."""
         as_user = (f"--setuid={self.user}", f"--setgid={self.group}")
         inside = ("--pid", "--fork", "--mount-proc", f"--root={self.root}")
         folder = f"--wd={self.config['WorkingDir']}"
-        words = [_path("unshare"), *inside, folder, *as_user, "--", *self.config["Cmd"]]
-        namespaces = ("unshare", "--mount", "--net", "--ipc", "--uts", "sh", "-c", START, "sh")
+        program = [*(self.config.get("Entrypoint") or ()), *self.config["Cmd"]]
+        words = [_path("unshare"), *inside, folder, *as_user, "--", *program]
+        outside = ("unshare", "--mount", "--ipc", "--uts", *namespaces, "sh", "-c", START, "sh")
         how = (str(self.root), "1" if read_only else "")
-        started = runs.command([*namespaces, *how, *variables, *words])
-        return Container(self, started, variables)
+        return [*outside, *how, *self._variables(env), *words]
+
+    def _variables(self, env: Mapping[str, str]) -> list[str]:
+        return [*self.config["Env"], *(f"{key}={value}" for key, value in env.items())]
 
 
 class Container:

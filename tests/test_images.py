@@ -13,12 +13,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
+from zipfile import ZipFile
 
 import pytest
 
+from django_prodserver.serverless.events import Sender
 from tests import images
 from tests.images import Workshop
 from tests.running import QUICKSTART, ROOT, Runs
+from tests.serverless.requests import Request, event, received
+from tests.serverless.runtime_api import HANDLER, Function
 from tests.test_wizard import parts
 
 # One of them makes the base image, for a minute or two, and the others wait for that.
@@ -158,3 +162,92 @@ def test_an_image_is_built_answers_is_healthy_and_stops(
             assert "Read-only file system" in container.execute("python", "-c", WRITE).stderr
         assert container.run.end(image.stop_signal) == 0, "\n".join(container.run.raw)
         assert container.run.said("system")[-1].endswith("exit status 0")
+
+
+# ---- a function of AWS Lambda, in each of its three forms ----
+
+LAMBDA = ROOT / "examples" / "platforms" / "lambda"
+ADAPTER = "public.ecr.aws/awsguru/aws-lambda-adapter:1.0.1"
+CONFIGURED = {"SHOP_SECRET_KEY": "of the tests", "SHOP_HOSTS": "shop.example"}
+VISIT = """
+from urllib.request import Request, urlopen
+print(urlopen(Request("http://127.0.0.1:8000/", headers={"Host": "shop.example"})).read())
+"""
+needs_the_client = pytest.mark.skipif(
+    sys.version_info < (3, 10), reason="awslambdaric needs Python 3.10"
+)
+
+
+@pytest.fixture(name="function")
+def function_fixture(shop: Workshop, tmp_path: Path) -> Path:
+    """The example as a project of its own."""
+    shutil.copytree(LAMBDA, tmp_path / "lambda", ignore=shutil.ignore_patterns("__pycache__"))
+    shop.wheel_for(tmp_path / "lambda")
+    return tmp_path / "lambda"
+
+
+def answers_each_sender(function: Function) -> None:
+    for sender in Sender:
+        first = received(function.invoke(event(Request("GET", "/"), sender)), sender)
+        name, _, value = dict(first.headers)["set-cookie"].partition(";")[0].partition("=")
+        back = Request("GET", "/", cookies=[(name, value)])
+        second = received(function.invoke(event(back, sender)), sender)
+        assert (first.body, second.body) == (b"visit 1\n", b"visit 2\n")
+    assert function.invoke({"manage": ["check"]})["status"] == 0
+
+
+@needs_the_client
+def test_a_function_in_an_image(
+    shop: Workshop, packages: str, function: Path, tmp_path: Path
+) -> None:
+    dockerfile = function / "image" / "Dockerfile"
+    with (
+        shop.built(dockerfile, function, packages) as image,
+        Function(
+            tmp_path / "log",
+            # Its network is that of the tests, where the Runtime API is.
+            lambda env: image.command(env, read_only=True),
+            **CONFIGURED,
+        ) as running,
+    ):
+        answers_each_sender(running)
+
+
+@needs_the_client
+def test_a_function_in_a_zip_file(shop: Workshop, function: Path, tmp_path: Path) -> None:
+    environ = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(shop.wheels)}
+    images.run(function / "make-zip", cwd=function, env={**environ, "PYTHON": sys.executable})
+    task, runtime = tmp_path / "task", tmp_path / "runtime"
+    with ZipFile(function / "function.zip") as archive:
+        archive.extractall(task)
+    pip = (sys.executable, "-m", "pip", "install", "--quiet", "--target", runtime)
+    images.run(*pip, "awslambdaric", env=environ)
+    unpacked = sorted(task.rglob("*"))
+    # The Python of the tests without its packages, as Lambda's has none but the client.
+    python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
+
+    with Function(
+        tmp_path / "log",
+        lambda env: [str(python), "-s", "-m", "awslambdaric", HANDLER],
+        PYTHONPATH=f"{task}{os.pathsep}{runtime}",
+        **CONFIGURED,
+    ) as running:
+        answers_each_sender(running)
+
+    assert sorted(task.rglob("*")) == unpacked, "its bytecode is taken as it is"
+
+
+def test_gunicorn_beside_the_web_adapter(
+    shop: Workshop, packages: str, function: Path, start: Runs
+) -> None:
+    """But for the adapter itself, which no registry of packages has."""
+    shop.make_standing_in(ADAPTER, "lambda-adapter")
+    with shop.built(function / "adapter" / "Dockerfile", function, packages) as image:
+        container = image.start(start, CONFIGURED, read_only=True)
+        container.run.wait_for_each_of("Booting worker")
+        container.run.enter()
+
+        assert (image.root / "opt" / "extensions" / "lambda-adapter").exists()
+        assert container.status("NSpid")[1:] == ["1"]
+        assert container.python(VISIT) == repr(b"visit 1\n")
+        assert container.run.end(image.stop_signal) == 0, "\n".join(container.run.raw)

@@ -8,21 +8,29 @@ from __future__ import annotations
 import json
 import os
 import select
+import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 import h11
 
 PROJECT = Path(__file__).parent / "project"
 HANDLER = "django_prodserver.serverless.aws.handler"
+OF_THE_PROJECT = {"DJANGO_SETTINGS_MODULE": "shop.settings", "PYTHONPATH": str(PROJECT)}
 VERSION = "/2018-06-01/runtime"
 # Far more than anything here takes on a busy machine.
 LONG = 60.0
+
+
+# What runs a function, by its variables.
+Command = Callable[[Mapping[str, str]], list[str]]
 
 
 class TimedOut(Exception):
@@ -40,14 +48,12 @@ class Function:
     thread: `invoke` waits for one question, then for the other, or for the end of the process.
     """
 
-    def __init__(self, log: Path, **environ: str) -> None:
+    def __init__(self, log: Path, command: Optional[Command] = None, **environ: str) -> None:
         self.log = log
         self.listener = socket.create_server(("127.0.0.1", 0))
         host, port = self.listener.getsockname()
+        # What Lambda itself sets, and then what a function is configured with.
         self.environ = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "shop.settings",
-            "PYTHONPATH": str(PROJECT),
             "AWS_LAMBDA_RUNTIME_API": f"{host}:{port}",
             "AWS_LAMBDA_FUNCTION_NAME": "shop",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -56,6 +62,7 @@ class Function:
             "AWS_LAMBDA_LOG_STREAM_NAME": "1",
             **environ,
         }
+        self.command = command(self.environ) if command else None
         self.invocations = 0
 
     def __enter__(self) -> Function:
@@ -76,16 +83,19 @@ class Function:
         self.alive, theirs = socket.socketpair()
         with theirs, self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "awslambdaric", HANDLER],
-                env=self.environ,
+                self.command or [sys.executable, "-m", "awslambdaric", HANDLER],
+                env={**os.environ, **OF_THE_PROJECT, **self.environ},
                 stdin=theirs,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,
             )
 
     def kill(self) -> None:
         """While it waits for an event it ignores SIGTERM, and so Lambda kills it."""
-        self.process.kill()
+        # What has started it in namespaces of its own, too.
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.alive.close()
 
