@@ -250,12 +250,28 @@ def cloudrun(folder: Path) -> Commands:
     found = {}
     for one in yaml.safe_load_all(file.read_text()):
         assert kinds[one["kind"]] == one["apiVersion"]
+        _fits_google(one)
         assert LABEL.fullmatch(one["metadata"]["name"])
         spec = one["spec"]["template"]["spec"]
         (container,) = (spec["template"]["spec"] if one["kind"] == "Job" else spec)["containers"]
         assert len(container.get("ports", ())) == (one["kind"] == "Service")
         found[one["metadata"]["name"]] = container["command"]
     return found
+
+
+def _fits_google(one: Any) -> None:
+    """What its own API takes, by the description of it that is in Google's client."""
+    client = pytest.importorskip("googleapiclient", reason="google-api-python-client is missing")
+    jsonschema = pytest.importorskip("jsonschema")
+    (folder,) = client.__path__
+    document = Path(folder, "discovery_cache", "documents", "run.v1.json")
+    described = json.loads(document.read_text(encoding="utf-8"))["schemas"]
+    for schema in described.values():
+        # It says nothing of keys that it does not have; the API refuses them.
+        schema.setdefault("additionalProperties", False)
+    found = json.loads(json.dumps(described).replace('"$ref": "', '"$ref": "#/schemas/'))
+    schema = {"$ref": f"#/schemas/{one['kind']}", "schemas": found}
+    jsonschema.Draft3Validator(schema).validate(one)
 
 
 def _split(commands: Mapping[str, str]) -> dict[str, list[str]]:
