@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from math import inf
 from signal import Signals
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Optional, Union
 
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.commands import ProbeKind
@@ -24,6 +24,11 @@ from django_prodserver.supervisor.events import (
     GroupGone,
     Loaded,
     LoadFailed,
+    LoadMeasured,
+    LockBusy,
+    LockLost,
+    LockTaken,
+    LockUsed,
     Measured,
     Notified,
     NotifyFlooded,
@@ -35,15 +40,18 @@ from django_prodserver.supervisor.events import (
     ProbeRefused,
     ReadyLine,
     Request,
+    RunPlanned,
     Signalled,
     Spawned,
     SpawnFailed,
 )
-from django_prodserver.supervisor.facts import Observer
-from django_prodserver.supervisor.spec import Ref, Spec
+from django_prodserver.supervisor.facts import Fact, Observer, StateChanged
+from django_prodserver.supervisor.spec import Exclusion, Ref, Spec, process_of
 from django_prodserver.supervisor.values import replace as changed
 
 FIRST_PID = 101
+# In seconds: after so long a lock that was lost can be had again.
+LOST_FOR = 6.0
 # Of messages that are written down before there is a life to send them.
 NOBODY = Ref("", 0, 0)
 
@@ -106,6 +114,13 @@ class Child:
 
     spec: Spec
     behaviours: tuple[Behaviour, ...] = (Behaviour(),)
+    # From when to when another supervisor has its lock, and when the one of ours is lost.
+    rivals: tuple[tuple[float, float], ...] = ()
+    lock_lost_at: tuple[float, ...] = ()
+    # How long after each plan it runs, if it is scheduled; and the load that is measured of its
+    # process. Of each in turn, the last for ever.
+    runs_after: tuple[float, ...] = (10.0,)
+    loads: tuple[Optional[float], ...] = (1.0,)
 
 
 @dataclass(eq=False)
@@ -171,6 +186,11 @@ class World:
         self.generation = 0
         self.loaded = {0}
         self._loads = loads
+        # The locks that are asked for; what is held is what the supervisor knows of.
+        self.locks: dict[str, bool] = {}
+        # When each run was planned for, and how often each process and instance was asked about.
+        self.planned: dict[str, float] = {}
+        self._asked: dict[str, int] = {}
         self.leaders: dict[int, Fake] = {}
         self.members_of: dict[int, list[Fake]] = {}
         self.pids: dict[Ref, int] = {}
@@ -187,6 +207,7 @@ class World:
         self.observers: Sequence[Observer] = [
             report.to_log(lambda record: self.did(f"say {record.message}"), self),
             report.to_service_manager(lambda message: self.did(f"tell {message}"), self),
+            self._saw,
         ]
         self._now = 0.0
         self._adopts = adopts
@@ -214,6 +235,9 @@ class World:
             self._at(at + later, partial(self._happens, Signalled(Signals.SIGTERM)))
         for at, request in requests:
             self._at(at, partial(self._happens, request))
+        for child in children:
+            for at in child.lock_lost_at:
+                self._at(at, partial(self._lose_lock, child.spec.name))
         for at, until in stalls:
             self._at(at, lambda: self._happened.append(OutputStalled()))
             self._at(until, lambda: self._happened.append(OutputResumed()))
@@ -235,6 +259,8 @@ class World:
         starts = self._starts.get(ref.name, 0)
         behaviour = child.behaviours[min(starts, len(child.behaviours) - 1)]
         self._starts[ref.name] = starts + 1
+        if child.spec.exclusion is not Exclusion.NONE:
+            assert self.locks.get(ref.name), f"{ref.name} is started without its lock"
         if child.spec.holds:
             self.listening.add(child.spec.process)
         self.unanswered[ref] = behaviour
@@ -305,6 +331,30 @@ class World:
         if leader.alive:
             self._happened.append(Measured(ref, memory))
 
+    def plan_run(self, name: str, ended: bool) -> None:
+        self.did(f"plan {name}")
+        after = self._next(name, self._newest(name).runs_after)
+        self.planned[name] = self._now + after
+        self._happened.append(RunPlanned(name, after))
+
+    def measure_load(self, process: str, metric: str) -> None:
+        self.did(f"measure the load of {process}")
+        child = self._newest(f"{process}.1")
+        self._happened.append(LoadMeasured(process, self._next(process, child.loads)))
+
+    def take_lock(self, name: str) -> None:
+        assert name not in self.locks, f"the lock of {name} is taken twice"
+        self.did(f"take the lock of {name}")
+        self.locks[name] = False
+        self._try_lock(name)
+
+    def release_lock(self, name: str, done: bool) -> None:
+        assert name in self.locks, f"the lock of {name} is released, and was not taken"
+        left = [one for one in self.alive if one.ref.name == name]
+        assert all(one.unkillable for one in left), f"the lock of {name} is released too early"
+        self.did(f"release the lock of {name}")
+        del self.locks[name]
+
     def load(self, generation: int) -> None:
         self.did(f"load generation {generation}")
         after, children = self._loads[(generation - 1) % len(self._loads)]
@@ -370,9 +420,48 @@ class World:
         self.trace.append((self._now, what))
         self.history.append((self._now, what))
 
+    def _saw(self, fact: Fact) -> None:
+        """What users see has changed, if no line says so either."""
+        if isinstance(fact, StateChanged):
+            self._woken_for_nothing = False
+
     def hand_out(self, event: Event) -> None:
+        if isinstance(event, (LockTaken, LockLost)) and event.name in self.locks:
+            self.locks[event.name] = isinstance(event, LockTaken)
+        elif isinstance(event, LockUsed):
+            self.locks.pop(event.name, None)
         self.told.append((self._now, event))
         self.history.append((self._now, event))
+
+    def _next(self, name: str, values: Sequence[Any]) -> Any:
+        """Of these the one whose turn it is; the last for ever."""
+        number = self._asked.get(name, 0)
+        self._asked[name] = number + 1
+        return values[min(number, len(values) - 1)]
+
+    def _try_lock(self, name: str) -> None:
+        """Take it once no rival has it. What a rival has done once need not be done again."""
+        if self.locks.get(name) is not False:
+            return
+        child = self._newest(name)
+        until = max((end for at, end in child.rivals if at <= self._now < end), default=0.0)
+        if not until:
+            self._happened.append(LockTaken(name))
+            return
+        self._happened.append(LockBusy(name, "web-2 has it"))
+        if child.spec.exclusion is Exclusion.ONCE:
+            self._at(until, lambda: self._find_used(name))
+        else:
+            self._at(until, lambda: self._try_lock(name))
+
+    def _find_used(self, name: str) -> None:
+        if self.locks.get(name) is False:
+            self._happened.append(LockUsed(name))
+
+    def _lose_lock(self, name: str) -> None:
+        if self.locks.get(name):
+            self._happened.append(LockLost(name, "connection reset"))
+            self._after(LOST_FOR, lambda: self._try_lock(name))
 
     def _template_gone_until(self) -> float:
         """When there is a template again; 0 if there is one."""
@@ -431,6 +520,16 @@ class World:
             return children[name]
         sibling = children[f"{name.rpartition('.')[0]}.1"]
         return Child(changed(sibling.spec, name=name), sibling.behaviours)
+
+    def _newest(self, name: str) -> Child:
+        """That of the newest load that has its process."""
+        process = process_of(name)
+        having = [
+            generation
+            for generation, children in self.generations.items()
+            if any(process_of(one) == process for one in children)
+        ]
+        return self._child(name, max(having))
 
     def _doubled(self, spec: Spec) -> bool:
         """Two lives that do their work, which only an update by start-first may have."""
