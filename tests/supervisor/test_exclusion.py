@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from signal import SIGCONT, SIGKILL, SIGTERM
+from signal import SIGCONT, SIGKILL, SIGQUIT, SIGTERM
 
 import pytest
 
@@ -29,6 +29,7 @@ from django_prodserver.supervisor.facts import (
     DoneElsewhere,
     Ended,
     HasLock,
+    Killing,
     LifeState,
     LockGone,
     Output,
@@ -229,6 +230,34 @@ def test_a_start_that_is_not_answered_is_cancelled_when_the_lock_is_lost() -> No
     lost = here.take(LockLost("beat.1", "gone"))
 
     assert commands(lost) == [CancelSpawn(FIRST)]
+
+
+def test_one_that_starts_after_all_has_no_more_time_than_others_have() -> None:
+    here = Here(BEAT)
+    here.after()
+    here.take(LockTaken("beat.1"), LockLost("beat.1", "gone"))
+
+    asked = here.take(Spawned(FIRST))
+
+    assert commands(asked)[0] == Kill(FIRST, SIGTERM)
+    assert commands(here.after(2.9)) == []
+    assert commands(here.after(0.1)) == [Kill(FIRST, SIGKILL, group=True)]
+
+
+@pytest.mark.parametrize(("before", "left"), [(1.0, 3.0), (20.0, 3.0), (23.0, 2.0)])
+def test_one_that_is_stopping_already_has_no_more_time_either(before: float, left: float) -> None:
+    here = running(replace(BEAT, escalation_signal=SIGQUIT))
+    here.take(RestartRequest("beat"))
+    here.after(before)
+
+    assert commands(here.take(LockLost("beat.1", "gone"))) == []
+
+    # It is asked again at 0.7 of that time, unless that has been done.
+    again = [Kill(FIRST, SIGQUIT)] if before < 17.5 else []
+    assert commands(here.after(left - 0.1))[:1] == again
+    killed = here.after(0.1)
+    assert commands(killed) == [Kill(FIRST, SIGKILL, group=True)]
+    assert of(Killing, killed) == [Killing(FIRST, before + left)]
 
 
 def test_it_does_not_start_again_without_its_lock() -> None:

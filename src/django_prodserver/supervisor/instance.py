@@ -419,7 +419,7 @@ class Instance:
         name, waits = self.spec.name, self._awaits_lock
         if isinstance(event, LockTaken):
             self._lock, self._awaits_lock = _Lock.HELD, False
-            told, self.lock_busy = [HasLock(name)] if self.lock_busy else [], ""
+            told, self.lock_busy = [HasLock(name)] if self.lock_busy and waits else [], ""
             if waits:
                 self.next_start = now
             return self._told(now, told)
@@ -489,12 +489,14 @@ class Instance:
     def _lost_lock(self, now: float, why: str) -> list[Output]:
         """Another supervisor may run it before long. A oneshot cannot be undone, and goes on."""
         self.lock_busy = why
-        working = [life for life in self.lives if life.state in (LifeState.SPAWNING, *WORKING)]
         if self.spec.oneshot:
-            return [LockGone(self.spec.name, why)] if working else []
+            works = any(life.state in (LifeState.SPAWNING, *WORKING) for life in self.lives)
+            return [LockGone(self.spec.name, why)] if works else []
         stops: list[Output] = []
-        for life in working:
-            stops += life.stop(now, WithoutLock(why), within=STOP_WITHOUT_LOCK)
+        for life in self.lives:
+            # One that is stopping has no more time either, nor has one that starts after all.
+            if life.alive:
+                stops += life.stop(now, WithoutLock(why), within=STOP_WITHOUT_LOCK)
         return stops
 
     def _release_lock(self) -> list[Output]:

@@ -244,12 +244,12 @@ class Life:
         """Ask it to stop, once: for much software, a second stop signal means "drop your work".
 
         If its start is not answered yet, it is cancelled. It gets its stop timeout, but not more
-        than `within` seconds.
+        than `within` seconds from now, also where it is stopping already.
         """
+        if within is not None:
+            self._limit(now, within)
         if self.state in UNANSWERED:
             return self._cancel(now, Cause.STOP)
-        if within is not None and self.state in WORKING:
-            self._stop_timeout = min(within, self._stop_timeout)
         return self._ask_to_stop(now, Cause.STOP, fault)
 
     def kill(self, now: float, overran: Optional[float] = None) -> list[Output]:
@@ -343,6 +343,18 @@ class Life:
         first = self.state is LifeState.SPAWNING
         self._move(now, cause)
         return [CancelSpawn(self.ref)] if first else []
+
+    def _limit(self, now: float, within: float) -> None:
+        end = self.deadlines.get(Deadline.KILL) if self.state is LifeState.STOPPING else None
+        if end is None:
+            self._stop_timeout = min(within, self._stop_timeout)
+        elif now + within < end:
+            self._stop_timeout = now + within - self.since
+            self.deadlines[Deadline.KILL] = now + within
+            self.deadlines.pop(Deadline.NOTICE, None)
+            if Deadline.ESCALATE in self.deadlines:
+                again = now + ESCALATE_AFTER * within
+                self.deadlines[Deadline.ESCALATE] = min(again, self.deadlines[Deadline.ESCALATE])
 
     def _ask_to_stop(self, now: float, cause: Cause, fault: Optional[Fault] = None) -> list[Output]:
         timeout, escalation = self._stop_timeout, self._spec.escalation_signal
