@@ -224,7 +224,11 @@ def test_systemd(to: str, site: Site, processes: Any, ports: list[int], manager:
 
 
 def test_supervisord(site: Site, processes: Any, ports: list[int]) -> None:
-    args = ("--set", f"directory={site.project}", "--set", f"python={sys.executable}")
+    # Two that have a supervisor each: the checks of one, the limit of the other.
+    processes["tasks"]["MAX_MEMORY"] = "1GiB"
+    name = f"site-{ports[0]}"
+    options = {"name": name, "directory": site.project, "python": sys.executable}
+    args = [word for key, value in options.items() for word in ("--set", f"{key}={value}")]
     files(site, processes, "supervisord", *args)
     # It waits for nothing, so what has to be there before is there.
     assert site(processes, "migrate").end() == 0
@@ -236,4 +240,7 @@ def test_supervisord(site: Site, processes: Any, ports: list[int]) -> None:
 
     run.wait_for_each_of(r"Listening at", r"Serving on", r"Starting worker")
     assert [get(port).split()[0] for port in ports] == ["served"] * 2
+    for process in ("web", "tasks"):
+        control = {"PRODSERVER_CONTROL": f"/tmp/{name}-{process}-control.sock"}
+        assert site.command([program("prodctl"), "health", process], env=control).end() == 0
     run.end(signal.SIGTERM)
