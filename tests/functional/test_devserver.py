@@ -374,6 +374,24 @@ def test_a_package_that_is_installed_meanwhile_is_used(site: Developing) -> None
     assert run.end(SIGINT) == 130
 
 
+def test_a_package_finds_the_variables_that_the_settings_set(site: Developing) -> None:
+    packages, found = site.start.project / "site-packages", site.start.project / "found"
+    source = f"""
+        import os
+
+        with open({str(found)!r}, "a") as file:
+            file.write(os.environ.get("TOOLBOX", "nothing") + "\\n")
+        """
+    site.write("site-packages/toolbox/__init__.py", source)
+    site.replace("urls.py", "from shop", "import toolbox\nfrom shop")
+    site.replace("site_settings.py", "NAME", "import os\nos.environ['TOOLBOX'] = 'open'\nNAME")
+    run = telling(site, env={**site.env, "PYTHONPATH": str(packages)})
+
+    assert change(site, run, "two") == "two, ahead"
+    assert run.end(SIGINT) == 130
+    assert set(found.read_text().split()) == {"open"}
+
+
 def test_the_project_itself_is_never_imported_ahead(site: Developing) -> None:
     """A package that imports the project when it is imported itself."""
     packages = site.start.project / "site-packages"

@@ -21,7 +21,7 @@ TASKS: Mapping[str, Callable[[Any], Iterable[bytes]]] = {
     "load": lambda request: [load.measure(request)],
     "lock": locks.hold,
     "metrics": lambda request: [metrics.collect(request)],
-    "warm": lambda request: [warm.tell(request)],
+    "warm": lambda everything: [warm.tell(everything)],
     "watch": watching.watch,
 }
 

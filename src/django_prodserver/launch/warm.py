@@ -12,31 +12,38 @@ from django_prodserver.posix.interpreter import own_words, python
 from django_prodserver.posix.template import warm
 from django_prodserver.settings.errors import INSTALLED, STANDARD_LIBRARY
 
-DJANGO, OURS = "django", "django_prodserver"
-# Where they are imported, there have to be settings, and applications.
-LATER = ("django.contrib", *(f"{OURS}.{name}" for name in ("admin", "apps", "models")))
+DJANGO = "django"
+# They need the settings when they are imported.
+APPLICATIONS = "django.contrib"
 # Who patches Python has to be the first that imports anything.
 PATCHES = ("gevent.monkey", "eventlet.patcher", "ddtrace")
 
 
-def tell(request: object) -> bytes:
+def tell(everything: bool) -> bytes:
     """The command of an interpreter that imports them, and their names; or nothing of both."""
-    modules = [] if any(one in sys.modules for one in PATCHES) else list(warmed(sys.modules))
+    patched = any(one in sys.modules for one in PATCHES)
+    modules = [] if patched else list(warmed(sys.modules, everything))
     argv = python(["-m", warm.__name__, *own_words(sys.argv[1:])]) if modules else []
     return marshal.dumps((argv, modules))
 
 
-def warmed(modules: Mapping[str, ModuleType]) -> Iterator[str]:
+def warmed(modules: Mapping[str, ModuleType], everything: bool = True) -> Iterator[str]:
     """Those of these that are installed and do not depend on the settings, in their order.
 
-    They are the standard library, Django without its applications, this package, and packages of
-    which no module has anything of Django.
+    They are the standard library and Django without its applications. With `everything` also
+    packages of which no module has anything of Django: these may depend on variables that the
+    project sets.
     """
     dependent = {package(name) for name, one in modules.items() if _has_of_django(one)}
-    dependent -= {DJANGO, OURS}
     for name, one in list(modules.items()):
-        later = any(name == other or name.startswith(f"{other}.") for other in LATER)
-        if not later and package(name) not in dependent and _is_installed(name, one):
+        origin = _origin(name, one)
+        if package(name) == DJANGO:
+            ahead = name != APPLICATIONS and not name.startswith(f"{APPLICATIONS}.")
+        elif _is_installed(origin):
+            ahead = everything and package(name) not in dependent
+        else:
+            ahead = _is_standard(origin)
+        if ahead and origin:
             yield name
 
 
@@ -44,17 +51,19 @@ def package(name: str) -> str:
     return name.partition(".")[0]
 
 
-def _is_installed(name: str, module: ModuleType) -> bool:
+def _origin(name: str, module: ModuleType) -> str:
+    """Its file, or what it has instead of one; nothing of what cannot be imported by this name."""
     spec = getattr(module, "__spec__", None)
-    # Others were made by a program, or have another name.
-    if spec is None or spec.name != name:
-        return False
-    if spec.origin in ("built-in", "frozen"):
-        return True
-    origin = spec.origin or ""
-    return bool(INSTALLED & set(origin.split(os.sep))) or origin.startswith(
-        STANDARD_LIBRARY + os.sep
-    )
+    return (spec.origin or "") if spec is not None and spec.name == name else ""
+
+
+def _is_installed(origin: str) -> bool:
+    return bool(INSTALLED & set(origin.split(os.sep)))
+
+
+def _is_standard(origin: str) -> bool:
+    below = origin.startswith(os.path.join(STANDARD_LIBRARY, ""))
+    return origin in ("built-in", "frozen") or below
 
 
 def _has_of_django(module: ModuleType) -> bool:

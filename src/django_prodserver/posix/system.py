@@ -275,8 +275,7 @@ class PosixSystem:
         """Ask for a reload when the code changes; the observer is to be told all facts."""
         from .watching import Watching  # In development only.
 
-        warm_up = self._starter.warm_up
-        self._watching = Watching(self.errands, self._loop, self.say, warm_up)
+        self._watching = Watching(self.errands, self._loop, self.say, self._starter)
         return self._watching.observe
 
     def tell(self, message: str) -> None:

@@ -10,7 +10,6 @@ Another one tells what the next load of the project can import before that.
 from __future__ import annotations
 
 import marshal
-from collections.abc import Sequence
 
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.events import ReloadRequest
@@ -20,6 +19,7 @@ from django_prodserver.supervisor.record import Record
 
 from .errands import Errands, Underway
 from .loop import Loop
+from .template.generations import Generations
 
 # The task of the errand. What it reports is a line for each batch of changes: the names of their
 # files, with this between two of them.
@@ -35,7 +35,7 @@ WARM_WITHIN = 60.0
 class Watching:
     """Watches the code of the newest load of the project; `observe` is told all facts.
 
-    `warm_up` takes the command of what is to be started for the next load, and what it imports.
+    What it can import for the next load, the newest one of the `generations` tells.
     """
 
     def __init__(
@@ -43,9 +43,9 @@ class Watching:
         errands: Errands,
         loop: Loop,
         say: Callable[[Record], None],
-        warm_up: Callable[[Sequence[str], Sequence[str]], None],
+        generations: Generations,
     ) -> None:
-        self._warm_up = warm_up
+        self._generations = generations
         self._errands = errands
         self._loop = loop
         self._say = say
@@ -58,7 +58,8 @@ class Watching:
         if isinstance(fact, (AllReady, Reloaded)):
             self.deadline = self._loop.clock.now()
         if isinstance(fact, (AllReady, Reloaded, ReloadFailed)):
-            self._errands.run(WARM, None, WARM_WITHIN, self._told)
+            everything = not self._generations.changes_environment()
+            self._errands.run(WARM, everything, WARM_WITHIN, self._told)
 
     def tick(self) -> None:
         if self.deadline is None or self.deadline > self._loop.clock.now():
@@ -82,7 +83,7 @@ class Watching:
     def _told(self, answer: Optional[bytes], why: str) -> None:
         argv, modules = marshal.loads(answer) if answer is not None else ([], [])
         if argv:
-            self._warm_up(argv, modules)
+            self._generations.warm_up(argv, modules)
 
     def _ended(self, answer: Optional[bytes], why: str) -> None:
         self._errand, self.deadline = None, self._loop.clock.now() + AGAIN

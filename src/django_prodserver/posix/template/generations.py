@@ -37,6 +37,13 @@ from .plan import Plan
 from .protocol import NAME, VERSION
 from .templates import END_WITHIN, LOAD_WITHIN, First, Templates
 
+# What variables begin with that change in any project: Django sets two, this package others, and
+# Python the last one.
+IN_ANY_PROJECT = (
+    *("DJANGO_SETTINGS_MODULE", "TZ"),
+    *("PRODSERVER_", "_PRODSERVER_", "SPT_NOENV"),
+    "LC_CTYPE",
+)
 # What is shown of a line that says why the project cannot be loaded, in characters.
 LONGEST = 500
 
@@ -142,9 +149,18 @@ class Generations(Starter):
         loading.channel.send("run", self._again.run)
         self._loop.selector.register(loading.channel, EVENT_READ, lambda: self._read(loading))
 
+    def changes_environment(self) -> bool:
+        """Whether the newest load has, of what may matter to a package that is imported then."""
+        assert self._again is not None
+        plan, before = self._all[max(self._all)].plan, self._again.command.environ
+        after = os.environ if plan is None else plan.environ
+        changed = (name for name in {*before, *after} if before.get(name) != after.get(name))
+        return any(not name.startswith(IN_ANY_PROJECT) for name in changed)
+
     def warm_up(self, argv: Sequence[str], modules: Sequence[str]) -> None:
         """Start what loads the project the next time: a command that imports these until then."""
-        if self._again is None or self._warm is not None:
+        assert self._again is not None
+        if self._warm is not None:
             return
         with suppress(OSError):  # The next load takes longer then.
             self._warm = self._start(replace(self._again.command, argv=argv))

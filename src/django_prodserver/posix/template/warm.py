@@ -42,8 +42,8 @@ def main(*words: str) -> None:
 
 
 def _import(modules: Iterable[str]) -> bool:
-    """Import these as far as they can be; False if anything else has come with them."""
-    expected = {*map(_package, modules), *_packages()}
+    """Import these as far as they can be; False if anything has come with them of the project."""
+    before = [*sys.modules.values()]
     settings = os.environ.pop(SETTINGS, None)
     # It stays off until the project is loaded: see `launch.supervise`.
     gc.disable()
@@ -57,16 +57,16 @@ def _import(modules: Iterable[str]) -> bool:
         os.environ[SETTINGS] = settings
     django = sys.modules.get("django.conf")
     configured = django is not None and bool(django.settings.configured)
-    return not configured and expected.issuperset(_packages())
+    new = (one for one in sys.modules.values() if one not in before)
+    return not configured and all(map(_is_installed, new))
 
 
-def _packages() -> set[str]:
-    """Of all that is imported; something may be there by another name, too."""
-    return {_package(getattr(one, "__name__", name)) for name, one in sys.modules.items()}
-
-
-def _package(module: str) -> str:
-    return module.partition(".")[0]
+def _is_installed(module: object) -> bool:
+    """Whether it has no file of its own, or one that has been installed."""
+    file = getattr(module, "__file__", None) or os.__file__
+    return file.startswith(os.path.dirname(os.__file__)) or any(
+        f"{os.sep}{one}{os.sep}" in file for one in PACKAGES
+    )
 
 
 def _installed() -> dict[str, int]:
