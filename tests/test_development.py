@@ -22,7 +22,7 @@ from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.base import BaseServerBackend
 from django_prodserver.launch.development import for_developers, for_development, web_servers
 from django_prodserver.launch.resolve import import_backend
-from django_prodserver.launch.warm import tell, warmed
+from django_prodserver.launch.warm import PATCHES, tell, warmed
 from django_prodserver.launch.watching import Code
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.load import load
@@ -335,6 +335,8 @@ def test_a_package_depends_on_settings_as_a_whole() -> None:
 
 
 def test_nothing_is_imported_before_what_patches_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    for one in PATCHES:
+        monkeypatch.delitem(sys.modules, one, raising=False)
     assert marshal.loads(tell(True))[1]
 
     monkeypatch.setitem(sys.modules, "gevent.monkey", ModuleType("gevent.monkey"))

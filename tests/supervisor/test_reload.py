@@ -305,6 +305,19 @@ def test_what_replaces_all_at_once_does_not_wait_for_what_never_gets_ready() -> 
     ]
 
 
+def test_what_replaces_all_at_once_waits_for_an_update_that_is_under_way() -> None:
+    """Else the life that is to replace another one would be forgotten."""
+    web = spec("web.1", start_first=True)
+    site = Site(web, at_once=True)
+    site.hang = {("web.1", 0)}
+    assert site.tell(RestartRequest("web")) == ["+web.1/0.2"]
+
+    assert site.tell(HANGUP) == []
+
+    assert site.tell(Notified(Ref("web.1", 0, 2), ready=True)) == ["-web.1/0.1", "load 1"]
+    assert site.tell(Loaded(1, (web,)))[:1] == ["+web.1/1.3"]
+
+
 def test_what_replaces_all_at_once_waits_for_a_oneshot_that_it_need_not_run_again() -> None:
     web, migrate = spec("web.1", after={"migrate.1"}), Ref("migrate.1", 0, 1)
     site = Site(MIGRATE, web, at_once=True, stuck=["migrate.1"])

@@ -413,9 +413,11 @@ class Group:
         """Once everything has been ready, or something fails from the start on.
 
         Not while what has never been ready is starting: it may become what is fallen back to. If
-        all is renewed at once, only oneshots are waited for.
+        all is renewed at once, only oneshots are waited for, and updates that are under way.
         """
         if self._reload_next is None or self._reload is not None or self._to_update:
+            return []
+        if self._at_once and any(one.updating for one in self.instances.values()):
             return []
         if not self._may_reload:
             return []
