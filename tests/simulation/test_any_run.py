@@ -297,6 +297,8 @@ class History:
         # Instances whose start was asked of a template and is not answered, and those whose start
         # was cancelled; and when what was started after all became known.
         self.awaited: set[str] = set()
+        # Those of which a start was refused: what follows is decided by the restart policy.
+        self.refused: set[str] = set()
         self.given_up: set[str] = set()
         self.too_late: dict[int, float] = {}
         self.goals = dict.fromkeys(self.specs, Goal.UP)
@@ -435,7 +437,8 @@ class History:
             for ahead in [n for n in self.goals if process_of(n) == process_of(one)]:
                 ready = ahead in self.finished or any(life.ready for life in self.of(ahead))
                 stopped = self.goals[ahead] is Goal.DOWN
-                assert ready or stopped or self.of(name), f"{name} started before {ahead} is ready"
+                again = self.of(name) or name in self.refused
+                assert ready or stopped or again, f"{name} started before {ahead} is ready"
         assert all(self.specs[name].start_first for _ in others), f"two lives of {name}"
 
     def _spawned(self, name: str, words: Sequence[str]) -> None:
@@ -461,6 +464,7 @@ class History:
 
     def _refused(self, at: float, name: str, rest: Sequence[object]) -> None:
         self.awaited.discard(name)
+        self.refused.add(name)
         if name in self.given_up:
             # Nobody is told.
             self.given_up.remove(name)
