@@ -72,6 +72,7 @@ LONG = (
     "backends/test_subclassed",
     "backends/test_teller",
     "backends/test_tls",
+    "exports/test_every_command",
     "exports/test_round_trip",
     "exports/test_shut_in",
     "functional/test_admin_browser",
