@@ -22,9 +22,6 @@ from tests.inside import free_ports
 from tests.peers import systemd
 from tests.running import QUICKSTART, ROOT, Run, Site, skip_without
 
-# A dozen starts each, one after the other.
-pytestmark = pytest.mark.timeout(300)
-
 EXPORT = str(Path(__file__).with_name("export_everything.py"))
 # In a list of YAML or TOML, in a line for a shell, and in a unit.
 COMMAND = re.compile(
