@@ -52,7 +52,6 @@ OF_EACH_KIND = (
     "functional/test_shortage",
     "functional/test_signals",
     "functional/test_streams",
-    "functional/test_system.py",
     "functional/test_terminal",
     "serverless/test_events",
 )

@@ -645,7 +645,11 @@ LOST = {
         (
             "`priority` is not carried over: write AFTER, which also waits until the other process "
             "is ready."
-        )
+        ),
+        (
+            "`PRODSERVER_CONTROL` is not carried over: one supervisor of all processes has one "
+            "control socket."
+        ),
     },
     "compose": {
         (

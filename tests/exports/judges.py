@@ -79,7 +79,7 @@ def supervisord(folder: Path) -> Commands:
         *("nodaemon", "logfile", "logfile_maxbytes", "file", "chmod", "serverurl", "command"),
         *("directory", "priority", "startsecs", "autorestart", "exitcodes", "stopsignal"),
         *("stopwaitsecs", "stopasgroup", "killasgroup", "redirect_stderr", "stdout_logfile"),
-        *("stdout_logfile_maxbytes", "user"),
+        *("stdout_logfile_maxbytes", "user", "environment"),
     }
     programs = [one for group in options.process_group_configs for one in group.process_configs]
     return {one.name: words(one.command) for one in programs}

@@ -70,6 +70,7 @@ def left_out(names: list[str], reason: str) -> str:
 VARIABLES: Mapping[str, str] = {
     "REMAP_SIGTERM": "the backends of Celery stop a worker so that it finishes its tasks",
     "DJANGO_SETTINGS_MODULE": "all processes have the same settings; set it for the supervisor",
+    "PRODSERVER_CONTROL": "one supervisor of all processes has one control socket",
 }
 _SECRET = re.compile(r"PASSWORD|PASSWD|SECRET|TOKEN|API_KEY|DSN")
 _WITH_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
