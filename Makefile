@@ -16,7 +16,7 @@
 .PHONY: help demo test test-all lint format types docs matrix matrix-oldest matrix-newest coverage bench bench-quick fuzz soak same torture \
 	wheel clean run-oldest run-newest
 
-# Tests start thousands of interpreters. Without compiled files, each of them compiles this package anew.
+# Tests start thousands of interpreters. Without compiled files, each of them compiles this package again.
 unexport PYTHONDONTWRITEBYTECODE
 
 ARGS =

@@ -86,7 +86,7 @@ def prefix(site: Site, tmp_path: Path) -> list[str]:
     try:
         ctypes.CDLL("libseccomp.so.2")
     except OSError:
-        pytest.skip("there is no libseccomp here")
+        pytest.skip("libseccomp is not installed here")
     if not site.project.is_relative_to("/tmp"):
         pytest.skip("the project of this test is not in /tmp")
     exported({"x": sleeper()}, "systemd", tmp_path, "--set", "name=site")

@@ -188,8 +188,7 @@ class World:
         self._loads = loads
         # The locks that are asked for; what is held is what the supervisor knows of.
         self.locks: dict[str, bool] = {}
-        # When each run was planned for, and how often each process and instance was asked about.
-        self.planned: dict[str, float] = {}
+        # How often each process and instance was asked about.
         self._asked: dict[str, int] = {}
         self.leaders: dict[int, Fake] = {}
         self.members_of: dict[int, list[Fake]] = {}
@@ -334,7 +333,6 @@ class World:
     def plan_run(self, name: str, ended: bool) -> None:
         self.did(f"plan {name}")
         after = self._next(name, self._newest(name).runs_after)
-        self.planned[name] = self._now + after
         self._happened.append(RunPlanned(name, after))
 
     def measure_load(self, process: str, metric: str) -> None:

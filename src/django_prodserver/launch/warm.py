@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import marshal
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from types import FunctionType, ModuleType
 
 from django_prodserver.posix.interpreter import own_words, python
+from django_prodserver.posix.places import is_installed, is_standard
 from django_prodserver.posix.template import warm
-from django_prodserver.settings.errors import INSTALLED, STANDARD_LIBRARY
 
 DJANGO = "django"
 # They need the settings when they are imported.
@@ -39,10 +38,10 @@ def warmed(modules: Mapping[str, ModuleType], everything: bool = True) -> Iterat
         origin = _origin(name, one)
         if package(name) == DJANGO:
             ahead = name != APPLICATIONS and not name.startswith(f"{APPLICATIONS}.")
-        elif _is_installed(origin):
+        elif is_installed(origin):
             ahead = everything and package(name) not in dependent
         else:
-            ahead = _is_standard(origin)
+            ahead = origin in ("built-in", "frozen") or is_standard(origin)
         if ahead and origin:
             yield name
 
@@ -55,15 +54,6 @@ def _origin(name: str, module: ModuleType) -> str:
     """Its file, or what it has instead of one; nothing of what cannot be imported by this name."""
     spec = getattr(module, "__spec__", None)
     return (spec.origin or "") if spec is not None and spec.name == name else ""
-
-
-def _is_installed(origin: str) -> bool:
-    return bool(INSTALLED & set(origin.split(os.sep)))
-
-
-def _is_standard(origin: str) -> bool:
-    below = origin.startswith(os.path.join(STANDARD_LIBRARY, ""))
-    return origin in ("built-in", "frozen") or below
 
 
 def _has_of_django(module: ModuleType) -> bool:

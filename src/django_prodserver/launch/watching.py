@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from types import ModuleType
 
+from django_prodserver.posix.places import OURS, STANDARD_LIBRARY, is_below, is_installed
 from django_prodserver.posix.watching import BETWEEN
-from django_prodserver.settings.errors import INSTALLED, OURS, STANDARD_LIBRARY
 
 from .start_method import age
 
@@ -49,7 +49,7 @@ class Code:
         """Where all of it lies, and what may be added to it: none is below another one."""
         found: list[str] = []
         for folder in sorted({*self._packages, *map(os.path.dirname, self.files)}):
-            if os.path.isdir(folder) and not (found and _is_below(folder, found[-1])):
+            if os.path.isdir(folder) and not (found and is_below(folder, found[-1])):
                 found.append(folder)
         return found
 
@@ -59,7 +59,7 @@ class Code:
         if path in self.files or path.endswith(TRANSLATIONS):
             return True
         for package in self._packages:
-            if path.endswith(".py") and _is_below(path, package):
+            if path.endswith(".py") and is_below(path, package):
                 return not any(map(TEST.fullmatch, os.path.relpath(path, package).split(os.sep)))
         return False
 
@@ -124,9 +124,4 @@ def _folders(module: ModuleType) -> list[str]:
 
 
 def _is_own(path: str) -> bool:
-    installed = INSTALLED & set(path.split(os.sep))
-    return not (installed or _is_below(path, OURS) or _is_below(path, STANDARD_LIBRARY))
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path.startswith(os.path.join(folder, ""))
+    return not (is_installed(path) or is_below(path, OURS) or is_below(path, STANDARD_LIBRARY))

@@ -9,12 +9,8 @@ from typing import Optional
 
 from django.conf import settings
 
-import django_prodserver
+from django_prodserver.posix.places import OURS, is_below, is_installed, is_standard
 from django_prodserver.supervisor.text import printable
-
-OURS = os.path.dirname(os.path.abspath(django_prodserver.__file__))
-STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__))
-INSTALLED = {"site-packages", "dist-packages"}
 
 # Names of errors, and of classes that they inherit from, where something elsewhere does not answer.
 UNREACHABLE = {
@@ -56,7 +52,7 @@ def unreachable(error: Optional[BaseException]) -> bool:
 def asks_to_stop(error: BaseException) -> bool:
     """Whether it is the end that a signal asks for, and not one of the project's."""
     frames = traceback.extract_tb(error.__traceback__)
-    return isinstance(error, SystemExit) and bool(frames) and _is_in(frames[-1].filename, OURS)
+    return isinstance(error, SystemExit) and bool(frames) and _is_ours(frames[-1].filename)
 
 
 def trace(error: BaseException) -> str:
@@ -103,22 +99,22 @@ def _frames(error: BaseException) -> Iterator[tuple[str, int, str, str]]:
     """File, line, module and function of what is neither Python's nor ours, the outermost first."""
     for frame, line in traceback.walk_tb(error.__traceback__):
         file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__", ""))
-        if file.startswith("<") or _is_in(file, OURS):
+        if file.startswith("<") or _is_ours(file):
             continue
-        if not _is_in(file, STANDARD_LIBRARY) or INSTALLED & set(file.split(os.sep)):
+        if not is_standard(os.path.abspath(file)):
             yield file, line, module, frame.f_code.co_name
 
 
 def _is_own(file: str, module: str) -> bool:
     """Whether this is code of the project, which may be installed as packages are."""
-    if not INSTALLED & set(file.split(os.sep)):
+    if not is_installed(file):
         return True
     named = (os.environ.get("DJANGO_SETTINGS_MODULE"), getattr(settings, "ROOT_URLCONF", None))
     return module.partition(".")[0] in {str(name).partition(".")[0] for name in named if name}
 
 
-def _is_in(file: str, folder: str) -> bool:
-    return os.path.abspath(file).startswith(os.path.join(folder, ""))
+def _is_ours(file: str) -> bool:
+    return is_below(os.path.abspath(file), OURS)
 
 
 def _written(place: Place) -> str:

@@ -19,6 +19,7 @@ from django.urls import Resolver404, resolve
 
 from django_prodserver.backends import application
 from django_prodserver.launch.locks import lock_problem
+from django_prodserver.posix.places import is_installed
 from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.load import load
@@ -42,7 +43,6 @@ ENDLESS = re.compile(
     r"\bwhile\s+(True|1|not\b)|\b(serve|run|loop)_forever\(|\bstart_consuming\(|BlockingScheduler"
     r"|\binotify|\bwatchfiles\b|\bwatchdog\b"
 )
-FOREIGN = {"site-packages", "dist-packages"}
 
 
 def look() -> Project:
@@ -328,8 +328,7 @@ def _own_commands(top: Path) -> Iterator[OwnCommand]:
     own = {
         config.name: Path(config.path)
         for config in apps.get_app_configs()
-        if _within(Path(config.path).resolve(), top.resolve())
-        and not FOREIGN & set(Path(config.path).parts)
+        if _within(Path(config.path).resolve(), top.resolve()) and not is_installed(config.path)
     }
     for name, app in sorted(get_commands().items()):
         if app in own:

@@ -13,7 +13,7 @@ MIDDLEWARE = ["django.contrib.sessions.middleware.SessionMiddleware"]
 SESSION_ENGINE = "django.contrib.sessions.backends.signed_cookies"
 DATABASES = {}
 
-# For the Web Adapter. Lambda freezes gunicorn between requests: that is no reason to kill a worker.
+# For the Web Adapter. Lambda freezes gunicorn between requests, so a silent worker is not killed.
 PRODUCTION_PROCESSES = {
     "web": {
         "BACKEND": "gunicorn",

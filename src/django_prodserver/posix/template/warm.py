@@ -19,22 +19,21 @@ from contextlib import suppress
 from importlib import import_module
 
 from django_prodserver.posix.interpreter import python, replace_program, run_here
+from django_prodserver.posix.places import PACKAGES, is_installed, is_standard
 
 from .order import inherited
 
 SETTINGS = "DJANGO_SETTINGS_MODULE"
-# What folders of installed packages are called, and of Debian's.
-PACKAGES = ("site-packages", "dist-packages")
 
 
 def main(*words: str) -> None:
     order = inherited()
     assert order is not None, "a supervisor starts it"
     modules = order.modules
-    before = _installed()
+    before = _changed()
     only_installed = _import(modules)
     order.wait()
-    if only_installed and _installed() == before:
+    if only_installed and _changed() == before:
         run_here(words)
     else:
         order.leave_to_another()
@@ -58,18 +57,16 @@ def _import(modules: Iterable[str]) -> bool:
     django = sys.modules.get("django.conf")
     configured = django is not None and bool(django.settings.configured)
     new = (one for one in sys.modules.values() if one not in before)
-    return not configured and all(map(_is_installed, new))
+    return not configured and all(map(_is_of_others, new))
 
 
-def _is_installed(module: object) -> bool:
-    """Whether it has no file of its own, or one that has been installed."""
-    file = getattr(module, "__file__", None) or os.__file__
-    return file.startswith(os.path.dirname(os.__file__)) or any(
-        f"{os.sep}{one}{os.sep}" in file for one in PACKAGES
-    )
+def _is_of_others(module: object) -> bool:
+    """Whether it has no file, or one of Python or of an installed package."""
+    file = getattr(module, "__file__", None)
+    return not file or is_standard(file) or is_installed(file)
 
 
-def _installed() -> dict[str, int]:
+def _changed() -> dict[str, int]:
     """When a package was installed or removed for the last time, in each folder of them."""
     folders = [one for one in sys.path if os.path.basename(one) in PACKAGES]
     return {folder: os.stat(folder).st_mtime_ns for folder in folders if os.path.isdir(folder)}
