@@ -185,3 +185,23 @@ print(found, descendants.killed, os.WEXITSTATUS(status), "psutil" in sys.modules
 """)
 
     assert said == ["True", "{}", "7", "False"]
+
+
+def test_a_child_imports_nothing_to_become_a_program() -> None:
+    """It would cost more than its fork, and a descriptor."""
+    said = run_alone(f"""
+import os, sys
+import django_prodserver.{SUPERVISOR[0]}
+from django_prodserver.posix import child
+from django_prodserver.posix.program import Program
+
+class Told:
+    def find_spec(name, *rest):
+        os.write(1, b"imports " + name.encode())
+
+sys.meta_path.insert(0, Told)
+program = Program("web", execute=("echo", "became"))
+child.become(program, None, child.Ties(1, 2, "mark"), os.getppid(), lambda: None)
+""")
+
+    assert said == ["became"]

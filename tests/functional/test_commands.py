@@ -116,6 +116,17 @@ def test_a_path_of_its_own_beats_the_running_python(start: Runs) -> None:
     assert run.said("web.1") == ["own"]
 
 
+def test_a_program_is_searched_for_past_what_cannot_be_executed(start: Runs) -> None:
+    env = beside_the_interpreter(start)
+    denied = start.project / "denied"
+    denied.mkdir()
+    (denied / "sleep").write_text("")
+    path = os.pathsep.join([os.devnull, str(denied), "/nowhere", env["PATH"]])
+    run = start({"web": shell(["sleep", "0"], TYPE="oneshot")}, env={"PATH": path})
+
+    assert run.end() == 0
+
+
 def test_a_program_whose_interpreter_is_not_there_is_127(start: Runs) -> None:
     script = start.project / "serve"
     script.write_text("#!/nowhere/interpreter\n")

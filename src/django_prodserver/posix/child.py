@@ -331,7 +331,7 @@ def execute(argv: Sequence[str], otherwise: str = "") -> NoReturn:
     was written by a user, who is told where it was looked for.
     """
     try:
-        os.execvp(argv[0], list(argv))
+        _execute(argv)
     except OSError as error:
         # It was there when it was checked, or the system has no memory for it.
         reason, missing = error.strerror, isinstance(error, FileNotFoundError)
@@ -343,6 +343,21 @@ def execute(argv: Sequence[str], otherwise: str = "") -> NoReturn:
             if missing and not os.path.dirname(argv[0]):
                 reason = f"not found in {os.environ.get('PATH', os.defpath)}"
         _give_up(f"{otherwise}{shown}: {reason}", 127 if missing else 126)
+
+
+def _execute(argv: Sequence[str]) -> NoReturn:
+    """As os.execvp, which imports a module to find the PATH: of that a child has its own copy, and
+    it needs a descriptor. Raises OSError: of a file that was found, or that there is none."""
+    program, refused = argv[0], None
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    for folder in [""] if os.path.dirname(program) else folders:
+        try:
+            os.execv(os.path.join(folder, program), list(argv))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            missing = error
+        except OSError as error:
+            refused = refused or error
+    raise refused or missing
 
 
 def open_streams() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from django_prodserver.supervisor.hints import NoReturn, Optional
@@ -168,6 +168,14 @@ def start_environment() -> dict[str, str]:
         return dict(os.environ)
     pairs = (os.fsdecode(word).partition("=") for word in words if b"=" in word)
     return {name: value for name, _, value in pairs}
+
+
+def set_environment(wanted: Mapping[str, str]) -> None:
+    """Let the environment be that. Only what differs is changed: a fresh fork copies what it
+    writes to."""
+    for name in os.environ.keys() - wanted.keys():
+        del os.environ[name]
+    os.environ.update({name: text for name, text in wanted.items() if os.environ.get(name) != text})
 
 
 def start_words() -> list[str]:

@@ -24,7 +24,7 @@ from django_prodserver.supervisor.pump import run
 from django_prodserver.supervisor.record import ERROR, Record
 from django_prodserver.supervisor.values import replace
 
-from . import child, kernel, marks, metrics_folder, needs
+from . import child, interpreter, kernel, marks, metrics_folder, needs
 from .clock import Clock
 from .control.place import InUse, Place, Unavailable, take
 from .log import LAST_FLUSH
@@ -89,8 +89,7 @@ def _run(handover: Handover) -> int:
     # What else has exited meanwhile is reaped by the loop.
     signal.raise_signal(signal.SIGCHLD)
     # As it was when the settings had been read: what is executed from here gets it.
-    os.environ.clear()
-    os.environ.update(plan.environ)
+    interpreter.set_environment(plan.environ)
     # It belongs to no run, or to that of another supervisor.
     os.environ.pop(marks.VARIABLE, None)
     if marks.VARIABLE in handover.command.environ:

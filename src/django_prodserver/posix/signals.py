@@ -23,6 +23,8 @@ from django_prodserver.supervisor.signals import (
 )
 
 _T = TypeVar("_T")
+# To ask for these takes longer than a fork.
+_CHANGEABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 
 
 class SignalPipe:
@@ -101,8 +103,9 @@ def restore_defaults() -> None:
 
     What Python itself ignores is among them (SIGPIPE), and what was ignored when it was started.
     """
-    for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
-        signal.signal(number, signal.SIG_DFL)
+    for number in _CHANGEABLE:
+        if signal.getsignal(number) != signal.SIG_DFL:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def ignore(signals: Iterable[Signals]) -> None:

@@ -13,7 +13,7 @@ from django_prodserver.control.startup import Preload
 from django_prodserver.supervisor.events import ExitStatus, PreloadFailed
 from django_prodserver.supervisor.hints import Callable, NoReturn, Optional, Protocol, Union
 
-from . import child
+from . import child, interpreter
 from .child import Ties
 from .log import Log
 from .loop import Loop
@@ -178,8 +178,7 @@ class Forks(Starter):
 
         def become() -> NoReturn:
             if self._environ is not None:
-                os.environ.clear()
-                os.environ.update(self._environ)
+                interpreter.set_environment(self._environ)
             child.become(birth.program, code, birth.ties, supervisor, release)
 
         birth.begun(child.fork(become, self._signals))
