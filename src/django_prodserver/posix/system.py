@@ -32,7 +32,7 @@ from django_prodserver.supervisor.record import Record
 from django_prodserver.supervisor.snapshot import GroupSnapshot
 from django_prodserver.supervisor.spec import Ref
 
-from . import child, kernel, marks, metrics_folder
+from . import child, interpreter, kernel, marks, metrics_folder
 from .address import Listener
 from .clock import Clock
 from .control.answers import Known
@@ -208,8 +208,7 @@ class PosixSystem:
     def adopt(self, generation: int) -> None:
         self._starter.adopt(generation)
         plan = self._starter.plan_of(generation)
-        os.environ.clear()
-        os.environ.update(plan.environ)
+        interpreter.set_environment(plan.environ)
         os.environ.pop(marks.VARIABLE, None)
         names = [spec.name for spec in plan.specs]
         if not self._log.change(plan.log.formats(names), plan.log.max_line):

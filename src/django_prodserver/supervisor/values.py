@@ -36,10 +36,12 @@ class _Fields(type):
         made = super().__new__(mcs, name, bases, {"__slots__": own, **body}, **options)
         made._fields = (*getattr(made, "_fields", ()), *own)
         made._defaults = {**getattr(made, "_defaults", {}), **defaults}
+        made._setters = tuple([getattr(made, field).__set__ for field in made._fields])
         return made
 
     _fields: tuple[str, ...]
     _defaults: dict[str, Any]
+    _setters: tuple[Callable[[Any, Any], None], ...]
 
 
 class Value(metaclass=_Fields):
@@ -49,13 +51,10 @@ class Value(metaclass=_Fields):
     _defaults: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        given = {**dict(zip(self._fields, args)), **kwargs}
-        if len(given) != len(args) + len(kwargs) or not given.keys() <= set(self._fields):
-            raise TypeError(f"{type(self).__name__} takes {', '.join(self._fields)}, each once")
-        for field in self._fields:
-            if field not in given and field not in self._defaults:
-                raise TypeError(f"{type(self).__name__} needs {field}")
-            object.__setattr__(self, field, given.get(field, self._defaults.get(field)))
+        if kwargs or len(args) != len(self._fields):
+            args = (*args, *_others(type(self), len(args), kwargs))
+        for put, value in zip(self._setters, args):
+            put(self, value)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"{type(self).__name__} is immutable")
@@ -77,6 +76,18 @@ class Value(metaclass=_Fields):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), items(self)
+
+
+def _others(kind: type[Value], given: int, named: dict[str, Any]) -> list[Any]:
+    """The fields after the first ones, which are given by their position. Raises TypeError."""
+    left = kind._fields[given:]
+    if given > len(kind._fields) or not named.keys() <= set(left):
+        raise TypeError(f"{kind.__name__} takes {', '.join(kind._fields)}, each once")
+    values = {**kind._defaults, **named}
+    try:
+        return [values[field] for field in left]
+    except KeyError as missing:
+        raise TypeError(f"{kind.__name__} needs {missing.args[0]}") from None
 
 
 _V = TypeVar("_V", bound=Value)
