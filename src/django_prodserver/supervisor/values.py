@@ -49,6 +49,7 @@ class Value(metaclass=_Fields):
 
     _fields: ClassVar[tuple[str, ...]] = ()
     _defaults: ClassVar[dict[str, Any]] = {}
+    _setters: ClassVar[tuple[Callable[[Any, Any], None], ...]] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if kwargs or len(args) != len(self._fields):
