@@ -83,8 +83,15 @@ def measure(server: str, folder: Path, times: argparse.Namespace) -> Row:
         statistics.median(took) if took else 0.0,
         memory,
         descriptors,
-        Counter(f"{what}: {one.kind}, {one.why}" for what, one in failures),
+        Counter(f"{what}: {one.kind}, {_where(one)}, {one.why}" for what, one in failures),
     )
+
+
+def _where(failure: Failure) -> str:
+    """A server may close an idle connection just when a client uses it: RFC 9112, section 9.3.1."""
+    if failure.idle is None:
+        return "on a new connection"
+    return f"on a connection that was idle for {failure.idle:.1f} s"
 
 
 def _pss(pid: int) -> float:

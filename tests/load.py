@@ -59,8 +59,8 @@ class Failure(NamedTuple):
 
     at: float  # by time.monotonic
     kind: str
-    # On a connection that has been used before.
-    reused: bool
+    # For how long the connection was idle before, in seconds; None: it was a new one.
+    idle: Optional[float]
     why: str
 
 
@@ -126,14 +126,14 @@ class Load:
 
     def _ask(self, connection: _Connection, keep: bool) -> bool:
         """Whether the connection can be used again."""
-        began, reused = time.monotonic(), connection.sock is not None
+        began, idle = time.monotonic(), connection.idle()
         shares = [share for share, _ in MIX.values()]
         (kind,) = random.choices(list(MIX), shares)
         try:
             again = connection.ask(MIX[kind][1], keep)
         except (OSError, http.client.HTTPException, AssertionError) as error:
             with self._changed:
-                self.failures.append(Failure(time.monotonic(), kind, reused, repr(error)))
+                self.failures.append(Failure(time.monotonic(), kind, idle, repr(error)))
                 self._changed.notify_all()
             self._stopping.wait(PAUSE)
             return False
@@ -171,6 +171,7 @@ class _Connection(http.client.HTTPConnection):
         self._place = place
         # Until it is connected.
         self.sock: Any = None
+        self._answered = 0.0
 
     def connect(self) -> None:
         self.sock = connected_to(self._place)
@@ -191,7 +192,12 @@ class _Connection(http.client.HTTPConnection):
             got = response.read()
             assert response.status == 200, f"{response.status} {response.reason}"
             assert got == self._expected, f"the wrong {len(got)} bytes: {got[:40]!r}"
+            self._answered = time.monotonic()
             return not response.will_close
+
+    def idle(self) -> Optional[float]:
+        """For how long, in seconds; None before the first request."""
+        return None if self.sock is None else time.monotonic() - self._answered
 
     def is_closed(self) -> bool:
         return self.sock is not None and bool(select.select([self.sock], [], [], 0)[0])

@@ -36,7 +36,10 @@ FLOORS = [
     ["supervisor/events.py", "supervisor/commands.py", "logs/"],
     ["supervisor/autoscale.py", "supervisor/facts.py", "supervisor/system.py"],
     ["supervisor/record.py"],
-    ["supervisor/health.py", "supervisor/restarts.py", "supervisor/report.py"],
+    [
+        *("supervisor/health.py", "supervisor/restarts.py", "supervisor/report.py"),
+        *("supervisor/lock.py", "supervisor/runs.py"),
+    ],
     ["supervisor/digest.py"],
     ["supervisor/life.py"],
     ["supervisor/instance.py"],

@@ -7,12 +7,11 @@ goal down   none is wanted: whatever ends is not restarted
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping, Sequence
 from signal import Signals
 from types import MappingProxyType
 
-from .commands import PlanRun, ReleaseLock, Spawn, TakeLock
+from .commands import ReleaseLock, Spawn, TakeLock
 from .events import (
     Exited,
     GroupGone,
@@ -56,7 +55,9 @@ from .facts import (
 )
 from .hints import Optional, Union
 from .life import LOSE_AFTER, SWEEP_AFTER, WORKING, Life, obeys
+from .lock import Lock
 from .restarts import Restarts
+from .runs import Runs
 from .signals import STOP_SIGNALS
 from .spec import Exclusion, Goal, Ref, Spec
 from .values import Value, assert_never, replace
@@ -80,19 +81,7 @@ SEEN: Mapping[LifeState, State] = MappingProxyType(
 # the lock before long. `posix.locks` has the other times of that kind.
 STOP_WITHOUT_LOCK = 3.0
 
-# In seconds: when a run is planned that is further away, the plan is made again so often, because
-# clocks are set, and machines sleep.
-PLAN_EVERY = 60.0
-
 _End = Union[Ended, Lost, StartRefused]
-
-
-class _Lock(enum.Enum):
-    """What an instance has of its lock."""
-
-    NONE = "it is not taken"
-    ASKED = "it is being taken"
-    HELD = "it is this supervisor's"
 
 
 class _Before(Value):
@@ -125,17 +114,9 @@ class Instance:
         self._before: Optional[_Before] = None
         # Its last oneshot succeeded, or the one before it, which a reload has run again.
         self._succeeded = False
-        # Its next life is due, and starts once it has its lock. What has been said of why it cannot
-        # be had.
-        self._lock = _Lock.NONE
-        self._awaits_lock = False
-        self.lock_busy = ""
-        # Of a scheduled instance: its next run is being planned; it is due as soon as it may begin;
-        # when it is, once that is known; and its last run has ended since it was planned.
-        self._plans = False
-        self._due = False
-        self.run_at: Optional[float] = None
-        self._run_ended = False
+        # Of an instance that needs a lock, and of one that is scheduled.
+        self.lock = Lock()
+        self.runs = Runs()
         # For now, no life may follow another one; a first life may start.
         self.held = False
         # When the next life starts, if the process group of the last one is empty by then.
@@ -204,7 +185,7 @@ class Instance:
     def startable(self) -> bool:
         """It starts as soon as the processes that it comes after are ready or finished."""
         at_rest = self._rest in (State.STOPPED, State.WAITING) and self._empty
-        awaits = self._awaits_lock or self._plans
+        awaits = self.lock.awaited or self.runs.planning
         wanted = self.goal is Goal.UP and self.next_start is None and not awaits
         return at_rest and wanted and self._may_begin
 
@@ -228,7 +209,7 @@ class Instance:
     @property
     def fulfilled(self) -> bool:
         """Processes that come after it may start."""
-        planned = self.run_at is not None
+        planned = self.runs.at is not None
         return self.state in (State.RUNNING, State.STANDBY) or self.finished or planned
 
     @property
@@ -264,7 +245,7 @@ class Instance:
 
     def wait_again(self) -> None:
         """Cancel a planned start."""
-        self.next_start, self._due = None, False
+        self.next_start, self.runs.due = None, False
 
     def due(self, now: float) -> bool:
         """Its next life has to `begin`."""
@@ -273,14 +254,14 @@ class Instance:
     def begin(self, now: float) -> list[Output]:
         """Begin the life that is due, once its run is, and it has its lock where it needs one."""
         assert self.due(now), f"{self.spec.name} is {self.state.name}"
-        without_lock = self.spec.exclusion is not Exclusion.NONE and self._lock is not _Lock.HELD
+        without_lock = self.spec.exclusion is not Exclusion.NONE and not self.lock.held
         if without_lock and self.spec.exclusion is Exclusion.SINGLETON:
             return self._await_lock(now)
-        if self.spec.scheduled and not self._due:
+        if self.spec.scheduled and not self.runs.due:
             return self._plan_run(now)
         if without_lock:
             return self._await_lock(now)
-        self._due = False
+        self.runs.due = False
         self._rest, self.next_start, self.failure = State.STOPPED, None, None
         self._succeeded = self._succeeded and self._on_trial
         self.life = self._create(now)
@@ -295,17 +276,17 @@ class Instance:
         """
         self.goal = goal
         if goal is Goal.UP:
-            if self._awaits_lock or self._plans:
+            if self.lock.awaited or self.runs.planning:
                 return []
-            if self.spec.scheduled and self._empty and self.run_at is not None:
-                self.next_start, self._due = now, True
+            if self.spec.scheduled and self._empty and self.runs.at is not None:
+                self.next_start, self.runs.due = now, True
             elif self._empty:
                 self._await_turn()
             elif self.state in (State.EXITED, State.FATAL) and self.next_start is None:
                 self._rest, self.next_start, self.failure = State.EXITED, now, None
             return self._told(now)
-        self.next_start, self._awaits_lock = None, False
-        self._plans, self._due, self.run_at = False, False, None
+        self.next_start, self.lock.awaited = None, False
+        self.runs.cancel()
         # How earlier lives were stopped no longer matters.
         self._retired_overran = False
         if self._empty:
@@ -387,7 +368,7 @@ class Instance:
     def _run(self, now: float, spec: Spec, generation: int) -> list[Output]:
         self.spec, self._generation, self._policy = spec, generation, Restarts(spec)
         if not spec.scheduled:
-            self.run_at = None
+            self.runs.at = None
         if self.goal is Goal.DOWN:
             return []
         self._updating = self._on_trial = True
@@ -396,7 +377,7 @@ class Instance:
         # Once what is left of its last life has ended, or a start of what it ran is cancelled. What
         # is planned is planned again.
         self.next_start, self.failure = now, None
-        self._due = False
+        self.runs.due = False
         return self._told(now, [] if self.life is None else _let_go(now, self.life))
 
     def _replace(self, now: float) -> list[Output]:
@@ -414,25 +395,24 @@ class Instance:
 
     def take_of_lock(self, now: float, event: LockEvent) -> list[Output]:
         """Handle what has become of its lock."""
-        if self._lock is _Lock.NONE:
+        if self.lock.free:
             return []  # It was released meanwhile.
-        name, waits = self.spec.name, self._awaits_lock
+        name = self.spec.name
         if isinstance(event, LockTaken):
-            self._lock, self._awaits_lock = _Lock.HELD, False
-            told, self.lock_busy = [HasLock(name)] if self.lock_busy and waits else [], ""
-            if waits:
-                self.next_start = now
-            return self._told(now, told)
+            was_busy = self.lock.busy
+            if not self.lock.taken():
+                return self._told(now)
+            self.next_start = now
+            return self._told(now, [HasLock(name)] if was_busy else [])
         if isinstance(event, LockBusy):
-            known, self.lock_busy = self.lock_busy, event.why
-            if not waits or known == event.why:
+            if not self.lock.refused(event.why):
                 return []
             awaits = AwaitsLock(name, self.spec.exclusion, event.why)
             return self._told(now, [awaits, *self._stand_by()])
         if isinstance(event, LockLost):
-            self._lock = _Lock.ASKED
+            self.lock.lost(event.why)
             return self._told(now, self._lost_lock(now, event.why))
-        self._lock, self._awaits_lock, self.lock_busy = _Lock.NONE, False, ""
+        self.lock.release()
         self._rest, self._succeeded = State.EXITED, True
         self._await_run(now)
         return self._told(now, [DoneElsewhere(name), *self._end_update(replaced=True)])
@@ -450,34 +430,30 @@ class Instance:
 
     def take_plan(self, now: float, planned: RunPlanned) -> list[Output]:
         """Handle when its next run is."""
-        if not self._plans:
+        if not self.runs.planning:
             return []  # It was stopped meanwhile.
-        self._plans, self._run_ended = False, False
-        self.run_at, self._due = now + planned.after, planned.after <= PLAN_EVERY
-        self.next_start = now + min(planned.after, PLAN_EVERY)
+        self.next_start = self.runs.planned(now, planned.after)
         left_out = [RunsLeftOut(self.spec.name, planned.left_out)] if planned.left_out else []
         return self._told(now, [*left_out, *self._end_update(replaced=True)])
 
     def _plan_run(self, now: float) -> list[Output]:
-        self.next_start, self._plans, self._rest = None, True, State.WAITING
-        return self._told(now, [PlanRun(self.spec.name, self._run_ended)])
+        self.next_start, self._rest = None, State.WAITING
+        return self._told(now, [self.runs.plan(self.spec.name)])
 
     def _await_run(self, now: float) -> None:
         """One run has ended, however: the next one follows as planned."""
         if self.spec.scheduled and self.goal is Goal.UP:
             self._policy = Restarts(self.spec)
-            self._run_ended, self._due = True, False
+            self.runs.ended()
             self.next_start, self.failure, self._rest = now, None, State.WAITING
 
     # ---- its lock ----
 
     def _await_lock(self, now: float) -> list[Output]:
-        self.next_start, self._awaits_lock = None, True
-        self._rest = State.WAITING
-        if self._lock is _Lock.ASKED:
-            return self._told(now, self._stand_by() if self.lock_busy else [])
-        self._lock = _Lock.ASKED
-        return self._told(now, [TakeLock(self.spec.name)])
+        self.next_start, self._rest = None, State.WAITING
+        if self.lock.wait():
+            return self._told(now, [TakeLock(self.spec.name)])
+        return self._told(now, self._stand_by() if self.lock.busy else [])
 
     def _stand_by(self) -> list[Output]:
         """Its lock is another's. For a singleton that is as good as running, after a reload too."""
@@ -488,7 +464,6 @@ class Instance:
 
     def _lost_lock(self, now: float, why: str) -> list[Output]:
         """Another supervisor may run it before long. A oneshot cannot be undone, and goes on."""
-        self.lock_busy = why
         if self.spec.oneshot:
             works = any(life.state in (LifeState.SPAWNING, *WORKING) for life in self.lives)
             return [LockGone(self.spec.name, why)] if works else []
@@ -501,18 +476,18 @@ class Instance:
 
     def _release_lock(self) -> list[Output]:
         """Release it if it is needed no more. A life that is lost may still run, and needs it."""
-        if self._lock is _Lock.NONE or self.lives:
+        if self.lock.free or self.lives:
             return []
         # Two tries, and not two runs.
-        between = self._due or not self.spec.scheduled
+        between = self.runs.due or not self.spec.scheduled
         needs = {
             Exclusion.NONE: False,
-            Exclusion.ONCE: self._awaits_lock or (self.next_start is not None and between),
+            Exclusion.ONCE: self.lock.awaited or (self.next_start is not None and between),
             Exclusion.SINGLETON: self.goal is Goal.UP,
         }
         if needs[self.spec.exclusion]:
             return []
-        self._lock, self.lock_busy = _Lock.NONE, ""
+        self.lock.release()
         return [ReleaseLock(self.spec.name, done=self._succeeded)]
 
     # ---- what follows ----
@@ -644,7 +619,7 @@ class Instance:
     def _restart_at(self, now: float, life: Life, at: float) -> Restart:
         self.next_start, life.overran = at, False
         # The same run, once more.
-        self._due = self.spec.scheduled
+        self.runs.due = self.spec.scheduled
         return Restart(at - now)
 
     def _give_up(self, now: float, ended: _End) -> Union[StopEverything, AwaitRun]:

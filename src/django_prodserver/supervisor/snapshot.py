@@ -104,8 +104,8 @@ def autoscale_snapshot(process: str, one: Autoscaler, now: float) -> AutoscaleSn
 
 
 def instance_snapshot(instance: Instance, now: float) -> InstanceSnapshot:
-    planned = instance.run_at is not None
-    next_start = instance.run_at if planned and not instance.alive else instance.next_start
+    planned = instance.runs.at is not None
+    next_start = instance.runs.at if planned and not instance.alive else instance.next_start
     lives = sorted(instance.lives, key=lambda life: life is not instance.life)
     return InstanceSnapshot(
         name=instance.spec.name,
@@ -121,7 +121,7 @@ def instance_snapshot(instance: Instance, now: float) -> InstanceSnapshot:
         replacements=instance.replacements,
         updating=instance.updating,
         finished=instance.finished,
-        lock_busy=instance.lock_busy,
+        lock_busy=instance.lock.busy,
         next_start=None if next_start is None else next_start - now,
         planned=planned,
         last_end=instance.last_end,
