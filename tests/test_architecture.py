@@ -34,11 +34,11 @@ FLOORS = [
     ],
     ["supervisor/spec.py"],
     ["supervisor/events.py", "supervisor/commands.py", "logs/"],
-    ["supervisor/autoscale.py", "supervisor/facts.py", "supervisor/system.py"],
+    ["supervisor/facts.py", "supervisor/system.py"],
     ["supervisor/record.py"],
     [
         *("supervisor/health.py", "supervisor/restarts.py", "supervisor/report.py"),
-        *("supervisor/lock.py", "supervisor/runs.py"),
+        *("supervisor/lock.py", "supervisor/runs.py", "supervisor/autoscale.py"),
     ],
     ["supervisor/digest.py"],
     ["supervisor/life.py"],

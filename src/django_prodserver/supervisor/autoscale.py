@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from .events import LoadMeasured
+from .facts import LoadUnknown, Output, Scaled
 from .hints import Optional
 from .spec import Autoscale, Spec
 from .values import Value
@@ -53,9 +54,27 @@ class Autoscaler:
         """
         return self.rule.least < self.rule.most and (count > 0 or self._count == 0)
 
-    def put_off(self, now: float) -> None:
-        """Measure again after the interval."""
+    def take(
+        self, now: float, event: LoadMeasured, up: int, ready: Sequence[str], *, may_scale: bool
+    ) -> tuple[list[Output], int]:
+        """What is told of a load, and how many instances are to be up: of `up`, these are ready.
+
+        It is measured again after the interval.
+        """
         self.measure_at = now + self.rule.interval
+        value = _measured(event, ready)
+        before, self.reading = self.reading, Reading(now, value, event.why)
+        if value is None:
+            is_new = event.why and not (before and before.why)
+            told = LoadUnknown(event.process, self.rule.metric, event.why)
+            return [told] if is_new else [], up
+        if not may_scale or not self.decides(up):
+            return [], up
+        count = self.decide(now, value, up, up - len(ready))
+        if count == up:
+            return [], up
+        rule = self.rule
+        return [Scaled(event.process, rule.metric, value, rule.target, up, count)], count
 
     def decide(self, now: float, value: float, count: int, unready: int) -> int:
         """How many instances are to be up: of `count`, so many are not ready."""
@@ -141,7 +160,7 @@ class Autoscalers(Mapping[str, Autoscaler]):
         return due
 
 
-def measured(event: LoadMeasured, ready: Iterable[str]) -> Optional[float]:
+def _measured(event: LoadMeasured, ready: Iterable[str]) -> Optional[float]:
     """The load of a process, of which these instances are ready; None where it is not known.
 
     If it is that of its instances, it is the load of those that are ready: what others do is to

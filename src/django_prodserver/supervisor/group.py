@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import starmap
 from signal import Signals
 
-from .autoscale import Autoscalers, Reading, idlest, measured
+from .autoscale import Autoscalers, idlest
 from .commands import AdoptGeneration, DropGeneration, LoadGeneration, MeasureLoad, Unlisten
 from .events import (
     Asked,
@@ -48,7 +48,6 @@ from .facts import (
     AllStopped,
     Granted,
     LifeState,
-    LoadUnknown,
     NotPreloaded,
     Output,
     Phase,
@@ -57,7 +56,6 @@ from .facts import (
     Reloaded,
     ReloadFailed,
     RequestRefused,
-    Scaled,
     SignalEffect,
     SignalReceived,
     State,
@@ -367,30 +365,20 @@ class Group:
         # An answer that is not awaited is one about an earlier rule.
         if one is None or one.measure_at is not None:
             return []
-        one.put_off(now)
         up = [i.spec.name for i in self._members(event.process) if i.goal is Goal.UP]
         ready = [name for name in up if self.instances[name].fulfilled]
-        value = measured(event, ready)
-        before, one.reading = one.reading, Reading(now, value, event.why)
-        if value is None:
-            is_new = event.why and not (before and before.why)
-            return [LoadUnknown(event.process, one.rule.metric, event.why)] if is_new else []
         # A reload starts and stops instances of its own accord.
-        if self._reload is not None or not one.decides(len(up)):
-            return []
-        count = one.decide(now, value, len(up), len(up) - len(ready))
+        told, count = one.take(now, event, len(up), ready, may_scale=self._reload is None)
         if count == len(up):
-            return []
-        rule = one.rule
-        scaled = Scaled(event.process, rule.metric, value, rule.target, len(up), count)
+            return told
         if count > len(up):
-            return [scaled, *self._add(now, event.process, count - len(up))]
+            return [*told, *self._add(now, event.process, count - len(up))]
         left_out = idlest(up, ready, event)[: len(up) - count]
         stopped = self._each(
             lambda instance: self._want(now, instance, Goal.DOWN),
             [self.instances[name] for name in left_out],
         )
-        return [scaled, *self._unlisten([event.process]), *stopped]
+        return [*told, *self._unlisten([event.process]), *stopped]
 
     def _add(self, now: float, process: str, count: int) -> list[Output]:
         """Let so many more instances of a process be up, those with the lowest numbers."""
