@@ -346,8 +346,8 @@ def execute(argv: Sequence[str], otherwise: str = "") -> NoReturn:
 
 
 def _execute(argv: Sequence[str]) -> NoReturn:
-    """As os.execvp, which imports a module to find the PATH: of that a child has its own copy, and
-    it needs a descriptor. Raises OSError: of a file that was found, or that there is none."""
+    """What os.execvp does, without the module that it imports: in each child that would take longer
+    than its fork, and a descriptor. Raises OSError."""
     program, refused = argv[0], None
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     for folder in [""] if os.path.dirname(program) else folders:
