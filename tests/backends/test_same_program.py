@@ -85,7 +85,10 @@ SOFTWARE = {
     "hypercorn": Software("hypercorn asgi:application", f"{BIND} --workers=2", asynchronous=True),
     "hypercorn-wsgi": Software("hypercorn wsgi:application", f"{BIND} --workers=2"),
     "daphne": Software("daphne asgi:application", AT_PORT, asynchronous=True),
-    "waitress": Software("waitress ARGS wsgi:application", "--listen=127.0.0.1:PORT --threads=4"),
+    # SIGTERM ends waitress itself in the middle of a request.
+    "waitress": Software(
+        "waitress ARGS wsgi:application", "--listen=127.0.0.1:PORT --threads=4", stop=SIGINT
+    ),
     # Without `lazy-apps` its workers share what was opened before they were forked.
     "uwsgi": Software(
         "-c __import__('pyuwsgi').run() --master --die-on-term --module=wsgi",
