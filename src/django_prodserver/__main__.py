@@ -1,4 +1,4 @@
-"""`python -m django_prodserver`: like `manage.py prodserver`, but it never misses a signal.
+"""`python -m django_prodserver`: like `manage.py prodserver`, but it misses no signal from here on.
 
 The first process of a container has no default action for a signal (pid_namespaces(7)), so a stop
 signal may be lost while it loads Django. Here another process loads Django: the first template.
