@@ -24,7 +24,8 @@ BINDS = ("held", "own")
 WARM_UP = 200
 #: By the way in which they are sent, how many in each round.
 REQUESTS = {"kept": 2000, "new": 500}
-PERCENT = (50, 99)
+#: What is shown: the way, a percentile, and who binds the socket.
+COLUMNS = [(way, percent, binds) for way in REQUESTS for percent in (50, 99) for binds in BINDS]
 
 
 def measure(server: str, binds: str) -> dict[str, list[float]]:
@@ -62,12 +63,7 @@ def cell(rounds: Sequence[Sequence[float]], percent: int) -> str:
 
 
 def row(server: str, found: Mapping[str, Sequence[Mapping[str, Sequence[float]]]]) -> str:
-    cells = [
-        cell([one[way] for one in found[binds]], percent)
-        for way in REQUESTS
-        for percent in PERCENT
-        for binds in BINDS
-    ]
+    cells = [cell([one[way] for one in found[binds]], percent) for way, percent, binds in COLUMNS]
     return f"| {server} | {' | '.join(cells)} |"
 
 
@@ -77,9 +73,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", metavar="FILE", help="write all of it there, too")
     options = parser.parse_args()
-    heads = [
-        f"{way} p{percent}, {binds}" for way in REQUESTS for percent in (50, 99) for binds in BINDS
-    ]
+    heads = [f"{way} p{percent}, {binds}" for way, percent, binds in COLUMNS]
     print(f"| server, ms | {' | '.join(heads)} |\n| --- |{' ---: |' * len(heads)}")
     everything = {}
     for server in options.only:

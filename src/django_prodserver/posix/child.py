@@ -330,8 +330,9 @@ def execute(argv: Sequence[str], otherwise: str = "") -> NoReturn:
     It is called by its path in what is said `otherwise`, and by the whole command line where that
     was written by a user, who is told where it was looked for.
     """
+    path = os.environ.get("PATH", os.defpath)
     try:
-        _execute(argv)
+        _execute(argv, path)
     except OSError as error:
         # It was there when it was checked, or the system has no memory for it.
         reason, missing = error.strerror, isinstance(error, FileNotFoundError)
@@ -341,16 +342,15 @@ def execute(argv: Sequence[str], otherwise: str = "") -> NoReturn:
 
             shown = literal(shlex.join(argv))
             if missing and not os.path.dirname(argv[0]):
-                reason = f"not found in {os.environ.get('PATH', os.defpath)}"
+                reason = f"not found in {path}"
         _give_up(f"{otherwise}{shown}: {reason}", 127 if missing else 126)
 
 
-def _execute(argv: Sequence[str]) -> NoReturn:
+def _execute(argv: Sequence[str], path: str) -> NoReturn:
     """What os.execvp does, without the module that it imports: in each child that would take longer
     than its fork, and a descriptor. Raises OSError."""
     program, refused = argv[0], None
-    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    for folder in [""] if os.path.dirname(program) else folders:
+    for folder in [""] if os.path.dirname(program) else path.split(os.pathsep):
         try:
             os.execv(os.path.join(folder, program), list(argv))
         except (FileNotFoundError, NotADirectoryError) as error:
