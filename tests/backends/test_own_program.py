@@ -17,6 +17,7 @@ import pytest
 
 from tests.inside import CELERY, GUNICORN, free_port
 from tests.peers import get
+from tests.rewriting import rewrite
 from tests.running import Run, Site
 
 ALONE, SPAWN, FORK = "alone", "spawn", "fork"
@@ -58,7 +59,7 @@ def test_an_arbiter_has_no_django_and_hup_loads_new_code(site: Site, how: str) -
     run.wait_for_all((name, "the arbiter has Django: False"), (name, "the worker's sockets"))
     assert get(port) == "version 1"
 
-    (site.project / "wsgi.py").write_text(dedent(APPLICATION % 2))
+    rewrite(site.project / "wsgi.py", dedent(APPLICATION % 2))
     arbiter = run.pid if how == ALONE else run.children()[0].pid
     os.kill(arbiter, signal.SIGHUP)
     run.wait_for(name, "the worker's sockets")

@@ -17,6 +17,7 @@ from tests.functional.helpers import Run, Runs, code
 from tests.inside import GUNICORN, free_port
 from tests.operating import prodctl, socket_of
 from tests.peers import get
+from tests.rewriting import rewrite
 from tests.running import Terminal, skip_without
 
 skip_without("watchfiles")
@@ -82,12 +83,12 @@ class Developing:
     def write(self, name: str, text: str) -> None:
         path = self.start.project / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text))
+        rewrite(path, textwrap.dedent(text))
 
     def replace(self, name: str, old: str, new: str) -> None:
         text = (self.start.project / name).read_text()
         assert old in text
-        (self.start.project / name).write_text(text.replace(old, new))
+        rewrite(self.start.project / name, text.replace(old, new))
 
     def run(self, processes: Mapping[str, Any], *words: str, **how: Any) -> Run:
         how = {"program": DEVSERVER, "env": self.env, **how}

@@ -17,6 +17,7 @@ from tests.functional.helpers import FOREVER, Run, Runs, code
 from tests.functional.test_sockets import ask, connected, holding
 from tests.inside import free_port
 from tests.operating import Done, prodctl, socket_of
+from tests.rewriting import rewrite
 from tests.running import PRODUCTION
 
 pytestmark = pytest.mark.template
@@ -34,7 +35,7 @@ class Settings:
         self.release("one")
 
     def release(self, name: str) -> None:
-        (self._start.project / "release.py").write_text(f"NAME = {name!r}\n")
+        rewrite(self._start.project / "release.py", f"NAME = {name!r}\n")
 
     def set(self, processes: Any, **supervisor: Any) -> None:
         text = json.dumps({"processes": processes, "supervisor": supervisor})
@@ -228,7 +229,7 @@ def test_reloads_leave_nothing_behind(start: Runs, settings: Settings) -> None:
 
 
 def _syntax_error(start: Runs, settings: Settings) -> None:
-    (start.project / "settings.py").write_text("x = = 3\n")
+    rewrite(start.project / "settings.py", "x = = 3\n")
 
 
 def _missing_module(start: Runs, settings: Settings) -> None:
