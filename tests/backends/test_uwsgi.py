@@ -17,6 +17,7 @@ from django_prodserver.backends.base import Address, PrintsOnly
 from django_prodserver.backends.uwsgi import DEFAULT_ADDRESS, UwsgiServer, addresses_of
 from tests.inside import free_port, refused
 from tests.peers import Request, get
+from tests.rewriting import rewrite
 from tests.running import Site, skip_without
 
 VERSION = """
@@ -47,7 +48,7 @@ def test_hup_loads_new_code(site: Site, alone: bool, args: dict[str, Any]) -> No
     pid = pid or run.children()[0].pid
     assert get(port) == "version 1"
 
-    (site.project / "wsgi.py").write_text(dedent(VERSION % 2))
+    rewrite(site.project / "wsgi.py", dedent(VERSION % 2))
     os.kill(pid, signal.SIGHUP)
     run.wait_for(name, "gracefully .RE.spawned")
 
@@ -143,6 +144,8 @@ def test_it_is_ready_once_the_application_is_loaded(site: Site, args: dict[str, 
     assert run.end(signal.SIGTERM) == 0
     ready = next(i for i, line in enumerate(run.lines) if "web.1 ready" in line.text)
     assert any("loading done" in line.text for line in run.lines[:ready])
+    said = "\n".join(run.said("web.1"))
+    assert said.index("gracefully_kill_them_all") < said.index("notify_ready")
 
 
 @pytest.mark.parametrize("args", [{}, {"lazy-apps": True}], ids=["forked", "lazy"])

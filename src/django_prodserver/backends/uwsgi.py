@@ -57,6 +57,9 @@ STOPS = (
     # While it loads the application, it ignores SIGTERM of itself.
     "--hook-pre-app=unix_signal:15 end_me",
 )
+# When READY=1 is sent: once the master stops gracefully, because its workers may accept requests
+# before; where they load the application themselves, once the first one has done so.
+READY, LAZY_READY = "master-start", "accepting1"
 # A worker that loads the application is asked by SIGHUP.
 LAZY_STOPS = ("--hook-pre-app=unix_signal:1 end_me",)
 ALWAYS = ("--master", "--die-on-term", "--need-app", "--no-orphans")
@@ -186,6 +189,7 @@ class UwsgiServer(ApplicationServer):
             "path": [os.path.abspath(folder) for folder in sys.path],
             "program": self._program,
             "args": list(args),
+            "ready": LAZY_READY if {*LAZY_STOPS} <= {*args} else READY,
             "title": list(title),
         }
         return [*python, LAUNCHER, json.dumps(told)]

@@ -3,9 +3,10 @@
 uWSGI is a program with a Python inside, and no module that could be called in a fork. Where it
 comes as an extension module (pyuwsgi), a fresh interpreter becomes it.
 
-uWSGI sends READY=1 before its workers have loaded the application, where these do (`lazy-apps`).
-So the socket is taken from it, and a worker sends READY=1 once it accepts requests. That, like a
-graceful stop, is done by functions of uWSGI's own, which its hooks call by their names.
+uWSGI sends READY=1 before its workers have loaded the application, where these do (`lazy-apps`),
+and before its master handles signals. So the socket is taken from it, and one of its processes
+sends READY=1 later. That, like a graceful stop, is done by functions of uWSGI's own, which its
+hooks call by their names.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ def main(text: str) -> None:
         os.environ[REPLACED] = "1"
         os.execv(told["python"][0], [*told["python"], *sys.argv])
     os.environ.pop(REPLACED, None)
-    arguments = [*told["args"], *ready_hooks(os.environ.pop("NOTIFY_SOCKET", ""))]
+    arguments = [*told["args"], *ready_hooks(told["ready"], os.environ.pop("NOTIFY_SOCKET", ""))]
     if told["program"]:
         os.execv(told["program"], [told["program"], *arguments])
     sys.path[:] = told["path"]
@@ -39,11 +40,11 @@ def main(text: str) -> None:
     pyuwsgi.run(arguments)
 
 
-def ready_hooks(address: str) -> list[str]:
+def ready_hooks(hook: str, address: str) -> list[str]:
     if not address:
         return []
     calls = (f"uwsgi_systemd_init {address}", "uwsgi_systemd_notify_ready")
-    return [f"--hook-accepting1=call:{call}" for call in calls]
+    return [f"--hook-{hook}=call:{call}" for call in calls]
 
 
 def _show(title: Any) -> None:
