@@ -185,7 +185,7 @@ class _Connection(http.client.HTTPConnection):
         token = f"{random.getrandbits(48):012x}"
         self._expected = _body(token, work.size)
         method, sent = ("POST", self._expected) if work.upload else ("GET", None)
-        self.request(method, _path(token, work), sent, dict(headers))
+        self.request(method, path_of(token, work), sent, dict(headers))
 
     def verify(self) -> bool:
         with self.getresponse() as response:
@@ -231,7 +231,8 @@ class Client:
 # ---- what it asks ----
 
 
-def _path(token: str, work: Work) -> str:
+def path_of(token: str, work: Work) -> str:
+    """Of a request; the token is what the body of its response consists of."""
     return "/" + "/".join([token, *(repr(value) for value in work)])
 
 

@@ -102,18 +102,18 @@ class Site:
         return (self.folder / "log").read_text()
 
     @contextmanager
-    def running(self) -> Iterator[subprocess.Popen[bytes]]:
-        """Its supervisor, once everything is ready; it is stopped at the end."""
+    def running(self, until: str = "") -> Iterator[subprocess.Popen[bytes]]:
+        """Its supervisor, once everything is ready, or once this is logged; stopped at the end."""
         command = [*self.prefix, sys.executable, "manage.py", "prodserver", "--all"]
         with (self.folder / "log").open("ab") as log:
             run = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=log, stderr=log)
         try:
-            while self.prodctl("health").status != 0:
+            while until not in self.log if until else self.prodctl("health").status != 0:
                 assert run.poll() is None, self.log
             yield run
         finally:
             run.send_signal(signal.SIGTERM)
-            run.wait()
+            assert run.wait() == 0, self.log
 
     def prodctl(self, *words: str) -> Done:
         command = [sys.executable, "-m", "django_prodserver.prodctl.main", *words]

@@ -12,6 +12,8 @@ from signal import SIGKILL
 import psutil
 import pytest
 
+from tests.load import Work, path_of
+from tests.peers import Request
 from tests.reloading import SERVERS, SETTINGS, Site
 from tests.running import skip_unless_it_works, skip_without
 
@@ -40,6 +42,18 @@ def test_no_request_fails_while_everything_is_replaced(tmp_path: Path, server: s
                 assert done.status == 0, done.stderr + site.log[-2000:]
                 load.wait_for(BETWEEN)
     assert load.failures == []
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_server_that_is_stopped_as_soon_as_it_is_ready_answers_first(
+    tmp_path: Path, server: str
+) -> None:
+    skip_unless_installed(server)
+    site = Site(tmp_path, server, replicas=1)
+    with site.running(until="web.1 ready"):
+        request = Request(site.port, path_of("answer", Work(6, before=0.2)))
+
+    assert request.answer() == "answer"
 
 
 # ---- releases that are worth nothing ----

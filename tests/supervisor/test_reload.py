@@ -610,6 +610,16 @@ def test_a_stop_wins() -> None:
     assert site.group.exit_status == 0
 
 
+def test_a_stop_drops_what_is_loading_before_it_closes_sockets() -> None:
+    """It would bind them again, and clients that connect then would be reset."""
+    site = Site(spec("web.1", holds=True))
+    site.tell(HANGUP)
+
+    seen = site.tell(Signalled(SIGTERM))
+
+    assert seen[:3] == ["drop 1", "failed: everything is being stopped", "unlisten web"]
+
+
 def test_one_that_is_loaded_too_late_is_dropped() -> None:
     site = Site(WEB)
     site.hang = {("web.1", 0)}

@@ -453,7 +453,7 @@ class Group:
         failed, taken = reload.observe(outputs), list[Output]()
         if failed is not None and reload.failed is None:
             reload.fail(failed)
-        if self._held or (reload.specs is None and reload.failed is None):
+        if self._held or (not reload.is_loaded and reload.failed is None):
             return []
         if reload.failed is None and not reload.steps:
             reload.catch_up(self.instances.values())
@@ -515,14 +515,16 @@ class Group:
         )
 
     def _end_reload(self, message: str) -> list[Output]:
-        """Give it up where it stands, and the next one."""
+        """Cancel the reload in progress, and the one that would follow."""
         reload, self._reload = self._reload, None
         asked, self._reload_next = self._reload_next or [], None
         if reload is None and not asked:
             return []
         numbers = (*(() if reload is None else reload.numbers), *asked)
         generation = self._newest_generation
-        return [ReloadFailed(generation, message, numbers=numbers)]
+        # A generation that is still loading would bind its sockets, after the others are closed.
+        loading = [] if reload is None or reload.is_loaded else [DropGeneration(generation)]
+        return [*loading, ReloadFailed(generation, message, numbers=numbers)]
 
     # ---- decisions ----
 

@@ -26,7 +26,7 @@ class Reload:
         self.began = now
         # Those of the requests that are answered by it.
         self.numbers = tuple(numbers)
-        self.specs: Optional[Sequence[Spec]] = None
+        self.is_loaded = False
         # Why it fails, once it does.
         self.failed: Union[str, NotRenewed, None] = None
         # By instance, what is wrong with a life that runs this load.
@@ -40,7 +40,7 @@ class Reload:
 
     def loaded(self, loaded: Loaded, roster: Roster) -> Roster:
         """All instances from now on: those there are, and those there are to be."""
-        self.specs = loaded.specs
+        self.is_loaded = True
         first_of = {spec.process: spec for spec in reversed(loaded.specs)}
         self._first_of = first_of
         wanted = {spec.name: spec for spec in loaded.specs}
