@@ -1,4 +1,4 @@
-"""A class for each kind of software. To import a backend does not import its software."""
+"""A class for each kind of software. Importing a backend does not import its software."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from .base import BaseServerBackend, Problem
 
 
 class ApplicationServer(BaseServerBackend):
-    """A server of the project's application, which comes last on its command line."""
+    """A server for the project's application, which comes last on its command line."""
 
     # "wsgi" or "asgi".
     interface: ClassVar[str]
@@ -59,7 +59,7 @@ def load(application: str) -> None:
 def problems(application: str) -> Iterator[Problem]:
     """Look for the module without importing it: this runs before every management command.
 
-    In many projects an import starts monitoring agents, and it would keep gunicorn from loading
+    In many projects importing it starts monitoring agents. It would also keep gunicorn from loading
     new code at a reload. Where processes are forked, the preload imports it.
     """
     cause: Optional[Exception] = None

@@ -1,6 +1,6 @@
-"""What a backend is: how to start one kind of software, and what a supervisor has to know about it.
+"""What a backend is: how to start one kind of software, and what the supervisor must know about it.
 
-This module is the public address for backends that other packages bring.
+This module is the public API for backends in other packages.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ __all__ = [
     "watchdog_interval",
 ]
 
-# As `ssl` has it, which not every start imports: the server wants a certificate of its clients.
+# The value of `ssl.CERT_REQUIRED` (each client needs a certificate), without importing `ssl`.
 CERT_REQUIRED = 2
 
-# Of gunicorn and of uvicorn, for servers that have no such option, or one that is small by default:
-# what comes while an instance is replaced has to wait there.
+# The default of gunicorn and uvicorn, for servers without such an option or with a smaller default.
+# Connections wait in the backlog while an instance is replaced.
 BACKLOG = 2048
 
-# What a backend finds wrong with its settings: `Problem("ARGS", "has to be one address.", hint)`.
+# A problem that a backend finds in its settings: `Problem("ARGS", "has to be one address.", hint)`.
 Problem = Finding
 
 
@@ -47,17 +47,17 @@ class Address(NamedTuple):
     at: Union[tuple[str, int], str]
     # Several processes may listen there at once (SO_REUSEPORT).
     shared: bool = False
-    # It speaks TLS there, and to those alone that have a certificate, too.
+    # Whether the server speaks TLS there, and whether each client needs a certificate.
     tls: bool = False
     client_certificate: bool = False
-    # Connections that wait to be accepted, at most.
+    # How many connections may wait to be accepted.
     backlog: int = BACKLOG
-    # The permissions of the file of a Unix socket; None: those that the umask leaves.
+    # The permissions of a Unix socket's file; None: what the umask leaves.
     mode: Optional[int] = None
 
     @property
     def plain(self) -> bool:
-        """Whether it is bound as one plain socket, see `PlainAddress`."""
+        """Whether it is bound as one plain socket (see `PlainAddress`)."""
         return False
 
     @property
@@ -80,8 +80,8 @@ class Address(NamedTuple):
 class PlainAddress(Address):
     """The address of a server that binds it as one plain socket, as bind(2) does.
 
-    A host name is an IPv4 address then, and :: takes IPv4 connections as well. Servers that are not
-    plain bind all addresses that a name has, and :: for IPv6 only.
+    A host name then means an IPv4 address, and :: also accepts IPv4 connections. Other servers bind
+    every address that a host name has, and :: for IPv6 only.
     """
 
     @property
@@ -90,26 +90,26 @@ class PlainAddress(Address):
 
 
 class Queue(NamedTuple):
-    """What is in the queues from which all instances of a process take their tasks, now."""
+    """The current load of the queues from which all instances of a process take their tasks."""
 
-    # Tasks that any of them may begin, not those that are to run later.
+    # Tasks that any instance may begin now; not tasks that are scheduled for later.
     ready: int
-    # Tasks that are being run, or that a worker has taken to run them next.
+    # Tasks that are running, or that a worker has taken to run next.
     running: int
-    # For how many seconds the oldest of those that are ready has waited: 0 without any, None where
-    # the software does not say.
+    # Seconds that the oldest ready task has waited: 0 if there is none, None if the software does
+    # not say.
     age: Optional[float] = None
-    # How many of the running ones each instance of this supervisor has, `worker.1`, by its name;
-    # None where the software does not say.
+    # How many tasks each instance of this supervisor is running, by its name (`worker.1`); None if
+    # the software does not say.
     of_instances: Optional[Mapping[str, int]] = None
 
 
 class BaseServerBackend:
     """Base class of all backends. A subclass must define `start_server` or `runner`.
 
-    It is created with the keys of its entry in PRODUCTION_PROCESSES as keyword arguments (`ARGS`,
-    `APP`, ...; always with STOP_TIMEOUT and REPLICAS), and started by
-    `backend.start_server(*backend.prep_server_args())`, in a process of its own.
+    Its keyword arguments are the keys of its entry in PRODUCTION_PROCESSES (`ARGS`, `APP`, ...;
+    always STOP_TIMEOUT and REPLICAS). `backend.start_server(*backend.prep_server_args())` starts
+    it, in a process of its own.
     """
 
     # Modules that must be importable -> what to `pip install` for each.
@@ -122,46 +122,47 @@ class BaseServerBackend:
     escalation_signal: Optional[str] = None
     # Exit statuses that mean success after a stop, besides 0 and death by the stop signal.
     success_exit_statuses: ClassVar[frozenset[int]] = frozenset()
-    # What the software means by exit statuses of its own, for the log: "a worker failed to boot".
+    # The meaning of the software's own exit statuses, for the log: "a worker failed to boot".
     exit_meanings: ClassVar[Mapping[int, str]] = {}
     # The software sends READY=1 to NOTIFY_SOCKET when it is ready.
     notifies: bool = False
-    # Ready once a connection to one of its `addresses` succeeds. With neither: once started.
+    # Ready once a connection to one of its `addresses` succeeds. With neither `notifies` nor
+    # `connects`, it is ready once started.
     connects: bool = False
-    # It can listen at sockets that were bound before, those of `posix.held`. Then it reports
-    # READY=1 in any case: a connection to such a socket always succeeds.
+    # It can serve on held sockets (`posix.held`). Then it always has to send READY=1: a connection
+    # to a held socket always succeeds.
     takes_sockets: ClassVar[bool] = False
-    # Whether it sends WATCHDOG=1 there, at least every WATCHDOG_USEC microseconds if that is set:
-    # True, False if it never does, None if that is not known.
+    # Whether it sends WATCHDOG=1 to NOTIFY_SOCKET, at least every WATCHDOG_USEC microseconds if
+    # that is set. False: never; None: unknown.
     pings: Optional[bool] = None
-    # Signals that the supervisor passes on, of SIGUSR1 and SIGUSR2.
+    # Which of SIGUSR1 and SIGUSR2 the supervisor passes on.
     forwards: ClassVar[frozenset[str]] = frozenset()
     # Environment variables that the software reads when it is imported.
     import_time_variables: ClassVar[frozenset[str]] = frozenset()
     # Django imports the software with INSTALLED_APPS, before any `preload`.
     is_an_app: ClassVar[bool] = False
-    # Two instances would do all work twice.
+    # Two instances would do all work twice, so only one may run.
     singleton: ClassVar[bool] = False
-    # Options, by their names in what `parse` returns, with which only one instance may run.
+    # Options with which only one instance may run, by their names in the result of `parse`.
     singleton_options: ClassVar[Sequence[str]] = ()
-    # Options that do not fit under a supervisor, likewise, each with the reason.
+    # Options that do not fit under a supervisor, by the same names, each with the reason.
     misfits: ClassVar[Mapping[str, Misfit]] = {}
-    # The option, as ARGS have it, with which several instances listen at one port; "" if they
+    # The option, as written in ARGS, that lets several instances listen on one port; "" if they
     # always can, None if they cannot.
     shares_port_with: ClassVar[Optional[str]] = None
 
-    # What it can tell of its load, as METRIC of AUTOSCALE has it: "queue", "queue-age", "busy".
+    # The load that it can measure, as METRIC of AUTOSCALE names it: "queue", "queue-age", "busy".
     measures: frozenset[str] = frozenset()
 
-    # The module that runs the software: `run(args, **runner_arguments())`, which may return an exit
-    # status. It imports neither Django nor the project, so that a fresh interpreter can do the
-    # same; "" where it takes `manage.py`, or a `start_server` of its own.
+    # The module whose `run(args, **runner_arguments())` runs the software, and may return an exit
+    # status. It imports neither Django nor the project, so that a fresh interpreter can run it.
+    # Empty if the software needs `manage.py`, or the backend overrides `start_server`.
     runner: ClassVar[str] = ""
 
-    # `web.1` under a supervisor; None where this is the manage.py process itself.
+    # `web.1` under a supervisor; None in a manage.py process that runs the software alone.
     instance: Optional[str] = None
-    # This process is a fork of one that has loaded the project. Otherwise it is the manage.py
-    # process, alone or spawned by a supervisor.
+    # This process was forked from one that has loaded the project. Otherwise it is a manage.py
+    # process, run alone or spawned by a supervisor.
     forked: bool = False
 
     def __init__(self, **config: Any) -> None:
@@ -173,8 +174,8 @@ class BaseServerBackend:
         """The arguments for `start_server`, as the software's own command line takes them."""
         return self.args
 
-    # To type checkers, and to no one else, this is a signature that every other one may override:
-    # a backend may name its arguments.
+    # Only type checkers see this signature. Any other signature may override it, so that a backend
+    # may name its arguments.
     def start_server(self, *args: Any, **kwargs: Any) -> None:
         """Run the software until it exits, as its own command line does with these arguments."""
         if not self.runner:
@@ -182,13 +183,13 @@ class BaseServerBackend:
         run_with(self.runner, args, self.runner_arguments())
 
     def runner_arguments(self) -> Mapping[str, Any]:
-        """What else its runner is called with, as plain data: numbers, text, lists, mappings."""
+        """Keyword arguments of the runner's `run`, as plain data: numbers, text, lists, dicts."""
         return {}
 
     def command_line(self) -> Optional[Sequence[str]]:
-        """What `start_server` would execute at once, and do nothing else; None where it is code.
+        """The command line, if `start_server` would only execute it; None if it runs Python code.
 
-        The supervisor executes that itself, without the project.
+        The supervisor then executes the command itself, without the project.
         """
         return None
 
@@ -200,41 +201,41 @@ class BaseServerBackend:
         yield from ()
 
     def parse(self) -> object:
-        """Let the software's own parser read the arguments; the type of the result is its own.
+        """Parse the arguments with the software's own parser; the type of the result is its own.
 
-        Raises ValueError with the parser's message where they are wrong, and PrintsOnly for
-        `--help` and the like. May import the software; must change nothing.
+        Raises ValueError with the parser's message if they are wrong, and PrintsOnly for `--help`
+        and the like. May import the software; must change nothing.
         """
         return None
 
     def own_context(self, options: Any) -> Mapping[str, Any]:
-        """What its own options say of CWD, USER, GROUP and UMASK, as far as they do, by these keys.
+        """CWD, USER, GROUP and UMASK, as far as the software's own options set them.
 
-        `options` are what `parse` has returned.
+        `options` is the result of `parse`.
         """
         return {}
 
     def work(self) -> str:
-        """What it does, as a text, where it has a LOCK: of those with the same, one does it."""
+        """Identify the work for LOCK: of several processes with the same text, one does it."""
         return repr((type(self).__name__, list(self.args), sorted(self.env.items())))
 
     def preview(self) -> str:
-        """What it would do now, for `prodserver --check`; "" where that is not known.
+        """What it would do now, for `prodserver --check`; "" if that is unknown.
 
-        May ask a database, and raise whatever that does.
+        May query a database, and raise any of its errors.
         """
         return ""
 
     def queue(self) -> Queue:
-        """How much work waits for all of its instances: for those whose `measures` have "queue".
+        """The load of its queues, for all instances; required if `measures` has "queue".
 
-        Is called in a process that is forked for that, and may raise whatever its broker does. Must
-        change nothing there.
+        Called in a process that is forked for this. May raise any error of the broker; must change
+        nothing there.
         """
         raise NotImplementedError
 
     def finishing_command(self) -> Optional[str]:
-        """The name of what it runs, where that is known to finish by itself: `migrate`."""
+        """The name of the command that it runs, if known to finish on its own: `migrate`."""
         return None
 
     def addresses(self) -> Sequence[Address]:
@@ -244,15 +245,15 @@ class BaseServerBackend:
     def why_own_sockets(self, options: Any) -> str:
         """Why it has to bind its addresses itself, with these options of its own; "" otherwise.
 
-        Such as "'reuse-port' is set". `options` are what `parse` has returned; they are asked only
-        where it `takes_sockets`.
+        For example "'reuse-port' is set". `options` is the result of `parse`. Called only if
+        `takes_sockets` is true.
         """
         return ""
 
     def recycles(self) -> bool:
         """Whether its own options make it exit with 0 after some work, to be restarted.
 
-        The supervisor asks before it starts anything. False where ARGS are wrong.
+        Called before anything starts. False if ARGS are wrong.
         """
         try:
             options = self.parse()
@@ -261,20 +262,21 @@ class BaseServerBackend:
         return self.recycles_with(options)
 
     def recycles_with(self, options: Any) -> bool:
-        """Answer `recycles` for what `parse` has returned."""
+        """Answer `recycles` for `options`, the result of `parse`."""
         return False
 
     def patched_by(self, options: Any) -> str:
-        """The library of greenlets that has to patch Python before anything else is imported.
+        """The greenlet library that has to patch Python before anything else is imported, or "".
 
-        "gevent", for example; "" if there is none. `options` are what `parse` has returned.
+        "gevent", for example. `options` is the result of `parse`.
         """
         return ""
 
     def graceful_limit(self, spare: int = 2) -> int:
         """Seconds for in-flight requests or running tasks after the stop signal, at least 1.
 
-        That is `spare` less than STOP_TIMEOUT: the software's own limit ends before SIGKILL.
+        That is `spare` seconds less than STOP_TIMEOUT, so that the software's own limit ends before
+        SIGKILL.
         """
         return max(1, int(self.config["STOP_TIMEOUT"]) - spare)
 
@@ -283,12 +285,12 @@ class BaseServerBackend:
         return [] if self.instance is None else ["--skip-checks"]
 
     def environ(self) -> Mapping[str, str]:
-        """The environment that the process will have: the current one and its ENV."""
+        """The environment that the process will have: the current one plus its ENV."""
         return {**os.environ, "PATH": search_path(os.environ.get("PATH")), **self.env}
 
 
 def library_of_greenlets(name: object) -> str:
-    """The one in the name of a worker class or a pool."""
+    """The greenlet library in the name of a worker class or pool; "" if there is none."""
     return next((one for one in ("gevent", "eventlet") if one in str(name)), "")
 
 

@@ -16,7 +16,7 @@ from .parsers import DETACHES, PID_FILE, Misfit, by_click, refusal
 
 
 class CeleryBackend(BaseServerBackend):
-    """What Celery's commands have in common. ARGS are those of the command, APP is the `-A`."""
+    """What Celery's commands have in common. ARGS are the command's arguments, APP is its `-A`."""
 
     requires: ClassVar[Mapping[str, str]] = {"celery": "celery"}
     runner = "django_prodserver.backends.hooks.celery"
@@ -84,7 +84,7 @@ class CeleryWorker(CeleryBackend):
 
     command = "worker"
     namespace = "worker"
-    singleton_options = ("beat",)  # Embedded, it would send every task once more.
+    singleton_options = ("beat",)  # Each embedded beat would send every task again.
     # A cold shutdown: it cancels running tasks, and returns those with acks_late to the broker.
     # Celery before 5.5 ignores this signal once a warm shutdown has begun.
     escalation_signal = "SIGQUIT"
@@ -112,7 +112,7 @@ class CeleryWorker(CeleryBackend):
 
 
 class CeleryBeat(CeleryBackend):
-    """`celery beat`; two of it would send every task twice."""
+    """`celery beat`; two instances would send every task twice."""
 
     command = "beat"
     singleton = True

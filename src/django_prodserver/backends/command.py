@@ -31,7 +31,7 @@ DETACHING: Mapping[str, frozenset[str]] = {
     "redis-server": frozenset({"--daemonize"}),
     "uwsgi": frozenset({"-d", "--daemonize", "--daemonize2"}),
 }
-# Commands of Django that are done once they have finished.
+# Commands of Django that finish on their own.
 FINISHING = {
     *("check", "clearsessions", "collectstatic", "compilemessages", "createcachetable"),
     *("createsuperuser", "diffsettings", "dumpdata", "flush", "loaddata", "makemessages"),
@@ -66,21 +66,22 @@ class ManagementCommand(BaseServerBackend):
 
 
 class CommandBackend(BaseServerBackend):
-    """Software that is started by a management command of its own; ARGS are its options.
+    """Software with a management command of its own; ARGS are the command's options.
 
-    A project may have a command of that name itself, which inherits from the software's or not.
+    A project may replace the command with one of the same name, which may or may not inherit from
+    it.
     """
 
     command: ClassVar[str]
-    # The packages that bring the command; none of them matters where none is named.
+    # The packages that provide the command. If empty, any package may.
     packages: ClassVar[Sequence[str]] = ()
     # A sentence that says how to install the command.
     comes_with: ClassVar[str]
 
     def defaults(self) -> Sequence[str]:
-        """Options for every process. The last value of an option counts: ARGS override these.
+        """Options that ARGS override, because the last value of an option counts.
 
-        An option that the project's own command does not have is left out.
+        Options that the project's own command does not have are left out.
         """
         return ()
 
@@ -98,7 +99,7 @@ class CommandBackend(BaseServerBackend):
         run_command(command, *args)
 
     def _hook_into(self, command: BaseCommand) -> str:
-        """Hook into the software of a command; returns why that is not sure to work."""
+        """Hook into the command's software; return why that may not work, or ""."""
         modules = modules_of(command, self.packages)
         own = type(command).__module__
         try:
@@ -110,11 +111,11 @@ class CommandBackend(BaseServerBackend):
         return f"the command of {own} does not inherit from {self.packages[0]}'s"
 
     def hook(self, *modules: ModuleType) -> None:
-        """Hook into the software: it sends READY=1 when it is ready, and its children die with it.
+        """Make the software send READY=1 when it is ready, and its children die with it.
 
-        `modules` are those that the classes of the command come from, the package's own is the
-        last. Better hook into classes of the software: a project's command may bypass these. May
-        raise anything where the software is not as expected.
+        `modules` are the modules of the command's classes; the last is the package's own. Prefer
+        hooks in classes of the software: a project's command may bypass these modules. May raise
+        any exception if the software is not as expected.
         """
 
     def preload(self) -> None:
@@ -149,7 +150,7 @@ class ShellCommand(BaseServerBackend):
         return ["sh", "-c", *self.args] if self.stop_group else self.args
 
     def command_line(self) -> Optional[Sequence[str]]:
-        # Unless a subclass does something else.
+        # A subclass may override `start_server` to do something else.
         return (
             None
             if type(self).start_server is not ShellCommand.start_server
@@ -157,9 +158,9 @@ class ShellCommand(BaseServerBackend):
         )
 
     def start_server(self, *args: str) -> None:
-        from django_prodserver.posix.child import execute  # Not there on every system.
+        from django_prodserver.posix.child import execute  # Not available on every system.
 
-        # Python ignores these signals, and a program inherits that across an exec (signal(7)).
+        # Python ignores these signals, and ignored signals stay ignored across an exec (signal(7)).
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
         execute(args)
@@ -206,15 +207,15 @@ class ShellCommand(BaseServerBackend):
 
 
 def load_command(name: str) -> BaseCommand:
-    """The management command of that name. Raises KeyError for an unknown one."""
+    """Load a management command by its name. Raises KeyError for an unknown one."""
     app = get_commands()[name]
     return app if isinstance(app, BaseCommand) else load_command_class(app, name)
 
 
 def modules_of(command: BaseCommand, packages: Sequence[str]) -> list[ModuleType]:
-    """The modules of the command's classes, as far down as that of one of the packages.
+    """The modules of the command's classes, up to the first that is in one of the packages.
 
-    None for a command that does not inherit from one of theirs.
+    Empty if the command inherits from no class of these packages.
     """
     found = []
     for cls in type(command).__mro__:
@@ -225,9 +226,9 @@ def modules_of(command: BaseCommand, packages: Sequence[str]) -> list[ModuleType
 
 
 def known_options(name: str, options: Sequence[str], *words: str) -> list[str]:
-    """Those of the options, as `--name` or `--name=value`, that the command has.
+    """The options, each `--name` or `--name=value`, that the command has.
 
-    `words` may name a sub-command, which has options of its own.
+    `words` may name a subcommand, which has options of its own.
     """
     if not options:
         return []
@@ -242,22 +243,22 @@ def parse_command(name: str, *args: str) -> Namespace:
 
 
 def run_command(command: BaseCommand, *args: str) -> None:
-    """Run it as `manage.py` does, with its system checks; `args` begins with its name."""
+    """Run a command as `manage.py` does, with its system checks; `args` begins with its name."""
     handle = command.handle
 
     def close_connections_and_handle(*args: Any, **options: Any) -> Any:
-        close_connections()  # Checks may have asked the database, and the command may fork.
+        close_connections()  # Checks may have used the database, and the command may fork.
         return handle(*args, **options)
 
     vars(command)["handle"] = close_connections_and_handle
     command.run_from_argv([sys.argv[0], *args])
 
 
-# ---- what is known of some programs and commands ----
+# ---- known programs and commands ----
 
 
 def detaching_word(words: Sequence[str]) -> Optional[str]:
-    """The word with which one of these programs detaches itself: `--daemonize`."""
+    """The word that makes a known program detach itself: `--daemonize`."""
     options: frozenset[str] = frozenset()
     for word, following in zip(words, [*words[1:], ""]):
         options |= DETACHING.get(os.path.basename(word), frozenset())
@@ -275,7 +276,7 @@ def django_command(words: Sequence[str]) -> Optional[str]:
 
 
 def last_command(line: str) -> list[str]:
-    """The words of the last command in a line for a shell; empty if it cannot be told."""
+    """The words of the last command in a shell line; empty if the line cannot be parsed."""
     lexer = shlex.shlex(line, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True
     try:

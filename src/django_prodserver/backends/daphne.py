@@ -11,12 +11,12 @@ from .base import BACKLOG, Address, PlainAddress
 from .parsers import by_argparse
 
 DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 8000
-# Of Twisted, for the file of a Unix socket.
+# Twisted's default for the file of a Unix socket.
 DEFAULT_MODE = 0o666
 
 
 class DaphneServer(ApplicationServer):
-    """ARGS are those of `daphne`."""
+    """ARGS are the arguments of `daphne`."""
 
     requires: ClassVar[Mapping[str, str]] = {"daphne": "daphne"}
     runner = "django_prodserver.backends.hooks.daphne"
@@ -63,7 +63,7 @@ class DaphneServer(ApplicationServer):
 
 
 def _endpoint(description: str) -> Optional[Address]:
-    """Where an endpoint of Twisted listens; None if it is not TCP, TLS or a Unix socket.
+    """Where a Twisted endpoint listens; None if it is not TCP, TLS or a Unix socket.
 
     https://docs.twisted.org/en/stable/core/howto/endpoints.html#servers
     """
@@ -71,7 +71,7 @@ def _endpoint(description: str) -> Optional[Address]:
     kind, *others = (word.replace("\0", ":") for word in words)
     named = dict(word.partition("=")[::2] for word in others if "=" in word)
     first = next((word for word in others if "=" not in word), "")
-    # Its own default is shorter.
+    # Twisted's own default is smaller.
     backlog = _number(named.get("backlog", ""), BACKLOG)
     if kind == "unix":
         mode = _number(named.get("mode", ""), DEFAULT_MODE, base=8)
@@ -84,7 +84,7 @@ def _endpoint(description: str) -> Optional[Address]:
 
 
 def _number(text: str, default: int, base: int = 10) -> int:
-    """Where it is none, daphne refuses it at its start."""
+    """The number in a text, or else the default: daphne refuses wrong numbers when it starts."""
     try:
         return int(text, base)
     except ValueError:

@@ -11,10 +11,11 @@ from .command import CommandBackend
 
 
 class DjangoQ2Worker(CommandBackend):
-    """ARGS are those of `manage.py qcluster`.
+    """ARGS are the arguments of `manage.py qcluster`.
 
     The command returns as soon as the cluster has started. The process lives on because
-    multiprocessing joins the sentinel at exit: the child that has forked all the others.
+    multiprocessing joins the sentinel at exit. The sentinel is the child that forks all other
+    processes.
     """
 
     requires: ClassVar[Mapping[str, str]] = {"django_q": "django-q2"}

@@ -12,10 +12,10 @@ from .parsers import RELOADS, Misfit
 
 
 class DjangoTasksWorker(CommandBackend):
-    """ARGS are those of `manage.py db_worker`.
+    """ARGS are the arguments of `manage.py db_worker`.
 
-    django-tasks has that command up to 0.11; since then django-tasks-db has it, also for the tasks
-    of Django 6.
+    The command is part of django-tasks up to 0.11, and since then of django-tasks-db, which also
+    runs the tasks of Django 6.
     """
 
     command = "db_worker"
@@ -46,5 +46,5 @@ class DjangoTasksWorker(CommandBackend):
         from .hooks import django_tasks as hooks
 
         options = self.parse()
-        exclude = getattr(options, "exclude_queues", "")  # Of django-tasks-db, not of django-tasks.
+        exclude = getattr(options, "exclude_queues", "")  # Only in django-tasks-db.
         return Queue(*hooks.look(options.queue_name, exclude, options.backend_name))

@@ -18,11 +18,11 @@ from .parsers import PID_FILE, RELOADS, Misfit, require
 
 
 class DramatiqWorker(CommandBackend):
-    """ARGS are those of `manage.py rundramatiq`.
+    """ARGS are the arguments of `manage.py rundramatiq`.
 
-    That command executes the program `dramatiq`, whose worker processes import the project. Where
-    this process is a fork, it runs dramatiq itself, and worker processes are forks of what is
-    already loaded. Alone and spawned, it executes our program of dramatiq.
+    That command executes the program `dramatiq`, whose worker processes import the project. A
+    forked process runs dramatiq itself instead, and forks its worker processes with the project
+    already loaded. Run alone or spawned, it executes dramatiq with our hooks.
     """
 
     requires: ClassVar[Mapping[str, str]] = {"django_dramatiq": "django-dramatiq"}
@@ -47,8 +47,9 @@ class DramatiqWorker(CommandBackend):
     def defaults(self) -> Sequence[str]:
         if self.instance is None:
             return ()
-        # Its default is ten minutes. On top of the limit a stop takes it up to three seconds: it
-        # polls once a second for the signal, for the end of its consumers and for that of its log.
+        # dramatiq's default is ten minutes. A stop takes up to three seconds longer than the limit:
+        # dramatiq polls once a second for the signal, for the end of its consumers and for the end
+        # of its log.
         limit = self.graceful_limit(spare=4)
         return [f"--worker-shutdown-timeout={limit * 1000}"]
 
@@ -77,7 +78,7 @@ class DramatiqWorker(CommandBackend):
         return Queue(*queues_of_dramatiq.look(names, self._modules()))
 
     def _modules(self) -> Sequence[str]:
-        """The names of those that have tasks. The project may have a command of its own."""
+        """The modules with tasks; empty if the project's own command cannot list them."""
         command: Any = load_command(self.command)
         command.stdout = OutputWrapper(io.StringIO())
         found: Sequence[str] = getattr(command, "discover_tasks_modules", list)()

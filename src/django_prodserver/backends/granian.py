@@ -13,17 +13,17 @@ from .base import BACKLOG, Address, PlainAddress
 from .parsers import PID_FILE, RELOADS, Misfit, by_click
 
 DEFAULT_BACKLOG = 1024
-# Before this version the body of a response of WSGI is kept when it has been sent, so that nobody
-# knows what is in flight.
+# Before this version granian keeps the body of a WSGI response after it has been sent, so that the
+# number of in-flight requests is unknown.
 FORGETS_BODIES = (2, 6)
 
 
 class GranianASGIServer(ApplicationServer):
-    """ARGS are those of `granian`; the environment variables GRANIAN_* count as usual."""
+    """ARGS are the arguments of `granian`; the environment variables GRANIAN_* work as usual."""
 
     requires: ClassVar[Mapping[str, str]] = {"granian": "granian"}
     runner = "django_prodserver.backends.hooks.granian"
-    # Its log says "Started worker" before the socket listens, but after everything is loaded.
+    # granian logs "Started worker" before the socket listens, but after everything is loaded.
     connects = True
     takes_sockets = True
     measures = frozenset({"busy"})
@@ -33,8 +33,8 @@ class GranianASGIServer(ApplicationServer):
     misfits: ClassVar[Mapping[str, Misfit]] = {"pid_file": PID_FILE, "reload": RELOADS}
 
     def prep_server_args(self) -> Sequence[str]:
-        # Without a limit it waits forever for in-flight requests; half an hour is the longest that
-        # it accepts. The last value of an option counts, so ARGS can override these.
+        # Without a limit it waits forever for in-flight requests; the longest limit is half an
+        # hour. The last value of an option counts, so ARGS can override these.
         limit = min(1800, self.graceful_limit())
         defaults = [f"--workers-kill-timeout={limit}", f"--interface={self.interface}"]
         return [*defaults, *super().prep_server_args()]
@@ -61,7 +61,7 @@ class GranianASGIServer(ApplicationServer):
         at = str(options["uds"]) if options["uds"] else (options["host"], options["port"])
         tls = bool(options.get("ssl_certificate") and options.get("ssl_keyfile"))
         demanding = tls and bool(options.get("ssl_client_verify"))
-        # Its own default is shorter.
+        # granian's own default is smaller.
         backlog = BACKLOG if options["backlog"] == DEFAULT_BACKLOG else options["backlog"]
         mode = options.get("uds_permissions") if options["uds"] else None
         found: list[Address] = [PlainAddress(at, not options["uds"], tls, demanding, backlog, mode)]
@@ -72,7 +72,7 @@ class GranianASGIServer(ApplicationServer):
 
 
 class GranianWSGIServer(GranianASGIServer):
-    """The same for the WSGI application, in a pool of threads."""
+    """The same for the WSGI application, in a thread pool."""
 
     interface = "wsgi"
 

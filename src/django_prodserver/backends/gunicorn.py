@@ -17,7 +17,7 @@ from .parsers import DETACHES, PID_FILE, RELOADS, Misfit, quietly
 
 
 class GunicornServer(ApplicationServer):
-    """ARGS are those of `gunicorn`; `gunicorn.conf.py` and GUNICORN_CMD_ARGS count as usual."""
+    """ARGS are `gunicorn`'s arguments; `gunicorn.conf.py` and GUNICORN_CMD_ARGS work as usual."""
 
     requires: ClassVar[Mapping[str, str]] = {"gunicorn": "gunicorn"}
     runner = "django_prodserver.backends.hooks.gunicorn"
@@ -54,7 +54,7 @@ class GunicornServer(ApplicationServer):
         """Its configuration: from the arguments, the configuration file and the environment."""
         from .hooks import gunicorn as hooks
 
-        # It goes to the folder of its option `chdir`, which is not to be this process's.
+        # gunicorn changes to the directory of its option `chdir`; this process has to return.
         with temporarily_in(os.curdir), quietly("gunicorn", hooks.options):
             parsed = self._parsed
         if parsed.app_uri in self.args:
@@ -70,7 +70,7 @@ class GunicornServer(ApplicationServer):
 
     def addresses(self) -> Sequence[Address]:
         if "GUNICORN_FD" in os.environ:
-            return ()  # It inherits sockets that are bound already.
+            return ()  # It inherits sockets that are already bound.
         cfg = self.parse()
         return [
             PlainAddress(
@@ -92,7 +92,7 @@ class GunicornServer(ApplicationServer):
             return "'bind' names a descriptor"
         files = any(isinstance(at, str) for at in options.address)
         if files and options.uid != os.geteuid():
-            return "'user' is set"  # It owns the files of its sockets.
+            return "'user' is set"  # That user owns the files of the sockets.
         return ""
 
     def own_context(self, options: Any) -> Mapping[str, Any]:
@@ -109,20 +109,20 @@ class GunicornServer(ApplicationServer):
         return library_of_greenlets(options.settings["worker_class"].get())
 
     def _defaults(self) -> dict[str, Any]:
-        # Its default for in-flight requests is 30 s, which may be more than STOP_TIMEOUT.
+        # gunicorn's default for in-flight requests is 30 s, which may be more than STOP_TIMEOUT.
         defaults: dict[str, Any] = {"graceful_timeout": min(30, self.graceful_limit())}
         if self.instance is not None:
-            # For its titles, which it gives where setproctitle is installed: its own default is the
-            # application, which all instances have in common.
+            # For the process titles that gunicorn sets if setproctitle is installed. Its own
+            # default is the application, which is the same for all instances.
             defaults["proc_name"] = self.instance
         if "UMASK" in self.config:
-            # That of Unix sockets and of temporary files, which is 0 by default.
+            # The umask for Unix sockets and temporary files: gunicorn's default is 0.
             defaults["umask"] = octal_mask(self.config["UMASK"])
         return defaults
 
 
 class GunicornASGIServer(GunicornServer):
-    """The same for the ASGI application, with gunicorn's own worker class for it."""
+    """The same for the ASGI application, with gunicorn's own worker class for ASGI."""
 
     interface = "asgi"
 

@@ -21,9 +21,9 @@ GREENLETS = ("greenlet", "gevent")
 
 
 class HueyWorker(CommandBackend):
-    """ARGS are those of `manage.py run_huey`; the `consumer` of the setting HUEY counts as usual.
+    """ARGS are the arguments of `manage.py run_huey`; the setting HUEY's `consumer` works as usual.
 
-    Every consumer enqueues the periodic tasks, so only the first of several instances does.
+    Every consumer would enqueue the periodic tasks, so only the first instance may.
     """
 
     requires: ClassVar[Mapping[str, str]] = {"huey": "huey"}
@@ -46,7 +46,7 @@ class HueyWorker(CommandBackend):
 
         if self.instance is None:
             return ()
-        # huey 3.4 has the option. Without a limit it waits forever for running tasks.
+        # The option exists since huey 3.4. Without a limit it waits forever for running tasks.
         known = hooks.consumer_options()
         if "shutdown_timeout" in known and "shutdown_timeout" not in self._consumer():
             return [f"--shutdown-timeout={self.graceful_limit()}"]
@@ -94,7 +94,7 @@ class HueyWorker(CommandBackend):
         return Queue(hooks.ready(), running=0)
 
     def _consumer(self) -> dict[str, Any]:
-        """The consumer's options: ARGS override the setting. Empty on wrong ARGS."""
+        """The consumer's options: ARGS override the setting. Empty if ARGS are wrong."""
         huey = getattr(settings, "HUEY", None)
         by_setting = huey.get("consumer", {}) if isinstance(huey, dict) else {}
         # KeyError: the app is not installed, so there is no command. `problems` reports that.

@@ -14,7 +14,7 @@ DEFAULT_PORT = 8000
 
 
 class HypercornServer(ApplicationServer):
-    """ARGS are those of `hypercorn`; with `--config` the configuration file counts as usual."""
+    """ARGS are `hypercorn`'s arguments; with `--config` the configuration file works as usual."""
 
     requires: ClassVar[Mapping[str, str]] = {"hypercorn": "hypercorn"}
     runner = "django_prodserver.backends.hooks.hypercorn"
@@ -29,7 +29,7 @@ class HypercornServer(ApplicationServer):
         return [*self.args, f"{self.interface}:{self.application}"]
 
     def runner_arguments(self) -> Mapping[str, Any]:
-        # Its default for in-flight requests, 3 s, is far less than STOP_TIMEOUT allows.
+        # hypercorn's default for in-flight requests, 3 s, is far less than STOP_TIMEOUT allows.
         return {"graceful_timeout": self.graceful_limit()}
 
     def preload(self) -> None:
@@ -58,7 +58,8 @@ class HypercornServer(ApplicationServer):
         found = [_address(bind, shared, tls, demanding) for bind in config.bind]
         if tls:
             found += [_address(bind, shared) for bind in config.insecure_bind]
-        # Its default is 100, and the kernel's for the file of a socket what the umask leaves.
+        # hypercorn's default backlog is 100. If its option `umask` is not set, the file of a Unix
+        # socket gets the permissions that this process's umask leaves.
         backlog = vars(config).get("backlog", BACKLOG)
         mode = None if config.umask is None else 0o777 & ~config.umask
         return [
@@ -75,16 +76,16 @@ class HypercornServer(ApplicationServer):
             return "'quic-bind' is set"
         files = any(bind.startswith("unix:") for bind in binds)
         if files and options.user is not None and options.group is not None:
-            return "'user' and 'group' are set"  # They own the files of its sockets.
+            return "'user' and 'group' are set"  # They own the files of the sockets.
         return ""
 
     def recycles_with(self, options: Any) -> bool:
-        # Workers are replaced by their parent process; with 0 of them there is none.
+        # A parent process replaces its workers; with 0 workers there is no parent.
         return bool(options.workers == 0 and options.max_requests is not None)
 
 
 class HypercornWSGIServer(HypercornServer):
-    """The same for the WSGI application, in a pool of threads."""
+    """The same for the WSGI application, in a thread pool."""
 
     interface = "wsgi"
 
@@ -92,9 +93,9 @@ class HypercornWSGIServer(HypercornServer):
 def _address(
     bind: str, shared: bool, tls: bool = False, demanding: bool = False
 ) -> Optional[Address]:
-    """As `Config._create_sockets` reads it: without a number at the end, all of it is the host.
+    """Parse as `Config._create_sockets` does: without a number at the end, all of it is the host.
 
-    None for a socket that is bound already.
+    None for a socket that is already bound.
     """
     if bind.startswith("fd://"):
         return None

@@ -23,21 +23,22 @@ from .base import BaseServerBackend, Problem
 from .command import load_command, run_command
 from .parsers import PrintsOnly, by_argparse
 
-# How often it is tried if it does not get a lock in time, and the longest pause, in seconds. The
-# first one is a second, and each one is twice as long as the one before.
+# How often to try if it does not get a lock in time, and the longest pause between two tries in
+# seconds. The first pause is one second; each further one is twice as long.
 TRIES, LONGEST_PAUSE = 10, 30
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
 LOCK_NOT_AVAILABLE = "55P03"
 
-# Of the migrations that would be applied, so many are named.
+# How many of the migrations to apply are named.
 SHOWN = 5
 
 
 class Migrate(BaseServerBackend):
     """ARGS are the options of `manage.py migrate`, and `lock-timeout`.
 
-    That is PostgreSQL's lock_timeout. A migration that waits to change a table keeps everybody else
-    waiting who uses it; so it gives up after that time, and is tried again.
+    `lock-timeout` is PostgreSQL's lock_timeout. While a migration waits to change a table, every
+    other query on the table waits behind it. So the migration gives up after that time, and is
+    tried again.
     """
 
     def prep_server_args(self) -> Sequence[str]:
@@ -70,7 +71,7 @@ class Migrate(BaseServerBackend):
         try:
             options = self.parse()
         except (PrintsOnly, ValueError):
-            return  # That is told of every backend.
+            return  # This is reported for every backend.
         if options.database not in connections:
             known = ", ".join(connections)
             yield Problem("ARGS", f"names {options.database!r}, no database.", f"Known: {known}.")
@@ -82,7 +83,7 @@ class Migrate(BaseServerBackend):
         return "migrate"
 
     def work(self) -> str:
-        """With the names of all migrations: another release may have more."""
+        """Include the names of all migrations: another release may have more."""
         return repr((super().work(), sorted(_migrations())))
 
     def preview(self) -> str:
@@ -93,7 +94,7 @@ class Migrate(BaseServerBackend):
             run_command(command, *words)
         finally:
             connections.close_all()
-        # Below the name of each migration its operations are listed.
+        # Each migration's operations are listed, indented, below its name.
         _, *names = [line for line in output.getvalue().splitlines() if line[:1] != " "]
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         shown = ", ".join(names[:SHOWN])
@@ -101,7 +102,7 @@ class Migrate(BaseServerBackend):
 
 
 def _command() -> BaseCommand:
-    """The project's command, with an option of ours."""
+    """The project's command, with our option `--lock-timeout`."""
     command = load_command("migrate")
     add_arguments: Callable[[CommandParser], None] = command.add_arguments
 
@@ -129,7 +130,7 @@ def _is_late(error: OperationalError) -> bool:
 
 
 def _migrations() -> Iterator[str]:
-    """The files of all migrations; none is imported."""
+    """The file names of all migrations, without importing them."""
     for app in apps.get_app_configs():
         name, _ = MigrationLoader.migrations_module(app.label)
         spec = None

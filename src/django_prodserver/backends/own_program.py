@@ -1,9 +1,9 @@
-"""Software as a program of its own: a fresh interpreter that imports a runner of it, and no Django.
+"""Software as a separate program: a fresh interpreter that imports its runner, and no Django.
 
     python -m django_prodserver.backends.own_program '{"runner": ..., "args": [...], ...}'
 
-The settings have been read and checked before this is run. It gets the result, and the project is
-imported only when the software does so, as under its own command.
+The settings have been read and checked before this program runs; it gets the result. The project is
+imported only when the software imports it, as under the software's own command.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from django_prodserver.posix.randomness import reseed_forks
 from django_prodserver.posix.signals import die_as_others_do
 from django_prodserver.posix.titles import set_title, show_words
 
-# Stands for the name of the instance, where that is known only once it is started. No argument of
-# a program can have it in it.
+# Stands for the name of the instance if that is only known once the program is started. No argument
+# of a program can contain a null character.
 INSTANCE = "\0instance"
 
 
 def run_with(runner: str, args: Sequence[str], more: Mapping[str, Any]) -> None:
-    """Run software to its end: this module does, called with these arguments and some `more`."""
+    """Run the software until it exits: call `run` in the module `runner`, then exit."""
     sys.exit(import_module(runner).run(args, **more))
 
 
@@ -37,10 +37,11 @@ def command_line(
     title: Sequence[str] = (),
     patched_by: str = "",
 ) -> list[str]:
-    """What to execute for `run_with` in a fresh interpreter, which this library patches first.
+    """The command line that calls `run_with` in a fresh interpreter.
 
-    `argv` is what software executes that starts itself again. `title` is the command line that `ps`
-    shows; without one it is the name of the instance.
+    `argv` becomes sys.argv, which software executes to restart itself. `title` is the command line
+    that `ps` shows; if empty, it is the name of the instance. `patched_by` is the greenlet library
+    that patches the interpreter first.
     """
     import json
 
@@ -50,7 +51,7 @@ def command_line(
         "more": more,
         "argv": list(argv),
         "title": list(title),
-        # As the project was found here: manage.py may have added to it.
+        # The import path of this process, which manage.py may have extended.
         "path": [os.path.abspath(folder) for folder in sys.path],
     }
     program = "django_prodserver.backends.own_program"

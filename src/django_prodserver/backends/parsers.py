@@ -1,4 +1,4 @@
-"""The software's own command-line parser reads its arguments, before anything starts."""
+"""Read arguments with the software's own command-line parser, before anything starts."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class PrintsOnly(Exception):
 
 
 def require(package: str, option: str) -> None:
-    """Raises ValueError if what an option of the software needs is not installed; "" is nothing."""
+    """Raise ValueError if the package that an option needs is not installed; "" is none."""
     if package and find_spec(package) is None:
         raise ValueError(f"{option} needs the package {package}: pip install {package}")
 
 
 def refusal(message: str, options: Iterable[str]) -> ValueError:
-    """What the software says of its arguments, with the nearest of its options.
+    """What the software says about wrong arguments, with the nearest known option.
 
-    `. Did you mean '--workers'?` is added where the message has an option that is unknown.
+    `. Did you mean '--workers'?` is added if the message has an unknown option.
     """
     known = [option for option in options if option.startswith("--")]
     for word in _OPTION.findall(message):
@@ -54,7 +54,7 @@ def _no_options() -> Iterable[str]:
 def quietly(program: str, options: Callable[[], Iterable[str]] = _no_options) -> Iterator[None]:
     """For a parser that prints a message and exits: raise a ValueError with the message instead.
 
-    Raises PrintsOnly if the parser exits with 0.
+    Raises PrintsOnly if the exit status is 0.
     """
     output = io.StringIO()
     try:
@@ -82,7 +82,7 @@ def by_argparse(parser: ArgumentParser, args: Sequence[str], program: str) -> Na
 
 
 def options_of(parser: ArgumentParser, args: Sequence[str]) -> Iterator[str]:
-    """Its options, and those of the sub-commands among the arguments."""
+    """The parser's options, and those of the subcommands among the arguments."""
     yield from parser._option_string_actions
     for action in parser._actions:
         if isinstance(action, _SubParsersAction):
@@ -101,7 +101,7 @@ def by_click(
     further: Callable[[Any], object] = _nothing,
     **context: Any,
 ) -> dict[str, Any]:
-    """Parse with `click`, in an environment with the variables `env`; return the options.
+    """Parse with `click`, with the variables `env` in the environment; return the options.
 
     `further` is called with click's context, to parse what the command only parses when it runs.
     Raises ValueError with the parser's message, and PrintsOnly for `--help` and the like.
@@ -125,7 +125,7 @@ def by_click(
 
 
 def options_in_help(print_help: Callable[[], object]) -> Iterable[str]:
-    """The options in a program's `--help`, where its parser cannot be reached."""
+    """The options in a program's `--help`, for a parser that is not accessible."""
     output = io.StringIO()
     with redirect_stdout(output), suppress(SystemExit):
         print_help()
@@ -147,10 +147,10 @@ def temporary_variables(env: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-# ---- what the parsed options should not say ----
+# ---- options that do not fit under a supervisor ----
 #
-# A backend lists misfits by the names that options have in what its `parse` returns, so they are
-# found wherever they are set: in ARGS, behind `--`, in a variable, or in a configuration file.
+# A backend lists misfits by the names of options in the result of its `parse`. So they are found
+# wherever they are set: in ARGS, after `--`, in a variable, or in a configuration file.
 
 
 class Misfit(NamedTuple):
@@ -158,7 +158,7 @@ class Misfit(NamedTuple):
 
     why: str
     hint: str
-    # Otherwise it is only advised against.
+    # Refused with an error; otherwise only advised against.
     refused: bool = False
 
 

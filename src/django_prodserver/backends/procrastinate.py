@@ -16,7 +16,7 @@ from .parsers import by_argparse, temporary_variables
 
 
 class ProcrastinateWorker(CommandBackend):
-    """ARGS are those of `manage.py procrastinate worker`."""
+    """ARGS are the arguments of `manage.py procrastinate worker`."""
 
     requires: ClassVar[Mapping[str, str]] = {"procrastinate": "procrastinate"}
     command = "procrastinate"
@@ -27,12 +27,12 @@ class ProcrastinateWorker(CommandBackend):
     measures = frozenset({"queue", "queue-age"})
 
     def prep_server_args(self) -> Sequence[str]:
-        # Options of Django come before the sub-command, those of the worker after it.
+        # Options of Django come before the subcommand, options of the worker after it.
         defaults = known_options(self.command, list(self._defaults()), "worker")
         return [self.command, *self.skip_checks(), "worker", *defaults, *self.args]
 
     def _defaults(self) -> Iterator[str]:
-        """Options that ARGS can override, unless the environment or a setting has a value."""
+        """Options that ARGS can override; without those that the environment or a setting sets."""
         # Without a limit it waits forever for running jobs.
         limit = self.graceful_limit()
         environ = self.environ()
@@ -82,7 +82,7 @@ class ProcrastinateWorker(CommandBackend):
 
 
 def _database() -> str:
-    """Its alias."""
+    """The alias of procrastinate's database."""
     return getattr(settings, "PROCRASTINATE_DATABASE_ALIAS", "default")
 
 

@@ -1,4 +1,4 @@
-"""Backends by their short names: those of this package, and those of other packages."""
+"""Backends by their short names: those of this package and of other packages."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Registered(NamedTuple):
 def registered() -> Mapping[str, Sequence[Registered]]:
     """Every short name, with all packages that claim it.
 
-    Reads the metadata of each installed package, and imports none. That takes 7 ms for 134
-    packages, and 10 to 30 ms to import importlib.metadata (CPython 3.13): do not call this for a
+    Reads the metadata of each installed package, but imports none. That takes 7 ms for 134
+    packages, plus 10 to 30 ms to import importlib.metadata (CPython 3.13): do not call this for a
     dotted path.
     """
     from importlib import metadata

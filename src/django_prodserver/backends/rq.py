@@ -18,7 +18,7 @@ from .parsers import PID_FILE, Misfit
 
 
 class RQBackend(CommandBackend):
-    """What both have in common."""
+    """What the worker and the scheduler have in common."""
 
     packages = ("django_rq",)
     comes_with = "Add 'django_rq' to INSTALLED_APPS."
@@ -29,7 +29,7 @@ class RQBackend(CommandBackend):
     misfits: ClassVar[Mapping[str, Misfit]] = {"pid": PID_FILE}
 
     def check_queues(self, *names: str) -> None:
-        """Raises ValueError if one is not configured, or if they are not in the same Redis."""
+        """Raise ValueError if a queue is not configured, or if they are not in the same Redis."""
         from .hooks import rq as hooks
 
         configured: Collection[str] = getattr(settings, "RQ_QUEUES", {})
@@ -42,7 +42,7 @@ class RQBackend(CommandBackend):
 
 
 class RQWorker(RQBackend):
-    """ARGS are those of `manage.py rqworker`: a list, where queues are named."""
+    """ARGS are the arguments of `manage.py rqworker`; a list if they name queues."""
 
     requires: ClassVar[Mapping[str, str]] = {"django_rq": "django-rq"}
     command = "rqworker"
@@ -51,7 +51,7 @@ class RQWorker(RQBackend):
     def defaults(self) -> Sequence[str]:
         if self.instance is None:
             return ()
-        # A new name each time: that of a killed worker stays taken for eight minutes.
+        # A new name for each start: the name of a killed worker stays taken for eight minutes.
         return [f"--name={self.instance}.{uuid4().hex}"]
 
     def hook(self, *modules: ModuleType) -> None:
@@ -81,7 +81,7 @@ class RQWorker(RQBackend):
 
 
 class RQScheduler(RQBackend):
-    """ARGS are those of `manage.py rqscheduler`, the command for rq-scheduler."""
+    """ARGS are the arguments of `manage.py rqscheduler`, the command for rq-scheduler."""
 
     requires: ClassVar[Mapping[str, str]] = {
         "django_rq": "django-rq",

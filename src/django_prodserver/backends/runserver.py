@@ -1,4 +1,4 @@
-"""Django's development server, or the one that an installed app puts in its place.
+"""Django's development server, or the one with which an installed app replaces it.
 
 `manage.py devserver --all` runs it instead of the web servers of production.
 """
@@ -19,7 +19,7 @@ from .command import CommandBackend, load_command, run_command
 
 
 class Runserver(CommandBackend):
-    """ARGS are those of `manage.py runserver`."""
+    """ARGS are the arguments of `manage.py runserver`."""
 
     command = "runserver"
     comes_with = "It is a part of Django."
@@ -35,7 +35,7 @@ class Runserver(CommandBackend):
         run_command(load_command(args[0]), *args)
 
     def preload(self) -> None:
-        # That of daphne, and of Channels before it, serves the ASGI application.
+        # daphne's command, like that of older Channels, serves the ASGI application.
         if hasattr(load_command(self.command), "get_application"):
             load(asgi())
         else:
@@ -54,5 +54,5 @@ class Runserver(CommandBackend):
 
 
 def _forget_templates(**signal: object) -> None:
-    """Let the next response be made of the templates as they are now: no reload is needed."""
+    """Render the next response from the templates as they are now, without a reload."""
     reset_loaders()

@@ -11,7 +11,7 @@ from .parsers import RELOADS, Misfit, by_click
 
 
 class UvicornServer(ApplicationServer):
-    """ARGS are those of `uvicorn`; the environment variables UVICORN_* count as usual."""
+    """ARGS are the arguments of `uvicorn`; the environment variables UVICORN_* work as usual."""
 
     requires: ClassVar[Mapping[str, str]] = {"uvicorn": "uvicorn"}
     runner = "django_prodserver.backends.hooks.uvicorn"
@@ -49,7 +49,8 @@ class UvicornServer(ApplicationServer):
         options = self.parse()
         if options["fd"] is not None:
             return ()
-        # uvicorn binds one socket for all workers, and asyncio those of a single process.
+        # uvicorn binds one socket for several workers; for a single process, asyncio binds the
+        # sockets.
         plain = self._workers(options) > 1 or options["reload"]
         kind = PlainAddress if plain else Address
         return [
@@ -71,12 +72,12 @@ class UvicornServer(ApplicationServer):
         return alone and options["limit_max_requests"] is not None
 
     def _workers(self, options: Any) -> int:
-        """0 where the variable is not a number."""
+        """The number of workers; 0 if WEB_CONCURRENCY is not a number."""
         given = options["workers"] or self.environ().get("WEB_CONCURRENCY") or "1"
         return int(given) if str(given).isdecimal() else 0
 
 
 class UvicornWSGIServer(UvicornServer):
-    """The same for the WSGI application, in a pool of threads."""
+    """The same for the WSGI application, in a thread pool."""
 
     interface = "wsgi"

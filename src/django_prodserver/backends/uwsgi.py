@@ -29,55 +29,59 @@ APPLICATIONS = frozenset(
     {"module", "wsgi", "wsgi-file", "file", "mount", "eval", "paste", "ini-paste", "pecan"}
     | {"ini-paste-logged", "python-raw", "web3", "pump", "wsgi-lite", "emperor", "http-to"}
 )
-# Options that say where it listens, those first that speak HTTP.
+# Options that say where it listens, first those that speak HTTP.
 HTTP_SOCKETS = ("http", "httprouter", "http-socket", "http11-socket")
 HTTPS_SOCKETS = ("https", "https2", "https-socket")
 SOCKETS = ("socket", "uwsgi-socket", "fastcgi-socket", "scgi-socket", "raw-socket")
 STATS = ("stats", "stats-server")
-# Others that give it a socket, of which no address is known.
+# Other options that give it a socket, whose address is unknown.
 INHERITED = frozenset(
     {"suwsgi-socket", "ssl-socket", "shared-socket", "zerg", "emperor", "fastrouter", "rawrouter"}
 )
-# With one of these its workers load the application themselves.
+# With one of these options the workers load the application themselves.
 LAZY = frozenset({"lazy", "lazy-apps"})
 # Options that name a virtual environment.
 PYTHONS = ("home", "pyhome", "venv", "virtualenv")
-# What uWSGI takes for "no" in a configuration file.
+# The values that mean "no" in a configuration file of uWSGI.
 FALSE = frozenset({"false", "off", "no", "0"})
 
-# SIGTERM means: finish the requests in progress. Its own meaning for it is a reload, and with
-# `die-on-term` to drop them. Platforms may signal each of its processes as well.
+# SIGTERM has to mean: finish the requests in progress. By default uWSGI reloads at SIGTERM, and
+# with `die-on-term` it drops requests. Platforms may signal each of its processes as well.
 STOPS = (
     "--hook-master-start=unix_signal:15 gracefully_kill_them_all",
     "--hook-accepting=unix_signal:15 gracefully_kill",
-    # It waits without a limit. The escalation signal ends it at once, and its workers with it.
+    # The master waits without a limit. The escalation signal ends it at once, and its workers with
+    # it.
     "--hook-master-start=unix_signal:3 _exit",
-    # Its routers pass on requests until it kills them, last of all; this function does nothing.
+    # Routers pass on requests until the master kills them, last of all: `worker_wakeup` does
+    # nothing there.
     "--hook-as-gateway=unix_signal:15 worker_wakeup",
-    # While it loads the application, it ignores SIGTERM of itself.
+    # By default uWSGI ignores SIGTERM while it loads the application.
     "--hook-pre-app=unix_signal:15 end_me",
 )
-# When READY=1 is sent: once the master stops gracefully, because its workers may accept requests
-# before; where they load the application themselves, once the first one has done so.
+# The hook that sends READY=1. `master-start`: once the master can stop gracefully; its workers may
+# accept requests earlier. `accepting1`, if workers load the application themselves: once the first
+# one has done so.
 READY, LAZY_READY = "master-start", "accepting1"
-# A worker that loads the application is asked by SIGHUP.
+# The master asks a worker to stop by SIGHUP, also while the worker loads the application.
 LAZY_STOPS = ("--hook-pre-app=unix_signal:1 end_me",)
 ALWAYS = ("--master", "--die-on-term", "--need-app", "--no-orphans")
-# Before it forks its workers, and holding Python's lock.
+# Called before uWSGI forks its workers, while it holds Python's lock.
 CLOSES = (
     f"--hook-post-app=call:PyRun_SimpleString from {HOOKS}.connections import close_connections;"
     " close_connections()"
 )
-# First of all hooks: it shows its options, as it has read them, and exits.
+# Called before all other hooks: uWSGI shows the options as it has read them, and exits.
 SHOWS = ("--hook-asap=call:show_config", "--hook-asap=exit:0")
 BEGIN, END = ";uWSGI instance configuration", ";end of configuration"
 
 
 class UwsgiServer(ApplicationServer):
-    """ARGS are those of `uwsgi`; with `ini` a configuration file, and UWSGI_*, count as usual."""
+    """ARGS are the arguments of `uwsgi`; an `ini` file and the variables UWSGI_* work as usual."""
 
     comes_with = "pyuwsgi, or the program uwsgi on the PATH"
-    # After `_exit`, to which the escalation signal gives its number, and uWSGI's own `end_me`.
+    # 3 is the number of the escalation signal, which it passes to `_exit`. 30 comes from uWSGI's
+    # own `end_me`.
     success_exit_statuses = frozenset({3, 30})
     exit_meanings: ClassVar[Mapping[int, str]] = {22: "the application could not be loaded"}
     escalation_signal = "SIGQUIT"
@@ -101,7 +105,7 @@ class UwsgiServer(ApplicationServer):
         try:
             options = self.parse()
         except (PrintsOnly, ValueError):
-            return self.args  # It says by itself what is wrong.
+            return self.args  # uWSGI itself reports what is wrong.
         found = [*self.args, *self._own_python(options)]
         if not INHERITED & set(options) and not _listening(options):
             found.append(f"--http-socket={DEFAULT_ADDRESS}")
@@ -122,7 +126,7 @@ class UwsgiServer(ApplicationServer):
         return self._command(self.prep_server_args())
 
     def preload(self) -> None:
-        """Nothing: it is a program of its own, which loads the application itself."""
+        """Do nothing: uWSGI is a separate program, which loads the application itself."""
 
     def problems(self) -> Iterator[Problem]:
         if self._program is None:
@@ -133,7 +137,7 @@ class UwsgiServer(ApplicationServer):
             yield from super().problems()
 
     def parse(self) -> Mapping[str, Sequence[str]]:
-        """The values of each option, as uWSGI has read them, without those that say no."""
+        """The values of each option as uWSGI has read them, without values that mean "no"."""
         return self._options
 
     @cached_property
@@ -149,7 +153,7 @@ class UwsgiServer(ApplicationServer):
             name, _, value = line.partition(" = ")
             if value.lower() not in FALSE:
                 options.setdefault(name, []).append(value)
-        addresses_of(options)  # What is wrong there is wrong with its arguments.
+        addresses_of(options)  # Check them: wrong addresses are wrong arguments.
         return options
 
     def addresses(self) -> Sequence[Address]:
@@ -164,13 +168,13 @@ class UwsgiServer(ApplicationServer):
 
     @cached_property
     def _program(self) -> Optional[str]:
-        """The path of `uwsgi`; "" for the extension module, None where there is neither."""
+        """The path of `uwsgi`; "" for the extension module, None if neither is installed."""
         if find_spec("pyuwsgi") is not None:
             return ""
         return shutil.which("uwsgi", path=self.environ()["PATH"])
 
     def _own_python(self, options: Container[str]) -> Iterator[str]:
-        """Where the program finds this virtual environment, and the project."""
+        """The options by which the program finds this virtual environment and the project."""
         if not self._program:
             return
         if sys.prefix != sys.base_prefix and not any(name in options for name in PYTHONS):
@@ -205,15 +209,15 @@ class UwsgiServer(ApplicationServer):
         return re.findall(r"--[\w-]+", self._ask("--help").output)
 
 
-# ---- what it says ----
+# ---- uWSGI's output ----
 
 
 def _complaint(lines: Sequence[str]) -> str:
-    """What it says of its options before it exits, without what getopt(3) adds."""
+    """The error that uWSGI reports before it exits, without what getopt(3) adds."""
     said = [line for line in lines if line.strip() and not line.startswith("getopt_long()")]
     words = said[-1] if said else "it exits without a word"
     words = re.sub(r"(--[\w-]+)=[^']*'", r"\1'", words)
-    # getopt(3) begins with the name of the program.
+    # Messages of getopt(3) begin with the name of the program.
     return words.partition(": ")[2] if words.startswith(("/", "uwsgi: ")) else words
 
 
@@ -226,11 +230,12 @@ def addresses_of(options: Mapping[str, Sequence[str]]) -> list[Address]:
     found: list[Address] = []
     for name in (*HTTP_SOCKETS, *HTTPS_SOCKETS, *SOCKETS, *STATS):
         for value in options.get(name, ()):
-            # Behind a comma are a certificate and what belongs to it; the last is that of an
-            # authority, with an exclamation mark where each client needs one of its.
+            # After the first comma: a certificate, its key, its ciphers, and the certificate of an
+            # authority. An exclamation mark before the last one: each client needs a certificate of
+            # that authority.
             text, *more = value.split(",")
             if text.startswith("="):
-                continue  # One of those in `shared-socket`.
+                continue  # It refers to a `shared-socket`.
             tls = name in HTTPS_SOCKETS
             demanding = tls and len(more) > 3 and more[3].startswith("!")
             shared = "reuse-port" in options

@@ -1,4 +1,4 @@
-"""Wait for what a project needs, instead of a loop in a shell: a database, a broker, migrations."""
+"""Wait for what a project needs (a database, a broker, migrations), instead of a shell loop."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .hooks import celery as celery_hooks
 from .hooks import wait_for as hooks
 from .parsers import PrintsOnly, by_argparse
 
-# What is there once its check has passed, by the kinds that name something in the settings.
+# What is logged once a check has passed, by the kinds that name something in the settings.
 DONE = {
     "database": "answered",
     "cache": "answered",
@@ -34,7 +34,7 @@ WORDS = [*DONE, "tcp://host:port", "http://host/path", "path:/file"]
 
 
 class WaitFor(BaseServerBackend):
-    """ARGS are what to wait for, `--timeout` and `--interval`; in a mapping, "for" has a list."""
+    """ARGS: what to wait for, `--timeout` and `--interval`; in a mapping, "for" is a list."""
 
     pings = False
 
@@ -54,7 +54,7 @@ class WaitFor(BaseServerBackend):
         try:
             words = self.parse().things
         except (PrintsOnly, ValueError):
-            return  # That is told of every backend.
+            return  # This is reported for every backend.
         if not words:
             yield Problem("ARGS", "has nothing to wait for.", f"Known: {', '.join(WORDS)}.")
         for word in words:
@@ -68,7 +68,7 @@ class WaitFor(BaseServerBackend):
         return "wait-for"
 
     def _thing(self, word: str) -> hooks.Thing:
-        """Raises _Wrong. May import the project."""
+        """Resolve a word. Raises _Wrong. May import the project."""
         kind, colon, rest = word.partition(":")
         check: Callable[[], None]
         if kind in ("database", "migrations"):
@@ -162,7 +162,7 @@ def _function(path: str) -> Callable[[], object]:
 
 
 class _Parser(ArgumentParser):
-    """Things and options in any order."""
+    """A parser that accepts things and options in any order."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         return self.parse_intermixed_args(args, namespace)

@@ -12,11 +12,11 @@ from .parsers import PrintsOnly, refusal
 
 
 class WaitressServer(ApplicationServer):
-    """ARGS are those of `waitress-serve`."""
+    """ARGS are the arguments of `waitress-serve`."""
 
     requires: ClassVar[Mapping[str, str]] = {"waitress": "waitress"}
     runner = "django_prodserver.backends.hooks.waitress"
-    # What it handles itself. Our hook has SIGTERM do the same.
+    # waitress handles SIGINT itself. Our hook makes SIGTERM do the same.
     stop_signal = "SIGINT"
     notifies = True
     takes_sockets = True
@@ -32,7 +32,7 @@ class WaitressServer(ApplicationServer):
         super().preload()
 
     def parse(self) -> Any:
-        """Its settings, as it calls them: `Adjustments`."""
+        """Its settings, which waitress calls `Adjustments`."""
         from .hooks import waitress as hooks
 
         try:
@@ -45,7 +45,7 @@ class WaitressServer(ApplicationServer):
 
     def addresses(self) -> Sequence[Address]:
         adjustments = self.parse()
-        # Its own default is shorter.
+        # waitress's own default is smaller.
         backlog = vars(adjustments).get("backlog", BACKLOG)
         if adjustments.unix_socket is not None:
             mode = adjustments.unix_socket_perms

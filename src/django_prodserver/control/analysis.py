@@ -1,6 +1,6 @@
-"""The analysis of a startup: what it waited for, and for how long. Of JSON's types, for clients.
+"""The analysis of a startup: what it waited for, and for how long. In JSON types, for clients.
 
-Moments are given as seconds since the start of the program, or since a reload was asked for.
+Times are in seconds since the program was started, or since the reload was requested.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Link(Value):
 
 
 def chain(startup: Startup) -> Iterator[Link]:
-    """What kept everything from being ready any earlier, the last part first."""
+    """The critical chain: what kept everything from being ready earlier, the last part first."""
     instance = _last(startup)
     load = None
     while instance is not None:
@@ -38,7 +38,7 @@ def chain(startup: Startup) -> Iterator[Link]:
             break
         if load is not None:
             yield _of_load(load)
-            # It began for the sake of that one.
+            # The load began because that instance needed it.
             instance = startup.first_to_need(load) or instance
         instance = startup.waited_for(instance)
     if startup.first_load is not None:
@@ -48,7 +48,7 @@ def chain(startup: Startup) -> Iterator[Link]:
 
 
 def _last(startup: Startup) -> Optional[str]:
-    """The instance that was ready last before all were; so far, if they are not."""
+    """The last instance to become ready; the last so far, if not all are."""
     end = startup.ready
     found = [n for n, one in startup.first.items() if end is None or one.ready <= end]
     return found[-1] if found else None
@@ -76,7 +76,7 @@ def _name(stage: Stage) -> str:
 def document(
     startups: Startups, snapshot: GroupSnapshot, now: float, about: About, moment: Moment
 ) -> dict[str, Any]:
-    """Everything about the start-up of the load that is run."""
+    """Everything about the startup of the current load."""
     startup = startups.current
 
     def since(at: Optional[float]) -> Optional[float]:

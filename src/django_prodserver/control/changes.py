@@ -1,4 +1,4 @@
-"""Changes: what operators have asked for, and how far it has come."""
+"""Changes that operators have requested, and their progress."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from django_prodserver.supervisor.spec import Goal
 
 from .documents import is_up, why
 
-# So many of those that have ended are remembered.
+# How many changes that have ended are remembered.
 REMEMBERED = 100
 
 
 class Target(enum.Enum):
-    """What an instance is to come to."""
+    """What an instance should be once a change is done."""
 
     UP = "ready, or a oneshot that has finished"
     DOWN = "without a process"
@@ -59,9 +59,9 @@ class Change:
         self.targets = targets
         self.progress = Progress.RUNNING
         self.message: Optional[str] = None
-        # The group has taken the request.
+        # The group has accepted the request.
         self.granted = False
-        # By instance, the last life before the request that does not count as a new one.
+        # By instance, the number of the last life that does not count as a new one.
         self.before: dict[str, int] = {}
         # Instances that keep their old life, because the new one did not become ready.
         self.kept: set[str] = set()
@@ -84,14 +84,14 @@ class Change:
 
 
 class Changes:
-    """All that is being changed, and what was lately."""
+    """All running changes, and those that ended recently."""
 
     def __init__(self) -> None:
         self._changes: dict[int, Change] = {}
         self._number = 0
 
     def __getitem__(self, number: int) -> Change:
-        """Raises KeyError for one that never was, or has been forgotten."""
+        """Raises KeyError for a change that never existed, or has been forgotten."""
         return self._changes[number]
 
     @property
@@ -105,7 +105,7 @@ class Changes:
         targets: Mapping[str, Target],
         snapshot: GroupSnapshot,
     ) -> Change:
-        """One that is not granted yet."""
+        """Begin a change, which is not granted yet."""
         self._number += 1
         change = self._changes[self._number] = Change(self._number, verb, names, targets)
         change.before = {one.name: _last_life(one) for one in snapshot.instances}
@@ -117,7 +117,7 @@ class Changes:
         return change
 
     def observe(self, fact: Fact) -> bool:
-        """Take note of a fact; whether anything may have come of it for a change."""
+        """Take note of a fact; returns whether it may have ended a change."""
         if isinstance(fact, Granted):
             self._changes[fact.asked.number].granted = True
         elif isinstance(fact, RequestRefused) and fact.number is not None:
@@ -132,10 +132,10 @@ class Changes:
         return bool(self._changes)
 
     def settle(self, snapshot: GroupSnapshot) -> None:
-        """End those that have come to where they were to."""
+        """End the changes that have reached all of their targets, or cannot any more."""
         for change in self.running:
             if not change.granted or not change.targets:
-                continue  # A reload tells of its end itself.
+                continue  # A reload ends by a fact of its own.
             failures = filter(None, (_failure(change, one, snapshot) for one in snapshot.instances))
             failure = next(failures, None)
             if failure is not None:
@@ -152,14 +152,14 @@ def _of_reload(fact: Union[Reloaded, ReloadFailed]) -> tuple[Progress, Optional[
 
 
 def _last_life(instance: InstanceSnapshot) -> int:
-    """The number of the last life that is no answer to a request to replace it."""
-    # One that is only about to start is new.
+    """The number of the last life that does not count as a replacement."""
+    # A life that is only being spawned counts as one.
     starting = instance.lives and instance.lives[0].state is LifeState.SPAWNING
     return _newest(instance) - 1 if starting else _newest(instance)
 
 
 def _pending(change: Change, snapshot: GroupSnapshot) -> bool:
-    """Something is not yet as it was asked for."""
+    """Whether a target is not reached yet."""
     if Target.GONE in change.targets.values():
         return snapshot.phase is not Phase.OVER
     found = {instance.name: instance for instance in snapshot.instances}
@@ -175,7 +175,7 @@ def _is_there(change: Change, instance: InstanceSnapshot, target: Target) -> boo
     if target is Target.DOWN:
         return instance.goal is Goal.DOWN and not instance.lives
     if target is Target.REPLACED and instance.state is State.STANDBY:
-        return True  # It has no life that could be.
+        return True  # It has no life that could be replaced.
     if target is Target.REPLACED:
         newer = _newest(instance) > change.before.get(instance.name, 0)
         return newer and is_up(instance) and not instance.updating
@@ -183,14 +183,14 @@ def _is_there(change: Change, instance: InstanceSnapshot, target: Target) -> boo
 
 
 def _newest(instance: InstanceSnapshot) -> int:
-    """The number of the life that counts, or of the one that ended last."""
+    """The number of the current life, or else of the last one that ended."""
     if instance.lives:
         return instance.lives[0].ref.number
     return instance.last_end.ref.number if instance.last_end is not None else 0
 
 
 def _failure(change: Change, instance: InstanceSnapshot, snapshot: GroupSnapshot) -> Optional[str]:
-    """Why this instance is not going to be what was asked for."""
+    """Why this instance will not reach its target; None while it still may."""
     target = change.targets.get(instance.name)
     if target in (None, Target.GONE, Target.ANYTHING):
         return None

@@ -1,6 +1,6 @@
-"""Documents: what clients read, of JSON's types. Keys are only ever added.
+"""The documents that clients read, in JSON types. Keys are added, but never changed or removed.
 
-Moments are texts of RFC 3339, in UTC. `moment` makes one of so many seconds from now.
+Times are RFC 3339 texts, in UTC. `moment` makes one from a number of seconds from now.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from django_prodserver.supervisor.snapshot import (
 from django_prodserver.supervisor.spec import Goal, Ref
 from django_prodserver.supervisor.values import Value
 
-#: The version of the protocol. Another one is not understood.
+#: The version of the protocol. Clients understand no other.
 API = 1
 
-#: What is null of an instance without a process.
+#: The keys that are null for an instance without a process.
 OF_A_LIFE = (
     *("pid", "generation", "started_at", "ready_at", "message", "check"),
     *("cpu_seconds", "memory_bytes"),
@@ -34,18 +34,18 @@ PidOf = Callable[[Ref], Optional[int]]
 
 
 class About(Value):
-    """What does not change while a supervisor runs."""
+    """What changes only when the project is loaded again, if at all."""
 
     version: str = ""
     pid: int = 0
-    # Tells this run from all others.
+    # Identifies this run.
     run: str = ""
     # The folder that it was started in.
     project: str = ""
-    # By the names of processes: their backends, and how many instances the settings ask for.
+    # By process name: the backend, and the number of instances in the settings.
     backends: Mapping[str, str] = {}
     replicas: Mapping[str, int] = {}
-    # Why there can be only one instance of a process.
+    # By process name: why there can be only one instance.
     only_one: Mapping[str, str] = {}
     # Versions, and how long the project took to load, in seconds.
     python: str = ""
@@ -80,17 +80,17 @@ def status(snapshot: GroupSnapshot, about: About, pid_of: PidOf, moment: Moment)
 
 
 def is_shown(instance: InstanceSnapshot) -> bool:
-    """Not what a request has added, and another one has taken away."""
+    """Whether to show an instance: not if one request added it and another one removed it."""
     return not instance.added or instance.goal is Goal.UP or bool(instance.lives)
 
 
 def as_wanted(instance: InstanceSnapshot) -> bool:
-    """It is what the settings or an operator want it to be."""
+    """Whether an instance is what the settings or an operator want it to be."""
     return is_up(instance) if instance.goal is Goal.UP else not instance.lives
 
 
 def is_up(instance: InstanceSnapshot) -> bool:
-    """It is ready here or elsewhere, was a oneshot that succeeded, or runs as planned."""
+    """Whether it is ready here or elsewhere, is a oneshot that succeeded, or runs as planned."""
     ready = instance.state in (State.RUNNING, State.STANDBY)
     return ready or has_finished(instance) or instance.planned
 
@@ -100,14 +100,14 @@ def has_finished(instance: InstanceSnapshot) -> bool:
 
 
 def named(name: str, snapshot: GroupSnapshot) -> list[InstanceSnapshot]:
-    """The instances that this is the name of, or that of their process."""
+    """The instances with this name, or of the process with this name."""
     return [one for one in snapshot.instances if name in (one.name, one.process)]
 
 
 def not_ready(snapshot: GroupSnapshot, name: Optional[str] = None) -> list[str]:
-    """A line for each instance that is not ready: of one name, or of all that are to be up.
+    """A line for each instance that is not ready: those of this name, or all that should be up.
 
-    At the end of the run nothing is.
+    While everything is being stopped, one line says so.
     """
     if snapshot.phase not in AT_WORK:
         return [report.refusal(Refusal.STOPPING)]
@@ -120,7 +120,7 @@ def not_ready(snapshot: GroupSnapshot, name: Optional[str] = None) -> list[str]:
 
 
 def why(instance: InstanceSnapshot) -> Optional[str]:
-    """Why it is not running, or what is wrong with it; None where there is nothing to say."""
+    """Why it is not running, or what is wrong with it; None if there is nothing to say."""
     life = instance.lives[0] if instance.lives else None
     if instance.state is State.STANDBY:
         return instance.lock_busy
@@ -175,7 +175,7 @@ def _process(
 
 
 def _autoscale(one: AutoscaleSnapshot, moment: Moment) -> dict[str, Any]:
-    """What decides how many instances there are; nothing is measured at first."""
+    """What decides how many instances there are; null until it is first measured."""
     return {
         "metric": one.rule.metric,
         "value": one.value,
@@ -210,7 +210,7 @@ def _instance(
 
 
 def _changed(instance: InstanceSnapshot) -> Optional[str]:
-    """What an operator has changed: it is gone when the supervisor starts again."""
+    """What an operator has changed; restarting the supervisor undoes it."""
     if instance.added:
         return "added"
     return "stopped" if instance.goal is Goal.DOWN else None
@@ -232,7 +232,7 @@ def _life(
         "ready_at": ready_at,
         "message": life.message,
         "check": check if checked else None,
-        # As last measured. What has to be asked of the system, clients ask.
+        # Memory is as last measured. What has to be read from the system, clients read.
         "cpu_seconds": None,
         "memory_bytes": health.memory,
     }

@@ -1,4 +1,4 @@
-"""Events: what has happened lately, kept for those who ask and those who are told."""
+"""Events: what has happened recently, kept for clients that ask and for event handlers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from django_prodserver.supervisor.hints import Any, Callable, Optional
 from django_prodserver.supervisor.record import Record
 from django_prodserver.supervisor.spec import process_of
 
-# As many are kept, and no more than so many bytes of them.
+# The most events kept, and the most bytes of them.
 MOST, KEPT = 1024, 1 << 20
-# What it takes to keep one, beside its texts; measured, in bytes.
+# The memory that one takes in addition to its texts, in bytes; measured.
 OVERHEAD = 700
 
 
 class Event:
-    """A record of the supervisor, and when it was made, in seconds since 1970.
+    """A record of the supervisor; `at` is when it was made, in seconds since 1970.
 
-    `number` is that of all events of this run. `name` is that of the instance that it is about, or
-    "system".
+    `number` counts all events of this run. `name` is the instance that it is about, or "system".
     """
 
     __slots__ = ("at", "name", "number", "record", "size")
@@ -38,7 +37,7 @@ class Event:
         return self
 
     def document(self, run: str, time: str) -> dict[str, Any]:
-        """What everybody is told of it, of JSON's types. Keys are only ever added."""
+        """The event as its readers get it, in JSON types. Keys are never changed or removed."""
         fields = dict(self.record.fields)
         name = fields.pop("instance", None)
         return {
@@ -65,7 +64,7 @@ class RecentEvents(Memory[Event]):
         self._ring: Ring[Event] = Ring()
 
     def add(self, record: Record) -> None:
-        """It happens now."""
+        """Keep an event that happens now, and wake its followers."""
         self._number += 1
         event = Event(self._number, self._clock(), record)
         self._ring.add(event)
@@ -76,14 +75,14 @@ class RecentEvents(Memory[Event]):
 
     @property
     def number(self) -> int:
-        """That of the last one."""
+        """The number of the last event."""
         return self._number
 
     def after(self, number: int) -> Iterator[Event]:
         return self._ring.after(number)
 
     def since(self, number: int, names: Optional[Collection[str]] = None) -> Reader[Event]:
-        """Read what came after this event; what is lost of it is counted, whatever its name."""
+        """Read what came after this event; lost events are counted, whatever their names."""
         reader = self.read(names)
         number = min(number, self._number)
         dropped = self._number - len(self._ring.entries)

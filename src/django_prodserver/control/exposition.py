@@ -1,4 +1,4 @@
-"""The text format of Prometheus, version 0.0.4, as its documentation has it."""
+"""The text format of Prometheus, version 0.0.4."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Family(Value):
 
 
 def rendered(family: Family) -> str:
-    """Its lines; none if it has no value."""
+    """The lines of a metric; empty if it has no values."""
     if not family.samples:
         return ""
     lines = [

@@ -1,4 +1,4 @@
-"""What has to be measured to be told as metrics."""
+"""Measurements that metrics report."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from django_prodserver.supervisor.values import Value
 
 
 class Usage(Value):
-    """What a process uses now, or a tree of them; None where the system does not tell.
+    """What a process or a tree of processes uses now; None if the system does not report it.
 
-    Of memory that processes share, each has its part in `proportional`, and nothing in `unique`.
+    Memory that processes share is divided among them in `proportional`, and left out of `unique`.
     """
 
-    # Of the processor, since it began.
+    # Processor time since it began.
     cpu_seconds: float
     resident: int
     proportional: Optional[int]
@@ -23,8 +23,8 @@ class Usage(Value):
 
 
 class Checked(Value):
-    """The health checks of an instance that succeeded."""
+    """The successful health checks of an instance."""
 
     count: int = 0
-    # How long the last one took, or one that failed after it; not one that was given up.
+    # How long the last check took, whether it succeeded or failed; cancelled checks do not count.
     seconds: Optional[float] = None

@@ -1,6 +1,6 @@
-"""Metrics: what is known and has been counted, as Prometheus wants to have it.
+"""Metrics for Prometheus, made from what the supervisor knows and has counted.
 
-One row for each metric. Moments are in seconds since 1970, and everything else is in base units:
+One row for each metric. Timestamps are in seconds since 1970, and everything else is in base units:
 seconds, bytes. The label is `name` and not `instance`, which Prometheus sets itself.
 """
 
@@ -27,7 +27,7 @@ Samples = Iterable[Sample]
 
 
 class Readings(Value):
-    """All that metrics are made of, at one moment, `now` in seconds since 1970."""
+    """Everything that metrics are made of at one moment; `now` is in seconds since 1970."""
 
     now: float
     about: About
@@ -35,28 +35,28 @@ class Readings(Value):
     tally: Tally
     counts: Counts
     supervisor: Optional[Usage]
-    # By the names of instances.
+    # By instance name.
     usage: Mapping[str, Usage] = {}
     checked: Mapping[str, Checked] = {}
-    # Of the log: for how long it has taken nothing, what waits to be taken, and what was given up.
+    # The log: how long its reader has taken nothing, what waits for it, and what was lost.
     stalled_seconds: float = 0.0
     backlog_bytes: int = 0
     lost_bytes: int = 0
     templates_lost: int = 0
-    # Of ON_EVENT: events that were dropped, and events of which a handler was told, and failed.
+    # ON_EVENT: how many events were dropped, and for how many a handler failed.
     events_dropped: int = 0
     handler_failures: int = 0
 
 
 class Metric(Value):
-    """A row: `of` is called with what its table is about, and tells the value or the samples."""
+    """A row: `of` is called with the subject of its table, and returns the value or samples."""
 
     name: str
     kind: str
     # A sentence.
     help: str
     of: Callable[..., Any]
-    # Beside those of its table.
+    # In addition to those of its table.
     labels: tuple[str, ...] = ()
 
 
@@ -209,7 +209,7 @@ OF_THE_SUPERVISOR: Sequence[Metric] = [
 # ---- processes ----
 
 
-# With the label `process`, and a name that begins with it.
+# With the label `process`, and names that begin with `process_`.
 OF_PROCESSES: Sequence[Metric] = [
     Metric(
         "replicas",
@@ -231,7 +231,7 @@ def _scalings(readings: Readings, scaled: AutoscaleSnapshot) -> Samples:
     return [({"direction": way}, counts.get((scaled.process, way), 0)) for way in DIRECTIONS]
 
 
-# The same, of those that have AUTOSCALE.
+# The same, for processes that have AUTOSCALE.
 OF_AUTOSCALING: Sequence[Metric] = [
     Metric(
         "autoscale_load",

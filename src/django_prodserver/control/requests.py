@@ -1,4 +1,4 @@
-"""Requests: what a client asks for, checked against what there is. Each mistake is one sentence."""
+"""Client requests, checked against the current processes. Each mistake is one sentence."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from django_prodserver.supervisor.values import Value, replace
 from .changes import Target
 from .documents import has_finished, named
 
-# Instances of a process, at most: a mistyped number must not fill the machine.
+# The most instances of a process: a mistyped number must not fill the machine.
 MOST_INSTANCES = 1000
 
 
 class Refused(Value):
-    """Nothing is changed. `code` is for machines, and `status` that of HTTP."""
+    """A refusal; nothing was changed. `code` is for machines, `status` is the HTTP status."""
 
     status: int
     code: str
@@ -38,9 +38,9 @@ class Refused(Value):
 
 
 class Accepted(Value):
-    """What is asked of the group, and what each instance is to come to.
+    """What the group is asked to do, and the target of each instance.
 
-    `names` is what was asked for in words: `web`, `web=4`, or `web` and `SIGUSR1`.
+    `names` is the request in words: `web`, `web=4`, or `web` and `SIGUSR1`.
     """
 
     requests: tuple[Request, ...]
@@ -54,9 +54,9 @@ Answer = Union[Accepted, Refused]
 def understand(
     verb: str, body: object, snapshot: GroupSnapshot, only_one: Mapping[str, str]
 ) -> Answer:
-    """What a request means: `body` is of JSON's types, as the client sent it.
+    """What a request means; `body` is the client's JSON, decoded.
 
-    `only_one` says of processes why there can be only one instance of them.
+    `only_one` has the processes that can have only one instance, and why.
     """
     if not isinstance(body, dict):
         return wrong("the body has to be a JSON object")
@@ -70,7 +70,7 @@ def understand(
 
 
 def wrong(message: str) -> Refused:
-    """It is not understood."""
+    """Refuse a request that is not understood."""
     return Refused(400, "bad_request", message)
 
 
@@ -150,7 +150,7 @@ def _reload(body: object, snapshot: GroupSnapshot, _: object) -> Answer:
     return Accepted((ReloadRequest(),), (), {})
 
 
-# By the verb: what its body has, and what it means.
+# By verb: the keys of its body, and the function that understands it.
 VERBS: Mapping[str, tuple[Sequence[str], Callable[..., Answer]]] = {
     "start": (("names",), _goal(Goal.UP, Target.UP)),
     "stop": (("names",), _goal(Goal.DOWN, Target.DOWN)),

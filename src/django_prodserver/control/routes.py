@@ -1,4 +1,4 @@
-"""Routes: the whole table of what can be asked for, by its path and its method."""
+"""Routes: the table of all requests that can be made, by path and method."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .requests import VERBS, Refused
 # The number of a change follows.
 CHANGE = "/v1/changes/"
 
-# By path, the name of what answers. At MONITOR there is only the first table.
+# By path, the name of what answers. MONITOR has only the first table.
 MONITORED: Mapping[str, str] = {
     "/healthz": "healthz",
     "/readyz": "readyz",
@@ -30,7 +30,7 @@ READS = ("GET", "HEAD")
 
 
 class Route(Value):
-    """What answers a request; `argument` is what its path has beside the name."""
+    """What answers a request; `argument` is the variable part of its path."""
 
     name: str
     changes: bool = False

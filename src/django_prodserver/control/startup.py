@@ -1,6 +1,6 @@
-"""Startups: how each load of the project came to be run, from the facts that tell of it.
+"""Startups: how each load of the project came up, as the facts tell it.
 
-Moments are in the clock of the supervisor, in seconds.
+Times are in seconds, in the clock of the supervisor.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from django_prodserver.supervisor.hints import Optional
 from django_prodserver.supervisor.spec import Ref, Spec, process_of
 from django_prodserver.supervisor.values import Value
 
-# So many modules are remembered of each load: the slowest by themselves, and as many of those that
-# are the slowest with all that they import.
+# How many modules are remembered of each load: this many that are the slowest by themselves, and
+# this many that are the slowest with all that they import.
 MOST_MODULES = 50
 
-# The oneshots that have finished before; None for what the oneshots themselves are forked from.
+# The oneshots that finish before it is loaded; None: what the oneshots themselves are forked from.
 Stage = Optional[tuple[str, ...]]
 
 
@@ -46,8 +46,8 @@ class Preload(Value):
     # In the clock of `time.monotonic`.
     began: float
     seconds: float
-    # How many modules were imported, the time for that, and those that took the longest in one way
-    # or the other, the slowest by itself first.
+    # How many modules were imported, how long that took, and the slowest ones in either way, sorted
+    # by the time that they took by themselves.
     modules: int
     importing: float
     slowest: Sequence[Imported]
@@ -66,24 +66,24 @@ class Load(Value):
 
 
 class Pending(Value):
-    """An instance is wanted, and not ready."""
+    """An instance that should be up, and is not ready yet."""
 
-    # Since when it waits for what it comes after, or did; None: it does not.
+    # When it began to wait for the processes that it comes after; None if it did not.
     waiting: Optional[float] = None
-    # When its first life was asked for, and how many there were.
+    # When its first life was requested, and how many lives there were.
     asked: Optional[float] = None
     lives: int = 0
 
 
 class Start(Value):
-    """How an instance came to be ready, or to finish."""
+    """How an instance became ready, or finished."""
 
     waiting: Optional[float]
     asked: float
-    # When the life began that was the first to be ready; and when it was.
+    # When the first life that became ready was started, and when it was ready.
     started: float
     ready: float
-    # How many lives that took.
+    # How many lives it took.
     lives: int
 
 
@@ -98,12 +98,12 @@ class Startup:
         # By instance, in the order in which they became ready: the first start and the last one.
         self.first: dict[str, Start] = {}
         self.last: dict[str, Start] = {}
-        # By process: what it comes after, and the stage that it is forked from, if it is.
+        # By process: the processes that it comes after, and the stage it is forked from, if any.
         self._after: dict[str, set[str]] = {}
         self._stages: Mapping[str, Stage] = {}
 
     def plan(self, specs: Iterable[Spec], stages: Mapping[str, Stage]) -> None:
-        """Take note of what is to be run; `stages` are those of processes that are forked."""
+        """Take note of what is to be run; `stages` has the processes that are forked."""
         self._stages = stages
         for spec in specs:
             self._after.setdefault(spec.process, set()).update(map(process_of, spec.after))
@@ -113,9 +113,9 @@ class Startup:
         return next(iter(self.loads.values()), None)
 
     def waited_for(self, instance: str) -> Optional[str]:
-        """The instance without which it could not start any earlier.
+        """The instance that kept this one from starting earlier.
 
-        A reload renews one after the other, so there it is the one before.
+        A reload renews one instance after the other, so there it is the previous one.
         """
         asked = self.first[instance].asked
         after = self._after.get(process_of(instance), set())
@@ -128,7 +128,7 @@ class Startup:
         return found
 
     def load_of(self, instance: str) -> Optional[Load]:
-        """The load that it was still waiting for when it was asked to start."""
+        """The load that had not finished when the start of the instance was requested."""
         process, asked = process_of(instance), self.first[instance].asked
         if process not in self._stages:
             return None
@@ -136,7 +136,7 @@ class Startup:
         return load if load is not None and load.ended > asked else None
 
     def first_to_need(self, load: Load) -> Optional[str]:
-        """The instance that was asked for first of those that are forked from it."""
+        """The first instance requested of those that are forked from this load."""
         asked = {
             name: start.asked
             for name, start in self.first.items()
@@ -146,7 +146,7 @@ class Startup:
 
 
 class Startups:
-    """Observes facts, and is told of loads. It remembers the load that is run, and the next one."""
+    """Observes facts and loads. It remembers the current load of the project, and the next one."""
 
     def __init__(self) -> None:
         self._all: dict[int, Startup] = {}
@@ -154,7 +154,7 @@ class Startups:
 
     @property
     def current(self) -> Startup:
-        """That of the load that is run."""
+        """The startup of the current load."""
         return next(iter(self._all.values()))
 
     def begin(self, generation: int, began: float) -> None:
@@ -165,7 +165,7 @@ class Startups:
             self._all[generation].plan(specs, stages)
 
     def loaded(self, generation: int, load: Load) -> None:
-        """A stage was loaded. That it is again, by another template, delays no start-up."""
+        """A stage was loaded. Only the first time counts: a replaced template delays no startup."""
         if generation in self._all:
             self._all[generation].loads.setdefault(load.stage, load)
 
@@ -201,7 +201,7 @@ class Startups:
             self.pending.pop(name, None)
 
     def _ready(self, now: float, ref: Ref, started: float) -> None:
-        # A life that replaces another one before that ends is not told of until it is ready.
+        # A life that is to replace one that still runs appears in no fact before it is ready.
         pending = self.pending.pop(ref.name, Pending(lives=1))
         asked = started if pending.asked is None else pending.asked
         startup = self._all.get(ref.generation)

@@ -1,6 +1,6 @@
-"""The tally: what has happened since the supervisor was started, counted by its facts.
+"""The tally: counts of what has happened since the supervisor was started, from its facts.
 
-It is kept by the names of instances: one that is removed and comes back goes on where it was.
+It is kept by instance name: an instance that is removed and added again goes on where it was.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from django_prodserver.supervisor.hints import Union
 from django_prodserver.supervisor.spec import Ref
 from django_prodserver.supervisor.values import Value
 
-# Why an instance is restarted: it exited by itself or could not be started; or it was stopped.
+# Why an instance is restarted: it exited on its own, could not be started, or was stopped.
 EXIT, OOM = "exit", "oom"
 STOPPED_FOR: Mapping[type[Value], str] = {
     NotReady: "unhealthy",
@@ -40,13 +40,13 @@ STOPPED_FOR: Mapping[type[Value], str] = {
     WatchdogSilent: "watchdog",
     WatchdogTriggered: "watchdog",
     TooMuchMemory: "memory",
-    # It stands by afterwards: that is not a restart.
+    # It is on standby afterwards: that is not a restart.
     WithoutLock: "lock",
 }
 RESTART_REASONS = (EXIT, OOM, "unhealthy", "watchdog", "memory")
-# Who has it replaced by a new life.
+# What has a life replaced by a new one.
 REPLACEMENT_REASONS = ("operator", "reload")
-# Of a change in the number of instances.
+# How the number of instances changes.
 DIRECTIONS = ("up", "down")
 RELOAD_OUTCOMES = ("finished", "failed", "rolled_back")
 
@@ -62,11 +62,11 @@ class Tally:
         # By instance, health checks that failed.
         self.failed_checks: dict[str, int] = {}
         self.reloads = dict.fromkeys(RELOAD_OUTCOMES, 0)
-        # Why lives are being stopped that would have gone on.
+        # The faults for which lives are being stopped.
         self._stopped_for: dict[Ref, str] = {}
 
     def observe(self, fact: Fact) -> None:
-        """Observe facts."""
+        """Count a fact."""
         if isinstance(fact, Stopping) and fact.fault is not None:
             self._stopped_for[fact.ref] = STOPPED_FOR[type(fact.fault)]
             if isinstance(fact.fault, ChecksFailed):

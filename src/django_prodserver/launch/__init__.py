@@ -1,1 +1,1 @@
-"""Settings and backends together: what is run, and how."""
+"""Combine settings and backends: which processes run, and how."""

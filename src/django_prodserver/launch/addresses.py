@@ -1,4 +1,4 @@
-"""Addresses: where processes will listen, whether they can, and how to connect to them."""
+"""Addresses: where processes will listen, whether they can, and where to connect to them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from django_prodserver.settings.texts import Place, path_or_url
 from .holding import holding
 from .process import ResolvedProcess, importable_here, probes_of
 
-# A process, and one of the addresses that it will listen at.
+# A process, and one of the addresses at which it will listen.
 Listener = tuple[ResolvedProcess, Address]
 
 
@@ -42,9 +42,9 @@ Listener = tuple[ResolvedProcess, Address]
 
 
 def listeners(processes: Iterable[ResolvedProcess], findings: list[Finding]) -> list[Listener]:
-    """Where all the processes will listen, as far as their software can be asked here.
+    """The addresses of all processes whose software can be imported here.
 
-    Arguments that it does not understand are added to the findings.
+    Arguments that the software rejects are added to the findings.
     """
     found = []
     for process in importable_here(processes):
@@ -63,10 +63,10 @@ def listeners(processes: Iterable[ResolvedProcess], findings: list[Finding]) -> 
 def to_connect_to(
     processes: Iterable[ResolvedProcess],
 ) -> Mapping[str, tuple[SocketAddress, ...]]:
-    """For each process, by name, where a connection shows that it is ready.
+    """For each process, by name, the addresses where a successful connection means it is ready.
 
-    Only for backends that have no better way to tell (`connects`), and not at held sockets, where
-    a connection always succeeds.
+    Only for backends that have no better way to report readiness (`connects`), and not for held
+    sockets, where a connection always succeeds.
     """
     found: dict[str, tuple[SocketAddress, ...]] = {}
     processes = list(processes)
@@ -79,10 +79,10 @@ def to_connect_to(
 
 
 def probed_address(process: ResolvedProcess) -> Optional[Address]:
-    """The first host and port that it serves, to be connected to from this machine.
+    """The first host and port at which this machine can connect to the process.
 
-    Where it serves none, that is its Unix socket; None where nothing is known before the start.
-    This may import its software: see `importable_here`.
+    If it listens at none, its Unix socket; None if no address is known before the start. May
+    import its software: see `importable_here`.
     """
     try:
         return _first_reachable(process.addresses)
@@ -91,7 +91,7 @@ def probed_address(process: ResolvedProcess) -> Optional[Address]:
 
 
 def serves_at(process: ResolvedProcess, place: Place) -> bool:
-    """Whether it is this process that answers there, as far as its arguments tell."""
+    """Whether this process will listen at `place`, according to its arguments."""
     try:
         return any(conflict(address, Address(place)) for address in process.addresses)
     except PrintsOnly:
@@ -99,7 +99,7 @@ def serves_at(process: ResolvedProcess, place: Place) -> bool:
 
 
 def urls(processes: Iterable[ResolvedProcess]) -> Iterator[tuple[list[str], str]]:
-    """For people: the instances that serve, and a URL to click for each of their addresses."""
+    """For people: names of instances, with a URL to click for each of their addresses."""
     for process, address in listeners(processes, []):
         if process.instances and not address.chosen_by_the_system:
             yield process.instances, _url(address)
@@ -120,10 +120,10 @@ def _url(address: Address) -> str:
 def address_problems(
     processes: Sequence[ResolvedProcess],
 ) -> tuple[list[ResolvedProcess], list[Finding]]:
-    """What would keep the processes from listening, or their health checks from connecting.
+    """What would keep the processes from listening, or their probes from getting an answer.
 
-    That is everything but `addresses_in_use`, which changes from one moment to the next. Also
-    returns the processes whose software understands its arguments.
+    Does not include `addresses_in_use`, which changes from one moment to the next. Also returns
+    the processes whose software accepts its arguments.
     """
     findings: list[Finding] = []
     found = listeners(processes, findings)
@@ -147,9 +147,9 @@ def address_problems(
 def addresses_in_use(
     processes: Iterable[ResolvedProcess], contexts: Mapping[str, Context] = MappingProxyType({})
 ) -> list[Finding]:
-    """Addresses at which something else listens now, or at which their users may not listen.
+    """Addresses that are in use now, or at which the user of the process may not listen.
 
-    `contexts` has those of the processes by their names; without one a process is what this is.
+    `contexts` has the context of each process, by name; one without runs in the current context.
     """
     findings: list[Finding] = []
     processes = list(processes)
@@ -159,8 +159,9 @@ def addresses_in_use(
             continue
         if process in held and any(one.is_for(process.name, address.at) for one in given):
             continue
-        # Who may connect to a socket file that is to be replaced does not matter; and a held
-        # socket is bound before its process becomes another user.
+        # Try these in the current context. For a socket file, the permission to connect to the old
+        # one does not matter, since it is replaced. A held socket is bound before its process
+        # changes users.
         as_now = isinstance(address.at, str) or process.name not in contexts or process in held
         context = Context() if as_now else contexts[process.name]
         said = asked_within(context, partial(_why_not, address, bool(process.settings.after)))
@@ -173,10 +174,10 @@ def addresses_in_use(
 
 
 def _why_not(address: Address, something_before: bool) -> str:
-    """Why this process could not listen there, and what to do, in two lines; "" if it could."""
+    """Why this process cannot listen there, and the hint, in two lines; "" if it can."""
     error = bind_error(address.at, address.shared, address.plain)
     if error is None or (isinstance(error, FileNotFoundError) and something_before):
-        return ""  # What comes before it may make the folder.
+        return ""  # A process that it comes after may create the folder.
     return "\n".join(_explained(error, address))
 
 
@@ -193,7 +194,7 @@ def _is_possible(address: Address) -> bool:
 
 
 def _shared_by_instances(found: Sequence[Listener]) -> Iterator[Finding]:
-    """Addresses that only one of several instances could listen at."""
+    """Addresses at which only one of several instances can listen."""
     for process, address in found:
         most = process.settings.most
         if most > 1 and address.exclusive:
@@ -208,9 +209,9 @@ def _shared_by_instances(found: Sequence[Listener]) -> Iterator[Finding]:
 
 
 def _conflicts(found: Sequence[Listener]) -> Iterator[Finding]:
-    """Addresses that only one of two processes could listen at.
+    """Addresses at which only one of two processes can listen.
 
-    Where both share their ports, each would get a part of the other's requests.
+    Sharing the port does not help: each process would get some of the other's requests.
     """
     for (one, here), (other, there) in combinations(found, 2):
         if one is not other and conflict(here, there):
@@ -223,7 +224,7 @@ def _conflicts(found: Sequence[Listener]) -> Iterator[Finding]:
 def _http_problems(
     process: ResolvedProcess, key: str, probe: ProbeSettings, serves: Sequence[Address]
 ) -> Iterator[Finding]:
-    """What keeps the server from answering an HTTP probe, as far as its addresses tell."""
+    """Why the server could not answer an HTTP probe, according to its addresses."""
     if probe.http is None:
         return
     asked, place = path_or_url(probe.http), place_of(process.name, key, "HTTP")
@@ -264,7 +265,7 @@ def _first_reachable(addresses: Iterable[Address]) -> Optional[Address]:
 
 
 def conflict(here: Address, there: Address) -> bool:
-    """Whether only one of two could listen, as far as that is known before the start."""
+    """Whether only one of two can listen, as far as that is known before the start."""
     if here.chosen_by_the_system or there.chosen_by_the_system:
         return False
     if isinstance(here.at, str) or isinstance(there.at, str):
@@ -282,10 +283,10 @@ def conflict(here: Address, there: Address) -> bool:
         return here.at == there.at
 
 
-# ---- why an address cannot be had ----
+# ---- why an address is not available ----
 
 USE_ANOTHER = "Choose another address in its ARGS."
-# For an error of bind(2), what is wrong and what to do; see ip(7), tcp(7) and unix(7).
+# What an error of bind(2) means and what to do; see ip(7), tcp(7) and unix(7).
 REASONS = {
     errno.EADDRNOTAVAIL: (
         "this machine does not have that address",
@@ -329,7 +330,7 @@ def _explained(error: Exception, address: Address) -> tuple[str, str]:
 
 
 def _who_listens(address: Address) -> str:
-    """The command that names the process which listens there."""
+    """A command that shows which process listens there."""
     if platform.system() == "Linux":
         return "ss -lxp" if isinstance(address.at, str) else "ss -ltnp"
     return f"lsof {address.at}" if isinstance(address.at, str) else f"lsof -i :{address.at[1]}"

@@ -37,7 +37,7 @@ from .preload import preload
 from .process import SETTINGS_MODULE, ResolvedProcess
 from .selection import is_life_of
 
-# Set while an interpreter is started again, for the sake of a variable that the first one had read.
+# Set while the interpreter restarts because ENV sets a variable that had been read already.
 STARTED_AGAIN = "_PRODSERVER_STARTED_AGAIN"
 
 
@@ -49,32 +49,32 @@ def run_alone(
     advise: Callable[[Finding], object],
 ) -> None:
     """Run a process until it exits. Raises ConfigurationError if it cannot be started."""
-    imports.end()  # Nobody asks how long its imports take.
+    imports.end()  # The durations of its imports are not needed.
     before = dict(os.environ)
     env = {} if "ENV" in configuration.wrong.get(name, ()) else configuration.processes[name].env
     env = {"PRODSERVER_PROCESS": name, **env}
     os.environ["PATH"] = search_path(os.environ.get("PATH"))
     os.environ.update(env)
-    # Set by a supervisor that has spawned this interpreter as one of several instances. Software
-    # that it has forked, and that re-executes itself, comes here too.
+    # Set by a supervisor that spawned this interpreter to run an instance. Forked software that
+    # re-executes itself also gets here.
     instance = os.environ.get("PRODSERVER_INSTANCE", "")
     supervised = is_life_of(name)
     if not supervised:
-        # It may be that of an instance that has started this program.
+        # The variable belongs to an instance of another process, which started this program.
         os.environ.pop("PRODSERVER_INSTANCE", None)
     else:
         # The supervisor runs the other instances.
         configuration = configuration.overridden({name: 1})
-        # Alone it keeps the title that the user gave it: the command line.
+        # Without a supervisor the title stays the command line that the user typed.
         set_title(instance)
-        # It has said all that there is to say, too.
+        # The supervisor has given all advice already.
         advise = _say_nothing
     (process,) = resolve_to_start(configuration, [name], extra, check_project, advise)
     _obey(process, before)
     _patch_first(process)
     context = context_of(process.settings)
     if context.changes_user:
-        # As under a supervisor: the files may not be for that user to read.
+        # Import first, as under a supervisor: that user may not be able to read the files.
         preload([process], [])
     _assume(context, env)
     backend = process.new_backend(instance if supervised else None)
@@ -82,7 +82,7 @@ def run_alone(
     if program is not None and not unreadable_here():
         replace_program(program)
     arguments = backend.prep_server_args()
-    # It may fork workers.
+    # The software may fork workers.
     close_connections()
     reseed_forks()
     die_as_others_do()
@@ -91,7 +91,7 @@ def run_alone(
 
 
 def _obey(process: ResolvedProcess, before: Mapping[str, str]) -> None:
-    """Start again where its ENV sets what has been read already, in the environment `before`."""
+    """Restart the interpreter if ENV sets variables that were read from `before` already."""
     again = os.environ.pop(STARTED_AGAIN, None)
     variables = process.variables_already_read(before)
     if not variables:
@@ -110,18 +110,18 @@ def _obey(process: ResolvedProcess, before: Mapping[str, str]) -> None:
 
 
 def _patch_first(process: ResolvedProcess) -> None:
-    """Start again for a library of greenlets, which has to patch Python before Django is there."""
+    """Restart the interpreter if a greenlet library must patch Python before Django is imported."""
     if _is_code_to_patch(process) and not is_patched(process.patched_by):
         replace_program(own_command(sys.argv[1:], process.patched_by))
 
 
 def _is_code_to_patch(process: ResolvedProcess) -> bool:
-    """Whether it needs a patched manage.py; an own program is patched itself."""
+    """Whether manage.py has to run patched. Software with its own program is patched there."""
     return bool(process.patched_by) and not _has_own_program(process.backend)
 
 
 def _without_settings(arguments: Sequence[str]) -> list[str]:
-    """Without Django's option --settings, which would set the variable again."""
+    """Remove Django's option --settings, which would set the variable again."""
     end = arguments.index("--") if "--" in arguments else len(arguments)
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--settings")
@@ -145,9 +145,9 @@ def _say_nothing(finding: Finding) -> None: ...
 def own_program(
     backend: BaseServerBackend, argv: Sequence[str], title: Sequence[str] = ()
 ) -> Optional[list[str]]:
-    """The command that runs it in a fresh interpreter without Django; None where it takes that.
+    """The command that runs it in a fresh interpreter without Django; None if it needs Django.
 
-    `argv` and `title` are as for `backends.own_program.command_line`.
+    `argv` and `title` are those of `backends.own_program.command_line`.
     """
     if not _has_own_program(backend):
         return None
@@ -157,14 +157,14 @@ def own_program(
 
 
 def _has_own_program(backend: BaseServerBackend) -> bool:
-    # Who overrides start_server wants it to be called.
+    # A backend that overrides start_server needs it to be called.
     start_server = type(backend).start_server
     return bool(backend.runner) and start_server is BaseServerBackend.start_server
 
 
 def command_alone(process: ResolvedProcess) -> list[str]:
     """The command that runs a process alone, in a fresh interpreter like this one."""
-    # Django puts --settings into the environment, but not these.
+    # Django passes --settings on in the environment, but not these options.
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--pythonpath")
     for option in ("--skip-checks", "--traceback"):

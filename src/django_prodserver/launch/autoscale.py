@@ -1,4 +1,4 @@
-"""What METRIC of AUTOSCALE names: whether the software tells it, or a function can be called."""
+"""Check METRIC of AUTOSCALE: the software must report it, or the function must be callable."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .project import function_problems
 
 
 def metric_problems(process: ResolvedProcess) -> Iterator[Finding]:
-    """What its software does not tell, and a function that cannot be called."""
+    """A metric that the software does not report, or a function that cannot be called."""
     autoscale = process.settings.autoscale
     if autoscale is None:
         return

@@ -1,6 +1,6 @@
 """Contexts: the user, group, folder and umask that a process gets from its settings.
 
-Users, groups and folders are those of this machine: `manage.py check` does not ask for them.
+Users, groups and folders depend on the machine, so `manage.py check` does not check them.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ def context_of(settings: EffectiveSettings) -> Context:
         return Context(gid=gid, folder=settings.folder, umask=umask)
     user = account(settings.user, gid)
     if user.uid == os.geteuid() != 0:
-        # It is that user already, and only root could give it other groups.
+        # This process has that user already, and only root could change its groups.
         return Context(user.uid, gid, None, user.login, settings.folder, umask)
     return Context(user.uid, user.gid, user.groups, user.login, settings.folder, umask)
 
 
 def contexts(processes: Iterable[ResolvedProcess]) -> dict[str, Context]:
-    """The contexts of processes by their names, without those that this machine does not know."""
+    """The contexts by process name, without those whose user or group this machine lacks."""
     found = {}
     for process in processes:
         with suppress(KeyError):
@@ -63,8 +63,8 @@ def contexts(processes: Iterable[ResolvedProcess]) -> dict[str, Context]:
 def context_problems(
     configuration: Configuration, processes: Sequence[ResolvedProcess]
 ) -> list[Finding]:
-    """What would keep a process from having its USER, GROUP, UMASK or CWD."""
-    # A default of PRODUCTION_SUPERVISOR is wrong once, for however many processes.
+    """What keeps a process from getting its USER, GROUP, UMASK or CWD."""
+    # Report a wrong default of PRODUCTION_SUPERVISOR only once, not for each process.
     return list(
         dict.fromkeys(one for process in processes for one in _problems(configuration, process))
     )
@@ -103,7 +103,7 @@ def _unknown(
 
 
 def _refused(settings: EffectiveSettings, context: Context) -> Iterator[Finding]:
-    """What the system says, asked before anything is started."""
+    """Try the context before anything is started, and report what the system refuses."""
     spawned = settings.start_method == "spawn" and context.changes_user
     try:
         unreadable = asked_within(context, unreadable_here if spawned else str)
@@ -128,7 +128,7 @@ def _refused(settings: EffectiveSettings, context: Context) -> Iterator[Finding]
 
 
 def _contradicted(process: ResolvedProcess, context: Context) -> Iterator[Finding]:
-    """Where options of the software's own say something else."""
+    """Keys whose values contradict the software's own options."""
     if not any(getattr(process.settings, key.lower()) is not None for key in KEYS):
         return
     with suppress(PrintsOnly, ValueError):
@@ -155,7 +155,7 @@ def _is_the_same(key: str, own: object, context: Context) -> bool:
 
 
 def _place(configuration: Configuration, name: str, key: str) -> str:
-    """Where the value of a key comes from: a variable or a setting, of the process or for all."""
+    """Where a value comes from: a variable or a setting, of the process or of the supervisor."""
     inherited = getattr(configuration.processes[name], key.lower()) is None
     variable = str(Variable(None if inherited else name, key))
     if os.environ.get(variable):

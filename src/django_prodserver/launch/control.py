@@ -1,4 +1,4 @@
-"""The control socket and MONITOR: where they are to be, and what is told of the processes there."""
+"""The control socket and MONITOR: their addresses, and the facts about processes for clients."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from .process import ResolvedProcess, importable_here
 def control_settings(
     settings: SupervisorSettings, processes: Sequence[ResolvedProcess], environ: Mapping[str, str]
 ) -> Optional[ControlSettings]:
-    """None where there is to be no socket. Raises KeyError for a group that is not known."""
+    """Settings of the control socket; None without one. Raises KeyError for an unknown group."""
     if not settings.control or not hasattr(os, "geteuid"):
         return None
     path = settings.control_path
     if outer_life(environ) and path == environ.get(VARIABLE):
-        path = None  # It is that of the supervisor which has started this one.
+        path = None  # That is the socket of the outer supervisor, which started this one.
     folder = os.getcwd()
     given = environ.get("PWD", folder)
     about = {
@@ -54,7 +54,7 @@ def control_settings(
 def _reading_group(
     settings: SupervisorSettings, processes: Sequence[ResolvedProcess]
 ) -> Optional[int]:
-    """The group that may read; that of processes with another USER, if it is one for all."""
+    """The group that may read: CONTROL_GROUP, or the only group of processes with another USER."""
     if settings.control_group is not None:
         return group_id(settings.control_group)
     others = {context.gid for context in contexts(processes).values() if context.changes_user}
@@ -62,7 +62,7 @@ def _reading_group(
 
 
 def about(processes: Sequence[ResolvedProcess], loaded_in: float) -> About:
-    """What clients are told beside what happens; the pid is not known yet."""
+    """Static facts for clients of the control socket; the pid is not known yet."""
     return About(
         version=__version__,
         pid=0,
@@ -78,7 +78,7 @@ def about(processes: Sequence[ResolvedProcess], loaded_in: float) -> About:
 
 
 def _only_one(processes: Sequence[ResolvedProcess]) -> dict[str, str]:
-    """By process, why there can be only one instance of it, as far as that is known here."""
+    """By process, why it can have only one instance, as far as that is known here."""
     why = {}
     held = holding(processes)
     for process, address in listeners(processes, []):
@@ -96,7 +96,7 @@ def _only_one(processes: Sequence[ResolvedProcess]) -> dict[str, str]:
 
 
 def monitor(settings: SupervisorSettings) -> Optional[Listener]:
-    """Where MONITOR listens. Raises OSError or UnicodeError for a host that is not known."""
+    """The listener for MONITOR, if set. Raises OSError or UnicodeError for an unknown host."""
     if settings.monitor is None:
         return None
     return Listener(settings.monitor, bindings(*host_and_port(settings.monitor)), backlog=BACKLOG)
@@ -105,7 +105,7 @@ def monitor(settings: SupervisorSettings) -> Optional[Listener]:
 def monitor_problems(
     settings: SupervisorSettings, processes: Sequence[ResolvedProcess]
 ) -> Iterator[Finding]:
-    """What is wrong with MONITOR on this machine, and beside these processes."""
+    """What is wrong with MONITOR on this machine, including conflicts with these processes."""
     place = f"{SUPERVISOR}['MONITOR']"
     try:
         monitor(settings)

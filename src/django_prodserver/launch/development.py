@@ -1,10 +1,9 @@
-"""Development: the processes of production, as `manage.py devserver --all` runs them.
+"""Development: how `manage.py devserver --all` runs the processes of production.
 
-Each web server is replaced by `runserver`, at this machine only. What a web server is: a backend
-that serves the project's application, or takes held sockets. All others run as in production, but
-nothing ends what is being developed: one that fails is started again, however often, and none is
-stopped because of its health or its memory. None is kept from running by another deployment, and
-none has long to stop.
+Each web server is replaced by `runserver`, which listens on this machine only. A backend is a web
+server if it serves the project's application or takes held sockets. All other processes run as in
+production, with these differences: a process that fails is restarted without limit; none is stopped
+because of its health or memory; no locks are taken; and the stop timeout of services is short.
 """
 
 from __future__ import annotations
@@ -37,25 +36,25 @@ from .process import ResolvedProcess
 from .resolve import import_backend
 
 HOST = "127.0.0.1"
-# The first port of those that production does not name; and the first one that anybody may use.
+# The first port for web servers without a port of their own; the first port that needs no root.
 FIRST_PORT, FIRST_FOR_ALL = 8000, 1024
-# In seconds. What is stopped here does nothing that anybody needs.
+# Seconds. In development no process does work that is worth a long wait.
 STOP_TIMEOUT = 3.0
 PAUSE = Backoff(initial=1.0, max=10.0)
-# So many starts are allowed that the limit is never reached.
+# A limit that is never reached.
 NO_LIMIT = StartLimit(burst=10**9)
 
 
 def web_servers(configuration: Configuration, names: Iterable[str]) -> dict[str, Optional[int]]:
-    """Those of these processes that are web servers, each with its port, as far as that is known.
+    """The web servers among these processes, each with its port, or None.
 
-    The port is what the software makes of its arguments, so it is not known where that is missing.
+    The software parses its arguments for that, so without it the port is unknown.
     """
-    prepare()  # What is imported for that may set titles.
+    prepare()  # The software that is imported here may set the process title.
     found: dict[str, Optional[int]] = {}
     for name in names:
         settings = configuration.effective(name)
-        with suppress(ConfigurationError):  # Of a process that is wrong, somebody else tells.
+        with suppress(ConfigurationError):  # Reported elsewhere.
             backend_class = import_backend(settings.backend)
             if is_web_server(backend_class):
                 found[name] = _port(ResolvedProcess(name, settings, backend_class))
@@ -67,7 +66,7 @@ def is_web_server(backend_class: type[BaseServerBackend]) -> bool:
 
 
 def _port(process: ResolvedProcess) -> Optional[int]:
-    with suppress(Exception):  # Software may raise anything where it cannot be used here.
+    with suppress(Exception):  # Software that cannot be used here may raise anything.
         for address in process.addresses:
             if not isinstance(address.at, str) and address.at[1] >= FIRST_FOR_ALL:
                 return address.at[1]
@@ -77,7 +76,7 @@ def _port(process: ResolvedProcess) -> Optional[int]:
 def for_development(
     configuration: Configuration, servers: Mapping[str, Optional[int]]
 ) -> Configuration:
-    """The same processes, for development; `servers` are its web servers, each with its port."""
+    """Adapt the processes for development; `servers` has its web servers with their ports."""
     processes = {name: _process(one) for name, one in configuration.processes.items()}
     for name, port in _without_clashes(servers).items():
         processes[name] = _web_server(processes[name], port)
@@ -86,7 +85,7 @@ def for_development(
 
 
 def _without_clashes(ports: Mapping[str, Optional[int]]) -> dict[str, int]:
-    """Each with a port of its own: the one that it has, or else the first that no other has."""
+    """Give each its own port: the one that it has, or the first free one if that is taken."""
     known = set(ports.values())
     free = (port for port in count(FIRST_PORT) if port not in known)
     found: dict[str, int] = {}
@@ -99,7 +98,7 @@ def _process(production: ProcessSettings) -> ProcessSettings:
     once = production.type == "oneshot"
     return msgspec.structs.replace(
         production,
-        # REPLICAS of 0 is what a variable disables it with.
+        # A variable may disable the process by REPLICAS of 0.
         replicas=min(1, production.replicas),
         autoscale=None,
         restart=production.restart if once else "always",
@@ -121,14 +120,14 @@ def _process(production: ProcessSettings) -> ProcessSettings:
 
 
 def _web_server(process: ProcessSettings, port: int) -> ProcessSettings:
-    """Forked in any case: a fresh interpreter would run what production does."""
+    """Run it with `runserver`. Always fork: a fresh interpreter would run production's backend."""
     return msgspec.structs.replace(
         process, backend="runserver", args=[f"{HOST}:{port}"], app=None, start_method="fork"
     )
 
 
 def _supervisor(production: SupervisorSettings) -> SupervisorSettings:
-    # A path in the settings is one of the machines of production; one in a variable is not.
+    # A path in the settings is meant for production machines; one in a variable is meant for here.
     chosen_here = production.control == os.environ.get(str(Variable(None, "CONTROL")))
     return msgspec.structs.replace(
         production,
@@ -145,9 +144,9 @@ def _supervisor(production: SupervisorSettings) -> SupervisorSettings:
 
 
 def for_developers(spec: Spec) -> Spec:
-    """It is ready once it is started, unless it can be connected to, and has no time to stop.
+    """Do not wait for a notification of readiness, and stop with the escalation signal right away.
 
-    So a reload waits neither for a broker that is not there, nor for tasks.
+    So a reload waits neither for a broker that is not running, nor for tasks to finish.
     """
     stop_signal = spec.escalation_signal or spec.stop_signal
     return replace(spec, notifies=False, stop_signal=stop_signal, escalation_signal=None)

@@ -1,7 +1,7 @@
-"""How the log will be written, as far as that can be told before Django is set up.
+"""Find out the log format before Django is set up.
 
-What the settings of all apps, and their checks, have to say comes before our command reads its own
-settings properly. Whatever is wrong with those is told later, by the command.
+The settings, the apps and their checks may write to the log before our command reads and validates
+its own settings. Mistakes in those are ignored here: the command reports them later.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from .words import parsed, supervises
 
 
 def early_format(words: Sequence[str]) -> Optional[Format]:
-    """The format for what is written before the log begins, by the words after `prodserver`.
+    """The format for output from before the log begins; `words` are those after `prodserver`.
 
-    None if it stays as it is written: without a supervisor, or for people to read.
+    None if such output is left unchanged: without a supervisor, or in a format for people.
     """
-    # What most starts need not wait for.
+    # A quick test first: most starts need nothing of what follows.
     if "json" not in str([words, os.environ.get(str(_FORMAT)), _given().get(_FORMAT.key)]):
         return None
     options = parsed(words)
@@ -52,7 +52,7 @@ def _given() -> Mapping[str, Any]:
 
 
 def _value(variable: Variable, option: Any) -> Any:
-    """What an option, a variable or the setting says, in this order; None where nothing does."""
+    """The value of the option, else of the variable, else of the setting, else None."""
     if option is not None:
         return option
     ignored: list[Finding] = []

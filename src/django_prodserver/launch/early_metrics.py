@@ -1,4 +1,4 @@
-"""The metrics of prometheus_client, which has to know that they are shared when it is imported."""
+"""Share the metrics of prometheus_client, which reads how to share them when it is imported."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .words import LOCAL, parsed, supervises
 
 
 def share_metrics(words: Sequence[str]) -> None:
-    """Let there be a folder for them, if a supervisor is to run: by the words after `prodserver`.
+    """Create the folder for metrics, if the words after `prodserver` start a supervisor.
 
-    Where the library is imported already, by the settings or by an app that comes before ours, this
-    process becomes the supervisor at once, and the project is imported by another one.
+    If the library is imported already, by the settings or by an app that comes before ours, this
+    process becomes the supervisor at once, and another process imports the project.
     """
     options = parsed(words)
     if options is None or not supervises(options):

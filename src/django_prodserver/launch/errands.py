@@ -1,6 +1,6 @@
-"""Errands: what the supervisor asks the project's code to do, in a process forked for that.
+"""Errands: tasks of the supervisor that need the project's code, each in a forked process.
 
-Its databases and caches are closed in what it is forked from, as for all that is forked.
+As for all forks, connections to databases and caches are closed before the fork.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, Callable
 
 from . import handlers, load, locks, metrics, warm, watching
 
-# How long Sentry may take to send what a task has brought about, in seconds.
+# How long Sentry may take to send the events of a task, in seconds.
 SENTRY_WITHIN = 2.0
 
-# Each takes its request, and returns the parts of its answer.
+# Each task takes its request, and returns the parts of its answer.
 TASKS: Mapping[str, Callable[[Any], Iterable[bytes]]] = {
     "handlers": lambda request: [handlers.tell(request)],
     "load": lambda request: [load.measure(request)],
@@ -27,11 +27,11 @@ TASKS: Mapping[str, Callable[[Any], Iterable[bytes]]] = {
 
 
 def run(task: str, request: bytes) -> Iterator[bytes]:
-    """Do a task; the request is packed by `marshal`. Raises SystemExit if that fails."""
+    """Run a task; `request` is marshalled. Raises SystemExit if the task fails."""
     try:
         yield from TASKS[task](marshal.loads(request))
     except Exception:
-        # As at the end of an interpreter; Sentry takes note of it there.
+        # As an interpreter does before it exits: Sentry hooks in there.
         sys.excepthook(*sys.exc_info())
         sys.exit(1)
     finally:

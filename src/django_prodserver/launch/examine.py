@@ -1,4 +1,4 @@
-"""Before a start: everything that is wrong, from the settings to what the project imports."""
+"""Find everything that is wrong before a start, from the settings to the project's imports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .process import ResolvedProcess
 from .project import failure_of
 from .resolve import examine, nothing_wrong_with
 
-# The advice that takes asking the software, which system checks do not.
+# The id of advice that depends on the software's options, so the system checks do not give it.
 FOUND_BY_ASKING = "W006"
 
 
@@ -34,17 +34,17 @@ def resolve_to_start(
     *,
     running: bool = False,
 ) -> list[ResolvedProcess]:
-    """As `resolve`; then check the project, and what this machine grants at this moment.
+    """Like `resolve`; then check the project, and the current state of this machine.
 
-    That is the user and the folder of each process, and that their addresses are free, unless they
-    are `running` already. Raises ConfigurationError with all mistakes. `advise` gets what does not
-    prevent a start, and is not in the system checks.
+    That is the user and folder of each process, and whether its addresses are free, unless the
+    processes are `running` already. Raises ConfigurationError with all mistakes. `advise` gets the
+    findings that do not prevent a start and that the system checks do not report.
     """
     processes, findings = examine(configuration, names, extra)
     findings += _of_the_machine(configuration, processes, findings, in_use=not running)
     findings += handler_problems(configuration.supervisor.on_event)
     if any(finding.blocks for finding in findings):
-        # It will not start, so let the user see everything at once.
+        # No start will happen, so show the user all problems at once.
         refuse([*findings, *_of_the_project(configuration, processes)])
     refuse(findings)
     for finding in findings:
@@ -70,10 +70,10 @@ def everything_wrong(
     in_use: bool = True,
     imports: bool = True,
 ) -> list[Finding]:
-    """All findings, and what the system checks of the project say.
+    """All findings, including those of the project's system checks.
 
-    Without `imports` neither the software nor the application is imported; without `in_use` no
-    address is tried.
+    Without `imports`, neither the software nor the application is imported. Without `in_use`,
+    nothing of this machine is checked, such as whether addresses are free.
     """
     processes, findings = examine(configuration, names, extra, starting=imports)
     if in_use:
@@ -94,7 +94,11 @@ def _of_the_machine(
     known: Sequence[Finding],
     in_use: bool = True,
 ) -> list[Finding]:
-    """Who uses an address changes: none is tried for a process that is to be changed anyway."""
+    """Check users, groups, folders and addresses on this machine.
+
+    Addresses are not tried for processes that are `known` to be wrong: they have to be changed
+    anyway, and until the next attempt other addresses may be in use.
+    """
     found = context_problems(configuration, processes)
     found += control_problems(configuration.supervisor)
     found += monitor_problems(configuration.supervisor, processes)
@@ -123,7 +127,7 @@ def _of_the_project(
 
 
 def _counts(message: CheckMessage) -> bool:
-    """Ours have been found already."""
+    """Whether to report it: silenced messages are not, and ours have been found already."""
     return not (message.is_silenced() or (message.id or "").startswith("prodserver."))
 
 

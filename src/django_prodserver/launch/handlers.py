@@ -1,4 +1,4 @@
-"""The handlers of ON_EVENT: whether they can be called, and how an errand calls them."""
+"""The handlers of ON_EVENT: check that they can be called, and call them in an errand."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from .project import function_problems
 
 Handler = Callable[[Mapping[str, Any]], object]
 
-# How long a server may take to answer a handler that has no limit of its own, in seconds. Django
-# has none for a mail server.
+# The socket timeout, in seconds, for handlers that set none themselves. Django sets none for mail
+# servers.
 PATIENCE = 10.0
 
 
 def handler_problems(paths: Sequence[str]) -> Iterator[Finding]:
-    """What is wrong with them. They are imported, so forks of this process have them."""
+    """What is wrong with the handlers. This imports them, so forks of this process have them."""
     hint = "Name a function that takes an event, which is a dict."
     for path in paths:
         found = function_problems(path, "ON_EVENT", "names", hint, {})
@@ -30,9 +30,9 @@ def handler_problems(paths: Sequence[str]) -> Iterator[Finding]:
 
 
 def tell(request: Mapping[str, Any]) -> bytes:
-    """Call each handler with each event; the answer has a line for each that has failed.
+    """The task: call each handler with each event; the answer has a line per failed handler.
 
-    A handler that fails keeps neither itself from the next event nor others from any. The log gets
+    A handler that fails still gets the next event, and does not affect other handlers. The log gets
     the traceback of its first failure.
     """
     socket.setdefaulttimeout(PATIENCE)
@@ -47,7 +47,7 @@ def tell(request: Mapping[str, Any]) -> bytes:
 
 
 def _call(path: str, event: Mapping[str, Any]) -> Optional[BaseException]:
-    """What went wrong, if anything did."""
+    """Call the handler; return the error, if any."""
     try:
         handler: Handler = import_string(path)
         handler({**event})

@@ -1,4 +1,4 @@
-"""Probes: from what READY and HEALTHCHECK say to targets."""
+"""Turn READY and HEALTHCHECK into the targets of probes."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ class ProbeTargets(TypedDict):
 
 
 def probe_targets(process: ResolvedProcess) -> ProbeTargets:
-    """What is probed for its READY and its HEALTHCHECK, None where nothing is.
+    """The targets of its READY and its HEALTHCHECK; None if there is nothing to probe.
 
-    Raises ConfigurationError for an unknown host, and for certificates that cannot be read. What
-    the probes need is imported, so that the loop of the supervisor imports nothing.
+    Raises ConfigurationError for an unknown host, and for certificates that cannot be read. Imports
+    the modules that the probes need, so that the supervisor's loop imports nothing.
     """
     found = {key: _target(process, key, probe) for key, probe in probes_of(process.settings)}
     return {"ready": found.get("READY"), "health": found.get("HEALTHCHECK")}
 
 
 def target_problems(processes: Iterable[ResolvedProcess]) -> Iterator[Finding]:
-    """What `probe_targets` raises, of all processes."""
+    """The findings that `probe_targets` raises, for all processes."""
     for process in processes:
         try:
             probe_targets(process)
@@ -50,7 +50,7 @@ def target_problems(processes: Iterable[ResolvedProcess]) -> Iterator[Finding]:
 
 
 def _target(process: ResolvedProcess, key: str, probe: ProbeSettings) -> Optional[Target]:
-    """A command gets its environment from the instance that it is run for."""
+    """The target of one probe. A command gets the environment of the instance that it probes."""
     if probe.command is not None:
         return CommandTarget(probe.command)
     if probe.tcp is not None:
@@ -83,7 +83,7 @@ def _http_target(
         at = _from_here(process, given.at)
     scheme, port = ("https", ":443") if tls else ("http", ":80")
     name = f"unix:{at}" if isinstance(at, str) else _netloc(*at)
-    # The name of the host in the request, and in the certificate.
+    # The host name in the request, and the one that the certificate must have.
     if given.at is None or isinstance(given.at, str):
         host = certified = allowed_host()
     else:
@@ -116,7 +116,7 @@ def _netloc(host: str, port: int) -> str:
 
 
 def allowed_host() -> str:
-    """A name that this project answers to: Django answers 400 to others (ALLOWED_HOSTS)."""
+    """A host name from ALLOWED_HOSTS; Django responds with 400 to any other."""
     for host in project.ALLOWED_HOSTS:
         name = host.lstrip(".")
         if name and "*" not in name:

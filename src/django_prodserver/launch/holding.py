@@ -14,7 +14,7 @@ from .process import ResolvedProcess, importable_here
 
 
 def holding(processes: Iterable[ResolvedProcess]) -> list[ResolvedProcess]:
-    """Those whose addresses are bound by the supervisor."""
+    """The processes whose addresses the supervisor binds."""
     return [process for process, why in _with_reasons(processes) if not why]
 
 
@@ -28,9 +28,9 @@ def why_own_sockets(
 
 
 def listeners_of(process: ResolvedProcess) -> Sequence[Listener]:
-    """The sockets to bind for one of those that are `holding`.
+    """The sockets to bind for a process that is among `holding`.
 
-    None where a host is not known, or no longer: its software will say so.
+    Empty if a host cannot be looked up, or no longer: the software will report that.
     """
     try:
         return [_listener(address) for address in process.addresses]
@@ -39,7 +39,7 @@ def listeners_of(process: ResolvedProcess) -> Sequence[Listener]:
 
 
 def problems(processes: Sequence[ResolvedProcess]) -> Iterator[Finding]:
-    """What SOCKETS and UPDATE_ORDER ask for and cannot have."""
+    """Values of SOCKETS and UPDATE_ORDER that are not possible."""
     for process, why in _with_reasons(processes):
         given, name = process.settings, process.name
         if given.sockets == "held" and why:
@@ -67,7 +67,7 @@ def starts_first(process: ResolvedProcess, held: bool) -> bool:
 def _with_reasons(
     processes: Iterable[ResolvedProcess],
 ) -> Iterator[tuple[ResolvedProcess, str]]:
-    """Each with the reason why its software binds its addresses itself, or ""."""
+    """Each process with the reason why its software binds its addresses itself, or ""."""
     processes = list(processes)
     here = importable_here(processes)
     for process in processes:
@@ -79,7 +79,7 @@ def _with_reasons(
 
 
 def _why_own(process: ResolvedProcess) -> str:
-    """The same for one whose software can be imported here."""
+    """The reason for a process whose software can be imported here, or ""."""
     if process.settings.sockets == "own":
         return "SOCKETS is 'own'"
     software = process.settings.backend.rpartition(".")[2]
@@ -91,7 +91,7 @@ def _why_own(process: ResolvedProcess) -> str:
     except PrintsOnly:
         return f"{software} only prints something"
     except Exception:
-        return "its ARGS are wrong"  # That was told.
+        return "its ARGS are wrong"  # Reported elsewhere.
     if why:
         return why
     if not addresses:
@@ -116,6 +116,6 @@ def _listener(address: Address) -> Listener:
         path = os.path.abspath(address.at)
         return Listener(name, path=path, backlog=backlog, mode=address.mode)
     every = bindings(*address.at, address.plain)
-    # A name may have the same address several times, by as many lines in /etc/hosts.
+    # A name may have the same address several times, from several lines in /etc/hosts.
     unique = {(one.family, one.address): one for one in every}
     return Listener(name, list(unique.values()), backlog=backlog)

@@ -1,4 +1,4 @@
-"""Launches: how each process is supervised (its Spec) and how it is run (its Program)."""
+"""Launches: how each process is supervised (its Spec) and how it is started (its Program)."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ from .health import probe_targets
 from .holding import holding, listeners_of, starts_first
 from .process import ResolvedProcess, importable_here
 
-# In seconds, between two probes of a process that is not ready. A command is a process each time.
+# Seconds between two probes of a process that is not ready yet. Probing by a command costs more:
+# each probe is a new process.
 ASK_EVERY = 0.125
 COMMAND_EVERY = 1.0
 
@@ -44,8 +45,8 @@ COMMAND_EVERY = 1.0
 class Launches:
     """How the processes of a run are supervised and started.
 
-    `stages` has for each the oneshots that have finished before it is loaded. Raises
-    ConfigurationError for a health check of a host that is not known.
+    `stages` maps each process to the oneshots that finish before it is loaded. Raises
+    ConfigurationError for a health check of an unknown host.
     """
 
     def __init__(self, processes: Sequence[ResolvedProcess], stages: Mapping[str, Stage]) -> None:
@@ -57,7 +58,7 @@ class Launches:
         self._launches = {
             process.name: _Launch(
                 process=process,
-                # Processes outside this run are not waited for.
+                # Do not wait for processes outside this run.
                 after=frozenset(
                     one for name in process.settings.after for one in instances.get(name, ())
                 ),
@@ -73,7 +74,7 @@ class Launches:
 
     @property
     def specs(self) -> list[Spec]:
-        """Those of the instances that REPLICAS asks for, in order."""
+        """The specs of all instances, in order; REPLICAS says how many."""
         return [
             self._launches[process.name].spec(instance)
             for process in self._processes.values()
@@ -85,7 +86,7 @@ class Launches:
         return {name: self._launches[name].program(name in spawned) for name in names}
 
     def code_of(self, instance: str) -> Code:
-        """What is called in a fork. Raises KeyError if there is no process `web` of `web.3`."""
+        """The code that a fork runs. Raises KeyError if `web.3` has no process `web`."""
         return self._launches[process_of(instance)].code(instance)
 
 
@@ -111,14 +112,14 @@ def autoscale_of(given: EffectiveSettings) -> Optional[Autoscale]:
 
 
 class _Launch(Value):
-    """One process: the supervisor decides by the `spec`, and starts the `program`."""
+    """One process: the supervisor makes decisions from the `spec`, and starts the `program`."""
 
     process: ResolvedProcess
-    # Names of instances.
+    # Names of the instances that it waits for.
     after: frozenset[str]
-    # Where the supervisor listens for it.
+    # The sockets that the supervisor binds for it.
     listens: Sequence[Listener]
-    # Where a connection shows that it is ready.
+    # Addresses where a successful connection means that it is ready.
     serves: Sequence[SocketAddress]
     recycles: bool
     ready: Optional[Target]
@@ -141,7 +142,7 @@ class _Launch(Value):
             stop_signal=stop_signal,
             stop_timeout=given.stop_timeout,
             stop_group=backend.stop_group,
-            # The same signal again would not escalate.
+            # Sending the stop signal again would not be an escalation.
             escalation_signal=None if escalation_signal is stop_signal else escalation_signal,
             notifies=self._notifies,
             # Without a known address it counts as ready once it is started.
@@ -173,7 +174,7 @@ class _Launch(Value):
 
     @property
     def _notifies(self) -> bool:
-        # A server that listens at held sockets does, see `BaseServerBackend.takes_sockets`.
+        # Every server with held sockets notifies, see `BaseServerBackend.takes_sockets`.
         return self.process.backend.notifies or bool(self.listens)
 
     def program(self, spawned: bool) -> Program:
@@ -188,7 +189,8 @@ class _Launch(Value):
             environ=given.env,
             context=self.context,
             execute=command_alone(process) if alone else execute,
-            # The command line of a fresh interpreter may be relative to the folder of this one.
+            # The command line of a fresh interpreter may have paths relative to this process's
+            # folder.
             in_folder=not alone,
             stage=self.stage,
             notifies=self._notifies or given.watchdog is not None,
@@ -212,17 +214,21 @@ class _Launch(Value):
         return Code(lambda: backend.start_server(*backend.prep_server_args()), self._argv())
 
     def _own_program(self) -> Optional[Sequence[str]]:
-        """Without Django; None where that has to be asked once more, or where it is code."""
+        """The command that runs it without Django.
+
+        None if there is none (see `alone.own_program`), or if its ENV sets a variable that was read
+        here already: then a fresh interpreter has to work out the command.
+        """
         if self.process.variables_already_read(os.environ):
             return None
         return own_program(self.process.new_backend(INSTANCE), self._argv())
 
     def _argv(self) -> Sequence[str]:
-        """What software runs that re-executes itself: the process alone, not the supervisor."""
+        """The argv for software that re-executes itself: this process alone, not the supervisor."""
         return [self._program_file(), "prodserver", self.process.name]
 
     def _program_file(self) -> str:
-        """sys.argv[0], as it is seen from the folder of the process."""
+        """sys.argv[0], made absolute if the process has a folder of its own."""
         return sys.argv[0] if self.context.folder is None else path_of_program()
 
     def _ready_probe(self) -> Optional[ReadyProbe]:

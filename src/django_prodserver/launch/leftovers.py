@@ -1,6 +1,6 @@
-"""What the preload left in this process that a fork would lack, or share.
+"""Collect what the preload left in this process that a fork would lack, or share.
 
-It is gathered here, as plain values. Whether it matters is decided in `start_method`.
+This module only collects it, as plain values; `start_method` decides whether it matters.
 """
 
 from __future__ import annotations
@@ -27,40 +27,40 @@ class Kind(enum.Enum):
 
 
 class Leftover(Value):
-    """One of them, by its name or address. `of` is the module or the library that it belongs to."""
+    """One leftover: its name or address; `of` is the module or library that it belongs to."""
 
     kind: Kind
     name: str = ""
     of: str = ""
 
 
-# Of each kind, those that their software makes again in a fork: beginnings of their names, and
-# parts of what they are of. Each was tried, in the version that is named.
+# By kind, the leftovers that work in a fork, because their software recreates them: prefixes of
+# their names, and parts of the module or library. Each was tried with the version given.
 SURVIVORS: dict[Kind, tuple[Sequence[str], Sequence[str]]] = {
     Kind.THREAD: (
-        # OpenTelemetry's processors and readers register os.register_at_fork (SDK 1.45); Sentry's
-        # workers look at the process id at each use (SDK 2.75).
+        # OpenTelemetry's processors and readers use os.register_at_fork (SDK 1.45); Sentry's
+        # workers compare the process id at each use (SDK 2.75).
         ("OtelBatch", "OtelPeriodicExportingMetricReader", "sentry-sdk.", "sentry."),
         ("opentelemetry.sdk.", "sentry_sdk.", "ddtrace."),
     ),
     Kind.NATIVE_THREAD: (
-        # jemalloc's and polars' own housekeeping, which an import of polars or pyarrow starts.
+        # Housekeeping threads of jemalloc and polars, which importing polars or pyarrow starts.
         ("jemalloc_bg_thd", "polars-ooc-clea"),
-        # They all have handlers of pthread_atfork(3) (numpy 2.5, pyarrow 26, ddtrace 4.16).
+        # All of these install pthread_atfork(3) handlers (numpy 2.5, pyarrow 26, ddtrace 4.16).
         ("openblas", "libarrow", "/ddtrace/"),
     ),
-    # These clients look at the process id at each use (redis 8.1).
+    # These clients compare the process id at each use (redis 8.1).
     Kind.CONNECTION: ((), ("redis", "valkey")),
 }
 
-# Files of the interpreter: its threads that `threading` does not know.
+# Names of the interpreter's own files, for threads of its own that `threading` does not know.
 PYTHON = ("libpython", "python")
 
 
 def look() -> list[Leftover]:
-    """What the preload left, but for what survives a fork.
+    """What the preload left, except for leftovers that survive a fork.
 
-    To be called once connections are closed, and before objects are hidden by `gc.freeze`.
+    Call this after connections are closed, and before `gc.freeze` hides objects.
     """
     found = [*_threads(), *_native_threads()]
     native = any(one.kind is Kind.NATIVE_THREAD for one in found)
@@ -72,7 +72,7 @@ def look() -> list[Leftover]:
 
 
 def lacks_threads() -> bool:
-    """Whether a fork of now would lack a thread that this process has, or that cannot be told."""
+    """Whether a fork would now lack a thread of this process, or might, if that is unknown."""
     if not own_process.has_threads():
         return False
     threads = [*_threads(), *_native_threads()]
@@ -80,7 +80,7 @@ def lacks_threads() -> bool:
 
 
 def survives(leftover: Leftover) -> bool:
-    """Whether it is known to work in a fork all the same."""
+    """Whether the leftover is known to work in a fork."""
     names, owners = SURVIVORS.get(leftover.kind, ((), ()))
     return leftover.name.startswith(tuple(names)) or any(one in leftover.of for one in owners)
 
@@ -89,20 +89,20 @@ def _threads() -> Iterator[Leftover]:
     for one in threading.enumerate():
         if one is not threading.main_thread():
             target = getattr(one, "_target", None)
-            # Thread itself is not what matters, but a class of its own is.
+            # Use the module of the target, or else that of the subclass of Thread.
             module = getattr(target, "__module__", None) or type(one).__module__
             yield Leftover(Kind.THREAD, one.name, f"{module}.")
 
 
 def _native_threads() -> Iterator[Leftover]:
     found = own_process.native_threads(_ids)
-    # Whose code a thread runs cannot be told everywhere, and OpenBLAS gives its own no name.
+    # Not every system tells whose code a thread runs, and OpenBLAS does not name its threads.
     openblas = any(not one.library for one in found) and own_process.loaded("openblas")
     gevent = _gevent_patched()
     for one in found:
         library = one.library
         if gevent and os.path.basename(library).startswith(PYTHON):
-            continue  # Of its pool, which it makes again in a fork, as it does with its loop.
+            continue  # A thread of gevent's pool; gevent recreates its pool and loop in a fork.
         if not library and openblas and one.name == kernel.name():
             library = "openblas"
         yield Leftover(Kind.NATIVE_THREAD, one.name, library)
@@ -119,7 +119,7 @@ def _of_descriptor(descriptor: Descriptor, native_threads: bool) -> Optional[Lef
     if isinstance(descriptor, Connection):
         return Leftover(Kind.CONNECTION, descriptor.peer, descriptor.owner)
     if descriptor.wakes_only and native_threads:
-        return None  # It is what these wait in.
+        return None  # The native threads wait in it.
     if _gevent_patched():
         return None
     return Leftover(Kind.EPOLL)

@@ -1,6 +1,6 @@
-"""The load of a process, as far as the project's code has to be asked for it: METRIC of AUTOSCALE.
+"""Measure the load for AUTOSCALE, if its METRIC needs the project's code.
 
-The queue of a worker is known to its software, and what a function of the project counts to that.
+That is the queue of a worker, which its software knows, or a function of the project.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from .resolve import resolve
 
 
 def measure(request: Mapping[str, Any]) -> bytes:
-    """The task: find out the load of a `process`, in the words of its `metric`.
+    """The task: measure the load of a `process` by its `metric`.
 
-    The answer has a line for the load, and one for each instance of which it is known; or one that
-    says why it is not known. If it is to `explain`, the log gets what a function of the project
-    raises.
+    The answer has a line with the load, and one for each instance whose load is known; or one line
+    on why the load is unknown. With `explain`, the log gets the traceback of an error in a function
+    of the project.
     """
     metric = request["metric"]
     try:

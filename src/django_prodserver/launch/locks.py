@@ -1,11 +1,12 @@
 """Locks that all supervisors of a site share: in its database, or in a file.
 
-One is held by a process of its own, see `posix.locks`. What holds it is a connection or an open
-file, so the end of that process frees it at once. If its machine is gone instead, the database
-frees it after LEASE.
+Each lock is held by a separate process, see `posix.locks`. It consists of a connection or an open
+file, so it is released as soon as that process exits. If the whole machine disappears instead, the
+database releases it after LEASE.
 
-Beside each lock is a second one. Who has done what a lock is for holds that one, too, for a while,
-and who finds it held need not do it again. So no table is needed.
+Each lock has a second lock next to it, which means "done". A supervisor that has done the work of
+the lock also holds the second one for a while; others that find it held skip the work. So no table
+is needed.
 """
 
 from __future__ import annotations
@@ -26,47 +27,47 @@ from django_prodserver.settings.errors import describe
 from django_prodserver.settings.findings import Finding
 from django_prodserver.settings.schema import DATABASE
 
-# In seconds. How often it is reported that a lock is held, and asked whether it is free.
+# In seconds: how often to report that a lock is held, and how often to try to take it.
 BEAT = 1.0
-# How long an answer of the database may take.
+# How long the database may take to answer.
 ANSWER_WITHIN = 3
-# When a database frees the lock of somebody that it cannot reach any more. It is the sum of what
-# PostgreSQL waits before it asks once, and twice for an answer.
+# How long until a database releases the lock of a client that has become unreachable: the time
+# until PostgreSQL's first keepalive probe, plus the wait for an answer to each of two probes.
 IDLE, ASK_EVERY, ASK_TIMES = 4, 2, 2
 LEASE = IDLE + ASK_EVERY * ASK_TIMES
-# How long others are told that the work is done.
+# How long to hold the lock that means "done".
 TELL_FOR = 10.0
 
 LEFT_ALONE = "its last holder may not have stopped yet"
 
 
 class Lock(Protocol):
-    """One way to have a lock. A call may raise whatever the database or the system does."""
+    """A kind of lock. Any call may raise errors of the database or of the operating system."""
 
     def take(self) -> bool:
-        """Take it, if nobody has it."""
+        """Take it without waiting; return whether that worked."""
 
     def check(self) -> None:
-        """Raise if it may be held no more."""
+        """Raise if it may no longer be held."""
 
     def tell(self) -> None:
-        """Let others know, from now on, that what it is for is done."""
+        """Tell other supervisors, from now on, that the work is done."""
 
     def is_told(self) -> bool:
-        """Whether anybody lets others know that."""
+        """Whether another supervisor tells that the work is done."""
 
     def holder(self) -> str:
-        """Who has it, as far as that is known."""
+        """A description of the supervisor that holds it; "" if unknown."""
 
     def drop(self) -> None:
         """Give up a connection that has failed."""
 
 
 def hold(request: Mapping[str, str]) -> Iterator[bytes]:
-    """The task: take a lock, hold it until this process is killed, and report that.
+    """The task: take a lock, hold it until this process is killed, and report its state.
 
-    `request` has the `process` that it is for, the lock itself, which is "database" or the path of
-    a file, and the `work`: if that of another supervisor is the same text, one of them does it.
+    `request` has the `process` that needs the lock; the `lock`, which is "database" or the path of
+    a file; and the `work`, a text: of several supervisors with the same work, only one does it.
     """
     told = AwaitedSignal(DONE)
     lock = lock_at(request["lock"], request["process"], request["work"])
@@ -78,11 +79,11 @@ def hold(request: Mapping[str, str]) -> Iterator[bytes]:
 
 
 def _take_and_hold(lock: Lock) -> Iterator[bytes]:
-    """A report about the lock, and another one each time that one is asked for.
+    """Yield a report about the lock; each time the generator is resumed, another one.
 
-    Whoever loses the connection to the database may have lost the lock with it. It may take that
-    back at once, because all others have lost theirs, too, or find it taken: they leave it alone
-    for LEASE.
+    The holder of a lock may lose it with its connection to the database. It tries to retake it at
+    once. If the database broke all connections, the other supervisors leave the lock alone for
+    LEASE; if it broke only this one, another supervisor may hold the lock already.
     """
     clock = Clock()
     held = was_held = connected = broken = False
@@ -126,7 +127,7 @@ def _tell(lock: Lock, told: AwaitedSignal) -> None:
 
 
 def _line(why: str) -> bytes:
-    """What a database says may have several lines: the first has the reason."""
+    """The first line. An error of a database may have several; the first has the reason."""
     return why.strip().splitlines()[0].encode(errors="replace")
 
 
@@ -134,9 +135,9 @@ def _line(why: str) -> bytes:
 
 
 class _DatabaseLock:
-    """A lock in the default database, on a connection of its own."""
+    """A lock in the default database, on its own connection."""
 
-    # What is added to the OPTIONS of the connection.
+    # Added to the OPTIONS of the connection.
     options: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, process: str, work: str) -> None:
@@ -172,10 +173,11 @@ class _DatabaseLock:
 
 
 class _PostgresLock(_DatabaseLock):
-    """Advisory locks of a transaction that is held open.
+    """Advisory locks of a transaction that stays open.
 
-    Behind pgbouncer in transaction mode, those of a session can be had twice. To wait in the
-    database for one would deadlock with the CREATE INDEX CONCURRENTLY of its holder.
+    Not of a session: behind pgbouncer in transaction mode, two clients could get the same lock. Do
+    not wait for a lock in the database: that would deadlock with a CREATE INDEX CONCURRENTLY of its
+    holder.
     """
 
     options: ClassVar[Mapping[str, Any]] = {
@@ -230,7 +232,7 @@ class _PostgresLock(_DatabaseLock):
 
 
 class _MySQLLock(_DatabaseLock):
-    """Locks by GET_LOCK. They are the server's, and have at most 64 characters."""
+    """Locks by GET_LOCK. Their names are global to the server, with at most 64 characters."""
 
     options: ClassVar[Mapping[str, Any]] = {
         "connect_timeout": ANSWER_WITHIN,
@@ -259,16 +261,16 @@ class _MySQLLock(_DatabaseLock):
         return self._is("SELECT IS_USED_LOCK(%s) IS NOT NULL", self._keys[1])
 
 
-# ---- which ----
+# ---- which lock to use ----
 
 
 def _sqlite_lock(process: str, work: str) -> Lock:
-    """SQLite's own locks end with a transaction, and keep others from writing."""
+    """Use a file: SQLite's own locks end with the transaction, and block all other writers."""
     name = os.path.abspath(connections.settings[DEFAULT_DB_ALIAS]["NAME"])
     return FileLock(f"{name}.{process}.lock", work)
 
 
-# By the vendors of Django's connections.
+# By the `vendor` of Django's connections.
 VENDORS: Mapping[str, Callable[[str, str], Lock]] = {
     "postgresql": _PostgresLock,
     "mysql": _MySQLLock,
@@ -277,14 +279,14 @@ VENDORS: Mapping[str, Callable[[str, str], Lock]] = {
 
 
 def lock_at(lock: str, process: str, work: str) -> Lock:
-    """That of a process. The path of a file may be shared by several."""
+    """The lock of a process. Several processes may share the path of a file."""
     if lock != DATABASE:
         return FileLock(lock, f"{process} {work}")
     return VENDORS[connections[DEFAULT_DB_ALIAS].vendor](process, work)
 
 
 def lock_problem(place: str, hint: str) -> Optional[Finding]:
-    """Why the database can have no locks. Does not connect to it; the hint is what else to do."""
+    """Why the database cannot hold locks; `hint` names an alternative. Does not connect to it."""
     try:
         connection: Any = connections[DEFAULT_DB_ALIAS]
     except Exception as error:
@@ -305,5 +307,5 @@ def _hash(text: str) -> bytes:
 
 
 def _number(text: str) -> int:
-    """For PostgreSQL: 64 bits with a sign."""
+    """A key for PostgreSQL: a signed 64-bit integer."""
     return int.from_bytes(_hash(text)[:8], "big", signed=True)

@@ -1,4 +1,4 @@
-"""How the log is written, as PRODUCTION_SUPERVISOR has it."""
+"""The log settings of PRODUCTION_SUPERVISOR."""
 
 from __future__ import annotations
 

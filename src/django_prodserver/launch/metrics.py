@@ -1,8 +1,8 @@
-"""The project's own metrics: the files of prometheus_client, made one text in an errand.
+"""The project's own metrics: an errand that turns the files of prometheus_client into one text.
 
-Each process has a file for each kind of metric, `counter_12.db` or `gauge_liveall_12.db`, which
-stays when it has ended: what it has counted counts on. Those of many short lives would take longer
-to read each time, so they are made one file.
+Each process has one file per kind of metric, such as `counter_12.db` or `gauge_liveall_12.db`. The
+files stay after it has exited, because its counts are still part of the totals. With many short
+lives, reading them would take ever longer, so the files of processes that have exited are merged.
 https://prometheus.github.io/client_python/multiprocess/
 """
 
@@ -20,19 +20,19 @@ from typing import Any, Callable, Optional
 from django_prodserver.posix import process_table
 from django_prodserver.posix.metrics_folder import LIBRARY, VARIABLE
 
-# If processes that have ended have more files than that, these are made one of each kind.
+# If processes that have exited have more files than this, they are merged into one file per kind.
 MOST_OF_THE_DEAD = 200
-# Which it has in place of a process id.
+# Takes the place of the pid in the name of a merged file.
 TOGETHER = 0
-# Says what is about to be done with files: which are renamed, and which are removed.
+# Lists the files that are about to be renamed and removed.
 JOURNAL = "journal"
 
-# A value and, for some, the moment when it was set.
+# A value and the time when it was set, which only some kinds have.
 Cell = tuple[float, float]
 
 
 def collect(folder: Optional[str]) -> bytes:
-    """The task: all of them as text. `folder` is ours to tidy up, if there is one."""
+    """The task: all metrics as text. `folder` is the one that is ours to tidy up, if any."""
     here = os.environ.get(VARIABLE, "")
     if find_spec(LIBRARY) is None or not os.path.isdir(here):
         return b""
@@ -41,15 +41,15 @@ def collect(folder: Optional[str]) -> bytes:
     try:
         return merged(here)
     except (struct.error, ValueError, RuntimeError, FileNotFoundError):
-        # A process was about to begin a file or to enlarge it, or has removed one.
+        # A process was creating or enlarging a file, or removed one, so try again.
         return merged(here)
 
 
 def merged(folder: str) -> bytes:
-    """What the library makes of the files that have begun."""
+    """The library's text for all files that are not empty."""
     from prometheus_client import CollectorRegistry, generate_latest, multiprocess
 
-    library: Any = multiprocess  # Its types are not given.
+    library: Any = multiprocess  # It has no type hints.
 
     class All(library.MultiProcessCollector):  # type: ignore[misc]
         def collect(self) -> Any:
@@ -62,8 +62,8 @@ def merged(folder: str) -> bytes:
 
 
 def tidy_up(folder: str) -> None:
-    """Leave of processes that have ended what counts on, in a few files."""
-    _finish(folder)  # One that was killed may have begun this.
+    """For processes that have exited: remove files that no longer count, merge the rest if many."""
+    _finish(folder)  # An errand that was killed may have left its work unfinished.
     dead: dict[str, list[str]] = {}
     for name in sorted(os.listdir(folder)):
         kind, pid = _of(name) or ("", 0)
@@ -71,21 +71,21 @@ def tidy_up(folder: str) -> None:
             continue
         if kind.startswith("gauge_live") or not getsize(join(folder, name)):
             os.unlink(join(folder, name))
-        elif kind != "gauge_all":  # Each process has a series of its own there.
+        elif kind != "gauge_all":  # There each process has its own time series.
             dead.setdefault(kind, []).append(name)
     if sum(map(len, dead.values())) > MOST_OF_THE_DEAD:
         _compact(folder, dead)
 
 
 def _of(name: str) -> Optional[tuple[str, int]]:
-    """The kind of a file, and whose it is; None for one of another name."""
+    """The kind and the pid in a file name; None for any other name."""
     stem, ending = os.path.splitext(name)
     kind, _, pid = stem.rpartition("_")
     return (kind, int(pid)) if kind and ending == ".db" and pid.isdecimal() else None
 
 
 def _compact(folder: str, dead: Mapping[str, Sequence[str]]) -> None:
-    """Whoever is killed meanwhile: each value is counted once."""
+    """Merge the files of each kind. Each value counts exactly once, even if this is killed."""
     from prometheus_client.mmap_dict import MmapedDict
 
     library: Any = MmapedDict
@@ -112,7 +112,7 @@ def _compact(folder: str, dead: Mapping[str, Sequence[str]]) -> None:
 
 
 def _finish(folder: str) -> None:
-    """Do what the journal says, as far as that was not done."""
+    """Do what the journal lists and was not done yet."""
     try:
         with open(join(folder, JOURNAL)) as journal:
             renamed, removed = json.load(journal)
@@ -133,7 +133,7 @@ def _combined(kind: str, one: Cell, other: Cell) -> Cell:
     return one[0] + other[0], 0.0
 
 
-# Of gauges of these kinds one value is chosen. All else is summed up.
+# For gauges of these kinds one value is chosen. All other values are added up.
 _CHOSEN: Mapping[str, Callable[[Cell, Cell], Cell]] = {
     "gauge_min": min,
     "gauge_max": max,

@@ -1,4 +1,4 @@
-"""The preload: what forked processes share is imported before they are forked."""
+"""The preload: import what processes share before they are forked."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def preload(
 ) -> None:
     """Import what these processes need. Raises ConfigurationError for what cannot be imported.
 
-    `advise` gets what fails because a database or a broker does not answer.
+    `advise` gets the findings about a database or a broker that does not answer.
     """
     findings = []
     if "default" in connections.settings:
-        # Django imports it with the first query, which would cost half a MB in each process.
+        # Django imports this at the first query, which would cost half a MB in each process.
         import_module("django.db.models.sql.compiler")
     for module in modules:
         what = f"names {module!r}, which cannot be imported"
@@ -35,7 +35,7 @@ def preload(
         findings += [finding.within(SUPERVISOR) for finding in found]
     for process in importable_here(processes):
         place, what = place_of(process.name), "cannot be loaded"
-        # Created by `resolve`, which has told what is wrong with that.
+        # `resolve` created the backend, and reported any error in that.
         findings += failure_of(process.backend.preload, place, what, "E011")
     refuse(findings)
     for finding in findings:

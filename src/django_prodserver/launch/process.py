@@ -1,4 +1,4 @@
-"""A resolved process: its settings are complete, and the class of its backend is imported."""
+"""A resolved process: its settings are complete, and its backend class is imported."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ READ_AT_START = frozenset(
 class ResolvedProcess:
     """One entry of PRODUCTION_PROCESSES. `extra` are arguments from the command line, after `--`.
 
-    `options`, `addresses`, `recycles` and `patched_by` ask its software, once. That may import it:
-    see `importable_here`.
+    `options`, `addresses`, `recycles` and `patched_by` ask its software, once. That may import the
+    software: see `importable_here`.
     """
 
     name: str
@@ -42,30 +42,30 @@ class ResolvedProcess:
 
     @property
     def instances(self) -> list[str]:
-        """The names of the instances that REPLICAS asks for."""
+        """The names of its instances; REPLICAS says how many."""
         return [f"{self.name}.{number + 1}" for number in range(self.settings.replicas)]
 
     @property
     def place_of_most(self) -> str:
-        """What says how many instances there may be."""
+        """The setting that limits the number of instances."""
         if self.settings.autoscale is None:
             return place_of(self.name, "REPLICAS")
         return f"{place_of(self.name, 'AUTOSCALE')}['MAX']"
 
     @cached_property
     def backend(self) -> BaseServerBackend:
-        """A backend to ask and to preload; it is never started."""
+        """A backend for questions and for the preload; it is never started."""
         return self.new_backend()
 
     @cached_property
     def options(self) -> object:
-        """What its software makes of its arguments. Raises what `BaseServerBackend.parse` does."""
-        # Paths among them, such as that of a configuration file, are meant from there.
+        """The arguments as parsed by its software. Raises what `BaseServerBackend.parse` raises."""
+        # Paths in the arguments, such as that of a configuration file, are relative to CWD.
         with temporarily_in(self.settings.folder):
             return self.backend.parse()
 
     def option(self, name: str) -> object:
-        """One of them, by its name there; None where there is none."""
+        """One of the `options`, by its name there; None if there is none."""
         options = self.options
         return options.get(name) if isinstance(options, Mapping) else getattr(options, name, None)
 
@@ -73,7 +73,7 @@ class ResolvedProcess:
     def addresses(self) -> Sequence[Address]:
         """Where it will listen. Raises what `BaseServerBackend.parse` raises."""
         with temporarily_in(self.settings.folder):
-            _ = self.options  # What a backend finds wrong there counts first.
+            _ = self.options  # Parse the arguments first, so that their errors come first.
             return [self._as_seen_from_here(one) for one in self.backend.addresses()]
 
     @cached_property
@@ -83,11 +83,11 @@ class ResolvedProcess:
             try:
                 return self.backend.recycles()
             except Exception:
-                return False  # Its arguments are wrong, or a database does not answer: it was told.
+                return False  # Wrong arguments, or a database is down: reported elsewhere.
 
     @cached_property
     def patched_by(self) -> str:
-        """The library of greenlets that patches Python for it, or ""."""
+        """The greenlet library that patches Python for it, or ""."""
         with temporarily_in(self.settings.folder):
             try:
                 return self.backend.patched_by(self.options)
@@ -96,7 +96,7 @@ class ResolvedProcess:
 
     @property
     def own_context(self) -> Mapping[str, Any]:
-        """What its own options say of CWD, USER, GROUP and UMASK. Raises what `parse` raises."""
+        """CWD, USER, GROUP and UMASK as set by its own options. Raises what `parse` raises."""
         with temporarily_in(self.settings.folder):
             return self.backend.own_context(self.options)
 
@@ -105,12 +105,12 @@ class ResolvedProcess:
         return address._replace(at=self.from_here(at)) if isinstance(at, str) else address
 
     def from_here(self, path: str) -> str:
-        """The path of a Unix socket that is meant from the folder of the process."""
+        """The path of a Unix socket, which may be relative to the folder of the process."""
         folder = self.settings.folder
         return path if folder is None or path[:1] in ("@", "\0") else os.path.join(folder, path)
 
     def new_backend(self, instance: Optional[str] = None) -> BaseServerBackend:
-        """Create a backend to start an instance, or the process alone where `instance` is None."""
+        """Create a backend to start an instance, or the process alone if `instance` is None."""
         given = self.settings
         config: dict[str, Any] = {
             "ARGS": given.args,
@@ -130,11 +130,11 @@ class ResolvedProcess:
 
     @property
     def becomes_another_program(self) -> bool:
-        """Whether it is executed by the supervisor, so that it has nothing of the project."""
+        """Whether the supervisor executes another program for it, without the project."""
         return self.backend.command_line() is not None
 
     def variables_already_read(self, environ: Mapping[str, str]) -> list[str]:
-        """The variables of its ENV that have been read here, with other values.
+        """The variables of its ENV that this interpreter has already read with other values.
 
         `environ` is the environment that this interpreter was started with.
         """
@@ -148,17 +148,17 @@ class ResolvedProcess:
 
 
 def probes_of(settings: EffectiveSettings) -> Iterator[tuple[str, ProbeSettings]]:
-    """READY and HEALTHCHECK, where they are set."""
+    """READY and HEALTHCHECK, if they are set."""
     for key, probe in (("READY", settings.ready), ("HEALTHCHECK", settings.healthcheck)):
         if probe is not None:
             yield key, probe
 
 
 def importable_here(processes: Iterable[ResolvedProcess]) -> list[ResolvedProcess]:
-    """Those whose software can be imported in this process, before it forks.
+    """The processes whose software can be imported in this process, before it forks.
 
-    Software that reads a variable when it is imported cannot, if the ENV of any process sets that
-    variable: every fork would have the value of this process.
+    Excludes software that reads a variable when it is imported, if the ENV of any process sets that
+    variable: every fork would have this process's value.
     """
     processes = list(processes)
     set_by_env = {name for process in processes for name in process.settings.env}

@@ -1,4 +1,4 @@
-"""The project's own code before the start: what it raises, and what cannot be called."""
+"""Try the project's own code before the start: imports, checks, and functions to call later."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from django_prodserver.settings.findings import Finding
 def failure_of(
     call: Callable[[], object], place: str, what: str, id: str = "E009", anywhere: bool = False
 ) -> list[Finding]:
-    """Call it. What it raises is a finding: `place`, `what` went wrong, and the error.
+    """Call a function; an exception becomes a finding about `place`: `what` failed, and the error.
 
-    An end by `sys.exit` is an error like any other, but not the one that a signal asks for.
+    SystemExit counts as an error, too, unless our signal handler raised it.
     """
     try:
         call()
-    except CommandError:  # What Django's system checks have found.
+    except CommandError:  # Django's system checks found errors.
         raise
     except (Exception, SystemExit) as error:
         if asks_to_stop(error):
@@ -34,9 +34,9 @@ def failure_of(
 def function_problems(
     path: str, place: str, says: str, hint: str, *arguments: object
 ) -> list[Finding]:
-    """Why a function cannot be called with these arguments. It is imported for that.
+    """Import a function and check that it can be called with these arguments.
 
-    `place` is the key that names it: it `is` this path, or `names` it.
+    `place` is the key that names it; `says` is "is" or "names", for the message.
     """
     what = f"{says} {path!r}, which"
     found = failure_of(partial(import_string, path), place, f"{what} cannot be imported", "E017")
@@ -57,5 +57,5 @@ def _why_not(function: Any, arguments: tuple[object, ...]) -> str:
         how = "with one argument" if arguments else "without arguments"
         return f"cannot be called {how} ({error})"
     except ValueError:
-        return ""  # Written in C: it does not say.
+        return ""  # Functions written in C may have no signature.
     return ""

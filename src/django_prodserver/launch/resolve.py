@@ -1,4 +1,4 @@
-"""From names to processes that can be started: backends are imported, and asked for mistakes."""
+"""Resolve names into processes that can be started: import and validate their backends."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .process import ResolvedProcess, importable_here
 BASE = f"{BaseServerBackend.__module__}.{BaseServerBackend.__name__}"
 
 
-# What makes up the software's command line: where one of these is wrong, there is nothing to ask.
+# Keys that determine the software's command line: if one is wrong, do not ask the backend.
 COMMAND_LINE = {"BACKEND", "ARGS", "APP", "ENV"}
 
 
@@ -42,8 +42,8 @@ def resolve(
 ) -> list[ResolvedProcess]:
     """Import the backends of the named processes; `extra` are more arguments for their software.
 
-    Raises ConfigurationError with every mistake, those of the settings among them. Without
-    `starting` the software is not asked what it makes of its arguments, because that imports it.
+    Raises ConfigurationError with every mistake, including those in the settings. Without
+    `starting` the arguments are not parsed by the software, because that would import it.
     """
     processes, findings = examine(configuration, names, extra, starting=starting)
     refuse(findings)
@@ -57,10 +57,10 @@ def examine(
     *,
     starting: bool = True,
 ) -> tuple[list[ResolvedProcess], list[Finding]]:
-    """The processes that nothing is wrong with, and everything that is wrong, as `resolve`.
+    """Like `resolve`, but return the valid processes and all findings instead of raising.
 
-    A mistake does not hide the next: of a process whose RESTART is wrong, the backend is asked all
-    the same.
+    One mistake does not hide the next: the backend of a process is validated even if, say, its
+    RESTART is wrong.
     """
     findings = list(configuration.findings)
     places = {finding.place for finding in findings}
@@ -79,7 +79,7 @@ def examine(
             continue
         process = ResolvedProcess(name, settings, backend_class, extra)
         problems = [
-            # What is wrong by itself is not judged beside other keys, and advice can wait.
+            # Skip values that are reported already; and give no advice while there are mistakes.
             problem
             for problem in _backend_problems(process)
             if problem.place not in places and (problem.blocks or not wrong)
@@ -99,7 +99,7 @@ def examine(
 def nothing_wrong_with(
     processes: Iterable[ResolvedProcess], findings: Iterable[Finding]
 ) -> list[ResolvedProcess]:
-    """The processes that no finding is about which prevents a start."""
+    """The processes without a finding that prevents a start."""
     wrong = [finding.text for finding in findings if finding.blocks]
     return [one for one in processes if not any(place_of(one.name) in text for text in wrong)]
 
@@ -108,7 +108,7 @@ def nothing_wrong_with(
 
 
 def import_backend(backend: str) -> type[BaseServerBackend]:
-    """Import a backend by its name or path, whether or not its software is there.
+    """Import a backend by its name or path, even if its software is not installed.
 
     Raises ConfigurationError about BACKEND.
     """
@@ -128,7 +128,7 @@ def import_backend(backend: str) -> type[BaseServerBackend]:
 
 
 def _import_with_software(backend: str) -> type[BaseServerBackend]:
-    """The same, if its software is there."""
+    """Import a backend. Raises ConfigurationError also if its software is not installed."""
     found = import_backend(backend)
     missing = [package for module, package in found.requires.items() if not _is_there(module)]
     if missing:
@@ -170,7 +170,7 @@ def _wrong(
 def _is_there(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # The package that it would be in.
+    except ModuleNotFoundError:  # Its parent package is missing.
         return False
 
 
@@ -211,7 +211,7 @@ def _lock_problems(process: ResolvedProcess) -> Iterator[Finding]:
 
 
 def _ready_twice(process: ResolvedProcess) -> Iterator[Finding]:
-    """READY is for what cannot tell by itself: two who tell would not agree."""
+    """READY is for software that does not report readiness itself: two reports could disagree."""
     if process.settings.ready is not None and process.backend.notifies:
         software = process.settings.backend.rpartition(".")[2]
         message = f"is set, but {software} reports by itself when it is ready."
@@ -220,7 +220,7 @@ def _ready_twice(process: ResolvedProcess) -> Iterator[Finding]:
 
 def _service_that_finishes(process: ResolvedProcess) -> Iterator[Finding]:
     given = process.settings
-    # With RESTART "always" it is meant to run again and again.
+    # With RESTART "always" the command is meant to run repeatedly.
     if given.type == "service" and given.restart != "always" and process.backend.args:
         command = process.backend.finishing_command()
         if command is not None and _is_understood(process):
@@ -231,16 +231,16 @@ def _service_that_finishes(process: ResolvedProcess) -> Iterator[Finding]:
 
 
 def _is_understood(process: ResolvedProcess) -> bool:
-    """Whether a management command, or a program for the shell, takes its arguments."""
+    """Whether the software accepts its arguments."""
     try:
         _ = process.options
-    except Exception:  # That is told once it is asked in earnest.
+    except Exception:  # `address_problems` reports it.
         return False
     return True
 
 
 def _option_problems(process: ResolvedProcess) -> Iterator[Finding]:
-    """What its software's options say that a supervisor cannot let it do."""
+    """Options of the software that do not work under a supervisor or with several instances."""
     place, backend_class = place_of(process.name), process.backend_class
     try:
         set_options = {
@@ -249,7 +249,7 @@ def _option_problems(process: ResolvedProcess) -> Iterator[Finding]:
             if process.option(name)
         }
     except Exception:
-        return  # It only prints something, or a database does not answer: that was told.
+        return  # It only prints something, or a database does not answer, which was reported.
     for name, misfit in backend_class.misfits.items():
         if name in set_options:
             message = f"has {name!r} set, {misfit.why}."
@@ -281,6 +281,6 @@ def _watchdog_without_pings(process: ResolvedProcess) -> Iterator[Finding]:
 
 
 def _origin(name: str, key: str) -> str:
-    """The place that the value of a key comes from: a variable, or the setting."""
+    """Where the value of a key comes from: a variable, or else the setting."""
     variable = str(Variable(name, key))
     return variable if os.environ.get(variable) else place_of(name, key)

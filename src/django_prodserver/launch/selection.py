@@ -1,4 +1,4 @@
-"""Which processes a command line selects, and how many instances of them."""
+"""Which processes a command line selects, and how many instances of each."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Selection(Value):
     """The names of processes in order, each with its N of NAME=N, or None."""
 
     counts: Mapping[str, Optional[int]]
-    # Several processes, or one with --all or NAME=N.
+    # A supervisor runs them: several processes, --all, NAME=N, or one that needs it.
     supervised: bool
-    # They were named on the command line, or only those of this TYPE were selected.
+    # Whether the command line names them; and the value of --only-type.
     named: bool = True
     only: Optional[str] = None
-    # Left out of all, each with what disables it.
+    # Processes that --all leaves out, each with the key or variable that disables it.
     disabled: Mapping[str, str] = NONE
-    # What is not run, where the first service was selected because none was named.
+    # The processes that do not run because none was named, so only the first service was selected.
     others: Sequence[str] = ()
 
     @property
@@ -38,10 +38,10 @@ class Selection(Value):
     def words(
         self, configured: Mapping[str, ProcessSettings], excluded: Sequence[str]
     ) -> list[str]:
-        """The arguments of `prodserver` that supervise them; `excluded` is what `--except` has."""
+        """The arguments of `prodserver` that select them; `excluded` are the names of --except."""
         if self.named:
             if len(self.counts) == 1:
-                # Without a number it would run alone.
+                # A name without a number would run without a supervisor.
                 return [f"{name}={configured[name].replicas}" for name in self.counts]
             return [name if n is None else f"{name}={n}" for name, n in self.counts.items()]
         only = ["--only-type", self.only] if self.only else []
@@ -49,12 +49,12 @@ class Selection(Value):
 
     @property
     def replicas(self) -> dict[str, int]:
-        """Where they override REPLICAS."""
+        """The numbers that override REPLICAS."""
         return {name: count for name, count in self.counts.items() if count is not None}
 
 
 def without_a_name(name: str, others: Sequence[str]) -> str:
-    """What a user is told who may have meant all of them: that this one runs, and how all do."""
+    """The notice for a user who named no process: that only `name` runs, and how to run all."""
     if others:
         return f"Running {name} only, not {', '.join(others)}. All of them: prodserver --all"
     return f"Running {name} in this process. Under the supervisor: prodserver --all"
@@ -72,9 +72,9 @@ def select(
 ) -> Selection:
     """Select by NAME and NAME=N, `--all` (`everything`) and `--except` (`excluded`).
 
-    `only` leaves out all of another TYPE. Without names: every process for a command that only
-    prints, else the first service. A process that is disabled has to be named. `extra` are the
-    arguments after `--`. Raises CommandError for what does not go together.
+    `only` leaves out processes of the other TYPE. Without names, a command that only prints selects
+    every process, and others the first service. A disabled process is selected only by its name.
+    `extra` are the arguments after `--`. Raises CommandError for a wrong combination.
     """
     configured = configuration.processes
     if everything and words:
@@ -112,14 +112,14 @@ def select(
         raise CommandError("Arguments after -- require exactly one process name.")
     needed = any(configured[name].needs_supervisor and not is_life_of(name) for name in counts)
     supervised = everything or len(counts) > 1 or any(counts.values()) or needed
-    # One that is named runs, also where PRODSERVER_REPLICAS_X is 0.
+    # A process that is named runs even if PRODSERVER_REPLICAS_X is 0.
     counts = {name: n or (None if configured[name].replicas else 1) for name, n in counts.items()}
     disabled = {name: by for name, by in disabled.items() if name not in excluded}
     return Selection(counts, supervised, bool(words), only, disabled, others)
 
 
 def is_life_of(process: str) -> bool:
-    """Whether this process is one, which was spawned by a supervisor: that has its lock."""
+    """Whether a supervisor spawned this interpreter as a life of `process`, and has its lock."""
     return os.environ.get("PRODSERVER_INSTANCE", "").startswith(f"{process}.")
 
 

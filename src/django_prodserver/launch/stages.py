@@ -1,7 +1,8 @@
-"""Stages: what is loaded when, so that it is not older than what oneshots make.
+"""Stages: when each process is loaded, so that imports see what oneshots have created.
 
-A oneshot may make what imports read: static files, translations, tables, a secret key. So what
-comes after it is loaded once it has finished, as by `manage.py migrate && gunicorn ...`.
+A oneshot may create things that are read during imports: static files, translations, tables, a
+secret key. So processes that come after it are loaded once it has finished, as with
+`manage.py migrate && gunicorn ...`.
 """
 
 from __future__ import annotations
@@ -43,10 +44,10 @@ from .start_method import (
 
 
 def stages_of(processes: Mapping[str, EffectiveSettings]) -> dict[str, Stage]:
-    """For each process the oneshots of this run that it comes after, directly or not.
+    """For each process, the oneshots of this run that it comes after, directly or not.
 
-    None for a oneshot: it is forked from what is loaded before any of them. But one that comes
-    after a oneshot with REFRESH is not.
+    A oneshot has None: it is forked from what is loaded before any oneshot runs. The exception is
+    a oneshot that comes after one with REFRESH.
     """
     after = {name: given.after for name, given in processes.items()}
     oneshots = {name for name, given in processes.items() if given.runs_first}
@@ -62,7 +63,7 @@ def stages_of(processes: Mapping[str, EffectiveSettings]) -> dict[str, Stage]:
 def with_services(
     stage: Stage, stages: Mapping[str, Stage], processes: Mapping[str, EffectiveSettings]
 ) -> bool:
-    """Whether any belongs to this stage. For oneshots alone nothing is preloaded."""
+    """Whether the stage has a process other than oneshots. Only then is anything preloaded."""
     services = (name for name, given in processes.items() if not given.runs_first)
     return any(stages[name] == stage for name in services)
 
@@ -81,8 +82,8 @@ def _before(name: str, after: Mapping[str, Collection[str]]) -> set[str]:
 class ProjectHere:
     """Implements `posix.starting.Project`: the project is imported in this process.
 
-    `check_project` runs the checks of the project. With `traces` an error in its code is shown with
-    its traceback.
+    `check_project` runs the project's system checks. With `traces`, an error in the project's code
+    is shown with its traceback.
     """
 
     def __init__(
@@ -100,16 +101,16 @@ class ProjectHere:
         self._traces = traces
         self.launches = Launches(processes, stages)
         self._leftovers: Sequence[Leftover] = ()
-        # In seconds, on imports.
+        # Seconds spent on imports.
         self._spent = age()
         self._loaded: dict[Stage, Loaded] = {}
         self._programs = self.launches.programs([process.name for process in processes])
 
     def load(self, stage: Stage) -> Loaded:
-        """Import what the processes of this stage need, to fork them from here.
+        """Import what the processes of this stage need, in order to fork them from here.
 
-        What goes wrong is in what is returned; a report of many lines is printed. What is loaded is
-        not loaded again, and nothing is said of it.
+        An error is in the returned value; a report of several lines is printed instead. A stage
+        that is loaded already is not loaded again, and adds nothing to the log.
         """
         if stage in self._loaded:
             return replace(self._loaded[stage], said=())
@@ -138,9 +139,9 @@ class ProjectHere:
         return self.loaded(stage, said)
 
     def load_here(self, stage: Stage, advise: Callable[[Finding], object]) -> None:
-        """Import it. Raises ConfigurationError."""
+        """Import what this stage needs. Raises ConfigurationError."""
         began = age()
-        gc.disable()  # Where that was not done before.
+        gc.disable()  # The caller may have done this already.
         try:
             if self._with_services(stage):
                 forked = to_fork(self._of(stage))
@@ -153,9 +154,9 @@ class ProjectHere:
         self._spent += age() - began
 
     def loaded(self, stage: Stage, said: Sequence[Record] = ()) -> Loaded:
-        """How the processes of a stage are run, now that it has been imported, and what that took.
+        """How the processes of an imported stage are run, and what the import took.
 
-        Once for each: what follows is not a part of that.
+        Call this once per stage, right after its import: it ends the measurement.
         """
         processes, left = self._of(stage), self._leftovers
         spawned = to_spawn(processes, left)
@@ -167,7 +168,7 @@ class ProjectHere:
 
     @property
     def forkable(self) -> bool:
-        """A fork of this process lacks nothing of what is imported."""
+        """Whether a fork of this process lacks nothing that the imports created."""
         return not auto_spawns(self._leftovers)
 
     @property

@@ -1,8 +1,8 @@
-"""Which processes are forked, which are spawned, and what the log says about it.
+"""Decide which processes are forked and which are spawned, and what the log says about it.
 
-With START_METHOD "auto" a process is forked unless the fork would lack something or hang: threads
-that the preload left running, an event loop that it made, or variables of its ENV that were read
-when Django was set up.
+With START_METHOD "auto" a process is forked unless the fork would lack something or could hang:
+because of threads or an event loop that the preload left behind, or because its ENV sets variables
+that were read when Django was set up.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from django_prodserver.supervisor.report import Left, Price
 from .leftovers import Kind, Leftover, look
 from .process import ResolvedProcess, importable_here
 
-# Of the advice for what must not be shared.
+# The check id of advice about start methods and leftovers.
 ID = "W008"
 
 
 class Effect(enum.IntEnum):
-    """What a leftover of the preload means for a start. Of several, the greatest decides."""
+    """What a leftover of the preload means for a start. Of several, the highest value decides."""
 
     SHARED = 1  # Forks share it. "auto" forks, and the log says so.
     LACKED = 2  # A fork lacks it: "auto" spawns.
-    CLASHES = 3  # A fresh interpreter fails, which a fork that lacks something does not: it forks.
-    HANGS = 4  # A fork may hang: it spawns.
+    CLASHES = 3  # A fresh interpreter would fail; a fork only lacks something: "auto" forks.
+    HANGS = 4  # A fork may hang: "auto" spawns.
 
 
 SPAWNS = (Effect.LACKED, Effect.HANGS)
@@ -45,31 +45,31 @@ SPAWNS = (Effect.LACKED, Effect.HANGS)
 @dataclass(frozen=True)
 class Judgement:
     effect: Effect
-    # Its words, of the names and of what they belong to.
+    # Makes its text for the log, from the names of the leftovers and of their owners.
     words: Callable[[Sequence[str], Sequence[str]], Left]
 
 
 JUDGED = {
     Kind.THREAD: Judgement(Effect.LACKED, report.threads_left),
     Kind.NATIVE_THREAD: Judgement(Effect.HANGS, report.native_threads_left),
-    # Of three processes that ran one loop of asyncio, two missed what they waited for.
+    # Of three processes that shared one asyncio event loop, two missed their events.
     Kind.EPOLL: Judgement(Effect.HANGS, report.epoll_left),
     Kind.CONNECTION: Judgement(Effect.SHARED, report.connections_left),
-    # An exporter of metrics, for example: with its thread gone there are no metrics, but with its
-    # port taken there is no process.
+    # A metrics exporter, for example: without its thread a fork has no metrics, but a fresh
+    # interpreter cannot start at all, because the port is taken.
     Kind.LISTENER: Judgement(Effect.CLASHES, report.listeners_left),
     Kind.SHARED_LISTENER: Judgement(Effect.SHARED, report.listeners_left),
 }
 
 
 def left_by_preload() -> list[Leftover]:
-    """Close what must not be shared, and look for what is left."""
+    """Close connections, which must not be shared, and return what else the preload left."""
     close_connections()
     return look()
 
 
 def to_fork(processes: Sequence[ResolvedProcess]) -> list[ResolvedProcess]:
-    """Those that may be forked, so that a preload is of use to them."""
+    """The processes that may be forked, and so benefit from a preload."""
     patched = patched_by(processes)
     return [one for one in processes if not _is_spawned(one, False, patched)]
 
@@ -81,9 +81,9 @@ def to_spawn(processes: Sequence[ResolvedProcess], leftovers: Collection[Leftove
 
 
 def patched_by(processes: Sequence[ResolvedProcess]) -> dict[str, str]:
-    """The libraries of greenlets of those that have one, by their names.
+    """The greenlet libraries of the processes that use one, by process name.
 
-    They are spawned whatever START_METHOD says: in a fork it is too late to patch Python.
+    These are spawned whatever START_METHOD says: in a fork it is too late to patch Python.
     """
     return {one.name: one.patched_by for one in importable_here(processes) if one.patched_by}
 
@@ -91,9 +91,10 @@ def patched_by(processes: Sequence[ResolvedProcess]) -> dict[str, str]:
 def age() -> float:
     """Seconds since this program began to run.
 
-    The kernel knows when the process began, but that is too early after an exec, as at the end of a
-    container's entry script. The earliest moment that Python remembers is the import of logging,
-    with Django's first modules. A program that was started ahead of a reload began with that.
+    The kernel knows when the process started, but after an exec, as at the end of a container's
+    entry script, that is too early. The earliest moment that Python records is the import of
+    logging, which is among Django's first imports. For a program that was started ahead of a
+    reload, the time counts from that reload.
     """
     order = inherited()
     if order is not None and order.age is not None:
@@ -102,14 +103,14 @@ def age() -> float:
 
 
 def price(spent: float) -> Price:
-    """What a fork saves, if the preload took this many seconds. Call it after the preload."""
+    """What a fork saves, if the preload took `spent` seconds. Call this after the preload."""
     return Price(spent, private_memory())
 
 
 def said_of_start_methods(
     processes: Sequence[ResolvedProcess], leftovers: Collection[Leftover], price: Price
 ) -> Iterator[Record]:
-    """Lines for the log where "auto" did not fork, or where a fork lacks or shares something."""
+    """Log records: why "auto" did not fork, and what forks lack or share."""
     patched = patched_by(processes)
     concerned = [
         process
@@ -139,9 +140,10 @@ def said_of_start_methods(
 
 
 def known_before_the_preload(process: ResolvedProcess, patched: Collection[str]) -> str:
-    """How it is started, where that is known without a preload: "fork", "spawn" or else "auto".
+    """How the process is started, as far as that is known before the preload.
 
-    `patched` are the names of those that patch Python.
+    Returns "fork", "spawn", or "auto" if only the preload decides. `patched` has the names of the
+    processes that patch Python.
     """
     method = process.settings.start_method
     return "spawn" if _is_spawned(process, False, patched) else method
@@ -150,9 +152,9 @@ def known_before_the_preload(process: ResolvedProcess, patched: Collection[str])
 def how_started(
     processes: Sequence[ResolvedProcess], leftovers: Collection[Leftover]
 ) -> Iterator[tuple[list[str], str, str]]:
-    """Processes that are started alike, how, and why: forked, spawned or executed.
+    """Group processes by how they are started ("forked", "spawned" or "executed") and why.
 
-    Why is empty where no setting and nothing in the preload decided.
+    Why is "" if neither a setting nor the preload decided.
     """
     alike: dict[tuple[str, str], list[str]] = {}
     patched = patched_by(processes)
@@ -185,20 +187,20 @@ def _how(
 def problems(
     processes: Sequence[ResolvedProcess], leftovers: Collection[Leftover]
 ) -> list[Finding]:
-    """What the log would warn of, as advice; to be asked after a preload."""
+    """The warnings of the log, as advice. Call this after a preload."""
     said = said_of_start_methods(processes, leftovers, price(age()))
     warnings = [record.message for record in said if record.severity is Severity.WARNING]
     return [advice(PROCESSES, f": {message}.", "", ID) for message in warnings]
 
 
 def auto_spawns(leftovers: Collection[Leftover]) -> bool:
-    """Whether "auto" spawns with these."""
+    """Whether "auto" means spawn, given these leftovers."""
     effects = [JUDGED[one.kind].effect for one in leftovers]
     return max(effects, default=Effect.SHARED) in SPAWNS
 
 
 def _left(leftovers: Collection[Leftover], effects: Collection[Effect]) -> list[Left]:
-    """Those of these effects in words, together where they are of one kind."""
+    """The leftovers with one of these effects in words; those of the same kind together."""
     words = []
     for kind, judgement in JUDGED.items():
         of_kind = [one for one in leftovers if one.kind is kind]
@@ -210,7 +212,7 @@ def _left(leftovers: Collection[Leftover], effects: Collection[Effect]) -> list[
 
 
 def _is_spawned(process: ResolvedProcess, spawns: bool, patched: Collection[str]) -> bool:
-    """Whether it is, where "auto" `spawns`, and these have Python patched."""
+    """Whether it is spawned, if "auto" means spawn (`spawns`) and these processes patch Python."""
     method = process.settings.start_method
     if process.name in patched:
         return True

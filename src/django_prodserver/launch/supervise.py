@@ -1,7 +1,8 @@
-"""The supervisor of a project: load it, then let it be forked.
+"""Supervise a project: load it, then fork its processes.
 
-On Linux this process becomes the supervisor, which has no project, while a fork of it loads that,
-to be the first template. Elsewhere it is the supervisor itself, and forks what it has loaded.
+On Linux this process becomes the supervisor, which does not import the project, and a fork of it
+loads the project and becomes the first template. Elsewhere this process is the supervisor and forks
+the project that it has loaded itself.
 """
 
 from __future__ import annotations
@@ -62,13 +63,13 @@ def supervise_project(
     returns: bool = False,
     development: bool = False,
 ) -> int:
-    """Run every instance of these processes until all have ended; returns the exit status.
+    """Run every instance of these processes until all have ended; return the exit status.
 
-    Where there are templates it does not return, because this process is replaced; with `returns`
-    there are none. In `development` the code is watched, and oneshots run at the start only.
-    `check_project` gives the system checks: all of them, or those for which the
-    URLconf need not be imported. Raises ConfigurationError, before anything is started, for what
-    would keep one from starting.
+    With templates it does not return, because this process is replaced; `returns` means to use no
+    templates. In `development` the code is watched, and a reload does not run oneshots.
+    `check_project` returns a function that runs the system checks: all of them, or those that do
+    not import the URLconf. Raises ConfigurationError before anything is started, for anything that
+    would keep a process from starting.
     """
     open_standard_descriptors()
     prepare()
@@ -84,7 +85,7 @@ def supervise_project(
     unanswered: list[Finding] = []
 
     def note(finding: Finding) -> None:
-        # What may answer later is told in the log, beside what becomes of it.
+        # If a service may answer later, say so in the log, next to what happens then.
         (unanswered.append if finding.unanswered else advise)(finding)
 
     if development and order is not None and _is_of_a_reload(order):
@@ -94,19 +95,19 @@ def supervise_project(
     stage: Stage = None if None in stages.values() else ()
     if order is not None and again:
         stage = order.stage
-    # A collection would take time now. Later it would cost memory: it leaves holes between the
-    # objects that forked processes share, and what is allocated there copies the page.
+    # A garbage collection now would take time, and cost memory later: it leaves holes between the
+    # objects that forked processes share, and an allocation in such a hole copies the page.
     gc.disable()
     imports.begin()
     try:
-        # A process that a supervisor starts is stopped by it.
+        # If a supervisor started this process, the supervisor also stops it.
         with leaving_on({} if order is not None else stop_signals) as leave_if_asked:
             check = check_project(with_services(stage, stages, effective))
             running = order is not None and order.running
             processes = resolve_to_start(configuration, names, extra, check, note, running=running)
             leave_if_asked()
-        # The supervisor begins while the project is loaded, by a process that lacks nothing: a fork
-        # has no threads but its own, and those that make themselves again.
+        # Become the supervisor now, while a fork loads the project. A fork has only the thread that
+        # forked it, so this process must have no others, except those that restart in a fork.
         if parts and not lacks_threads():
             order = part()
         with leaving_on({} if order is not None else stop_signals) as leave_if_asked:
@@ -133,7 +134,7 @@ def supervise_project(
 
 
 def _supervise_here(plan: Plan, stop_signals: Mapping[Signals, int], project: ProjectHere) -> int:
-    from django_prodserver.posix.main import supervise  # Elsewhere another program has it.
+    from django_prodserver.posix.main import supervise  # With templates, another program runs it.
 
     with leaving_on(stop_signals):
         signals = SignalPipe(handled())
@@ -144,13 +145,16 @@ def _supervise_here(plan: Plan, stop_signals: Mapping[Signals, int], project: Pr
 
 
 def _has_templates(returns: bool) -> bool:
-    """Whether the supervisor is to be a program of its own, and can be."""
+    """Whether the supervisor should be a separate program, and can be."""
     here = returns or os.environ.get(LOCAL)
     return not here and bool(sys.executable) and kernel.adopt_orphans()
 
 
 def _is_of_a_reload(order: Order) -> bool:
-    """Also where it takes the place of a template of that: what it loads is after no oneshot."""
+    """Whether the order belongs to a reload: for its first template, or for a replacement of it.
+
+    A replacement is recognized by its stage, which comes after no oneshot.
+    """
     return order.running and (order.first or order.stage == ())
 
 

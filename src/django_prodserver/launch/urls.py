@@ -1,4 +1,4 @@
-"""Whether the project's URLconf knows the paths that probes ask for. No view is called."""
+"""Check that the project's URLconf matches the paths that probes request. No view is called."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from .addresses import serves_at
 from .process import ResolvedProcess, importable_here, probes_of
 
 ID = "W007"
-# These answer a path that no URL matches with a redirect, which counts as healthy, where another
-# one is matched.
+# These redirect a path that no URL matches to one that is matched, and a redirect counts as
+# healthy.
 COMMON = "django.middleware.common.CommonMiddleware"
 LOCALE = "django.middleware.locale.LocaleMiddleware"
 
 
 def paths_without_a_view(processes: Iterable[ResolvedProcess]) -> list[Finding]:
-    """The paths that Django would answer with 404, as warnings: a middleware may answer them.
+    """Warn about paths for which Django responds with 404, unless a middleware handles them.
 
-    Only of processes that serve the project's application where that is Django's own handler: what
-    is wrapped around it may answer, too. To be called once the project has been preloaded.
+    Only for processes that serve Django's own handler as the application: a wrapper around it might
+    also respond. Call this after the project has been preloaded.
     """
     silenced = f"prodserver.{ID}" in project.SILENCED_SYSTEM_CHECKS
     return [] if silenced else [found for one in importable_here(processes) for found in _of(one)]
@@ -40,7 +40,7 @@ def paths_without_a_view(processes: Iterable[ResolvedProcess]) -> list[Finding]:
 def _of(process: ResolvedProcess) -> Iterator[Finding]:
     for key, probe in probes_of(process.settings):
         asked = path_or_url(probe.http) if probe.http is not None else None
-        # Another address may be that of a proxy in front of it, which has paths of its own.
+        # Skip other addresses: one may belong to a proxy in front of it, with other paths.
         if asked is None or not (asked.at is None or serves_at(process, asked.at)):
             continue
         if _serves_django_alone(process) and not _is_known(process, asked.path):
@@ -55,17 +55,17 @@ def _serves_django_alone(process: ResolvedProcess) -> bool:
     if not isinstance(backend, ApplicationServer) or any(
         "root-path" in word for word in backend.args
     ):
-        return False  # With --root-path the path that Django sees begins elsewhere.
+        return False  # With --root-path Django sees a different path.
     module, _, attribute = backend.application.partition(":")
     try:
         application = getattr(import_module(module), attribute)
     except Exception:
-        return False  # The preload has said so.
+        return False  # The preload reported it.
     return type(application) in (WSGIHandler, ASGIHandler)
 
 
 def _candidates(process: ResolvedProcess, path: str) -> Iterator[str]:
-    """The path as Django may see it, and those that its redirects lead to."""
+    """The path as Django may see it, and the targets of possible redirects."""
     paths = [path]
     for prefix in (project.FORCE_SCRIPT_NAME, process.backend.environ().get("SCRIPT_NAME")):
         if prefix and path.startswith(prefix.rstrip("/") + "/"):
@@ -82,11 +82,11 @@ def _is_known(process: ResolvedProcess, path: str) -> bool:
         path = unquote(path.partition("?")[0])
         return any(_is_matched(one) for one in _candidates(process, path))
     except Exception:
-        return True  # A URLconf that cannot be imported: the system checks have said so.
+        return True  # The URLconf cannot be imported, which the system checks reported.
 
 
 def _is_matched(path: str) -> bool:
-    """A URLconf with `i18n_patterns` knows a path in the language that is active."""
+    """Whether a URL matches in any language: `i18n_patterns` match only the active one."""
     languages = [project.LANGUAGE_CODE]
     if project.USE_I18N:
         languages += [code for code, _ in project.LANGUAGES if path.startswith(f"/{code}/")]

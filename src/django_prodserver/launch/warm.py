@@ -1,4 +1,4 @@
-"""What can be imported before a change of the code is known; see `posix.template.warm`."""
+"""Which modules can be imported ahead of a reload; see `posix.template.warm`."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from django_prodserver.posix.places import is_installed, is_standard
 from django_prodserver.posix.template import warm
 
 DJANGO = "django"
-# They need the settings when they are imported.
+# These packages need the settings when they are imported.
 APPLICATIONS = "django.contrib"
-# Who patches Python has to be the first that imports anything.
+# These patch Python, which has to happen before any other import.
 PATCHES = ("gevent.monkey", "eventlet.patcher", "ddtrace")
 
 
 def tell(everything: bool) -> bytes:
-    """The command of an interpreter that imports them, and their names; or nothing of both."""
+    """The task: the command of an interpreter that imports modules ahead, and their names.
+
+    Both are empty if there is nothing to import ahead.
+    """
     patched = any(one in sys.modules for one in PATCHES)
     modules = [] if patched else list(warmed(sys.modules, everything))
     argv = python(["-m", warm.__name__, *own_words(sys.argv[1:])]) if modules else []
@@ -27,10 +30,10 @@ def tell(everything: bool) -> bytes:
 
 
 def warmed(modules: Mapping[str, ModuleType], everything: bool = True) -> Iterator[str]:
-    """Those of these that are installed and do not depend on the settings, in their order.
+    """The names of the modules that do not depend on the project's code or settings, in order.
 
-    They are the standard library and Django without its applications. With `everything` also
-    packages of which no module has anything of Django: these may depend on variables that the
+    These are the standard library, and Django without its applications. With `everything`, also
+    installed packages that import nothing from Django: these may depend on variables that the
     project sets.
     """
     dependent = {package(name) for name, one in modules.items() if _has_of_django(one)}
@@ -51,7 +54,10 @@ def package(name: str) -> str:
 
 
 def _origin(name: str, module: ModuleType) -> str:
-    """Its file, or what it has instead of one; nothing of what cannot be imported by this name."""
+    """The origin of its spec: a file, or "built-in" or the like.
+
+    "" if the module cannot be imported by this name.
+    """
     spec = getattr(module, "__spec__", None)
     return (spec.origin or "") if spec is not None and spec.name == name else ""
 

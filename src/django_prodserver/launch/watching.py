@@ -1,8 +1,8 @@
-"""What the code of a project is, and when it changes; `posix.watching` asks for this.
+"""Find and watch the files of the project's code; an errand for `posix.watching`.
 
-A file of the code is a module that is imported here; or one beside such modules, in a package or in
-a folder of it, because a view or a worker may import that later. Tests are not, nor is what lies
-outside of packages: scripts, and management commands that no process runs.
+The code is every module that is imported here, and every other module in or below the same
+packages, because a view or a worker may import it later. It excludes tests, and modules outside of
+packages that are not imported, such as scripts.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from django_prodserver.posix.watching import BETWEEN
 
 from .start_method import age
 
-# In milliseconds: changes that come within the first are one batch, and one that nothing follows
-# within the second is told at once. Editors write a file in two or three steps.
+# In milliseconds: changes within BATCH are one batch, which ends early if no change follows within
+# QUIET. Editors write a file in two or three steps.
 BATCH, QUIET = 100, 20
-# Without changes; where the kernel does not tell of them, as in a network's folder.
+# In milliseconds: how often to look for changes if the kernel reports none. On some file systems,
+# such as those of a network, it never does.
 LOOK_EVERY = 1000
 
 TEST = re.compile(r"(test_.*|.*_tests?|tests?|conftest)(\.py)?")
-# They are read once, like code.
+# Translations are read once, like code.
 TRANSLATIONS = ".mo"
 
 
@@ -35,7 +36,7 @@ class Code:
     """The code of the project, as far as these modules belong to it."""
 
     def __init__(self, modules: Iterable[ModuleType]) -> None:
-        # The files of the modules; and the folders of packages, below which code may be.
+        # The files of the modules; and the folders of packages, which may contain more code.
         self.files: set[str] = set()
         self._packages: set[str] = set()
         for module in modules:
@@ -46,7 +47,7 @@ class Code:
 
     @property
     def folders(self) -> list[str]:
-        """Where all of it lies, and what may be added to it: none is below another one."""
+        """The folders to watch, which contain all of the code. None is below another one."""
         found: list[str] = []
         for folder in sorted({*self._packages, *map(os.path.dirname, self.files)}):
             if os.path.isdir(folder) and not (found and is_below(folder, found[-1])):
@@ -54,7 +55,7 @@ class Code:
         return found
 
     def has(self, path: str) -> bool:
-        """Whether a process may run this file, as far as its name tells."""
+        """Whether this file is part of the code, judging by its path."""
         path = os.path.realpath(path)
         if path in self.files or path.endswith(TRANSLATIONS):
             return True
@@ -64,14 +65,15 @@ class Code:
         return False
 
     def changed_since(self, moment: float, *, everywhere: bool = False) -> list[str]:
-        """The modules that have been written since then, in seconds since 1970.
+        """The imported modules whose files were written after `moment`, in seconds since 1970.
 
-        Or `everywhere` all files of the code, imported or not.
+        With `everywhere`, all files of the code, imported or not.
         """
         found, now = [], time.time()
         for file in sorted(self._all_files() if everywhere else self.files):
             with suppress(OSError):
-                # Not by a clock that is ahead of this one: that would not be over.
+                # Ignore times in the future, from a clock that is ahead: they would count as a
+                # change again and again.
                 if moment < os.stat(file).st_mtime <= now:
                     found.append(file)
         return found
@@ -83,11 +85,11 @@ class Code:
 
 
 def watch(request: object) -> Iterator[bytes]:
-    """Tell of changes as long as it runs, each batch in a line."""
+    """The task: report changes until it is stopped, each batch as a line."""
     import watchfiles
 
     code = Code(list(sys.modules.values()))
-    # What has been written since the code was loaded has not been watched here.
+    # The first time, also look for changes between the load of the code and now.
     seen_until, everywhere = time.time() - age(), True
     for batch in watchfiles.watch(
         *code.folders,
@@ -116,10 +118,10 @@ def _as_seen_from_here(path: str) -> str:
 
 
 def _folders(module: ModuleType) -> list[str]:
-    """Those of a package of the project."""
+    """The folders of a package of the project; empty for any other module."""
     try:
         return [one for one in getattr(module, "__path__", ()) if _is_own(one)]
-    except Exception:  # Anything may be in sys.modules.
+    except Exception:  # sys.modules may contain anything.
         return []
 
 

@@ -1,4 +1,4 @@
-"""The words of a command line, as far as they matter before Django is set up."""
+"""Parse the parts of the command line that matter before Django is set up."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from argparse import ArgumentError, ArgumentParser, BooleanOptionalAction, Names
 from collections.abc import Sequence
 from typing import NoReturn, Optional
 
-# Set to any text in the environment, it lets the supervisor fork what it has loaded itself.
+# If this environment variable is set, the supervisor loads the project itself and forks that.
 LOCAL = "PRODSERVER_LOCAL_FORK"
-# Of `prodserver`, and of every management command: those that take a value, and those that print
-# something instead of running the processes.
+# Options of `prodserver` and of every management command: those that take a value, and those that
+# print something instead of running processes.
 WITH_VALUE = (
     *("--stop-timeout", "--start-method", "--color", "--settings", "--pythonpath"),
     *("--output", "--set", "--only-type"),
@@ -21,7 +21,7 @@ INSTEAD = (
 
 
 def parsed(words: Sequence[str]) -> Optional[Namespace]:
-    """The options that matter, of the words after `prodserver`; None where nothing will be run."""
+    """Parse the words after `prodserver`. None if no process will be run."""
     parser = _Parser(add_help=False)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--all", action="store_true")
@@ -41,7 +41,7 @@ def parsed(words: Sequence[str]) -> Optional[Namespace]:
 
 
 def supervises(options: Namespace) -> bool:
-    """Whether a supervisor will run them, and not this process the one that is named."""
+    """Whether a supervisor runs the processes; otherwise this process becomes the named one."""
     return options.all or len(options.names) > 1 or "=" in str(options.names)
 
 

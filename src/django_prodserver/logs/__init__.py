@@ -1,1 +1,1 @@
-"""Lines of the log: cut, and rendered; pure."""
+"""Lines of the log: cut, rendered and kept. All of it is pure."""

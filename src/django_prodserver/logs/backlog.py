@@ -1,4 +1,4 @@
-"""Lines that have to wait, in bounded room."""
+"""Lines that have to wait, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import deque
 class Backlog:
     """Keeps the first lines and the last ones, in about `size` bytes for each; counts the others.
 
-    The first tell what began, the last how it stands.
+    The first lines tell how it began, the last ones how it is now.
     """
 
     def __init__(self, size: int) -> None:

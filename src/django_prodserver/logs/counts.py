@@ -15,7 +15,7 @@ class Count:
     def __init__(self) -> None:
         self.lines = 0
         self.bytes = 0
-        # How often a line was cut that was too long.
+        # How often a line was cut because it was too long.
         self.cut = 0
 
     def add(self, block: Block, cut: int) -> None:
@@ -25,15 +25,15 @@ class Count:
 
 
 class Counts:
-    """All of them."""
+    """The counts of all instances."""
 
     def __init__(self) -> None:
         self._counts: dict[str, dict[str, Count]] = {}
 
     def of(self, name: str, stream: str) -> Count:
-        """The one that an instance goes on with."""
+        """The count of a stream, which every life of the instance continues."""
         return self._counts.setdefault(name, {}).setdefault(stream, Count())
 
     def of_instance(self, name: str) -> Mapping[str, Count]:
-        """By stream."""
+        """The counts of an instance, by stream."""
         return self._counts.get(name, {})

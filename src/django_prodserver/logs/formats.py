@@ -1,7 +1,7 @@
-"""Blocks of lines to what stands in the log: text and raw. JSON is in `json_lines`.
+"""The formats that render blocks of lines for the log: text and raw. JSON is in `json_lines`.
 
 A rendered block is a list of pieces, to be written one after the other: what a process wrote is
-copied at most once on its way, by the replacement of its newlines.
+copied at most once on its way, when its newlines are replaced.
 """
 
 from __future__ import annotations
@@ -16,31 +16,31 @@ from .lines import Block, whole
 SYSTEM = "system"
 
 Piece = Union[bytes, memoryview]
-# Tells what time it is, in the words of a format.
+# The current time, as a format writes it.
 Clock = Callable[[], str]
 
 
 class Format(Protocol):
     """How lines are written into the log."""
 
-    # Each line is a value, also on stderr and before the log begins.
+    # Every line is a value for machines, also on stderr and before the log begins.
     for_machines: bool
 
     def render(self, name: str, stream: str, block: Block) -> list[Piece]:
         """Render a block of an instance, from its `stdout` or `stderr`."""
 
     def say(self, message: str, severity: str, fields: Mapping[str, object]) -> list[Piece]:
-        """Render what the supervisor says itself: INFO, WARNING or ERROR, and facts by name."""
+        """Render a message of the supervisor: INFO, WARNING or ERROR, with facts by name."""
 
 
 class TextFormat:
     """`12:00:01 web.1    | the line`: names aligned, perhaps coloured. No time without a clock.
 
-    Names longer than `max_width` columns are cut in the middle, as long as they can be told apart.
+    Names longer than `max_width` columns are cut in the middle, unless two would look the same.
     """
 
     for_machines = False
-    # ANSI foreground colours that can be read on dark and on light; the supervisor has none.
+    # ANSI foreground colours, readable on dark and light backgrounds; the supervisor has none.
     COLORS = ("36", "33", "32", "35", "34", "96", "93", "92", "95", "94")
     # Yellow and red: the whole line about a failure, so that it stands out.
     COLORS_OF_SEVERITIES: ClassVar[Mapping[str, str]] = {"WARNING": "33", "ERROR": "31"}
@@ -66,7 +66,7 @@ class TextFormat:
         self._colors = self.COLORS_OF_SEVERITIES if color else {}
 
     def _label_of(self, name: str) -> bytes:
-        """A name that is not known beforehand does not make the column wider."""
+        """The label of a name; a name not known beforehand does not widen the column."""
         label = self._label.get(name)
         if label is None:
             label = self._label[name] = f"{name:<{self._width}} |".encode()
@@ -75,7 +75,7 @@ class TextFormat:
     def render(self, name: str, stream: str, block: Block) -> list[Piece]:
         prefix = self._start.get(name, b"") + self._stamp() + self._label_of(name) + self._end
         body = block.body.replace(b"\n", b"\n" + prefix)
-        # The last newline got a prefix, too; behind it is what is no line yet.
+        # Leave out the prefix after the last newline, and the unfinished line that follows.
         surplus = len(prefix) + len(block.body) - block.end
         return [prefix, block.head, memoryview(body)[:-surplus]]
 
@@ -92,7 +92,7 @@ class TextFormat:
 
 
 def _shortened(names: Sequence[str], width: Optional[int]) -> dict[str, str]:
-    """What is shown for each name: both of its ends, because the instances differ at the last."""
+    """What is shown for each name: both of its ends, because instances differ at the end."""
     if width is None:
         return {name: name for name in names}
     ends = (width - 1) // 2, width // 2
@@ -117,5 +117,5 @@ class RawFormat:
 
 
 def encoded(text: str) -> bytes:
-    # Names of files and errors of the system may hold surrogates (PEP 383).
+    # File names and system errors may contain surrogates (PEP 383).
     return text.encode(errors="replace")

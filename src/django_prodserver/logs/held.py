@@ -1,4 +1,4 @@
-"""What waits for a reader that is slower, without a copy of it."""
+"""Bytes that wait for a slower reader; large pieces are not copied."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from django_prodserver.supervisor.hints import Union
 
 Pieces = Sequence[Union[bytes, bytearray, memoryview]]
 
-# Pieces up to the one size are joined, up to the other: an object for each would take more memory
-# than its bytes do.
+# Pieces of up to SMALL bytes are joined into pieces of about JOINED: an object for each would take
+# more memory than its bytes do.
 SMALL, JOINED = 1 << 12, 1 << 16
 # How many pieces writev(2) takes, IOV_MAX, less one for a newline before them.
 MOST = 1023
 
 
 class Held:
-    """Bytes in the pieces that they came in, but small ones joined; `size` counts the bytes."""
+    """Bytes in the pieces they came in, with small ones joined; `size` is the number of bytes."""
 
     __slots__ = ("_pieces", "size")
 

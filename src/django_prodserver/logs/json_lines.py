@@ -1,4 +1,4 @@
-"""JSON lines: the log format for machines. Imported only where a log has it, with msgspec."""
+"""JSON lines: the log format for machines. Imported only if a log uses it, with msgspec."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from .lines import Block
 # What JSON calls whitespace, except for the newline.
 BLANK = " \t\r"
 MAY_BEGIN_OBJECT = "{" + BLANK
-# Parsers give up deeper than this: Ruby's at 100, Rust's at 128. What is nested deeper is text.
+# Parsers reject deeper nesting: Ruby's at 100, Rust's at 128. A deeper line is logged as text.
 MAX_DEPTH = 100
-# Goes before those of our keys that a line has itself.
+# The prefix of our keys that a line already has.
 OURS = "prodserver."
 
 
 class _Taken(msgspec.Struct, gc=False):
-    """Those of our keys that a line has itself."""
+    """Our keys that a line already has."""
 
     time: Union[msgspec.Raw, UnsetType] = UNSET
     process: Union[msgspec.Raw, UnsetType] = UNSET
@@ -30,10 +30,10 @@ class _Taken(msgspec.Struct, gc=False):
 
 
 class JsonFormat:
-    """One JSON object a line, in UTF-8. A line that is an object itself gets our keys beside its
-    own, which stay as they are, byte for byte.
+    """One JSON object per line, in UTF-8 (RFC 8259). No time without a clock.
 
-    Bytes that are not UTF-8 become U+FFFD. No time without a clock. (RFC 8259)
+    A line that is itself an object gets our keys in front of its own, which stay as they are, byte
+    for byte. Bytes that are not UTF-8 become U+FFFD.
     """
 
     for_machines = True
@@ -55,7 +55,7 @@ class JsonFormat:
             objects = [joined(line) if line[:1] in MAY_BEGIN_OBJECT else None for line in lines]
             if any(objects):
                 return [self._mixed(lines, objects, start)]
-        # An encoded string has no newline but the one behind it.
+        # The only newline in an encoded line is the one that ends it.
         first = f'{start},"message":'.encode()
         between = b"}\n" + first
         body = self._encode_lines(lines).replace(b"\n", between)
@@ -76,7 +76,7 @@ class JsonFormat:
     def _joining(
         self, start: str, time: Optional[str], keys: Mapping[str, str]
     ) -> Callable[[str], Optional[str]]:
-        """What takes a line and returns the object in it, with our keys in front of its own.
+        """A function that takes a line and returns its object, with our keys in front of its own.
 
         It returns None if the line is not an object.
         """
@@ -91,14 +91,14 @@ class JsonFormat:
                 taken = decode(line)
             except (msgspec.DecodeError, RecursionError):
                 return None
-            # As many brackets are twice as long.
+            # Every level of nesting takes two brackets.
             if len(line) > 2 * MAX_DEPTH and _is_too_deep(line):
                 return None
             ours = start if taken.time is UNSET else without_time
             if taken.process is not UNSET or taken.stream is not UNSET:
                 own = {"time": time} if time is not None and taken.time is UNSET else {}
                 ours = _start({**own, **_renamed(keys, line)})
-            # A name follows, or it is empty.
+            # After the brace comes a key, unless the object is empty.
             if line[1] != '"' and (rest := line[1:].lstrip(BLANK))[:1] == "}":
                 return ours + rest
             return f"{ours},{line[1:]}"
@@ -107,17 +107,17 @@ class JsonFormat:
 
 
 def object_of(members: Mapping[str, object]) -> str:
-    """A JSON object with these members. They have no surrogates, which are not Unicode."""
+    """A JSON object with these members, which must not contain surrogates (not valid Unicode)."""
     return msgspec.json.encode(members).decode()
 
 
 def _start(members: Mapping[str, str]) -> str:
-    """An object with these members, without its end."""
+    """An object with these members, without its closing brace."""
     return object_of(members)[:-1]
 
 
 def _renamed(ours: Mapping[str, str], line: str) -> dict[str, str]:
-    """Our keys, each with the name under which it does not hide one of the object's own."""
+    """Our keys, renamed where the object has the same key."""
     taken = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
     added = {}
     for key, value in ours.items():
@@ -130,14 +130,14 @@ def _renamed(ours: Mapping[str, str], line: str) -> dict[str, str]:
 def _is_too_deep(line: str) -> bool:
     if line.count("{") + line.count("[") <= MAX_DEPTH:
         return False
-    # Once what is escaped is gone, every second part is a string.
+    # Without escapes, the parts between quotes alternate: outside a string, inside, outside.
     parts = line.replace("\\\\", "").replace('\\"', "").split('"')[::2]
     steps = (1 if c in "{[" else -1 for part in parts for c in part if c in "{[]}")
     return max(itertools.accumulate(steps)) > MAX_DEPTH
 
 
 def _clean(value: object) -> object:
-    """The same without surrogates, which are not Unicode."""
+    """The same value without surrogates, which are not valid Unicode."""
     if isinstance(value, str):
         return encoded(value).decode()
     if isinstance(value, Mapping):

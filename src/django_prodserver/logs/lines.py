@@ -6,11 +6,11 @@ MAX_LINE = 65536
 
 
 class Block:
-    """Whole lines: `head`, and `body` up to `end`. What follows there is no line yet.
+    """Whole lines: `head`, and `body` up to `end`. What follows `end` is an unfinished line.
 
-    In two pieces as they came, so that a chunk need not be copied to be passed on. `head` has no
-    newline; the last one of `body` stands before `end`, which is 0 for no line at all. (One is made
-    for each chunk, in 0.2 us; a `Value` takes 2.)
+    Two pieces, as they came, so that a chunk is passed on without a copy. `head` has no newline;
+    the last newline of `body` is just before `end`, which is 0 if there is no whole line. (A block
+    is made for each chunk, in 0.2 us; a `Value` takes 2.)
     """
 
     __slots__ = ("body", "end", "head")
@@ -37,15 +37,15 @@ def whole(lines: bytes) -> Block:
 class Lines:
     """Cuts the chunks of one writer into blocks of whole lines.
 
-    What a chunk leaves unfinished waits for its newline, but never more than `max_line` bytes of
-    it: a longer line becomes pieces of that size, each a line of its own, so that memory is bounded
-    whatever is written.
+    An unfinished line waits for its newline, but never more than `max_line` bytes of it: a longer
+    line is cut into pieces of that size, each a line of its own, so that memory is bounded whatever
+    is written.
     """
 
     def __init__(self, max_line: int = MAX_LINE) -> None:
         self._max_line = max_line
         self._rest = b""
-        # How many newlines were put into what came last, because its lines were too long.
+        # How many newlines were added to the last block, because its lines were too long.
         self.cut = 0
 
     def feed(self, chunk: bytes) -> Block:
@@ -65,7 +65,7 @@ class Lines:
         return block
 
     def finish(self) -> Block:
-        """Return what has no newline yet, as a line; for the end of the stream."""
+        """Return the unfinished line as a whole one; for the end of the stream."""
         self.cut = 0
         rest, self._rest = self._rest, b""
         return whole(rest + b"\n" if rest else b"")
@@ -74,8 +74,8 @@ class Lines:
         head, body, end = block.head, block.body, block.end
         if len(head) + end <= self._max_line:
             return False
-        # A line longer than `max_line` covers an aligned window of half that size whole. So a look
-        # for one newline in each window tells, and finds it at the window's start mostly.
+        # A line longer than `max_line` covers at least one whole aligned window of half that size.
+        # So one newline in every window rules it out; mostly it is near the start of the window.
         window = max(1, self._max_line // 2)
         return len(head) + body.find(b"\n") > self._max_line or any(
             body.find(b"\n", start, start + window) < 0 for start in range(0, end - window, window)

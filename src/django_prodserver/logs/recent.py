@@ -1,7 +1,7 @@
-"""The last lines of each process, kept in memory for those who ask for them.
+"""The last lines of each process, kept in memory for clients that ask for them.
 
-Whoever follows them has a place in them and no queue: what is dropped before it is read is counted.
-What is kept otherwise, such as events, is read and followed in the same way.
+A follower has a position in them and no queue: what is dropped before it is read is counted. Other
+things that are kept, such as events, are read and followed in the same way.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from django_prodserver.supervisor.spec import process_of
 
 from .lines import Block
 
-# What is kept of each process, in bytes.
+# The most bytes kept of each process.
 KEPT = 1 << 16
-# What it takes to keep one entry, beside its lines; measured, in bytes.
+# The memory that an entry takes in addition to its lines, in bytes; measured.
 OVERHEAD = 200
-# What a reader is given at once, in bytes, or a little more; and one that asks for so many.
+# Roughly how many bytes a reader gets at once; and how many if it asks for a number of entries.
 BATCH, MOST = 1 << 14, 1 << 18
 
 
 class Kept(Protocol):
     """Something that came from one instance, or from the supervisor.
 
-    `number` is that of all of its kind, in order. `size` is in bytes; it `counts` as so many where
-    it is lost.
+    `number` counts all of its kind, in order. `size` is in bytes; `counts` is how many lines or
+    events are lost with it.
     """
 
     number: int
@@ -40,16 +40,16 @@ class Kept(Protocol):
     def counts(self) -> int: ...
 
     def last(self: K, count: int) -> K:
-        """Only the last part of it, which counts as so many."""
+        """Only the last part of it, which `counts` as this many."""
 
 
 K = TypeVar("K", bound=Kept)
 
 
 class Entry:
-    """Whole lines of one instance, which came at once. (A `Value` would take four times as long.)
+    """Whole lines of one instance that came together. (A `Value` would take four times as long.)
 
-    `number` is that of all entries, in order; `at` is in seconds since 1970.
+    `number` counts all entries, in order; `at` is in seconds since 1970.
     """
 
     __slots__ = ("at", "lines", "name", "number", "stream")
@@ -75,25 +75,25 @@ class Entry:
 
 
 class Memory(Generic[K]):
-    """What is kept, as those see it who read and follow it."""
+    """What is kept, as its readers and followers see it."""
 
     def __init__(self) -> None:
         self._number = 0
-        # Those who follow; a dict, because sets have no order.
+        # The readers that follow; a dict, because sets have no order.
         self._followers: dict[Reader[K], None] = {}
 
     def after(self, number: int) -> Iterator[K]:
-        """All that came after this one and is kept, in order."""
+        """Everything kept that came after this number, in order."""
         raise NotImplementedError
 
     def read(
         self, names: Optional[Collection[str]] = None, last: Optional[int] = None
     ) -> Reader[K]:
-        """Read what is there, of some instances and processes; only so many of the `last`."""
+        """Read what is kept of some instances and processes, or all; at most the `last` lines."""
         return Reader(self, names, last)
 
     def follow(self, reader: Reader[K], wake: Callable[[], object]) -> None:
-        """Tell the reader from now on what it misses, and call `wake` when there is more for it."""
+        """From now on, count what the reader misses, and call `wake` when there is more for it."""
         reader.on_more = wake
         self._followers[reader] = None
 
@@ -107,17 +107,17 @@ class Memory(Generic[K]):
 
 
 class Recent(Memory[Entry]):
-    """What has been logged lately, by processes, of which each has its own room."""
+    """What has been logged recently; each process has its own ring."""
 
     def __init__(self, kept: int = KEPT) -> None:
         super().__init__()
         self._kept = kept
-        # By the names of processes, and the same ones by the names of instances.
+        # By process name, and the same rings by instance name.
         self._rings: dict[str, Ring[Entry]] = {}
         self._of_instances: dict[str, Ring[Entry]] = {}
 
     def add(self, at: float, name: str, stream: str, block: Block) -> None:
-        """Keep what is logged now; a part of it where it is too much."""
+        """Keep what is logged now; only the last part of it if it is too much."""
         ring = self._of_instances.get(name) or self._ring_of(name)
         self._number += 1
         lines = _tail(block, self._kept - OVERHEAD)
@@ -125,7 +125,7 @@ class Recent(Memory[Entry]):
         while ring.size > self._kept:
             self._drop_from(ring)
         if self._followers:
-            # What is missing of this one is counted only where somebody wants to know.
+            # What was cut off this entry is counted only if there are followers.
             cut = bytes(block).count(b"\n") - lines.count(b"\n")
             for reader in self._followers:
                 reader.missed(ring.entries[-1], cut)
@@ -142,16 +142,16 @@ class Recent(Memory[Entry]):
 
 
 class Reader(Generic[K]):
-    """A place in what is kept."""
+    """A position in what is kept."""
 
     def __init__(
         self, memory: Memory[K], names: Optional[Collection[str]], last: Optional[int]
     ) -> None:
         self._memory = memory
         self._names = names
-        # The entry before those that it has not read.
+        # The number of the last entry that it has read.
         self._read = 0
-        # That is how much it wants of the next entry; None: all of it.
+        # How much it wants of the next entry; None: all of it.
         self._part: Optional[int] = None
         self._lost = 0
         self.on_more: Callable[[], object] = lambda: None
@@ -159,13 +159,13 @@ class Reader(Generic[K]):
             self._skip_to(last)
 
     def go_on_after(self, number: int, lost: int) -> None:
-        """Read what came after this one, of which so many are lost."""
+        """Read what came after this number, of which `lost` entries are gone."""
         self._read, self._lost = number, lost
 
     def take(self, most: Optional[int] = None) -> tuple[int, list[K]]:
-        """What comes next: how much was lost before it, and about a `BATCH` of it, or so many.
+        """How much was lost, and the next entries: about a `BATCH`, or at most `most` of them.
 
-        Nothing where there is no more.
+        The list is empty if there are no more.
         """
         lost, self._lost = self._lost, 0
         batch: list[K] = []
@@ -183,7 +183,7 @@ class Reader(Generic[K]):
         return lost, batch
 
     def missed(self, entry: K, count: int) -> None:
-        """So much of this entry is gone."""
+        """This much of an entry is gone."""
         if entry.number > self._read and self._wants(entry.name):
             self._lost += count
 
@@ -204,13 +204,13 @@ class Reader(Generic[K]):
             last -= count
             wanted.pop()
         if wanted:
-            # Of this one the last part is wanted, or nothing.
+            # Only the last part of this entry is wanted, or nothing of it.
             self._read = wanted[-1].number - 1 if last > 0 else wanted[-1].number
             self._part = last or None
 
 
 class Ring(Generic[K]):
-    """Entries in order, the oldest of which are dropped."""
+    """Entries in order; the oldest are dropped first."""
 
     def __init__(self) -> None:
         self.entries: deque[K] = deque()
@@ -241,11 +241,11 @@ class Ring(Generic[K]):
 
 
 def _tail(block: Block, most: int) -> bytes:
-    """The last whole lines of a block, at most so many bytes of them."""
+    """The last whole lines of a block, at most `most` bytes of them."""
     size = len(block.head) + block.end
     if size <= most:
         return bytes(block)
-    # A longer line than that is cut, too.
+    # A single line that is longer is cut, too.
     tail = block.body[max(0, block.end - most) : block.end]
     start = tail.find(b"\n") + 1
     return tail[start:] if start < len(tail) else tail

@@ -13,20 +13,20 @@ from contextlib import suppress
 from django_prodserver.supervisor.hints import Optional, Union
 from django_prodserver.supervisor.values import Value
 
-# Where a server that listens everywhere is reached from its own machine.
+# How to connect from the same machine to a server that listens on all addresses.
 LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
-# A family and what connect(2) takes with it: a path for AF_UNIX.
+# An address family, and the address for connect(2): a path for AF_UNIX.
 SocketAddress = tuple[int, Union[str, tuple[object, ...]]]
 
 # The longest path of a Unix socket, in bytes: sun_path of unix(7), without its null byte.
 LONGEST_PATH = 107 if sys.platform == "linux" else 103
 
 
-# How `::ffff:127.0.0.1` begins (ipv6(7)).
+# The prefix of addresses like `::ffff:127.0.0.1` (ipv6(7)).
 _IPV4_MAPPED = bytes(10) + b"\xff\xff"
 
-# Raised when a host name is looked up that is unknown or malformed.
+# Raised by the lookup of a host name that is unknown or malformed.
 UNKNOWN_HOST = (socket.gaierror, UnicodeError)
 
 
@@ -35,7 +35,7 @@ class Binding(Value):
 
     family: int
     address: tuple[object, ...]
-    # An IPv6 socket that does not take IPv4 connections as well.
+    # An IPv6 socket that does not accept IPv4 connections.
     v6only: bool
 
     @property
@@ -43,11 +43,11 @@ class Binding(Value):
         import ipaddress
 
         ip = ipaddress.ip_address(str(self.address[0]).partition("%")[0])
-        # Before Python 3.13 an address of IPv4 that is mapped into IPv6 is none.
+        # Before Python 3.13 an IPv4-mapped IPv6 address is never a loopback address.
         return (getattr(ip, "ipv4_mapped", None) or ip).is_loopback
 
     def takes(self) -> Iterator[tuple[int, object]]:
-        """The families and hosts that it takes connections for; "" for all hosts."""
+        """The families and hosts for which it accepts connections; "" for all hosts."""
         host = self.address[0]
         if self.family != socket.AF_INET6:
             yield self.family, "" if host == "0.0.0.0" else host
@@ -62,34 +62,34 @@ class Binding(Value):
 
 
 class Listener(Value):
-    """One address of a process, at which a socket of it is to listen."""
+    """One address at which a process listens."""
 
-    # For people: `127.0.0.1:8000`, or a path.
+    # For messages: `127.0.0.1:8000`, or a path.
     name: str
-    # Those of a host and port; as many sockets. Of some the machine may lack the family.
+    # For a host and port: one for each socket. The machine may not support the family of some.
     bindings: Sequence[Binding] = ()
-    # Of a Unix socket, instead of these.
+    # For a Unix socket, instead of bindings.
     path: str = ""
-    # Connections that wait to be accepted, at most.
+    # The maximum number of connections that wait to be accepted.
     backlog: int = 2048
-    # The permissions of the file; None: those that the umask leaves.
+    # The permissions of the socket file; None for those that the umask leaves.
     mode: Optional[int] = None
 
     @property
     def is_public(self) -> bool:
-        """Other machines may reach it."""
+        """Whether other machines may reach it."""
         return not all(binding.is_loopback for binding in self.bindings)
 
 
 def bindings(host: str, port: int, plain: bool = False) -> list[Binding]:
     """What a server binds to listen at this host and port.
 
-    It is one socket for each address that the host name has, and for IPv4 and IPv6 if the host is
-    empty, each for its own family: asyncio, tornado and waitress do so. With `plain` it is one
-    socket as bind(2) has it, of a family that is told by a colon in the host: a name is an IPv4
-    address, and `::` takes IPv4 connections as well, unless the system is configured otherwise.
+    One socket for each address of the host name, or for IPv4 and IPv6 if the host is empty. Each
+    accepts only its own family, as in asyncio, tornado and waitress. With `plain` it is a single
+    socket, bound as bind(2) does it: IPv6 if the host has a colon, else IPv4, also for a name. Then
+    `::` accepts IPv4 connections as well, unless the system is configured otherwise.
 
-    Raises OSError or UnicodeError where the name is not known.
+    Raises OSError or UnicodeError if the name is unknown.
     """
     family = 0 if not plain else socket.AF_INET6 if ":" in host else socket.AF_INET
     kind, flags = socket.SOCK_STREAM, socket.AI_PASSIVE
@@ -100,7 +100,7 @@ def bindings(host: str, port: int, plain: bool = False) -> list[Binding]:
 
 
 def collide(some: Iterable[Binding], others: Iterable[Binding]) -> bool:
-    """Whether one of these sockets would keep one of the others, at the same port, from binding."""
+    """Whether, at the same port, one of these sockets would keep one of the others from binding."""
     ours = [place for binding in some for place in binding.takes()]
     theirs = [place for binding in others for place in binding.takes()]
     return any(
@@ -111,11 +111,11 @@ def collide(some: Iterable[Binding], others: Iterable[Binding]) -> bool:
 
 
 def socket_addresses(at: Union[tuple[str, int], str]) -> tuple[SocketAddress, ...]:
-    """Where to connect to for a host and port, or the path of a Unix socket.
+    """The addresses to connect to for a host and port, or for the path of a Unix socket.
 
-    A host name is looked up, which may take long: not to be called from the loop. A server that
-    listens everywhere ("", 0.0.0.0, ::) is reached at the loopback. Raises OSError or UnicodeError
-    where the name is not known.
+    Looking up a host name may take long: do not call this from the loop. A server that listens on
+    all addresses ("", 0.0.0.0, ::) is reached through the loopback address. Raises OSError or
+    UnicodeError if the name is unknown.
     """
     if isinstance(at, str):
         return ((socket.AF_UNIX, at),)
@@ -133,9 +133,9 @@ def bind_error(
 ) -> Optional[Exception]:
     """Try to bind a host and port, or the path of a Unix socket, as a server would.
 
-    Returns the OSError that it fails with (UnicodeError for some names of hosts), or None. A socket
-    file that no process listens at is free: servers replace it. With `shared` others that share the
-    port may listen there.
+    Returns the OSError on failure (UnicodeError for some host names), or None. A socket file at
+    which no process listens counts as free: servers replace it. With `shared`, other sockets that
+    share the port (SO_REUSEPORT) may listen there.
     """
     try:
         if isinstance(at, str):
@@ -148,9 +148,10 @@ def bind_error(
 
 
 def bound(every: Iterable[Binding], shared: bool = False) -> list[socket.socket]:
-    """A socket for each. Raises OSError, and leaves nothing open then.
+    """Bind a socket for each binding. Closes all of them if it raises OSError.
 
-    As asyncio and tornado: without IPv6 on this machine, a name's IPv4 addresses will do.
+    Like asyncio and tornado, it skips addresses that this machine lacks, unless it lacks all: the
+    IPv4 addresses of a name will do where there is no IPv6.
     """
     made: list[socket.socket] = []
     missing: list[OSError] = []
@@ -175,7 +176,7 @@ def close_all(every: Iterable[socket.socket]) -> None:
 def _bound(binding: Binding, shared: bool) -> socket.socket:
     made = socket.socket(binding.family, socket.SOCK_STREAM)
     try:
-        # As servers do: lingering connections of an earlier server are no obstacle.
+        # As servers do, so that lingering connections of an earlier server are no obstacle.
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if shared:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -189,23 +190,23 @@ def _bound(binding: Binding, shared: bool) -> socket.socket:
 
 
 def _v6only_by_default() -> bool:
-    """Linux has a sysctl for it, and OpenBSD knows nothing else (ipv6(7))."""
+    """The default of IPV6_V6ONLY: a sysctl on Linux, always true on OpenBSD (ipv6(7))."""
     try:
         with socket.socket(socket.AF_INET6) as any_socket:
             return bool(any_socket.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
-    except OSError:  # There is no IPv6 here.
+    except OSError:  # This machine has no IPv6.
         return True
 
 
 def _try_path(path: str) -> None:
-    """Fail where no socket can be made, or where a process listens at this path."""
+    """Fail if no socket can be created at this path, or if a process listens there."""
     if path.startswith("\0"):
-        return  # An abstract one has no file.
+        return  # An abstract address has no file.
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path)
     if not os.path.exists(path):
         folder = os.path.dirname(path)
-        # A relative path belongs to the folder that the server changes to.
+        # Skip a relative path: it is relative to the folder that the server changes to.
         if os.path.isabs(path) and not os.path.isdir(folder):
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), folder)
         if os.path.isabs(path) and not os.access(folder, os.W_OK | os.X_OK):
@@ -227,16 +228,16 @@ def _check_left_over(path: str) -> None:
 
 
 def bound_at_path(path: str, mode: int, uid: int = -1, gid: int = -1) -> socket.socket:
-    """A Unix socket with these permissions and this owner; -1 for this process's own.
+    """A Unix socket with these permissions and this owner; -1 keeps this process's user or group.
 
-    A file that was left behind is replaced. Raises OSError, and leaves nothing open then.
+    Replaces a socket file that was left behind. Closes the socket if it raises OSError.
     """
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with suppress(FileNotFoundError):
             _check_left_over(path)
             os.unlink(path)
-        # Nobody may connect before it has its owner and its permissions.
+        # No process may connect before the owner and the permissions are set.
         before = os.umask(0o777)
         try:
             made.bind(path)

@@ -1,7 +1,7 @@
-"""Where the kernel keeps what a program was executed with, and shows it in /proc.
+"""The memory in which the kernel keeps the arguments and the environment of a program.
 
-The arguments are /proc/PID/cmdline, the environment is /proc/PID/environ; both are memory of the
-process itself, which it may write to (proc(5)).
+/proc/PID/cmdline and /proc/PID/environ show it. It is memory of the process itself, to which the
+process may write (proc(5)).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import ctypes
 from django_prodserver.supervisor.hints import Optional
 from django_prodserver.supervisor.values import Value
 
-# In /proc/PID/stat, behind the name: proc_pid_stat(5) counts from 1, and the name is 2.
+# Indexes in /proc/PID/stat, after the name: proc_pid_stat(5) counts from 1, and the name is 2.
 _ARGUMENTS, _ENVIRONMENT = 48 - 3, 50 - 3
 
 
@@ -23,12 +23,12 @@ class Area(Value):
         return ctypes.string_at(self.start, self.size)
 
     def write(self, text: bytes, filler: bytes = b"\0") -> None:
-        """Write it, as far as there is room, and fill the rest."""
+        """Write as much of the text as there is room for, and fill the rest."""
         ctypes.memmove(self.start, text[: self.size].ljust(self.size, filler), self.size)
 
 
 def arguments() -> Optional[Area]:
-    """Where the arguments are in memory; None where the kernel does not tell."""
+    """Where the arguments are in memory; None if the kernel does not say."""
     return _area(_ARGUMENTS)
 
 

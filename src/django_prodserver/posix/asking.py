@@ -1,4 +1,4 @@
-"""What another program answers that ends by itself, and soon."""
+"""Runs another program for its output: one that exits on its own, and soon."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from django_prodserver.supervisor.hints import Optional
 from django_prodserver.supervisor.values import Value
 
-# In seconds. It is long for a program that only reads its options, and a limit for one that hangs.
+# In seconds: ample for a program that only reads its options, and a limit for one that hangs.
 LONGEST = 30
 
 
@@ -19,7 +19,7 @@ class Answer(Value):
 
 
 def ask(argv: Sequence[str], environ: Mapping[str, str], folder: Optional[str] = None) -> Answer:
-    """Run it to its end. Raises ValueError where it cannot be run, or does not end."""
+    """Run a program until it exits. Raises ValueError if it cannot be run, or takes too long."""
     try:
         done = subprocess.run(
             list(argv),

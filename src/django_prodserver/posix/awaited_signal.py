@@ -1,4 +1,4 @@
-"""A signal that is waited for, in a process that does nothing else meanwhile."""
+"""Waiting for a signal, in a process that does nothing else meanwhile."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import socket
 
 
 class AwaitedSignal:
-    """From its creation on, this signal is heard by whoever waits for it, and does nothing else."""
+    """From its creation on, this signal ends a `wait` and has no other effect."""
 
     def __init__(self, number: signal.Signals) -> None:
         self._ours, self._theirs = socket.socketpair()
@@ -18,7 +18,7 @@ class AwaitedSignal:
         signal.set_wakeup_fd(self._theirs.fileno(), warn_on_full_buffer=False)
 
     def wait(self, seconds: float) -> bool:
-        """Whether it comes within so many seconds, or has come since the last call."""
+        """Whether it arrives within so many seconds, or has arrived since the last call."""
         came = bool(select.select([self._ours], [], [], seconds)[0])
         if came:
             self._ours.recv(4096)

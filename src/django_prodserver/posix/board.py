@@ -1,7 +1,7 @@
-"""What the processes of one life have in flight, on a board that they share.
+"""The board on which the processes of one life record their in-flight requests or tasks.
 
-Each has a row there, which it alone writes. Where the supervisor wants to know how busy they are,
-the board is a file that it reads: the life finds its path in the environment.
+Each process has a row, which only that process writes. If the supervisor has to know how busy they
+are, the board is a file that it reads; the life finds its path in the environment.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ from .process_table import exists as exists
 VARIABLE = "PRODSERVER_BOARD"
 # How many processes a board has room for.
 SLOTS = 509
-# The cells of a row are doubles: a pid, how much it has in flight, since when it has the oldest,
-# the sum of the seconds for which all that was in flight here, and up to when that is counted. The
-# sum is that of the row: a process that takes over the row of one that has ended adds to it.
+# The cells of a row are doubles: the pid, the number of requests in flight, when the oldest of them
+# began, the total of the seconds for which requests were in flight, and up to when that is counted.
+# The total belongs to the row: a process that takes over the row of an exited one adds to it.
 ROW = 5
-# Before the rows: when something was told.
+# One cell before the rows: the time of the last report.
 CELLS = 1 + ROW * SLOTS
 SIZE = 8 * CELLS
 
-# A pid is an int of C; and more than this is neither a number of requests nor of seconds.
+# Higher values are nonsense: a pid is a C int, and no count of requests or seconds reaches MOST.
 LAST_PID, MOST = 2**31, 1e15
 
 Row = Sequence[float]
 
 
 def create(path: str) -> None:
-    """An empty one. Raises OSError."""
-    # A life may change its user: any process that knows the name may write.
+    """Create an empty board. Raises OSError."""
+    # A life may change its user, so any process that knows the path may write.
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.fchmod(file, 0o666)
@@ -43,7 +43,7 @@ def create(path: str) -> None:
 
 
 def mapped(path: str) -> Any:
-    """The memory of one. Raises OSError or ValueError."""
+    """Map a board into memory. Raises OSError or ValueError."""
     import mmap  # Most lives have no such file, and the supervisor maps none.
 
     file = os.open(path, os.O_RDWR | os.O_CLOEXEC)
@@ -54,16 +54,16 @@ def mapped(path: str) -> Any:
 
 
 def rows(cells: Sequence[float]) -> Iterator[Row]:
-    """Those that somebody has written."""
+    """The rows that have been written."""
     for at in range(1, CELLS, ROW):
         if cells[at]:
             yield cells[at : at + ROW]
 
 
 def busy_seconds(path: str) -> float:
-    """How long everything has been in flight there, summed up to now.
+    """The total of the seconds for which requests were in flight, up to now.
 
-    Raises OSError. A life may have written anything there: what makes no sense is left out.
+    Raises OSError. A life may have written anything there: rows that make no sense are skipped.
     """
     with open(path, "rb", buffering=0) as file:
         content = file.read(SIZE).ljust(SIZE, b"\0")
@@ -72,7 +72,7 @@ def busy_seconds(path: str) -> float:
         if not (0 < pid < LAST_PID and 0 <= seconds < MOST and 0 <= number < MOST):
             continue
         total += seconds
-        # One may have been killed in the middle of it.
+        # A process may have been killed with requests in flight.
         if number and 0 <= until <= now and exists(int(pid)):
             total += number * (now - until)
     return total

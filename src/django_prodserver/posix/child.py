@@ -1,7 +1,7 @@
-"""Children: how they are forked, become a program, end and are reaped.
+"""Children: how they are forked, become a program, exit and are reaped.
 
-A child has a copy of everything that the supervisor has: its frames, its signal handlers, its file
-descriptors. It gives all of that back first, and never returns into it.
+A child starts with a copy of everything the supervisor has: its stack frames, its signal handlers,
+its file descriptors. It first releases all of that, and never returns into the supervisor's code.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from .program import Code, Program
 from .signals import SignalPipe, restore_defaults
 from .titles import set_title
 
-# For the supervisor alone: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3).
+# Meant for the supervisor only: sd_notify(3), sd_listen_fds(3), sd_watchdog_enabled(3).
 NOT_INHERITED = (
     notify.VARIABLE,
     "WATCHDOG_PID",
@@ -39,9 +39,9 @@ NOT_INHERITED = (
 
 
 def fork(become: Callable[[], NoReturn], signals: SignalPipe) -> int:
-    """Start a process that calls `become`; returns its pid. Raises OSError.
+    """Start a process that calls `become`; return its pid. Raises OSError.
 
-    The signals are held back until they have handlers of the child's own, or none.
+    Signals are blocked until the child has replaced or reset their handlers.
     """
     flush()
     signals.block()
@@ -55,10 +55,10 @@ def fork(become: Callable[[], NoReturn], signals: SignalPipe) -> int:
 
 
 def quiet_fork() -> int:
-    """os.fork without a warning: the log has said better which threads run. Raises OSError."""
+    """os.fork without Python's warning about threads: the log names them. Raises OSError."""
     if "threading" not in sys.modules:
         return os.fork()
-    import warnings  # Python 3.12 warns where threads run.
+    import warnings  # Since Python 3.12, os.fork warns if threads are running.
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -66,16 +66,17 @@ def quiet_fork() -> int:
 
 
 def flush() -> None:
-    """Write what is buffered, before a fork: otherwise both processes would print it."""
+    """Flush stdout and stderr before a fork: otherwise both processes print what is buffered."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()
 
 
 def reap() -> Iterator[tuple[int, ExitStatus, float]]:
-    """Reap every child that has exited, adopted ones among them.
+    """Reap every child that has exited, including adopted ones.
 
-    The last item is the processor time that it has used, with what it has reaped, in seconds.
+    Yields pid, exit status, and the processor time in seconds that the child and the children that
+    it had reaped have used.
     """
     with suppress(ChildProcessError):
         while True:
@@ -88,9 +89,9 @@ def reap() -> Iterator[tuple[int, ExitStatus, float]]:
 
 
 def reap_all(pids: Collection[int], clock: Clock, signals: SignalPipe, end: float) -> set[int]:
-    """Reap until all of these children have been, or until that moment of the clock.
+    """Reap until all of these children are reaped, or until `end`, a time of the clock.
 
-    Returns those that are left. One that somebody else has reaped already is not waited for.
+    Returns the pids of those that are left. Does not wait for children that were reaped elsewhere.
     """
     left = set(pids)
     while True:
@@ -113,19 +114,19 @@ def _is_child(pid: int) -> bool:
 class Ties(Value):
     """What connects a life to the supervisor."""
 
-    # Descriptors, which may be the same.
+    # File descriptors; both may be the same.
     stdout: int
     stderr: int
-    # By which it and all that it starts are found; see `marks`.
+    # Identifies the life and all its descendants; see `marks`.
     mark: str
-    # In its environment: where it reports to.
+    # Added to its environment: where it sends its reports.
     environ: Mapping[str, str] = MappingProxyType({})
-    # Held sockets: where it listens.
+    # The file descriptors of its held sockets.
     sockets: Sequence[int] = ()
 
 
 def end_all(pids: Collection[int], clock: Clock, signals: SignalPipe, patience: float) -> None:
-    """Reap these children, which are about to end; SIGKILL those that take longer."""
+    """Reap these children, which are about to exit; SIGKILL those that take longer."""
     left = reap_all(pids, clock, signals, clock.now() + patience)
     for pid in left:
         os.kill(pid, signal.SIGKILL)
@@ -141,13 +142,13 @@ def become(
 ) -> NoReturn:
     """Turn a freshly forked process into the program; never returns.
 
-    `supervisor` is a pid: whenever that ends, this process does. `release` gives back what belongs
-    to the process that was forked. Without a command line to execute the program needs its `code`.
+    `supervisor` is a pid: when that process exits, this one is killed. `release` closes what
+    belongs to the process that was forked. A program without a command line needs its `code`.
     """
     cannot = f"{program.name} cannot be started"
 
     def start() -> None:
-        # These are what it keeps of what is released.
+        # `release` closes the originals.
         sockets = [os.dup(fd) for fd in ties.sockets]
         _stand_alone(supervisor, ties.stdout, ties.stderr, release)
         if not program.execute:
@@ -174,7 +175,7 @@ def become(
 
 
 def errand_name(task: str) -> str:
-    """What the process is called that does it, in `ps` and in the log. No instance is."""
+    """The name of its process in `ps` and in the log. No instance can have such a name."""
     return f"errand.{task}"
 
 
@@ -186,12 +187,12 @@ def become_errand(
     supervisor: int,
     release: Callable[[], None],
 ) -> NoReturn:
-    """Let a freshly forked process do a task, write its answer to a descriptor, and end.
+    """Have a freshly forked process do a task, write its answer to a descriptor, and exit.
 
-    Each part of the answer is written as it comes.
+    Each part of the answer is written as soon as the task yields it.
 
-    `supervisor` and `release` are as in `become`. It ends at once: no exit handlers are called, and
-    no threads are waited for.
+    `supervisor` and `release` are as in `become`. The process exits at once: it calls no exit
+    handlers and joins no threads.
     """
 
     def start() -> None:
@@ -240,12 +241,12 @@ def _live(start: Callable[[], object]) -> NoReturn:
 def run_to_the_end(start: Callable[[], object]) -> int:
     """Call `start` and finish as an interpreter does; return the exit status.
 
-    The order is Py_FinalizeEx's: non-daemon threads are joined, atexit handlers run, stdio is
-    flushed. The two private names are those that multiprocessing uses for the same purpose in its
-    forked children; there is no public way.
+    The order is that of Py_FinalizeEx: join non-daemon threads, run atexit handlers, flush stdio.
+    Multiprocessing uses the same two private names for this in its forked children; there is no
+    public way.
     """
     status = _status_of(start)
-    # What is not imported has nothing to be joined or run.
+    # A module that was not imported has nothing to join or run.
     for module, step in (("threading", "_shutdown"), ("atexit", "_run_exitfuncs")):
         if module in sys.modules:
             _status_of(getattr(sys.modules[module], step))
@@ -264,7 +265,7 @@ def _status_of(call: Callable[[], object]) -> int:
         sys.stderr.write(f"{end.code}\n")
         return 1
     except KeyboardInterrupt:
-        # An interpreter dies by the signal, so that its parent can tell; no traceback.
+        # Die by the signal, as an interpreter does, so that the parent sees it; no traceback.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGINT)
         return 128 + signal.SIGINT
@@ -275,7 +276,7 @@ def _status_of(call: Callable[[], object]) -> int:
 
 
 def _stand_alone(supervisor: int, stdout: int, stderr: int, release: Callable[[], None]) -> None:
-    """Give back what belongs to the parent; take a session and descriptors of one's own."""
+    """Release what belongs to the parent; start a session and set up the standard streams."""
     release()
     kernel.die_with_parent(supervisor)
     os.setsid()
@@ -290,7 +291,7 @@ def _assume(wanted: Context, parent: int, otherwise: str) -> None:
     changes_user = wanted.changes_user
     if changes_user:
         for fd in (1, 2):
-            # Its own pipes: programs that open /dev/stdout need a permission to do so.
+            # Its own pipes: a program needs permission to open /dev/stdout.
             with suppress(OSError):
                 os.fchown(fd, *(-1 if one is None else one for one in (wanted.uid, wanted.gid)))
     try:
@@ -298,7 +299,8 @@ def _assume(wanted: Context, parent: int, otherwise: str) -> None:
     except context.Refused as error:
         _give_up(f"{otherwise}, because its {error.key} was refused: {error.reason}", 1)
     if changes_user:
-        # The kernel has forgotten it for a moment, in which the parent may have ended.
+        # A change of user clears the parent-death signal, and the parent may have exited before it
+        # was set again.
         kernel.die_with_parent(parent)
 
 
@@ -319,22 +321,22 @@ def _set_environment(added: Mapping[str, str]) -> None:
     for name in NOT_INHERITED:
         os.environ.pop(name, None)
     os.environ["PATH"] = search_path(os.environ.get("PATH"))
-    # Python programs that this one starts are to write whole lines at once, too.
+    # Python programs that this one starts must not buffer their output either.
     os.environ.setdefault("PYTHONUNBUFFERED", "1")
     os.environ.update(added)
 
 
 def execute(argv: Sequence[str], otherwise: str = "") -> NoReturn:
-    """Become another program, found in the PATH of this environment; or end as shells do.
+    """Execute another program, found through PATH; on failure exit with 126 or 127, as shells do.
 
-    It is called by its path in what is said `otherwise`, and by the whole command line where that
-    was written by a user, who is told where it was looked for.
+    `otherwise` begins the error message, which then names only the program. If it is empty, a user
+    wrote the command line: the message shows all of it, and the PATH in which it was not found.
     """
     path = os.environ.get("PATH", os.defpath)
     try:
         _execute(argv, path)
     except OSError as error:
-        # It was there when it was checked, or the system has no memory for it.
+        # Checks found it before: it has been removed since, or the system has no memory for it.
         reason, missing = error.strerror, isinstance(error, FileNotFoundError)
         shown = argv[0]
         if not otherwise:
@@ -347,8 +349,8 @@ def execute(argv: Sequence[str], otherwise: str = "") -> NoReturn:
 
 
 def _execute(argv: Sequence[str], path: str) -> NoReturn:
-    """What os.execvp does, without the module that it imports: in each child that would take longer
-    than its fork, and a descriptor. Raises OSError."""
+    """Do what os.execvp does, without the module that it imports: in each child that import would
+    take longer than the fork, and a file descriptor. Raises OSError."""
     program, refused = argv[0], None
     for folder in [""] if os.path.dirname(program) else path.split(os.pathsep):
         try:
@@ -361,11 +363,11 @@ def _execute(argv: Sequence[str], path: str) -> NoReturn:
 
 
 def open_streams() -> None:
-    """Let sys.stdout and sys.stderr write to 1 and 2, as they do on a terminal."""
-    # None: that descriptor of the supervisor was closed when it was started.
+    """Have sys.stdout and sys.stderr write to descriptors 1 and 2, as they do on a terminal."""
+    # A stream is None if the supervisor was started with that descriptor closed.
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False, errors="backslashreplace")
     for stream in (sys.stdout, sys.stderr):
-        # Whole lines at once, as on a terminal: otherwise what a process says last may be lost.
+        # Flush each line, as on a terminal: otherwise the last output of a process may be lost.
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True)

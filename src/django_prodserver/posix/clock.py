@@ -1,8 +1,9 @@
-"""The clock: how long this process could run, which leaves out the time in which it was frozen.
+"""The clock: for how long this process could run, without the time in which it was frozen.
 
-`docker pause` and SIGSTOP freeze the supervisor with all that it supervises, and nothing in there
-can answer in time. Linux and macOS leave out what a machine sleeps through, but not this: it shows
-as a sleep that took longer than it was asked to, or as a long pause between two looks at the clock.
+`docker pause` and SIGSTOP freeze the supervisor with everything that it supervises, so that no
+process can answer in time. The clocks of Linux and macOS leave out the time in which the machine is
+suspended, but not this. It shows as a sleep that took longer than requested, or as a long pause
+between two readings of the clock.
 """
 
 from __future__ import annotations
@@ -14,15 +15,15 @@ from django_prodserver.supervisor.hints import Callable, Optional, TypeVar
 
 _Result = TypeVar("_Result")
 
-# In seconds. A machine may be so busy that a sleep, or work between two looks, takes this much
-# longer. And a sleep with an end is taken in pieces of this length, so that a long freeze shows
-# although what it brought about ends the sleep early.
+# In seconds. On a busy machine a sleep, or the work between two readings, may take up to TOLERANCE
+# longer. A sleep with a timeout is split into pieces of LONGEST_SLEEP, so that a long freeze shows
+# even if an event that the freeze has caused ends the sleep early.
 TOLERANCE = 1.0
 LONGEST_SLEEP = 1.0
 
 
 def ago(seconds: float) -> float:
-    """The moment that was so long ago, in the clock that all processes of a machine have."""
+    """The moment so many seconds ago, in the clock that all processes of a machine share."""
     return time.monotonic() - seconds
 
 
@@ -32,10 +33,10 @@ def in_utc(at: float) -> str:
 
 
 class Clock:
-    """Counts seconds from any moment; `read` is the clock that goes on.
+    """Counts seconds from an arbitrary moment; `read` is a clock that goes on during a freeze.
 
-    A piece of time with a freeze in it does not count at all: how much of it came before the freeze
-    is unknown. Otherwise deadlines would expire at once, before any process had a chance to answer.
+    An interval with a freeze in it does not count at all: how much of it came before the freeze is
+    unknown. If it counted, deadlines would expire at once, before any process could answer.
     """
 
     def __init__(self, read: Callable[[], float] = time.monotonic) -> None:
@@ -54,18 +55,18 @@ class Clock:
     ) -> _Result:
         """Call `wait` with at most this many seconds, None means for ever; return its result.
 
-        A sleep for ever may have been one in a freeze: then nothing was due, and nothing is.
+        A freeze during a sleep for ever goes unnoticed, and does no harm: there was no deadline.
         """
         self._look()
         asked = None if timeout is None else min(timeout, LONGEST_SLEEP)
         result = wait(asked)
         expected = inf if asked is None else asked
-        # One after another is no freeze but a machine that has no time: there, too, waits end.
+        # Two in a row are not a freeze but an overloaded machine, where waits have to end as well.
         self._overslept = self._look(expected, expected if self._overslept else 0.0)
         return result
 
     def _look(self, expected: float = 0.0, counted: float = 0.0) -> bool:
-        """Read the clock; if it went on for longer than expected, only `counted` seconds count."""
+        """Read the clock; if more time has passed than expected, only `counted` seconds count."""
         read = self._read()
         passed, self._seen = read - self._seen, read
         late = passed > expected + TOLERANCE

@@ -1,7 +1,7 @@
-"""As which user, in which folder and with which umask a process runs: systemd.exec(5).
+"""The user, the folder and the umask with which a process runs: systemd.exec(5).
 
-A process assumes its context after it was forked, in this order: umask, supplementary groups,
-group, user, folder. So the folder is entered as that user.
+A process assumes its context after the fork, in this order: umask, supplementary groups, group,
+user, folder. So the folder is entered as that user.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from django_prodserver.supervisor.values import Value
 
 from . import kernel
 
-# What follows the user in the environment.
+# Environment variables that depend on the user.
 LOGIN_VARIABLES = ("HOME", "LOGNAME", "USER", "SHELL")
-# Shells that only refuse a login: as in systemd, they are not passed on.
+# Shells that only refuse logins: like systemd, do not put them in SHELL.
 _NO_SHELLS = ("nologin", "false", "true")
-# All that a child tells its parent, in bytes.
+# The longest answer of a child to its parent, in bytes.
 _LONGEST = 4096
 
 
 class Account(Value):
-    """A user with the groups that belong to it, and what a login sets in the environment."""
+    """A user, its groups, and the environment variables that a login sets."""
 
     uid: int
     gid: int
@@ -34,13 +34,13 @@ class Account(Value):
 
 
 class Context(Value):
-    """None leaves a value unchanged."""
+    """What a process changes before it runs its program. None leaves a value unchanged."""
 
     uid: Optional[int] = None
     gid: Optional[int] = None
     # Supplementary groups.
     groups: Optional[Sequence[int]] = None
-    # All of LOGIN_VARIABLES that the process has, unless its ENV sets them.
+    # Replaces LOGIN_VARIABLES in the environment, before the process's ENV is applied.
     login: Optional[Mapping[str, str]] = None
     # An absolute path.
     folder: Optional[str] = None
@@ -48,19 +48,19 @@ class Context(Value):
 
     @property
     def changes_user(self) -> bool:
-        """Whether it is another user or group than those of this process."""
+        """Whether its user or group differs from that of this process."""
         return (self.uid is not None and self.uid != os.geteuid()) or (
             self.gid is not None and self.gid != os.getegid()
         )
 
 
 class Refused(Exception):
-    """The system does not let this process assume a context; `key` is the setting it is about."""
+    """The system does not let this process assume a context; `key` names the setting at fault."""
 
     def __init__(self, key: str, reason: str, denied: bool = False) -> None:
         self.key = key
         self.reason = reason
-        # It takes a privilege that this process does not have.
+        # This process lacks the privilege.
         self.denied = denied
         super().__init__(f"{key}: {reason}")
 
@@ -69,12 +69,12 @@ class Refused(Exception):
 
 
 def account(user: Union[int, str], gid: Optional[int] = None) -> Account:
-    """The account of a user, by its name or id. Raises KeyError for an unknown name.
+    """The account of a user, by name or id. Raises KeyError for an unknown name.
 
-    `gid` is its group, instead of the one in the user database. An id that the database does not
-    know is its own group, as with systemd's DynamicUser=, and has no home.
+    `gid` replaces the group from the user database. A uid that is not in the database gets a gid
+    of the same number, as with systemd's DynamicUser=, and no home.
     """
-    import pwd  # Windows has none.
+    import pwd  # Does not exist on Windows.
 
     uid = _id(user)
     try:
@@ -88,12 +88,12 @@ def account(user: Union[int, str], gid: Optional[int] = None) -> Account:
     login = {"HOME": entry.pw_dir or "/", "LOGNAME": entry.pw_name, "USER": entry.pw_name}
     if os.path.basename(entry.pw_shell) not in ("", *_NO_SHELLS):
         login["SHELL"] = entry.pw_shell
-    # What initgroups(3) would set. Asked for here: the databases may be slow, or behind a network.
+    # What initgroups(3) would set. Looked up here, because the databases may be slow, or remote.
     return Account(entry.pw_uid, gid, tuple(os.getgrouplist(entry.pw_name, gid)), login)
 
 
 def group_id(group: Union[int, str]) -> int:
-    """The id of a group, by its name or id. Raises KeyError for an unknown name."""
+    """The id of a group, by name or id. Raises KeyError for an unknown name."""
     import grp
 
     gid = _id(group)
@@ -113,7 +113,7 @@ def group_names() -> list[str]:
 
 
 def current_user() -> str:
-    """The name of the user that this process runs as, or its id."""
+    """The name of this process's user, or its id if it has no name."""
     import pwd
 
     try:
@@ -126,13 +126,13 @@ def _id(given: Union[int, str]) -> Optional[int]:
     return int(given) if isinstance(given, int) or given.isdecimal() else None
 
 
-# ---- to assume a context ----
+# ---- assuming a context ----
 
 
 def assume(context: Context, environ: MutableMapping[str, str]) -> None:
-    """Let this process have the user, the groups and the umask. Raises Refused.
+    """Give this process the user, the groups and the umask, for good. Raises Refused.
 
-    The folder is entered by `enter`. There is no way back.
+    The folder is left to `enter`.
     """
     if context.umask is not None:
         os.umask(context.umask)
@@ -144,19 +144,19 @@ def assume(context: Context, environ: MutableMapping[str, str]) -> None:
 
 
 def enter(context: Context, environ: MutableMapping[str, str]) -> None:
-    """Let its folder be the current one. Raises Refused."""
+    """Change to the folder of the context. Raises Refused."""
     if context.folder is not None:
         try:
             os.chdir(context.folder)
         except OSError as error:
             raise Refused("CWD", _reason(error)) from None
-        # As it was written: a path that leads through a symbolic link still does.
+        # The path as written: its symbolic links are not resolved.
         environ["PWD"] = context.folder
 
 
 @contextmanager
 def temporarily_in(folder: Optional[str]) -> Iterator[None]:
-    """With another current folder; in this one where it is None, or where there is no way back."""
+    """Change to the folder, and back. Stay here if it is None, or if changing back would fail."""
     try:
         before = os.open(".", os.O_RDONLY) if folder is not None else -1
     except OSError:
@@ -174,21 +174,21 @@ def temporarily_in(folder: Optional[str]) -> Iterator[None]:
 
 
 def asked_within(context: Context, ask: Callable[[], str]) -> str:
-    """What `ask` returns to a process that has this context; raises Refused if none can.
+    """What `ask` returns in a process with this context. Raises Refused if it cannot be assumed.
 
-    Where the user is another one a child is asked, which is forked for that: only the kernel knows
-    what it permits. The umask and the current folder stay as they are.
+    For another user, `ask` is called in a forked child: only the kernel knows what it permits. The
+    umask and the current folder are not changed.
     """
     if not context.changes_user:
         _try_to_enter(context)
         return ask()
-    import warnings  # Only for checks: the supervisor asks nothing.
+    import warnings  # Imported here: only checks call this, not the supervisor.
 
-    # Needed to look up a host, if that user cannot read Python's own files.
+    # Needed to look up a host. The other user may not be able to read Python's own files.
     codecs.lookup("idna")
     said, tell = os.pipe()
     with warnings.catch_warnings():
-        # Python 3.12 warns where threads run; this child takes none of their locks.
+        # Python 3.12 warns if threads are running; this child takes none of their locks.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
@@ -197,7 +197,7 @@ def asked_within(context: Context, ask: Callable[[], str]) -> str:
     try:
         with os.fdopen(said, "rb") as pipe:
             kind, _, text = pipe.read().decode(errors="replace").partition("\0")
-        # Not reaped yet, it still has its user.
+        # The child is not reaped yet, so it still has the other user.
         os.kill(pid, 0)
     except PermissionError:
         raise Refused("USER", "this process could not signal it", denied=True) from None
@@ -210,7 +210,7 @@ def asked_within(context: Context, ask: Callable[[], str]) -> str:
 
 
 def _answer(context: Context, ask: Callable[[], str], tell: int) -> None:
-    """In the child: tell the answer, or what was refused, and end."""
+    """In the child: send the answer, or what was refused, and exit."""
     try:
         try:
             _change_user(context)
@@ -229,7 +229,7 @@ def _change_user(context: Context) -> None:
     if context.uid is None and context.gid is None:
         return
     asked = kernel.parent_death_signal()
-    # Without root, a process may always keep its own user.
+    # Without root, skip a user or group that this process already has: no change is needed.
     root = os.geteuid() == 0
     uid = context.uid if root or context.uid != os.geteuid() else None
     gid = context.gid if root or context.gid != os.getegid() else None
@@ -243,12 +243,12 @@ def _change_user(context: Context) -> None:
             os.setuid(uid)
     except OSError as error:
         raise Refused(key, _reason(error), isinstance(error, PermissionError)) from None
-    # The kernel forgets it whenever a process changes its user or group (PR_SET_PDEATHSIG).
+    # The kernel clears it whenever a process changes its user or group (PR_SET_PDEATHSIG).
     kernel.set_parent_death_signal(asked)
 
 
 def _try_to_enter(context: Context) -> None:
-    """What chdir(2) would say: for the lookup of `.` a folder has to be searched as well."""
+    """Check whether chdir(2) would succeed: a lookup of `.` needs the same search permission."""
     if context.folder is not None:
         try:
             os.stat(os.path.join(context.folder, "."))

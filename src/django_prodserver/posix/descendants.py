@@ -1,4 +1,4 @@
-"""Descendants: what is left of all processes at the end is killed here, and looked for first."""
+"""Descendants: finds and kills the processes that are left when the supervisor ends."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from .signals import SignalPipe
 if TYPE_CHECKING:
     import psutil
 
-# How often to look, in seconds, whether a process has ended whose exit no signal tells of, because
-# its parent is another one that cannot be killed.
+# How often, in seconds, to look for the exit of a process whose parent cannot be killed: such an
+# exit sends no SIGCHLD to this process.
 LOOK_EVERY = 0.1
 
 
 class Descendants:
-    """Whatever descends from this process, except for the children that it has now, and theirs.
+    """All descendants of this process, except for the children it has now and their descendants.
 
-    Such a child may be what an entry script pipes its output into before it becomes the supervisor.
-    `ours` are not among them.
+    Such a child may be a program into which an entry script pipes its output before it becomes the
+    supervisor. Children in `ours` are not spared.
     """
 
     def __init__(self, ours: Iterable[int] = ()) -> None:
         self._spared = _children() - set(ours)
-        # By their pids the names of those that were killed, and of those that SIGKILL did not end.
+        # Names by pid: of the processes that were killed, and of those that survived SIGKILL.
         self.killed: dict[int, str] = {}
         self.survivors: dict[int, str] = {}
 
     def spare(self, pids: Iterable[int]) -> None:
-        """Let these live, which are children of this process."""
+        """Never kill these children of this process, or their descendants."""
         self._spared.update(pids)
 
     def kill(
@@ -46,15 +46,15 @@ class Descendants:
         expected: Collection[int],
         killed: Mapping[int, float],
     ) -> bool:
-        """SIGKILL and reap them all; False if they cannot be found.
+        """SIGKILL and reap all descendants; False if they cannot be found.
 
-        Each has LOSE_AFTER seconds to end: from now, or from when its process group was `killed`
-        before. That SIGKILL does not end such a group is known already, and not recorded; nor is
-        what was killed in the groups that are `expected` to be there.
+        Each has LOSE_AFTER seconds to exit: from now, or from when its process group was `killed`
+        before. That such a group survives SIGKILL is known already, and not recorded. Nor are
+        processes recorded that are killed in the process groups that are `expected` to exist.
         """
         now = clock.now()
         known = {*expected, *killed}
-        # One look at all of them in each round: parents that die leave their children to us.
+        # Look at all of them in each round: when a parent dies, this process adopts its children.
         found = self._find()
         while found:
             for process in found:
@@ -76,7 +76,7 @@ class Descendants:
     def _find(self) -> Optional[list[psutil.Process]]:
         children = kernel.children() if self._spared else None
         if children is not None and children <= self._spared:
-            return []  # What is not spared would descend from another one.
+            return []  # All others would descend from a child that is not spared.
         found = _find()
         if not found:
             return found
@@ -85,7 +85,7 @@ class Descendants:
             process
             for process in found
             if not self._is_spared(process.pid, parents)
-            # A zombie is for its own parent to reap.
+            # The zombie of another parent is left to that parent.
             and (parents[process.pid] == os.getpid() or not _is_zombie(process))
         ]
 
@@ -97,16 +97,16 @@ class Descendants:
     def _kill(self, process: psutil.Process, known: Collection[int]) -> None:
         import psutil
 
-        # One that was killed before it had a group of its own is known by its pid.
+        # A process that was killed before it had its own process group is known by its pid.
         if process.pid not in known and _group(process.pid) not in known:
             self.killed.setdefault(process.pid, _name(process))
-        # AccessDenied: it runs as another user by now. It may end all the same.
+        # AccessDenied: it has changed its user. It may exit all the same.
         with suppress(psutil.Error, OSError):
             process.kill()
 
 
 def has_children() -> bool:
-    """Whether this process has any children, not reaped ones among them."""
+    """Whether this process has any children, including zombies."""
     try:
         if hasattr(os, "waitid"):
             os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -116,7 +116,7 @@ def has_children() -> bool:
 
 
 def _children() -> set[int]:
-    """The pids of the children of this process; empty where they cannot be looked up."""
+    """The pids of the children of this process; empty if they cannot be looked up."""
     if not has_children():
         return set()
     found = kernel.children()
@@ -126,15 +126,15 @@ def _children() -> set[int]:
 
 
 def _find() -> Optional[list[psutil.Process]]:
-    """All descendants of this process; None where they exist and cannot be looked up."""
+    """All descendants of this process; None if it has some that cannot be looked up."""
     if not has_children():
         return []
     if not kernel.shows_our_processes():
         return None
     try:
-        import psutil  # Seldom needed, and 10 ms of every start if imported before.
+        import psutil  # Rarely needed; at the top it would add 10 ms to every start.
     except (ImportError, OSError):
-        return None  # No file descriptor is left to read it with.
+        return None  # No file descriptor is left to read its files with.
     try:
         return psutil.Process().children(recursive=True)
     except (psutil.Error, OSError):
@@ -151,7 +151,7 @@ def _parent(process: psutil.Process) -> Optional[int]:
 
 
 def _group(pid: int) -> int:
-    """Its process group; 0, which none has, where it has ended meanwhile."""
+    """Its process group; 0, which is never a process group, if it has exited meanwhile."""
     try:
         return os.getpgid(pid)
     except OSError:
@@ -164,7 +164,7 @@ def _is_zombie(process: psutil.Process) -> bool:
     try:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except (psutil.Error, OSError):
-        return True  # It has ended meanwhile.
+        return True  # It has exited meanwhile.
 
 
 def _name(process: psutil.Process) -> str:

@@ -1,6 +1,6 @@
-"""The sockets of a server in this process that only its own software knows, as one in Rust does.
+"""The sockets of a server in this process that has no Python objects for them: one in Rust, say.
 
-They are found by their descriptors.
+They are found by their file descriptors.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 
 from django_prodserver.supervisor.hints import Any, Optional, Union
 
-# What connections have in common with the socket at which they were accepted: the port, or the
-# path of the Unix socket.
+# What accepted connections have in common with their listening socket: the port, or the path of the
+# Unix socket.
 Door = Union[int, str]
 
 # Whether a socket listens (socket(7)).
@@ -23,7 +23,7 @@ _ACCEPTS = (socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
 
 
 def door_of(one: socket.socket) -> Optional[Door]:
-    """None for a socket without a name, or with one that is in no file system."""
+    """The door of a socket; None if the socket has no name, or an abstract one."""
     name: Any = one.getsockname()
     if isinstance(name, tuple):
         return int(name[1])
@@ -31,9 +31,10 @@ def door_of(one: socket.socket) -> Optional[Door]:
 
 
 def stop_accepting(door: Door) -> None:
-    """Close all that listen there: each descriptor becomes one of a socket that nobody knows.
+    """Close all sockets that listen there: replace each by a socket to which no client connects.
 
-    Whoever accepts there goes on to wait, and there is no number for another file to get meanwhile.
+    Code that waits in accept(2) keeps waiting. The descriptors stay in use, so that no other file
+    gets their numbers meanwhile.
     """
     linux = sys.platform == "linux"
     with socket.socket(socket.AF_UNIX if linux else socket.AF_INET) as stranger:
@@ -47,16 +48,17 @@ def stop_accepting(door: Door) -> None:
 
 
 def count_connections(door: Door) -> int:
-    """How many are open that were accepted there."""
+    """How many connections that were accepted there are open."""
     return sum(not listens for _, listens in _sockets(door))
 
 
 def _sockets(door: Door) -> Iterator[tuple[int, bool]]:
-    """The descriptors of all that listen or were accepted there; and whether they listen."""
+    """The descriptors of sockets that listen or were accepted there, and whether each listens."""
     for name in os.listdir("/dev/fd"):
         with suppress(OSError):  # It has been closed meanwhile.
             descriptor = int(name)
-            # Those of event loops are non-blocking, and Python might make another one so.
+            # Sockets of event loops are non-blocking. A blocking one is skipped, because the socket
+            # object might make it non-blocking.
             if stat.S_ISSOCK(os.fstat(descriptor).st_mode) and not os.get_blocking(descriptor):
                 with _as_socket(descriptor) as one:
                     found, listens = door_of(one), one.getsockopt(*_ACCEPTS)
@@ -66,7 +68,7 @@ def _sockets(door: Door) -> Iterator[tuple[int, bool]]:
 
 @contextmanager
 def _as_socket(descriptor: int) -> Iterator[socket.socket]:
-    """Without closing it."""
+    """A socket object for a descriptor, which it does not close."""
     one = socket.socket(fileno=descriptor)
     try:
         yield one

@@ -1,11 +1,10 @@
-"""What is written before the log begins: by Django's setup, system checks, imports, and errors.
+"""Output before the log begins: from Django's setup, system checks, imports, and errors.
 
-Where each line of the log is to be a value for machines, a helper process reads it and renders it
-as the lines of the log are, from the first import to the moment when the loop takes over. It has to
-be a process: the one thread is busy with the imports, and an unread pipe blocks them once
-it is full. A file that is read afterwards would hide what a slow import says meanwhile, and lose
-everything with a crash. A wrapper of `sys.stderr` would not see what handlers of Python's logging,
-C libraries and faulthandler write.
+If the log has a format for machines, a helper process reads this output and renders it like the
+lines of the log, from the first import until the loop takes over. It has to be a process: the only
+thread here is busy with the imports, and these would block as soon as an unread pipe is full. A
+file that is read afterwards would hide what a slow import prints, and a crash would lose all of it.
+A wrapper of `sys.stderr` would miss what logging handlers, C libraries and faulthandler write.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ from . import kernel
 from .log import DESCRIPTORS, LAST_FLUSH
 from .output import open_standard_descriptors
 
-# More than a pipe holds: one read takes all that is in it.
+# More than a pipe holds, in bytes: one read empties it.
 ALL = 1 << 20
-# A byte to the helper: hand over. One from it: it goes on, because others have the pipes as well.
+# Sent to the helper: hand over. Sent by the helper: it goes on, as other processes hold the pipes.
 HAND_OVER, GOES_ON = b"h", b"g"
 
 _current: Optional[EarlyOutput] = None
 
 
 def begin(format: Format) -> None:
-    """From now on, render what this process writes to stdout and stderr, until `end` or its end."""
+    """Render what this process writes to stdout and stderr, from now until `end` or its exit."""
     global _current
     if _current is None:
         # Without a helper the lines are not rendered, but the start goes on.
@@ -49,14 +48,14 @@ def begun() -> bool:
 
 
 def helper() -> int:
-    """The pid of the process that renders; 0 where there is none."""
+    """The pid of the helper process; 0 if there is none."""
     return 0 if _current is None else _current.helper
 
 
 def say(record: Record) -> None:
-    """Write a line of our own to stderr, as one object: whatever it has becomes the line's.
+    """Write a record to stderr as a JSON object, whose members become those of the log line.
 
-    To be called once it has begun, by a format for machines.
+    Call it only after `begin`, with a format for machines.
     """
     from django_prodserver.logs.json_lines import object_of  # The format has imported it.
 
@@ -66,21 +65,22 @@ def say(record: Record) -> None:
 
 
 def adopt() -> None:
-    """In a fork of the process that has begun it: it is what this one writes from now on."""
+    """In a fork of the process that called `begin`: let this process call `end` instead."""
     if _current is not None:
         _current.adopt()
 
 
 def leave() -> None:
-    """Give stdout and stderr back to this process; one that was forked from it goes on."""
+    """Restore stdout and stderr in this process; a process forked from it keeps the helper."""
     if _current is not None:
         _current.leave()
 
 
 def end(patience: Optional[float] = None) -> None:
-    """Give stdout and stderr back, once all that was written there is written.
+    """Restore stdout and stderr, and wait until the helper has written everything.
 
-    That takes as long as its reader does, but not longer than `patience`, in seconds.
+    That takes as long as the reader of the log takes. After `patience` seconds, if given, the
+    helper is killed.
     """
     global _current
     if _current is not None:
@@ -89,7 +89,7 @@ def end(patience: Optional[float] = None) -> None:
 
 
 def _end_in_time() -> None:
-    """At the end of the program: nothing is left behind, not even a helper that cannot write."""
+    """At exit: leave nothing behind, not even a helper that is blocked in a write."""
     end(LAST_FLUSH)
 
 
@@ -97,7 +97,7 @@ class EarlyOutput:
     """stdout and stderr of this process as two pipes, and the helper that reads them."""
 
     def __init__(self, format: Format) -> None:
-        import warnings  # Nothing of this is for a supervisor that runs already.
+        import warnings  # Imported here: a running supervisor does not need it.
 
         open_standard_descriptors()
         _flush()
@@ -108,7 +108,7 @@ class EarlyOutput:
         self._hear, told = os.pipe()
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # Threads run; see child.fork.
+                warnings.simplefilter("ignore", DeprecationWarning)  # See child.quiet_fork.
                 self.helper = os.fork()
             if self.helper == 0:
                 for fd in (self._tell, self._hear, *(write for _, write in pipes.values())):
@@ -133,14 +133,14 @@ class EarlyOutput:
 
     def end(self, patience: Optional[float]) -> None:
         if os.getpid() != self._process:
-            return  # A copy, in a process that the imports have forked.
+            return  # This is a copy, in a process that imported code has forked.
         self._give_back()
         poll = select.poll()
         poll.register(self._hear, select.POLLIN)
         if not poll.poll(None if patience is None else patience * 1000):
             os.kill(self.helper, signal.SIGKILL)
         if os.read(self._hear, 1) != GOES_ON:
-            with suppress(ChildProcessError):  # Something in the imports has reaped it.
+            with suppress(ChildProcessError):  # Imported code has reaped it.
                 os.waitpid(self.helper, 0)
         os.close(self._tell)
         os.close(self._hear)
@@ -151,7 +151,7 @@ class EarlyOutput:
             os.dup2(saved, fd)
             os.close(saved)
         if self._saved:
-            with suppress(BrokenPipeError):  # Something has killed it.
+            with suppress(BrokenPipeError):  # The helper was killed.
                 os.write(self._tell, HAND_OVER)
         self._saved = {}
 
@@ -166,15 +166,15 @@ def _flush() -> None:
 
 
 def _help(pipes: dict[int, int], heard: int, told: int, format: Format) -> NoReturn:
-    """Render what comes from each pipe to its descriptor, until all have ended.
+    """Render what arrives in each pipe to its file descriptor, until all pipes have ended.
 
-    Ends before that if the process that it helps does.
+    Returns earlier if the process that it helps exits.
     """
     status = 1
     try:
         parent = os.getppid()
         signal.set_wakeup_fd(-1)
-        # It ends with what it reads, whatever is sent to the whole group or the session.
+        # It exits at the end of its input, whatever signals the process group or session gets.
         os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
@@ -209,16 +209,16 @@ def _read(pipes: dict[int, int], heard: int, told: int, format: Format, parent: 
 
     while lines:
         ready = [fd for fd, _ in poll.poll()]
-        # What is written to stderr explains what was not written to stdout any more.
+        # stdout comes first: stderr may explain why nothing more was written to stdout.
         for read in [fd for fd in ready if fd in lines]:
             take(read)
         if heard not in ready:
             continue
         word = os.read(heard, 1)
         for read in [*lines]:
-            take(read)  # All that is in it now.
+            take(read)  # All that is in the pipe now.
         for read in [*lines]:
-            take(read)  # Its end, unless others have it.
+            take(read)  # Its end of file, unless other processes hold the pipe.
         for read, rest in lines.items():
             log(read, rest.finish())
         if not word:
@@ -235,9 +235,9 @@ def _write(fd: int, rendered: bytes) -> None:
         try:
             left = left[os.write(fd, left) :]
         except BlockingIOError:
-            # Another process has made it non-blocking.
+            # Another process has made the descriptor non-blocking.
             poll = select.poll()
             poll.register(fd, select.POLLOUT)
             poll.poll()
         except OSError:
-            return  # The reader is gone, or the disk is full: read on, so that nothing blocks.
+            return  # The reader is gone, or the disk is full: keep reading, so that nothing blocks.

@@ -1,8 +1,8 @@
-"""Errands: what needs the project's code is done by a process forked from a template, like a life.
+"""Errands: tasks that need the project's code, each done by a process forked from a template.
 
-The supervisor has none of that code: it names a task, and sends plain data along. The answer comes
-by a pipe, and the exit of the process ends it, because others may hold the pipe. Whatever the
-process has started is killed then.
+The supervisor has none of that code: it names a task and sends plain data along. The answer comes
+through a pipe. It ends when the process exits, not at end of file, because other processes may hold
+the pipe open. Then everything that the process has started is killed.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from .orphans import Search
 from .starting import Errand, Starter
 from .streams import Stream
 
-# The longest answer, and how much of one is read in a turn of the loop, in bytes.
+# The longest answer, and how much of it is read in one turn of the loop, in bytes.
 LONGEST_ANSWER = 16 << 20
 CHUNK = 1 << 18
 
-# Takes the answer; or None, and why there is none.
+# Called with the answer and "", or with None and the reason why there is no answer.
 Done = Callable[[Optional[bytes], str], None]
 
 
 class Underway:
-    """An errand from its request until nothing is left of it.
+    """An errand, from its request until none of its processes is left.
 
-    With `heard` its answer is given to that as it comes, and may take as long as it likes.
+    `heard` gets the answer piece by piece as it arrives. Such an answer may be of any length.
     """
 
     def __init__(
@@ -52,27 +52,27 @@ class Underway:
         self.name = name
         self.mark = mark
         self.within = within
-        # When it is given up, in the clock of the loop, and what is said then.
+        # When it times out, in the clock of the loop, and the reason that is given then.
         self.late_at = late_at
         self.why = f"it could not be started within {within:g} s"
         self.done = done
         self.heard = heard
-        # As long as it is not begun.
+        # The pending start; None once the starter has answered.
         self.errand: Optional[Errand] = None
-        # 0 until then.
+        # 0 until the process is started.
         self.pid = 0
-        # What connects it to the log.
+        # Its output, which goes to the log.
         self.streams: Sequence[Stream] = ()
-        # Where the answer comes from, up to its end; and what has come.
+        # The pipe from which the answer is read, until its end, and what has been read so far.
         self.answer: Optional[int] = None
         self.said = bytearray()
         self.orphans = Search(mark)
 
 
 class Errands:
-    """All errands of a supervisor, with marks of its `run`.
+    """All errands of a supervisor; their marks begin with that of its `run`.
 
-    One that no template is ready for waits until one is, or until it is late. `children` has the
+    An errand waits until a template is ready for it, or until it times out. `children` returns the
     pids of all known children of this process.
     """
 
@@ -85,9 +85,9 @@ class Errands:
         self._run = run
         self._children = children
         self._count = 0
-        # Until `done` is called, in order.
+        # Errands whose `done` has not been called yet, in order.
         self._awaited: dict[Underway, None] = {}
-        # By their pids, until they are reaped, and from then on.
+        # By pid: until the process is reaped, and from then until none of its processes is left.
         self._running: dict[int, Underway] = {}
         self._exited: dict[int, Underway] = {}
 
@@ -99,10 +99,10 @@ class Errands:
         done: Done,
         heard: Optional[Callable[[bytes], None]] = None,
     ) -> Underway:
-        """Have a task done within so many seconds: from now on, not from its start.
+        """Have a task done `within` so many seconds, counted from now and not from its start.
 
-        `done` is called once, by the loop: with the answer and "", or with None and why there is
-        none. Raises ValueError for a request that is not plain data.
+        `done` is called once, by the loop: with the answer and "", or with None and the reason why
+        there is no answer. Raises ValueError for a request that is not plain data.
         """
         packed = marshal.dumps(request)
         self._count += 1
@@ -117,50 +117,50 @@ class Errands:
         return one
 
     def send(self, one: Underway, signal: Signals) -> None:
-        """Send a signal to the process that does it, if there is one."""
+        """Send a signal to the errand's process, if it is running."""
         if self._running.get(one.pid) is one:
             os.kill(one.pid, signal)
 
     def end(self, one: Underway) -> None:
-        """Kill it, or let it not begin; nothing of it is heard any more."""
+        """Kill an errand, or cancel its start; no more callbacks follow."""
         if one in self._awaited:
             one.done, one.heard = _ignore, None
             self._give_up(one, "")
 
     def leave(self, one: Underway, within: float) -> None:
-        """Let it go on for so many seconds, while nobody waits for it."""
+        """Let an errand run for so many more seconds, without callbacks."""
         if one in self._awaited:
             one.done, one.heard = _ignore, None
             one.late_at = self._loop.clock.now() + within
 
-    # ---- what is known ----
+    # ---- queries ----
 
     @property
     def pids(self) -> set[int]:
-        """Of those that are not reaped."""
+        """The pids of the errand processes that are not reaped."""
         return {*self._running}
 
     @property
     def groups(self) -> set[int]:
-        """Their process groups, which may not be empty."""
+        """The process groups of errands that may have processes left."""
         return self._running.keys() | self._exited.keys()
 
     @property
     def deadline(self) -> Optional[float]:
-        """When `tick` has something to do, in the clock of the loop."""
+        """When `tick` is due next, in the clock of the loop."""
         return min((one.late_at for one in self._awaited), default=None)
 
-    # ---- what happens ----
+    # ---- events ----
 
     def tick(self) -> None:
-        """Give up those that are late."""
+        """Give up errands that have timed out."""
         if self._awaited:
             now = self._loop.clock.now()
             for one in [one for one in self._awaited if one.late_at <= now]:
                 self._give_up(one, one.why)
 
     def reaped(self, pid: int, status: ExitStatus) -> bool:
-        """Take note of the exit of a process; False if it was not one of these."""
+        """Record the exit of a process; False if it is not an errand's."""
         one = self._running.pop(pid, None)
         if one is None:
             return False
@@ -177,16 +177,16 @@ class Errands:
         return True
 
     def sweep(self) -> None:
-        """Forget those of which nothing is left; to be called when a process was reaped."""
+        """Forget errands that have no processes left. Call it after a process was reaped."""
         for pid, one in list(self._exited.items()):
             if groups.is_empty(pid) and one.orphans.is_over(self._children()):
                 if one.orphans.killed:
-                    # No event: handlers of events are errands, and there would be no end of them.
+                    # Not logged as an event: event handlers are errands too, so it would never end.
                     self._log.mention(report.killed_orphans(one.name, one.orphans.killed))
                 del self._exited[pid]
                 self._starter.forget(pid)
 
-    # ---- the end ----
+    # ---- shutdown ----
 
     def release(self) -> None:
         """In a forked child: close what belongs to the supervisor."""
@@ -195,14 +195,14 @@ class Errands:
                 os.close(one.answer)
 
     def close(self) -> None:
-        """Give them all up; what is killed is still to be reaped."""
+        """Give up all errands. The killed processes have yet to be reaped."""
         for one in list(self._awaited):
             self._give_up(one, "the supervisor stops")
 
-    # ---- how ----
+    # ---- internals ----
 
     def _create(self, one: Underway, task: str, request: bytes) -> Errand:
-        """Connect it to this process. Raises OSError, and leaves nothing open then."""
+        """Create the pipes of an errand. Closes all of them if it raises OSError."""
         pipes = self._log.create(one.name)
         try:
             one.answer, answer = os.pipe()
@@ -220,7 +220,7 @@ class Errands:
     def _begun(self, one: Underway, answer: Union[int, str]) -> None:
         _close_theirs(one)
         if isinstance(answer, str):
-            # With the next tick: whoever has asked for it may not be ready to hear of it.
+            # `done` is called by the next tick: the caller of `run` may not be ready for it yet.
             one.why, one.late_at = answer, 0.0
             return
         one.pid, one.why = answer, f"it took longer than {one.within:g} s"
@@ -228,8 +228,8 @@ class Errands:
         self._starter.watch(answer)
 
     def _read(self, one: Underway) -> int:
-        """Read once; return how many bytes: 0 at the end of the answer, or for nothing there."""
-        if one.answer is None:  # Given up in the same round of the poll.
+        """Read once; return the number of bytes: 0 at the end, or if nothing can be read now."""
+        if one.answer is None:  # Given up in the same turn of the loop.
             return 0
         try:
             chunk = os.read(one.answer, CHUNK)
@@ -246,7 +246,7 @@ class Errands:
         return len(chunk)
 
     def _read_the_rest(self, one: Underway) -> None:
-        """Read what it had written when it exited: others may go on writing."""
+        """Read what is in the pipe now: processes that hold it may write to it for ever."""
         left = 0 if one.answer is None else kernel.pipe_size(one.answer)
         while left > 0 and (size := self._read(one)):
             left -= size
@@ -256,7 +256,7 @@ class Errands:
             self._starter.cancel(one.errand)
             _close_theirs(one)
         elif one.pid and not groups.kill(one.pid):
-            # Forked this moment, it has no group of its own yet.
+            # Just forked: it has no process group of its own yet.
             os.kill(one.pid, SIGKILL)
         self._finish(one, None, why)
 
@@ -267,7 +267,7 @@ class Errands:
         one.done(answer, why)
 
     def _hang_up(self, one: Underway) -> None:
-        """Read no more of its answer."""
+        """Stop reading the answer."""
         if one.answer is not None:
             self._loop.selector.unregister(one.answer)
             os.close(one.answer)
@@ -275,7 +275,7 @@ class Errands:
 
 
 def _ignore(answer: Optional[bytes], why: str) -> None:
-    """Nobody waits for it any more."""
+    """The `done` of an errand whose answer is no longer wanted."""
 
 
 def _close_theirs(one: Underway) -> None:

@@ -1,4 +1,4 @@
-"""What the system knows of a life that has just ended; see `supervisor.digest`."""
+"""What the system knows about a life that has just ended; see `supervisor.digest`."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ from django_prodserver.supervisor.spec import Ref
 
 from . import kernel
 
-# As many of its last lines are told, and so many characters of each.
+# How many of its last lines are reported, and how many characters of each.
 LINES, LONGEST = 20, 1000
-# The log tells the time of a line when it is read, and a life's begins a moment before.
+# A margin in seconds: the log takes the time of a line when it reads that line, and the age of a
+# life is measured separately.
 EARLIER = 0.5
 # The files of a control group, in version 2 and in version 1.
 LIMIT = ("memory.max", "memory.limit_in_bytes")
 USED = ("memory.current", "memory.usage_in_bytes")
 PEAK = ("memory.peak", "memory.max_usage_in_bytes")
-# Version 1 has such a number where there is no limit, version 2 a word.
+# Without a limit, version 1 shows at least this number, and version 2 a word.
 NO_LIMIT = 1 << 60
 
 
 class SystemEvidence:
-    """Implements `Evidence`; `root` is where /proc and /sys are."""
+    """Implements `Evidence`; `root` is the folder that contains proc and sys."""
 
     def __init__(
         self,
@@ -81,7 +82,7 @@ class SystemEvidence:
 
 
 def _number(folder: str, names: Sequence[str]) -> Optional[int]:
-    """What the first of these files says that is there; None if that is not a number."""
+    """The number in the first of these files that exists; None if it is not a number."""
     for name in names:
         try:
             with open(join(folder, name), "rb", buffering=0) as file:
@@ -93,7 +94,7 @@ def _number(folder: str, names: Sequence[str]) -> Optional[int]:
 
 
 def _expanded(pattern: str, pid: int, signal: int) -> Iterator[str]:
-    """core(5), as far as it is known here; what is not stays as it is."""
+    """Expand a pattern of core(5); specifiers that are unknown here stay as they are."""
     known = {"p": str(pid), "s": str(signal), "h": os.uname().nodename, "%": "%"}
     characters = iter(pattern)
     for character in characters:

@@ -1,4 +1,4 @@
-"""A lock that is a file: flock(2)."""
+"""A lock on a file: flock(2)."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from contextlib import suppress
 
 
 class FileLock:
-    """The lock of a file, and of another one beside it; `launch.locks` says what for.
+    """The locks on a file and on a second file beside it; `launch.locks` explains their purpose.
 
-    All who share it are on one machine. Who only asks whether it is held takes it for a moment, but
-    not exclusively, so that two who ask do not find each other.
+    The supervisors that share them are on one machine. To check whether one is held, a supervisor
+    takes it for a moment as a shared lock, so that two checks do not take each other for holders.
     """
 
     def __init__(self, path: str, work: str) -> None:
@@ -35,7 +35,7 @@ class FileLock:
     def tell(self) -> None:
         fd = os.open(self._paths[1], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         self._files.append(fd)
-        # Before the lock: what an earlier one has left there is not to be taken for this.
+        # Written before it is locked: otherwise the text of an earlier holder would count as ours.
         _write(fd, self._work)
         _lock(fd, fcntl.LOCK_EX)
 
@@ -64,7 +64,7 @@ class FileLock:
 
 
 def this_supervisor() -> str:
-    """What others are told of the supervisor whose child this process is."""
+    """How other supervisors see the supervisor that is the parent of this process."""
     return f"{socket.gethostname()} (pid {os.getppid()})"
 
 

@@ -1,4 +1,4 @@
-"""Process groups: whether one is empty, and what is in it."""
+"""Process groups: whether one is empty, and which processes are in it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from . import kernel
 
 
 def is_empty(group: int) -> bool:
-    """No process is left in it, not even a zombie (kill(2))."""
+    """Whether no process is left in it, not even a zombie (kill(2))."""
     try:
         os.killpg(group, 0)
     except ProcessLookupError:
@@ -32,7 +32,7 @@ def kill(group: int) -> bool:
 
 
 def has(group: int, pid: int) -> bool:
-    """The process is in the group, as far as can be told."""
+    """Whether the process is in the group; False if that cannot be looked up."""
     try:
         return os.getpgid(pid) == group
     except OSError:
@@ -40,11 +40,11 @@ def has(group: int, pid: int) -> bool:
 
 
 def members(group: int) -> list[tuple[str, int]]:
-    """The names and pids of its processes, zombies among them; empty where that cannot be told."""
+    """The names and pids of its processes, including zombies; empty if they cannot be looked up."""
     if not kernel.shows_our_processes():
         return []
     try:
-        import psutil  # Only where SIGKILL did not take: 10 ms of every start if imported before.
+        import psutil  # Only needed if SIGKILL had no effect; at the top it adds 10 ms to a start.
 
         found = [pid for pid in psutil.pids() if has(group, pid)]
     except (ImportError, OSError):

@@ -1,6 +1,6 @@
-"""What is done when the supervisor is gone, after `kill -9` for example: nothing outlives it.
+"""The cleanup when the supervisor is gone, after `kill -9` for example: nothing outlives it.
 
-There is no log any more, and nothing to reap; so this only kills, and looks again.
+There is no log any more, and nothing to reap, so this only kills and looks again.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from . import kernel, marks, process_table
 from .private_folder import remove_abandoned
 from .process_table import Process
 
-# In seconds: how long to look for processes that are born meanwhile, and between two looks.
+# In seconds: how long to look for processes that are forked meanwhile, and the pause between looks.
 LIMIT = 2.0
 _PAUSE = 0.005
-# After this many consecutive looks that find nothing it ends, though a process had ended before it
-# could be looked at: it may have had a child, born after the list was made. On a busy machine one
-# has.
+# A look is doubtful if it finds nothing, but a process exited before it could be inspected. It may
+# have left a child that was forked after the list was made; on a busy machine this does happen.
+# After this many consecutive doubtful looks the search ends.
 _LOOKS = 5
 
 
 def end_run(run: str, groups: Iterable[int], supervisor: int, limit: float = LIMIT) -> None:
-    """SIGKILL all that belongs to a run, except for this process and other guards of the run.
+    """SIGKILL everything that belongs to a run, except for this process and the run's other guards.
 
-    That is these process groups, every process with a mark of the run, and what descends from
-    either. Each guard does the same, and ends by itself (`marks.of_guard`). Where /proc does not
-    show our processes, only the groups are killed. When the `supervisor`, a pid, has let go of its
-    sockets, which may be a moment after this was noticed, their folder is removed.
+    That is: these process groups, every process with a mark of the run, and the descendants of
+    both. Each guard does the same, and exits on its own (`marks.of_guard`). If /proc does not show
+    our processes, only the process groups are killed. Once the `supervisor`, a pid, is gone, the
+    folder of its sockets is removed: it may hold them for a moment after its exit was noticed.
     """
     end = time.monotonic() + limit
     groups = [group for group in groups if group > 1 and group != os.getpgrp()]
@@ -53,8 +53,8 @@ def end_run(run: str, groups: Iterable[int], supervisor: int, limit: float = LIM
 
 
 def _kill_all(run: str, groups: Iterable[int]) -> Optional[bool]:
-    """Kill all that is found now; False if nothing was, None if that is doubtful."""
-    # First, because who has lost its parent cannot be told to descend from it.
+    """Kill what is found now; False if nothing was found, None if that is doubtful."""
+    # Read before anything is killed: an orphan does not show from which process it descends.
     before = process_table.processes()
     kill_the_rest(groups)
     marked, overlooked = set(), False
@@ -79,7 +79,8 @@ def _kill_all(run: str, groups: Iterable[int]) -> Optional[bool]:
 
 def _kill(run: str, found: Process) -> None:
     leader = process_table.process(found.session)
-    # A session that began with a process of the run, which may have ended, has no others in it.
+    # A session that a process of the run has started has only processes of the run in it, even if
+    # its leader has exited.
     ours = leader is None or _is_marked(run, leader.pid) or leader.size == 0
     if ours and found.session != os.getsid(0):
         process_table.kill_group(found)
@@ -89,7 +90,7 @@ def _kill(run: str, found: Process) -> None:
 def kill_the_rest(groups: Iterable[int]) -> None:
     """SIGKILL these process groups."""
     for group in groups:
-        with suppress(OSError):  # It is empty, or another user's.
+        with suppress(OSError):  # It is empty, or belongs to another user.
             os.killpg(group, signal.SIGKILL)
 
 

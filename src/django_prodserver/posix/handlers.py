@@ -1,7 +1,7 @@
-"""The handlers of ON_EVENT: errands tell them what happens, one batch after the other.
+"""The handlers of ON_EVENT: errands deliver events to them, one batch after the other.
 
-What waits to be told is what is kept of the events, so a flood drops the oldest. Each event is told
-at most once: what a handler did with a batch before it failed or was killed cannot be known.
+Events wait in the bounded history of recent events, so a flood drops the oldest. Each event is
+delivered at most once: what a handler did with a batch before it failed or was killed is unknown.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from .loop import Loop
 
 # The task of the errands.
 TASK = "handlers"
-# A batch is told once it has so many events, or once its first one is so many seconds old.
+# A batch is delivered once it has this many events, or its first event is this many seconds old.
 BATCH, AGE = 100, 1.0
-# How long a batch may take; and all that is left at the end, in seconds.
+# How long a batch may take, and at the end all batches that are left, in seconds.
 WITHIN, LAST_WITHIN = 30.0, 5.0
 
 Done = Callable[[Optional[bytes], str], None]
 
 
 class Errands(Protocol):
-    """What runs a task in a process that has the project; see `posix.errands`."""
+    """Runs a task in a process that has loaded the project; see `posix.errands`."""
 
     def run(self, task: str, request: Any, within: float, done: Done) -> object: ...
 
 
 class Handlers:
-    """The handlers of one supervisor; `say` logs a line that is no event."""
+    """The handlers of one supervisor; `say` logs a line that is not an event."""
 
     def __init__(
         self,
@@ -49,23 +49,23 @@ class Handlers:
         self._errands = errands
         self._loop = loop
         self._say = say
-        # What their events say that the run is.
+        # The run that the events name.
         self.run = ""
-        # Their dotted paths.
+        # The dotted paths of the handlers.
         self._paths: Sequence[str] = ()
         self._reader: Optional[Reader[Event]] = None
-        # How many events wait to be told, and since when.
+        # How many events wait for delivery, and since when.
         self._waiting = 0
         self._since = 0.0
-        # A batch is being told.
+        # A batch is being delivered.
         self._telling = False
-        # Totals, for metrics: events that no handler was told of, because too many were waiting;
-        # and events of which a handler was told, and failed.
+        # Totals, for metrics: events that were dropped because too many were waiting, and events
+        # with which a handler failed.
         self.dropped = 0
         self.failures = 0
 
     def use(self, paths: Sequence[str]) -> None:
-        """Tell these of what happens from now on, and of what others have not been told yet."""
+        """Deliver to these handlers from now on, including events that are still waiting."""
         self._paths = paths
         if paths and self._reader is None:
             self._reader = self._events.since(self._events.number)
@@ -76,20 +76,20 @@ class Handlers:
 
     @property
     def deadline(self) -> Optional[float]:
-        """When `tick` has something to do, in the clock of the loop."""
+        """When `tick` is due next, in the clock of the loop."""
         return self._since + AGE if self._waiting and not self._telling else None
 
     def tick(self) -> None:
-        """Tell a batch if one is due; to be called before each poll."""
+        """Deliver a batch if one is due. Call it before each poll."""
         if self._telling or not self._waiting:
             return
         if self._waiting >= BATCH or self._loop.clock.now() >= self._since + AGE:
             self._tell(WITHIN)
 
     def tell_the_rest(self) -> None:
-        """Tell what is left, and wait for that: at the end, while there is still a template.
+        """Deliver what is left and wait for that, at the end, while there is still a template.
 
-        Not longer than `LAST_WITHIN`, and not if one more signal asks to hurry.
+        Stops after `LAST_WITHIN` seconds, or when a signal other than SIGHUP arrives.
         """
         end = self._loop.clock.now() + LAST_WITHIN
         while (self._waiting or self._telling) and (left := end - self._loop.clock.now()) > 0:
@@ -136,9 +136,9 @@ class Handlers:
 
 
 def _failures(answer: bytes, paths: Sequence[str]) -> Iterator[tuple[str, int, str]]:
-    """A line for each handler that has failed: its path, how often, and the first error.
+    """The handlers that have failed, from one line each: path, how often, and the first error.
 
-    What else may be in there a handler has written, and is left out.
+    Other lines may have been written by a handler, and are skipped.
     """
     for line in answer.decode(errors="replace").splitlines():
         path, _, rest = line.partition(" ")

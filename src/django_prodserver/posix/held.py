@@ -1,7 +1,7 @@
-"""Held sockets, in a life: listening sockets that the supervisor has bound, which it passes on.
+"""Held sockets, as a life gets them: listening sockets that the supervisor has bound.
 
-A program that is executed gets them as systemd passes sockets (sd_listen_fds(3)), and a fork of the
-project by their descriptors. Its software listens at them, and binds none of its own.
+A program that is executed gets them as systemd passes sockets (sd_listen_fds(3)); a forked life
+gets their descriptors. The server listens at them instead of binding its own.
 """
 
 from __future__ import annotations
@@ -15,26 +15,27 @@ from django_prodserver.supervisor.hints import Optional
 # The first descriptor that is passed to a program (SD_LISTEN_FDS_START).
 FIRST = 3
 PID, COUNT, NAMES = "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"
-# Of a number of descriptors (fs.nr_open of the kernel, 1048576 by default).
+# The most digits that a number of descriptors has (fs.nr_open is 1048576 by default).
 DIGITS = 7
 
 _descriptors: Optional[Sequence[int]] = None
 
 
 def give(descriptors: Sequence[int]) -> None:
-    """In a life that is forked: these are its own."""
+    """In a forked life: set the descriptors of its held sockets."""
     global _descriptors
     _descriptors = descriptors
 
 
 def descriptors() -> Sequence[int]:
-    """Those of this process, in the order of its addresses; none where its software binds them.
+    """The held sockets of this process, in the order of its addresses.
 
-    What it executes does not get them, unless it passes them on itself.
+    There are none if its server binds the addresses itself. A program that this process executes
+    does not inherit them, unless this process passes them on.
     """
     global _descriptors
     if _descriptors is None:
-        # A program that runs without a supervisor behaves as under its own command.
+        # Without a supervisor, a program behaves as it does under its own command.
         supervised = "PRODSERVER_INSTANCE" in os.environ
         _descriptors = passed_to(os.getpid()) if supervised else range(0)
         if _descriptors:
@@ -46,15 +47,15 @@ def descriptors() -> Sequence[int]:
 
 
 def sockets() -> list[socket.socket]:
-    """The same as sockets, which belong to the caller: to be called once."""
+    """The same as socket objects. The caller owns them, so call this only once."""
     return [socket.socket(fileno=descriptor) for descriptor in descriptors()]
 
 
 def passed_to(pid: int) -> Sequence[int]:
-    """What the environment says that this process was started with.
+    """The descriptors that the environment says were passed to this process.
 
-    sd_listen_fds(3) passes nothing, either, where that is not a number of descriptors: no process
-    has more of them than DIGITS can express.
+    There are none if LISTEN_FDS is not a valid number, as in sd_listen_fds(3): no process has more
+    descriptors than DIGITS can express.
     """
     count = os.environ.get(COUNT, "")
     meant = os.environ.get(PID) == str(pid) and count.isdecimal() and len(count) <= DIGITS
@@ -62,19 +63,19 @@ def passed_to(pid: int) -> Sequence[int]:
 
 
 def close_those_of(parent: int) -> None:
-    """In a fork: close what the service manager has passed to its parent, a pid."""
+    """In a fork: close the descriptors that the service manager passed to `parent`, a pid."""
     for descriptor in passed_to(parent):
         os.close(descriptor)
 
 
 def pass_on(descriptors: Sequence[int]) -> None:
-    """Just before another program is executed: let it have these, from FIRST on.
+    """Pass these descriptors to the program that is executed next, with numbers from FIRST on.
 
-    Whatever has these numbers now is closed on exec anyway.
+    Descriptors that have these numbers now would be closed on exec anyway.
     """
     import fcntl
 
-    # None of them may be overwritten before it is copied.
+    # Copy all of them first, so that none is overwritten.
     above = FIRST + len(descriptors)
     copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for fd in descriptors]
     for number, copy in enumerate(copies, FIRST):

@@ -1,13 +1,13 @@
-"""How long imports take: each module by itself, and with all that it imports.
+"""How long imports take: each module on its own, and with everything that it imports.
 
-Python holds a lock for each module while that is found, read and executed. The class of these locks
-is replaced by one that looks at the clock when it is taken and when it is given back. Nothing of
-ours is on the stack while a module is executed, and no finder, loader or spec is touched. So
-tracebacks, the level of warnings, and what is imported by what stay as they are.
+Python holds a lock for each module while it finds, reads and executes it. The class of these locks
+is replaced by one that reads the clock when a lock is acquired and released. No frame of ours is on
+the stack while a module is executed, and no finder, loader or spec is touched. So tracebacks, the
+stack level of warnings, and which module imports which stay as they are.
 
-Other ways do not have all of that: a wrapper of `__import__` or `exec_module` is one more frame in
-each traceback, a finder does not learn when an import ends, `sys.setprofile` looks at each call,
-and `sys.monitoring` is not in every Python.
+No other way has all of these advantages: a wrapper of `__import__` or `exec_module` adds a frame to
+each traceback, a finder does not learn when an import ends, `sys.setprofile` intercepts every call,
+and not every Python has `sys.monitoring`.
 
 The class is private to Python, which has had it since 3.4. Without it, nothing is timed.
 """
@@ -39,7 +39,7 @@ class _Import:
         self._lock.__enter__()
         self._outer: Optional[_Import] = _innermost.get()
         _innermost.set(self)
-        # Spent on what it imports, in seconds.
+        # The seconds spent on modules that it imports.
         self._within = 0.0
         self._began = monotonic()
 
@@ -53,28 +53,28 @@ class _Import:
             _timing.note(self._name, seconds - self._within, seconds)
 
 
-# Of this thread, greenlet or task: each has its own.
+# Each thread, greenlet or task has its own.
 _innermost: ContextVar[Optional[_Import]] = ContextVar("innermost import", default=None)
 
 
 class _Timing:
-    """All imports since it began."""
+    """The times of all imports since it was created."""
 
     def __init__(self) -> None:
         self.began = monotonic()
-        # By module: seconds by itself, and with all that it imports.
+        # By module: seconds on its own, and with everything that it imports.
         self._seconds: dict[str, tuple[float, float]] = {}
 
     def note(self, name: str, own: float, seconds: float) -> None:
-        # One that failed may be tried again, or imports itself in a circle.
+        # A module may be imported again after a failure, or import itself in a circle.
         before = self._seconds.get(name, (0.0, 0.0))
         self._seconds[name] = before[0] + own, max(before[1], seconds)
 
     def result(self) -> Preload:
-        # What is imported first is not timed.
+        # Imported only here: what is imported before `begin` would not be timed.
         from django_prodserver.control.startup import MOST_MODULES, Imported, Preload
 
-        # Another thread may be about to note one more.
+        # A copy: another thread may be about to add an entry.
         timed = list(self._seconds.items())
         imports = [Imported(name, own, whole) for name, (own, whole) in timed]
         imports.sort(key=lambda one: one.seconds, reverse=True)
@@ -95,7 +95,7 @@ _timing: Optional[_Timing] = None
 
 
 def begin() -> None:
-    """Time what is imported from now on, unless that is done already."""
+    """Time imports from now on, unless they are timed already."""
     global _timing
     if _timing is None:
         _timing = _Timing()
@@ -104,9 +104,9 @@ def begin() -> None:
 
 
 def end() -> Preload:
-    """Time no more imports; returns what has been spent since the beginning."""
+    """Stop timing imports; return the times since `begin`."""
     global _timing
-    begin()  # Where that was not done.
+    begin()  # In case it was not called.
     assert _timing is not None
     ended, _timing = _timing, None
     if _Lock is not None:

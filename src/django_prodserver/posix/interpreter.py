@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from django_prodserver.supervisor.hints import NoReturn, Optional
 
-# Attributes of sys.flags, and the options behind them (python(1)); -I stands for three others.
+# Attributes of sys.flags, and their options (python(1)); -I implies three others.
 _FLAGS = {
     "isolated": "I",
     "ignore_environment": "E",
@@ -24,7 +24,7 @@ _FLAGS = {
 
 
 def replace_program(argv: Sequence[str]) -> NoReturn:
-    """Execute another program in place of this one, with the environment of now."""
+    """Execute another program in place of this one, with the current environment."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()
@@ -32,23 +32,24 @@ def replace_program(argv: Sequence[str]) -> NoReturn:
 
 
 def own_command(arguments: Sequence[str], patched_by: str = "") -> list[str]:
-    """The command line of this program, in the way that it was started, with other arguments.
+    """The command line that starts this program in the same way, with other arguments.
 
-    Ways are `python manage.py`, `python -m django` and a script such as `django-admin`. For a
-    program that is not a file (`python -c`) it is Django's own. `patched_by` is as for `python`.
+    The way is `python manage.py`, `python -m django`, or a script such as `django-admin`. For a
+    program that is not a file (`python -c`) it is `python -m django`. `patched_by` is as for
+    `python`.
     """
     return python(own_words(arguments), patched_by)
 
 
 def own_words(arguments: Sequence[str]) -> list[str]:
-    """The same without the interpreter and its options: a file or, after -m, a module, and more."""
+    """The same without the interpreter and its options: a file (or -m, a module) and arguments."""
     return [*_program(), *arguments]
 
 
 def run_here(words: Sequence[str]) -> None:
-    """Run such a program in this interpreter, as `__main__`, in place of a module after -m.
+    """Run the program of `own_words` as `__main__` of this interpreter, which was started with -m.
 
-    It has to be the last that this does: an error is shown as where Python itself runs the program.
+    Call it last: an error prints the traceback that Python itself would print, and exits.
     """
     import pkgutil
     import runpy
@@ -62,7 +63,7 @@ def run_here(words: Sequence[str]) -> None:
             return
         sys.argv = [program, *arguments]
         if not getattr(sys.flags, "safe_path", False):
-            # As Python does for a file: in place of the folder that `-m` has put there.
+            # As Python does for a file; `-m` has put another folder there.
             sys.path[0] = os.path.dirname(os.path.realpath(program))
         if pkgutil.get_importer(program) is None:
             _run_file(os.path.abspath(program))
@@ -77,7 +78,7 @@ def run_here(words: Sequence[str]) -> None:
 
 
 def _run_file(path: str) -> None:
-    """As Python does: `runpy` would change sys.argv[0], or have a relative path in tracebacks."""
+    """Run as Python does: `runpy` changes sys.argv[0], or shows a relative path in tracebacks."""
     main = sys.modules["__main__"] = type(sys)("__main__")
     main.__file__ = path
     with open(path, "rb") as file:
@@ -85,16 +86,16 @@ def _run_file(path: str) -> None:
 
 
 def python(words: Sequence[str], patched_by: str = "") -> list[str]:
-    """The command line of an interpreter like this one that runs a file or, after -m, a module.
+    """The command line of an interpreter like this one that runs a file, or -m and a module.
 
-    `patched_by` is the library of greenlets that patches it first, or "".
+    `patched_by` is the greenlet library that patches the interpreter first, or "".
     """
     first = ["-m", "django_prodserver.posix.patched", patched_by] if patched_by else []
     return [sys.executable, *options_of_python(), *first, *words]
 
 
 def unreadable_here() -> str:
-    """What this process may not read of what a fresh interpreter needs first; empty if nothing."""
+    """The first file that a fresh interpreter needs and this process may not read; else ""."""
     needed = [sys.executable, *(word for word in _program() if os.path.exists(word))]
     return next((path for path in needed if not os.access(path, os.R_OK)), "")
 
@@ -106,9 +107,9 @@ def path_of_program() -> str:
 
 
 def search_path(path: Optional[str]) -> str:
-    """A PATH in which programs beside this interpreter are found, as in an activated venv.
+    """A PATH that includes the folder of this interpreter, as in an activated venv.
 
-    Their folder comes first, unless it is in the PATH already: then its place was chosen.
+    The folder comes first, unless PATH has it already: then its position was chosen on purpose.
     """
     folders = (os.defpath if path is None else path).split(os.pathsep)
     own = os.path.dirname(sys.executable)
@@ -129,21 +130,21 @@ def options_of_python() -> list[str]:
 
 def _program() -> list[str]:
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    if spec is not None and spec.name != "__main__":  # That is a folder or zip file of code.
+    if spec is not None and spec.name != "__main__":  # "__main__" is a folder or a zip file.
         package = spec.name.endswith(".__main__")
         return ["-m", spec.parent if package else spec.name]
     script = sys.argv[0]
     if os.path.exists(script):
         return [script]
-    # It was started in another folder than this one, perhaps.
+    # It may have been started in another folder.
     file = getattr(sys.modules["__main__"], "__file__", None)
     return [file] if file is not None and os.path.exists(file) else ["-m", "django"]
 
 
 def start_folder() -> str:
-    """The folder in which this program was started, by the name that the user has for it.
+    """The folder in which this program was started, by the path that the user knows.
 
-    The program may be in another one by now, and the name may lead through a symbolic link.
+    The program may have changed its folder since, and the path may contain symbolic links.
     """
     here, named = os.getcwd(), os.environ.get("PWD", "")
     file = getattr(sys.modules["__main__"], "__file__", None)
@@ -160,7 +161,7 @@ def start_folder() -> str:
 
 
 def start_environment() -> dict[str, str]:
-    """The environment that this program was started with, before anything has changed it."""
+    """The environment with which this program was started, without later changes."""
     try:
         with open("/proc/self/environ", "rb") as file:
             words = file.read().split(b"\0")
@@ -171,15 +172,17 @@ def start_environment() -> dict[str, str]:
 
 
 def set_environment(wanted: Mapping[str, str]) -> None:
-    """Let the environment be that. Only what differs is changed: a fresh fork copies what it
-    writes to."""
+    """Make the environment equal to `wanted`.
+
+    Writes only what differs: a fresh fork has to copy each page of memory that it writes to.
+    """
     for name in os.environ.keys() - wanted.keys():
         del os.environ[name]
     os.environ.update({name: text for name, text in wanted.items() if os.environ.get(name) != text})
 
 
 def start_words() -> list[str]:
-    """The command line that this program was started with, as `ps` shows it."""
+    """The command line with which this program was started, as `ps` shows it."""
     try:
         with open("/proc/self/cmdline", "rb") as file:
             return [os.fsdecode(word) for word in file.read().rstrip(b"\0").split(b"\0")]

@@ -1,4 +1,4 @@
-"""What Linux offers a supervisor beyond POSIX, absent elsewhere without complaint."""
+"""What Linux offers a supervisor beyond POSIX; elsewhere these functions do nothing or say so."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from struct import Struct
 
 from django_prodserver.supervisor.hints import Optional, Union
 
-# TASK_COMM_LEN of <linux/sched.h>, without the zero at its end.
+# TASK_COMM_LEN of <linux/sched.h>, without the terminating null byte.
 NAME_LENGTH = 15
-# <linux/fcntl.h>; Python knows their names from 3.10 on.
+# <linux/fcntl.h>; in Python's `fcntl` since 3.10.
 _F_SETPIPE_SZ, _F_GETPIPE_SZ = 1031, 1032
 # <linux/prctl.h>
 _PR_SET_PDEATHSIG = 1
@@ -32,21 +32,22 @@ _INSTRUCTION, _FILTER = Struct("HBBI"), Struct("HP")
 
 
 def adopt_orphans(adopt: bool = True) -> bool:
-    """Become the parent of descendants that lose theirs, instead of PID 1; False if impossible."""
+    """Become the parent of orphaned descendants, instead of PID 1; False if impossible."""
     return _prctl(_PR_SET_CHILD_SUBREAPER, int(adopt))
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel SIGKILL this process when `parent`, a pid, ends; at once if it has already.
+    """Have the kernel SIGKILL this process when `parent`, a pid, exits; at once if it already has.
 
-    Survives execve(2), is not inherited by fork(2); a change of user or group ends it.
+    This survives execve(2), is not inherited by fork(2), and is cleared by a change of user or
+    group.
     """
     if set_parent_death_signal(signal.SIGKILL) and os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def name() -> str:
-    """What this process is called in /proc/PID/comm and `top`; "" where it has no such name."""
+    """The name of this process in /proc/PID/comm and `top`; "" on other systems."""
     if sys.platform != "linux":
         return ""
     buffer = ctypes.create_string_buffer(NAME_LENGTH + 1)
@@ -55,19 +56,19 @@ def name() -> str:
 
 
 def set_name(name: str) -> None:
-    """Have it called that; the kernel keeps NAME_LENGTH bytes."""
+    """Set that name; the kernel keeps the first NAME_LENGTH bytes."""
     if sys.platform == "linux":
         text = name.encode(errors="surrogateescape")
         _libc.prctl(_PR_SET_NAME, ctypes.c_char_p(text), *_UNUSED)
 
 
 def set_parent_death_signal(number: int) -> bool:
-    """Have the kernel send this process a signal when its parent ends; 0 for none."""
+    """Have the kernel send this process a signal when its parent exits; 0 for none."""
     return _prctl(_PR_SET_PDEATHSIG, number)
 
 
 def parent_death_signal() -> int:
-    """The signal that this process gets when its parent ends; 0 for none."""
+    """The signal that this process gets when its parent exits; 0 for none."""
     if sys.platform != "linux":
         return 0
     number = ctypes.c_int(0)
@@ -86,24 +87,24 @@ def enlarge_pipe(fd: int, size: int) -> bool:
 
 
 def pipe_size(fd: int) -> int:
-    """How many bytes a pipe holds at most (pipe(7)); 64 KiB is the most that macOS has."""
+    """The capacity of a pipe in bytes (pipe(7)); off Linux 64 KiB, the maximum of macOS."""
     return fcntl.fcntl(fd, _F_GETPIPE_SZ) if sys.platform == "linux" else 1 << 16
 
 
 def recycle_memory(size: int) -> None:
-    """Have blocks of up to this many bytes kept, once freed, for the next one that is needed.
+    """Have the allocator keep freed blocks of up to this many bytes for reuse.
 
     glibc learns that from the largest block that was freed (M_MMAP_THRESHOLD in mallopt(3)).
-    Otherwise the pages of each are given back and mapped again; with a chunk of output that took
-    longer than all else that is done with it (Python 3.13, glibc 2.36).
+    Otherwise it unmaps the pages of each freed block and maps them again, which took longer than
+    everything else that is done with a chunk of output (Python 3.13, glibc 2.36).
     """
     bytearray(size)
 
 
 def shows_our_processes() -> bool:
-    """Whether processes can be looked up by the pids that they have for this one.
+    """Whether /proc lists processes under the pids that they have for this process.
 
-    In another pid namespace than that of the mounted /proc they cannot (pid_namespaces(7)).
+    It does not if it was mounted for another pid namespace (pid_namespaces(7)).
     """
     if sys.platform != "linux":
         return True
@@ -114,16 +115,16 @@ def shows_our_processes() -> bool:
 
 
 def children() -> Optional[set[int]]:
-    """The pids of the children of this process, zombies among them; None where that is not told."""
+    """The pids of this process's children, including zombies; None if they cannot be looked up."""
     if sys.platform != "linux" or not shows_our_processes():
         return None
     found = set()
     try:
         for name in filter(str.isdecimal, os.listdir("/proc")):
-            # It may have ended since; nothing else may be missed.
+            # Skip processes that have exited since, and no others.
             with suppress(FileNotFoundError, ProcessLookupError):
                 with open(f"/proc/{name}/stat", "rb") as file:
-                    # Behind the name, which may hold anything: the state, and the parent.
+                    # After the name, which may hold any bytes, come the state and the parent.
                     parent = file.read().rpartition(b")")[2].split()[1]
                 if int(parent) == os.getpid():
                     found.add(int(name))
@@ -133,17 +134,17 @@ def children() -> Optional[set[int]]:
 
 
 def out_of_memory_counter(root: Union[str, os.PathLike[str]] = "/") -> Optional[str]:
-    """Where the kernel counts the processes of our control group that it killed when out of memory.
+    """The file in which the kernel counts the OOM kills of our control group; None without one.
 
-    None where it does not. In cgroup v2 it is `oom_kill` in memory.events, in v1 the same line
-    in memory.oom_control (admin-guide/cgroup-v2 and cgroup-v1/memory of docs.kernel.org). `root`
-    is where /proc and /sys are.
+    In cgroup v2 the count is `oom_kill` in memory.events, in v1 the same line in
+    memory.oom_control (admin-guide/cgroup-v2 and cgroup-v1/memory of docs.kernel.org). `root` is
+    the folder that contains proc and sys.
     """
     return next((path for path in _counters(os.fspath(root)) if _count(path) is not None), None)
 
 
 def out_of_memory_kills(counter: Optional[str]) -> int:
-    """What the counter says; 0 without one."""
+    """The count in that file; 0 without a file."""
     return (counter and _count(counter)) or 0
 
 
@@ -159,7 +160,7 @@ def _count(path: str) -> Optional[int]:
 
 
 def _counters(root: str) -> Iterator[str]:
-    """Where the counter may be, the likeliest first."""
+    """The files that may have the count, the likeliest first."""
     try:
         lines = _lines(join(root, "proc/self/cgroup"))
     except OSError:
@@ -174,7 +175,7 @@ def _counters(root: str) -> Iterator[str]:
         else:
             continue
         yield join(folder, group.lstrip("/"), file)
-        # A container may see its own group as the root of all, under whatever name it has outside.
+        # A container may see its own control group as the root, whatever its name is outside.
         yield join(folder, file)
 
 
@@ -194,14 +195,15 @@ if sys.platform == "linux":
 
 
 def drop_connections(listening: socket.socket) -> bool:
-    """Have the kernel drop what asks a TCP socket for a connection; False where it cannot.
+    """Have the kernel drop new connection requests to a TCP socket; False if it cannot.
 
-    Those that are made, or nearly, go on. It takes no privilege (socket(7), SO_ATTACH_FILTER).
+    Established connections, and handshakes that have begun, are not affected. This needs no
+    privilege (socket(7), SO_ATTACH_FILTER).
     """
     if sys.platform != "linux":
         return False
     # Classic BPF, <linux/filter.h>: load the byte with the flags; if SYN is set and ACK is not,
-    # keep nothing of the packet, else all of it. It begins with the header of TCP.
+    # keep nothing of the packet, else all of it. The packet begins with the TCP header.
     program = b"".join(
         _INSTRUCTION.pack(*one)
         for one in ((0x30, 0, 0, 13), (0x54, 0, 0, 0x12), (0x15, 0, 1, 0x02), (6, 0, 0, 0))

@@ -1,4 +1,4 @@
-"""A search in the output of a life, for the line by which it tells that it is ready."""
+"""The search in the output of a life for the line that signals readiness."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from .signals import TookTooLong, within_processor_time
 if TYPE_CHECKING:
     import re
 
-# A regular expression can take for ever: of each line this many bytes are searched, and what
-# arrived at once for this many seconds.
+# A regular expression can take for ever. So only this many bytes of each line are searched, and the
+# search in the lines of one read may take this many seconds of processor time.
 LONGEST = 4096
 PATIENCE = 0.25
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """To be called before anything is started: `re` is imported, and keeps what it has compiled."""
+    """Compile a pattern, before anything is started: this imports `re`, which caches the result."""
     import re
 
     return re.compile(pattern)
 
 
 class LineSearch:
-    """Searches until a line is found, which is told once; or until a search takes too long."""
+    """Searches until a line matches, and calls `found` once; or until a search takes too long."""
 
     def __init__(
         self, pattern: str, found: Callable[[], None], gave_up: Callable[[], None]
@@ -37,7 +37,7 @@ class LineSearch:
         self._over = False
 
     def over(self, block: Block) -> bool:
-        """Search these lines; True if no others need to be."""
+        """Search these lines; True if no others need to be searched."""
         if not self._over and block.end:
             try:
                 found = within_processor_time(PATIENCE, lambda: self._search(bytes(block)))

@@ -39,7 +39,7 @@ from .starting import Birth, Starter
 class Leader:
     """The process that leads the process group of a life, and what connects it to the supervisor.
 
-    Its pid is that of the group, too; 0 as long as it is not begun.
+    Its pid is also the id of the process group; 0 until the process has been started.
     """
 
     __slots__ = ("birth", "board", "killed", "notify", "orphans", "pid", "pipes", "program", "ref")
@@ -49,22 +49,22 @@ class Leader:
         self.program = program
         self.pipes = pipes
         self.notify: Optional[NotifySocket] = None
-        # The path of the file that tells how busy it is, or "".
+        # The path of the file in which the life records how busy it is (see `board`), or "".
         self.board = ""
-        # While its answer is awaited.
+        # The pending start; None once the starter has answered.
         self.birth: Optional[Birth] = None
         self.pid = 0
-        # When its group was sent SIGKILL first.
+        # When its process group was first sent SIGKILL.
         self.killed: Optional[float] = None
-        # What it left behind outside of its group.
+        # Finds and kills what it left behind outside its process group.
         self.orphans = orphans.Search(mark)
 
 
 class Lives:
-    """All lives whose processes may exist. Outside of it they are addressed by their `Ref`.
+    """All lives whose processes may still exist. Other code addresses them by their `Ref`.
 
-    `sockets` are those at which they listen. `run` marks all of them. `children` has the pids of
-    all known children of this process.
+    `sockets` are their held sockets. The mark of each life begins with `run`. `children` returns
+    the pids of all known children of this process.
     """
 
     def __init__(
@@ -85,28 +85,29 @@ class Lives:
         self._run = run
         self._children = children
         self._oom_kills = memory.OomKills()
-        # That there is no way to measure it.
+        # Whether the log says already that memory cannot be measured.
         self._told_of_memory = False
-        # What all lives have in their environment.
+        # Added to the environment of every life.
         self.environ: dict[str, str] = {}
-        # Made when the first life reports.
+        # Created for the first notify socket or board.
         self._folder: Optional[SocketFolder] = None
-        # Each leader is in `_known`, and in one of the others: until it is begun, until it is
-        # reaped, until its group is empty, and until that has been dealt with.
+        # Each leader is in `_known` and in one of the next four: until it is started, until it is
+        # reaped, until its process group is empty, and until `GroupGone` has been handled.
         self._known: dict[Ref, Leader] = {}
         self._starting: dict[Ref, Leader] = {}
         self._running: dict[int, Leader] = {}
         self._exited: dict[int, Leader] = {}
         self._gone: list[Leader] = []
-        # Not listened to yet.
+        # Started, but their output and notifications are not read yet.
         self._fresh: list[Leader] = []
-        # Those that begin once a process group is empty that still listens at their addresses.
+        # Lives whose address is still in use by another life of the same process. Each is tried
+        # again whenever a process group has become empty.
         self._postponed: list[Ref] = []
 
     # ---- commands ----
 
     def spawn(self, ref: Ref) -> None:
-        """Begin a life; the loop emits `Spawned` or `SpawnFailed`."""
+        """Start a life; the loop emits `Spawned` or `SpawnFailed`."""
         try:
             leader = self._create(ref)
         except CannotListen as error:
@@ -126,7 +127,7 @@ class Lives:
             self._begun(leader, str(error))
 
     def cancel_spawn(self, ref: Ref) -> None:
-        """Let it not begin, unless it has: the answer is `SpawnFailed` then."""
+        """Cancel a start that is still pending, and emit `SpawnFailed`; else do nothing."""
         if ref in self._postponed:
             self._postponed.remove(ref)
             self._loop.emit(SpawnFailed(ref, "cancelled", _random()))
@@ -136,7 +137,7 @@ class Lives:
             self._begun(leader, "cancelled")
 
     def listen(self) -> None:
-        """Read from now on what new lives write, which follows the line that they are started."""
+        """Start reading the output of new lives; it must follow the line for their start."""
         fresh, self._fresh = self._fresh, []
         for leader in fresh:
             self._log.add(leader.pipes.streams)
@@ -153,8 +154,9 @@ class Lives:
         leader = self._known.get(ref)
         if leader is None:
             return
-        # Never a pid that was reaped meanwhile, two having exited at once: it may be another's.
-        # PermissionError: it runs as another user by now, which only that user or root can end.
+        # Never signal a pid that has been reaped (two lives may exit at once): the kernel may have
+        # reused it. PermissionError: the life has changed its user, and only root or that user may
+        # signal it.
         with suppress(PermissionError):
             if group and self._has_group(leader):
                 if signal == SIGKILL and leader.killed is None:
@@ -174,10 +176,10 @@ class Lives:
             self._told_of_memory = True
             self._log.say(report.memory_hidden())
 
-    # ---- what is known ----
+    # ---- queries ----
 
     def running(self, ref: Ref) -> Optional[Leader]:
-        """The leader of this life, unless that has exited."""
+        """The leader of this life; None once it has exited."""
         leader = self._known.get(ref)
         return leader if leader is not None and self._is_running(leader) else None
 
@@ -186,14 +188,14 @@ class Lives:
         return None if leader is None else leader.pid or None
 
     def leaders(self) -> Mapping[str, list[int]]:
-        """The pids of the leaders that run, by the names of instances."""
+        """The pids of the running leaders, by instance name."""
         found: dict[str, list[int]] = {}
         for pid, leader in self._running.items():
             found.setdefault(leader.ref.name, []).append(pid)
         return found
 
     def busy(self, process: str) -> Mapping[str, float]:
-        """For how long requests have been in flight, summed up, by the names of instances."""
+        """The summed seconds for which requests have been in flight, by instance name."""
         found: dict[str, float] = {}
         for leader in self._running.values():
             name = leader.ref.name
@@ -204,11 +206,11 @@ class Lives:
 
     @property
     def groups(self) -> set[int]:
-        """Their process groups, up to the moment when nothing is left of a life."""
+        """The process groups of all lives that may have processes left."""
         return self._running.keys() | self._exited.keys()
 
     def folder(self, ref: Ref) -> str:
-        """In which it was started."""
+        """The folder in which the life was started."""
         leader = self._known.get(ref)
         return (leader and leader.program.context.folder) or os.getcwd()
 
@@ -220,19 +222,19 @@ class Lives:
 
     @property
     def killed_groups(self) -> Mapping[int, float]:
-        """The groups that were sent SIGKILL and may not be empty, and when that was first."""
+        """Process groups that may have survived SIGKILL, and when it was first sent to each."""
         leaders = [*self._running.values(), *self._exited.values()]
         return {one.pid: one.killed for one in leaders if one.killed is not None}
 
-    # ---- what happens ----
+    # ---- events ----
 
     def read_notifications(self) -> None:
-        """Read what was reported, while it can still be told which process sent it."""
+        """Read what lives have reported, while each sender can still be identified."""
         for leader in self._running.values():
             self._read_notifications(leader)
 
     def reaped(self, pid: int, status: ExitStatus) -> Optional[Ref]:
-        """Take note of the exit of a leader; None if the process was not one."""
+        """Record the exit of a leader; None if the process is not a leader."""
         leader = self._running.pop(pid, None)
         if leader is None:
             return None
@@ -240,7 +242,7 @@ class Lives:
         self._read_notifications(leader)
         self._close_notify_socket(leader)
         if leader.board:
-            with suppress(FileNotFoundError):  # Removed with its folder.
+            with suppress(FileNotFoundError):  # Its folder has been removed.
                 os.unlink(leader.board)
         self._log.read_last_words(leader.pipes.streams)
         self._exited[pid] = leader
@@ -249,7 +251,7 @@ class Lives:
         return leader.ref
 
     def sweep(self) -> None:
-        """Report the groups of exited leaders that are empty."""
+        """Emit `GroupGone` for each exited leader whose process group is empty."""
         for leader in [one for one in self._exited.values() if groups.is_empty(one.pid)]:
             if not leader.orphans.is_over(self._children()):
                 continue
@@ -264,12 +266,12 @@ class Lives:
                 self.spawn(ref)
 
     def forget_gone(self) -> None:
-        """Forget lives that are gone; to be called once the events that tell so are dealt with."""
+        """Forget lives that are gone. Call it once their `GroupGone` events are handled."""
         for leader in self._gone:
             del self._known[leader.ref]
         self._gone.clear()
 
-    # ---- the end ----
+    # ---- shutdown ----
 
     def release(self) -> None:
         """In a forked child: close what belongs to the supervisor."""
@@ -282,7 +284,7 @@ class Lives:
             self._folder.release()
 
     def kill_all(self) -> set[int]:
-        """SIGKILL what is running; returns the pids of the leaders."""
+        """SIGKILL all running lives; return the pids of their leaders."""
         for leader in self._running.values():
             with suppress(PermissionError):
                 self._kill_group(leader, SIGKILL)
@@ -297,10 +299,10 @@ class Lives:
         if self._folder is not None:
             self._folder.close()
 
-    # ---- how ----
+    # ---- internals ----
 
     def _create(self, ref: Ref) -> Leader:
-        """What a life needs before it begins. Raises OSError, and leaves nothing open then."""
+        """Create what a life needs before it starts. Leaves no pipe open if it raises OSError."""
         program = self._program_of(ref)
         sockets = self._sockets.open(program, ref.generation) if program.listens else ()
         pipes = self._log.create(ref.name)
@@ -346,7 +348,7 @@ class Lives:
         self._loop.emit(Spawned(ref))
 
     def _search(self, leader: Leader) -> None:
-        """Let its output be searched for the line that tells that it is ready."""
+        """Search its output for the line that signals readiness."""
         ref, pattern = leader.ref, leader.program.ready_line
         if pattern is None:
             return
@@ -359,7 +361,7 @@ class Lives:
             stream.search = search
 
     def _is_running(self, leader: Leader) -> bool:
-        # The pid of a leader that is gone may be that of another one by now.
+        # The pid of a leader that is gone may have been reused.
         return self._running.get(leader.pid) is leader
 
     def _has_group(self, leader: Leader) -> bool:
@@ -374,18 +376,18 @@ class Lives:
             os.killpg(leader.pid, signal)
         except ProcessLookupError:
             if self._is_running(leader):
-                os.kill(leader.pid, signal)  # Forked this moment, it has no group of its own yet.
+                os.kill(leader.pid, signal)  # Just forked: it has no process group of its own yet.
             else:
                 self.sweep()
 
     def _open_notify_socket(self) -> NotifySocket:
         if self._folder is None:
-            with suppress(OSError):  # There is no place for one.
+            with suppress(OSError):  # No folder can be created for it.
                 self._folder = SocketFolder()
         return NotifySocket(self._folder)
 
     def _create_board(self) -> str:
-        """The path of a new one; "" if there is no place for it."""
+        """Create a board; return its path, or "" if it cannot be created."""
         with suppress(OSError):
             self._folder = self._folder or SocketFolder()
             path = self._folder.new_path()
@@ -394,7 +396,7 @@ class Lives:
         return ""
 
     def _close_notify_socket(self, leader: Leader) -> None:
-        # Its callback may still be called in this round of the poll.
+        # Its callback may still be called in this turn of the loop.
         notify, leader.notify = leader.notify, None
         if notify is not None:
             self._loop.selector.unregister(notify)
@@ -411,5 +413,5 @@ class Lives:
 
 
 def _random() -> float:
-    """From 0 to 1."""
+    """A random number from 0 to 1."""
     return int.from_bytes(os.urandom(4), "big") / 2**32

@@ -1,7 +1,7 @@
-"""Loads of processes, for those that are scaled by them.
+"""The loads of processes, for autoscaling.
 
-What the system tells of their instances is measured here. For the rest the project is asked, in an
-errand.
+What the system shows of their instances is measured here. Other loads come from the project's code,
+which is called in an errand.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from .loop import Loop
 # The task of the errands, and how long one may take, in seconds.
 TASK = "load"
 WITHIN = 10.0
-# What lines of its answer begin with.
+# The words with which lines of its answer begin.
 VALUE, OF_INSTANCES, UNKNOWN = "value", "instance", "unknown"
 
 Done = Callable[[Optional[bytes], str], None]
 
 
 class Errands(Protocol):
-    """What runs a task in a process that has the project; see `posix.errands`."""
+    """Runs a task in a process that has loaded the project; see `posix.errands`."""
 
     def run(self, task: str, request: Any, within: float, done: Done) -> object: ...
 
 
 class Meter(Protocol):
-    """What measures the process trees of all instances; see `posix.usage`."""
+    """Measures the process trees of all instances; see `posix.usage`."""
 
     def measure(self, done: Callable[[Mapping[str, Usage]], None]) -> None: ...
 
 
 class Loads:
-    """Those of all processes.
+    """The loads of all processes.
 
-    `busy` has for how long the instances of one have had requests in flight, summed up.
+    `busy` returns, for each instance of a process, the summed seconds of its in-flight requests.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Loads:
         self._busy = busy
         self._errands = errands
         self._loop = loop
-        # Processes of which it was not known the last time.
+        # Processes whose load was unknown the last time.
         self._unknown: set[str] = set()
-        # By process: when seconds of it were summed up last, and those of each instance.
+        # By process: when seconds were last read, and the seconds of each instance then.
         self._seconds: dict[str, tuple[float, Mapping[str, float]]] = {}
 
     def measure(self, process: str, metric: str) -> None:
-        """Let the loop emit the load of a process, in the words of METRIC."""
+        """Have the loop emit the load of a process; `metric` is a value of METRIC."""
         if metric == "busy":
             self._emit_rates(process, self._busy(process))
         elif metric in ("cpu", "memory"):
@@ -82,9 +82,9 @@ class Loads:
             self._emit_rates(process, {name: one.cpu_seconds for name, one in mine.items()})
 
     def _emit_rates(self, process: str, seconds: Mapping[str, float]) -> None:
-        """How much each has used at a time, on average since the last time; what, it has summed up.
+        """Emit the average rate of each instance since the last time; `seconds` are running totals.
 
-        The first time that is not known.
+        The first time, the rates are unknown.
         """
         now = self._loop.clock.now()
         before, self._seconds[process] = self._seconds.get(process), (now, seconds)
@@ -92,7 +92,7 @@ class Loads:
             self._loop.emit(LoadMeasured(process))
             return
         at, known = before
-        # What was summed up begins again with a new life.
+        # With a new life, a total starts again from 0.
         used = {name: max(0.0, one - known.get(name, 0.0)) for name, one in seconds.items()}
         rates = {name: one / (now - at) for name, one in used.items()}
         self._loop.emit(LoadMeasured(process, of_instances=rates))
@@ -111,7 +111,7 @@ def _memory(usage: Usage) -> int:
 
 
 def _read(process: str, answer: bytes) -> LoadMeasured:
-    """What else may be in there, a project has written, and is left out."""
+    """Parse the answer. Other lines may have been written by the project, and are skipped."""
     value: Optional[float] = None
     of_instances: dict[str, float] = {}
     for line in answer.decode(errors="replace").splitlines():

@@ -1,13 +1,13 @@
-"""Locks of instances: each is held by a process that is forked for that, and does nothing else.
+"""Locks of instances: each is held by a process that is forked for it and does nothing else.
 
-Its end, however it comes, frees the lock: that is a connection to a database, or an open file, and
-the supervisor has neither. It reports again and again that it holds the lock. From when it does
-not, the lock counts as lost:
+The lock is a database connection or an open file, and the supervisor has neither. So the exit of
+the process, for whatever reason, frees the lock. The process reports regularly that it holds the
+lock. When the reports stop, the lock counts as lost:
 
-    SILENT      it has not reported for so long, and the life is asked to stop
-    + 3 s       what has not stopped is killed (`supervisor.instance.STOP_WITHOUT_LOCK`)
-    + 1 s       the earliest moment at which a database gives the lock to somebody else, because it
-                cannot reach whoever had it (`launch.locks.LEASE`)
+    SILENT      after this time without a report, the life is asked to stop
+    + 3 s       a life that has not stopped is killed (`supervisor.instance.STOP_WITHOUT_LOCK`)
+    + 1 s       the earliest moment at which a database that can no longer reach the holder gives
+                the lock to another supervisor (`launch.locks.LEASE`)
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ from .errands import Errands, Underway
 from .loop import Loop
 from .program import Program
 
-# The task of the errands, and the words that they report, each a line. "cannot" and "busy" are
-# followed by why.
+# The task of the errands, and the words that they report, one on each line. "cannot" and "busy"
+# are followed by a reason.
 TASK = "lock"
 HELD, BUSY, CANNOT, USED = b"held", b"busy", b"cannot", b"used"
-# Tells the process that what the lock was for is done; it tells others, and ends.
+# Tells the process that the work under the lock is done; it tells other supervisors, and exits.
 DONE = SIGUSR1
 
-# In seconds: how long without a report a lock is still held, how long until another process takes
-# the place of one that is stuck, and the pause before it is begun after one has failed.
+# In seconds: how long after its last report a lock still counts as held, how long a process may say
+# nothing until it counts as stuck and is replaced, and the pause before a failed one is replaced.
 SILENT, STUCK, AGAIN = 4.0, 20.0, 1.0
-# How long a process may exist that tells others that the work is done.
+# How long a process may keep telling other supervisors that the work is done, in seconds.
 TELLS_WITHIN = 30.0
-# They have no other limit.
+# The time limit of the errands, which in effect have none.
 FOREVER = 10.0**9
 
 
 class _Lock:
-    """The lock of one instance, from the moment that it is asked for."""
+    """The lock of one instance, from the moment it is requested."""
 
     def __init__(self, name: str, now: float) -> None:
         self.name = name
         self.errand: Optional[Underway] = None
-        # When its process is begun, or begun again.
+        # When its process is to be started or restarted; None while there is one.
         self.begin_at: Optional[float] = now
         self.held = False
-        # When it last reported anything, and that it holds the lock.
+        # When the process last reported anything, and last reported that it holds the lock.
         self.heard_at = self.held_at = now
-        # Why it cannot tell whether it does.
+        # Why the process cannot tell whether it holds the lock.
         self.trouble = ""
         self.line = b""
 
@@ -63,25 +63,25 @@ class _Lock:
 
 
 class Locks:
-    """The locks of all instances of a supervisor, by their names."""
+    """The locks of all instances of a supervisor, by instance name."""
 
     def __init__(self, program_of: Callable[[str], Program], errands: Errands, loop: Loop) -> None:
         self._program_of = program_of
         self._errands = errands
         self._loop = loop
         self._locks: dict[str, _Lock] = {}
-        # Processes that tell others that the work is done.
+        # Processes that tell other supervisors that the work is done.
         self._telling: dict[str, Underway] = {}
 
     def take(self, name: str) -> None:
-        """Take it, however long that takes; events tell what becomes of that."""
+        """Request a lock and wait for it as long as it takes; events report what happens."""
         telling = self._telling.pop(name, None)
         if telling is not None:
             self._errands.end(telling)
         self._locks[name] = _Lock(name, self._loop.clock.now())
 
     def release(self, name: str, done: bool) -> None:
-        """Release it, or take it no more; no events of it follow."""
+        """Release a lock, or cancel the request for it; no more events of it follow."""
         lock = self._locks.pop(name, None)
         if lock is None or lock.errand is None:
             return
@@ -94,7 +94,7 @@ class Locks:
 
     @property
     def deadline(self) -> Optional[float]:
-        """When `tick` has something to do, in the clock of the loop."""
+        """When `tick` is due next, in the clock of the loop."""
         return min((lock.deadline for lock in self._locks.values()), default=None)
 
     def tick(self) -> None:

@@ -1,4 +1,4 @@
-"""The supervisor's log: what all lives write, in one stream, or in two with stderr apart."""
+"""The supervisor's log: the output of all lives, in one stream, or in two with stderr separate."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from .streams import Stream, Streams
 STDOUT, STDERR = "stdout", "stderr"
 DESCRIPTORS = {STDOUT: 1, STDERR: 2}
 
-# Larger than a chunk with its prefixes, mostly.
+# Usually larger than a chunk with its prefixes, in bytes; see `kernel.recycle_memory`.
 RECYCLED = 1 << 20
 
-# How long a reader that stalls may hold up the end, in seconds.
+# How long a stalled reader may delay the exit, in seconds.
 LAST_FLUSH = 5.0
 
 
 class Pipes(Value):
-    """What connects a life to the log: our ends, and those that it is to have."""
+    """The pipes that connect a life to the log: our ends, and the ends that the life gets."""
 
     streams: Sequence[Stream]
     stdout: int
@@ -48,10 +48,10 @@ class Pipes(Value):
 
 
 class Log:
-    """Where lines come from and where they go.
+    """Reads the lines of all lives, and writes them to stdout and stderr.
 
-    `formats` says how lines are written to stdout; if it has one for stderr, too, that is kept
-    apart, and otherwise has the same pipe, so that the order within an instance is exact.
+    `formats` has the format for stdout. If it has one for stderr as well, stderr is kept separate.
+    Otherwise both streams of a life share one pipe, so that the order of its lines is exact.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Log:
         max_line: int,
     ) -> None:
         kernel.recycle_memory(RECYCLED)
-        # The last lines of all, and the last events, for those who ask.
+        # Kept for queries: the last lines, the counts of lines, and the last events.
         self.recent = Recent()
         self.counts = Counts()
         self.events = RecentEvents(time.time)
@@ -77,55 +77,55 @@ class Log:
                 output = Output(DESCRIPTORS[kind], signals=signals, others=others)
                 kept = self.recent, self.counts
                 self._streams[kind] = Streams(selector, output, format, max_line, *kept)
-        # Each once, with the name that it goes by: the first one.
+        # Each `Streams` once, under the first of its kinds.
         self._distinct = {streams: kind for kind, streams in reversed(self._streams.items())}
 
     @property
     def gone(self) -> bool:
-        """The reader of it, or of a part of it, is gone."""
+        """Whether the reader of stdout or stderr is gone."""
         return any(streams.output.gone for streams in self._distinct)
 
     @property
     def stalled(self) -> bool:
-        """It, or a part of it, takes no more for the time being."""
+        """Whether stdout or stderr has no room for more output at the moment."""
         return any(streams.stalled for streams in self._distinct)
 
     @property
     def stalled_seconds(self) -> float:
-        """For how long it has taken nothing; of two streams the one that was slower."""
+        """For how long the log has been stalled in total; of two outputs, the longer time."""
         return max(streams.stalled_seconds for streams in self._distinct)
 
     @property
     def backlog(self) -> int:
-        """What waits to be taken, in bytes."""
+        """The number of bytes that wait to be written."""
         return sum(streams.output.pending for streams in self._distinct)
 
     @property
     def lost(self) -> int:
-        """What could not be written, in bytes."""
+        """The number of bytes that could not be written."""
         return sum(streams.output.lost for streams in self._distinct)
 
     @property
     def writers(self) -> list[int]:
-        """The pids of processes that write it."""
+        """The pids of the processes that write where a write could block; see `Writer`."""
         writers = [streams.output.writer for streams in self._distinct]
         return [writer.pid for writer in writers if writer is not None and not writer.ended]
 
     def reaped(self, pid: int) -> bool:
-        """Take note of the exit of a process; False if it was not one of the `writers`."""
+        """Record the exit of a process; False if it is not one of the `writers`."""
         return any(streams.output.writer_exited(pid) for streams in self._distinct)
 
     def say(self, record: Record) -> None:
-        """Log a line of the supervisor's own, which is an event."""
+        """Log a record of the supervisor, as a line and as an event."""
         self.events.add(record)
         self.mention(record)
 
     def mention(self, record: Record) -> None:
-        """Log a line of the supervisor's own, of which nobody else is told."""
+        """Log a record of the supervisor as a line only, not as an event."""
         self._streams[STDOUT].say(record)
 
     def change(self, formats: Mapping[str, Format], max_line: int) -> bool:
-        """Write lines like this from now on; False if stderr cannot be kept apart, or is."""
+        """Use these formats from now on; False if they would separate or merge stderr."""
         for kind, format in formats.items():
             if kind in self._streams:
                 self._streams[kind].use(format, max_line)
@@ -136,7 +136,7 @@ class Log:
         self._streams[STDOUT].complain(problem, self._signals)
 
     def create(self, name: str) -> Pipes:
-        """Make the pipes of a life; our ends are to be given to `add`, or closed."""
+        """Create the pipes of a life; the caller passes our ends to `add`, or closes them."""
         made: list[tuple[Stream, int]] = []
         try:
             for kind, streams in self._streams.items():
@@ -153,24 +153,24 @@ class Log:
             self._streams[stream.kind].add(stream)
 
     def read_last_words(self, streams: Iterable[Stream]) -> None:
-        """Log all that has been written by now; see `Streams`."""
+        """Log everything that has been written so far; see `Streams`."""
         for stream in streams:
             self._streams[stream.kind].read_last_words(stream)
 
     def apply_backpressure(self) -> None:
-        """Read as fast as the log is read, and not faster; to be called before each poll."""
+        """Read from lives no faster than the log itself is read. Call it before each poll."""
         for streams in self._distinct:
             streams.apply_backpressure()
 
     def release(self) -> None:
-        """In a forked child: give back what belongs to the supervisor."""
+        """In a forked child: close what belongs to the supervisor."""
         for streams in self._distinct:
             streams.release()
 
     def close(self) -> None:
-        """Log what is left in the pipes, and wait a moment for a reader that stalls.
+        """Log what is left in the pipes, and wait up to LAST_FLUSH seconds for a stalled reader.
 
-        What it will never read is counted on stderr then. A signal ends the wait.
+        The number of bytes that are lost is then reported on stderr. A signal ends the wait.
         """
         self._write_the_rest()
         for streams, kind in self._distinct.items():
@@ -180,7 +180,7 @@ class Log:
                 streams.complain(report.output_lost(output.lost, kind), self._signals)
 
     def say_last(self, record: Record) -> None:
-        """Log a line after all, though it is closed."""
+        """Log one more line, although the log is closed."""
         self._streams[STDOUT].say_last(record, DESCRIPTORS[STDOUT], self._signals)
 
     def _write_the_rest(self) -> None:

@@ -1,4 +1,4 @@
-"""How the log is written, as the settings of the supervisor have it."""
+"""How the log is written, according to the settings of the supervisor."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from django_prodserver.supervisor.values import Value
 from .clock import in_utc
 from .log import DESCRIPTORS, STDERR, STDOUT
 
-# Columns for the names of instances on a terminal; a pipe has them whole, for those who search.
+# The maximum width of instance names on a terminal. A pipe gets the full names, for searching.
 TERMINAL_WIDTH = 20
 
 
 class LogSettings(Value):
-    """The keys of PRODUCTION_SUPERVISOR that are about the log, with their words."""
+    """The keys of PRODUCTION_SUPERVISOR that are about the log, with their values."""
 
     format: str
     timestamps: bool
@@ -28,7 +28,7 @@ class LogSettings(Value):
     max_line: int
 
     def formats(self, names: Sequence[str]) -> dict[str, Format]:
-        """How lines are written to stdout and, where it is kept apart, to stderr."""
+        """How lines are written to stdout and, if it is kept separate, to stderr."""
         kinds = [STDOUT] if self.stderr == "merge" else [STDOUT, STDERR]
         return {kind: self.format_for(names, DESCRIPTORS[kind]) for kind in kinds}
 
@@ -54,7 +54,7 @@ def _utc() -> str:
 
 
 def _color(when: str, fd: int) -> bool:
-    """https://no-color.org/ and https://force-color.org/, then whether a terminal reads it."""
+    """https://no-color.org/ and https://force-color.org/, then whether `fd` is a terminal."""
     if when != "auto":
         return when == "always"
     if os.environ.get("NO_COLOR"):

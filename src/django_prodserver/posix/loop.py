@@ -1,8 +1,8 @@
 """The loop: one poll for everything, and the signals that end its sleep.
 
-No threads and no asyncio: a fork copies one thread and every lock, and a child that leaves an event
-loop by SystemExit takes the parent's with it. poll and not epoll: an epoll object is shared with
-forked children, which would silence the parent by closing a descriptor.
+No threads and no asyncio: a fork copies only one thread, but every lock, and a child that leaves an
+event loop by SystemExit breaks the parent's loop. poll and not epoll: an epoll object is shared
+with forked children, which would silence the parent by closing a descriptor.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from django_prodserver.supervisor.hints import Callable, Optional
 from .clock import Clock
 from .signals import SignalPipe
 
-# For how long work is done in one turn, in seconds: a signal and a line of the log wait no longer.
+# How long background work may take in one turn, in seconds: signals and log lines wait no longer.
 SLICE = 0.0005
 
 
 class Loop:
-    """What is registered with its `selector` has a callback as its data.
+    """Files are registered with its `selector`, each with a callback as its data.
 
-    `child_exited` is called when a child may have exited, and `before_sleep` before each poll: that
-    ends at the moment which it returns, if any.
+    `child_exited` is called when a child may have exited. `before_sleep` is called before each
+    poll, and returns the time at which the poll has to end, if any.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class Loop:
         self.selector.register(self.signals, selectors.EVENT_READ, self._take_signals)
 
     def emit(self, event: Event) -> None:
-        """Let `wait` return this event."""
+        """Have the next `wait` return this event."""
         self.events.append(event)
 
     def work(self, steps: Iterator[object]) -> None:
-        """Take these steps beside everything else: a few in each turn, in order with other work."""
+        """Run these steps in the background: a few in each turn, after all earlier work."""
         self._work.append(steps)
 
     def wait(self, timeout: Optional[float]) -> list[Event]:

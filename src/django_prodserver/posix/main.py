@@ -1,6 +1,7 @@
-"""The supervisor's own program: what is executed in place of the one that was started.
+"""The supervisor's own program, which is executed over the command that was started.
 
-It has the pid of that, its environment and its children, and neither Django nor the project.
+It keeps the pid, environment and children of that command, and imports neither Django nor the
+project.
 """
 
 from __future__ import annotations
@@ -42,14 +43,14 @@ from .template.protocol import VERSION
 from .template.templates import First
 from .titles import show_words
 
-# How long the first template may take to end that is asked to, in seconds.
+# Seconds that the first template has to exit before it is SIGKILLed.
 END_WITHIN = 1.0
-# How often it is started, if it is killed each time.
+# How many times the first template is tried if each one is SIGKILLed.
 ATTEMPTS = 3
 
 
 def main(fd: int) -> NoReturn:
-    """Supervise; `fd` tells what was handed over. Never returns."""
+    """Supervise; `fd` holds the handover. Never returns."""
     status = 1
     try:
         open_standard_descriptors()
@@ -62,7 +63,8 @@ def main(fd: int) -> NoReturn:
         sys.excepthook(*sys.exc_info())
     finally:
         metrics_folder.end()
-        # Nothing of an interpreter's end is needed, and no signal can change the status any more.
+        # The shutdown of the interpreter is not needed; skipping it leaves no time in which a
+        # signal could change the exit status.
         os._exit(status)
 
 
@@ -77,20 +79,20 @@ def _run(handover: Handover) -> int:
         plan = _wait_for_plan(first, signals, stop_signals)
         if not (isinstance(plan, ExitStatus) and plan.signal == SIGKILL):
             break
-        # Something else than the project has killed it.
+        # The project did not cause the SIGKILL: try another template.
         first.channel.close()
         handover = replace(handover, channel=None)
     if not isinstance(plan, Plan):
         first.channel.close()
         if handover.helper:
-            # What was written last is not rendered yet.
+            # The helper has not rendered the last lines yet.
             child.end_all([handover.helper], Clock(), signals, LAST_FLUSH)
         return plan.shell if isinstance(plan, ExitStatus) else plan
-    # What else has exited meanwhile is reaped by the loop.
+    # Makes the loop reap other children that have exited meanwhile.
     signal.raise_signal(signal.SIGCHLD)
-    # As it was when the settings had been read: what is executed from here gets it.
+    # The environment after the settings were read: programs executed from here inherit it.
     interpreter.set_environment(plan.environ)
-    # It belongs to no run, or to that of another supervisor.
+    # This process has no mark, or that of an outer supervisor.
     os.environ.pop(marks.VARIABLE, None)
     if marks.VARIABLE in handover.command.environ:
         os.environ[marks.VARIABLE] = handover.command.environ[marks.VARIABLE]
@@ -105,10 +107,10 @@ def supervise(
     stop_signals: Mapping[Signals, int],
     begin_from: Union[First, Project],
 ) -> int:
-    """Run all that is planned until it has ended; returns the exit status.
+    """Run all planned processes until they have ended; return the exit status.
 
-    Lives are forked from a template, the first of which is there, or from this process itself,
-    which has the project.
+    Lives are forked from a template, the first of which is already running, or from this process
+    if it has loaded the project itself.
     """
     names = [spec.name for spec in plan.specs]
     for spec in plan.specs:
@@ -154,12 +156,12 @@ def supervise(
             observers.append(system.answer_at(place))
             observers.append(system.startups.observe)
         status = run(group, system, observers)
-    # Known once the system is closed: processes that SIGKILL did not end.
+    # Known only once the system is closed: whether processes have survived SIGKILL.
     return 1 if system.left_behind else status
 
 
 def _refuse(system: PosixSystem, problem: Record, place: Optional[Place]) -> int:
-    """Nothing is started, and nothing is left of the control socket."""
+    """Report why nothing is started, remove the control socket, and return the exit status."""
     system.complain(problem)
     if place is not None:
         place.close()
@@ -167,10 +169,10 @@ def _refuse(system: PosixSystem, problem: Record, place: Optional[Place]) -> int
 
 
 def _control_socket(plan: Plan) -> tuple[Optional[Place], Optional[Record]]:
-    """The control socket, if there is to be one; and what is wrong with it.
+    """Return the control socket, if enabled and available, and the problem with it, if any.
 
-    With an error nothing is to be started: this project runs already, or the place of the socket is
-    one that somebody has chosen.
+    If the problem is an error, nothing may start: this project is already running, or the socket
+    has a configured path and cannot be created there.
     """
     if plan.control is None:
         return None, None
@@ -188,7 +190,7 @@ def supervising(names: Sequence[str], plan: Plan) -> Record:
 
 
 def _to_reader(say: Callable[[Record], None], plan: Plan) -> Observer:
-    """Observe facts, and say where the servers are once all is ready: someone looks on."""
+    """Log the URLs of the servers once everything is ready, for a reader at a terminal."""
 
     def observe(fact: Fact) -> None:
         if isinstance(fact, AllReady):
@@ -202,7 +204,7 @@ def _to_reader(say: Callable[[Record], None], plan: Plan) -> Observer:
 
 
 def _first_template(handover: Handover, signals: SignalPipe) -> First:
-    """The one that is there already, or that is started now, with this process's own output."""
+    """Return the template that was handed over, or start one with this process's own output."""
     command = handover.command
     if handover.channel is not None:
         channel = Channel.of(handover.channel)
@@ -225,9 +227,10 @@ def _first_template(handover: Handover, signals: SignalPipe) -> First:
 def _wait_for_plan(
     first: First, signals: SignalPipe, stop_signals: Mapping[Signals, int]
 ) -> Union[Plan, ExitStatus, int]:
-    """The plan; or how the template ended without one, where a signal has killed it.
+    """Return the plan, or the exit status of a template that was killed by a signal.
 
-    Else the exit status of this process: a signal asks for it, or the template has said why.
+    An int is the exit status for this process: a stop signal has arrived, or the template has
+    exited and logged why.
     """
     poll = select.poll()
     poll.register(first.channel, select.POLLIN)
@@ -244,13 +247,13 @@ def _wait_for_plan(
             if plan is not None:
                 return plan
             continue
-        # It ends, and has said why; or it has lost its channel, and is of no use.
+        # The template is exiting, or it has lost its channel and is useless.
         code = _ended(first, signals)
         return code if code >= 0 else ExitStatus(signal=-code)
 
 
 def _ended(first: First, signals: SignalPipe) -> int:
-    """The exit status of a template that is about to end; of one that does not, that of SIGKILL."""
+    """Wait for the template to exit, and SIGKILL it after END_WITHIN; return its exit status."""
     clock = Clock()
     end = clock.now() + END_WITHIN
     while True:
@@ -277,7 +280,8 @@ def _read_plan(channel: Channel) -> Optional[Plan]:
 
 
 def _end(first: First, signals: SignalPipe) -> None:
-    # It may be in the middle of the project's imports, and these may not care about a signal.
+    # The template may be importing the project: then it reads no messages, and an import may ignore
+    # SIGTERM. `_ended` kills it in that case.
     first.channel.send("end")
     os.kill(first.pid, SIGTERM)
     _ended(first, signals)

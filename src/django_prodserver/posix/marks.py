@@ -1,12 +1,12 @@
-"""The mark in the environment of a process, by which it is found wherever it has moved to.
+"""Marks: an environment variable by which a process is found, whatever its parent or its group.
 
-It is a path: `PRODSERVER_RUN=RUN/web.1/0.3` is in the environment of the third life of web.1, and
-of all that descends from that. RUN stands for one run of a supervisor; a supervisor that is part of
-a life of another one has a path within that life's. So whatever belongs to a run, a life or a
-template has a mark that begins with the mark of that, and each start of an instance has its own.
+A mark is a path: `PRODSERVER_RUN=RUN/web.1/0.3` is in the environment of the third life of web.1
+and of all its descendants. RUN stands for one run of a supervisor. A supervisor inside a life of
+another supervisor has a path below the mark of that life. So the mark of every process of a run, a
+life or a template begins with the mark of that run, life or template.
 
 /proc/PID/environ shows the environment that a program was executed with. A process that was only
-forked shows that of the process it was forked from, so the mark is written into that memory, too.
+forked shows the environment of its parent, so the mark is written into that memory, too.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from django_prodserver.supervisor.spec import Ref
 from . import areas
 
 VARIABLE = "PRODSERVER_RUN"
-# What the rest of the room is filled with: a zero would end the environment for some readers, and
-# what was there before may have been a secret.
+# Fills the rest of an overwritten variable: a zero would end the environment for some readers, and
+# the old value may be a secret.
 _FILLER = b"/"
 
 
 def new_run(environ: Mapping[str, str] = os.environ) -> str:
-    """The mark of a run that begins now, in this environment. It cannot be guessed."""
+    """A new mark for a run that begins in this environment. It cannot be guessed."""
     within, run = environ.get(VARIABLE), os.urandom(8).hex()
     return f"{within}/{run}" if within else run
 
@@ -38,19 +38,19 @@ def of_life(run: str, ref: Ref) -> str:
 
 
 def of_errand(run: str, number: int) -> str:
-    """No instance has such a name."""
+    """The mark of an errand. No instance has such a name."""
     return f"{run}/errand/{number}"
 
 
 def of_template(run: str, generation: int) -> str:
-    """For a template, and for what the project starts in it. No instance has such a name."""
+    """The mark of a template, and of what the project starts in it. No instance has such a name."""
     return f"{run}/template/{generation}"
 
 
 def outer_life(environ: Mapping[str, str] = os.environ) -> str:
-    """The mark of the life that the supervisor of this environment is part of; or "".
+    """The mark of the life that the supervisor of this environment is part of; "" if there is none.
 
-    Asked in a template of that supervisor, or in what becomes one without a template.
+    Call it in a template of that supervisor, or in a process that becomes a supervisor without one.
     """
     given = environ.get(VARIABLE, "")
     run, within, _ = given.rpartition("/template/")
@@ -58,25 +58,26 @@ def outer_life(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def of_guard(run: str, pid: int) -> str:
-    """For a template that kills all others when the supervisor is gone, and for that process alone.
+    """The mark of a guard: a template that kills all other processes when the supervisor is gone.
 
-    A fork of it, which shows the same until it has a mark of its own, has another pid.
+    It holds for that process only. A fork shows the same mark until it gets its own, but has
+    another pid.
     """
     return f"{run}/guard/{pid}"
 
 
 def mark(given: str) -> bool:
-    """Mark this process and all that it will start; what `show` returns."""
+    """Mark this process and all that it will start; return what `show` returns."""
     os.environ[VARIABLE] = given
     return show(given)
 
 
 def show(given: str) -> bool:
-    """Let /proc/PID/environ show this mark; programs that are executed keep the one of os.environ.
+    """Write this mark into /proc/PID/environ; executed programs still get the one in os.environ.
 
-    It is written over a variable that has room for it: an older mark, or the last one that is long
-    enough, or else over as few of the last ones as it takes. Nothing else there is changed, and
-    getenv(3) goes on to find all of them. False where there is no room, or nothing to be shown.
+    It overwrites a variable that has room for it: an older mark, or the last variable that is long
+    enough, or else as few of the last ones as necessary. Nothing else there changes, and getenv(3)
+    still finds all variables. False if there is no room, or no such memory (off Linux).
     """
     area = areas.environment() if sys.platform == "linux" else None
     if area is None:
@@ -92,7 +93,7 @@ def show(given: str) -> bool:
 
 
 def carries(environment: bytes, given: str) -> bool:
-    """Whether this content of /proc/PID/environ has the mark, or one within it."""
+    """Whether this content of /proc/PID/environ has the mark, or one below it."""
     wanted = os.fsencode(f"\0{VARIABLE}={given}")
     environment = b"\0" + environment
     at = environment.find(wanted)
@@ -105,7 +106,7 @@ def carries(environment: bytes, given: str) -> bool:
 
 
 def _room(block: bytes, needed: int) -> Optional[areas.Area]:
-    """Where in the block this many bytes can be written, without the zero at their end."""
+    """Where the block has room for this many bytes, not counting the zero after them."""
     own = f"{VARIABLE}=".encode()
     last: Optional[areas.Area] = None
     older: Optional[areas.Area] = None
@@ -124,7 +125,7 @@ def _room(block: bytes, needed: int) -> Optional[areas.Area]:
 
 
 def _copy_variables(start: int, end: int) -> None:
-    """Let the C library have copies of the variables that are in this piece of memory."""
+    """Give the C library copies of the variables in this range of memory."""
     libc = ctypes.CDLL(None)
     libc.strdup.restype = ctypes.c_void_p
     libc.strdup.argtypes = [ctypes.c_void_p]

@@ -1,4 +1,4 @@
-"""How much memory a process tree has, and what the kernel killed because there was none left."""
+"""How much memory a process tree has, and which processes the kernel killed when out of memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import psutil
 
 
-# For so long, in seconds, a kill that the kernel has counted may be that of a process reaped later.
+# Seconds for which a kill that the kernel has counted may explain a process that is reaped later.
 COUNTS_FOR = 1.0
 
 
@@ -23,19 +23,19 @@ class OomKills:
     """Tells which processes the kernel killed when out of memory, from its counter of such kills.
 
     The counter does not say which ones, so another foreign SIGKILL in the same second is
-    mistaken for it.
+    mistaken for such a kill.
     """
 
     def __init__(self, root: Union[str, os.PathLike[str]] = "/") -> None:
-        # Looked up only once: the caller has to react to an exit.
+        # Looked up only once: `explains` must not delay the reaction to an exit.
         self._counter = kernel.out_of_memory_counter(root)
         self._counted = kernel.out_of_memory_kills(self._counter)
-        # Kills that belong to no process yet, and until when they may.
+        # Kills that are not assigned to a process yet, and until when they can be.
         self._unassigned = 0
         self._until = 0.0
 
     def explains(self, status: ExitStatus, now: float) -> bool:
-        """Whether this exit is one of them; to be asked about every process at its exit."""
+        """Whether this exit was such a kill. Call it for every process that exits."""
         before, self._counted = self._counted, kernel.out_of_memory_kills(self._counter)
         if now > self._until:
             self._unassigned = 0
@@ -49,29 +49,28 @@ class OomKills:
 
 
 def prepare() -> None:
-    """Import what measuring takes: before anything is started, where memory is limited."""
+    """Import what measuring needs, before anything is started."""
     import psutil
 
-    psutil.Process()  # It reads when the system was booted, once.
+    psutil.Process()  # Reads the boot time of the system, once.
 
 
 def of_tree(pid: int) -> Optional[int]:
-    """The memory of a process and all its descendants, in bytes; None if that cannot be told.
+    """The memory of a process and all its descendants, in bytes; None if unknown.
 
-    Where the kernel gives it, the PSS: what processes share counts once, in parts
-    (proc_pid_smaps(5)). Elsewhere, and where it is denied, the RSS. Processes
-    that exit meanwhile are ignored.
+    The PSS, which splits shared memory among the processes that share it (proc_pid_smaps(5)), or
+    the RSS where the PSS is missing or denied. Processes that exit meanwhile are ignored.
     """
     if not kernel.shows_our_processes():
         return None  # In a foreign /proc that pid is another process.
     try:
-        import psutil  # By `prepare`, mostly.
+        import psutil  # Usually imported by `prepare` already.
     except (ImportError, OSError):
-        return None  # No file descriptor is left to read it with.
+        return None  # No file descriptor is left to import it with.
     try:
         leader = psutil.Process(pid)
         processes = [leader, *leader.children(recursive=True)]
-    except (psutil.Error, OSError):  # OSError: no file descriptor is left to look with.
+    except (psutil.Error, OSError):  # OSError: no file descriptor is left.
         return None
     total = 0
     for process in processes:

@@ -1,4 +1,4 @@
-"""Metrics: measured when somebody asks for them, and not before."""
+"""Metrics, measured only on request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Measured = Mapping[str, Usage]
 
 
 class Metrics:
-    """All that the supervisor tells of itself and its processes."""
+    """All metrics of the supervisor and its processes."""
 
     def __init__(
         self,
@@ -45,8 +45,8 @@ class Metrics:
         self._meter.measure(done)
 
     def text(self, about: About, measured: Measured) -> Iterator[str]:
-        """What is known at this moment, in the text format of Prometheus, in pieces."""
-        # Most supervisors are never asked.
+        """The current metrics in the text format of Prometheus, in pieces."""
+        # Imported here: most supervisors are never asked for metrics.
         from django_prodserver.control.exposition import rendered
         from django_prodserver.control.metrics import Readings, families
 

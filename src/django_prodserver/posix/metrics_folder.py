@@ -1,7 +1,7 @@
 """The folder in which prometheus_client keeps the metrics of all processes of a run.
 
-Its name is in the environment of each of them from the start: the library looks there when it is
-imported. A folder that the user has chosen is left alone.
+Its path is in the environment of each process from the start, because the library reads it when it
+is imported. A folder that the user has chosen is left alone.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from .output import open_standard_descriptors
 from .private_folder import METRICS, PrivateFolder, reachable, runtime, temporary
 
 VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-# A name that the library goes on to accept.
+# An older name, which the library still accepts.
 _OLDER = "prometheus_multiproc_dir"
 LIBRARY = "prometheus_client"
 
 
 class MetricsFolder(PrivateFolder):
-    """Other users may write into the inner one, under root: those of processes with a USER."""
+    """A private folder. Under root, processes with a USER may write to the folder inside it."""
 
     def __init__(self) -> None:
         super().__init__(METRICS, reachable([*runtime(), *temporary()]))
@@ -29,7 +29,7 @@ class MetricsFolder(PrivateFolder):
         try:
             os.mkdir(self.inner, 0o700)
             if os.geteuid() == 0:
-                # As /tmp has it, but that nobody can list it.
+                # Like /tmp, except that other users cannot list it.
                 os.chmod(self.inner, 0o1733)
         except OSError:
             self.close()
@@ -37,14 +37,14 @@ class MetricsFolder(PrivateFolder):
 
     @classmethod
     def of(cls, inner: str, lock: int) -> MetricsFolder:
-        """The one that was handed over."""
+        """The folder that was handed over."""
         folder = cls.__new__(cls)
         folder.inner, folder.path, folder._lock = inner, os.path.dirname(inner), lock
         os.set_inheritable(lock, False)
         return folder
 
     def hand_over(self) -> Sequence[object]:
-        """To the program that this process is about to become: what `of` takes."""
+        """Keep it for the program that this process is about to execute; return what `of` takes."""
         os.set_inheritable(self._lock, True)
         return [self.inner, self._lock]
 
@@ -53,22 +53,22 @@ _ours: Optional[MetricsFolder] = None
 
 
 def is_wanted() -> bool:
-    """Whether the library is installed, and nobody has chosen a folder for it."""
+    """Whether the library is installed, and the user has not chosen a folder for it."""
     if os.environ.get(VARIABLE) or os.environ.get(_OLDER):
         return False
-    from importlib.util import find_spec  # The supervisor does not ask.
+    from importlib.util import find_spec  # Not needed in the supervisor.
 
     return find_spec(LIBRARY) is not None
 
 
 def begin() -> None:
-    """Make one, and let this process and all that it starts have it. Nothing if there is no place.
+    """Create a folder for this process and all that it starts, if there is a place for it.
 
-    It is removed at the end of this process, or of the supervisor that this becomes.
+    It is removed when this process exits, or the supervisor that this process becomes.
     """
-    import atexit  # The supervisor has another end.
+    import atexit  # Not needed in the supervisor, which calls `end` itself.
 
-    open_standard_descriptors()  # The lock is to be none of these.
+    open_standard_descriptors()  # Otherwise the lock could become one of them.
     try:
         take_over(MetricsFolder())
     except OSError:
@@ -84,7 +84,7 @@ def take_over(folder: MetricsFolder) -> None:
 
 
 def ours() -> Optional[MetricsFolder]:
-    """None where there is none, or where the user has chosen one."""
+    """Our folder; None if there is none, or if the user has chosen one."""
     return _ours
 
 
@@ -94,7 +94,7 @@ def added_to(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def leave() -> None:
-    """In a fork that goes on without the supervisor's own: this alone removes it."""
+    """In a forked child: forget the folder. Only the supervisor removes it."""
     global _ours
     if _ours is not None:
         _ours.release()

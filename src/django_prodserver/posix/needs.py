@@ -1,7 +1,8 @@
-"""What only some configurations need: it is imported before anything is started.
+"""What only some configurations need, imported before anything is started.
 
-Later there may be no file descriptor left to read a module with. What all need is imported at the
-top of each module, as usual, and a log in JSON has imported what it needs when its format is made.
+Later there may be no file descriptor left to read a module with. What all configurations need is
+imported at the top of each module, as usual. The JSON format of the log imports what it needs when
+it is created.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from .program import Program
 
 
 def prepare(spec: Spec, program: Program) -> None:
-    """Import and read what one instance needs of the supervisor.
+    """Import and read what the supervisor needs for one instance.
 
-    Raises OSError where certificates of authorities cannot be read.
+    Raises OSError if CA certificates cannot be read.
     """
     for target in (program.ready, program.health):
         if target is not None:

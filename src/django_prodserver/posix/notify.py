@@ -26,14 +26,14 @@ VARIABLE = "NOTIFY_SOCKET"
 WATCHDOG = "WATCHDOG_USEC"
 READY = b"READY=1"
 
-# One datagram holds a few short lines; what is longer, in bytes, is not a notification.
+# In bytes. A notification is a few short lines in one datagram; a longer one is ignored.
 LONGEST = 4096
-# Of a STATUS, in characters.
+# The longest STATUS, in characters.
 LONGEST_STATUS = 200
 # How many datagrams are read in one turn: a flood must not keep the loop busy.
 AT_ONCE = 64
-# This many from foreign processes are a flood: they fill the queue of a socket, and what others
-# send may be lost (net.unix.max_dgram_qlen of the kernel, by default).
+# This many datagrams from foreign processes are a flood: by default they fill the queue of a socket
+# (net.unix.max_dgram_qlen), and messages of the life may be lost.
 FLOOD = 10
 _WEEK = 7 * 24 * 60 * 60 * 10**6  # in microseconds
 # The highest errno that a system call of Linux can return (MAX_ERRNO).
@@ -46,9 +46,9 @@ _LINUX = sys.platform == "linux"
 def notify(message: bytes = READY, address: Optional[str] = None, *, wait: bool = True) -> None:
     """Send a message to the program that started this one, if it listens; silent otherwise.
 
-    `address` is what the environment variable NOTIFY_SOCKET says, unless given: a path, or a name
-    in the abstract namespace behind an `@`. Without `wait` the message is lost where the listener
-    has too many to read.
+    `address` is a path, or `@` and a name in the abstract namespace; by default the value of the
+    environment variable NOTIFY_SOCKET. Without `wait` the message is lost if the listener's queue
+    is full.
     """
     address = os.environ.get(VARIABLE, "") if address is None else address
     if not address:
@@ -60,14 +60,14 @@ def notify(message: bytes = READY, address: Optional[str] = None, *, wait: bool 
         try:
             sender.sendto(message, address)
         except OSError:
-            # The listener is gone or overrun: its loss, and not a reason to fail.
+            # The listener is gone or its queue is full: not a reason to fail.
             return
 
 
 def watchdog_interval(environ: Mapping[str, str] = os.environ) -> Optional[float]:
-    """After how many seconds without WATCHDOG=1 this process will be considered dead.
+    """After how many seconds without WATCHDOG=1 this process is considered dead.
 
-    None where it is not waited for, or not from this process (sd_watchdog_enabled(3)).
+    None if no WATCHDOG=1 is expected from this process (sd_watchdog_enabled(3)).
     """
     pid = environ.get("WATCHDOG_PID", "")
     if not environ.get(VARIABLE) or pid not in ("", str(os.getpid())):
@@ -79,10 +79,9 @@ def watchdog_interval(environ: Mapping[str, str] = os.environ) -> Optional[float
 
 
 def parse(message: bytes, ref: Ref) -> Notified:
-    """What a message of this life says. Raises ValueError where it is malformed.
+    """Parse a message of this life. Raises ValueError if it is malformed.
 
-    Variables and values that a supervisor has no use for are ignored, MAINPID and RELOADING among
-    them.
+    Variables and values that a supervisor does not use are ignored, such as MAINPID and RELOADING.
     """
     if b"\0" in message:
         raise ValueError("binary")
@@ -111,7 +110,7 @@ def parse(message: bytes, ref: Ref) -> Notified:
 
 
 def _number(text: str, most: int) -> int:
-    """Raises ValueError where it is not a number, negative or too large."""
+    """Parse an integer from 0 to `most`. Raises ValueError for anything else."""
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(most))):
         raise ValueError("no such number")
     number = int(text)
@@ -121,7 +120,7 @@ def _number(text: str, most: int) -> int:
 
 
 class NotifySocket:
-    """The socket to which one life reports: in a folder where there is one, else an abstract one.
+    """The socket to which one life reports: in the folder if possible, else with an abstract name.
 
     Raises OSError.
     """
@@ -145,14 +144,14 @@ class NotifySocket:
     def receive(self, ref: Ref, session: int) -> list[Union[Notified, NotifyFlooded]]:
         """Read waiting messages, AT_ONCE at most, and return what they say, in order.
 
-        Only those count whose sender is in that session, which this life leads.
+        A message counts only if its sender is in `session`, which this life leads.
         """
         heard: list[Union[Notified, NotifyFlooded]] = []
         foreign = 0
         for _ in range(AT_ONCE):
             try:
-                # No room for anything but credentials: the kernel closes descriptors that are
-                # sent along and do not fit (unix(7), SCM_RIGHTS).
+                # Room for credentials only: the kernel closes descriptors that are sent along and
+                # do not fit (unix(7), SCM_RIGHTS).
                 message, ancillary, flags, _ = self._socket.recvmsg(
                     LONGEST, socket.CMSG_SPACE(_CREDENTIALS.size)
                 )
@@ -176,7 +175,7 @@ class NotifySocket:
         return heard
 
     def release(self) -> None:
-        """Close the descriptor; for a forked child, to which the rest does not belong."""
+        """In a forked child: close the descriptor, but leave the file to the supervisor."""
         self._socket.close()
 
     def close(self) -> None:
@@ -189,7 +188,7 @@ class NotifySocket:
         if folder is not None:
             try:
                 return folder.bind(self._socket)
-            except OSError:  # Its path is too long, or it is gone.
+            except OSError:  # The path is too long, or the folder is gone.
                 if not _LINUX:
                     raise
         self._socket.bind("")  # The kernel chooses a free abstract name (unix(7), autobind).
@@ -216,9 +215,9 @@ def _is_in(session: int, pid: int, uid: int) -> bool:
         if os.getsid(pid) != session:
             return False
     except OSError:
-        # It has ended, as short-lived helpers do, and was reaped: its user has to do.
+        # The sender has exited and was reaped, as short-lived helpers are: go by its user only.
         return trusted or uid == _user_of(session)
-    # The pid may have been that of a stranger who has ended.
+    # The pid may have been reused since the sender, a foreign process, exited.
     return trusted or uid == _user_of(pid)
 
 
@@ -232,6 +231,6 @@ def _user_of(pid: int) -> Optional[int]:
 
 
 def _close_descriptors(ancillary: list[tuple[int, int, bytes]]) -> None:
-    """Where the system keeps no credentials, there was room for a few."""
+    """Close descriptors that were sent along: without credentials (off Linux), a few fit."""
     for fd in rights.received(ancillary):
         os.close(fd)

@@ -1,7 +1,7 @@
-"""Orphans: what a life has left behind outside of its process group, such as a daemon.
+"""Orphans: processes that a life has left behind outside of its process group, such as a daemon.
 
-When their parents have ended they are children of the supervisor, which adopts all of its
-descendants (`kernel.adopt_orphans`). They are told from other children by the mark of the life.
+Once their parents have exited they are children of the supervisor, which adopts all of its
+descendants (`kernel.adopt_orphans`). The mark of the life tells them from other children.
 """
 
 from __future__ import annotations
@@ -16,38 +16,38 @@ from .process_table import Process
 
 
 class Found(Value):
-    """The names and pids of what was killed now, and whether anything may be about to end."""
+    """The names and pids of the processes killed now; and whether any may still be exiting."""
 
     killed: list[tuple[str, int]]
     ending: bool
 
 
 class Search:
-    """The orphans of one life: looked for until none of them is left."""
+    """The search for the orphans of one life, repeated until none is left."""
 
     def __init__(self, mark: str) -> None:
         self._mark = mark
         self._names: dict[int, str] = {}
 
     def is_over(self, known: Collection[int]) -> bool:
-        """SIGKILL what is there, as `kill` does; false while anything is about to end."""
+        """SIGKILL the orphans found now, see `kill`; False while any may still be exiting."""
         found = kill(self._mark, known)
         self._names.update({pid: name for name, pid in found.killed})
         return not found.ending
 
     @property
     def killed(self) -> list[tuple[str, int]]:
-        """The names and pids of what that has ended. Of the rest the end of this process tells."""
+        """Names and pids of killed orphans that have exited; `PosixSystem.close` logs the rest."""
         return [(name, pid) for pid, name in self._names.items() if _has_ended(pid)]
 
 
 def kill(mark: str, known: Collection[int]) -> Found:
     """SIGKILL the orphans of the life with this mark.
 
-    To be called once its process group is empty, and again until nothing is ending: what was killed
-    takes a moment to close its sockets, and what it has started meanwhile becomes a child of this
-    process only then. `known` are the children of this process that are no orphans. Where there are
-    no others this is one look at the list of our children.
+    Call it once the process group is empty, and again until no orphan is exiting: a killed process
+    takes a moment to close its sockets, and only then do its children become children of this
+    process. `known` are the children of this process that are not orphans. If there are no others,
+    this only reads the list of our children.
     """
     if not kernel.shows_our_processes():
         return Found([], False)
@@ -62,14 +62,14 @@ def kill(mark: str, known: Collection[int]) -> Found:
         if one.session != os.getsid(0):
             process_table.kill_group(one)
         process_table.kill(one)
-    # Looked up last: what has begun to end since the table was read shows no mark, either.
+    # Checked last: a process that began to exit after the table was read shows no mark, either.
     return Found(named, bool(found) or any(map(_is_ending, adopted)))
 
 
 def _has_ended(pid: int) -> bool:
-    """Of a process that was a child of this one."""
+    """Whether a process that is or was a child of this one has exited."""
     try:
-        # A traced zombie has not: its tracer comes first (ptrace(2)).
+        # False for a traced zombie: its tracer has to reap it first (ptrace(2)).
         return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return not process_table.exists(pid)
@@ -81,7 +81,7 @@ def _is_ending(pid: int) -> bool:
 
 
 def _of_life(mark: str, adopted: set[int], table: Mapping[int, Process]) -> list[Process]:
-    """Of the adopted and their descendants those that are marked, and what descends from these."""
+    """The marked processes among the adopted and their descendants, with all descendants."""
     candidates = [*(table[pid] for pid in adopted), *process_table.below(adopted, table)]
     marked = {
         one.pid for one in candidates if marks.carries(process_table.environment(one.pid), mark)

@@ -1,7 +1,7 @@
-"""The writer to stdout that never blocks, and never changes the stdout of another process.
+"""Writes to stdout that never block, and never change the stdout of another process.
 
-O_NONBLOCK belongs to the open file description, which other processes share (open(2)): set on
-fd 1 it would reach into the shell that started us. So each kind of stdout has a way of its own.
+O_NONBLOCK belongs to the open file description, which other processes share (open(2)): set on fd 1,
+it would also affect the shell that started us. So each kind of stdout is handled differently.
 """
 
 from __future__ import annotations
@@ -27,21 +27,20 @@ if TYPE_CHECKING:
 # No process reads any more: a closed pipe or socket, a terminal that hung up.
 GONE = frozenset({errno.EPIPE, errno.ECONNRESET, errno.EIO})
 
-# How much is held for a reader that is slower, in bytes; the pipe to it is to hold as much. With
-# more of either, a line waits longer behind a flood, and the copies fall out of the processor's
-# cache.
+# Bytes to hold for a slow reader, and the capacity of the pipe to it. With more of either, a line
+# waits longer behind a flood, and the copies no longer fit into the processor's cache.
 LIMIT = 1 << 18
 
 
 class Output:
     """A bounded buffer in front of a file descriptor.
 
-    `write` takes every block whole and passes on at once what the descriptor accepts. While the
-    buffer is `full` the caller is to stop producing; what is held stays near `limit` bytes then.
-    From when it is half empty, and thus `ready`, it is worth while to go on.
+    `write` accepts every block whole and passes on at once what the descriptor accepts. The caller
+    must stop producing while the buffer is `full`, which keeps it near `limit` bytes, and should
+    continue once it is half empty, and thus `ready`.
 
-    Where a write could block, a process of ours does it (see `Writer`), which takes none of the
-    `signals`, and nothing of the `others`.
+    Where a write could block, a child process writes (see `Writer`). It handles none of the
+    `signals`, and closes the descriptors of the `others`.
     """
 
     def __init__(
@@ -56,11 +55,11 @@ class Output:
         self.lost = 0
         self.gone = False
         self._given_up = False
-        # What was passed on ends inside a line; and what would have ended that line is lost.
+        # Whether what was passed on ends inside a line, and whether the rest of that line is lost.
         self._inside = False
         self._torn = False
         self.writer: Optional[Writer] = None
-        # A descriptor of our own, to be closed.
+        # A descriptor of our own, which `release` closes.
         self._own = _reopen(fd)
         self._fd = fd if self._own is None else self._own
         mode = os.fstat(fd).st_mode
@@ -91,7 +90,7 @@ class Output:
         return self._held.size <= self._limit // 2
 
     def write(self, pieces: Pieces) -> None:
-        """Take a block of whole lines in pieces, each of them bytes."""
+        """Accept a block of whole lines, in pieces of bytes."""
         self._held.add(pieces, 0 if self._held.size else self._put(pieces))
 
     def flush(self) -> None:
@@ -100,7 +99,7 @@ class Output:
             self._held.remove(self._put(self._held.first()))
 
     def finished(self) -> bool:
-        """Whether nothing is left to be written; no more is to come."""
+        """Flush, after the last `write`; return whether everything is written."""
         self.flush()
         if self._held.size:
             return False
@@ -108,7 +107,7 @@ class Output:
         return self.writer is None or self.writer.finished()
 
     def give_up(self) -> None:
-        """Count as lost what is pending, and what still comes."""
+        """Count as lost what is pending, and what is written from now on."""
         self._given_up = True
         self.lost += self._held.size
         self._held.clear()
@@ -118,20 +117,20 @@ class Output:
             self.lost, self.gone, self.writer = self.lost + lost, self.gone or gone, None
 
     def writer_exited(self, pid: int) -> bool:
-        """Take note of the exit of a process; False if it was not the writer."""
+        """Record the exit of a process; False if it is not the writer."""
         if self.writer is None or not self.writer.reaped(pid):
             return False
         self.gone = True
         return True
 
     def release(self) -> None:
-        """Close the descriptor if it is our own; a forked child does no more than that."""
+        """Close the descriptor if it is our own; a forked child needs to do nothing else."""
         if self._own is not None:
             os.close(self._own)
             self._own = None
 
     def _put(self, pieces: Pieces) -> int:
-        """Pass on what the descriptor accepts; return of how many bytes nothing is left to do."""
+        """Pass on what the descriptor accepts; return how many bytes were passed on or lost."""
         size = sum(map(len, pieces))
         if not (self.gone or self._given_up):
             try:
@@ -151,14 +150,18 @@ class Output:
     def _write(self, pieces: Pieces) -> int:
         if not self._torn:
             return self._pass_on(pieces)
-        # The next line is not to be glued to half of another.
+        # Keep the next line from being glued to half of another.
         done = self._pass_on([b"\n", *pieces])
         self._torn = self._inside = False
         return done - 1
 
 
 def wait_for_room(outputs: Iterable[Output], signals: SignalPipe, end: float) -> bool:
-    """Wait until one of them can take more, or its writer has ended; False if the time is over."""
+    """Wait until an output has room or a writer has exited, and flush.
+
+    False once `end` has passed (in the clock of `time.monotonic`), or if another signal than
+    SIGCHLD has arrived.
+    """
     left = end - time.monotonic()
     if left <= 0:
         return False
@@ -174,7 +177,7 @@ def wait_for_room(outputs: Iterable[Output], signals: SignalPipe, end: float) ->
 
 
 def open_standard_descriptors() -> None:
-    """Let 0, 1 and 2 be open: nothing that is opened later must become the supervisor's stdout."""
+    """Make sure that 0, 1 and 2 are open, so that no file opened later becomes stdout."""
     fd = 0
     while fd <= 2:
         fd = os.open(os.devnull, os.O_RDWR)  # The lowest that is free.
@@ -182,10 +185,10 @@ def open_standard_descriptors() -> None:
 
 
 def _reopen(fd: int) -> Optional[int]:
-    """Open a description of our own for the pipe or device behind `fd`, where Linux allows it.
+    """Open our own file description of the pipe or device behind `fd`, where Linux allows it.
 
-    A regular file would get an offset of its own and overwrite itself; a socket cannot be opened;
-    another user's pipe may not be. None for all of these.
+    None otherwise: a regular file would get a second offset and overwrite itself, a socket cannot
+    be opened, and opening another user's pipe may be denied.
     """
     mode = os.fstat(fd).st_mode
     if not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):

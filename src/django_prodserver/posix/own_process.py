@@ -1,6 +1,6 @@
-"""What this process has beside Python's view of it, as /proc shows it: native threads, descriptors.
+"""What /proc shows of this process, but Python does not: native threads and descriptors.
 
-A fork copies one thread, and shares every open file. Without /proc nothing is found.
+A fork copies only one thread, and shares every open file. Without /proc nothing is found.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     import socket
 
 TASKS, DESCRIPTORS, LINK = "/proc/self/task", "/proc/self/fd", "/proc/self/fd/{}"
-# So much of a stack, from its end on, tells whose code the thread is in.
+# The bytes of a stack, from the stack pointer on, that show whose code the thread runs.
 STACK = 16 * 1024
-# In seconds, for threads to come to rest: OpenBLAS has them spin for 30 ms once they are made.
+# Seconds to wait until threads block: those of OpenBLAS spin for 30 ms after their creation.
 PATIENCE = 0.1
-# Where every thread begins and waits, in any library.
+# Libraries in which every thread starts and waits, whichever library has created it.
 NOBODYS = ("libc.", "libc-", "libpthread", "ld-", "libstdc++", "libgcc", "[")
-# A return address may be signed in the bits above these (arm64).
+# The bits of an address; those above may hold a signature of a return address (arm64).
 ADDRESS = (1 << 48) - 1
 
 
 class NativeThread(Value):
-    """A thread that Python has not started. `library` is the file whose code it runs, or ""."""
+    """A thread that Python did not start. `library` is the file whose code it runs, or ""."""
 
     name: str
     library: str = ""
@@ -51,29 +51,29 @@ class Connection(Value):
 
 
 class Listener(Value):
-    """A socket that accepts connections. `shared`: others may bind the address, too."""
+    """A socket that accepts connections. `shared`: other sockets may bind its address, too."""
 
     address: str
     shared: bool = False
 
 
 class Epoll(Value):
-    """An epoll instance. `wakes_only`: it watches nothing but a runtime's own means to wake it."""
+    """An epoll instance. `wakes_only`: it only watches eventfds, by which a runtime is woken."""
 
     wakes_only: bool = False
 
 
 Descriptor = Union[Connection, Listener, Epoll]
 
-# What was open when `begin` was called, as _what_it_is has it.
+# The descriptors that this process inherited, as values of `_what_it_is`.
 _inherited: frozenset[object] = frozenset()
 
 
 def begin() -> None:
-    """Remember what this process was started with: that is no work of its own.
+    """Remember the descriptors that this process has inherited: `descriptors` leaves them out.
 
-    To be called early. What it has opened itself until then is told by its close-on-exec flag,
-    which Python sets and which nothing can have that has come through an exec.
+    Call this early. What this process itself has opened by then has the close-on-exec flag: Python
+    sets it, and no descriptor that has survived an exec can have it.
     """
     global _inherited
     opened = _open_descriptors()
@@ -81,10 +81,10 @@ def begin() -> None:
 
 
 def descriptors() -> list[Descriptor]:
-    """What would be shared with a fork, and matters there.
+    """The descriptors that a fork would share, and whose sharing matters.
 
-    That is not what this process was started with, a datagram socket, of which each message is
-    whole, or a pair of sockets, both ends of which are at home.
+    Left out are inherited descriptors, datagram sockets, whose messages are always whole, and
+    socket pairs, both ends of which are in this process.
     """
     opened = dict(_open_descriptors())
     found = (
@@ -96,12 +96,12 @@ def descriptors() -> list[Descriptor]:
 
 
 def has_threads() -> bool:
-    """Whether others run beside the first one, or that cannot be told."""
+    """Whether threads besides the main one run; True where that is unknown."""
     return not kernel.shows_our_processes() or len(_listed(TASKS)) > 1
 
 
 def native_threads(known: Callable[[], Collection[int]]) -> list[NativeThread]:
-    """The threads of this process but the first one, and those whose ids are `known` by now."""
+    """The threads of this process, except for the main thread and those with `known` ids."""
     if not kernel.shows_our_processes():
         return []
     ids = {int(task) for task in _listed(TASKS)} - {os.getpid(), *known()}
@@ -112,7 +112,7 @@ def native_threads(known: Callable[[], Collection[int]]) -> list[NativeThread]:
     while any(map(_runs, ids)) and time.monotonic() < end:
         os.sched_yield()
     found = []
-    # One that was about to become known has done so meanwhile.
+    # Ask again: a thread that had only just started may be known by now.
     for one in sorted(ids - {*known()}):
         name = _read(f"{TASKS}/{one}/comm")
         if name is not None:  # It may have ended meanwhile.
@@ -121,12 +121,12 @@ def native_threads(known: Callable[[], Collection[int]]) -> list[NativeThread]:
 
 
 def loaded(library: str) -> bool:
-    """Whether a file with this in its name is loaded, code of which can run."""
+    """Whether a file with this in its name is mapped as executable code."""
     return any(library in os.path.basename(image.file) for image in _executable())
 
 
 def private_memory() -> Optional[int]:
-    """Bytes of memory that this process has to itself, and that its forks share; or None."""
+    """Bytes of anonymous memory, which forks share with this process; None if unknown."""
     for line in (_read("/proc/self/status") or "").splitlines():
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
@@ -140,12 +140,12 @@ def _open_descriptors() -> Iterator[tuple[int, str]]:
     if not kernel.shows_our_processes():
         return
     for fd in sorted(map(int, _listed(DESCRIPTORS))):
-        with suppress(OSError):  # The listing's own is closed by now.
+        with suppress(OSError):  # The descriptor of the listing itself is closed by now.
             yield fd, os.readlink(LINK.format(fd))
 
 
 def _what_it_is(fd: int, link: str) -> object:
-    """Of a socket, all duplicates are the same: stdout's, for example, while it is redirected."""
+    """Identify a descriptor. Duplicates of a socket are equal, such as copies of stdout."""
     return link if link.startswith("socket:") else (fd, link)
 
 
@@ -159,7 +159,7 @@ def _descriptor(fd: int, link: str, opened: dict[int, str]) -> Optional[Descript
     if link == "anon_inode:[eventpoll]":
         return Epoll(_wakes_only(fd, opened))
     if link.startswith("socket:"):
-        with suppress(OSError):  # Of no family that is known here, or closed meanwhile.
+        with suppress(OSError):  # Its family is unknown here, or it was closed meanwhile.
             return _socket(fd)
     return None
 
@@ -173,7 +173,7 @@ def _wakes_only(fd: int, opened: dict[int, str]) -> bool:
 def _socket(fd: int) -> Optional[Descriptor]:
     import socket  # Seldom needed.
 
-    # A default timeout would make it non-blocking, for everyone who has it.
+    # A default timeout would make it non-blocking, for every process that shares it.
     timeout = socket.getdefaulttimeout()
     socket.setdefaulttimeout(None)
     try:
@@ -202,7 +202,7 @@ def _is_shared(one: socket.socket) -> bool:
 
 
 def _address(address: object) -> str:
-    """As it is written: `127.0.0.1:80`, `[::1]:80`, `/run/x.sock`, `@abstract`."""
+    """The address as text: `127.0.0.1:80`, `[::1]:80`, `/run/x.sock`, `@abstract`."""
     if isinstance(address, bytes):
         address = os.fsdecode(address)
     if isinstance(address, str):
@@ -213,11 +213,11 @@ def _address(address: object) -> str:
 
 
 def _owner_of(fd: int) -> str:
-    """The package of the object that holds a socket of Python; "" for others."""
+    """The package that holds the Python socket with this descriptor; "" if there is none."""
     import socket
 
     for one in gc.get_objects():
-        # isinstance would wake lazy objects.
+        # isinstance would evaluate lazy objects.
         if issubclass(type(one), socket.socket) and one.fileno() == fd:
             return next(_packages_of_holders(one), "")
     return ""
@@ -231,14 +231,14 @@ def _packages_of_holders(held: object) -> Iterator[str]:
             yield from _package(holder["__name__"])  # The globals of a module.
         else:
             for outer in gc.get_referrers(holder):
-                with suppress(Exception):  # Whatever an object does when it is asked.
+                with suppress(Exception):  # vars() may run code of the object.
                     if vars(outer) is holder:
                         yield from _package(type(outer).__module__)
 
 
 def _package(module: str) -> Iterator[str]:
     package = module.partition(".")[0]
-    # The frames of this function, and wrappers of the socket.
+    # Not owners: frames of this module, and wrappers of the socket.
     if package not in ("builtins", "socket", "ssl", "_io", "_socket", __name__.partition(".")[0]):
         yield package
 
@@ -247,7 +247,7 @@ def _package(module: str) -> Iterator[str]:
 
 
 class _Image(NamedTuple):
-    """A range of addresses with code of this file."""
+    """An address range that holds code of a file."""
 
     start: int
     end: int
@@ -274,14 +274,13 @@ def _runs(thread: int) -> bool:
 
 
 def _library_of(thread: int, images: list[_Image]) -> str:
-    """The file that most return addresses on its stack lead to; "" if that cannot be told.
+    """The file that most return addresses on the thread's stack point to; "" if unknown.
 
-    The kernel tells where the stack of a thread ends that waits in a system call
-    (proc_pid_syscall(5)); one that runs at this moment has no such line.
+    The kernel shows the stack pointer of a thread only while it is blocked (proc_pid_syscall(5)).
     """
     words = (_read(f"{TASKS}/{thread}/syscall") or "").split()
     try:
-        # The last two are its stack pointer and its program counter.
+        # The last two words are the stack pointer and the program counter.
         stack = _memory(int(words[-2], 16))
     except (IndexError, ValueError, OSError):
         return ""
@@ -295,7 +294,7 @@ def _file_at(address: int, images: list[_Image]) -> str:
 
 
 def _memory(start: int) -> Iterator[int]:
-    """The words of our own memory from there on, as far as there are any."""
+    """The machine words in our own memory from `start` on, at most STACK bytes."""
     with open("/proc/self/mem", "rb", buffering=0) as memory:
         memory.seek(start)
         read = memory.read(STACK)

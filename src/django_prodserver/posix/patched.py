@@ -1,8 +1,8 @@
-"""A program with Python patched by a library of greenlets, before anything else is imported.
+"""Run a program in a Python that a greenlet library patches before anything else is imported.
 
     python -m django_prodserver.posix.patched gevent manage.py prodserver jobs
 
-Code that was imported before would go on with what it took from the unpatched modules.
+Code that was imported earlier would keep using what it took from the unpatched modules.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 
 
 def patch(library: str) -> None:
-    """Patch Python by this library, "gevent" or "eventlet". Raises ImportError if it is missing."""
+    """Patch Python with "gevent" or "eventlet". Raises ImportError if the library is missing."""
     if library == "eventlet":
         import eventlet
 
@@ -23,7 +23,7 @@ def patch(library: str) -> None:
 
 
 def is_patched(library: str) -> bool:
-    """Whether that has happened here, by us or by the project's own manage.py."""
+    """Whether this library has patched this process, through us or the project's own manage.py."""
     if library == "eventlet":
         patcher = sys.modules.get("eventlet.patcher")
         return patcher is not None and bool(patcher.is_monkey_patched("socket"))
@@ -32,7 +32,7 @@ def is_patched(library: str) -> bool:
 
 
 def main(library: str, *words: str) -> None:
-    """Run the program of these words: a file of Python, or "-m" and a module."""
+    """Patch Python, and run the program in `words`: a Python file, or "-m" and a module."""
     patch(library)
     from .interpreter import run_here
 

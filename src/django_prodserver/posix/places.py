@@ -1,4 +1,4 @@
-"""Where code lies: that of Python, of installed packages, and of this one."""
+"""Where code is installed: Python, other packages, and this package."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import django_prodserver
 
 OURS = os.path.dirname(os.path.abspath(django_prodserver.__file__))
 STANDARD_LIBRARY = os.path.dirname(os.path.abspath(os.__file__))
-# What folders of installed packages are called, and of Debian's.
+# The names of folders of installed packages; the second is Debian's.
 PACKAGES = frozenset({"site-packages", "dist-packages"})
 
 
@@ -21,5 +21,5 @@ def is_installed(path: str) -> bool:
 
 
 def is_standard(path: str) -> bool:
-    """Whether it is of Python itself: packages may be installed in a folder of its library."""
+    """Whether it belongs to Python itself: packages may be installed below the standard library."""
     return is_below(path, STANDARD_LIBRARY) and not is_installed(path)

@@ -1,7 +1,7 @@
-"""Folders that belong to one supervisor, where temporary files go.
+"""Private folders of one supervisor, among the temporary files.
 
-As long as it is used, such a folder is locked. What a supervisor leaves behind that is killed is
-removed by its guardian or the next one, and a locked folder is left alone by systemd-tmpfiles(8).
+Such a folder is locked while it is in use. If a supervisor is killed, its guardian or the next
+supervisor removes its folders. systemd-tmpfiles(8) leaves locked folders alone.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from contextlib import suppress
 from .control.place import folders
 
 SOCKETS, METRICS = "prodserver-notify-", "prodserver-metrics-"
-# Not what a symbolic link leads to.
+# Never follows a symbolic link.
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 
 
 class PrivateFolder:
-    """A folder of this process, which removes it in the end. Raises OSError if there cannot be one.
+    """A folder that this process creates, and removes on `close`. Raises OSError.
 
-    It is in the first of these `places` that will do. It is private to the user. Under root it can
-    be passed through, but not read: lives may change their user (gunicorn does for its workers), to
-    whom nobody can give it beforehand. They know the names in it from their environment, which no
-    other user can read, and these cannot be guessed.
+    It is in the first usable one of `places`, and private to the user. A folder of root can be
+    passed through by other users, but not listed: lives may change their user (gunicorn does for
+    its workers), and that user is not known beforehand. They know the names in it from their
+    environment, which no other user can read, and the names cannot be guessed.
     """
 
     def __init__(self, prefix: str, places: Iterable[str]) -> None:
@@ -43,7 +43,7 @@ class PrivateFolder:
             raise
 
     def release(self) -> None:
-        """In a forked child: give back what belongs to the supervisor."""
+        """In a forked child: close what belongs to the supervisor."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -66,19 +66,19 @@ def runtime() -> list[str]:
 
 
 def reachable(places: Iterable[str]) -> list[str]:
-    """Those of them that lives with another user reach, if there can be any."""
+    """The places that lives with another user can reach; all of them unless this user is root."""
     return [one for one in places if os.geteuid() or (os.path.isdir(one) and _passable(one))]
 
 
 def remove_abandoned() -> None:
-    """Remove the folders of supervisors that were killed: nothing holds a lock on them."""
+    """Remove the folders of supervisors that were killed: no process holds a lock on them."""
     for place in dict.fromkeys((*temporary(), *runtime())):
         with suppress(OSError):
             _remove_abandoned_in(place)
 
 
 def _made(prefix: str, places: Iterable[str]) -> tuple[str, str]:
-    """Make a folder; return its place and its path. Raises OSError if no place will do."""
+    """Make a folder; return its place and its path. Raises OSError if no place is usable."""
     for parent in places:
         with suppress(OSError):
             return parent, _made_in(parent, prefix)
@@ -94,7 +94,7 @@ def _made_in(parent: str, prefix: str) -> str:
 
 
 def _passable(path: str) -> bool:
-    """Whether every user can reach what is in there."""
+    """Whether every user can pass through this folder and all folders above it."""
     path = os.path.realpath(path)
     while os.stat(path).st_mode & 0o001:
         path, inner = os.path.dirname(path), path
@@ -108,7 +108,7 @@ def _locked(path: str) -> int:
     lock = os.open(path, _FOLDER)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Between its birth and this lock another supervisor may have taken it for abandoned.
+        # Before it was locked, another supervisor may have removed it as abandoned.
         os.stat(path)
     except OSError:
         os.close(lock)
@@ -120,7 +120,7 @@ def _remove_abandoned_in(parent: str) -> None:
     with os.scandir(parent) as entries:
         ours = [entry.path for entry in entries if entry.name.startswith((SOCKETS, METRICS))]
     for path in ours:
-        # Another user's, another supervisor's, or gone meanwhile.
+        # It may be another user's, locked by another supervisor, or gone by now.
         with suppress(OSError):
             if os.lstat(path).st_uid != os.geteuid():
                 continue
@@ -132,7 +132,7 @@ def _remove_abandoned_in(parent: str) -> None:
 
 
 def _remove(path: str, folder: int) -> None:
-    """Remove a folder, and what is in it if it is open; as far as that is possible."""
+    """Remove a folder, and its content if it is open, as far as possible."""
     with suppress(OSError):
         if folder >= 0:
             _empty(folder)

@@ -1,6 +1,6 @@
-"""What /proc tells of processes, for those who cannot wait for psutil, which takes 10 ms to import.
+"""Processes as /proc shows them, for callers that cannot wait 10 ms for the import of psutil.
 
-Callers must make sure that the pids there are their own: `kernel.shows_our_processes`.
+Callers must make sure that /proc shows their own pids: `kernel.shows_our_processes`.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from contextlib import suppress
 from django_prodserver.supervisor.hints import Optional
 from django_prodserver.supervisor.values import Value
 
-# Where they are among the fields of `stat`.
+# Indices into the fields of `stat`.
 _STATE, _PARENT, _GROUP, _SESSION, _STARTED, _SIZE = 3 - 3, 4 - 3, 5 - 3, 6 - 3, 22 - 3, 23 - 3
-# Its processor time, and that of its children; its memory in pages.
+# Processor time of the process and of its reaped children; resident memory in pages.
 _TIMES, _RESIDENT = slice(14 - 3, 18 - 3), 24 - 3
 _DEAD = b"ZXx"
 _AT_ONCE = 1 << 16
 
 
 class Process(Value):
-    """A process that is no zombie. When it was started tells it from another with its pid."""
+    """A process that is not a zombie. Its start time tells it from another with the same pid."""
 
     pid: int
     parent: int
     group: int
     session: int
     started: int
-    # Of its memory; 0 once it ends, when it shows no environment any more, but may hold a port.
+    # Of its virtual memory; 0 while it exits: it has no environment any more, but may hold a port.
     size: int
 
 
 def pids() -> list[int]:
-    """The youngest first: a process that forks and exits is found before it has exited again."""
+    """All pids, the youngest first, so as not to miss a process that keeps forking and exiting."""
     try:
         return sorted((int(name) for name in os.listdir("/proc") if name.isdigit()), reverse=True)
     except OSError:
@@ -42,26 +42,26 @@ def pids() -> list[int]:
 
 
 def stat(pid: int) -> list[bytes]:
-    """The fields of proc_pid_stat(5) behind the name, which may hold anything; none if it is gone.
+    """The fields of proc_pid_stat(5) after the name, which may hold anything; empty if it is gone.
 
-    It counts from 1, and the first one here is number 3.
+    The man page counts from 1; the first field here is its number 3.
     """
     line = _read(f"/proc/{pid}/stat")
     return line[line.rfind(b")") + 1 :].split()
 
 
 def cpu_seconds(fields: Sequence[bytes]) -> float:
-    """Of a process, and of its children that it has waited for; `fields` are those of `stat`."""
+    """Processor time of a process and of the children that it has reaped, from `stat`."""
     return sum(map(int, fields[_TIMES])) / os.sysconf("SC_CLK_TCK")
 
 
 def resident(fields: Sequence[bytes]) -> int:
-    """Its memory in bytes, with all that it shares; `fields` are those of `stat`."""
+    """Resident memory in bytes, including all shared memory, from `stat`."""
     return int(fields[_RESIDENT]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def smaps_rollup(pid: int) -> bytes:
-    """How its memory is shared (proc_pid_smaps(5)); empty where that is not permitted."""
+    """How the memory is shared (proc_pid_smaps(5)); empty where reading it is not permitted."""
     return _read(f"/proc/{pid}/smaps_rollup")
 
 
@@ -79,7 +79,7 @@ def processes() -> dict[int, Process]:
 
 
 def below(ancestors: Iterable[int], table: Mapping[int, Process]) -> list[Process]:
-    """The processes of a table that descend from these pids, without these."""
+    """The descendants of these pids in a table, without the pids themselves."""
     children: dict[int, list[Process]] = {}
     for one in table.values():
         children.setdefault(one.parent, []).append(one)
@@ -102,7 +102,7 @@ def tree(leader: int) -> Iterator[int]:
         yield pid
         listed = children(pid)
         if listed is None:
-            # The kernel does not list them.
+            # The kernel does not list children.
             left += [one.pid for one in below([pid], processes())]
             yield from left
             return
@@ -110,17 +110,17 @@ def tree(leader: int) -> Iterator[int]:
 
 
 def environment(pid: int) -> bytes:
-    """What it was executed with, or what it shows instead; empty where that is not permitted."""
+    """The content of /proc/PID/environ; empty where reading it is not permitted."""
     return _read(f"/proc/{pid}/environ")
 
 
 def exists(pid: int) -> bool:
-    """Whether it is there, as a zombie or not: asked of kill(2), also where there is no /proc."""
+    """Whether the process exists, even as a zombie. Uses kill(2), so it needs no /proc."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # It has another user.
+    except PermissionError:  # It belongs to another user.
         pass
     return True
 
@@ -144,7 +144,7 @@ def children(pid: int) -> Optional[list[int]]:
 
 
 def kill(victim: Process) -> None:
-    """SIGKILL it, and no other process that may have its pid by now. May not be permitted."""
+    """SIGKILL it, but no other process that has reused its pid. Does nothing if not permitted."""
     with suppress(OSError):
         handle = os.pidfd_open(victim.pid) if hasattr(os, "pidfd_open") else -1
         try:
@@ -161,7 +161,7 @@ def kill(victim: Process) -> None:
 
 
 def kill_group(member: Process) -> None:
-    """SIGKILL its process group: what is being forked in there cannot escape (kill(2))."""
+    """SIGKILL its process group: a child that is just being forked cannot escape (kill(2))."""
     with suppress(OSError):
         os.killpg(member.group, signal.SIGKILL)
 

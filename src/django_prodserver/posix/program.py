@@ -13,16 +13,16 @@ from .address import Listener, SocketAddress
 from .context import Context
 from .probes.targets import CommandTarget, Target
 
-# The oneshots that have finished before the project is loaded, from which a process is forked then;
-# None for what is loaded before any of them.
+# The oneshots that have finished before the project is loaded to fork certain processes; None for
+# the project as loaded before any oneshot.
 Stage = Optional[tuple[str, ...]]
 
 
 class Program(Value):
-    """What the supervisor knows of it, all of it plain data.
+    """How to run a process or an instance, in plain data.
 
-    Where there is a command line to `execute`, that is executed; else code of the project is called
-    in a fork of a process that has loaded it, which has the `Code`.
+    If there is a command line to `execute`, it is executed. Otherwise a fork of a process that has
+    loaded the project calls the project's code (see `Code`).
     """
 
     name: str
@@ -31,37 +31,37 @@ class Program(Value):
     # The user, group and folder it runs with.
     context: Context = Context()
     execute: Sequence[str] = ()
-    # It is executed in the folder of its context, and not in that of the supervisor: the command
-    # line of a fresh interpreter may be relative to that.
+    # Whether it is executed in the folder of its context. Otherwise it is executed in the folder of
+    # the supervisor, to which the command line of a fresh interpreter may be relative.
     in_folder: bool = False
-    # Of the project of which it is a fork.
+    # The stage of the project that it is forked from.
     stage: Stage = ()
-    # It gets a socket to report to.
+    # Whether it gets a socket to report to.
     notifies: bool = False
-    # Seconds between two WATCHDOG=1, at most; it is told so.
+    # The most seconds between two WATCHDOG=1; passed on in WATCHDOG_USEC.
     watchdog: Optional[float] = None
     # The addresses at which the supervisor listens for it.
     listens: Sequence[Listener] = ()
-    # Where it can be connected to once it is ready, and what is probed instead, to know that.
+    # The addresses at which it accepts connections once it is ready; what to probe instead, if set.
     serves: Sequence[SocketAddress] = ()
     ready: Optional[Target] = None
-    # A line of its output that has this regular expression in it tells the same.
+    # It is ready once a line of its output matches this regular expression.
     ready_line: Optional[str] = None
     # What its health check probes.
     health: Optional[Target] = None
-    # When it runs again: by a cron expression in a time zone, or after so many seconds.
+    # When it runs again: a cron expression and its time zone, or an interval in seconds.
     cron: str = ""
     zone: str = ""
     every: Optional[float] = None
-    # It gets a board, on which it writes how busy it is.
+    # Whether it gets a board, on which it writes how busy it is.
     tells_busy: bool = False
-    # Where the lock is that it needs: "database", or the path of a file.
+    # The lock that it needs: "database", or the path of a file.
     lock: str = ""
-    # What it does, as a text: if others do the same work, one of them does it.
+    # Identifies its work: of several supervisors with the same work, only one does it.
     work: str = ""
 
     def of(self, instance: str) -> Program:
-        """The same of an instance: this one is that of its process."""
+        """The program of an instance; this one is the program of its process."""
         environ = {"PRODSERVER_PROCESS": self.name, "PRODSERVER_INSTANCE": instance, **self.environ}
 
         def as_the_instance(target: Optional[Target]) -> Optional[Target]:
@@ -79,14 +79,14 @@ class Program(Value):
 
 
 class Programs:
-    """The programs of all instances, also of those that are not there yet."""
+    """The programs of all instances, including instances that do not exist yet."""
 
     def __init__(self, programs: Mapping[str, Program]) -> None:
         self._of_processes = dict(programs)
         self._of_instances: dict[str, Program] = {}
 
     def of(self, instance: str) -> Program:
-        """Raises KeyError if there is no process `web` of `web.1`."""
+        """The program of an instance `web.1`. Raises KeyError if there is no process `web`."""
         if instance not in self._of_instances:
             program = self._of_processes[process_of(instance)]
             self._of_instances[instance] = program.of(instance)
@@ -97,11 +97,11 @@ class Programs:
 
     @property
     def with_sockets(self) -> Mapping[str, Program]:
-        """Those of processes for which the supervisor listens."""
+        """The programs of processes for which the supervisor listens."""
         return {name: one for name, one in self._of_processes.items() if one.listens}
 
     def update(self, programs: Mapping[str, Program]) -> None:
-        """From now on, these are run otherwise."""
+        """Replace the programs of these processes from now on."""
         self._of_processes.update(programs)
         self._of_instances.clear()
 
@@ -109,7 +109,8 @@ class Programs:
 class Code(Value):
     """Call `start` as if it were the main program, with `argv` as its sys.argv.
 
-    What it raises or leaves running ends as it would in an interpreter of its own.
+    Exceptions that it raises, and threads that it leaves running, end as they would in an
+    interpreter of its own.
     """
 
     start: Callable[[], object]

@@ -17,7 +17,7 @@ WITHIN = 2.0
 
 
 class ProjectMetrics:
-    """Collects for all who wait at once. The first of several failures is said."""
+    """Collects once for all waiting requests. Of consecutive failures the first is logged."""
 
     def __init__(self, errands: Errands, say: Callable[[Record], None]) -> None:
         self._errands = errands
@@ -27,19 +27,19 @@ class ProjectMetrics:
 
     @property
     def exist(self) -> bool:
-        """Whether there may be any: a process that has none has made no file."""
+        """Whether there may be any metrics: a process without metrics creates no file."""
         folder = os.environ.get(metrics_folder.VARIABLE)
         try:
             return bool(folder and os.listdir(folder))
         except OSError:
-            return True  # The errand tells what is wrong with it.
+            return True  # The errand reports the problem.
 
     def collect(self, done: Done) -> None:
-        """Call `done` later: with the text of them; or with None, and why there is none."""
+        """Call `done` later: with the metrics as text and "", or with None and the reason."""
         self._waiting.append(done)
         if len(self._waiting) == 1:
             ours = metrics_folder.ours()
-            # Only that is tidied up.
+            # Only our own folder is tidied up.
             request = None if ours is None else ours.inner
             self._errands.run(TASK, request, WITHIN, self._collected)
 

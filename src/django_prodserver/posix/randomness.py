@@ -1,6 +1,6 @@
-"""Random numbers after a fork: numpy's global generator, which Python does not reseed.
+"""Random numbers after a fork: reseed numpy's global generator.
 
-Python reseeds its own `random` in each forked process.
+Python itself reseeds only its own `random` in each forked process.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from django_prodserver.supervisor.hints import Any
 
 @cache
 def reseed_forks() -> None:
-    """Let every process that is forked from here on draw numbers of its own, and those it forks.
+    """Reseed in every process that is forked from now on, and in those that it forks in turn.
 
-    Each life is one, and so is each worker that a server forks.
+    That includes each life, and each worker that a server forks.
     """
     os.register_at_fork(after_in_child=reseed)
 
@@ -30,11 +30,11 @@ def reseed() -> None:
     random: Any = sys.modules.get("numpy.random")
     if random is None:
         return
-    # A version of numpy that has this otherwise keeps what it has.
+    # A numpy version with other internals is left alone.
     with suppress(AttributeError, TypeError, ValueError):
         generator = random.get_state.__self__
         bits = generator._bit_generator
-        # numpy 1.25 gave it the public name. None: it was seeded by a number, or got a state.
+        # Public since numpy 1.25. None: the project has seeded it with a number or set its state.
         seeded_by_numpy = getattr(bits, "seed_seq", None) or getattr(bits, "_seed_seq", None)
         if seeded_by_numpy is not None:
             fresh = type(generator)(type(bits)())

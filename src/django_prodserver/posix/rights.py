@@ -1,4 +1,4 @@
-"""Descriptors that travel beside a message through a Unix socket (SCM_RIGHTS, unix(7))."""
+"""File descriptors that are sent with a message over a Unix socket (SCM_RIGHTS, unix(7))."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _ONE = Struct("i")
 
 
 def space_for(count: int) -> int:
-    """How much room this many descriptors take, in bytes."""
+    """The size of the ancillary data for this many descriptors, in bytes."""
     return socket.CMSG_SPACE(count * _ONE.size)
 
 
 def packed(fds: Sequence[int]) -> list[Ancillary]:
-    """What is to be sent with a message."""
+    """The ancillary data that sends these descriptors."""
     data = b"".join(map(_ONE.pack, fds))
     return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, data)] if fds else []
 
 
 def received(ancillary: Sequence[Ancillary]) -> list[int]:
-    """What came with a message. One that was cut short has no half of a descriptor."""
+    """The descriptors that came with a message. Of truncated data, half a descriptor is dropped."""
     return [
         fd
         for level, kind, data in ancillary

@@ -1,6 +1,6 @@
-"""Schedules: when what runs again and again runs next.
+"""Schedules: when an instance that runs repeatedly runs next.
 
-A cron expression is about the clock on the wall. An interval is about one that is never set.
+A cron expression uses the wall clock. An interval uses the monotonic clock, which is never set.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from django_prodserver.supervisor.hints import Callable, Optional
 from .loop import Loop
 from .program import Program
 
-# In seconds: a timer may be so much too early.
+# A timer may fire this many seconds early.
 EARLY = 1.0
-# More runs than this are not counted: a clock that is set may jump by years.
+# Count no more skipped runs than this: when the wall clock is set, it may jump by years.
 MANY = 1000
 
 
 def prepare(cron: str, zone: str) -> None:
-    """Import what is needed for it."""
+    """Import what a cron expression in this time zone needs."""
     next(_moments(cron, zone, time.time()))
 
 
 def _moments(cron: str, zone: str, since: float) -> Iterator[float]:
-    """When it runs after that moment, in seconds since 1970."""
+    """The times of all runs after `since`, in seconds since 1970."""
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -37,7 +37,7 @@ def _moments(cron: str, zone: str, since: float) -> Iterator[float]:
 
 
 def said_of(program: Program) -> tuple[str, str, Optional[float]]:
-    """What the settings say of when it runs."""
+    """The settings that define when it runs."""
     return program.cron, program.zone, program.every
 
 
@@ -50,10 +50,10 @@ class Schedule:
         self._next = self._after(self._clock())
 
     def plan(self, ended: bool) -> tuple[float, int]:
-        """In how many seconds the next run is, and how many were left out before.
+        """Return the seconds until the next run, and how many runs were skipped before it.
 
-        One that could not begin in time is due at once. If it was its time while another run took
-        place, which has `ended` now, it is left out.
+        A run that could not start in time is due at once. A run that became due during another run,
+        which has `ended` now, is skipped.
         """
         now, left_out = self._clock(), 0
         if now < self._next - (EARLY if ended else 0.0):
@@ -72,7 +72,7 @@ class Schedule:
 
 
 class Schedules:
-    """Those of all instances, by their names."""
+    """The schedules of all instances, by name."""
 
     def __init__(self, program_of: Callable[[str], Program], loop: Loop) -> None:
         self._program_of = program_of
@@ -80,7 +80,7 @@ class Schedules:
         self._schedules: dict[str, Schedule] = {}
 
     def plan(self, name: str, ended: bool) -> None:
-        """Let the loop emit when it runs next; `ended` after a run."""
+        """Let the loop emit the time of the next run; `ended` is true after a run."""
         program, known = self._program_of(name), self._schedules.get(name)
         if known is None or known.says != said_of(program):
             self._schedules[name] = known = Schedule(program)

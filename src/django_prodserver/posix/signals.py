@@ -1,4 +1,4 @@
-"""Signals as bytes in a pipe: a handler does nothing, the wakeup fd carries the message.
+"""Signals as bytes in a pipe: the handlers do nothing, the wakeup fd carries the message.
 
 https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd
 """
@@ -23,7 +23,7 @@ from django_prodserver.supervisor.signals import (
 )
 
 _T = TypeVar("_T")
-# Made once, and not in each child.
+# Computed once, and not in each child.
 _CHANGEABLE = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
 
 
@@ -54,7 +54,7 @@ class SignalPipe:
             numbers = os.read(self._read, 65536)
         except BlockingIOError:
             return []
-        # Others arrive too, for which the project has installed a handler.
+        # Signals for which the project has installed a handler arrive, too.
         return [Signals(number) for number in numbers if number in self._handled]
 
     def wait(self, timeout: Optional[float]) -> list[Signals]:
@@ -74,17 +74,18 @@ class SignalPipe:
     def reset_in_child(self) -> None:
         """Give a forked child the dispositions of a fresh interpreter and an empty mask.
 
-        The wakeup fd goes first: it is the parent's, and a signal to the child would ring there.
+        The wakeup fd goes first: the parent shares it, and a signal to the child would wake the
+        parent.
         """
         signal.set_wakeup_fd(-1)
-        # Also where it is not handled, but ignored.
+        # RELOAD even if it is ignored and not handled.
         restore({*self._handled, RELOAD})
         os.close(self._read)
         os.close(self._write)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
     def close_in_child(self) -> None:
-        """Let a forked child take no signal at all, except for those that cannot be blocked."""
+        """In a forked child: close the pipe, and block every signal that can be blocked."""
         signal.set_wakeup_fd(-1)
         signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         os.close(self._read)
@@ -99,9 +100,9 @@ class SignalPipe:
 
 
 def restore_defaults() -> None:
-    """Give every signal its default action, which a program that is executed next will inherit.
+    """Give every signal its default action, which the next executed program inherits.
 
-    What Python itself ignores is among them (SIGPIPE), and what was ignored when it was started.
+    That includes signals that Python ignores (SIGPIPE), or that were ignored when it was started.
     """
     for number in _CHANGEABLE:
         if signal.getsignal(number) != signal.SIG_DFL:
@@ -109,7 +110,7 @@ def restore_defaults() -> None:
 
 
 def ignore(signals: Iterable[Signals]) -> None:
-    """Let these signals do nothing here, and what is executed from here heed them."""
+    """Ignore these signals in this process; in programs executed from it they act as usual."""
     for number in signals:
         signal.signal(number, _do_nothing)
 
@@ -123,10 +124,11 @@ def restore(signals: Iterable[Signals]) -> None:
 
 @contextmanager
 def leaving_on(statuses: Mapping[Signals, int]) -> Iterator[Callable[[], None]]:
-    """Let each of these signals end the program with an exit status of its own.
+    """Exit on any of these signals, with the exit status given for it.
 
-    PID 1 has no default action for a signal (pid_namespaces(7)): without a handler it is lost.
-    Foreign code may catch the SystemExit. So what is yielded raises it once more, if there was one.
+    For PID 1 a signal has no default action (pid_namespaces(7)): without a handler it is lost.
+    Other code may catch the SystemExit, so the yielded function raises it again if a signal has
+    arrived.
     """
     asked: list[int] = []
 
@@ -146,13 +148,13 @@ def leaving_on(statuses: Mapping[Signals, int]) -> Iterator[Callable[[], None]]:
 
 
 def handled() -> frozenset[Signals]:
-    """What a supervisor handles: after nohup(1), SIGHUP asks for nothing."""
+    """The signals that a supervisor handles: without SIGHUP if it is ignored, as by nohup(1)."""
     ignored = signal.getsignal(RELOAD) is signal.SIG_IGN
     return HANDLED - {RELOAD} if ignored else HANDLED
 
 
 def hangs_up() -> bool:
-    """Whether SIGHUP means that the terminal is gone: there is one, and no nohup(1) before us."""
+    """Whether SIGHUP means that the terminal is gone: there is a terminal, but no nohup(1)."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return False
     try:
@@ -163,18 +165,18 @@ def hangs_up() -> bool:
 
 
 def stop_signals_of(terminal: bool) -> Mapping[Signals, int]:
-    """The signals that stop everything, with or without a terminal that `hangs_up`."""
+    """The signals that stop everything, with their exit statuses; `terminal`: see `hangs_up`."""
     return STOP_SIGNALS_AT_TERMINAL if terminal else STOP_SIGNALS
 
 
 class TookTooLong(Exception):
-    """What was done took more of the processor's time than it had."""
+    """A call used more processor time than it was allowed."""
 
 
 def within_processor_time(seconds: float, do: Callable[[], _T]) -> _T:
-    """Do what may never end, such as a search for a regular expression. Raises TookTooLong.
+    """Call what may never return, such as a regular expression search. Raises TookTooLong.
 
-    Time in which other processes had the processor does not count.
+    The limit is processor time of this process: time in which others ran does not count.
     """
     doing = True
 
@@ -200,7 +202,7 @@ def die_as_others_do() -> None:
 
 def _restore(handlers: Mapping[Signals, Any]) -> None:
     for number, handler in handlers.items():
-        # None: it was not installed from Python, and cannot be put back from there.
+        # None: the handler was not installed from Python, so Python cannot restore it.
         signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 

@@ -1,7 +1,7 @@
-"""The folder of the sockets to which lives report: only who knows an address reaches it.
+"""The folder of the sockets to which lives report: a socket is reachable only by its address.
 
-An abstract name (unix(7)) needs no folder, but any process of the machine can find it in
-/proc/net/unix and keep its queue full.
+An abstract name (unix(7)) needs no folder, but any process on the machine can find it in
+/proc/net/unix and keep the queue of the socket full.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import socket
 
 from .private_folder import SOCKETS, PrivateFolder, temporary
 
-# In it a socket gets its name, which /proc/net/unix goes on to show; then it moves away from here.
+# Sockets are bound in this folder, whose path /proc/net/unix keeps showing, and then moved out.
 _NEW = "new"
 
 
 class SocketFolder(PrivateFolder):
-    """Raises OSError if there cannot be one."""
+    """A private folder for sockets. Raises OSError if it cannot be created."""
 
     def __init__(self) -> None:
         super().__init__(SOCKETS, temporary())
@@ -27,11 +27,11 @@ class SocketFolder(PrivateFolder):
             raise
 
     def new_path(self) -> str:
-        """That of a file of a life, which cannot be guessed."""
+        """A path for a file of a life, which cannot be guessed."""
         return os.path.join(self.path, os.urandom(8).hex())
 
     def bind(self, unbound: socket.socket) -> str:
-        """Give a socket a name in here; returns the whole of it. Raises OSError."""
+        """Bind a socket in this folder; return its path. Raises OSError."""
         new = os.path.join(self.path, _NEW, "s")
         address = self.new_path()
         unbound.bind(new)

@@ -1,8 +1,8 @@
-"""Held sockets: the supervisor binds the addresses of a process, and each life of it inherits them.
+"""Held sockets: the supervisor binds the addresses of a process, and its lives inherit the sockets.
 
-So its instances share them, and what connects while one is replaced waits for the next. They are
-open before anything starts, until no instance of the process is to be up. Then what has connected
-is accepted first (see `Closing`).
+All instances of the process share them, and clients that connect while an instance is replaced wait
+for the next one. The sockets are open before anything starts, and until no instance of the process
+has the goal "up". Then pending connections are accepted before the sockets close (see `Closing`).
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from .clock import Clock
 from .held import NAMES, passed_to
 from .program import Program
 
-# In seconds. Two looks at an accept queue are as far apart as a server takes to accept, and three
-# that find it empty are enough; a server that does not accept any more is not waited for.
+# LOOK_EVERY seconds, about what a server takes to accept, lie between two looks at the accept
+# queues. Once LOOKS consecutive ones find the queues empty, the sockets close. A server that
+# accepts no more connections delays that by at most ACCEPT_WITHIN seconds.
 LOOK_EVERY, LOOKS = 0.005, 3
 ACCEPT_WITHIN = 1.0
 
 
 class CannotListen(Exception):
-    """One of its addresses cannot be bound."""
+    """An address of the process cannot be bound."""
 
     def __init__(self, process: str, listener: Listener, error: OSError) -> None:
         self.process = process
@@ -43,9 +44,9 @@ class Passed(Value):
     """A listening socket that the service manager has passed to the supervisor."""
 
     fd: int
-    # As its unit calls it: FileDescriptorName= of systemd.socket(5), or the unit.
+    # Its name in the unit: FileDescriptorName= of systemd.socket(5), or the name of the unit.
     name: str
-    # What it is bound to: a path, or a host, a port and what IPv6 adds to them.
+    # The bound address: a path, or a host and port, followed by flow info and scope ID for IPv6.
     family: int
     address: Any
 
@@ -56,7 +57,7 @@ class Passed(Value):
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def is_for(self, process: str, at: Union[tuple[str, int], str]) -> bool:
-        """Whether the process is to have it: by its name, or by what it wants to listen at."""
+        """Whether this socket is for the process: by its name, or by the address to listen at."""
         return self.has_name_of(process) or at in (self.address, tuple(self.address[:2]))
 
     def has_name_of(self, process: str) -> bool:
@@ -72,7 +73,7 @@ class Passed(Value):
 
 
 def passed() -> list[Passed]:
-    """Those that this process was started with, see sd_listen_fds(3)."""
+    """The listening sockets that this process was started with, see sd_listen_fds(3)."""
     names = os.environ.get(NAMES, "").split(":")
     found = []
     for number, fd in enumerate(passed_to(os.getpid())):
@@ -84,28 +85,28 @@ def passed() -> list[Passed]:
 
 
 class Bound:
-    """The sockets of one address, all of which listen."""
+    """The listening sockets of one address."""
 
     def __init__(self, backlog: int) -> None:
         self.sockets: list[socket.socket] = []
-        # They came from the service manager, which goes on to hold them.
+        # Whether they came from the service manager, which keeps them open.
         self.foreign = False
-        # The processes that have them, each with the generation that says so.
+        # The processes that use them, each with the generation whose settings say so.
         self.users: set[tuple[str, int]] = set()
         self._backlog = backlog
-        # Its file, with what tells that from another one at the same path.
+        # The path of a Unix socket, and the identity of its file: another may appear at that path.
         self._file: Optional[tuple[str, tuple[int, int]]] = None
 
     def add(self, made: Sequence[socket.socket], path: str = "") -> None:
-        """Let them listen. Raises OSError."""
+        """Add sockets, and listen. Raises OSError."""
         self.sockets += made
         if path:
             self._file = path, _identity(path)
         for one in made:
             one.setblocking(False)
             if one.family in (socket.AF_INET, socket.AF_INET6):
-                # What is accepted inherits it. Some servers cannot set it on a socket that they
-                # are given, and each answer on a kept connection would take 40 ms longer.
+                # Accepted connections inherit it. Some servers cannot set it on an inherited
+                # socket; each response on a keep-alive connection would take 40 ms longer.
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.listen()
 
@@ -114,7 +115,7 @@ class Bound:
             one.listen(self._backlog)
 
     def unlink(self) -> None:
-        """Remove the file, unless another program has put its own in its place."""
+        """Remove the file, unless another program has replaced it."""
         if self._file is not None:
             path, identity = self._file
             with suppress(OSError):
@@ -127,11 +128,11 @@ class Bound:
 
 
 class Closing:
-    """Sockets of a process that is about to stop: the connections in their queues come first.
+    """The sockets of a process that is about to stop, while their accept queues are emptied.
 
-    The kernel refuses or drops what connects from now on. What has connected already would be
-    reset when the last server closes its copy. So they are looked at again and again, and what asks
-    the lives to stop waits until the queues are empty, or ACCEPT_WITHIN is over.
+    From now on the kernel refuses or drops new connections. A connection that is still in a queue
+    would be reset when the last server closes its copy of the socket. So the queues are checked
+    repeatedly, and stop signals wait until the queues are empty, or ACCEPT_WITHIN is over.
     """
 
     def __init__(self, bound: Sequence[Bound], now: float) -> None:
@@ -139,7 +140,7 @@ class Closing:
         self._end = now + ACCEPT_WITHIN
         self._empty = 0
         self.next_look = now
-        # What is to be done afterwards.
+        # To be called once the sockets are closed.
         self.then: list[Callable[[], object]] = []
         for one in bound:
             one.unlink()
@@ -147,7 +148,7 @@ class Closing:
         self._looked_at = list(filter(_refuses_connections, ours))
 
     def look(self, now: float) -> bool:
-        """Whether it is over."""
+        """Check the queues; return whether the sockets can be closed."""
         waiting = self._looked_at and select.select(self._looked_at, [], [], 0)[0]
         self._empty = 0 if waiting else self._empty + 1
         self.next_look = now + LOOK_EVERY
@@ -163,16 +164,17 @@ class Closing:
             one.close()
 
 
-# What is bound: the addresses of a host and port, a path, or what the service manager has named.
+# Identifies what is bound: a path, the bindings of a host and port, or ("named", process) for the
+# sockets that the service manager has named after a process.
 _Key = Union[str, tuple[Binding, ...], tuple[str, str]]
 
 
 class HeldSockets:
-    """Those of all processes.
+    """The held sockets of all processes.
 
-    `given` came from the service manager: it is taken for what is bound to the same address, and
-    all that has the name of a process for that. During a reload a process may have other addresses
-    in one generation than in the other; those that both have are bound once.
+    `given` are the sockets from the service manager. A process uses all those with its name; if
+    there are none, it uses those that are bound to one of its addresses. During a reload, a process
+    may have different addresses in two generations; an address that both have is bound once.
     """
 
     def __init__(self, clock: Clock, given: Sequence[Passed] = ()) -> None:
@@ -181,7 +183,7 @@ class HeldSockets:
         for one in given:
             os.set_inheritable(one.fd, False)
         self._bound: dict[_Key, Bound] = {}
-        # By the process and the generation, in the order of its addresses.
+        # By process and generation, in the order of the addresses of the process.
         self._open: dict[tuple[str, int], list[Bound]] = {}
         self._closing: dict[str, Closing] = {}
 
@@ -196,21 +198,21 @@ class HeldSockets:
         return [each.fileno() for one in self._open[user] for each in one.sockets]
 
     def listen_again(self, process: str) -> None:
-        """Have the backlogs that were asked for: a server that starts sets its own (listen(2))."""
+        """Restore the configured backlogs: a server that starts sets its own (listen(2))."""
         for (name, _), every in self._open.items():
             if name == process:
                 for one in every:
                     one.listen()
 
     def unused(self, programs: Iterable[Program]) -> list[Passed]:
-        """What the service manager has passed, and nobody takes."""
+        """The sockets from the service manager that no process uses."""
         taken = [one for program in programs for one in self._given if _is_for(program, one)]
         return [one for one in self._given if one not in taken]
 
     # ---- to close ----
 
     def unlisten(self, process: str) -> None:
-        """Take no more connections; close them once those that were made are accepted."""
+        """Refuse new connections; close the sockets once pending connections are accepted."""
         unused = self._let_go([user for user in self._open if user[0] == process])
         if unused:
             self._finish(process)
@@ -218,13 +220,13 @@ class HeldSockets:
             self.tick()
 
     def forget(self, generation: int) -> None:
-        """Close what only this generation has."""
+        """Close the sockets that only this generation uses."""
         for one in self._let_go([user for user in self._open if user[1] == generation]):
             one.unlink()
             one.close()
 
     def afterwards(self, process: str, do: Callable[[], object]) -> bool:
-        """Have it done once its sockets are closed; False if they are not about to be."""
+        """Call `do` once the sockets of the process are closed; False if they are not closing."""
         closing = self._closing.get(process)
         if closing is not None:
             closing.then.append(do)
@@ -232,7 +234,7 @@ class HeldSockets:
 
     @property
     def deadline(self) -> Optional[float]:
-        """When `tick` has something to do, in the clock of the loop."""
+        """When `tick` is due next, in the clock of the loop."""
         return min((one.next_look for one in self._closing.values()), default=None)
 
     def tick(self) -> None:
@@ -306,7 +308,7 @@ class HeldSockets:
         return self._bound[key]
 
     def _let_go(self, users: Iterable[tuple[str, int]]) -> list[Bound]:
-        """Of what these have, that which nobody has any more."""
+        """Remove these users; return the sockets that have no users left."""
         return [one for user in users for one in self._let_go_of(self._open.pop(user), user)]
 
     def _let_go_of(self, some: Iterable[Bound], user: tuple[str, int]) -> list[Bound]:
@@ -345,8 +347,8 @@ def _identity(path: str) -> tuple[int, int]:
 
 
 def _refuses_connections(listening: socket.socket) -> bool:
-    """Let the kernel take no more of them; False where it cannot be asked to.
+    """Make the kernel drop new connections; False where that is impossible.
 
-    A Unix socket has lost its file by now, so that nobody finds it.
+    The file of a Unix socket is removed by now, so no client can find it.
     """
     return listening.family == socket.AF_UNIX or kernel.drop_connections(listening)

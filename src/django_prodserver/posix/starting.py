@@ -1,7 +1,7 @@
-"""The seam between lives and what starts them: this process, or a template on request.
+"""The interface between lives and what starts them: this process, or a template on request.
 
-A starter answers by the `Birth` of the life, at once or later: with the pid of its leader, which is
-a child of this process, or with why there is none. An `Errand` is started and answered likewise.
+A starter reports the outcome through the `Birth` of a life, at once or later: the pid of the life's
+leader, which is a child of this process, or why there is none. An `Errand` works the same way.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .template.plan import Loaded
 
 
 class Birth:
-    """A life that is to begin. `begun` is called once, and never after it was cancelled."""
+    """A request to start a life. `begun` is called once, but never after `cancel`."""
 
     __slots__ = ("begun", "generation", "program", "ties")
 
@@ -36,15 +36,15 @@ class Birth:
     ) -> None:
         self.program = program
         self.ties = ties
-        # Takes a pid, or why there is none in the system's own words.
+        # Takes a pid, or an error message that says why there is none.
         self.begun = begun
         self.generation = generation
 
 
 class Errand:
-    """A task that is to be done by a fork of what has loaded the project; see `errands`.
+    """A task for a fork of a process that has loaded the project; see `errands`.
 
-    `begun` is called once, and never after it was cancelled.
+    `begun` is called once, but never after `cancel`.
     """
 
     __slots__ = ("answer", "begun", "request", "task", "ties")
@@ -63,37 +63,37 @@ class Errand:
         self.ties = ties
         # The descriptor to which it writes its answer.
         self.answer = answer
-        # As that of a birth.
+        # The same as `Birth.begun`.
         self.begun = begun
 
 
 class Starter:
-    """Begins lives. It may have processes of its own for that, of which it takes care itself."""
+    """Starts lives. It may have processes of its own for that, and manages those itself."""
 
     def begin(self, birth: Birth) -> None:
-        """Let its leader be started; the birth gets the answer. Raises OSError."""
+        """Start the leader of a life, and report it to the birth. Raises OSError."""
         raise NotImplementedError
 
     def run(self, errand: Errand) -> None:
-        """Let an errand be started in the same way. Raises OSError."""
+        """Start an errand in the same way. Raises OSError."""
         raise OSError("nothing here has loaded the project")
 
     def cancel(self, start: Union[Birth, Errand]) -> None:
-        """Let it not be started; no answer follows, and no code of it has run.
+        """Cancel a start: `begun` is not called, and none of its code has run.
 
-        Where answers come at once there is nothing to be cancelled.
+        A starter that reports at once has nothing to cancel.
         """
 
     @property
     def errands(self) -> list[Errand]:
-        """Those that have not begun."""
+        """The errands that have not been started yet."""
         return []
 
     def watch(self, group: int) -> None:
-        """A process group of ours exists: a guardian has to kill it if this process dies."""
+        """Have a guardian kill this process group if this process dies."""
 
     def forget(self, group: int) -> None:
-        """A process group is empty."""
+        """The process group is empty: stop guarding it."""
 
     # ---- processes of its own ----
 
@@ -103,59 +103,59 @@ class Starter:
 
     @property
     def ended_early(self) -> int:
-        """How many have ended that were not asked to."""
+        """How many of them have exited unexpectedly."""
         return 0
 
     @property
     def deadline(self) -> Optional[float]:
-        """When `tick` has something to do, in the clock of the loop."""
+        """When `tick` is due next, in the clock of the loop."""
         return None
 
     def tick(self) -> None:
         """Do what is due."""
 
     def read(self) -> None:
-        """Take what they have said, before what exited since is reaped."""
+        """Read their messages. Call it before children that have exited since are reaped."""
 
     def reaped(self, pid: int, status: ExitStatus) -> bool:
-        """Take note of the exit of a process; False if it was not one of them."""
+        """Record the exit of a process; False if it is not one of them."""
         return False
 
     def reaped_unknown(self, pid: int, status: ExitStatus) -> None:
-        """Take note of the exit of a child that is not known yet."""
+        """Record the exit of a child that is not known yet."""
 
     def release(self) -> None:
         """In a forked child: close what belongs to the supervisor."""
 
     def leave(self) -> set[int]:
-        """Let them all end; returns their pids, each of which is about to exit."""
+        """Tell them all to exit; return their pids."""
         return set()
 
     def close(self) -> None:
-        """End them all, and wait for that."""
+        """End them all, and wait until they have exited."""
 
 
 class Project(Protocol):
     """The code of the project, in a process that may import it."""
 
     def load(self, stage: Stage) -> Loaded:
-        """Import what the processes of a stage need, to fork them from here."""
+        """Import what the processes of a stage need, so that they can be forked from here."""
 
     def program_of(self, instance: str) -> Program: ...
 
     def code_of(self, instance: str) -> Code: ...
 
     def run_errand(self, task: str, request: bytes) -> Iterable[bytes]:
-        """Do it in this process, which is forked for that; returns the parts of its answer."""
+        """Do the task in this process, which was forked for it; return the answer in parts."""
 
 
 class Forks(Starter):
-    """Starts lives by a fork of this process, and answers at once.
+    """Forks lives from this process, and reports at once.
 
-    `release` gives back, in a child that goes on in this program, what belongs to the supervisor.
-    Where another one is executed the kernel does that: all descriptors are closed on exec. One by
-    one it would take as long as there are others, for each. What is executed has `environ`, or the
-    environment of this process.
+    In a child that goes on running this program, `release` closes what belongs to the supervisor.
+    For a child that executes another program the kernel does that: every descriptor is
+    close-on-exec. Closing them one by one would make each start slower the more lives there are.
+    Programs are executed with `environ`, or with the environment of this process.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class Forks(Starter):
         self.fork(birth)
 
     def fork(self, birth: Birth, code: Optional[Code] = None) -> None:
-        """Execute its program, or run its code. Raises OSError."""
+        """Fork a process that executes the program or runs its `code`. Raises OSError."""
         supervisor = os.getpid()
         release = self._signals.reset_in_child if code is None else self._release
 
@@ -185,10 +185,10 @@ class Forks(Starter):
 
 
 class LocalProject(Forks):
-    """Starts lives by forks of this process, which loads the project.
+    """Forks lives from this process, which loads the project itself.
 
-    For systems without subreapers (macOS). While it loads a stage, nothing else is done here;
-    `timed` is told what that took.
+    For systems without subreapers (macOS). Loading a stage blocks everything else in this process;
+    `timed` is told how long it took.
     """
 
     def __init__(

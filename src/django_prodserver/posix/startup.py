@@ -1,4 +1,4 @@
-"""Startups in the clock of the supervisor: what templates tell is in that of `time.monotonic`."""
+"""Startup times in the clock of the supervisor; templates report in that of `time.monotonic`."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class TimedStartups:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._startups = Startups()
-        # What is observed was decided then. To carry it out may take long: without a template, a
-        # start loads the project.
+        # When the observed facts were decided. Carrying out a decision may take long: without a
+        # template, a start loads the project.
         self.decided_at = 0.0
 
     def begin(self, plan: Plan) -> None:
-        """This is run from the start."""
+        """Record the plan that is run from the start."""
         self._startups.begin(0, self._moment(plan.began))
         self.planned(0, plan)
 
     def planned(self, generation: int, plan: Plan) -> None:
-        """This is what a load of the project has brought."""
+        """Record the plan that results from a load of the project."""
         forked = {name: one.stage for name, one in plan.programs.items() if not one.execute}
         self._startups.planned(generation, plan.specs, forked)
         if plan.preload is not None:

@@ -1,4 +1,4 @@
-"""The stdout of a command that prints, and ends."""
+"""The stdout of a command that prints and exits."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 
 def give_up_stdout() -> None:
-    """Nobody reads it any more; Python is not to complain about that at its end."""
+    """Redirect stdout to /dev/null: its reader is gone, and Python would complain on exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

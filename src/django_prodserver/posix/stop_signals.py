@@ -1,7 +1,7 @@
-"""Stop signals that arrive twice: within five seconds of the first, the others are ignored.
+"""Repeated stop signals: those that arrive within five seconds of the first are ignored.
 
 Some platforms signal every process of a container (Heroku, systemd, `kill -TERM -PGID`), and then
-the supervisor asks each instance as well. To most workers a second stop signal means to drop their
+the supervisor signals each instance as well. On a second stop signal most workers drop their
 running tasks.
 """
 
@@ -22,17 +22,17 @@ SIGNALS = frozenset({Signals.SIGTERM, Signals.SIGINT, Signals.SIGQUIT})
 
 _Handler = Callable[[int, Optional[FrameType]], Any]
 
-# When the first one arrived in this process, and what is called then.
+# When the first stop signal arrived in this process, and what is called then.
 _first: Optional[float] = None
 _when_asked: list[Callable[[], None]] = []
 
 
 def count_as_one(signals: Collection[Signals] = SIGNALS) -> None:
-    """Let the handlers of these signals be called for the first one, then not for WINDOW seconds.
+    """Call the handlers of these signals for the first signal, then not for WINDOW seconds.
 
-    To be called in the main thread, once the software has installed its handlers. What these
-    install in their place, for the second signal, waits likewise. A signal that has its default
-    action keeps it. Leave out what has to get through soon, such as an escalation signal.
+    Call this in the main thread, once the software has installed its handlers. Handlers that these
+    install for a second signal are wrapped in the same way. A signal that has its default action
+    keeps it. Leave out signals that must be handled soon, such as an escalation signal.
     """
     for number in signals:
         handler = signal.getsignal(number)
@@ -46,13 +46,13 @@ def when_asked(call: Callable[[], None]) -> None:
 
 
 def handle(number: Signals, handler: _Handler) -> None:
-    """Let this handle a signal, unless the project has installed a handler or ignores it."""
+    """Install a handler, unless the project has installed one or ignores the signal."""
     if signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
         signal.signal(number, handler)
 
 
 def reset(signals: Collection[Signals]) -> None:
-    """Give them their default action, and let those arrive that were blocked."""
+    """Give these signals their default action, and unblock them."""
     for number in signals:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
@@ -60,10 +60,11 @@ def reset(signals: Collection[Signals]) -> None:
 
 @contextmanager
 def blocked(signals: Collection[Signals]) -> Iterator[None]:
-    """Threads and forks that are started meanwhile have them blocked, too.
+    """Block these signals, also in threads and forks that are started meanwhile.
 
-    A thread would take them in place of the main one, where that waits and does not hear of it. And
-    a fork has the handlers of its parent, which may be nothing to it, until it has its own.
+    Otherwise such a thread could receive a signal instead of the main thread, which does not notice
+    while it waits. And a fork has its parent's handlers, which may be wrong for it, until it
+    installs its own.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     try:
@@ -73,11 +74,11 @@ def blocked(signals: Collection[Signals]) -> Iterator[None]:
 
 
 def waiting_for(signals: Collection[Signals]) -> Callable[[], None]:
-    """A function that waits for the first of them, for a thread besides the main one.
+    """Return a function that waits for the first of these signals, in a thread of its own.
 
-    Python calls a handler in the main thread, and where that only waits, it does not hear of a
-    signal that another thread has got. To block them in all others is no choice: what these execute
-    would inherit that.
+    Python calls handlers in the main thread, which does not notice a signal that another thread has
+    received while it only waits. Blocking the signals in all other threads is not an option:
+    programs that these execute would inherit the mask.
     """
     told, tell = os.pipe()
     os.set_blocking(tell, False)
@@ -96,7 +97,7 @@ def _do_nothing(number: int, frame: object) -> None: ...
 
 
 class _First:
-    """A handler of the software, which is not called soon after the first stop signal."""
+    """Wraps a handler of the software, and does not call it soon after the first stop signal."""
 
     def __init__(self, handler: _Handler, signals: Collection[Signals]) -> None:
         self._handler = handler
@@ -108,7 +109,7 @@ class _First:
         if _first is not None and now < _first + WINDOW:
             return
         if _first is None:
-            # After the window every signal counts.
+            # Set only once: after the window every signal counts.
             _first = now
             for call in _when_asked:
                 call()

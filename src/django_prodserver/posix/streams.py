@@ -1,4 +1,4 @@
-"""From the pipes behind stdout and stderr of all lives, as whole lines, to one output of ours."""
+"""Streams: the stdout and stderr pipes of all lives, copied as whole lines to one output."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from .line_search import LineSearch
 from .output import Output, wait_for_room
 from .signals import SignalPipe
 
-# The most that is read from one pipe before another has its turn, in bytes, and the capacity that
-# the first few pipes are to have. More of it, or more of them, are no quicker, and are denied to
-# the whole user once all its pipes have 64 MiB (pipe(7)).
+# CHUNK is the most bytes to read from one pipe before another has its turn, and the capacity of the
+# first LARGE_PIPES pipes. Larger or more such pipes are no faster, and the kernel denies them to a
+# user whose pipes have 64 MiB in total (pipe(7)).
 CHUNK = 1 << 18
 LARGE_PIPES = 64
-# How much the supervisor itself may have to say while the output takes no more, twice: the first
-# lines and the last. In bytes.
+# Bytes of the supervisor's own lines to keep while the output is stalled: this many of the first
+# lines, and as many of the last.
 BACKLOG = 1 << 15
-# How long the reader of stderr may hold up what is said there at the end, in seconds.
+# Seconds to wait for a slow reader of a last message.
 LAST_COMPLAINT = 0.5
 
 
 class Stream:
-    """The reading end of one life's pipe. It may outlive the life: other processes may hold it.
+    """The read end of a life's pipe. It may outlive the life: other processes may hold the pipe.
 
-    `kind` says which of its standard streams it is: "stdout" or "stderr".
+    `kind` is "stdout" or "stderr".
     """
 
     __slots__ = ("count", "fd", "kind", "lines", "name", "search")
@@ -48,12 +48,12 @@ class Stream:
         self.fd = fd
         self.lines = lines
         self.count = count
-        # What its lines are searched for, until it is found.
+        # Searches the lines until it finds a match.
         self.search: Optional[LineSearch] = None
 
 
 class Streams:
-    """All pipes that lead to one output, read as fast as it takes what they bring, not faster."""
+    """All pipes that lead to one output, read no faster than the output accepts their lines."""
 
     def __init__(
         self,
@@ -70,19 +70,19 @@ class Streams:
         self._max_line = max_line
         self._recent = recent
         self._counts = counts
-        # In the order in which they were read last; a dict, because sets have no order.
+        # The least recently read first; a dict, because sets have no order.
         self._open: dict[Stream, None] = {}
         self._reading = True
-        # For how long it has not been read, in seconds, until it was read again; and since when.
+        # The seconds of all stalls that are over, and when the last one began.
         self._stalled_for = 0.0
         self._stalled_since = 0.0
         self._writing = False
-        # Of lives that have ended, and lines of our own: what waits until the output has room.
+        # Waiting for room in the output: pipes with last words, and our own lines.
         self._overdue: dict[Stream, None] = {}
         self._unsaid = Backlog(BACKLOG)
 
     def use(self, format: Format, max_line: int) -> None:
-        """Write lines like this from now on; of those who write already `max_line` stays."""
+        """Use this format from now on; `max_line` applies to new pipes only."""
         self._format, self._max_line = format, max_line
 
     @property
@@ -92,12 +92,12 @@ class Streams:
 
     @property
     def stalled_seconds(self) -> float:
-        """For how long what was written has stayed in the pipes, all together."""
+        """For how many seconds in total the pipes were not read."""
         since = 0.0 if self._reading else time.monotonic() - self._stalled_since
         return self._stalled_for + since
 
     def create(self, name: str, kind: str) -> tuple[Stream, int]:
-        """Make a pipe; return our end, to be given to `add`, and the one to write to."""
+        """Create a pipe; return our end, to be passed to `add`, and the write end."""
         read, write = os.pipe()
         os.set_blocking(read, False)
         if len(self._open) < LARGE_PIPES:
@@ -111,15 +111,15 @@ class Streams:
             self._watch(stream)
 
     def log(self, name: str, kind: str, block: Block) -> None:
-        """Put a block of whole lines into the log."""
+        """Write a block of whole lines to the log."""
         if block.end:
             self._recent.add(time.time(), name, kind, block)
             self.output.write(self._format.render(name, kind, block))
 
     def say(self, record: Record) -> None:
-        """Put a line of the supervisor's own into the log; it tells the time at which it was said.
+        """Write a line of the supervisor to the log, with the time of this call.
 
-        It comes after what it speaks of, and thus after all last words.
+        It follows the output that it is about, and so it waits for all last words.
         """
         lines = b"".join(encoded(line) + b"\n" for line in _lines(record))
         self._recent.add(time.time(), SYSTEM, SYSTEM, whole(lines))
@@ -129,24 +129,24 @@ class Streams:
             self.output.write(self._said(record))
 
     def complain(self, problem: Record, signals: SignalPipe) -> None:
-        """Say on stderr what cannot be said in the log."""
+        """Write to stderr what cannot be written to the log."""
         line = [f"prodserver: {printable(problem.message)}\n".encode()]
         _write_apart(2, self._said(problem) if self._format.for_machines else line, signals)
 
     def say_last(self, record: Record, fd: int, signals: SignalPipe) -> None:
-        """Put a line of the supervisor's own into a log that is closed already."""
+        """Write a line of the supervisor to a log that is already closed."""
         _write_apart(fd, self._said(record), signals)
 
     def read_last_words(self, stream: Stream) -> None:
-        """Log all that is in the pipe now, without waiting for its end, or once there is room.
+        """Log what is in the pipe now, or once the output has room, without waiting for EOF.
 
-        A grandchild may hold the pipe open, and may go on writing for ever; a line that it has
-        begun is left to it. If none does, the end of the pipe is there to be read.
+        A grandchild may hold the pipe open and write for ever; its unfinished line stays buffered.
+        If no process holds the pipe open, EOF can be read now.
         """
         if stream not in self._open:
             return
         self._overdue[stream] = None
-        # That much is in it, or less.
+        # The pipe holds at most this many bytes.
         left = kernel.pipe_size(stream.fd)
         while left > 0 and not self.stalled:
             left = left - count if (count := self._read(stream, left)) else 0
@@ -154,7 +154,7 @@ class Streams:
             self._overdue.pop(stream, None)
 
     def apply_backpressure(self) -> None:
-        """Do not read while the output is full; poll the output only while bytes are pending."""
+        """Stop reading while the output is full; poll the output only while bytes are pending."""
         if self._reading and self.output.full:
             self._reading = False
             self._stalled_since = time.monotonic()
@@ -174,13 +174,13 @@ class Streams:
                 self._selector.unregister(self.output)
 
     def release(self) -> None:
-        """In a forked child: give back what belongs to the supervisor."""
+        """In a forked child: close what belongs to the supervisor."""
         for stream in self._open:
             os.close(stream.fd)
         self.output.release()
 
     def drain(self) -> bool:
-        """Log what is left in the pipes, to which no more is written; False if room is lacking."""
+        """Log the rest once no process writes to the pipes; False while the output has no room."""
         self.apply_backpressure()
         for stream in list(self._open):
             self.read_last_words(stream)
@@ -192,12 +192,12 @@ class Streams:
         return not self._unsaid
 
     def close(self) -> None:
-        """Count as lost what the output has not taken."""
+        """Count as lost what the output has not accepted."""
         self.output.give_up()
         self.drain()
 
     def _catch_up(self) -> None:
-        """Log what had to wait, as far as there is room."""
+        """Log what was waiting, while the output has room."""
         while self._overdue and not self.stalled:
             self.read_last_words(next(iter(self._overdue)))
         if self._unsaid and not self._overdue and not self.stalled:
@@ -206,7 +206,7 @@ class Streams:
             self.output.write([first, *gap, last])
 
     def _said(self, record: Record) -> list[Piece]:
-        """A line of the supervisor's own, and what people read below it."""
+        """Render a line of the supervisor, with its details if the format is for people."""
         first, *below = _lines(record)
         said = self._format.say(first, record.severity.name, record.members)
         if not self._format.for_machines:
@@ -218,14 +218,14 @@ class Streams:
         self._selector.register(stream.fd, selectors.EVENT_READ, lambda: self._take_turn(stream))
 
     def _take_turn(self, stream: Stream) -> None:
-        # Not if its end was seen in the same round of the poll, or the output is full by now. One
-        # that is left out comes before those that were not when all are watched again.
+        # Skip a stream that has ended in the same round of the poll, or if the output is full by
+        # now. When all are watched again, the skipped streams come first.
         if stream in self._open and not self.output.full:
             self._open[stream] = self._open.pop(stream)
             self._read(stream)
 
     def _read(self, stream: Stream, size: int = CHUNK) -> int:
-        """Read once, at most `size` bytes; return how many: 0 at the end, or for nothing there."""
+        """Read once, at most `size` bytes; return how many: 0 at EOF, or if the pipe is empty."""
         try:
             chunk = os.read(stream.fd, size)
         except BlockingIOError:
@@ -252,12 +252,12 @@ class Streams:
 
 
 def _lines(record: Record) -> list[str]:
-    """Whatever it quotes, the message is one line, and so is each of the details below it."""
+    """The message and each detail below it, each on one line, whatever it quotes."""
     return [printable(record.message), *(f"  {printable(line)}" for line in record.details)]
 
 
 def _write_apart(fd: int, line: Sequence[Piece], signals: SignalPipe) -> None:
-    output = Output(fd, signals=signals)  # It may be the very pipe that takes no more.
+    output = Output(fd, signals=signals)  # `fd` may be the very pipe that is full.
     output.write(line)
     end = time.monotonic() + LAST_COMPLAINT
     while not output.finished() and wait_for_room([output], signals, end):

@@ -1,4 +1,4 @@
-"""The operating system, as `supervisor.system` describes it: one loop, and all that it serves."""
+"""The operating system behind `supervisor.system`: one loop, and everything that it serves."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ if TYPE_CHECKING:
 
 
 class PosixSystem:
-    """Implements `System` and `Processes`; to be used as a context manager, in the main thread.
+    """Implements `System` and `Processes`; use it as a context manager, in the main thread.
 
-    `programs` are those of processes, by their names. Those that are code of the project are begun
-    by a template, or by this process if it has the project. When it is closed, whatever descends
-    from this process is SIGKILLed; what even that does not end makes `left_behind` true.
+    `programs` has the program of each process by name. Project code is forked from a template, or
+    from this process if it has loaded the project. `close` SIGKILLs every descendant of this
+    process; `left_behind` is then true if any of them survived.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class PosixSystem:
         self._loop = Loop(self._clock, signals, self._reap, self._before_sleep)
         self._log = Log(self._loop.selector, self._loop.signals, formats, max_line)
         self._log_gone = False
-        # What the supervisor knows of it.
+        # Whether the supervisor has been told that the log is stalled.
         self._log_stalled = False
         self._reaped = False
         self._probes = RunningProbes(self._loop.selector, self._execute, self._probed)
@@ -109,9 +109,9 @@ class PosixSystem:
         self.errands = Errands(self._starter, self._loop, self._log, run, self._children)
         self._locks = Locks(self._starter.newest_program_of, self.errands, self._loop)
         self._schedules = Schedules(self._starter.newest_program_of, self._loop)
-        # Those of ON_EVENT.
+        # The handlers of ON_EVENT.
         self.handlers = Handlers(self._log.events, self.errands, self._loop, self._log.mention)
-        # What is known of a life that has just ended.
+        # What is known about a life that has just ended.
         self.evidence = SystemEvidence(self._log.recent, self._lives.folder)
         self._descendants = Descendants(self._starter.pids)
         self._watching: Optional[Watching] = None
@@ -228,7 +228,7 @@ class PosixSystem:
         self._lives.forget_gone()
         events = self._loop.wait(timeout)
         self._lives.listen()
-        # Told only where something else is decided: a flood stalls for a moment, again and again.
+        # Reported only when `wait` returns anyway: a flood stalls the log for moments at a time.
         if self._log.stalled and not self._log_stalled:
             self._log_stalled = True
             events.insert(0, OutputStalled())
@@ -245,7 +245,7 @@ class PosixSystem:
     # ---- before anything is started ----
 
     def listen(self) -> Optional[Record]:
-        """Open the held sockets of all processes; returns what is wrong if one cannot be."""
+        """Open the held sockets of all processes; return the problem if one cannot be opened."""
         try:
             for program in self._programs.with_sockets.values():
                 self._sockets.open(program, 0)
@@ -258,27 +258,27 @@ class PosixSystem:
     # ---- for observers of the supervisor ----
 
     def say(self, record: Record) -> None:
-        """Log a line of the supervisor's own, which is an event."""
+        """Log a record of the supervisor, as a line and as an event."""
         self._log.say(record)
 
     def happened(self, record: Record) -> None:
-        """Keep an event that the log has no line about."""
+        """Record an event that has no line in the log."""
         self._log.events.add(record)
 
     def tell_handlers(self, paths: Sequence[str], run: str) -> None:
-        """Tell the handlers of ON_EVENT what happens from now on, in this run."""
+        """Send the events of this run to the handlers of ON_EVENT from now on."""
         self.handlers.run = run
         self.handlers.use(paths)
 
     def watch_code(self) -> Observer:
-        """Ask for a reload when the code changes; the observer is to be told all facts."""
+        """Request a reload when the code changes; pass all facts to the returned observer."""
         from .watching import Watching  # In development only.
 
         self._watching = Watching(self.errands, self._loop, self.say, self._starter)
         return self._watching.observe
 
     def tell(self, message: str) -> None:
-        """Notify the service manager of the supervisor, in the words of sd_notify(3)."""
+        """Send an sd_notify(3) message to the supervisor's service manager."""
         if message == report.RELOADING:
             message += f"\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
         notify(message.encode(errors="replace"), self._supervised_at, wait=False)
@@ -290,11 +290,11 @@ class PosixSystem:
     # ---- for operators ----
 
     def meant_to_answer(self, settings: Optional[ControlSettings]) -> None:
-        """What a reload is compared with; None: not at all."""
+        """Set the control settings to compare a reload with; None if there is no control socket."""
         self._control_settings = settings
 
     def count(self, about: About, snapshot: Callable[[], GroupSnapshot]) -> Observer:
-        """Know what clients ask for; the observer is to be told all facts."""
+        """Collect what clients can query; pass all facts to the returned observer."""
         tally = Tally()
         measured = self._meter, self._log, self._checks.found, self.handlers
         metrics = Metrics(snapshot, tally, *measured, lambda: self._starter.ended_early)
@@ -303,7 +303,7 @@ class PosixSystem:
         return tally.observe
 
     def answer_at(self, place: Place) -> Observer:
-        """Answer the clients of a control socket; the observer is to be told all facts."""
+        """Serve the control socket at `place`; pass all facts to the returned observer."""
         assert self._known is not None
         self._lives.environ[CONTROL] = place.path
         kept = Kept(self._log.recent, self._log.events)
@@ -311,7 +311,7 @@ class PosixSystem:
         return self._control.observe
 
     def monitor_at(self, listener: Optional[Listener]) -> Optional[Record]:
-        """Answer those who only watch, at this address; returns what is to be said of it."""
+        """Serve the read-only monitor at this address; return the record to log, if any."""
         assert self._known is not None
         if listener is None:
             return None
@@ -326,7 +326,7 @@ class PosixSystem:
         return [one for one in (self._control, self._monitor) if one is not None]
 
     def _monitor_elsewhere(self, listener: Optional[Listener]) -> None:
-        """Where a reload wants it; if that is impossible, nowhere."""
+        """Move the monitor to the address that a reload sets; stop it if there is none."""
         if self._known is None or listener == (self._monitor and self._monitor.listener):
             return
         if self._monitor is not None:
@@ -339,8 +339,8 @@ class PosixSystem:
     # ---- what happens ----
 
     def _before_sleep(self) -> Optional[float]:
-        # Not before it is decided what follows from an exit: that others are to be stopped must not
-        # wait until it is known what is left of a group.
+        # Only once the supervisor has reacted to the exits: stopping other instances must not wait
+        # for the search for what is left of a process group.
         if self._reaped and not self._loop.events:
             self._reaped = False
             self._lives.sweep()
@@ -358,7 +358,7 @@ class PosixSystem:
             self._loop.emit(OutputResumed())
         if self._log.gone and not self._log_gone:
             self._log_gone = True
-            # A write to a terminal that is gone may fail before the signal that says so arrives.
+            # A write to a closed terminal may fail before SIGHUP arrives.
             self._loop.emit(Signalled(Signals.SIGHUP) if self._at_terminal else OutputGone())
         self._sockets.tick()
         deadlines = [
@@ -400,7 +400,7 @@ class PosixSystem:
         self._reaped = True
 
     def _children(self) -> set[int]:
-        """All of them that are known: what else is adopted."""
+        """All known children of this process; any other child is an adopted orphan."""
         return {
             *(*self._lives.groups, *self._starter.pids, *self.errands.pids),
             *(*self._probes.commands, *self._log.writers),
@@ -416,7 +416,7 @@ class PosixSystem:
         )
 
     def _release(self) -> None:
-        """In a forked child: give back what belongs to the supervisor."""
+        """In a forked child: reset signals, and close what belongs to the supervisor."""
         self._loop.signals.reset_in_child()
         metrics_folder.leave()
         self._log.release()
@@ -440,7 +440,8 @@ class PosixSystem:
         self._starter.close()
         self._kill_descendants()
         self._lives.close()
-        # As long as one is there, it cannot be told whether /proc hides another child.
+        # A writer is a child too: while one runs, `has_children` cannot tell whether /proc hides
+        # another child. Then that is checked only once the log is closed.
         writers = self._log.writers
         self._log.close()
         if writers and not kernel.shows_our_processes() and has_children():

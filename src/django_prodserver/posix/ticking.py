@@ -1,4 +1,4 @@
-"""What a thread does each second, beside software that may have no time for it."""
+"""Call a function each second, in a thread: the software in the main thread may be too busy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 from django_prodserver.supervisor.hints import Callable
 
-# The clock that all processes of a machine have.
+# A clock that all processes of a machine share.
 now = time.monotonic
 
 

@@ -1,9 +1,9 @@
-"""What a process is called in `ps`, `top` and /proc: by its instance, not by how it was started.
+"""Process titles in `ps`, `top` and /proc: the name of the instance, not the command line.
 
-The title is written over the arguments that the process was started with, in the memory that the
-kernel shows as /proc/PID/cmdline (proc(5)); what was there, secrets among it, is gone. setproctitle
-does the same, and takes the environment behind it as well unless told otherwise. What is started
-by us is found by its environment, so that stays.
+The title overwrites the arguments that the process was started with, and any secrets in them, in
+the memory that the kernel shows as /proc/PID/cmdline (proc(5)). setproctitle does the same, but by
+default also overwrites the environment behind the arguments. Our processes are found by their
+environment, so it must stay.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _PREFIX = "prodserver: "
 
 
 def prepare() -> None:
-    """Have setproctitle, which anything may call later, leave environment and title as they are.
+    """Make the first call to setproctitle now, and undo its effects: any code may make it later.
 
-    At its first call it looks for the arguments that the process was started with, asks whether it
-    may have the environment, and already changes the title (1.3.8). gunicorn calls it when it is
-    imported, in a process that is not gunicorn's.
+    The first call looks for the arguments that the process was started with, checks whether it may
+    overwrite the environment, and already changes the title (1.3.8). gunicorn makes that call when
+    it is imported, even in a process that does not run gunicorn.
     """
     os.environ.setdefault("SPT_NOENV", "1")
     setproctitle = _setproctitle()
@@ -49,7 +49,7 @@ def set_title(instance: str) -> None:
             setproctitle.setproctitle(_PREFIX + instance)
         return
     area = areas.arguments()
-    # It has to end with a zero: without one the kernel reads on, into the environment.
+    # The title has to end with a zero: otherwise the kernel reads on into the environment.
     if area is not None and area.size > len(_PREFIX):
         title = _PREFIX + shortened(instance, area.size - 1 - len(_PREFIX))
         area.write(title.encode()[: area.size - 1])
@@ -64,14 +64,14 @@ def show_words(words: Sequence[str]) -> None:
 
 
 def shortened(instance: str, room: int) -> str:
-    """The name of an instance, cut to this many characters, with its whole number."""
+    """The name of an instance, cut to this many characters, but with its number whole."""
     process, dot, number = instance.rpartition(".")
     return process[: max(0, room - len(dot + number))] + dot + number
 
 
 @cache
 def _setproctitle() -> Any:
-    """An extra, None without it. Where it is, gunicorn, Celery and others give titles, too."""
+    """setproctitle, an extra; None without it. With it, gunicorn, Celery and others set titles."""
     try:
         import setproctitle
     except ImportError:

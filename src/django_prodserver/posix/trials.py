@@ -1,4 +1,4 @@
-"""Trials: functions that may hang, each called in a forked process that the kernel ends in time."""
+"""Trials: functions that may hang, each called in a forked process that SIGALRM kills in time."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from django_prodserver.supervisor.hints import Callable, NoReturn
 from . import kernel
 from .child import flush, quiet_fork
 
-# The longest answer, in bytes: a pipe holds that without anybody who reads.
+# The longest answer, in bytes: a pipe holds that much without a reader.
 LONGEST_ANSWER = 4096
 
 
 def answers(functions: Sequence[Callable[[], str]], within: float) -> list[str]:
-    """What they answer, called at the same time; why there is no answer where one did not.
+    """Call all functions at the same time; return their answers, or why there is no answer.
 
-    SIGALRM ends a process after `within` seconds, also where it hangs in code that is not Python's.
-    None outlives this process.
+    SIGALRM kills a process after `within` seconds, even if it hangs in code outside Python. None of
+    the processes outlives this one.
     """
     begun = [_begin(function, within) for function in functions]
     return [_answer(pid, pipe, within) for pid, pipe in begun]
 
 
 def _begin(function: Callable[[], str], within: float) -> tuple[int, int]:
-    """The pid of a process that calls it, and where its answer comes from."""
+    """Fork a process that calls the function; return its pid, and the pipe of its answer."""
     parent = os.getpid()
     ours, theirs = os.pipe()
     flush()
@@ -52,7 +52,7 @@ def _call(function: Callable[[], str], within: float, parent: int, answer: int) 
 
 
 def _answer(pid: int, pipe: int, within: float) -> str:
-    # It ends by its exit, whoever else may hold the pipe.
+    # Wait for the exit and not for EOF: other processes may hold the pipe.
     status = os.waitpid(pid, 0)[1]
     with open(pipe, "rb", buffering=0) as file:
         said = file.read(LONGEST_ANSWER) if status == 0 else b""

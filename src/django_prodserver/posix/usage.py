@@ -1,6 +1,6 @@
 """What the process trees of all instances use: memory, processor time, descriptors, threads.
 
-On Linux it is read from /proc here, and not by psutil: that reads the whole table of processes for
+On Linux it is read from /proc here, and not by psutil: psutil reads the whole process table for
 each tree, and takes several times as long for each process.
 """
 
@@ -18,11 +18,10 @@ from django_prodserver.supervisor.hints import Callable, Optional
 from . import kernel, process_table
 from .loop import Loop
 
-# What was measured is told again for so long, in seconds: a scrape that follows another at once
-# takes no time.
+# Seconds for which a measurement is reused: a scrape right after another takes no time.
 FRESH = 1.0
 
-# Among the fields of `process_table.stat`: threads, and the last one that is needed.
+# Indices into the fields of `process_table.stat`: threads, and the last one that is needed.
 _THREADS, _LAST = 20 - 3, 24 - 3
 
 Trees = Callable[[], Mapping[str, list[int]]]
@@ -30,16 +29,16 @@ Done = Callable[[Mapping[str, Usage]], None]
 
 
 class Meter:
-    """Measures all trees as work of the loop.
+    """Measures all process trees, in steps taken by the loop.
 
-    `trees` has the pids of the leaders, by the names of instances. What those that have ended have
-    used of the processor is to be given to `ended`.
+    `trees` returns the pids of the leaders by instance. The processor time of each life that has
+    ended must be passed to `ended`.
     """
 
     def __init__(self, trees: Trees, loop: Loop) -> None:
         self._trees = trees
         self._loop = loop
-        # In seconds, by instance: what was used by lives that have ended, and what was told last.
+        # Processor seconds by instance: of lives that have ended, and the total reported last.
         self._ended: dict[str, float] = {}
         self._told: dict[str, float] = {}
         self._measured: dict[str, Usage] = {}
@@ -47,11 +46,11 @@ class Meter:
         self._waiting: list[Done] = []
 
     def ended(self, name: str, cpu_seconds: float) -> None:
-        """A life has ended."""
+        """Add the processor time of a life that has ended."""
         self._ended[name] = self._ended.get(name, 0.0) + cpu_seconds
 
     def measure(self, done: Done) -> None:
-        """Call `done` with what is measured, now or in a later turn of the loop."""
+        """Call `done` with the measurement, now or in a later turn of the loop."""
         if time.monotonic() - self._measured_at < FRESH:
             done(self._measured)
             return
@@ -62,7 +61,7 @@ class Meter:
     def _measure(self) -> Iterator[None]:
         """Measure one process in each step."""
         measured: dict[str, Usage] = {}
-        # In a foreign /proc their pids are those of other processes.
+        # In a foreign /proc these pids are other processes.
         trees = self._trees() if kernel.shows_our_processes() else {}
         for name, leaders in trees.items():
             found = []
@@ -84,7 +83,7 @@ class Meter:
 
     def _together(self, name: str, found: list[Usage]) -> Usage:
         used = self._ended.get(name, 0.0) + sum(one.cpu_seconds for one in found)
-        # What an inner process has used that somebody else has reaped is not there any more.
+        # The counter must not fall: the time of a descendant is lost if its parent did not reap it.
         self._told[name] = used = max(used, self._told.get(name, 0.0))
         return Usage(
             cpu_seconds=used,
@@ -98,7 +97,7 @@ class Meter:
 
 
 def _sum(values: Iterator[Optional[int]]) -> Optional[int]:
-    """None where one of them is not known: a part of a sum says nothing."""
+    """The sum; None if a value is unknown: a partial sum says nothing."""
     total = 0
     for value in values:
         if value is None:
@@ -114,9 +113,9 @@ def tree(leader: int) -> Iterator[int]:
 
 
 def of_process(pid: int, *, shared: bool = True) -> Optional[Usage]:
-    """What one process uses, and its children that it has waited for; None if it is gone.
+    """What one process uses, with the time of children it has reaped; None if it is gone.
 
-    What part of its memory is shared takes the longest to find out: the kernel looks at each page.
+    Measuring `shared` memory takes the longest: the kernel looks at each page.
     """
     if sys.platform != "linux":
         return _by_psutil(pid)

@@ -1,10 +1,10 @@
-"""In development, the code is watched: a reload is asked for when a file of it has changed.
+"""Watching: in development, request a reload when a file of the project's code changes.
 
-An errand does that, so this process neither knows the modules of the project nor has the threads of
-what watches. It is begun again once a reload has brought other modules, and looks for what has
-changed since these were loaded: nothing is missed between two errands.
+An errand does the watching, so this process needs neither the modules of the project nor the
+threads of a watcher. It is restarted once a reload has loaded other modules, and looks for changes
+since these were loaded: no change is missed between two errands.
 
-Another one tells what the next load of the project can import before that.
+A second errand lists the modules that can be imported ahead of the next load.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from .errands import Errands, Underway
 from .loop import Loop
 from .template.generations import Generations
 
-# The task of the errand. What it reports is a line for each batch of changes: the names of their
-# files, with this between two of them.
+# The task of the first errand. It reports a line for each batch of changes: the changed files,
+# separated by BETWEEN.
 TASK, BETWEEN = "watch", b"\0"
-# The task of the other one.
+# The task of the second errand.
 WARM = "warm"
-# It has no other limit, in seconds; and the pause before it is begun again when it has failed.
+# In seconds: the first errand has no real time limit; the pause before its restart when it fails.
 FOREVER, AGAIN = 10.0**9, 1.0
-# The limit of the other one.
+# The time limit of the second errand, in seconds.
 WARM_WITHIN = 60.0
 
 
 class Watching:
-    """Watches the code of the newest load of the project; `observe` is told all facts.
+    """Watches the code of the newest load of the project; pass all facts to `observe`.
 
-    What it can import for the next load, the newest one of the `generations` tells.
+    The `generations` are told what to import ahead of the next load.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Watching:
         self._say = say
         self._errand: Optional[Underway] = None
         self._line = b""
-        # When it is begun.
+        # When the first errand is to be started.
         self.deadline: Optional[float] = loop.clock.now()
 
     def observe(self, fact: Fact) -> None:

@@ -1,8 +1,8 @@
-"""A process that writes for this one, where a write may block and there is no other way.
+"""A child process that writes for this one, where a write may block and there is no other way.
 
 Between poll(2) and write(2) another writer can fill a pipe, and a terminal that polls writable may
-have room for less than is written. So this process writes to a pipe of its own, which it shares
-with nobody, and the other one copies that to where it is to go.
+have room for less than is written. So this process writes to a private pipe, and the child copies
+the bytes from there to the target.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from . import child, kernel
 from .output import GONE
 from .signals import SignalPipe
 
-# Interrupts a write that blocks, which then tells how many bytes it has written. It is sent again
-# and again, for this many seconds: it may come just before the write.
+# INTERRUPT interrupts a write that blocks, which then returns how many bytes it has written. It is
+# sent every ASK_EVERY seconds for ASK_FOR seconds, because it may arrive just before the write.
 INTERRUPT, ASK_FOR, ASK_EVERY = Signals.SIGVTALRM, 0.5, 0.02
-# How long to wait for it after SIGKILL: it may be in uninterruptible sleep.
+# Seconds to wait for the child after SIGKILL: it may be in uninterruptible sleep.
 PATIENCE = 5.0
-# A pipe's worth.
+# The default capacity of a pipe, in bytes.
 PIECE = 1 << 16
-# What it tells: how many bytes it has written, and whether no process reads them any more.
+# What the child reports: how many bytes it has written, and whether the reader is gone.
 _REPORT = struct.Struct("Q?")
 
 
 class Writer:
-    """Takes bytes without blocking; a process of ours writes them to `fd`.
+    """Accepts bytes without blocking; a child process writes them to `fd`.
 
-    It holds at most what is in the pipe, and as much again. It takes no signal, neither of a
-    terminal nor of whoever stops all of a container: it ends with its pipe, or with this process.
-    Where there is no reader it exits, so that the next write here fails with EPIPE, as it would
-    have without it.
+    At most the capacity of the pipe is in transit, and as much again in the child. The child
+    blocks all signals but INTERRUPT, because a terminal or a platform may signal every process: it
+    exits when the pipe is closed, or when this process dies. It also exits if `fd` has no reader,
+    so that the next write here fails with EPIPE, as a direct write would.
     """
 
     def __init__(self, fd: int, signals: SignalPipe, release: Callable[[], None]) -> None:
-        """Raises OSError. `release` closes, in the process, what else belongs to this one."""
+        """Raises OSError. In the child, `release` closes what else belongs to this process."""
         self._signals = signals
         self._taken = 0
         self._report = mmap.mmap(-1, _REPORT.size)
@@ -82,14 +82,14 @@ class Writer:
         return taken
 
     def reaped(self, pid: int) -> bool:
-        """Take note of the exit of a process; False if it was not this one."""
+        """Record the exit of a process; False if it is not the child."""
         if pid != self.pid or self.ended:
             return False
         self.ended = True
         return True
 
     def finished(self) -> bool:
-        """Whether it has ended, once no more will be written: the caller has closed `fd`."""
+        """Whether the child has exited. Call it after the last write, once `fd` is closed."""
         if not self.ended:
             try:
                 self.ended = os.waitpid(self.pid, os.WNOHANG) != (0, 0)
@@ -98,7 +98,7 @@ class Writer:
         return self.ended
 
     def close(self) -> tuple[int, bool]:
-        """End it; returns how many bytes it never wrote, and whether no process reads them."""
+        """End the child; return how many bytes it never wrote, and whether the reader is gone."""
         for number, patience in ((INTERRUPT, ASK_FOR), (Signals.SIGKILL, PATIENCE)):
             end = time.monotonic() + patience
             while not self.finished() and time.monotonic() < end:
@@ -110,7 +110,7 @@ class Writer:
 
 
 def _only_descriptor(fd: int) -> int:
-    """Let 0, 1 and 2 be /dev/null, and return another descriptor of the same file."""
+    """Point 0, 1 and 2 at /dev/null, and return another descriptor of the file behind `fd`."""
     target = os.dup(fd)
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
@@ -120,7 +120,7 @@ def _only_descriptor(fd: int) -> int:
 
 
 def _close_on(number: Signals, fd: int) -> None:
-    """Let this signal make the next write fail; the one that it interrupts has its result."""
+    """Close `fd` on this signal: an interrupted write returns its count, the next one fails."""
 
     def close(number: int, frame: Optional[FrameType]) -> None:
         with suppress(OSError):
@@ -131,9 +131,9 @@ def _close_on(number: Signals, fd: int) -> None:
 
 
 def _copy(source: int, target: int, report: mmap.mmap) -> None:
-    """Write all that comes, until its end, until no process reads it, or until an interrupt.
+    """Copy until EOF, until the reader of `target` is gone, or until INTERRUPT.
 
-    What is written is counted at once.
+    `report` is updated after each write.
     """
     total = 0
     poll = select.poll()
@@ -143,7 +143,7 @@ def _copy(source: int, target: int, report: mmap.mmap) -> None:
         while left:
             try:
                 count = os.write(target, left)
-            except BlockingIOError:  # Another process has switched it to that.
+            except BlockingIOError:  # Another process has made it non-blocking.
                 poll.poll()
                 continue
             except OSError as error:
@@ -151,7 +151,7 @@ def _copy(source: int, target: int, report: mmap.mmap) -> None:
                     report[:] = _REPORT.pack(total, True)
                 if error.errno in {*GONE, errno.EBADF}:
                     return
-                break  # It is lost, and that is counted by not being counted here.
+                break  # The rest of this piece is lost; `close` counts what is not in `total`.
             total += count
             left = left[count:]
             report[:] = _REPORT.pack(total, False)

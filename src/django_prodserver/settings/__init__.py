@@ -1,1 +1,1 @@
-"""What the settings say."""
+"""Read and validate the settings."""

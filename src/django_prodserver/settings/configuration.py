@@ -1,4 +1,4 @@
-"""What the settings say, as a value: the processes in their order, and the supervisor."""
+"""The settings as a value: the processes in their order, and the supervisor."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from .texts import duration, memory_size
 class Configuration:
     """The settings, converted. Nothing that they name has been imported yet.
 
-    A process has what is right in its entry. What is wrong is in `findings`; `wrong` has the keys
-    by process, those that cannot be told from a misspelled one among them.
+    A process has the valid values of its entry. Mistakes are in `findings`. `wrong` has the keys
+    with mistakes of each process, including those that a misspelled key was probably meant to be.
     """
 
     processes: Mapping[str, ProcessSettings]
@@ -34,7 +34,7 @@ class Configuration:
     findings: Sequence[Finding] = ()
     wrong: Mapping[str, frozenset[str]] = field(default_factory=dict)
     serverless: ServerlessSettings = field(default_factory=ServerlessSettings)
-    # What `--all` means, where a variable says so.
+    # The processes that the variable PRODSERVER_PROCESSES chooses for `--all`.
     chosen: Sequence[str] = ()
 
     def overridden(self, replicas: Mapping[str, int], **supervisor: Any) -> Configuration:
@@ -53,8 +53,8 @@ class Configuration:
         fields["after"] = self.after[name]
         defaults = msgspec.structs.asdict(self.supervisor)
         if fields["type"] == "oneshot":
-            # Once it has succeeded it must not run again, and a migration must not be stopped
-            # half-way by a limit that was meant for servers.
+            # A oneshot must not run again once it has succeeded, and a migration must not be
+            # stopped half-way by a memory limit that was meant for servers.
             if defaults["restart"] == "always":
                 defaults["restart"] = "on-failure"
             defaults["max_memory"] = None
@@ -70,14 +70,14 @@ class Configuration:
 
     @cached_property
     def after(self) -> Mapping[str, list[str]]:
-        """What each process comes after; names override "@oneshots"."""
+        """What each process comes after, with "@oneshots" replaced by names."""
         oneshots = [name for name, one in self.processes.items() if one.runs_first]
         after = {name: one.after for name, one in self.processes.items()}
         return without_groups(after, oneshots)
 
     @property
     def disabled(self) -> Mapping[str, str]:
-        """Those that `--all` leaves out, each with what disables it: a key, or a variable."""
+        """The processes that `--all` leaves out, each with the key or variable that disables it."""
         found = {name: self._disabled_by(name, one) for name, one in self.processes.items()}
         return {name: by for name, by in found.items() if by}
 
@@ -87,18 +87,18 @@ class Configuration:
         return process.disabled_by
 
     def not_waited_for(self, names: Collection[str]) -> Mapping[str, list[str]]:
-        """For each of the names the disabled processes that its AFTER has and that are not started.
+        """For each name, the disabled processes in its AFTER that are not started.
 
-        Those of "@oneshots" are not among them.
+        Those that only "@oneshots" stands for are not included.
         """
         left_out = set(self.disabled) - set(names)
         found = {name: [o for o in self.processes[name].after if o in left_out] for name in names}
         return {name: others for name, others in found.items() if others}
 
     def starting_order(self, names: Iterable[str]) -> list[str]:
-        """The names, each behind those that it comes AFTER, otherwise in the order given.
+        """Sort the names so that each follows its AFTER, otherwise in the order given.
 
-        AFTER is ignored where it names a process that is not among them.
+        Processes in AFTER that are not among `names` are ignored.
         """
         waiting = {name: set(self.after[name]) for name in names}
         order = []

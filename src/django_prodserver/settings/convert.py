@@ -23,7 +23,7 @@ from .wording import EXAMPLE_BACKEND, did_you_mean, shown, with_article
 def convert_mapping(
     place: str, given: Any, struct: type[msgspec.Struct], findings: list[Finding]
 ) -> dict[str, Any]:
-    """Convert key by key, so that one mistake does not hide the next; returns correct fields."""
+    """Convert key by key, so that one mistake does not hide the next; return the valid fields."""
     known = fields_of(struct)
     if not isinstance(given, Mapping):
         hint = f"Its keys can be {', '.join(known)}."
@@ -50,7 +50,7 @@ def convert_mapping(
     return fields
 
 
-# Of a variable, in any case of letters: what Docker, systemd and YAML take for a bool.
+# Booleans in variables, case-insensitive: the words that Docker, systemd and YAML accept.
 BOOLS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("0", "false", "no", "off"), False),
@@ -78,7 +78,7 @@ def fields_of(struct: type[msgspec.Struct]) -> Mapping[str, msgspec.structs.Fiel
 
 
 def plain(value: Any) -> Any:
-    """Replace what msgspec does not know, but Django settings may have, such as lazy strings."""
+    """Replace types in Django settings that msgspec does not know: paths, lazy strings, tuples."""
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, Promise):
@@ -115,19 +115,19 @@ def _convert(
 
 # ---- what a type consists of ----
 
-# What to do; it may depend on the value that is wrong.
+# What to do instead; a function gets the wrong value.
 Hint = Union[str, Callable[[Any], str]]
 
 
 def _struct_in(wanted: Any) -> Optional[type[msgspec.Struct]]:
-    """The struct that a mapping becomes, also where it may be None."""
+    """The struct that a mapping is converted to, also for an Optional; None if there is none."""
     if isinstance(wanted, type(msgspec.Struct)):
         return wanted
     return next(filter(None, map(_struct_in, get_args(wanted))), None)
 
 
 def _readers_in(wanted: Any) -> Iterator[tuple[type, Callable[[Any], object], Hint]]:
-    """The readers of texts (see `texts`), each with the type that it reads and a hint."""
+    """The readers (see `texts`), each with the type that it reads and a hint."""
     for part in get_args(wanted):
         if isinstance(part, msgspec.Meta):
             if part.extra and "reader" in part.extra:
@@ -145,7 +145,7 @@ def _types_in(wanted: Any) -> Iterator[type]:
 
 
 def _hints_in(wanted: Any) -> Iterator[Hint]:
-    """What to write, from the outermost type that says it."""
+    """The hints on what to write, the outermost type's first."""
     for part in reversed(get_args(wanted)):
         if isinstance(part, msgspec.Meta):
             if part.extra and "hint" in part.extra:
@@ -167,7 +167,7 @@ def _explain(
     place: str, value: Any, wanted: Any, error: msgspec.ValidationError, strict: bool
 ) -> Iterator[Finding]:
     if isinstance(value, Mapping) and len(value) > 1:
-        # msgspec stops at the first wrong item, and does not tell which one it is.
+        # msgspec stops at the first wrong item, and does not say which one it is.
         for key, item in value.items():
             try:
                 msgspec.convert(plain({key: item}), wanted)
@@ -188,7 +188,7 @@ def _explain(
     complaint = complaint.replace(" - at key in $", " as a key").replace(" - at $", " at ")
     said = ""
     if isinstance(value, Mapping):
-        # Its values may be secrets: show the key alone.
+        # Show only the key, because the values may be secrets.
         complaint = complaint.replace("[...]", "".join(f"[{key!r}]" for key in value))
     elif not isinstance(value, (list, tuple)) and not _may_be_secret(value, complaint):
         said = f"is {shown(value)}"
@@ -210,6 +210,6 @@ def _what_to_write(value: Any, wanted: Any, strict: bool) -> str:
 
 
 def _may_be_secret(value: Any, complaint: str) -> bool:
-    """Whether it may be the variables of ENV, written as something other than a mapping."""
+    """Whether the value may be an ENV that is not written as a mapping."""
     wanted = complaint.startswith("expected mapping")
     return wanted and not isinstance(value, (int, float, type(None)))

@@ -1,4 +1,4 @@
-"""Errors of the project's code: in one line, with the place where they were raised."""
+"""Describe errors of the project's code in one line, with the place that raised them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django.conf import settings
 from django_prodserver.posix.places import OURS, is_below, is_installed, is_standard
 from django_prodserver.supervisor.text import printable
 
-# Names of errors, and of classes that they inherit from, where something elsewhere does not answer.
+# Names of exceptions, or of their base classes, raised when a remote service does not answer.
 UNREACHABLE = {
     *("OperationalError", "InterfaceError"),  # Of databases (PEP 249); Django and kombu, too.
     *("ConnectionError", "TimeoutError"),  # Python's own; those of Redis and of requests.
@@ -26,9 +26,10 @@ Place = tuple[str, int]
 def describe(error: BaseException, anywhere: bool = False) -> str:
     """The error in one line, without a full stop: `KeyError: 'customer' (shop/prices.py, line 12)`.
 
-    The place is the innermost of the project's own code, which may be that of a cause. Without one
-    it is where another package failed while it was imported or, with `anywhere`, ran. What only
-    the software says of a setting has no place.
+    The place is the innermost frame of the project's own code, in the error or in one of its
+    causes. Failing that, it is the innermost frame of another package, if the error was raised
+    during an import or `anywhere` is set. Otherwise there is no place: then the software just
+    rejected a setting.
     """
     said = _text(error)
     for one in _chain(error):
@@ -41,16 +42,16 @@ def describe(error: BaseException, anywhere: bool = False) -> str:
 
 
 def unreachable(error: Optional[BaseException]) -> bool:
-    """Whether it comes from a database, a broker or the like that does not answer.
+    """Whether the cause is a database, a broker or the like that does not answer.
 
-    That says nothing about the project: it may answer once the processes are started.
+    Then the project may be fine: the service may answer once the processes are started.
     """
     chain = [] if error is None else _chain(error)
     return any(UNREACHABLE & {cls.__name__ for cls in type(one).__mro__} for one in chain)
 
 
 def asks_to_stop(error: BaseException) -> bool:
-    """Whether it is the end that a signal asks for, and not one of the project's."""
+    """Whether it is the SystemExit that our signal handler raises, not one from the project."""
     frames = traceback.extract_tb(error.__traceback__)
     return isinstance(error, SystemExit) and bool(frames) and _is_ours(frames[-1].filename)
 
@@ -61,7 +62,7 @@ def trace(error: BaseException) -> str:
 
 
 def _text(error: BaseException) -> str:
-    """gunicorn puts whole tracebacks into its messages; only their last line is kept."""
+    """The error in one line. gunicorn puts whole tracebacks into messages: keep their last line."""
     try:
         said = str(error.msg if isinstance(error, SyntaxError) else error)
     except Exception as failure:
@@ -73,7 +74,7 @@ def _text(error: BaseException) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, its cause, the cause of that: as a traceback has them, from its end."""
+    """The error, its cause, the cause of that, and so on."""
     seen: set[int] = set()
     one: Optional[BaseException] = error
     while one is not None and id(one) not in seen:
@@ -96,7 +97,7 @@ def _foreign_place(error: BaseException, anywhere: bool) -> Optional[Place]:
 
 
 def _frames(error: BaseException) -> Iterator[tuple[str, int, str, str]]:
-    """File, line, module and function of what is neither Python's nor ours, the outermost first."""
+    """File, line, module and function of each frame outside Python and us, outermost first."""
     for frame, line in traceback.walk_tb(error.__traceback__):
         file, module = frame.f_code.co_filename, str(frame.f_globals.get("__name__", ""))
         if file.startswith("<") or _is_ours(file):
@@ -106,7 +107,7 @@ def _frames(error: BaseException) -> Iterator[tuple[str, int, str, str]]:
 
 
 def _is_own(file: str, module: str) -> bool:
-    """Whether this is code of the project, which may be installed as packages are."""
+    """Whether this is code of the project, which may itself be installed as a package."""
     if not is_installed(file):
         return True
     named = (os.environ.get("DJANGO_SETTINGS_MODULE"), getattr(settings, "ROOT_URLCONF", None))

@@ -20,8 +20,8 @@ class Finding:
     A backend gives the key alone ("ARGS"), or "" for the process as a whole. `message` continues
     the sentence that `place` begins: "has to be one address.", or ": expected int, got str.".
     `id` is listed in docs/reference/checks.md; E009 is for what the software cannot work with.
-    `manage.py check` passes with a `warning`. A start is refused all the same, unless the finding
-    is advice: `blocks` is False.
+    With a `warning`, `manage.py check` passes. A start is still refused if the finding `blocks`,
+    which advice does not.
     """
 
     place: str
@@ -30,17 +30,17 @@ class Finding:
     id: str = "E009"
     warning: bool = False
     advises: bool = False
-    # It prevents a start, whatever shows it.
+    # It prevents a start even if the `cause` is a service that does not answer.
     fatal: bool = False
-    # The error of the project's code that shows it, for `--traceback`.
+    # The exception of the project's code behind it, for `--traceback`.
     cause: Optional[BaseException] = field(default=None, compare=False, repr=False)
 
     @property
     def unanswered(self) -> bool:
-        """Whether a database or a broker did not answer, which may be right all the same.
+        """Whether the only problem is that a database or a broker did not answer.
 
-        Something may be about to start it, or to wait for it; a process that cannot do without
-        fails by itself.
+        That does not prevent a start: another process may start the service or wait for it. A
+        process that needs it will fail by itself.
         """
         return not self.fatal and unreachable(self.cause)
 
@@ -51,12 +51,12 @@ class Finding:
 
     @property
     def level(self) -> str:
-        """What it means for a start."""
+        """The severity for a start: "error" if it prevents one, else "warning"."""
         return "error" if self.blocks else "warning"
 
     @property
     def check_id(self) -> str:
-        """The id as system checks have it; those of the project's own checks are complete."""
+        """The id for Django's system checks; the project's own checks have complete ids."""
         return f"prodserver.{self.id}" if re.fullmatch("[EW][0-9]{3}", self.id) else self.id
 
     @property
@@ -66,19 +66,19 @@ class Finding:
         return printable(f"{self.place}{space}{self.message}")
 
     def __str__(self) -> str:
-        # Others are known by their ids: SILENCED_SYSTEM_CHECKS has them.
+        # Show the ids of the project's own checks: SILENCED_SYSTEM_CHECKS takes them.
         own = f"({self.id}) " if "." in self.id else ""
         if self.unanswered and not self.advises:
             return f"{own}{self.text.rstrip('.')}; going on, because it may answer later"
         return f"{own}{self.text} {printable(self.hint)}".rstrip()
 
     def within(self, outer: str) -> Finding:
-        """The same with its whole place, where `place` is a key of `outer` or empty."""
+        """A copy with the full place; `place` must be a key of `outer`, or empty."""
         return replace(self, place=f"{outer}[{self.place!r}]" if self.place else outer)
 
 
 def advice(place: str, message: str, hint: str, id: str) -> Finding:
-    """What may be a mistake, but does not prevent a start."""
+    """A finding that may be a mistake, but does not prevent a start."""
     return Finding(place, message, hint, id, warning=True, advises=True)
 
 
@@ -91,13 +91,13 @@ class ConfigurationError(Exception):
 
     @property
     def causes(self) -> list[BaseException]:
-        """The errors that show it, each once."""
+        """The exceptions behind the findings, each once."""
         found = {id(one.cause): one.cause for one in self.findings if one.cause is not None}
         return list(found.values())
 
 
 def refuse(findings: Iterable[Finding]) -> None:
-    """Raise ConfigurationError where one of them prevents a start."""
+    """Raise ConfigurationError if any finding prevents a start."""
     error = ConfigurationError(findings)
     if error.findings:
         raise error

@@ -1,9 +1,9 @@
-"""The settings as a JSON Schema, for editors and for whatever checks JSON, YAML or TOML.
+"""The settings as a JSON Schema, for editors and for validators of JSON, YAML or TOML.
 
 https://json-schema.org/draft/2020-12/json-schema-core
 
-It accepts everything that the settings accept. It refuses wrong keys, types and choices, and texts
-that do not look like what they stand for; the rest is found by `prodserver --check`.
+It accepts everything that the settings accept. It rejects wrong keys, types and choices, and most
+malformed strings; `prodserver --check` finds the rest.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def _set(key: str) -> dict[str, Any]:
 
 
 def _with(**keys: Sequence[str]) -> dict[str, Any]:
-    """Where each of these keys has one of these words."""
+    """A schema that matches if each of these keys has one of its words."""
     words = {key: {"enum": list(values)} for key, values in keys.items()}
     return {"properties": words, "required": list(keys)}
 
@@ -82,7 +82,7 @@ def _number_or(pattern: str, **number: str) -> dict[str, Any]:
 
 _SINGLETON = {"properties": {"SINGLETON": {"const": True}}, "required": ["SINGLETON"]}
 
-# From `rules`, for each struct that has one.
+# Some of the rules in `rules`, by struct.
 _RULES: dict[str, dict[str, Any]] = {
     ProcessSettings.__name__: {
         "if": _ONESHOT,
@@ -149,7 +149,7 @@ _RULES: dict[str, dict[str, Any]] = {
 
 
 def document() -> dict[str, Any]:
-    """A schema of an object with all settings."""
+    """The JSON Schema of an object with all settings."""
     processes = Annotated[
         dict[str, ProcessSettings],
         msgspec.Meta(

@@ -29,7 +29,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Configuration:
 
 
 def read(environ: Mapping[str, str] = os.environ) -> Configuration:
-    """What is right in the settings and the variables; what is wrong is in its `findings`."""
+    """Return the valid part of the settings and variables; mistakes are in its `findings`."""
     findings: list[Finding] = []
     entries = _entries(findings)
     overrides = variables.read(map(str, entries), environ, findings)
@@ -46,7 +46,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Configuration:
     findings += settings_like_ours(settings, known)
     findings += variables_like_ours(environ, variables.PREFIX, known)
     return Configuration(
-        # BACKEND is required, and may be wrong.
+        # BACKEND is required, but may be missing or wrong here.
         {name: ProcessSettings(**{"backend": "", **own}) for name, own in processes.items()},
         SupervisorSettings(**supervisor),
         findings,
@@ -57,7 +57,7 @@ def read(environ: Mapping[str, str] = os.environ) -> Configuration:
 
 
 def _entries(findings: list[Finding]) -> Mapping[Any, Any]:
-    """PRODUCTION_PROCESSES, or an empty mapping where it cannot be used."""
+    """PRODUCTION_PROCESSES, or an empty mapping if it cannot be used."""
     entries = getattr(settings, PROCESSES, None)
     example = f"Add {PROCESSES} = {{'web': {{'BACKEND': {EXAMPLE_BACKEND!r}}}}} to your settings."
     if entries is None:
@@ -77,9 +77,9 @@ def _entries(findings: list[Finding]) -> Mapping[Any, Any]:
 def _processes(
     entries: Mapping[Any, Any], overrides: Mapping[Variable, Any], findings: list[Finding]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, frozenset[str]]]:
-    """The correct fields of each process, and the keys that are not.
+    """The valid fields of each process, and the keys with mistakes.
 
-    A struct would need all of them.
+    The fields are a dict, because a struct would need all of them to be valid.
     """
     processes, wrong = {}, {}
     for name, entry in entries.items():
@@ -105,7 +105,7 @@ def _processes(
 
 
 def _wrong_keys(name: str, entry: Any, findings: Sequence[Finding]) -> frozenset[str]:
-    """Its keys with findings. A misspelled one stands for the one that was meant."""
+    """Its keys with findings. A misspelled key counts as the most similar known one."""
     known = fields_of(ProcessSettings)
     if not isinstance(entry, Mapping):
         return frozenset(known)

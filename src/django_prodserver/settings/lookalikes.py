@@ -1,7 +1,7 @@
-"""Unused settings and variables whose names look as if they were meant for us.
+"""Find settings and variables that are not read, but look like misspellings of ours.
 
-PRODUCTION_PROCESES, PROD_PROCESSES and PRODUCTION_SUPERVISER do; PRODUCTION_HOST belongs to the
-project, and so does PRODUCTION_PROCESSES_BASE, which has the whole name of ours within its own.
+PRODUCTION_PROCESES, PROD_PROCESSES and PRODUCTION_SUPERVISER do. PRODUCTION_HOST belongs to the
+project, and so does PRODUCTION_PROCESSES_BASE, which contains one of our names in full.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Any, Optional
 from .findings import Finding, advice
 from .names import PROCESSES, SUPERVISOR
 
-# What is written for the first word of PRODUCTION_PROCESSES.
+# Likely variants of the first word of PRODUCTION_PROCESSES.
 FIRST_WORDS = {
     *("PRODUCTION", "PROD", "PRODSERVER", "PROD_SERVER"),
     *("DJANGO_PRODUCTION", "DJANGO_PRODSERVER"),
 }
-# From 0 to 1. PRODUCTION_PROCESS is 0.95 like ours, and PRODUCTION_PROJECTS 0.82; PROCESS is 0.88
-# like PROCESSES, and PROJECTS 0.59.
+# Minimum similarities, from 0 to 1. Compared with PRODUCTION_PROCESSES, PRODUCTION_PROCESS scores
+# 0.95 and PRODUCTION_PROJECTS 0.82. Compared with PROCESSES, PROCESS scores 0.88, PROJECTS 0.59.
 NAMES_ALIKE = 0.9
 WORDS_ALIKE = 0.8
-# PRODSERVR and PROD_SERVER are 0.95 like PRODSERVER, and PRODSERVICE 0.86.
+# Compared with PRODSERVER, PRODSERVR and PROD_SERVER score 0.95, and PRODSERVICE 0.86.
 PREFIXES_ALIKE = 0.88
 
 
 def meant_by(name: str) -> Optional[str]:
-    """Which of our settings was meant by the name of another; None if neither was."""
+    """Which of our settings the name is a misspelling of; None if of neither."""
     for ours in (PROCESSES, SUPERVISOR):
         first, _, last = name.rpartition("_")
         if first in FIRST_WORDS and _alike(last, ours.partition("_")[2]) >= WORDS_ALIKE:
@@ -41,15 +41,15 @@ def meant_by(name: str) -> Optional[str]:
 
 
 def settings_like_ours(settings: Any, variables: Collection[str]) -> Iterator[Finding]:
-    """Settings with a name like one of ours, or that of one of our environment variables."""
+    """Settings that are named like one of ours, or exactly like one of our variables."""
     missing = PROCESSES if getattr(settings, PROCESSES, None) is None else ""
     for name in dir(settings):
         if not name.startswith(("P", "DJANGO_P")) or name in (PROCESSES, SUPERVISOR):
-            continue  # Most of the several hundred.
+            continue  # Skips most of several hundred names.
         ours = meant_by(name)
-        # Ours are mappings: PRODUCTION_SUPERVISORS = ["ann@example.com"] is the project's.
         if ours == missing:
-            continue  # That it is missing is an error, which names this one.
+            continue  # The error about the missing setting names this one.
+        # Ours are mappings: PRODUCTION_SUPERVISORS = ["ann@example.com"] belongs to the project.
         if ours is not None and isinstance(getattr(settings, name), Mapping):
             message = f"is set, but {ours} is read instead."
             yield advice(name, message, f"Did you mean {ours!r}?", "W004")
@@ -62,7 +62,7 @@ def settings_like_ours(settings: Any, variables: Collection[str]) -> Iterator[Fi
 def variables_like_ours(
     environ: Mapping[str, str], prefix: str, variables: Collection[str]
 ) -> Iterator[Finding]:
-    """Environment variables that would be ours with our prefix: PRODSERVR_LOG_FORMAT."""
+    """Environment variables with a misspelling of our prefix: PRODSERVR_LOG_FORMAT."""
     for name, text in environ.items():
         if not text or name.startswith(prefix) or name[:4].upper() != "PROD":
             continue

@@ -1,4 +1,4 @@
-"""The names of the settings, the place of each key in them, and how processes are named."""
+"""The names of the settings, the places of their keys, and the rules for process names."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ SERVERLESS = "PRODUCTION_SERVERLESS"
 # The variable that says what `--all` means in a deployment: names, separated by commas.
 CHOSEN = "PRODSERVER_PROCESSES"
 
-# As in a Procfile: the parsers of honcho and foreman agree on these characters. One that begins
-# with - would be an option on the command line, and host names of containers and workers are made
-# of it: 63 is the most for each part of a host name (RFC 1035, section 2.3.4).
+# As in a Procfile: the parsers of honcho and foreman agree on these characters. A name that begins
+# with - would be an option on the command line. Host names of containers and workers are made from
+# the name, and a label of a host name has at most 63 characters (RFC 1035, section 2.3.4).
 PROCESS_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
 NAMES_HINT = "Use letters, digits, _ and -, at most 63 characters; a name cannot begin with -."
 
@@ -27,5 +27,5 @@ def is_process_name(name: object) -> bool:
 
 
 def in_variables(process: str) -> str:
-    """The name of a process as the end of the names of its environment variables."""
+    """The name of a process as it ends the names of its environment variables."""
     return process.upper().replace("-", "_")

@@ -1,4 +1,4 @@
-"""Where each value that a variable can override comes from, for `--check --verbosity 2`."""
+"""The origin of each value that a variable can override, for `--check --verbosity 2`."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The rules that hold between several keys, and between processes.
+"""Rules that involve several keys, or several processes.
 
-A rule sees the values that have been converted without a mistake, so it is also checked where
-another key is wrong. `json_schema` repeats those about oneshots and probes.
+A rule sees only the values that were converted without a mistake, so it is also checked if another
+key is wrong. `json_schema` repeats some of the rules.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from .wording import did_you_mean, shown
 
 Fields = Mapping[str, Any]
 
-# What is measured in the instances themselves, of the METRICs.
+# The values of METRIC that are measured in the instances themselves.
 OF_INSTANCES = ("cpu", "memory", "busy")
-# What to do where a service has it.
+# Keys for oneshots, each with the hint for a service that has it.
 FOR_ONESHOTS = {
     "REFRESH": "Leave it out.",
     "LOCK": "Use SINGLETON for a service.",
@@ -46,7 +46,7 @@ FOR_ONESHOTS = {
 def of_mapping(
     struct: type[msgspec.Struct], place: str, given: Mapping[Any, Any], fields: Fields
 ) -> Iterator[Finding]:
-    """READY, HEALTHCHECK, BACKOFF: `given` is as the settings have it, `fields` are correct."""
+    """Check one mapping: `given` is what the settings have, `fields` its converted values."""
     if struct is HealthCheckSettings:
         yield from _exactly_one(PROBES, "what to probe", place, given)
         yield from _verifies_https(place, fields)
@@ -72,9 +72,9 @@ def _exactly_one(
 
 
 def _verifies_https(place: str, fields: Fields) -> Iterator[Finding]:
-    """VERIFY is about a certificate: of a URL of https, or of the server that a path is asked of.
+    """VERIFY needs a server certificate, so HTTP must be a path or an https URL.
 
-    `launch.addresses` knows whether that one has any.
+    For a path, `launch.addresses` checks whether the process speaks TLS.
     """
     if not fields.get("verify"):
         return
@@ -130,7 +130,7 @@ def _from_min_to_max(place: str, fields: Fields) -> Iterator[Finding]:
 
 
 def of_oneshot(process: Fields, place: Callable[[str], str]) -> Iterator[Finding]:
-    """A oneshot does not restart always, and has none of the keys for services; nor vice versa.
+    """A oneshot cannot have RESTART "always". Neither TYPE has keys that are for the other.
 
     `place` returns where the value of a key comes from: a setting, or a variable.
     """
@@ -152,7 +152,7 @@ def of_oneshot(process: Fields, place: Callable[[str], str]) -> Iterator[Finding
 
 
 def of_schedule(process: Fields, place: Callable[[str], str]) -> Iterator[Finding]:
-    """What runs again and again does so by one rule, and changes nothing that others read."""
+    """SCHEDULE and EVERY exclude each other, and a scheduled process has no REFRESH."""
     if process.get("schedule") is not None and process.get("every") is not None:
         message = "is set, and so is SCHEDULE."
         yield Finding(place("EVERY"), message, "Leave one of them out.", "E012")
@@ -166,7 +166,7 @@ def _is_scheduled(process: Fields) -> bool:
 
 
 def of_autoscale(process: Fields, place: Callable[[str], str]) -> Iterator[Finding]:
-    """It may start several instances, and REPLICAS is not above its MAX."""
+    """AUTOSCALE excludes SINGLETON, and REPLICAS is not above its MAX."""
     autoscale = process.get("autoscale")
     if autoscale is None:
         return
@@ -180,7 +180,7 @@ def of_autoscale(process: Fields, place: Callable[[str], str]) -> Iterator[Findi
 
 
 def of_singleton(process: Fields, place: Callable[[str], str]) -> Iterator[Finding]:
-    """A process of which one life runs, wherever that is."""
+    """SINGLETON allows one life at a time across all machines, and is not for a plain oneshot."""
     if not process.get("singleton"):
         return
     if process.get("type") == "oneshot" and not _is_scheduled(process):
@@ -195,11 +195,11 @@ def of_singleton(process: Fields, place: Callable[[str], str]) -> Iterator[Findi
 
 
 def of_env(place: str, env: Mapping[str, str]) -> Iterator[Finding]:
-    """execve(2) can pass each variable to a process. Values may be secrets: none is shown."""
+    """Each variable can be passed to execve(2). Values may be secrets, so none is shown."""
     for name, value in env.items():
         if not name or "=" in name or "\0" in name:
             hint = "A name is not empty, and has neither '=' nor a null character."
-            # The value may come after the =.
+            # What follows the = may be the value.
             shown = name.partition("=")[0] + "=..." if "=" in name else name
             yield Finding(place, f"has a variable named {shown!r}.", hint, "E004")
         elif "\0" in value:
@@ -221,12 +221,12 @@ def _can_be_encoded(text: str) -> bool:
 
 
 def of_name(name: object) -> Finding:
-    """A name that `is_process_name` refuses."""
+    """The finding for a name that `is_process_name` rejects."""
     return Finding(PROCESSES, f"has a process named {shown(name)}.", NAMES_HINT, "E002")
 
 
 def of_shared_variables(names: Iterable[str]) -> Iterator[Finding]:
-    """Each process has variables of its own, which know neither small letters nor -."""
+    """No two names may share variables: those are in capitals, with `_` for `-`."""
     by_variable: dict[str, list[str]] = {}
     for name in names:
         by_variable.setdefault(in_variables(name), []).append(name)
@@ -238,7 +238,7 @@ def of_shared_variables(names: Iterable[str]) -> Iterator[Finding]:
 
 
 def of_waiting_for_schedules(processes: Mapping[str, Fields]) -> Iterator[Finding]:
-    """Nothing comes after what runs again and again."""
+    """No process comes after a scheduled one."""
     for name, process in processes.items():
         for other in dict.fromkeys(process.get("after", ())):
             if _is_scheduled(processes.get(other, {})):
@@ -247,7 +247,7 @@ def of_waiting_for_schedules(processes: Mapping[str, Fields]) -> Iterator[Findin
 
 
 def of_after(name: str, after: Iterable[str], configured: Collection[Any]) -> Iterator[Finding]:
-    """AFTER names other processes, and they are configured."""
+    """AFTER names only other processes that are configured."""
     place = place_of(name, "AFTER")
     for other in dict.fromkeys(after):
         if other == name:
@@ -265,10 +265,11 @@ def of_after(name: str, after: Iterable[str], configured: Collection[Any]) -> It
 def without_groups(
     after: Mapping[str, Sequence[str]], oneshots: Collection[str]
 ) -> dict[str, list[str]]:
-    """What each process comes after, with the names that "@oneshots" stands for in its place.
+    """What each process comes after, with "@oneshots" replaced by names.
 
-    These are all oneshots but the process itself and those that come after it, also through others.
-    Of two that both come after "@oneshots", neither waits for the other. So this makes no cycle.
+    These are all oneshots except the process itself and those that come after it, directly or not.
+    If two oneshots both come after "@oneshots", neither waits for the other. So the replacement
+    adds no cycle.
     """
     most = {
         name: {*others, *(oneshots if ONESHOTS in others else ())} - {name, ONESHOTS}
@@ -287,7 +288,7 @@ def without_groups(
 
 
 def _all_before(name: str, after: Mapping[str, Collection[str]]) -> set[str]:
-    """Everything that it comes after, also through others."""
+    """Every process that it comes after, directly or not."""
     found: set[str] = set()
     new = {name}
     while new:
@@ -299,10 +300,10 @@ def _all_before(name: str, after: Mapping[str, Collection[str]]) -> set[str]:
 def of_cycles(after: Mapping[str, Iterable[str]]) -> Iterator[Finding]:
     """AFTER has no cycles. Each one found is reported at the process where it closes.
 
-    This is a depth-first search: `way` holds the processes from the first to the current one, each
-    with an iterator over those that are still to be visited from it.
+    This is a depth-first search: `way` is the path from the first process to the current one, each
+    with an iterator over the neighbours that are still to be visited.
     """
-    # Unknown names, and a process that names itself, are reported by `of_after`.
+    # `of_after` reports unknown names, and a process that names itself.
     after = {
         name: [other for other in dict.fromkeys(others) if other in after and other != name]
         for name, others in after.items()

@@ -1,7 +1,8 @@
-"""What the settings can say: keys, types, defaults and meanings.
+"""The settings schema: keys, types, defaults and descriptions.
 
-Everything about a key comes from here: what is wrong with its value (`convert`), the JSON Schema
-(`json_schema`), and what tools/settings_reference.py writes: `typing` and the tables of the docs.
+This is the only definition of a key. `convert` validates values against it, `json_schema` builds
+the JSON Schema from it, and tools/settings_reference.py generates `typing` and the tables in the
+docs.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from .names import PROCESS_NAME
 
 
 def _form(words: str, write: str = "", **constraints: Any) -> Meta:
-    """Say what a value looks like, in the words of the reference.
+    """Describe the form of a value, as the reference shows it.
 
-    `write` is what to write instead of a value of another type, or out of range.
+    `write` is the hint for a value of the wrong type or out of range.
     """
     extra = {"form": words, "hint": write} if write else {"form": words}
     return Meta(extra=extra, **constraints)
@@ -33,11 +34,11 @@ def _form(words: str, write: str = "", **constraints: Any) -> Meta:
 def _read_by(
     reader: Callable[[Any], object], hint: Union[str, Callable[[Any], str]], pattern: str = ""
 ) -> Meta:
-    """Name the reader of a text; the hint says what to do where it raises ValueError.
+    """Parse a string with `reader`; `hint` is shown if that raises ValueError.
 
-    A hint that depends on the value is also given where that is not a text.
+    A callable hint gets the value, and is also used if the value is not a string.
 
-    The pattern is for the JSON Schema, and refuses nothing that the reader accepts.
+    The pattern is for the JSON Schema; it must accept everything that the reader accepts.
     """
     schema = {"pattern": f"^{pattern}$"} if pattern else None
     return Meta(extra={"reader": reader, "hint": hint}, extra_json_schema=schema)
@@ -63,7 +64,7 @@ Handlers = Annotated[
         "list of dotted paths", "Write a list of functions, such as ['myproject.alerts.on_event']."
     ),
 ]
-# In AFTER: every oneshot, except for those that come after the process itself.
+# In AFTER: every oneshot that does not itself come after this process.
 ONESHOTS = "@oneshots"
 ProcessNames = Annotated[
     list[
@@ -115,7 +116,7 @@ Target = Annotated[
     Union[Annotated[float, Meta(gt=0)], Annotated[str, Meta(min_length=1)]],
     _form("number, size or duration", "Write a positive number."),
 ]
-# The LOCK that is one in the default database.
+# The value of LOCK that means a lock in the default database.
 DATABASE = "database"
 Lock = Annotated[
     str,
@@ -185,7 +186,7 @@ Type = Literal["service", "oneshot"]
 Sockets = Literal["held", "own"]
 UpdateOrder = Literal["auto", "start-first", "stop-first"]
 LogFormat = Literal["text", "json", "raw"]
-# The longest time: poll(2) takes an int of milliseconds, which ends after 24 days.
+# The longest time: poll(2) takes milliseconds as an int, which overflows after 24 days.
 WEEK = 7 * 24 * 3600
 Seconds = Annotated[
     float, _form("seconds", "Write a positive number of seconds, at most a week.", gt=0, le=WEEK)
@@ -287,7 +288,7 @@ class Backoff(Keys, frozen=True, kw_only=True):
 
 
 PROBES = ("HTTP", "TCP", "COMMAND")
-# What tells that an instance is ready.
+# The keys of READY, which tell when an instance is ready.
 TELLS = (*PROBES, "LOG")
 
 
@@ -392,8 +393,8 @@ class AutoscaleSettings(Keys, frozen=True, kw_only=True):
     ] = 300.0
 
 
-# The defaults of some backends where they differ from those below: settings are read before any
-# backend is imported.
+# Defaults of some backends that differ from those below. They are here because settings are read
+# before any backend is imported.
 _OF_BACKENDS: Mapping[str, Mapping[str, Any]] = {
     "wait_for.WaitFor": {"type": "oneshot"},
     "migrate.Migrate": {"type": "oneshot", "lock": DATABASE},
@@ -404,7 +405,7 @@ OF_BACKENDS = {
     for path, fields in _OF_BACKENDS.items()
     for name in (path.partition(".")[0].replace("_", "-"), f"django_prodserver.backends.{path}")
 }
-# A oneshot is done once it exits with 0, and has none of these.
+# Keys that a oneshot cannot have, because it is done once it exits with 0.
 FOR_SERVICES = ("READY", "READY_TIMEOUT", "HEALTHCHECK", "WATCHDOG", "AUTOSCALE")
 
 
@@ -576,21 +577,21 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
 
     @property
     def scheduled(self) -> bool:
-        """It runs again and again, and nothing waits for it."""
+        """Whether it runs repeatedly. Nothing waits for such a process."""
         return self.schedule is not None or self.every is not None
 
     @property
     def runs_first(self) -> bool:
-        """It is a oneshot that what comes after it waits for."""
+        """Whether it is a oneshot that the processes after it wait for."""
         return self.type == "oneshot" and not self.scheduled
 
     @property
     def needs_supervisor(self) -> bool:
-        """Also alone: for its lock, or to be scaled."""
+        """Whether it needs a supervisor even alone: for its lock, or for autoscaling."""
         return self.singleton or self.lock is not None or self.autoscale is not None
 
     def with_replicas(self, count: int) -> ProcessSettings:
-        """The same with so many instances, whatever the load is."""
+        """A copy with exactly `count` instances, whatever the load."""
         scaled = self.autoscale
         if scaled is not None and count:
             scaled = msgspec.structs.replace(scaled, min=count, max=count)
@@ -598,12 +599,12 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
 
     @property
     def most(self) -> int:
-        """How many instances there may be."""
+        """The maximum number of instances."""
         return self.replicas if self.autoscale is None else self.autoscale.max
 
     @property
     def disabled_by(self) -> str:
-        """The key of its own that leaves it out of `--all`, or "" where none does."""
+        """Which of its keys leaves it out of `--all`; "" if none does."""
         return "" if self.enabled and self.replicas else "ENABLED" if self.replicas else "REPLICAS"
 
 

@@ -1,7 +1,7 @@
-"""Texts that stand for values: sizes, addresses, URLs and commands.
+"""Parse values that are written as strings: sizes, addresses, URLs and commands.
 
-Each has a reader that returns the value, or raises ValueError with what is wrong. Its message is a
-part of a sentence: the caller adds the place, and a hint.
+Each form has a reader, which returns the value or raises ValueError. The message of the error is
+a part of a sentence; the caller adds the place and a hint.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from ipaddress import IPv6Address
 from typing import NamedTuple, Optional, Union
 
-# Those without an underscore are in the JSON Schema, too: every language of regular expressions
-# reads them. They are compiled where they are first used, which most starts never do.
+# Patterns without a leading underscore are also in the JSON Schema, so they use only syntax that
+# every regular expression engine has. They are compiled on first use: most starts need none.
 SIZE = r"([0-9]{1,15})(?:\.([0-9]{1,15}))? ?((?:[kKmMgGtT][iI]?)?[bB])?"
 _HOST = r"\[[^\[\]]*\]|[A-Za-z0-9._-]+"
 HOST_AND_PORT = rf"({_HOST}|):([0-9]+)"
@@ -30,7 +30,7 @@ LOCK = r"(database|/[^\x00]*[^/\x00])"
 OCTAL = r"(?:0[oO]?)?([0-7]{1,3})"
 ACCOUNT = r"[^:\s\x00-\x1f\x7f]+"
 _URL = rf"((?i:https?))://({_HOST})(?::([0-9]+))?((?:[/?].*)?)"
-# Each language of regular expressions has a grammar of its own.
+# Regular expression syntaxes differ, so the JSON Schema accepts any text that is not empty.
 REGULAR_EXPRESSION = r"[\s\S]+"
 
 # A host and a port, or the path of a Unix socket.
@@ -65,7 +65,7 @@ def memory_size(given: Union[int, str]) -> int:
 
 
 def cron_expression(text: str) -> str:
-    """Check one of five fields, such as `0 3 * * *`."""
+    """Check a cron expression of five fields, such as `0 3 * * *`."""
     from cronsim import CronSim, CronSimError
 
     if len(text.split()) != 5:
@@ -93,14 +93,14 @@ def duration(given: Union[float, str]) -> float:
 
 
 def metric(text: str) -> str:
-    """Read what AUTOSCALE goes by: a word, or the dotted path of a function."""
+    """Read the METRIC of AUTOSCALE: one of METRICS, or the dotted path of a function."""
     if re.fullmatch(METRIC, text) is None:
         raise ValueError(f"{text!r} is neither a known metric nor a dotted path")
     return text
 
 
 def target(metric: str, given: Union[float, str]) -> float:
-    """Read how much of a METRIC one instance is to have; a positive number."""
+    """Read the TARGET of AUTOSCALE: how much of the metric per instance, a positive number."""
     if metric == "memory":
         if isinstance(given, float) and not given.is_integer():
             raise ValueError(f"{given!r} is not a number of bytes")
@@ -120,7 +120,7 @@ def lock(text: str) -> str:
 
 
 def base_path(text: str) -> str:
-    """Read a path that others begin with, such as `/prod`; empty where there is none."""
+    """Read a path prefix, such as `/prod`; may be empty."""
     if re.fullmatch(BASE_PATH, text) is None:
         raise ValueError(f"{text!r} is not a path that begins with / and does not end with one")
     return text
@@ -135,7 +135,7 @@ def octal_mask(text: str) -> int:
 
 
 def octal_hint(given: object) -> str:
-    """How to write a mask, also where it was given as a number: 22, or 0o22, which is 18."""
+    """How to write the mask. An int is ambiguous: 22 may be meant as "0022", but equals 0o26."""
     meant = {}
     if type(given) is int and 0 <= given <= 777:
         if re.fullmatch("[0-7]+", str(given)):
@@ -148,19 +148,20 @@ def octal_hint(given: object) -> str:
     return f"Write octal digits as text: {choices}."
 
 
-# The highest id of a user or group: the next one stands for none in setresuid(2) and chown(2).
+# The highest id of a user or group: the next one, -1, means "unchanged" in setresuid(2) and
+# chown(2).
 LAST_ID = 2**32 - 2
 
 
 def control(path: str) -> str:
-    """The path of the control socket; it must not depend on where prodctl is used."""
+    """Check the path of the control socket: absolute, so that prodctl finds it from any folder."""
     if not path.startswith("/") or "\0" in path or path.endswith("/"):
         raise ValueError(f"{path!r} is not the absolute path of a file")
     return path
 
 
 def account_name(text: str) -> Union[str, int]:
-    """Read the name of a user or group; digits are an id."""
+    """Read the name of a user or group. Digits are an id, and are returned as an int."""
     if not re.fullmatch(ACCOUNT, text):
         raise ValueError(f"{text!r} is not one name or id")
     if not text.isdecimal():
@@ -171,7 +172,7 @@ def account_name(text: str) -> Union[str, int]:
 
 
 def folder(text: str) -> str:
-    """Return the path as it is; the system takes neither an empty one nor a NUL."""
+    """Return the path unchanged; the system accepts neither an empty path nor a NUL."""
     if not text:
         raise ValueError("the path is empty")
     if "\0" in text:
@@ -180,7 +181,7 @@ def folder(text: str) -> str:
 
 
 class HealthURL(NamedTuple):
-    """What a probe requests, and where; `at` is None where only a path was given."""
+    """What a probe requests, and where; `at` is None if only a path was given."""
 
     at: Optional[Place]
     path: str
@@ -205,7 +206,7 @@ def path_or_url(text: str) -> HealthURL:
     if text.startswith("/"):
         return HealthURL(None, text)
     if re.match("(?i:https?)://[^/?]*@", text):
-        # The message does not show it: it may be a password.
+        # The message does not show the text, which may contain a password.
         raise ValueError("it has a user name or a password, which would not be sent")
     found = re.fullmatch(_URL, text)
     if found is None:
@@ -223,7 +224,7 @@ def tcp_address(text: str) -> Place:
 
 
 def host_and_port(text: str) -> tuple[str, int]:
-    """Read `host:port`, `[::1]:port` (which loses its brackets), or `:port` at 127.0.0.1."""
+    """Read `host:port`, `[::1]:port` (without its brackets), or `:port`, which is at 127.0.0.1."""
     found = re.fullmatch(HOST_AND_PORT, text)
     if found is None:
         raise ValueError(f"{text!r} is not host:port")
@@ -231,7 +232,7 @@ def host_and_port(text: str) -> tuple[str, int]:
 
 
 def regular_expression(text: str) -> str:
-    """Return it as it is, if Python can read it."""
+    """Return the text unchanged, if Python can compile it."""
     if not text:
         raise ValueError("it is empty, and would be found in the first line")
     try:
@@ -242,7 +243,7 @@ def regular_expression(text: str) -> str:
 
 
 def program_and_arguments(words: Sequence[str]) -> Sequence[str]:
-    """Return the words as they are; execve(2) takes neither an empty program nor a NUL."""
+    """Return the words unchanged; execve(2) accepts neither an empty program nor a NUL."""
     if not words[0]:
         raise ValueError("the name of the program is empty")
     if any("\0" in word for word in words):
@@ -271,7 +272,7 @@ def _host(text: str) -> str:
 
 
 def _port(digits: str) -> int:
-    # Checked before int(), which refuses thousands of digits with a message of its own.
+    # Check the length before int(), which raises its own error for thousands of digits.
     if len(digits) > 5 or not 1 <= int(digits) <= 65535:
         raise ValueError(f"{digits} is not a port from 1 to 65535")
     return int(digits)

@@ -18,8 +18,8 @@ from .wording import did_you_mean, nearest
 
 PREFIX = "PRODSERVER_"
 
-# Keys whose value is one word, a number or a time. What a project consists of (BACKEND, ARGS, ENV,
-# AFTER, ...) is for its developers, not for those who deploy it.
+# Keys whose value is one word, a number or a time. What makes up a project (BACKEND, ARGS, ENV,
+# AFTER, ...) is up to its developers, not to operators.
 PROCESS_KEYS = (
     "ENABLED",
     "REPLICAS",
@@ -53,16 +53,16 @@ SUPERVISOR_KEYS = (
     "MONITOR",
 )
 
-# What a supervisor tells its processes; what these start themselves inherits it.
+# Variables that a supervisor sets for its processes; their child processes inherit them.
 TOLD = frozenset({f"{PREFIX}PROCESS", f"{PREFIX}INSTANCE"})
 
-# A variable that is this similar to one of ours is reported as misspelled. Others are ignored:
-# Kubernetes sets PRODSERVER_SERVICE_HOST where a service is called prodserver.
+# A variable that is at least this similar to one of ours is reported as misspelled. Others are
+# ignored: Kubernetes sets PRODSERVER_SERVICE_HOST if a service is called prodserver.
 ALIKE = 0.8
 
 
 class Variable(NamedTuple):
-    """A variable for a key of a process, or of the supervisor where `process` is None."""
+    """A variable for a key of a process, or of the supervisor if `process` is None."""
 
     process: Optional[str]
     key: str
@@ -74,7 +74,7 @@ class Variable(NamedTuple):
     @property
     def type(self) -> Any:
         if self.key == "REPLICAS":
-            return CountOrZero  # 0 switches the process off, as ENABLED does.
+            return CountOrZero  # 0 disables the process, as ENABLED does.
         struct = SupervisorSettings if self.process is None else ProcessSettings
         return fields_of(struct)[self.key].type
 
@@ -93,7 +93,7 @@ def read(
     processes: Iterable[str], environ: Mapping[str, str], findings: list[Finding]
 ) -> dict[Variable, Any]:
     """The variables that are set, with their values converted."""
-    # Processes that share a variable are refused by `rules`.
+    # `rules` rejects processes that share a variable.
     known = {str(variable): variable for variable in variables(processes)}
     overrides = {}
     for name, text in environ.items():
@@ -114,7 +114,7 @@ def read(
 def chosen(
     processes: Collection[str], environ: Mapping[str, str], findings: list[Finding]
 ) -> list[str]:
-    """The processes that CHOSEN names; none where it is not set."""
+    """The processes that CHOSEN names; empty if it is not set."""
     names = [name.strip() for name in environ.get(CHOSEN, "").split(",") if name.strip()]
     for name in names:
         if name not in processes:
@@ -125,7 +125,7 @@ def chosen(
 
 
 def fields(overrides: Mapping[Variable, Any], process: Optional[str]) -> dict[str, Any]:
-    """The overridden fields of a process, or of the supervisor where it is None."""
+    """The overridden fields of a process, or of the supervisor if `process` is None."""
     return {one.field: value for one, value in overrides.items() if one.process == process}
 
 

@@ -40,6 +40,6 @@ def no_such_process(name: str, configured: Iterable[str]) -> str:
 
 
 def shown(value: object, longest: int = 50) -> str:
-    """A value as Python writes it, cut where it is long."""
+    """The `repr` of a value, shortened if it is long."""
     text = repr(value)
     return text if len(text) <= longest else f"{text[: longest - 4]}...{text[-1]}"

@@ -1,4 +1,4 @@
-"""Keys and the moments at which something has to be done about them; the earliest first."""
+"""The agenda: keys, and the moment at which each is due; the earliest first."""
 
 from __future__ import annotations
 

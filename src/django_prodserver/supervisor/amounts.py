@@ -17,7 +17,7 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.0f} MB"
 
 
-# What is measured, by METRIC, as a person reads it.
+# How a load is shown, by METRIC.
 _LOADS: Mapping[str, Callable[[float], str]] = {
     "cpu": lambda cores: f"{cores:.2f} cores",
     "memory": lambda size: megabytes(int(size)),

@@ -1,11 +1,12 @@
-"""Autoscaling: how many instances of a process are up follows from what is measured of its load.
+"""Autoscaling: the measured load of a process decides how many of its instances are up.
 
-The rules are those of Kubernetes' HorizontalPodAutoscaler, with its words:
+The rules and the terms are those of Kubernetes' HorizontalPodAutoscaler:
 https://kubernetes.io/docs/concepts/workloads/autoscaling/horizontal-pod-autoscale/
 
-How many are wanted is what is measured, divided by the target of each. More are started at once, in
-steps. Fewer are left only once fewer have been wanted for the time of stabilization, and no fewer
-than the most that were wanted in that time. What is not known changes nothing.
+The number wanted is the measured load, divided by the target for one instance. More instances are
+started at once, in steps. Instances are stopped only once fewer have been wanted for the whole
+stabilization time, and never below the highest number wanted in that time. An unknown load changes
+nothing.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from .hints import Optional
 from .spec import Autoscale, Spec
 from .values import Value
 
-# So little more or less than the target is neither.
+# A deviation from the target up to this fraction is ignored.
 TOLERANCE = 0.1
-# Not one more because of the last bit of a quotient.
+# Prevents one instance too many because of a rounding error in a quotient.
 ROUNDING = 1e-9
-# A step up doubles the instances, or adds so many.
+# A step up at most doubles the instances, or adds this many if that is more.
 AT_LEAST_ADDED = 4
 
 
 class Reading(Value):
-    """What was measured last, and when; or since when it is not known, and why."""
+    """The last measurement: its time, and the load, or why the load is unknown."""
 
     at: float
     value: Optional[float] = None
@@ -35,31 +36,33 @@ class Reading(Value):
 
 
 class Autoscaler:
-    """Decides for one process; from `now` on it is one of a process that has just been started."""
+    """Decides for one process; its first measurement is one interval after `now`."""
 
     def __init__(self, rule: Autoscale, now: float) -> None:
         self.rule = rule
         # When to measure next; None while an answer is awaited.
         self.measure_at: Optional[float] = now + rule.interval
         self.reading: Optional[Reading] = None
-        # How many were up after the last decision: from others it is another number.
+        # How many were up after the last decision; a different number means that something else
+        # scaled.
         self._count: Optional[int] = None
-        # How many were wanted lately, each with the moment until which that counts.
+        # The numbers wanted recently, each with the moment at which it expires.
         self._wishes: list[tuple[float, int]] = []
 
     def decides(self, count: int) -> bool:
         """Whether there is anything to decide.
 
-        If somebody else has stopped all instances, that is not for it to undo.
+        If an operator has stopped all instances, the autoscaler does not undo that.
         """
         return self.rule.least < self.rule.most and (count > 0 or self._count == 0)
 
     def take(
         self, now: float, event: LoadMeasured, up: int, ready: Sequence[str], *, may_scale: bool
     ) -> tuple[list[Output], int]:
-        """What is told of a load, and how many instances are to be up: of `up`, these are ready.
+        """Handle a measurement; return facts, and how many instances should be up.
 
-        It is measured again after the interval.
+        `up` instances are up now, and `ready` names those that are ready. The next measurement is
+        due after the interval.
         """
         self.measure_at = now + self.rule.interval
         value = _measured(event, ready)
@@ -77,12 +80,12 @@ class Autoscaler:
         return [Scaled(event.process, rule.metric, value, rule.target, up, count)], count
 
     def decide(self, now: float, value: float, count: int, unready: int) -> int:
-        """How many instances are to be up: of `count`, so many are not ready."""
+        """How many instances should be up; of `count` instances now, `unready` are not ready."""
         if count != self._count:
             self._wish(now, count)
         wish = self._wanted(value, count)
         if wish < count:
-            # Those that are not ready have taken none of the load yet.
+            # Instances that are not ready have not taken any load yet.
             wish = min(count, wish + unready)
         wish = min(max(wish, self.rule.least), self.rule.most)
         if wish > count:
@@ -99,7 +102,7 @@ class Autoscaler:
         if not count:
             count, fewest = 1, int(value > 0)
         else:
-            # An age does not say how many fewer would do: one after the other.
+            # An age does not say how many instances would be enough: stop one at a time.
             fewest = 0 if self.rule.divided else count - 1
         target = self.rule.target * (count if self.rule.divided else 1)
         if abs(value / target - 1) <= TOLERANCE + ROUNDING:
@@ -115,7 +118,7 @@ def _rounded_up(value: float) -> int:
 
 
 class Autoscalers(Mapping[str, Autoscaler]):
-    """Those of all processes that have a rule, by their names."""
+    """The autoscalers of all processes that have a rule, by process name."""
 
     def __init__(self) -> None:
         self._all: dict[str, Autoscaler] = {}
@@ -130,7 +133,7 @@ class Autoscalers(Mapping[str, Autoscaler]):
         return len(self._all)
 
     def use(self, specs: Iterable[Spec], now: float) -> None:
-        """Go by the rules of these from now on."""
+        """Use the rules of these specs from now on."""
         rules = {spec.process: spec.autoscale for spec in specs if spec.autoscale is not None}
         before, self._all = self._all, {}
         for process, rule in rules.items():
@@ -141,7 +144,7 @@ class Autoscalers(Mapping[str, Autoscaler]):
             self._all[process] = known
 
     def stop(self) -> None:
-        """Decide nothing any more."""
+        """Make no more decisions."""
         self._all.clear()
 
     @property
@@ -151,7 +154,7 @@ class Autoscalers(Mapping[str, Autoscaler]):
         return min(moments, default=None)
 
     def take_due(self, now: float) -> list[tuple[str, str]]:
-        """The processes of which the load is to be measured now, with its METRIC; each once."""
+        """Return the processes whose load is to be measured now, each once, with its METRIC."""
         due = []
         for process, one in self._all.items():
             if one.measure_at is not None and one.measure_at <= now:
@@ -161,10 +164,10 @@ class Autoscalers(Mapping[str, Autoscaler]):
 
 
 def _measured(event: LoadMeasured, ready: Iterable[str]) -> Optional[float]:
-    """The load of a process, of which these instances are ready; None where it is not known.
+    """The load of a process; None if it is unknown.
 
-    If it is that of its instances, it is the load of those that are ready: what others do is to
-    start.
+    A load measured per instance is summed over the `ready` ones: the load of the others comes from
+    starting.
     """
     if event.value is not None or event.of_instances is None:
         return event.value
@@ -172,11 +175,11 @@ def _measured(event: LoadMeasured, ready: Iterable[str]) -> Optional[float]:
 
 
 def idlest(names: Sequence[str], ready: Iterable[str], event: LoadMeasured) -> list[str]:
-    """The instances of a process in the order in which they are best stopped.
+    """The instances of a process, in the order in which to stop them.
 
-    First those that are not ready, then those that have the least to do, as far as that is known,
-    and of those alike the last. The first instance is stopped last: some software lets it alone do
-    what is to be done once.
+    Instances that are not ready come first, then those with the lowest known load; of equals, the
+    last comes first. The very first instance is stopped last, because some software does one-time
+    work only there.
     """
     is_ready, load = {*ready}, event.of_instances or {}
 

@@ -10,7 +10,7 @@ from .values import Value
 
 
 class Command(Value):
-    """Any of them."""
+    """Base class of all commands."""
 
 
 class Spawn(Command):
@@ -60,10 +60,9 @@ class Measure(Command):
 
 
 class Unlisten(Command):
-    """Close the held sockets of a process: for now, none of its instances is to be up.
+    """Close the held sockets of a process: for now, none of its instances is wanted.
 
-    What is sent to its lives after this command may wait until they have accepted the connections
-    that had been made.
+    Later signals to its lives may be delayed until they have accepted the connections already made.
     """
 
     process: str
@@ -72,7 +71,7 @@ class Unlisten(Command):
 class PlanRun(Command):
     """Find out when an instance runs next; the answer is `RunPlanned`.
 
-    What was planned is kept, unless that run has `ended`.
+    A run that is already planned is kept, unless it has `ended`.
     """
 
     name: str
@@ -80,7 +79,7 @@ class PlanRun(Command):
 
 
 class MeasureLoad(Command):
-    """Find out the load of a process, in the words of METRIC.
+    """Measure the load of a process; `metric` is a value of METRIC.
 
     The answer is `LoadMeasured`, and may come late.
     """
@@ -92,17 +91,17 @@ class MeasureLoad(Command):
 class TakeLock(Command):
     """Take the lock of an instance, however long that takes.
 
-    The answer is `LockTaken`, or that it is not needed, `LockUsed`. Until then `LockBusy` says why
-    it takes time. If it is lost after that, `LockLost`, it is taken again.
+    The answer is `LockTaken`, or `LockUsed` if the lock is no longer needed. Until then, `LockBusy`
+    says why it takes time. If the lock is lost later, `LockLost` follows, and it is taken again.
     """
 
     name: str
 
 
 class ReleaseLock(Command):
-    """Let others have the lock of an instance, or wait for it no more.
+    """Release the lock of an instance, or stop waiting for it.
 
-    If it is `done`, those that have waited for it until now are told that it was used.
+    If `done`, the supervisors that are waiting for it are told that it was used.
     """
 
     name: str
@@ -110,18 +109,18 @@ class ReleaseLock(Command):
 
 
 class LoadGeneration(Command):
-    """Load the project once more, beside what runs. The answer is `Loaded` or `LoadFailed`."""
+    """Load the project again, while everything runs on. The answer is `Loaded` or `LoadFailed`."""
 
     generation: int
 
 
 class AdoptGeneration(Command):
-    """Everything runs what this load has brought: earlier ones are needed no more."""
+    """Everything runs this generation: earlier ones are no longer needed."""
 
     generation: int
 
 
 class DropGeneration(Command):
-    """This load is needed no more, nor what is open for it alone."""
+    """Drop a generation, with its template and the sockets that only it needs."""
 
     generation: int

@@ -1,8 +1,8 @@
-"""Crash digest: what is known of an end that nobody wanted, once everything has been looked at.
+"""Crash digest: what is known about an unexpected exit, once all evidence has been examined.
 
-Machines read it as one field of `instance.exited`. People read below the line what that does not
-say; the last lines of the process itself are not repeated there, because the log has them just
-above.
+Machines read it as one field of `instance.exited`. For people, lines below the message add what the
+message lacks. The last lines of the process itself are not repeated there, because the log has them
+just above.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from .report import asked_by
 from .spec import Ref, process_of
 from .values import Value, items, replace
 
-# An instance that ends for the same reason again and again has one digest in so many seconds.
+# In seconds: an instance that keeps exiting for the same reason gets one digest in this time.
 EVERY = 600.0
-# So long after an operator's signal, in seconds, an end by that signal is the operator's doing.
+# In seconds: if a process exits by a signal that an operator sent at most this long ago, the exit
+# is attributed to the operator.
 OBEYS_WITHIN = 60.0
 
 
 class GroupMemory(Value):
-    """The memory of a control group, in bytes, and how many processes its limit has cost."""
+    """The memory of a control group, in bytes, and how many processes were OOM-killed in it."""
 
     limit: Optional[int] = None
     used: Optional[int] = None
@@ -34,40 +35,40 @@ class GroupMemory(Value):
 
 
 class CoreDump(Value):
-    """Where the kernel put the memory of a process: a file that is there, or a program."""
+    """Where the kernel wrote a core dump: to a file that exists, or to a program."""
 
     file: str = ""
     program: str = ""
-    # Where the file cannot be found: core_pattern, see core(5).
+    # If the file cannot be found: the core_pattern, see core(5).
     pattern: str = ""
 
 
 class Evidence(Protocol):
-    """What can be asked of the system about a life that has just ended."""
+    """What the system can say about a life that has just ended."""
 
     def last_lines(self, name: str, age: float) -> Sequence[str]:
-        """The last lines of an instance that are not older than that, in seconds."""
+        """The last lines of an instance that are at most `age` seconds old."""
 
     def memory(self) -> Optional[GroupMemory]:
-        """That of our control group."""
+        """The memory of our own control group, if known."""
 
     def core(self, ref: Ref, pid: int, signal: int) -> CoreDump:
-        """That of a life that the kernel says it has written."""
+        """The core dump of a life for which the kernel reports one."""
 
 
 class Digests:
-    """Adds to the records of ends that nobody wanted; it has to be shown all facts."""
+    """Adds digests to the records of unexpected exits; `complete` must see every fact."""
 
     def __init__(self, now: Callable[[], float], evidence: Evidence) -> None:
         self._now = now
         self._evidence = evidence
-        # By the names of instances and processes, the last signal that was sent on request.
+        # By the name of an instance or a process, the last signal that an operator sent to it.
         self._signals: dict[str, tuple[int, float, Operator]] = {}
         # By instance and reason: when the last digest was made, and how many were left out since.
         self._last: dict[tuple[str, ExitStatus, bool], tuple[float, int]] = {}
 
     def complete(self, fact: Fact, made: Record) -> Record:
-        """The record of a fact, with a digest if it is about such an end."""
+        """The record of a fact, with a digest if the fact is an unexpected exit."""
         if isinstance(fact, Granted):
             self._note(fact)
         if not isinstance(fact, Ended) or made.event != "instance.exited" or made.severity is INFO:
@@ -90,7 +91,7 @@ class Digests:
                 self._signals[request.name] = request.signal, self._now(), granted.asked.by
 
     def _examine(self, now: float, ended: Ended, pid: int) -> tuple[dict[str, Any], list[str]]:
-        """What is found out, for machines and for people."""
+        """Return what is found out: fields for machines, and lines for people."""
         status, name = ended.status, ended.ref.name
         below: list[str] = []
         found: dict[str, Any] = {"seconds": round(ended.after, 3), "restarts": ended.restarts}
@@ -120,7 +121,7 @@ class Digests:
         return found, below
 
     def _sender(self, now: float, ended: Ended) -> Optional[Operator]:
-        """Who has asked for the signal that ended it."""
+        """The operator who sent the signal that ended it, if any."""
         if not ended.sent:
             return None
         for name in (ended.ref.name, process_of(ended.ref.name)):
@@ -131,7 +132,7 @@ class Digests:
 
 
 def _known(value: Value) -> dict[str, Any]:
-    """What is known of it: no empty members."""
+    """Its fields, without the empty ones."""
     return {name: field for name, field in zip(value._fields, items(value)) if field}
 
 

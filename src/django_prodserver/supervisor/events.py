@@ -12,16 +12,16 @@ from .values import Value
 
 
 class ExitStatus(Value):
-    """How a process ended: by a status of its own, or by a signal. Exactly one is not None."""
+    """How a process ended: with an exit status, or by a signal. Exactly one is not None."""
 
     code: Optional[int] = None
     signal: Optional[int] = None
-    # The kernel says that it has written its memory to a file, or piped it to a program.
+    # The kernel reports a core dump, written to a file or piped to a program.
     dumped_core: bool = False
 
     @property
     def shell(self) -> int:
-        """One number for both, as shells have it: the status, or 128 + the signal's number."""
+        """One number for both, as in a shell: the status, or 128 + the number of the signal."""
         if self.signal is not None:
             return 128 + self.signal
         assert self.code is not None
@@ -37,13 +37,13 @@ def signal_name(number: int) -> str:
 
 
 class Spawned(Value):
-    """The life exists: its leader is a process."""
+    """The life exists: its leader has been started."""
 
     ref: Ref
 
 
 class SpawnFailed(Value):
-    """The operating system refused, in its own words: `error`; or the start was cancelled."""
+    """The operating system refused the start (`error` is its text), or it was cancelled."""
 
     ref: Ref
     error: str
@@ -52,7 +52,7 @@ class SpawnFailed(Value):
 
 
 class Exited(Value):
-    """The leader of a life ended and is reaped; all that it wrote has been read."""
+    """The leader of a life exited and was reaped; all of its output has been read."""
 
     ref: Ref
     status: ExitStatus
@@ -82,7 +82,7 @@ class Notified(Value):
     ready: bool = False
     status: Optional[str] = None
     stopping: bool = False
-    # Seconds from now, until which a timeout is not to expire.
+    # A timeout must not expire for this many seconds from now.
     extend_timeout: Optional[float] = None
     watchdog: Optional[WatchdogMessage] = None
     # The system's text for the ERRNO in the message.
@@ -90,7 +90,7 @@ class Notified(Value):
 
 
 class NotifyFlooded(Value):
-    """Strangers keep the queue full to which a life reports: what it says may be lost."""
+    """Other processes keep the notify queue of a life full, so its messages may be lost."""
 
     ref: Ref
 
@@ -103,9 +103,9 @@ class Probed(Value):
 
 
 class ProbeRefused(Value):
-    """The operating system refused to begin a probe; `error` is its own text.
+    """The operating system refused to begin a probe; `error` is its text.
 
-    Of the life that says nothing.
+    This says nothing about the life.
     """
 
     ref: Ref
@@ -113,7 +113,7 @@ class ProbeRefused(Value):
 
 
 class ReadyLine(Value):
-    """A line of its output is the one by which a life tells that it is ready."""
+    """The output of a life contains the line that says it is ready."""
 
     ref: Ref
 
@@ -126,9 +126,9 @@ class Measured(Value):
 
 
 class RunPlanned(Value):
-    """The next run of an instance is in so many seconds.
+    """The next run of an instance is due in `after` seconds.
 
-    So many runs were left out before: the last one took too long, or everything was asleep.
+    `left_out` runs before it were skipped: the last run took too long, or the machine was asleep.
     """
 
     name: str
@@ -137,10 +137,10 @@ class RunPlanned(Value):
 
 
 class LoadMeasured(Value):
-    """The load of a process: `value`, or of each of its instances, or both.
+    """The load of a process as a whole, of each of its instances, or both.
 
-    Or neither is known; then `why` may be a clause such as "connection refused", and is empty where
-    there is nothing to say.
+    If neither is known, `why` may be a clause such as "connection refused"; it is empty if there is
+    nothing to report.
     """
 
     process: str
@@ -150,26 +150,26 @@ class LoadMeasured(Value):
 
 
 class LockTaken(Value):
-    """The lock of an instance is held."""
+    """The supervisor has the lock of an instance."""
 
     name: str
 
 
 class LockBusy(Value):
-    """The lock of an instance cannot be had yet; `why` is a clause such as "web-2 has it"."""
+    """The lock of an instance is not available yet; `why` is a clause such as "web-2 has it"."""
 
     name: str
     why: str
 
 
 class LockUsed(Value):
-    """Another supervisor had the lock of an instance, and has done what that is for."""
+    """Another supervisor had the lock of an instance, and has done the work under it."""
 
     name: str
 
 
 class LockLost(Value):
-    """The lock of an instance may be another's by now; it is being taken again."""
+    """Another supervisor may have the lock of an instance by now; it is being taken again."""
 
     name: str
     why: str
@@ -186,30 +186,30 @@ class OutputGone(Value):
 
 
 class OutputStalled(Value):
-    """The supervisor's output takes no more; what was written to it waits."""
+    """The supervisor's output accepts no more data; what was written to it waits."""
 
 
 class OutputResumed(Value):
-    """The supervisor's output takes more again."""
+    """The supervisor's output accepts data again."""
 
 
 class PreloadFailed(Value):
     """Code for a later start cannot be loaded; `message` is a sentence that says why."""
 
     message: str
-    # Of that load of the project.
+    # The generation that the code belongs to.
     generation: int = 0
 
 
 class Loaded(Value):
-    """The project is loaded once more, and new addresses are bound: this is to run from now on."""
+    """The project was loaded again, and new addresses are bound: run these specs from now on."""
 
     generation: int
     specs: tuple[Spec, ...]
 
 
 class LoadFailed(Value):
-    """It could not be, and has changed nothing; `message` is a sentence that says why."""
+    """The project could not be loaded again, and nothing changed; `message` is a sentence."""
 
     generation: int
     message: str
@@ -232,7 +232,7 @@ class RestartRequest(Value):
 
 
 class ScaleRequest(Value):
-    """Set the number of instances of a process that should be up."""
+    """Set how many instances of a process should be up."""
 
     process: str
     count: int
@@ -250,9 +250,9 @@ class ShutdownRequest(Value):
 
 
 class ReloadRequest(Value):
-    """Load the project and the settings once more, and let everything run what that brings."""
+    """Load the project and the settings again, and switch everything to them."""
 
-    # That of what was `Asked`.
+    # The number of the `Asked` that it belongs to.
     number: Optional[int] = None
 
 
@@ -262,17 +262,17 @@ Request = Union[
 
 
 class Operator(Value):
-    """The process that asks for something, and its user; 0 for a pid that cannot be seen here."""
+    """The process that makes a request, and its user; `pid` is 0 if it is not visible here."""
 
     uid: int
     pid: int
 
 
 class Asked(Value):
-    """What an operator asks for at once: all of it is granted, or nothing.
+    """The requests that an operator makes together: all of them are granted, or none.
 
-    `verb` is the word for it, such as "restart", and `names` is what it was asked of: `web`,
-    `web=4`, or `web` and `SIGUSR1`. `number` tells it from all others.
+    `verb` is the command, such as "restart", and `names` are its arguments: `web`, `web=4`, or
+    `web` and `SIGUSR1`. `number` is unique.
     """
 
     number: int

@@ -14,7 +14,7 @@ from .values import Value
 
 
 class State(enum.Enum):
-    """What users see of an instance, in supervisord's words. Derived: nothing is decided by it."""
+    """The state of an instance that users see, in supervisord's words."""
 
     STOPPED = "not started yet, or stopped on request"
     WAITING = "starts once what it comes after is ready or finished, has its lock, or is due"
@@ -44,7 +44,7 @@ class LifeState(enum.Enum):
 
 
 class Phase(enum.Enum):
-    """How far the group of all instances has come."""
+    """The state of the whole group."""
 
     STARTING = "not everything has been ready yet"
     RUNNING = "everything has been ready, or finished"
@@ -63,7 +63,7 @@ class NoAnswer(Value):
     within: float
 
 
-# Why a probe failed: the words of the edge, or that it took too long.
+# Why a probe failed: a text from the edge, or no answer in time.
 ProbeFailure = Union[str, NoAnswer]
 
 
@@ -71,7 +71,7 @@ class NotReady(Value):
     """It was not ready in time; `within` counts from its start, extensions included."""
 
     within: float
-    # What the last probe of its READY found.
+    # Why its last READY probe failed.
     failure: Optional[ProbeFailure] = None
 
 
@@ -83,7 +83,7 @@ class ChecksFailed(Value):
 
 
 class WatchdogSilent(Value):
-    """It did not send WATCHDOG=1 for so long."""
+    """It did not send WATCHDOG=1 for this many seconds."""
 
     within: float
 
@@ -100,7 +100,7 @@ class TooMuchMemory(Value):
 
 
 class WithoutLock(Value):
-    """It may run under another supervisor by now, because its lock is lost."""
+    """Its lock is lost, so it may run under another supervisor by now."""
 
     error: str
 
@@ -126,7 +126,7 @@ class StandBy(Value):
 
 
 class AwaitRun(Value):
-    """Its next run is as planned."""
+    """It waits for its next scheduled run."""
 
 
 Consequence = Union[StopEverything, Restart, StandBy, AwaitRun]
@@ -153,27 +153,27 @@ class Ready(Value):
 
 
 class Started(Value):
-    """It exists, and nothing will tell when it can do its work: it counts as ready."""
+    """It exists, and nothing will report when it is ready: it counts as ready."""
 
     ref: Ref
 
 
 class Stopping(Value):
-    """It was sent its stop signal; because of a fault, or on request."""
+    """It was sent its stop signal, because of a fault or on request."""
 
     ref: Ref
     fault: Optional[Fault] = None
 
 
 class Escalated(Value):
-    """The stop signal was not enough: another one is sent, before SIGKILL."""
+    """The stop signal was not enough: it is sent the escalation signal before SIGKILL."""
 
     ref: Ref
     signal: Signals
 
 
 class Killing(Value):
-    """It was sent SIGKILL with its group; `overran` is the stop timeout, if it exceeded that."""
+    """Its process group was sent SIGKILL; `overran` is the stop timeout, if it exceeded that."""
 
     ref: Ref
     overran: Optional[float] = None
@@ -183,10 +183,10 @@ class Ended(Value):
     """Its leader exited."""
 
     ref: Ref
-    # Its state when it did.
+    # Its state when it exited.
     old: LifeState
     status: ExitStatus
-    # Seconds since its start, and since it came into that state.
+    # Seconds since its start, and since it entered that state.
     after: float = 0.0
     lasted: float = 0.0
     # Requested, or a oneshot that succeeded.
@@ -197,7 +197,7 @@ class Ended(Value):
     memory: Optional[int] = None
     # What its software means by the status.
     meaning: str = ""
-    # An operator has had this signal sent.
+    # This signal was sent at the request of an operator.
     sent: bool = False
     # What it reported about its end: the text of an ERRNO, or STOPPING=1.
     reported: str = ""
@@ -218,7 +218,7 @@ class Retired(Value):
 
 
 class Lost(Value):
-    """SIGKILL did not take in time: the life is given up, and processes of it may still run."""
+    """It survived SIGKILL: nothing waits for it any longer, but its processes may still run."""
 
     ref: Ref
     after: float
@@ -226,7 +226,7 @@ class Lost(Value):
 
 
 class CheckFailed(Value):
-    """A health check failed, and not yet often enough for the instance to be unhealthy."""
+    """A health check failed, but not yet often enough to make the instance unhealthy."""
 
     ref: Ref
     failure: ProbeFailure
@@ -235,14 +235,14 @@ class CheckFailed(Value):
 
 
 class NotChecked(Value):
-    """The system refused to begin a probe of it, the first time since one was answered."""
+    """The operating system refused to begin a probe; reported once until one is answered."""
 
     ref: Ref
     error: str
 
 
 class Unheard(Value):
-    """Strangers flood its notify socket for the first time: its silence means nothing meanwhile."""
+    """Other processes flood its notify socket, so its silence means nothing; reported once."""
 
     ref: Ref
 
@@ -283,7 +283,7 @@ class StartLimitReached(Value):
 
 
 class RunsLeftOut(Value):
-    """So many runs did not take place at the time that they were planned for."""
+    """This many scheduled runs were skipped."""
 
     name: str
     count: int
@@ -301,7 +301,7 @@ class Scaled(Value):
 
 
 class LoadUnknown(Value):
-    """The load of a process is not known any more: how many of it are up does not change."""
+    """The load of a process is no longer known, so its number of instances does not change."""
 
     process: str
     metric: str
@@ -309,7 +309,7 @@ class LoadUnknown(Value):
 
 
 class AwaitsLock(Value):
-    """It is to start, and its lock cannot be had yet."""
+    """It is due to start, but its lock is not available yet."""
 
     name: str
     exclusion: Exclusion
@@ -317,13 +317,13 @@ class AwaitsLock(Value):
 
 
 class HasLock(Value):
-    """It has waited for its lock, and starts now that it has that."""
+    """It waited for its lock, has it now, and starts."""
 
     name: str
 
 
 class LockGone(Value):
-    """A oneshot runs on although its lock may be another's by now."""
+    """A oneshot goes on although another supervisor may have its lock by now."""
 
     name: str
     why: str
@@ -343,7 +343,7 @@ class Updated(Value):
 
 
 class Renewed(Value):
-    """A step of a reload ended: it runs the new load and is ready, or runs what it ran before."""
+    """A step of a reload ended: it runs the new generation and is ready, or went back."""
 
     name: str
     renewed: bool
@@ -367,16 +367,16 @@ class AllFinished(Value):
 
 
 class StillRunning(Value):
-    """A stop takes time: what still runs, and the seconds until all of it is sent SIGKILL."""
+    """A stop is slow: the instances that still run, and the seconds until all are sent SIGKILL."""
 
     names: tuple[str, ...]
     left: float
-    # By name, what each has last said of itself since it was asked to stop.
+    # By name, the last STATUS= of each since it was asked to stop.
     reported: Mapping[str, str] = {}
 
 
 class WaitingToFinish(Value):
-    """Everything stops because something failed; these oneshots have so long to finish."""
+    """Everything stops because something failed; these oneshots get `left` seconds to finish."""
 
     names: tuple[str, ...]
     left: float
@@ -397,15 +397,15 @@ class NotPreloaded(Value):
 
 
 class ReloadBegun(Value):
-    """The project is being loaded once more."""
+    """The project is being loaded again."""
 
     generation: int
 
 
 class Reloaded(Value):
-    """Everything runs what this load has brought, so many seconds after it was asked for.
+    """Everything runs this generation, `after` seconds after its reload began.
 
-    `numbers` are those of what was `Asked`.
+    `numbers` are the numbers of the `Asked` requests that it answers.
     """
 
     generation: int
@@ -414,18 +414,18 @@ class Reloaded(Value):
 
 
 class NotRenewed(Value):
-    """An instance did not come to run a load of the project; `cause` is what kept it from that."""
+    """An instance failed to switch to a new generation; `cause` is what prevented it."""
 
     name: str
     cause: Optional[Union[Ended, StartRefused, Fault]] = None
 
 
 class ReloadFailed(Value):
-    """Everything runs what it did before; a text that says why is without a full stop."""
+    """Everything runs what it ran before. A `why` that is text has no full stop."""
 
     generation: int
     why: Union[str, NotRenewed]
-    # Some ran the new load for a while.
+    # Some services ran the new generation for a while.
     rolled_back: bool = False
     numbers: tuple[int, ...] = ()
 
@@ -457,7 +457,7 @@ class Refusal(enum.Enum):
 class RequestRefused(Value):
     """A request of an operator was not granted, and changed nothing.
 
-    `number` is that of what was `Asked`.
+    `number` is the number of the `Asked` that it belongs to.
     """
 
     name: str
@@ -466,7 +466,7 @@ class RequestRefused(Value):
 
 
 class Granted(Value):
-    """What an operator asked for is being done from now on."""
+    """The requests of an operator are granted, and are being carried out."""
 
     asked: Asked
 

@@ -1,10 +1,12 @@
-"""The group: starts instances in order, stops them in reverse, and knows the one exit status.
+"""The group: starts instances in order, stops them in reverse, and decides the exit status.
 
-The exit status is decided by the first reason to stop. Two things overrule it, and both are worth
-an orchestrator's attention: something had to be killed because it did not stop in time, and
-a second stop was requested. And if the first reason was that an instance ended as it does when it
-is asked to stop, a stop signal to the supervisor right after that decides instead; if nothing else
-is left to wait for, that signal is waited for a moment.
+The first reason to stop decides the exit status. Two events override it, because an orchestrator
+should know of both: an instance had to be killed because it exceeded its stop timeout, or a stop
+signal arrived after a stop had already been requested.
+
+If the first reason was an instance that exited on its own as it does after a stop signal, a stop
+signal to the supervisor shortly afterwards decides instead. If a signal killed that instance and
+nothing else is left to wait for, the group waits briefly for the supervisor's own stop signal.
 """
 
 from __future__ import annotations
@@ -74,33 +76,33 @@ from .snapshot import GroupSnapshot, InstanceSnapshot, autoscale_snapshot, insta
 from .spec import Goal, Spec, process_of
 from .values import replace
 
-# In seconds. A platform that stops everything signals each process (Heroku, systemd), and some may
-# end before the supervisor reads its own signal. That is a matter of milliseconds, of more where a
-# machine is busy, and less than an operator needs to see a failure and to ask.
+# In seconds. A platform that stops everything (Heroku, systemd) signals each process, and some may
+# exit before the supervisor reads its own signal. That takes milliseconds, longer on a busy
+# machine, but less time than an operator needs to notice a failure and request a stop.
 SIGNALLED_TOGETHER = 1.0
-# In seconds: for so long the exit status stays open once the last life has ended, where the first
-# one was killed as such a platform does: what dies at once may be that much earlier. What ends by
-# itself, with a status, has taken its time.
+# In seconds: how long the exit status may still change after the last life has ended, if the first
+# failure was a death by a stop signal. A process that dies at once may be that far ahead of the
+# supervisor. A process that exits with a status has already taken its time.
 SIGNAL_MAY_FOLLOW = 0.1
 
-# Everything is being started, or is at work: requests are granted, and what fails stops everything.
+# Everything is starting or running: requests are granted, and a failure stops everything.
 AT_WORK = frozenset({Phase.STARTING, Phase.RUNNING})
 
 _Named = TypeVar("_Named", Instance, InstanceSnapshot)
 
 
 def present(named: Sequence[_Named]) -> list[_Named]:
-    """Of the instances of a name, those that a start or a stop is for.
+    """Select the instances of a name that a start or a stop applies to.
 
-    Without those that a request has added, and another one has taken away.
+    Leaves out instances that scaling added and that are down, unless there are no others.
     """
     return [one for one in named if not one.added or one.goal is Goal.UP] or list(named)
 
 
 def wanted(named: Sequence[_Named]) -> list[_Named]:
-    """Of the instances of a name, those that a restart, a signal and a question are for.
+    """Select the instances of a name that a restart, a signal or a readiness query applies to.
 
-    Those that are to be up; all that are present, if none is.
+    Those whose goal is up; if there are none, the same as `present`.
     """
     return [one for one in named if one.goal is Goal.UP] or present(named)
 
@@ -108,11 +110,11 @@ def wanted(named: Sequence[_Named]) -> list[_Named]:
 class Group:
     """All instances of one supervisor.
 
-    Takes events and requests, gives commands and facts. `began` is when the supervisor was started,
-    in the clock of `now`, so that "all ready" counts what a user waits for, the preload included.
-    With `watchdog`, `Alive` is reported at least once in this many seconds.
-    `stop_signals` have the exit status that each of them leads to. With `reloads` the system can
-    load the project again, and with `at_once` everything is renewed at the same time then.
+    Takes events and requests, returns commands and facts. `began` is when the supervisor started,
+    on the clock of `now`, so that "all ready" covers all the time that a user waits, including the
+    preload. With `watchdog`, `Alive` is reported at least once in this many seconds. `stop_signals`
+    maps each stop signal to its exit status. With `reloads`, the system can load the project again;
+    with `at_once`, a reload renews all instances at the same time.
     """
 
     def __init__(
@@ -126,32 +128,34 @@ class Group:
         at_once: bool = False,
     ) -> None:
         self.instances = Roster(specs)
-        # That of what is run, unless a reload is under way.
+        # The generation that runs, unless a reload is in progress.
         self.generation = 0
         self._newest_generation = 0
         self._reloads, self._at_once = reloads, at_once
         self._reload: Optional[Reload] = None
-        # Another one is asked for by these requests, or by a signal.
+        # Another reload is requested if this is not None: by these requests, or by a signal.
         self._reload_next: Optional[list[int]] = None
         self.phase = Phase.STARTING
         self._began = began
         self._stop_signals = stop_signals
         self._followers = _followers(specs)
-        # Decided by the first reason to stop, and when that came.
+        # The exit status, and the time of the first reason to stop, which decides it.
         self._status = 0
         self._stopping_since = 0.0
-        # Whose failure was that reason. If it ended as on request, the request may be on its way.
+        # The instance whose failure was that reason. If it exited as it does after a stop signal,
+        # the supervisor's own stop signal may be about to arrive.
         self._failed: Optional[Instance] = None
-        # Since when there is nothing left but that request to wait for.
+        # Since when nothing is left to wait for, except perhaps that signal.
         self._over_since: Optional[float] = None
-        # Nothing is restarted for the time being.
+        # Restarts, updates and reload steps are suspended, because the output is stalled.
         self._held = False
-        # Processes that are to be stopped, each once nothing alive comes after it.
+        # Instances still to be stopped, by process. The turn of a process comes once no process
+        # that comes after it is alive.
         self._to_stop: dict[str, list[Instance]] = {}
         # Processes whose held sockets are open.
         self._listening = {spec.process for spec in specs if spec.holds}
         self._autoscalers = Autoscalers()
-        # Instances that a rolling update has still to reach, in order.
+        # Instances that rolling updates have not reached yet, in order.
         self._to_update: deque[str] = deque()
         self._watchdog = watchdog
         self._alive_at: Optional[float] = None
@@ -171,7 +175,7 @@ class Group:
         return min((moment for moment in moments if moment is not None), default=None)
 
     def snapshot(self, now: float) -> GroupSnapshot:
-        """Everything that status and metrics are made of, as plain values."""
+        """Everything that status and metrics show, as plain values."""
         instances = tuple([instance_snapshot(one, now) for one in self.instances.values()])
         reload = (self.generation, self._reload is not None)
         scaled = tuple([autoscale_snapshot(*one, now) for one in self._autoscalers.items()])
@@ -181,7 +185,7 @@ class Group:
     # ---- inputs ----
 
     def start(self, now: float) -> list[Output]:
-        """Let those be started that come after nothing; `tick` does it."""
+        """Plan the start of instances that come after no other; `tick` begins them."""
         if self._watchdog is not None:
             self._alive_at = now
         self._autoscalers.use((one.spec for one in self.instances.values()), now)
@@ -191,7 +195,7 @@ class Group:
         return outputs
 
     def take(self, now: float, event: Event) -> list[Output]:
-        """Take what the operating system reports, or an operator requests."""
+        """Handle an event from the operating system, or a request from an operator."""
         if self.phase is Phase.OVER:
             return []
         if isinstance(event, Asked):
@@ -231,11 +235,11 @@ class Group:
         return outputs + self._go_on(now, outputs)
 
     def tick(self, now: float) -> list[Output]:
-        """Do what is due; to be called no later than `deadline`."""
+        """Do what is due. Call this no later than `deadline`."""
         outputs: list[Output] = []
         if self._alive_at is not None and self._alive_at <= now:
             assert self._watchdog is not None
-            # After half of the time, so that a late one is not too late.
+            # At half the interval, so that a late report still arrives in time.
             self._alive_at = now + self._watchdog / 2
             outputs.append(Alive())
         outputs += starmap(MeasureLoad, self._autoscalers.take_due(now))
@@ -245,14 +249,14 @@ class Group:
             due += self._go_on(now, due)
         begun = self._begin_one(now)
         if begun and self._reload is not None:
-            # A step of it may have ended without a life: the instance stands by.
+            # A reload step may have ended without a new life: the instance stands by.
             begun += self._go_on(now, begun)
         return [*outputs, *due, *begun]
 
     def _take_of_life(self, now: float, event: LifeEvent) -> list[Output]:
         instance = self.instances.get(event.ref.name)
         if instance is None:
-            return []  # A reload has removed it, and a life of it that was lost ends after all.
+            return []  # A reload removed it, and its lost life ends only now.
         return self._let(instance, lambda one: one.take(now, event))
 
     def _take_of(
@@ -264,7 +268,7 @@ class Group:
     # ---- requests of operators ----
 
     def ask(self, now: float, asked: Asked) -> list[Output]:
-        """Grant all that is asked for, or nothing."""
+        """Grant all requests, or none of them."""
         for request in asked.requests:
             why = self._why_not(request)
             if why is not None:
@@ -277,7 +281,7 @@ class Group:
         return [Granted(asked), *granted]
 
     def want(self, now: float, name: str, goal: Goal) -> list[Output]:
-        """Start or stop an instance, or all of a process; only a start waits for its order."""
+        """Start or stop an instance, or all of a process; only a start waits for AFTER."""
         return self._request(now, name, lambda one: self._want(now, one, goal), present)
 
     def restart(self, now: float, name: str) -> list[Output]:
@@ -300,13 +304,13 @@ class Group:
         return self._request(now, process, decide)
 
     def _complete(self, member: Instance, names: Iterable[str]) -> None:
-        """Let there be all of these instances of a process, of which one member is there."""
+        """Create the named instances that do not exist, as siblings of a member."""
         for name in names:
             if name not in self.instances:
                 self.instances.add(member.sibling(name))
 
     def send(self, now: float, name: str, signal: Signals) -> list[Output]:
-        """Send a signal to an instance, or to all of a process; what follows is not requested."""
+        """Send a signal to an instance, or to all of a process; an exit it causes is unexpected."""
         return self._request(now, name, lambda one: one.send(signal), wanted)
 
     def _request(
@@ -360,14 +364,14 @@ class Group:
     # ---- autoscaling ----
 
     def _autoscale(self, now: float, event: LoadMeasured) -> list[Output]:
-        """Let a process have as many instances as its load asks for."""
+        """Start or stop instances of a process as its load requires."""
         one = self._autoscalers.get(event.process)
-        # An answer that is not awaited is one about an earlier rule.
+        # An answer that is not awaited belongs to an earlier rule.
         if one is None or one.measure_at is not None:
             return []
         up = [i.spec.name for i in self._members(event.process) if i.goal is Goal.UP]
         ready = [name for name in up if self.instances[name].fulfilled]
-        # A reload starts and stops instances of its own accord.
+        # A reload starts and stops instances itself.
         told, count = one.take(now, event, len(up), ready, may_scale=self._reload is None)
         if count == len(up):
             return told
@@ -381,7 +385,7 @@ class Group:
         return [*told, *self._unlisten([event.process]), *stopped]
 
     def _add(self, now: float, process: str, count: int) -> list[Output]:
-        """Let so many more instances of a process be up, those with the lowest numbers."""
+        """Start this many more instances of a process, those with the lowest free numbers."""
         members = self._members(process)
         up = {one.spec.name for one in members if one.goal is Goal.UP}
         numbers = (f"{process}.{number}" for number in range(1, len(up) + count + 1))
@@ -393,15 +397,15 @@ class Group:
     # ---- reload ----
 
     def _ask_to_reload(self, numbers: list[int]) -> list[Output]:
-        """One that is asked for while another is under way follows it, once."""
+        """Request a reload. All requests during a reload lead to one more after it."""
         self._reload_next = [*(self._reload_next or []), *numbers]
         return []
 
     def _begin_reload(self, now: float) -> list[Output]:
-        """Once everything has been ready, or something fails from the start on.
+        """Begin a requested reload once everything has been ready, or a first start is in backoff.
 
-        Not while what has never been ready is starting: it may become what is fallen back to. If
-        all is renewed at once, only oneshots are waited for, and updates that are under way.
+        Before everything has been ready, not while an instance is starting: the reload may have to
+        roll back to it. With `at_once`, wait only for oneshots and for updates in progress.
         """
         if self._reload_next is None or self._reload is not None or self._to_update:
             return []
@@ -429,7 +433,8 @@ class Group:
             return [DropGeneration(loaded.generation)]
         self.instances = reload.loaded(loaded, self.instances)
         self._followers = _followers([one.spec for one in self.instances.values()])
-        # Its sockets are open, of what an operator has stopped as well.
+        # The load has opened all held sockets, including those of processes that an operator has
+        # stopped: close these.
         held = dict.fromkeys(spec.process for spec in loaded.specs if spec.holds)
         new = {process_of(name) for name in reload.new}
         self._listening.update(held)
@@ -443,9 +448,9 @@ class Group:
         return self._each(lambda instance: instance.abort(now))
 
     def _go_on_reloading(self, now: float, outputs: Iterable[Output]) -> list[Output]:
-        """Take the next steps, one after the other, each once the last one has ended.
+        """Take the next step of the reload once the last one has ended.
 
-        Or all `at_once`; what is taken back, is taken back one after the other all the same.
+        With `at_once`, take all steps together; a rollback still takes one at a time.
         """
         reload = self._reload
         if reload is None:
@@ -475,12 +480,12 @@ class Group:
         return self._let(instance, lambda one: one.renew(now, spec, reload.generation))
 
     def _is_stopped(self, reload: Reload, process: str) -> bool:
-        """Whether an operator has stopped all instances that there were."""
+        """Whether an operator has stopped all instances that existed before the reload."""
         older = [one for one in self._members(process) if one.spec.name not in reload.new]
         return bool(older) and all(one.goal is Goal.DOWN for one in older)
 
     def _finish_reload(self, now: float, reload: Reload) -> list[Output]:
-        """Stop what is not wanted any more; once that has ended, the reload has."""
+        """Stop what is no longer wanted. Once all of it has ended, the reload is over."""
         outputs: list[Output] = []
         unwanted = reload.not_wanted(self.instances)
         for instance in unwanted:
@@ -507,7 +512,7 @@ class Group:
         return [*outputs, AdoptGeneration(self.generation), reloaded]
 
     def _runs_another(self, generation: int) -> bool:
-        """Whether there are lives of other generations, apart from those that are lost."""
+        """Whether any life of another generation exists that is not lost."""
         return any(
             life.ref.generation != generation and life.state is not LifeState.LOST
             for instance in self.instances.values()
@@ -515,7 +520,7 @@ class Group:
         )
 
     def _end_reload(self, message: str) -> list[Output]:
-        """Cancel the reload in progress, and the one that would follow."""
+        """Abandon the current reload, and the one requested after it."""
         reload, self._reload = self._reload, None
         asked, self._reload_next = self._reload_next or [], None
         if reload is None and not asked:
@@ -552,14 +557,14 @@ class Group:
                 instance.start(now)
                 self.instances.note(instance)
             elif instance.begins_first and not may_start:
-                # What it comes after has been asked for again, since that start was planned.
+                # A process that it comes after has been started again since that start was planned.
                 instance.wait_again()
                 self.instances.note(instance)
 
     def _begin_one(self, now: float) -> list[Output]:
         """Begin the life that has been due for the longest time.
 
-        Not all that are due: what happens meanwhile, a signal or a failure, is heard between two.
+        Only one at a time, so that a signal or a failure is handled before the next one begins.
         """
         first = self.instances.first_to_begin(now)
         if first is None:
@@ -569,9 +574,9 @@ class Group:
         return self._let(first, lambda one: one.begin(now))
 
     def _unlisten(self, processes: Iterable[str]) -> list[Output]:
-        """Let nobody connect any more to those of which no instance is to be up.
+        """Close the held sockets of processes whose instances are all meant to be down.
 
-        Not one that is replaced or restarted: what connects meanwhile waits for the next life.
+        During a restart or an update they stay open: new connections wait for the next life.
         """
         closed = [
             process
@@ -583,7 +588,7 @@ class Group:
         return list(map(Unlisten, closed))
 
     def _update_next(self, now: float, outputs: Iterable[Output]) -> list[Output]:
-        """Go on with rolling updates, one instance at a time; what fails ends them all."""
+        """Continue rolling updates, one instance at a time; a failed one cancels the rest."""
         if any(isinstance(output, Updated) and not output.replaced for output in outputs):
             self._to_update.clear()
         if self._held:
@@ -598,7 +603,7 @@ class Group:
         return []
 
     def _announce(self, now: float) -> list[Output]:
-        """Tell once that everything is ready; if all are oneshots, that is the end."""
+        """Report once that everything is ready; if all are finished oneshots, stop everything."""
         if self.phase is not Phase.STARTING:
             return []
         if self.instances.unfulfilled:
@@ -614,7 +619,7 @@ class Group:
         return [AllReady(len(wanted), after)]
 
     def _hold(self, held: bool) -> list[Output]:
-        """Let no life follow another while the output is stalled: each would leave last words."""
+        """Suspend restarts while the output is stalled: each life would add more output."""
         self._held = held
         for instance in self.instances.values():
             instance.held = held
@@ -640,14 +645,15 @@ class Group:
                 self._status = status
             return [received, *self._stop_all(now, Phase.STOPPING, status)]
         if signal is RELOAD:
-            # The kernel sends it, and so does the shell: the second one asks for nothing new.
+            # When a terminal closes, the kernel and the shell both send SIGHUP: the second one is
+            # not a new request.
             return [SignalReceived(signal, SignalEffect.NOTHING)]
         self.phase, self._status = Phase.KILLING, 128 + signal
         killed = self._each(lambda instance: instance.kill(now))
         return [SignalReceived(signal, SignalEffect.KILL), *killed]
 
     def _not_preloaded(self, now: float, failed: PreloadFailed) -> list[Output]:
-        # While everything stops nothing is going to be started: it does not matter.
+        # While everything is being stopped, nothing will be started, so this does not matter.
         if self.phase not in AT_WORK:
             return []
         if failed.generation != self.generation:
@@ -655,7 +661,7 @@ class Group:
         return [NotPreloaded(failed.message), *self._stop_all(now, Phase.ENDING, 1)]
 
     def _stop_all(self, now: float, phase: Phase, status: int) -> list[Output]:
-        """Stop everything. The first reason decides the status; an operator may still follow."""
+        """Stop everything. The first reason decides the status; a later request stops oneshots."""
         if self.phase not in AT_WORK:
             if phase is Phase.STOPPING is not self.phase:
                 self.phase = phase
@@ -670,13 +676,13 @@ class Group:
         return [*ended, StoppingAll(), *unwanted, *self._stop_next(now)]
 
     def _stop_from_the_last(self) -> None:
-        """Let each process be stopped when its turn comes."""
+        """Queue every process, to be stopped when its turn comes."""
         self._to_stop.clear()
         for instance in self.instances.values():
             self._to_stop.setdefault(instance.spec.process, []).append(instance)
 
     def _stop_next(self, now: float) -> list[Output]:
-        """Stop what nothing alive comes after, unless all has been killed."""
+        """Stop each process that no live process comes after, unless all has been killed."""
         if self.phase is Phase.KILLING:
             return []
         free = [one for one in self._to_stop if self.instances.alive.has_none(self._followers[one])]
@@ -685,7 +691,7 @@ class Group:
         return [*self._unlisten(free), *_merged(asked)]
 
     def _stop(self, now: float, instance: Instance) -> list[Output]:
-        # A migration is not interrupted because something else failed, but by an operator's signal.
+        # A failure elsewhere does not interrupt a migration; an operator's signal does.
         if instance.spec.oneshot and self.phase is Phase.ENDING:
             return instance.let_finish(now)
         return instance.stop(now)
@@ -703,7 +709,7 @@ class Group:
 
     @property
     def _open_until(self) -> Optional[float]:
-        """When the wait for the supervisor's own stop signal ends, or None where there is none."""
+        """When the wait for the supervisor's own stop signal ends, or None if there is no wait."""
         if self._over_since is None or self.phase is not Phase.ENDING:
             return None
         if self._failed is None or not self._failed.killed_from_outside:
@@ -716,7 +722,7 @@ class Group:
         decide: Callable[[Instance], list[Output]],
         among: Optional[Iterable[Instance]] = None,
     ) -> list[Output]:
-        """Let these instances take an input, or all of them."""
+        """Apply an input to these instances, or to all."""
         some = self.instances.values() if among is None else among
         return [output for instance in some for output in self._let(instance, decide)]
 
@@ -727,7 +733,7 @@ class Group:
 
 
 def _followers(specs: Iterable[Spec]) -> Mapping[str, frozenset[str]]:
-    """For each process all that come after it, directly or not."""
+    """Map each process to all processes that come after it, directly or indirectly."""
     ahead: dict[str, set[str]] = {}
     for spec in specs:
         ahead.setdefault(spec.process, set()).update(map(process_of, spec.after))
@@ -743,7 +749,7 @@ def _followers(specs: Iterable[Spec]) -> Mapping[str, frozenset[str]]:
 
 
 def _merged(outputs: Iterable[Output]) -> list[Output]:
-    """Let one notice tell of all instances that still run, and one of all that may finish."""
+    """Merge all `StillRunning` notices into one, and all `WaitingToFinish` notices into one."""
     merged: list[Output] = []
     notices: dict[type, list[Union[StillRunning, WaitingToFinish]]] = {}
     for output in outputs:

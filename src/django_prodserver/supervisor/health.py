@@ -1,6 +1,6 @@
-"""Health: whether one life does its work. It becomes ready, answers checks, and has limits.
+"""Health: whether one life does its work: is ready, answers checks, and stays within limits.
 
-Each input returns what has to be done, and the conclusion: READY, a fault, or nothing.
+Each input returns what has to be done, and a conclusion: READY, a fault, or nothing.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ UNCHANGED: Answer = ([], Conclusion.NOTHING)
 class Health:
     """The health of one life; the life owns the table of deadlines and the state.
 
-    Before a life is ready, its READY may be probed; after that, its health check.
+    Before a life is ready, it may have READY probes; after that, health checks.
     """
 
     def __init__(self, ref: Ref, spec: Spec, deadlines: dict[Deadline, float]) -> None:
         self.ready_at: Optional[float] = None
-        # Consecutive checks that failed, and why the last one did, or the last probe of its READY.
+        # Consecutive failed checks, and why the last check or READY probe failed.
         self.failures = 0
         self.last_failure: Optional[ProbeFailure] = None
         # In bytes, when last measured.
@@ -86,7 +86,7 @@ class Health:
         return UNCHANGED
 
     def became_ready(self, now: float) -> dict[Deadline, float]:
-        """Set the deadlines of a life that is ready from now on."""
+        """Mark the life as ready from now on, and return its new deadlines."""
         self.ready_at, self.last_failure = now, None
         deadlines = {}
         if self._spec.check is not None:
@@ -98,7 +98,7 @@ class Health:
         return deadlines
 
     def notified(self, now: float, message: Notified) -> Answer:
-        """It reported something. What it says about its watchdog goes to `pinged`, after this."""
+        """Handle a message from it, except what it says about its watchdog: see `pinged`."""
         # Only the time to become ready can be extended: platforms limit the time to stop.
         if message.extend_timeout is not None and Deadline.READY in self._deadlines:
             self._extend(now, message.extend_timeout)
@@ -137,7 +137,7 @@ class Health:
         return self._answered(now, failure)
 
     def probe_refused(self, now: float, error: str) -> Answer:
-        """A probe could not begin. That is no fault of the life, and the next one may succeed."""
+        """A probe could not begin. That is not the life's fault, and the next one may succeed."""
         if self._deadlines.pop(Deadline.ANSWER, None) is None:
             return UNCHANGED
         self._deadlines[Deadline.PROBE] = now + self._pause
@@ -190,7 +190,7 @@ class Health:
 
     @property
     def _pause(self) -> float:
-        """From the answer to one probe until the next."""
+        """Seconds from the answer to one probe until the next probe."""
         if self.ready_at is None:
             assert self._ready_probe is not None
             return self._ready_probe.pause

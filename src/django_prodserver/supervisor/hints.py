@@ -1,6 +1,6 @@
-"""Names for annotations without importing `typing`, for modules whose annotations nobody evaluates.
+"""Names for annotations that are never evaluated, without importing `typing`.
 
-A supervisor takes 7 MiB, and `typing` would be 0.7 of them; in Python 3.9 it also imports `re`.
+A supervisor takes 7 MiB, and `typing` would be 0.7 MiB of it; in Python 3.9 it also imports `re`.
 Type checkers see the real names. At run time, an alias such as `Union[A, B]` only knows its parts,
 which `typing.get_args` returns.
 """

@@ -1,8 +1,8 @@
 """Instance: the slot `web.1`, with its goal, its restart policy, and one or two lives.
 
-goal up     a life is wanted: one that exits on its own is restarted as the policy says,
-            one that was asked to stop is followed by the next
-goal down   none is wanted: whatever ends is not restarted
+goal up     a life is wanted: if it exits on its own, the restart policy decides what follows;
+            if it was asked to stop, the next life follows
+goal down   no life is wanted: a life that ends is not restarted
 """
 
 from __future__ import annotations
@@ -77,15 +77,15 @@ SEEN: Mapping[LifeState, State] = MappingProxyType(
 )
 
 
-# In seconds: a life whose lock is lost gets no more to stop, because another supervisor may have
-# the lock before long. `posix.locks` has the other times of that kind.
+# In seconds: a life whose lock is lost gets at most this long to stop, because another supervisor
+# may soon take the lock. `posix.locks` has the related times.
 STOP_WITHOUT_LOCK = 3.0
 
 _End = Union[Ended, Lost, StartRefused]
 
 
 class _Before(Value):
-    """What an instance ran until a reload."""
+    """What an instance ran before a reload."""
 
     spec: Spec
     generation: int
@@ -96,42 +96,43 @@ class Instance:
 
     def __init__(self, spec: Spec, generation: int = 0, *, added: bool = False) -> None:
         self.spec = spec
-        # It exists because of a request, not because of the settings.
+        # It was added by scaling, not by the settings.
         self.added = added
         self.goal = Goal.UP
-        # The moment since when users see this state.
+        # Since when users see its current state.
         self.since = 0.0
-        # The life that counts, and during a rolling update its successor. Then those that no longer
-        # count, because they are stopping or lost.
+        # The current life, and during a rolling update its successor; then the lives that are
+        # neither, because they are stopping or lost.
         self.life: Optional[Life] = None
         self.successor: Optional[Life] = None
         self.retired: list[Life] = []
         # A rolling update has begun, and its new life is not ready yet.
         self._updating = False
-        # What it runs since a reload has not been ready yet; if that fails, it runs again what it
-        # ran `_before`, if anything.
+        # It runs a new generation that has not been ready yet. If that fails, it goes back to what
+        # it ran `_before`, if anything.
         self._on_trial = False
         self._before: Optional[_Before] = None
-        # Its last oneshot succeeded, or the one before it, which a reload has run again.
+        # Its last run as a oneshot succeeded. While a reload runs it again, the run before counts.
         self._succeeded = False
-        # Of an instance that needs a lock, and of one that is scheduled.
+        # Used if the instance needs a lock, and if it is scheduled.
         self.lock = Lock()
         self.runs = Runs()
-        # For now, no life may follow another one; a first life may start.
+        # Restarts are suspended; a first life may still start.
         self.held = False
         # When the next life starts, if the process group of the last one is empty by then.
         self.next_start: Optional[float] = None
-        # It failed and is not restarted: the exit status that the supervisor gets from that.
+        # Set if it failed and is not restarted: the exit status that this gives the supervisor.
         self.failure: Optional[int] = None
-        # It failed by exiting as if asked to stop, though not by us; or such a signal killed it.
+        # It failed by exiting as if it had received a stop signal, which we did not send. The
+        # second is true only if a signal killed it.
         self.stopped_from_outside = self.killed_from_outside = False
-        # How the last life that counted ended, and when.
+        # How and when its last current life ended; replaced lives are left out.
         self.last_end: Optional[Ended] = None
         self.ended_at = 0.0
         # Restarts by the policy, and lives that were replaced on request.
         self.restarts = 0
         self.replacements = 0
-        # Since the goal is down, a life that no longer counts had to be killed.
+        # Since its goal went down, a retired life has exceeded its stop timeout.
         self._retired_overran = False
         self._generation = generation
         self._number = 0
@@ -144,7 +145,7 @@ class Instance:
 
     @property
     def generation(self) -> int:
-        """The load of the project that its next life runs."""
+        """The generation that its next life runs."""
         return self._generation
 
     @property
@@ -156,7 +157,7 @@ class Instance:
 
     @property
     def lives(self) -> list[Life]:
-        """All lives whose processes may exist."""
+        """All lives whose processes may still exist."""
         ours = (*self.retired, self.life, self.successor)
         return [one for one in ours if one is not None and one.state is not LifeState.GONE]
 
@@ -191,7 +192,7 @@ class Instance:
 
     @property
     def begins_first(self) -> bool:
-        """It will be started because it no longer has to wait for others, not by its policy."""
+        """Its start is planned because its wait for others is over, not by its restart policy."""
         at_rest = self._rest in (State.STOPPED, State.WAITING) and self._empty
         return bool(self.spec.after) and at_rest and self.next_start is not None
 
@@ -214,7 +215,7 @@ class Instance:
 
     @property
     def left_behind(self) -> bool:
-        """Its last life did not stop in time, and was killed or survived even that."""
+        """One of its lives exceeded its stop timeout and was killed, or survived SIGKILL."""
         overran = self.life is not None and self.life.overran
         return (
             overran
@@ -238,7 +239,7 @@ class Instance:
         return self._told(now)
 
     def start(self, now: float) -> None:
-        """Begin a life that the restart policy did not ask for."""
+        """Start now. This is not a restart: the start limit and the backoff begin again."""
         assert self.startable, f"{self.spec.name} is {self.state.name}"
         self._policy = Restarts(self.spec)
         self.next_start = now
@@ -252,7 +253,7 @@ class Instance:
         return self.start_at is not None and self.start_at <= now
 
     def begin(self, now: float) -> list[Output]:
-        """Begin the life that is due, once its run is, and it has its lock where it needs one."""
+        """Begin the next life; before that, plan its run and take its lock where needed."""
         assert self.due(now), f"{self.spec.name} is {self.state.name}"
         without_lock = self.spec.exclusion is not Exclusion.NONE and not self.lock.held
         if without_lock and self.spec.exclusion is Exclusion.SINGLETON:
@@ -265,12 +266,12 @@ class Instance:
         self._rest, self.next_start, self.failure = State.STOPPED, None, None
         self._succeeded = self._succeeded and self._on_trial
         self.life = self._create(now)
-        # A reload does not wait until a run that it has interrupted has ended.
+        # A reload that interrupted a run does not wait for the repeated run to end.
         renewed = self._end_update(replaced=True) if self.spec.scheduled else []
         return self._told(now, [Spawn(self.life.ref), *renewed])
 
     def want(self, now: float, goal: Goal) -> list[Output]:
-        """Change the goal. An instance that is no longer wanted still has to be asked to stop.
+        """Change the goal. A life that is no longer wanted still has to be stopped by `stop`.
 
         A start that is planned or not answered yet is cancelled at once.
         """
@@ -301,11 +302,11 @@ class Instance:
         return self._told(now, [output for life in self.lives for output in life.stop(now)])
 
     def kill(self, now: float) -> list[Output]:
-        """Kill all its lives, and what is left of the process group of a dead leader."""
+        """Kill all its lives, and the rest of any process group whose leader has exited."""
         return self._told(now, [output for life in self.lives for output in life.kill(now)])
 
     def let_finish(self, now: float) -> list[Output]:
-        """Let a running oneshot go on, for as long as a stop may take."""
+        """Let a running oneshot finish, within its stop timeout."""
         return [output for life in self.lives for output in life.let_finish(now)]
 
     def forward(self, signal: Signals) -> list[Output]:
@@ -323,24 +324,27 @@ class Instance:
         return self._replace(now)
 
     def renew(self, now: float, spec: Spec, generation: int) -> list[Output]:
-        """Let it run another load of the project, or start what is new; `Renewed` tells of the end.
+        """Switch it to another generation, or start it if it is new; `Renewed` reports the result.
 
-        What fails before it is ready is followed by what ran before. An instance that is to be down
-        is only told what it will run.
+        If the new life fails before it is ready, the old generation runs again. An instance whose
+        goal is down only learns what it will run next.
         """
         new = self._number == 0 and self._generation == generation
         self._before = None if new else _Before(self.spec, self._generation)
         return self._run(now, spec, generation)
 
     def sibling(self, name: str) -> Instance:
-        """Another one of its process, that runs what this one ran before a reload, and is down."""
+        """Create another instance of its process, with goal down.
+
+        It runs what this one ran before a reload.
+        """
         before = self._before or _Before(self.spec, self._generation)
         made = Instance(replace(before.spec, name=name), before.generation, added=True)
         made.goal, made.held = Goal.DOWN, self.held
         return made
 
     def turn_back(self, now: float) -> list[Output]:
-        """Let it run again what it ran before it was renewed."""
+        """Go back to what it ran before it was renewed."""
         before, self._before = self._before, None
         if before is None:
             return []
@@ -352,11 +356,11 @@ class Instance:
         return outputs
 
     def settle(self) -> None:
-        """What it was renewed to run is what it runs."""
+        """Forget what it ran before it was renewed: there is no way back."""
         self._before = None
 
     def abort(self, now: float) -> list[Output]:
-        """Stop what it was renewed to run, which is not ready yet."""
+        """Stop its renewed life, if that is not ready yet."""
         if not self._on_trial:
             return []
         failed, life = self._end_update(replaced=False), self.successor or self.life
@@ -374,8 +378,8 @@ class Instance:
         self._updating = self._on_trial = True
         if self.life is not None and self.life.state in WORKING:
             return self._told(now, self._replace(now))
-        # Once what is left of its last life has ended, or a start of what it ran is cancelled. What
-        # is planned is planned again.
+        # It starts once its last life is gone; an unanswered start is cancelled. A planned run is
+        # planned again.
         self.next_start, self.failure = now, None
         self.runs.due = False
         return self._told(now, [] if self.life is None else _let_go(now, self.life))
@@ -394,7 +398,7 @@ class Instance:
         return [] if life is None else self._told(now, self._take(now, life, event))
 
     def take_of_lock(self, now: float, event: LockEvent) -> list[Output]:
-        """Handle what has become of its lock."""
+        """Handle an event about its lock."""
         if self.lock.free:
             return []  # It was released meanwhile.
         name = self.spec.name
@@ -418,7 +422,7 @@ class Instance:
         return self._told(now, [DoneElsewhere(name), *self._end_update(replaced=True)])
 
     def tick(self, now: float) -> list[Output]:
-        """Do what is due to its lives."""
+        """Do what is due for its lives."""
         outputs: list[Output] = []
         for life in self.lives:
             old = life.state
@@ -429,7 +433,7 @@ class Instance:
     # ---- its schedule ----
 
     def take_plan(self, now: float, planned: RunPlanned) -> list[Output]:
-        """Handle when its next run is."""
+        """Handle the answer to when its next run is."""
         if not self.runs.planning:
             return []  # It was stopped meanwhile.
         self.next_start = self.runs.planned(now, planned.after)
@@ -441,7 +445,7 @@ class Instance:
         return self._told(now, [self.runs.plan(self.spec.name)])
 
     def _await_run(self, now: float) -> None:
-        """One run has ended, however: the next one follows as planned."""
+        """A run has ended, successfully or not: wait for the next one."""
         if self.spec.scheduled and self.goal is Goal.UP:
             self._policy = Restarts(self.spec)
             self.runs.ended()
@@ -456,29 +460,30 @@ class Instance:
         return self._told(now, self._stand_by() if self.lock.busy else [])
 
     def _stand_by(self) -> list[Output]:
-        """Its lock is another's. For a singleton that is as good as running, after a reload too."""
+        """Another supervisor has its lock. A singleton then counts as ready, also in a reload."""
         if self.spec.exclusion is not Exclusion.SINGLETON:
             return []
         self._rest = State.STANDBY
         return self._end_update(replaced=True)
 
     def _lost_lock(self, now: float, why: str) -> list[Output]:
-        """Another supervisor may run it before long. A oneshot cannot be undone, and goes on."""
+        """Another supervisor may run it soon: stop it. A oneshot cannot be undone, and goes on."""
         if self.spec.oneshot:
             works = any(life.state in (LifeState.SPAWNING, *WORKING) for life in self.lives)
             return [LockGone(self.spec.name, why)] if works else []
         stops: list[Output] = []
         for life in self.lives:
-            # One that is stopping has no more time either, nor has one that starts after all.
+            # The limit also applies to a life that is stopping, or that starts after its
+            # cancellation.
             if life.alive:
                 stops += life.stop(now, WithoutLock(why), within=STOP_WITHOUT_LOCK)
         return stops
 
     def _release_lock(self) -> list[Output]:
-        """Release it if it is needed no more. A life that is lost may still run, and needs it."""
+        """Release the lock once it is not needed. A lost life may still run, and needs it."""
         if self.lock.free or self.lives:
             return []
-        # Two tries, and not two runs.
+        # Between two attempts at one run, not between two runs.
         between = self.runs.due or not self.spec.scheduled
         needs = {
             Exclusion.NONE: False,
@@ -537,7 +542,7 @@ class Instance:
         return []
 
     def _promote(self, now: float) -> list[Output]:
-        """The successor counts from now on, and its predecessor is asked to stop."""
+        """Make the successor the current life, and ask its predecessor to stop."""
         assert self.successor is not None
         old, self.life, self.successor = self.life, self.successor, None
         assert old is not None
@@ -559,7 +564,7 @@ class Instance:
         self.last_end = ended = replace(ended, restarts=self.restarts)
         self.ended_at = now
         if self.successor is not None:
-            # It died while its successor starts: that one counts now, ready or not.
+            # It died while its successor was starting: that is the current life now, ready or not.
             self.retired.append(life)
             self.life, self.successor = self.successor, None
             life.exited(now, SWEEP_AFTER)
@@ -573,7 +578,7 @@ class Instance:
     def _end(
         self, now: float, life: Life, ended: _End, *, failed: bool, jitter: float
     ) -> list[Output]:
-        """Decide what follows the end of the life that counts, or its start that was refused."""
+        """Decide what follows the end of the current life, or its refused start."""
         self._rest = State.EXITED
         if isinstance(ended, Ended) and ended.finished:
             self._succeeded = True
@@ -607,7 +612,7 @@ class Instance:
         return [ended, StartLimitReached(self.spec.name, *limit, self._give_up(now, ended))]
 
     def _failed_on_trial(self, now: float, life: Life, ended: _End) -> list[Output]:
-        """Run again what ran before. A oneshot has done that, and what is new did not."""
+        """Go back to what ran before, if anything did; a oneshot's earlier run is done."""
         again = self._before is not None and not self.spec.oneshot
         updated = self._end_update(replaced=False)
         # A reload waits until what ran before is back.
@@ -618,7 +623,7 @@ class Instance:
 
     def _restart_at(self, now: float, life: Life, at: float) -> Restart:
         self.next_start, life.overran = at, False
-        # The same run, once more.
+        # Repeat the same run.
         self.runs.due = self.spec.scheduled
         return Restart(at - now)
 
@@ -639,7 +644,7 @@ class Instance:
         return StopEverything()
 
     def _sweep_after(self, now: float, life: Life) -> float:
-        """What is left of the group after a crash does not delay a restart; after a stop it may."""
+        """The rest of the group may delay a restart after a stop, but not after a crash."""
         if self.next_start is None or life.asked:
             return SWEEP_AFTER
         return min(self.next_start - now, SWEEP_AFTER)
@@ -666,7 +671,7 @@ class Instance:
         return []
 
     def _lost(self, now: float, life: Life) -> list[Output]:
-        """It is no longer waited for, and another life may take its place."""
+        """Stop waiting for a life that survived SIGKILL; another life may take its place."""
         lost = Lost(life.ref, LOSE_AFTER)
         if life in self.retired:
             return [lost]
@@ -676,7 +681,7 @@ class Instance:
             return [lost, *self._end_update(replaced=False)]
         self.life, self.successor = self.successor, None
         if self.life is not None:
-            # As if it had died while its successor starts: that one counts now, ready or not.
+            # As if it had died while its successor was starting: that is the current life now.
             return [lost]
         if self.last_end is not None and self.last_end.ref == life.ref:
             # Its leader had already exited, and what follows was decided then.
@@ -719,7 +724,7 @@ class Instance:
         return [kind(self.spec.name, replaced)]
 
     def _told(self, now: float, outputs: Sequence[Output] = ()) -> list[Output]:
-        """Also release its lock, and report what users see from now on, if that has changed."""
+        """Also release the lock if it is not needed, and report a change of the visible state."""
         outputs = [*outputs, *self._release_lock()]
         old, self._seen = self._seen, self.state
         if old is self._seen:
@@ -729,5 +734,5 @@ class Instance:
 
 
 def _let_go(now: float, life: Life) -> list[Output]:
-    """It is no longer wanted. Existing lives are asked to stop when their turn comes."""
+    """Cancel an unanswered start; other lives are asked to stop when their turn comes."""
     return life.stop(now) if life.state is LifeState.SPAWNING else life.ignore_health()

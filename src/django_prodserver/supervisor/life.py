@@ -1,8 +1,8 @@
 """Life: one operating-system process of an instance, from its spawn until its group is empty.
 
-Every input is a cause, and one table says where it leads from each state. A cause that means
-nothing in a state has no effect there; one that cannot occur there is a bug of ours, and fails an
-assertion.
+Every input is a cause, and one table maps each state and cause to the next state. A cause without
+an entry has no effect. If it can come only from the operating system, a missing entry is a bug of
+ours, and an assertion fails.
 """
 
 from __future__ import annotations
@@ -33,16 +33,18 @@ from .health import Answer, Conclusion, Health
 from .hints import Optional
 from .spec import Ref, Spec
 
-# In seconds: after its leader has died, the rest of a process group may take this long to exit by
-# itself; a stop that takes longer than this is reported; SIGKILL takes effect at once, or not for a
-# long time (a process in uninterruptible sleep, or of another user).
+# All in seconds. After its leader has exited, the rest of a process group may take this long to
+# exit on its own.
 SWEEP_AFTER = 1.0
+# A stop that takes longer than this is reported.
 SLOW_STOP = 1.0
-# While a stop goes on, a line comes at least this often: who waits for minutes has to see which
-# tasks are left, and how the time passes.
+# During a stop a line is logged at least this often, so that an operator who waits for minutes sees
+# which tasks and how much time are left.
 REPORT_EVERY = 30.0
+# SIGKILL takes effect at once, or not for a long time (a process in uninterruptible sleep, or of
+# another user).
 LOSE_AFTER = 5.0
-# The escalation signal is sent after this part of the stop timeout.
+# The escalation signal is sent after this fraction of the stop timeout.
 ESCALATE_AFTER = 0.7
 
 
@@ -59,7 +61,7 @@ class Cause(Enum):
     EXPIRED = "SIGKILL did not take in time"
 
 
-# By state and cause the next state.
+# The next state, by state and cause.
 TABLE: Mapping[LifeState, Mapping[Cause, LifeState]] = MappingProxyType(
     {
         LifeState.SPAWNING: {
@@ -101,7 +103,7 @@ TABLE: Mapping[LifeState, Mapping[Cause, LifeState]] = MappingProxyType(
             Cause.EXPIRED: LifeState.LOST,
         },
         LifeState.GONE: {},
-        # It may end after all, once nothing holds it any more.
+        # It may still exit, for example when its uninterruptible sleep ends.
         LifeState.LOST: {
             Cause.EXITED: LifeState.LOST,
             Cause.EMPTIED: LifeState.GONE,
@@ -111,7 +113,7 @@ TABLE: Mapping[LifeState, Mapping[Cause, LifeState]] = MappingProxyType(
 # These come only from the operating system, and only in states for which the table has them.
 REPORTED = frozenset({Cause.SPAWNED, Cause.REFUSED, Cause.EXITED, Cause.EMPTIED})
 
-# Its start is not answered yet, so nothing can be sent to it.
+# Its start is not answered yet, so it cannot be signalled.
 UNANSWERED = frozenset({LifeState.SPAWNING, LifeState.CANCELLING, LifeState.DISCARDING})
 ALIVE = frozenset(
     {
@@ -129,7 +131,7 @@ WORKING = frozenset({LifeState.STARTING, LifeState.RUNNING})
 
 
 def obeys(spec: Spec, status: ExitStatus) -> bool:
-    """Whether it exits like this after its stop signal."""
+    """Whether this is a normal exit status after its stop signal."""
     return (
         status.shell == 0
         or status.signal == spec.stop_signal
@@ -140,7 +142,7 @@ def obeys(spec: Spec, status: ExitStatus) -> bool:
 class Life:
     """One life: it knows its spec and its health, but not the restart policy or any other life.
 
-    It has one table of deadlines, in the clock of `now`, and every change of state empties it.
+    It has one table of deadlines, on the clock of `now`; every change of state replaces them all.
     """
 
     def __init__(self, ref: Ref, spec: Spec, now: float) -> None:
@@ -149,13 +151,13 @@ class Life:
         self.started = self.since = now
         self.deadlines: dict[Deadline, float] = {}
         self.health = Health(ref, spec, self.deadlines)
-        # Why it has to stop, if the reason is a fault of its own.
+        # Why it has to stop, if the reason is its own fault.
         self.fault: Optional[Fault] = None
         # It was sent SIGKILL because it exceeded its stop timeout.
         self.overran = False
         self._spec = spec
         self._stop_timeout = spec.stop_timeout
-        # Signals that operators have chosen.
+        # Signals that were sent to it at the request of operators.
         self._sent: set[int] = set()
         # What it reported about its end.
         self._error = ""
@@ -180,13 +182,13 @@ class Life:
 
     @property
     def asked(self) -> bool:
-        """It was stopped on request, not because of a fault; or the request came too late."""
+        """It was stopped on request, not because of a fault; it may have exited just before."""
         return self.state in ASKED and self.fault is None
 
     # ---- the operating system reports ----
 
     def spawned(self, now: float) -> list[Output]:
-        """It exists, and its time begins. If its start was cancelled, that came too late."""
+        """Its process exists, and its time begins. A cancellation of its start was too late."""
         self.started = now
         if self.state is LifeState.CANCELLING:
             return self._ask_to_stop(now, Cause.SPAWNED)
@@ -207,7 +209,7 @@ class Life:
         self._move(now, Cause.EMPTIED)
 
     def notified(self, now: float, message: Notified, minded: bool) -> list[Output]:
-        """It reported something. Its health counts only if it is `minded`."""
+        """Handle a message from it. What it says about its health counts only if `minded`."""
         self._error = message.error or self._error
         self._said_stopping = message.stopping or self._said_stopping
         outputs: list[Output] = []
@@ -243,8 +245,8 @@ class Life:
     ) -> list[Output]:
         """Ask it to stop, once: for much software, a second stop signal means "drop your work".
 
-        If its start is not answered yet, it is cancelled. It gets its stop timeout, but not more
-        than `within` seconds from now, also where it is stopping already.
+        A start that is not answered yet is cancelled. The life gets its stop timeout, but at most
+        `within` seconds from now, even if it is already stopping.
         """
         if within is not None:
             self._limit(now, within)
@@ -253,7 +255,7 @@ class Life:
         return self._ask_to_stop(now, Cause.STOP, fault)
 
     def kill(self, now: float, overran: Optional[float] = None) -> list[Output]:
-        """Kill it and its process group at once; if its leader is dead, the rest of the group."""
+        """Kill it and its process group at once, or what is left of the group of a dead leader."""
         if self.state in UNANSWERED:
             return self._cancel(now, Cause.KILL)
         if self.state is LifeState.SWEEPING:
@@ -261,7 +263,7 @@ class Life:
         return self._kill(now, Cause.KILL, overran)
 
     def forward(self, signal: Signals) -> list[Output]:
-        """Pass a signal on if it means something to this software; others would be killed by it."""
+        """Pass a signal on if its software handles it; other software would be killed by it."""
         if signal not in self._spec.forwards or self.state is not LifeState.RUNNING:
             return []
         return [Kill(self.ref, signal)]
@@ -282,7 +284,7 @@ class Life:
         return cancelled
 
     def let_finish(self, now: float) -> list[Output]:
-        """Let a oneshot finish its work, for as long as a stop may take; reported once."""
+        """Let a oneshot finish, within its stop timeout; reported once."""
         if self.state is not LifeState.STARTING or Deadline.FINISH in self.deadlines:
             return []
         self.deadlines[Deadline.FINISH] = now + self._spec.stop_timeout
@@ -300,7 +302,7 @@ class Life:
         return outputs
 
     def ended(self, now: float, exited: Exited) -> Ended:
-        """How it ended, before `exited` moves it on."""
+        """How it ended. Call this before `exited`, which changes the state."""
         status, spec = exited.status, self._spec
         finished = spec.oneshot and self.state is LifeState.STARTING and status.code == 0
         obeyed = self.state is LifeState.STOPPING and obeys(spec, status)
@@ -379,10 +381,10 @@ class Life:
         return [*cancelled, Killing(self.ref, overran), kill]
 
     def _ask(self, signal: Signals, group: bool = False) -> list[Output]:
-        """Ask it to stop, and continue it: if it is paused (SIGSTOP, Ctrl-Z), it could not react.
+        """Ask it to stop, and send SIGCONT: a paused process (SIGSTOP, Ctrl-Z) could not react.
 
-        That applies to its whole group, because the leader may wait for its workers.
-        systemd.kill(5) does the same. SIGCONT has no effect on a process that is not paused.
+        SIGCONT goes to its whole group, because the leader may wait for its workers. systemd does
+        the same, see systemd.kill(5). SIGCONT has no effect on a process that is not paused.
         """
         return [Kill(self.ref, signal, group), Kill(self.ref, Signals.SIGCONT, group=True)]
 
@@ -419,7 +421,7 @@ class Life:
         cause: Cause,
         deadlines: Mapping[Deadline, float] = MappingProxyType({}),
     ) -> bool:
-        """Go where the table leads; False where the cause means nothing in this state."""
+        """Move as the table says; False if the cause has no effect in this state."""
         new = TABLE[self.state].get(cause)
         if new is None:
             assert cause not in REPORTED, f"{self.ref}: {cause.name} while {self.state.name}"

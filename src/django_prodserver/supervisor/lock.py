@@ -1,4 +1,4 @@
-"""The lock of an instance: what this supervisor has of it, and whether a life waits for it."""
+"""The lock of an instance: whether this supervisor has it, and whether a life waits for it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class _Hold(enum.Enum):
 
 
 class Lock:
-    """One lock. The instance asks for it, and is told what has become of that."""
+    """One lock. The instance requests it, and records the answers here."""
 
     __slots__ = ("_hold", "awaited", "busy")
 
@@ -20,7 +20,7 @@ class Lock:
         self._hold = _Hold.NONE
         # The next life is due, and starts once this supervisor has the lock.
         self.awaited = False
-        # What has been said of why it cannot be had; or "".
+        # Why it is not available, as last reported; or "".
         self.busy = ""
 
     @property
@@ -29,26 +29,26 @@ class Lock:
 
     @property
     def free(self) -> bool:
-        """It is neither held nor asked for."""
+        """It is neither held nor requested."""
         return self._hold is _Hold.NONE
 
     def wait(self) -> bool:
-        """Let a life wait for it; whether it has to be asked for, which has not been done yet."""
+        """Let a life wait for the lock; return whether it still has to be requested."""
         asked, self._hold, self.awaited = self._hold is _Hold.ASKED, _Hold.ASKED, True
         return not asked
 
     def taken(self) -> bool:
-        """This supervisor has it; whether a life waits for that."""
+        """This supervisor has the lock now; return whether a life was waiting for it."""
         waited, self._hold, self.awaited, self.busy = self.awaited, _Hold.HELD, False, ""
         return waited
 
     def refused(self, why: str) -> bool:
-        """Another one has it; whether that is new, and a life waits."""
+        """Another supervisor has the lock; return whether a life waits and the reason is new."""
         known, self.busy = self.busy, why
         return self.awaited and known != why
 
     def lost(self, why: str) -> None:
-        """It is asked for again."""
+        """The lock was lost, and is being taken again."""
         self._hold, self.busy = _Hold.ASKED, why
 
     def release(self) -> None:

@@ -26,7 +26,7 @@ from .group import Group
 from .hints import Any, Callable
 from .system import System
 
-# What each command comes to.
+# The call that carries out each command.
 CALLS: Mapping[type[Command], Callable[[System, Any], None]] = {
     Spawn: lambda system, it: system.spawn(it.ref),
     CancelSpawn: lambda system, it: system.cancel_spawn(it.ref),

@@ -1,7 +1,7 @@
-"""Records: what machines read of a fact. Its event and severity, and its fields by name.
+"""Records: what machines read about a fact: its event, its severity, and its fields by name.
 
-An event is named by what it is about and what happened there, `instance.ready`; the names stay.
-`report` has the sentence that is the message.
+The name of an event says what it is about and what happened: `instance.ready`. These names are
+stable. `report` words the message.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .values import Value, items
 
 
 class Severity(enum.Enum):
-    """How bad it is, in the words of Python's logging and of Cloud Logging."""
+    """How serious it is, in the terms of Python's logging and of Cloud Logging."""
 
     INFO = "everything is as it should be, or was asked for"
     WARNING = "something failed, and is dealt with: stopped, restarted, tried again"
@@ -43,19 +43,19 @@ class Severity(enum.Enum):
 
 
 class Record(Value):
-    """A line of the supervisor's own, or an event without one, and what machines read of it."""
+    """A log line of the supervisor, or an event without a line, with its fields for machines."""
 
     event: str
     severity: Severity
     message: str
-    # Of JSON's types.
+    # The values have JSON types.
     fields: Mapping[str, Any] = {}
-    # What people read below the line; machines have it in a field.
+    # Lines that people read below the message; machines get the same in a field.
     details: Sequence[str] = ()
 
     @property
     def members(self) -> dict[str, Any]:
-        """Its members in JSON, beside those that every line has."""
+        """Its members in JSON, in addition to those that every line has."""
         return {"event": self.event, **self.fields}
 
 
@@ -106,15 +106,15 @@ def _severity_of_consequence(fact: Any) -> Severity:
 
 
 def _severity_of_exit(stopped: facts.AllStopped) -> Severity:
-    # 130 is that of Ctrl-C, and 129 of a terminal that is closed.
+    # 130 comes from Ctrl-C, and 129 from a terminal that was closed.
     return INFO if stopped.status in (0, 129, 130) else ERROR
 
 
 Named = Union[str, Callable[[Any], str]]
 Judged = Union[Severity, Callable[[Any], Severity]]
 
-# One row for each kind of fact that the log has a line about, or that is an event without a line:
-# its event and its severity.
+# The event and the severity of each kind of fact that has a line in the log, or is an event without
+# one.
 ROWS: Mapping[type[Value], tuple[Named, Judged]] = {
     facts.Ready: ("instance.ready", INFO),
     facts.Started: ("instance.started", INFO),
@@ -162,7 +162,7 @@ ROWS: Mapping[type[Value], tuple[Named, Judged]] = {
 # Fields of facts that have other names in a record.
 NAMES = {
     "name": "instance",
-    # Datadog takes a `status` for the severity: 0 is an emergency.
+    # Datadog reads a `status` as the severity: 0 is an emergency.
     "status": "exit_status",
     "names": "instances",
     "after": "seconds",
@@ -215,7 +215,7 @@ def _fields(value: Value, processes: Processes) -> Iterator[tuple[str, Any]]:
 
 
 def _members(name: str, field: Any, processes: Processes) -> Iterator[tuple[str, Any]]:
-    """What one field of a fact is in JSON: a member, or those of a value that is its parts."""
+    """The JSON members for one field of a fact: one, or several for a nested value."""
     if isinstance(field, Ref):
         yield "instance", field.name
         pid = processes.pid(field)

@@ -1,7 +1,7 @@
-"""Reload: everything comes to run another load of the project, step by step, or nothing does.
+"""Reload: switches all instances to a new generation, step by step, or none of them.
 
 Oneshots run first, then services are renewed in the order of AFTER, one instance at a time, and
-what is no longer wanted is stopped last. If a step fails, those before it are taken back.
+what is no longer wanted is stopped last. If a step fails, the steps before it are rolled back.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from .values import replace
 
 
 class Reload:
-    """One of them, from the request on. Until the project is `loaded` there are no steps."""
+    """One reload. Until the project is `loaded`, it has no steps."""
 
     def __init__(self, generation: int, now: float, numbers: Sequence[int] = ()) -> None:
         self.generation = generation
         self.began = now
-        # Those of the requests that are answered by it.
+        # The numbers of the requests that it answers.
         self.numbers = tuple(numbers)
         self.is_loaded = False
-        # Why it fails, once it does.
+        # Why it failed, once it has.
         self.failed: Union[str, NotRenewed, None] = None
-        # By instance, what is wrong with a life that runs this load.
+        # By instance, what went wrong with its life of this generation.
         self.causes: dict[str, Union[Ended, StartRefused, Fault]] = {}
-        # Names of instances that are to be renewed, or taken back.
+        # Names of instances that are to be renewed or rolled back.
         self.steps: deque[str] = deque()
         self.renewed: list[str] = []
-        # Those that there were not before, and those that there are not to be any more.
+        # Names of instances that this reload adds, and of those that it removes.
         self.new: set[str] = set()
         self.unwanted: list[str] = []
 
     def loaded(self, loaded: Loaded, roster: Roster) -> Roster:
-        """All instances from now on: those there are, and those there are to be."""
+        """Plan the steps; return all instances, both existing and new."""
         self.is_loaded = True
         first_of = {spec.process: spec for spec in reversed(loaded.specs)}
         self._first_of = first_of
@@ -57,11 +57,11 @@ class Reload:
         return Roster.of(instances)
 
     def spec_of(self, name: str) -> Spec:
-        """What an instance is to run; one that was added meanwhile, what the first one does."""
+        """The new spec of an instance; for one added meanwhile, the first spec of its process."""
         return self._wanted.get(name) or replace(self._first_of[process_of(name)], name=name)
 
     def catch_up(self, instances: Iterable[Instance]) -> None:
-        """Also renew what an operator has added meanwhile."""
+        """Also renew the instances that were added meanwhile."""
         self.steps.extend(
             one.spec.name
             for one in instances
@@ -71,7 +71,7 @@ class Reload:
         )
 
     def not_wanted(self, roster: Roster) -> list[Instance]:
-        """What is to be stopped at the end, in this order."""
+        """The instances to stop at the end, in this order."""
         if self.failed is not None:
             new = [one for one in roster.values() if one.generation == self.generation]
             return [*reversed(new)]
@@ -85,7 +85,7 @@ class Reload:
         ]
 
     def observe(self, outputs: Iterable[Output]) -> Optional[NotRenewed]:
-        """Take note of what has happened; what that means for a step that has failed."""
+        """Note the causes of failures; return the failed step, if one has failed."""
         for output in outputs:
             if isinstance(output, Stopping) and output.fault is not None:
                 if output.ref.generation == self.generation:
@@ -100,16 +100,16 @@ class Reload:
 
     @property
     def has_replaced(self) -> bool:
-        """A service runs this load, or has."""
+        """A service runs this generation, or has run it."""
         return any(not self.spec_of(name).oneshot for name in self.renewed)
 
     def fail(self, why: Union[str, NotRenewed]) -> None:
-        """Take back what has been renewed, the last first."""
+        """Roll back what has been renewed, the last first."""
         self.failed = why
         self.steps = deque(reversed(self.renewed))
 
     def _create(self, spec: Spec) -> Instance:
-        """One that is not started before its turn."""
+        """A new instance, which is not started before its turn."""
         self.new.add(spec.name)
         instance = Instance(spec, self.generation)
         instance.goal = Goal.DOWN
@@ -117,7 +117,7 @@ class Reload:
 
 
 def _in_order(specs: Iterable[Spec]) -> Iterable[str]:
-    """The names of all, oneshots first, and each behind those that it comes after."""
+    """The names of all: oneshots first, but each after the processes that it comes after."""
     specs = list(specs)
     members: dict[str, list[Spec]] = {}
     for spec in specs:
@@ -129,7 +129,7 @@ def _in_order(specs: Iterable[Spec]) -> Iterable[str]:
 
 
 def _add(process: str, members: Mapping[str, Sequence[Spec]], ordered: dict[str, None]) -> None:
-    """Behind those that it comes after, which are added first."""
+    """Add a process, but first those that it comes after."""
     if process in ordered:
         return
     for name in sorted(process_of(one) for one in members[process][0].after):

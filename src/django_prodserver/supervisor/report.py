@@ -1,7 +1,7 @@
 """What the supervisor says about itself: a sentence for each fact that is worth a human's time.
 
-All sentences of its own lines in the log are made here, and so are its notifications to a service
-manager such as systemd.
+This module words all log lines of the supervisor itself, and its notifications to a service manager
+such as systemd.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def to_log(
     processes: Processes,
     complete: Callable[[Fact, Record], Record] = lambda fact, made: made,
 ) -> Observer:
-    """Observe facts, and say a line for each that is worth one; `complete` may add to it."""
+    """Log a line for each fact that is worth one; `complete` may add to its record."""
 
     def observe(fact: Fact) -> None:
         said = line(fact, processes)
@@ -95,7 +95,7 @@ def to_log(
 
 
 def to_events(happened: Callable[[Record], None], processes: Processes) -> Observer:
-    """Observe facts, and tell of those that are events although the log has no line about them."""
+    """Report the facts that are events but have no line in the log."""
 
     def observe(fact: Fact) -> None:
         said = aside(fact)
@@ -106,7 +106,7 @@ def to_events(happened: Callable[[Record], None], processes: Processes) -> Obser
 
 
 def to_service_manager(tell: Callable[[str], None], processes: Processes) -> Observer:
-    """Observe facts, and tell the service manager, in the words of sd_notify(3)."""
+    """Notify the service manager of facts, in the words of sd_notify(3)."""
 
     def observe(fact: Fact) -> None:
         told = notification(fact, processes)
@@ -117,7 +117,7 @@ def to_service_manager(tell: Callable[[str], None], processes: Processes) -> Obs
 
 
 def line(fact: Fact, processes: Processes) -> Optional[str]:
-    """Put a fact into words; None for what does not need to be read."""
+    """Put a fact into words; None if it is not worth a line in the log."""
     if isinstance(fact, Ready):
         pid = processes.pid(fact.ref)
         return f"{fact.ref.name} ready after {seconds(fact.after)} (pid {pid})"
@@ -195,11 +195,11 @@ def line(fact: Fact, processes: Processes) -> Optional[str]:
 
 
 def aside(fact: Fact) -> Optional[str]:
-    """Put a fact into words that is an event, and need not be read in the log."""
+    """Put into words a fact that is an event but has no line in the log; None for others."""
     if isinstance(fact, StateChanged):
         if fact.new is State.STARTING:
             return f"{fact.name} starting"
-        # That it could not even be started has been said.
+        # A refused start has a line of its own.
         if fact.new is State.BACKOFF and fact.old is not State.STARTING:
             return f"{fact.name} waits for its restart"
     if isinstance(fact, Stopping) and fact.fault is None:
@@ -231,12 +231,12 @@ def notification(fact: Fact, processes: Processes) -> Optional[str]:
     return None if said is None else _status(said)
 
 
-# Whoever sends it adds a line MONOTONIC_USEC=, the moment at which it is sent, in microseconds.
+# The sender adds a line MONOTONIC_USEC= with the time of sending, in microseconds.
 RELOADING = "RELOADING=1"
 
 
 def _status(text: str) -> str:
-    # A second line of it would be an assignment of its own.
+    # A second line would be read as another assignment.
     return f"STATUS={printable(text)}"
 
 
@@ -244,26 +244,26 @@ def _status(text: str) -> str:
 
 
 def going_on(warning: str) -> Record:
-    """Of what the preload could not find out."""
+    """A warning about what the preload could not find out."""
     return Record("supervisor.preload", WARNING, warning)
 
 
 def template_ended(how: str) -> Record:
-    """`how` is as `exit_status` has it."""
+    """`how` is worded by `exit_status`."""
     go_on = "running processes go on, restarts wait for it"
     message = f"the template {how}; starting another one; {go_on}"
     return Record("template.ended", WARNING, message)
 
 
 def template_failed(how: str, pause: float) -> Record:
-    """It ended before anything could be forked from it; `pause` is in seconds."""
+    """The template ended before anything could be forked from it; `pause` is in seconds."""
     until = "no process can be started until another one is ready"
     message = f"the template {how}; {until}; trying again in {seconds(pause)}"
     return Record("template.failed", ERROR, message, {"restart_in": round(pause, 3)})
 
 
 def template_late(after: float) -> Record:
-    """It hangs; `after` is in seconds."""
+    """The template hangs; `after` is in seconds."""
     message = f"the template has not answered after {seconds(after)}; killing it"
     return Record("template.late", WARNING, message, {"after": after})
 
@@ -279,7 +279,7 @@ def template_replaced() -> Record:
 
 
 def not_waiting(name: str, disabled: Sequence[str]) -> Record:
-    """Of a process whose AFTER has others that are disabled."""
+    """The process has an AFTER that names disabled processes."""
     are = "which is disabled" if len(disabled) == 1 else "which are disabled"
     message = f"{name} does not wait for {', '.join(disabled)}, {are}"
     fields = {"processes": [name], "disabled": list(disabled)}
@@ -289,7 +289,7 @@ def not_waiting(name: str, disabled: Sequence[str]) -> Record:
 def supervising(
     names: Sequence[str], python: str, django: str, settings: str, debug: bool, preload: float
 ) -> Record:
-    """`settings` is their module, and `debug` what they say of DEBUG."""
+    """`settings` is the settings module, `debug` its DEBUG; `preload` is in seconds."""
     loaded = f"settings {settings}{' with DEBUG = True' if debug else ''}"
     said = f"python {python}, django {django}, {loaded}, preloaded in {seconds(preload)}"
     fields = {"python": python, "django": django, "settings": settings, "debug": debug}
@@ -306,15 +306,15 @@ def refused(problem: str) -> Record:
 
 
 def serving(names: Sequence[str], url: str) -> Record:
-    """`names` are of instances."""
+    """`names` are names of instances."""
     fields = {"instances": list(names), "url": url}
     return Record("instance.serving", INFO, f"{', '.join(names)} {url}", fields)
 
 
 class Left(Value):
-    """What the preload left: `the thread 'x' running`, and what that means for a forked process.
+    """What the preload left behind, and what that means for a forked process.
 
-    `field` has the names in a record.
+    `what` is a phrase such as `the thread 'x' running`. In a record, the names are in `field`.
     """
 
     event: str
@@ -325,7 +325,7 @@ class Left(Value):
 
 
 def threads_left(names: Sequence[str], owners: Sequence[str]) -> Left:
-    """What they belong to is not told: a name of Python's says enough."""
+    """`owners` is not used: the name of a Python thread says enough."""
     what = f"the {_plural('thread', names)} {_quoted(names)} running"
     then = f"which no process will have: start {_them(names)} in the processes instead"
     return Left("start_method.thread_not_forked", "threads", names, what, then)
@@ -380,7 +380,7 @@ def left_to_forks(left: Left) -> Record:
 
 
 def spawned_for(names: Sequence[str], left: Sequence[Left], price: Price) -> Record:
-    """`names` is empty where these are all processes."""
+    """`names` is empty if all processes are meant."""
     it = "it survives" if sum(len(one.names) for one in left) == 1 else "they survive"
     message = (
         f"starting{_these(names)} by spawn: {preload_left(left)}; this costs each process the "
@@ -393,7 +393,7 @@ def spawned_for(names: Sequence[str], left: Sequence[Left], price: Price) -> Rec
 
 
 def forked_in_spite_of(names: Sequence[str], left: Sequence[Left], listeners: Left) -> Record:
-    """`names` is empty where these are all processes; `left` is why they would be spawned."""
+    """`names` is empty if all processes are meant; `left` is why they would be spawned."""
     message = (
         f"starting{_these(names)} by fork, though {preload_left(left)}: a fresh interpreter "
         f"could not listen at {', '.join(listeners.names)} again; if each finds a port of its own, "
@@ -404,7 +404,7 @@ def forked_in_spite_of(names: Sequence[str], left: Sequence[Left], listeners: Le
 
 
 class Price(Value):
-    """What a process pays that is not forked: the import in seconds, and its memory in bytes."""
+    """What each spawned process costs: the import in seconds, and its memory in bytes."""
 
     seconds: float
     memory: Optional[int] = None
@@ -454,7 +454,7 @@ def killed_left_behind(processes: Sequence[tuple[str, int]]) -> Record:
 
 
 def killed_orphans(name: str, processes: Sequence[tuple[str, int]]) -> Record:
-    """Of an instance whose next life is about to start."""
+    """The next life of the instance is about to start."""
     message = f"killed what was left behind by {name}: {_listed(processes)}"
     fields = {"instance": name, **_by_name(processes)}
     return Record("instance.killed_left_behind", WARNING, message, fields)
@@ -483,7 +483,7 @@ def control_failed(error: str) -> Record:
 
 
 def control_unavailable(why: str, *, chosen: bool) -> Record:
-    """There is no control socket; that is an error where its place was `chosen`."""
+    """There is no control socket; this is an error if its path was `chosen` explicitly."""
     if chosen:
         return Record("control.refused", ERROR, f"the control socket cannot be used: {why}")
     hint = "set PRODSERVER_CONTROL to a path, or CONTROL to False"
@@ -508,26 +508,26 @@ def control_in_use(why: str) -> Record:
 
 
 def cannot_listen(process: str, why: str) -> Record:
-    """Another program has taken the address since it was looked at, so nothing is started."""
+    """Another program has taken the address since it was checked, so nothing is started."""
     fields = {"processes": [process]}
     return Record("listen.refused", ERROR, f"{process} {why}; nothing was started", fields)
 
 
 def socket_not_used(name: str, address: str) -> Record:
-    """No process listens at a socket that the service manager has passed."""
+    """No process listens on a socket that the service manager has passed."""
     message = f"LISTEN_FDS has a socket {name or address} ({address}) that no process listens at"
     hint = "give it the name of a process, or a process its address"
     return Record("listen.not_used", WARNING, f"{message}: {hint}", {"socket": name})
 
 
 def needs_restart(key: str) -> Record:
-    """A reload has brought another value of it."""
+    """A reload has brought a new value that only a restart can apply."""
     message = f"{key} of PRODUCTION_SUPERVISOR stays as it was: another value needs a restart"
     return Record("supervisor.needs_restart", WARNING, message, {"key": key})
 
 
 def code_changed(paths: Sequence[str]) -> Record:
-    """In development."""
+    """Only in development."""
     first, *others = paths
     more = f" and {len(others)} other file{'' if len(others) == 1 else 's'}" if others else ""
     message = f"reloading: {printable(first)}{more} changed"
@@ -542,21 +542,21 @@ def not_watched(why: str, pause: float) -> Record:
 
 
 def request_refused(verb: str, operator: Operator, why: str) -> Record:
-    """It was refused before anything else was asked."""
+    """The control server refused the request, so the group never received it."""
     message = f"{verb} refused ({asked_by(operator)}): {why}"
     fields = {"verb": verb, "uid": operator.uid, "operator_pid": operator.pid, "reason": why}
     return Record("operator.request", WARNING, message, fields)
 
 
 def events_dropped(count: int) -> Record:
-    """Too many were waiting."""
+    """Too many events were waiting."""
     events = "event was" if count == 1 else "events were"
     message = f"{count} {events} dropped: the handlers of ON_EVENT are too slow"
     return Record("handlers.dropped", WARNING, message, {"count": count})
 
 
 def handlers_failed(count: int, why: str) -> Record:
-    """The process that was to tell so many events has failed."""
+    """The process that was to pass these events to the handlers has failed."""
     events = "event is" if count == 1 else "events are"
     message = f"the handlers of ON_EVENT failed: {why}; {count} {events} not told again"
     return Record("handlers.failed", WARNING, message, {"count": count, "reason": why})
@@ -643,7 +643,7 @@ def _consequence(consequence: Optional[Consequence]) -> str:
 
 
 def fault(found: Fault) -> str:
-    """Why it has to stop, as what stands behind its name."""
+    """Why it has to stop, as a phrase that follows its name."""
     if isinstance(found, NotReady):
         why = f" ({failure(found.failure)})" if found.failure else ""
         return f"was not ready within {found.within:.10g} s{why}"
@@ -709,7 +709,7 @@ def _signal_effect(effect: SignalEffect) -> str:
 
 
 def asked_by(operator: Operator) -> str:
-    """`requested by uid 1000 (pid 77)`; a pid of 0 is that of another namespace."""
+    """`requested by uid 1000 (pid 77)`; a pid of 0 means another PID namespace."""
     pid = f" (pid {operator.pid})" if operator.pid else ""
     return f"requested by uid {operator.uid}{pid}"
 
@@ -723,7 +723,7 @@ def refusal(why: Refusal) -> str:
 
 
 def end(ended: Ended) -> str:
-    """How it ended: as its state before says, on request or on its own."""
+    """How it ended; its state before tells a requested end from an unexpected one."""
     if ended.old is LifeState.KILLING:
         return "killed"
     if ended.finished:
@@ -744,7 +744,7 @@ def _still_running(fact: StillRunning) -> str:
 
 
 def _unexpected(ended: Ended) -> str:
-    """Everything that is known about an end that was not requested."""
+    """Everything that is known about an unexpected exit."""
     cause = ""
     if ended.out_of_memory:
         seen = f", {megabytes(ended.memory)} when last seen" if ended.memory else ""
@@ -754,7 +754,7 @@ def _unexpected(ended: Ended) -> str:
     elif ended.meaning:
         cause = f" ({ended.meaning})"
     elif ended.status.signal == Signals.SIGKILL:
-        # Nothing in a process sends itself SIGKILL.
+        # No software sends itself SIGKILL, so it came from outside.
         cause = " (not sent by prodserver)"
     parts = [f"{exit_status(ended.status)}{cause} after {seconds(ended.after)}"]
     if ended.old is LifeState.STARTING and not ended.oneshot:
@@ -768,7 +768,7 @@ def _unexpected(ended: Ended) -> str:
 
 
 def _lost(lost: Lost, processes: Processes) -> str:
-    """Who SIGKILL did not end, by name and pid."""
+    """The processes that survived SIGKILL, by name and pid."""
     left = processes.members(lost.ref)
     named = f": {_listed(left)}" if left else f" (pid {processes.pid(lost.ref)})"
     after = f"survived SIGKILL for {lost.after:g} s"

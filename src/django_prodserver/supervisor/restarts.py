@@ -10,8 +10,8 @@ from .spec import RestartPolicy, Spec
 # Software that recycles itself is restarted at once, but not sooner than this many seconds after
 # its last start: if it found nothing to do, its starts would keep a processor busy.
 SHORTEST_CYCLE = 0.125
-# A pause is shortened by a random part, at most this one, so that processes that failed together do
-# not come back together.
+# A pause is shortened by a random fraction, at most this one, so that processes that failed
+# together do not restart together.
 JITTER = 0.25
 
 
@@ -20,9 +20,9 @@ class Restarts:
 
     def __init__(self, spec: Spec) -> None:
         self._spec = spec
-        # The starts that count against the limit, of the last interval.
+        # Starts in the last interval that count against the start limit.
         self._starts: deque[float] = deque()
-        # The next start counts, too.
+        # The next start counts as well.
         self._counts = True
         # Consecutive restarts that did not lead to a stable run.
         self._failures = 0
@@ -45,8 +45,8 @@ class Restarts:
     def after_failure(self, now: float, ready_for: float, jitter: float) -> Optional[float]:
         """When to restart, after a pause; None if that would be one start too many.
 
-        The pause doubles each time, and is the first one again after a stable run. `jitter`, from 0
-        to 1, shortens it a little.
+        The pause doubles each time, and starts over after a stable run. `jitter`, from 0 to 1,
+        shortens it a little.
         """
         spec = self._spec
         if ready_for >= spec.start_interval:

@@ -1,4 +1,4 @@
-"""The roster: all instances of a group, and which of them a decision is about.
+"""The roster: all instances of a group, and which of them a decision has to look at.
 
 A decision is made after each event. If it looked at all instances each time, starting three hundred
 would take a hundred times as long as starting thirty, instead of ten times.
@@ -15,7 +15,7 @@ from .spec import Goal, Spec, process_of
 
 
 class Members:
-    """Some of the instances, by their processes."""
+    """Some of the instances, by process."""
 
     def __init__(self) -> None:
         self._names: dict[str, set[str]] = {}
@@ -43,12 +43,12 @@ class Members:
 class Roster(Mapping[str, Instance]):
     """All instances by their names, in order.
 
-    Call `note` after each input to one of them: everything known here is derived from them.
+    Call `note` after each input to an instance: everything else here is derived from the instances.
     """
 
     @classmethod
     def of(cls, instances: Iterable[Instance]) -> Roster:
-        """One of instances that are there."""
+        """A roster of existing instances."""
         made = cls(())
         for instance in instances:
             made.add(instance)
@@ -60,14 +60,14 @@ class Roster(Mapping[str, Instance]):
         self._in_order: list[Instance] = []
         # When lives have something to do, and when new lives begin.
         self._tasks, self._starts = Agenda(), Agenda()
-        # Wanted, but neither ready nor finished: processes that come after theirs have to wait.
+        # Instances that are wanted, but neither ready nor finished: what comes after them has to
+        # wait.
         self.unfulfilled = Members()
         self.alive = Members()
-        # Those that have lives to wait for.
+        # Instances with a life or a planned start to wait for.
         self.pending = Members()
-        # The numbers of instances that have failed permanently; of those whose start depends on
-        # others, by the processes that they come after; and of those for which that may have
-        # changed.
+        # Instances, by number: those that have failed permanently; those that come after a process,
+        # by that process; those whose start may have become possible or impossible.
         self._failed: set[int] = set()
         self._followers: dict[str, set[int]] = {}
         self._affected: set[int] = set()
@@ -92,7 +92,7 @@ class Roster(Mapping[str, Instance]):
         self.note(instance)
 
     def note(self, instance: Instance) -> None:
-        """Take note of what has become of it."""
+        """Update what is derived from this instance."""
         number = self._numbers[instance.spec.name]
         self._tasks.set(number, instance.task_at)
         self._starts.set(number, instance.start_at)
@@ -117,20 +117,20 @@ class Roster(Mapping[str, Instance]):
 
     @property
     def failed(self) -> Optional[Instance]:
-        """The first one that is not restarted."""
+        """The first instance that has failed permanently, or None."""
         return self._in_order[min(self._failed)] if self._failed else None
 
     def take_affected(self) -> list[Instance]:
-        """Those whose start may depend on what has changed since the last call, each once."""
+        """Return, once each, instances whose start may depend on changes since the last call."""
         affected, self._affected = self._affected, set()
         return [self._in_order[number] for number in sorted(affected)]
 
     def take_due(self, now: float) -> list[Instance]:
-        """Those whose lives have something to do; each is returned once."""
+        """Return, once each, the instances whose lives have something to do."""
         return [self._in_order[number] for number in self._tasks.take_due(now)]
 
     def first_to_begin(self, now: float) -> Optional[Instance]:
-        """The one whose next life is due for the longest time."""
+        """The instance whose next life has been due for the longest time, or None."""
         first = self._starts.first
         return self._in_order[first[1]] if first is not None and first[0] <= now else None
 

@@ -1,4 +1,4 @@
-"""What is known of a group at one moment, as plain values: status and metrics are made of it.
+"""A snapshot of a group as plain values, from which status and metrics are made.
 
 Moments are given as seconds from now: ages count up, deadlines count down.
 """
@@ -17,7 +17,7 @@ from .values import Value
 class HealthSnapshot(Value):
     """The health of a life; None and 0 where nothing is known yet."""
 
-    # Its state is RUNNING. Where nothing `tells`, that means no more than that it was started.
+    # Its state is RUNNING. Without `tells`, that only means that it was started.
     ready: bool
     tells: bool
     # Seconds from its start until it was ready.
@@ -34,10 +34,10 @@ class LifeSnapshot(Value):
     # Seconds in this state, and since its start.
     since: float
     age: float
-    # What is due, by name, and in how many seconds, in that order.
+    # The name of each deadline and the seconds until it is due, the earliest first.
     deadlines: tuple[tuple[str, float], ...]
     health: HealthSnapshot
-    # What it says of itself.
+    # Its last STATUS=.
     message: Optional[str]
 
 
@@ -49,7 +49,7 @@ class InstanceSnapshot(Value):
     after: tuple[str, ...]
     # It has a HEALTHCHECK.
     checked: bool
-    # It is there because of a request, and not because of the settings.
+    # It was added by scaling, not by the settings.
     added: bool
     goal: Goal
     state: State
@@ -57,30 +57,30 @@ class InstanceSnapshot(Value):
     restarts: int
     replacements: int
     updating: bool
-    # Seconds until its next life starts, where that is planned.
+    # Seconds until its next life starts, if that is planned.
     next_start: Optional[float]
     last_end: Optional[Ended]
-    # Seconds since then.
+    # Seconds since its last end.
     ended: Optional[float]
-    # The life that counts is the first.
+    # The current life comes first.
     lives: tuple[LifeSnapshot, ...]
     # A oneshot that has succeeded.
     finished: bool = False
-    # It runs again and again, and its next run is planned or under way.
+    # It is scheduled, and its next run is planned or in progress.
     planned: bool = False
-    # Why its lock cannot be had yet, as far as that is known.
+    # Why its lock is not available yet, if known.
     lock_busy: str = ""
 
 
 class AutoscaleSnapshot(Value):
-    """What an autoscaler goes by."""
+    """What an autoscaler bases its decisions on."""
 
     process: str
     rule: Autoscale
-    # What was measured last, None where that is not known, and how many seconds ago.
+    # The load last measured, None if unknown, and how many seconds ago.
     value: Optional[float] = None
     measured: Optional[float] = None
-    # Why it is not known, where there is something to say.
+    # Why the load is unknown, if there is something to report.
     why: str = ""
 
 
@@ -90,7 +90,7 @@ class GroupSnapshot(Value):
     # Seconds since the supervisor was started.
     age: float
     instances: tuple[InstanceSnapshot, ...]
-    # The load of the project that is run, and whether another one is loaded or comes to be run.
+    # The generation that runs, and whether a reload is in progress.
     generation: int = 0
     reloading: bool = False
     autoscale: tuple[AutoscaleSnapshot, ...] = ()

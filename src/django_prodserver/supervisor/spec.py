@@ -15,7 +15,7 @@ class Ref(Value):
 
     # `web.1`
     name: str
-    # The number of the load of the project's code that it runs.
+    # The generation that it runs: the number of one load of the project.
     generation: int
     # Counts the lives of the instance, from 1.
     number: int
@@ -37,31 +37,32 @@ class RestartPolicy(enum.Enum):
 
 
 class Exclusion(enum.Enum):
-    """How many supervisors may run it at a time, of all that share its lock."""
+    """How many of the supervisors that share its lock may run it at a time."""
 
     NONE = "each of them"
-    # LOCK of a oneshot: what one has done, those that waited for it need not do.
+    # LOCK of a oneshot: once one supervisor has run it, those that waited for the lock skip it.
     ONCE = "one, until it has ended"
     SINGLETON = "one, as long as it is to be up there"
 
 
 class Autoscale(Value):
-    """How many instances of a process are to be up: as many as its load asks for."""
+    """The rule that decides how many instances of a process are up, by its load."""
 
-    # What is measured, in the words of METRIC, and how much of it one instance is to have.
+    # What is measured, a value of METRIC, and the target for one instance.
     metric: str
     target: float
     least: int
     most: int
-    # In seconds: between two measurements, and how long fewer must do before there are fewer.
+    # In seconds: between two measurements, and how long fewer instances must be enough before any
+    # are stopped.
     interval: float = 15.0
     stabilization: float = 300.0
-    # What is measured is divided among the instances. Otherwise it is the same for each.
+    # The load is divided among the instances; otherwise it is the same for each.
     divided: bool = True
 
 
 class CheckSchedule(Value):
-    """When a running instance is checked, in seconds; Docker's words and meanings."""
+    """When a running instance is checked, in seconds; Docker's terms and meanings."""
 
     interval: float = 10.0
     timeout: float = 3.0
@@ -72,7 +73,7 @@ class CheckSchedule(Value):
 
 
 class ReadyProbe(Value):
-    """How a life is probed, again and again, until it is ready; times in seconds."""
+    """How a life is probed repeatedly until it is ready; times in seconds."""
 
     timeout: float = 3.0
     # The pause between a failed probe and the next one.
@@ -88,7 +89,7 @@ class Spec(Value):
     name: str
     # It is meant to finish with 0, not to run until it is stopped.
     oneshot: bool = False
-    # It runs again and again: a oneshot whose runs the edge plans.
+    # A oneshot that runs repeatedly; the edge plans its runs.
     scheduled: bool = False
     # Names of instances. It starts once all instances of their processes are ready or finished, and
     # stops before them.
@@ -109,9 +110,9 @@ class Spec(Value):
     ready_timeout: float = 60.0
     # Exit statuses that mean success after the stop signal, beside 0 and death by that signal.
     success_exit_statuses: frozenset[int] = frozenset()
-    # What its software means by exit statuses of its own: `a worker failed to boot`.
+    # What special exit statuses of its software mean: `a worker failed to boot`.
     exit_meanings: Mapping[int, str] = {}
-    # Signals to the supervisor that are passed on, because the software gives them a meaning.
+    # Signals to the supervisor that are passed on, because the software handles them.
     forwards: frozenset[Signals] = frozenset()
     restart: RestartPolicy = RestartPolicy.NEVER
     # Its own options make it exit with 0 after some work, and it expects to be restarted.
@@ -119,14 +120,15 @@ class Spec(Value):
     # The pause before a restart doubles from the first to the second of these.
     backoff_initial: float = 0.5
     backoff_max: float = 30.0
-    # Starts allowed in the interval. After being ready for that long, the next pause is the first.
+    # Starts allowed in the interval. After it has been ready for that long, the backoff starts
+    # over.
     start_burst: int = 5
     start_interval: float = 60.0
     check: Optional[CheckSchedule] = None
-    # Without WATCHDOG=1 for longer than this it is unhealthy.
+    # Without WATCHDOG=1 for longer than this, it is unhealthy.
     watchdog: Optional[float] = None
     max_memory: Optional[int] = None
-    # The supervisor holds the sockets at which its process listens.
+    # The supervisor holds the sockets on which its process listens.
     holds: bool = False
     # A rolling update starts the new life before it stops the old one.
     start_first: bool = False

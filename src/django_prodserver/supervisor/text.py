@@ -4,21 +4,21 @@ from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """A sentence in one line that cannot control a terminal: line ends and the like become spaces.
+    """Text in one line that cannot control a terminal: line breaks and the like become spaces.
 
-    Everything else that cannot be shown is written as in a Python literal: control characters,
-    marks that change the direction of writing, halves of characters.
+    Other unprintable characters are escaped as in a Python literal: control characters, marks that
+    change the text direction, lone surrogates.
     """
     return text if text.isprintable() else "".join(map(_as_word, text))
 
 
 def literal(text: str) -> str:
-    """A value in one line that cannot control a terminal, and whose line ends are visible."""
+    """Text in one line that cannot control a terminal, and whose line breaks are visible."""
     return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 def one_line(text: str, longest: int) -> str:
-    """Only the printable characters, without line ends and escapes, and at most this many."""
+    """Only printable characters, in one line without escapes, and at most `longest` of them."""
     # Four times as many, because unprintable characters are removed before counting.
     shown = "".join(c if c.isprintable() else " " for c in text[: 4 * longest])
     line = " ".join(shown.split())

@@ -1,11 +1,11 @@
-"""Values: immutable, with slots, equal if both their type and their fields are.
+"""Values: immutable, with slots, equal if both their type and their fields are equal.
 
     class Point(Value):
         x: int
         y: int = 0
 
-They are not dataclasses, one of which takes 0.49 ms to define and imports `inspect`, `ast` and `re`
-(CPython 3.13), nor named tuples, which are equal to any tuple with the same items.
+They are not dataclasses, because defining one takes 0.49 ms and imports `inspect`, `ast` and `re`
+(CPython 3.13), and not named tuples, because those equal any tuple with the same items.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Value(metaclass=_Fields):
 
 
 def _others(kind: type[Value], given: int, named: dict[str, Any]) -> list[Any]:
-    """The fields after the first ones, which are given by their position. Raises TypeError."""
+    """The values of the fields that were not given by position. Raises TypeError."""
     left = kind._fields[given:]
     if given > len(kind._fields) or not named.keys() <= set(left):
         raise TypeError(f"{kind.__name__} takes {', '.join(kind._fields)}, each once")
@@ -97,8 +97,9 @@ _V = TypeVar("_V", bound=Value)
 def items(value: Value) -> tuple[Any, ...]:
     """The fields of a value, in order.
 
-    By a list: CPython keeps each tuple of a generator when it is freed, up to 2,000 of each length,
-    because it asks for ten items before it knows how many there are (3.9 to 3.13).
+    Built through a list: `tuple()` of a generator asks for ten items before it knows how many there
+    are, and CPython keeps these tuples when they are freed, up to 2,000 of each length (3.9 to
+    3.13).
     """
     return tuple([getattr(value, field) for field in value._fields])
 

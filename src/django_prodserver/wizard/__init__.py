@@ -1,6 +1,6 @@
-"""`prodserver --init`: what would run this project in production.
+"""`prodserver --init`: propose settings that run this project in production.
 
-`look` finds out what the project has, `questions` asks the user, `proposal` decides, `texts` writes
-it down, and `console` brings them together. Only `look` knows this machine, only `console` the
+`look` inspects the project, `questions` asks the user, `proposal` decides, `texts` renders the
+result, and `console` connects them. Only `look` touches this machine, and only `console` the
 terminal.
 """

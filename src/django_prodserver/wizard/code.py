@@ -1,4 +1,4 @@
-"""Values of the settings that are printed as they are."""
+"""Settings values that are Python expressions, printed without quotes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _VARIABLE = re.compile(
 
 
 class Code(str):
-    """A value that is an expression in the settings, not a string."""
+    """The source of a Python expression, not a string value."""
 
     __slots__ = ()
 
 
 class LeftOut(Exception):
-    """Raised for what cannot be carried over, without a reason if it is not worth a note."""
+    """Raised for what cannot be converted; without a reason if it is not worth a note."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
@@ -26,9 +26,9 @@ class LeftOut(Exception):
 
 
 def expanded(value: Any) -> Any:
-    """What a shell would make of the variables in it, as an expression of Python.
+    """Turn shell variables in a value into a Python expression that reads them.
 
-    Raises LeftOut where it would do something else as well.
+    Raises LeftOut if the value has any other expansion, such as `$(command)`.
     """
     if not isinstance(value, str):
         return value
@@ -48,5 +48,5 @@ def expanded(value: Any) -> Any:
 
 
 def _literal(text: str) -> str:
-    # As everywhere in what is printed, in double quotes.
+    # Double quotes, as in everything that is printed.
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -13,9 +13,9 @@ from .texts import whole
 
 
 def proposal(stdin: TextIO, stderr: OutputWrapper, interactive: bool) -> str:
-    """What is to be printed. The questions go to stderr: stdout may be a file.
+    """Return the text to print. Questions go to stderr, because stdout may be a file.
 
-    Raises CommandError where the user has had enough.
+    Raises CommandError if the user cancels.
     """
     project = look()
     if interactive and not stdin.isatty():
@@ -41,7 +41,7 @@ class _Terminal:
         self._stderr.write(text, _plain)
 
     def ask(self, prompt: str) -> str:
-        # Not input(): it writes its prompt to stdout unless that is a terminal as well.
+        # Not input(): it writes its prompt to stdout if that is not a terminal.
         self._stderr.write(prompt, _plain, ending="")
         self._stderr.flush()
         answer = self._stdin.readline()
@@ -51,5 +51,5 @@ class _Terminal:
 
 
 def _plain(text: str) -> str:
-    """What is said there is red, as Django has it for errors, unless told otherwise."""
+    """A style that changes nothing. Without one, Django writes stderr in red, as errors."""
     return text

@@ -1,7 +1,7 @@
-"""The files around manage.py: what packages come from, and what is run today. Nothing is imported.
+"""Read the files around manage.py: dependencies, and what runs today. No project code is imported.
 
-Each format is read by the parser that Python has for it; for YAML there is none, so such a file is
-read where PyYAML is installed, and only mentioned otherwise.
+Each format is read by a parser from the standard library. YAML has none, so YAML files are read
+only if PyYAML is installed; otherwise they are just mentioned.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from django_prodserver.settings.names import NAMES_HINT, PROCESS_NAME
 from . import keys
 from .project import DEPENDENCIES, GunicornFile, Run
 
-# In these no code is that runs in production, or not the project's own.
+# Folders without production code of the project.
 _FOREIGN = {"node_modules", "site-packages", "static", "media", "__pycache__", "migrations"}
 _FOREIGN |= {"test", "tests", "docs", "examples"}
-# No project's.
+# Folders that are never part of a project.
 _NEVER = {Path("/"), Path.home()}
-# A scan stops after this many folders and files, so that it never takes long.
+# A scan stops after this many folders and files, so that it stays fast.
 _MOST = 3000
-# Such a file is not about production.
+# Files with such a name are not for production.
 _OTHER_PURPOSE = re.compile(r"(^|[-_.])(dev|develop\w*|local|override|tests?|ci|debug)([-_.]|$)")
 
 
 def folders(root: Path) -> list[Path]:
-    """The folder of manage.py, and those above it that are of the same project.
+    """The folder of manage.py, and its parent folders that belong to the same project.
 
-    That is up to the repository; without one it is the folder above if packages are listed there
-    and not beside manage.py. What else lies above is other people's.
+    That is up to the root of the repository. Without a repository, the parent folder belongs to
+    the project if it lists dependencies and the folder of manage.py does not.
     """
     above = [folder for folder in (root, *[*root.parents][:2]) if folder not in _NEVER]
     for end, folder in enumerate(above):
@@ -53,7 +53,7 @@ def _has_dependencies(folder: Path) -> bool:
 
 
 def dependencies(places: Iterable[Path]) -> tuple[str, Optional[Path]]:
-    """The first of DEPENDENCIES in the nearest folder that has one, and that folder."""
+    """The first of DEPENDENCIES in the nearest folder that has one, and that folder, or None."""
     for folder in places:
         for name in DEPENDENCIES:
             if _lists_packages(folder / name):
@@ -62,14 +62,14 @@ def dependencies(places: Iterable[Path]) -> tuple[str, Optional[Path]]:
 
 
 def _lists_packages(file: Path) -> bool:
-    """Whether packages can be installed from it: many a pyproject.toml only configures tools."""
+    """Whether packages can be installed from it: a pyproject.toml may only configure tools."""
     if not file.is_file():
         return False
     return file.name != "pyproject.toml" or bool(re.search(r"^\[project\]", read(file), re.M))
 
 
 def read(file: Path) -> str:
-    """Its text; "" where it cannot be read."""
+    """Return its text, or "" if it cannot be read."""
     try:
         return file.read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -77,7 +77,7 @@ def read(file: Path) -> str:
 
 
 def sources(root: Path) -> Iterator[Path]:
-    """The project's own Python files, the nearest to manage.py first in each folder."""
+    """The project's own Python files; those of a folder come before those of its subfolders."""
     count = 0
     for folder, inner, names in os.walk(root):
         count += 1
@@ -87,7 +87,7 @@ def sources(root: Path) -> Iterator[Path]:
             if not name.startswith(".")
             and name not in _FOREIGN
             and not _is_another(Path(folder, name))
-            # manage.py may lie at the root of a container, beside /proc.
+            # manage.py may be in the root folder of a container, next to /proc.
             and not os.path.ismount(Path(folder, name))
         )
         for name in sorted(names):
@@ -99,7 +99,7 @@ def sources(root: Path) -> Iterator[Path]:
 
 
 def gunicorn_file(path: Path, name: str) -> GunicornFile:
-    """What a configuration file of gunicorn sets. It is read, not run."""
+    """The names that a gunicorn configuration file sets. It is parsed, not run."""
     try:
         tree = ast.parse(read(path))
     except (SyntaxError, ValueError) as error:
@@ -119,7 +119,7 @@ def gunicorn_file(path: Path, name: str) -> GunicornFile:
                 value = getattr(node, "value", None)
                 if target.id == "bind" and isinstance(value, ast.Constant):
                     port = port_of(str(value.value))
-    # Whatever comes by a star is taken to be there.
+    # A star import may set anything, so assume that it sets these.
     return GunicornFile(
         name,
         frozenset(sets | ({"bind", "workers"} if "*" in sets else set())),
@@ -142,17 +142,17 @@ def port_of(address: str) -> Optional[int]:
     return int(found.group(1)) if found and 0 < int(found.group(1)) < 65536 else None
 
 
-# ---- what is run today ----
+# ---- what runs today ----
 
 
 def runs(root: Path, places: Iterable[Path], notes: list[str]) -> tuple[Run, ...]:
-    """The commands in all files that tell, those of one kind after those of another."""
+    """The commands in all known files, in the order of READERS."""
     found: list[Run] = []
     seen: set[Path] = set()
     places = [place for folder in places for place in (folder, *_inner(folder, root))]
     for patterns, reader in READERS:
         for file in (f for folder in places for p in patterns for f in sorted(folder.glob(p))):
-            # Neither a pipe nor a device, which could be read for ever.
+            # Skip pipes and devices: reading one might never end.
             if not (file.is_file() or file.is_dir()):
                 continue
             if file in seen or _OTHER_PURPOSE.search(file.name.lower()):
@@ -178,7 +178,7 @@ def _why(error: Exception) -> str:
 
 
 def _run(file: str, said: Command, notes: list[str]) -> Iterator[Run]:
-    """A command that cannot be split into words does not take the others with it."""
+    """Split a command into words. If that fails, add a note, so that the others are still used."""
     place = f"{file}, {said.name}" if said.name else file
     try:
         split = tuple(words(said.command))
@@ -191,7 +191,7 @@ def _run(file: str, said: Command, notes: list[str]) -> Iterator[Run]:
 
 
 def _inner(folder: Path, root: Path) -> list[Path]:
-    """Folders in which such files lie: `docker`, `deploy`, `contrib`, under any name."""
+    """Subfolders that may hold such files, whatever their name: `docker`, `deploy`, `contrib`."""
     with suppress(OSError):
         return sorted(
             inner
@@ -205,7 +205,7 @@ def _inner(folder: Path, root: Path) -> list[Path]:
 
 
 def _is_another(folder: Path) -> bool:
-    """Another project, a virtual environment, or nothing that this user may look into."""
+    """Whether it is another project, a virtual environment, or not readable by this user."""
     try:
         return any((folder / name).exists() for name in ("manage.py", ".git", "pyvenv.cfg"))
     except OSError:
@@ -217,23 +217,23 @@ class _Unreadable(Exception):
 
 
 class Command(NamedTuple):
-    """A command as text or as words, and what else its file says of it, as in Run."""
+    """A command as text or as words, and what else its file says about it; see Run."""
 
     name: str
     command: Any
     first: bool = False
     settings: Mapping[str, Any] = {}
     after: tuple[str, ...] = ()
-    # What of it cannot be carried over, in sentences.
+    # Sentences on what cannot be converted.
     losses: Sequence[str] = ()
 
 
-# A reader also yields what is to be noted after the name of its file.
+# A reader also yields notes; each is appended to the name of the file.
 _Said = Union[Command, str]
 
 
 def words(command: Any) -> list[str]:
-    """A command as words; what joins the commands of a shell is a word of its own."""
+    """Split a command into words; shell operators such as `&&` become separate words."""
     if isinstance(command, (list, tuple)):
         return [str(word) for word in command]
     lexer = shlex.shlex(str(command).replace("\\\n", " "), posix=True, punctuation_chars=";&|")
@@ -276,11 +276,11 @@ def _program(name: str, section: dict[str, str]) -> Iterator[_Said]:
     if not section.get("command"):
         yield f", {name} is left out: it has no command."
         return
-    # Known before anything starts, unlike the number of a process.
+    # The program's name is known now; the process number, %(process_num)d, is not.
     given = {key: value.replace("%(program_name)s", name) for key, value in section.items()}
     settings, losses = keys.carried(given, keys.SUPERVISORD)
     first = keys.ends_by_itself(section)
-    # `%` is written twice where it is meant.
+    # A literal `%` is written as `%%`.
     command = given["command"].replace("%%", "%")
     yield Command(name, command, first, settings, losses=losses)
 
@@ -302,7 +302,7 @@ def _uwsgi(text: str) -> Iterator[_Said]:
 
 def _uwsgi_option(key: str, value: str) -> str:
     if key in ("if-env", "endif") or key.startswith(("attach-daemon", "hook-", "exec-", "legion-")):
-        return ""  # Commands of their own.
+        return ""  # Conditions, or yielded as separate commands.
     if "\n" in value or value.lower() in ("false", "off", "no"):
         return ""
     return f"--{key}" if value.lower() in ("", "true", "on", "yes") else f"--{key}={value}"
@@ -314,14 +314,14 @@ def _systemd(text: str) -> Iterator[_Said]:
         if name == "Service":
             for key, first in (("execstartpre", True), ("execstart", False)):
                 for command in section.get(key, "").split("\n"):
-                    # The characters in front are about failures and privileges.
+                    # Special prefixes, about failures and privileges.
                     yield Command("", command.lstrip("@-:+!"), first)
 
 
 def _sections(
     text: str, inline_comments: tuple[str, ...] = (), repeating: bool = True
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Those of an INI file; if `repeating`, a key that is there several times has several lines."""
+    """The sections of an INI file; if `repeating`, the values of a repeated key become lines."""
     parser = ConfigParser(
         dict_type=_Repeating if repeating else dict,
         interpolation=None,
@@ -336,7 +336,7 @@ def _sections(
 
 
 class _Repeating(dict):  # type: ignore[type-arg]
-    """What ConfigParser keeps keys in; it collects the lines of each in a list."""
+    """ConfigParser's `dict_type`: collects all lines of a repeated key in a list."""
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if isinstance(value, list) and isinstance(self.get(key), list):
@@ -377,7 +377,7 @@ def _compose(text: str) -> Iterator[_Said]:
 
 
 def _is_the_projects(service: Any) -> bool:
-    """Where only an image is named, it is another's software: a database, a proxy."""
+    """Whether it runs project code: one with only an image is a database, a proxy and the like."""
     if not isinstance(service, dict):
         return False
     started = (service.get("entrypoint"), service.get("command"))
@@ -432,7 +432,7 @@ def _dockerfile(text: str) -> Iterator[_Said]:
         yield Command("", json.loads(command) if command.startswith("[") else command)
 
 
-# The names that files of a kind have, and what reads them. The earlier decide.
+# File name patterns of each format, and their reader. Earlier formats take precedence.
 READERS: tuple[tuple[tuple[str, ...], Callable[[str], Iterator[_Said]]], ...] = (
     (("Procfile",), procfile),
     (("supervisor*.conf",), _supervisord),

@@ -1,7 +1,7 @@
-"""The keys of supervisord.conf, of a compose file and of gunicorn.conf.py: what becomes of each.
+"""Convert the keys of supervisord.conf, compose files and gunicorn.conf.py. No I/O.
 
-Each format has a table. A key becomes settings of the process, is read elsewhere or not needed, or
-is left out for a reason. Pure.
+Each format has a table. A key becomes settings of the process, is read elsewhere, is not needed,
+or is left out for a reason.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from django_prodserver.settings.schema import ProcessSettings, Signal
 
 from .code import Code, LeftOut, expanded
 
-# The settings that a value becomes; or the reason why the key is left out, "" if there is no loss.
+# Converts a value to settings; or the reason why the key is left out, "" if nothing is lost.
 Rule = Union[str, Callable[[Any], Mapping[str, Any]]]
 
-READ = ""  # By the reader of the format.
+READ = ""  # The reader of the format handles it.
 DONE = ""  # The supervisor does it anyway.
 UNKNOWN = "this key is not known here"
 
@@ -28,7 +28,7 @@ UNKNOWN = "this key is not known here"
 def carried(
     given: Mapping[str, Any], table: Mapping[str, Rule]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The settings that these keys become, and a sentence on those that are left out."""
+    """The settings that these keys become, and a sentence for each reason to leave some out."""
     settings: dict[str, Any] = {}
     reasons: dict[str, list[str]] = {}
     for key, value in given.items():
@@ -48,7 +48,7 @@ def carried(
 
 
 def _checked(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """As they are, if the settings' own checks accept them."""
+    """Return the settings unchanged. Raises LeftOut if they are not valid."""
     findings: list[Finding] = []
     convert_mapping("", {"BACKEND": "command", **settings}, ProcessSettings, findings)
     if findings:
@@ -66,7 +66,7 @@ def left_out(names: list[str], reason: str) -> str:
 
 # ---- variables ----
 
-# Those that would not do here what they do there, and why.
+# Variables that would not have the same effect here, and why.
 VARIABLES: Mapping[str, str] = {
     "REMAP_SIGTERM": "the backends of Celery stop a worker so that it finishes its tasks",
     "DJANGO_SETTINGS_MODULE": "all processes have the same settings; set it for the supervisor",
@@ -77,7 +77,7 @@ _WITH_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
 
 
 def variables(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What can be in ENV, and why each of the others cannot."""
+    """Split variables into those that can go into ENV, and the others with the reason for each."""
     kept: dict[str, Any] = {}
     lost: dict[str, str] = {}
     for name, text in given.items():
@@ -127,7 +127,7 @@ def _count(key: str) -> Rule:
 
 
 def _flag(value: Any) -> bool:
-    # The words of supervisor.datatypes.boolean, which has these and no others.
+    # Exactly the words that supervisor.datatypes.boolean accepts.
     text = _text(value).lower()
     if text in ("true", "yes", "on", "1"):
         return True
@@ -137,7 +137,7 @@ def _flag(value: Any) -> bool:
 
 
 def _only(wanted: str, reason: str) -> Rule:
-    """Without a loss if it has this value."""
+    """Leave the key out: without a note if it has the `wanted` value, else for this reason."""
 
     def become(value: Any) -> Mapping[str, Any]:
         raise LeftOut("" if _text(value).lower() == wanted else reason)
@@ -161,7 +161,7 @@ def _account(value: Any) -> Mapping[str, Any]:
 
 
 def _retries(number: int) -> Mapping[str, Any]:
-    """The first start counts as well."""
+    """BURST counts all starts, so it is the number of retries plus the first start."""
     return {"START_LIMIT": {"BURST": number + 1}}
 
 
@@ -240,14 +240,14 @@ SUPERVISORD: Mapping[str, Rule] = {
     },
     "serverurl": DONE,
 }
-# Sections by what their names begin with, and why nothing becomes of them.
+# Prefixes of section names, and why such sections are not converted.
 SUPERVISORD_SECTIONS: Mapping[str, str] = {
     "eventlistener:": "ON_EVENT calls functions instead",
     "fcgi-program:": "no backend speaks FastCGI",
     "group:": "`prodctl` takes several names instead",
     "include": "run --init again with the programs of these files in this one",
 }
-# Of [supervisord] itself, what its programs get.
+# Keys of [supervisord] itself that its programs inherit.
 SUPERVISORD_SHARED: Mapping[str, str] = {
     "environment": "set it where the supervisor is started, or in each ENV",
     "directory": "set CWD in PRODUCTION_SUPERVISOR",
@@ -257,7 +257,7 @@ SUPERVISORD_SHARED: Mapping[str, str] = {
 
 
 def ends_by_itself(program: Mapping[str, str]) -> bool:
-    """Whether it says that an end at once is a success, and that no restart follows."""
+    """Whether an immediate exit counts as success, and the program is not restarted after it."""
     restarts = program.get("autorestart", "").strip().lower()
     return program.get("startsecs", "1").strip() == "0" and restarts in ("false", "unexpected")
 
@@ -270,7 +270,7 @@ _UNITS = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 _RESTART = {
     "no": "never",
     "none": "never",
-    "false": "never",  # YAML's for a `no` without quotation marks.
+    "false": "never",  # YAML reads an unquoted `no` as false.
     "always": "always",
     "any": "always",
     "unless-stopped": "always",
@@ -307,7 +307,7 @@ def _memory(value: Any) -> Mapping[str, Any]:
 
 
 def _environment(value: Any) -> Mapping[str, Any]:
-    """A mapping, or a list of `KEY=value`. One without a value is inherited, as it is here."""
+    """Read a mapping, or a list of `KEY=value`. A key without a value is inherited, so skip it."""
     if isinstance(value, list):
         pairs = (_text(one).partition("=") for one in value)
         return {"ENV": {name: text for name, equals, text in pairs if equals}}
@@ -328,7 +328,7 @@ def _health_check(value: Any) -> Mapping[str, Any]:
     if value.get("disable") is True or not probe:
         return {}
     times = ("interval", "timeout", "start_period")
-    # Zero stands for the default.
+    # In a compose file 0 means the default.
     given = {key.upper(): seconds(value[key]) for key in times if key in value}
     found = {key: number for key, number in given.items() if number}
     if "retries" in value:
@@ -347,7 +347,7 @@ def _probe(test: Any) -> Mapping[str, Any]:
         raise LeftOut("its `test` begins with neither CMD nor CMD-SHELL")
     text = " ".join(command).replace("$$", "$")
     if re.match(r"(\S*/)?prodctl\b", text):
-        return {}  # The supervisor's own.
+        return {}  # It probes the supervisor itself.
     url = re.search(r"\bhttps?://[^\s'\"|;&$]+", text)
     if url is not None and re.match(r"(\S*/)?(curl|wget)\b", text):
         return {"HTTP": url[0]}
@@ -376,7 +376,7 @@ def _inner(value: Any, *keys: str) -> Any:
 
 
 def deploy_losses(deploy: Any) -> list[str]:
-    """What `deploy` has besides, as sentences."""
+    """Sentences on the keys of `deploy` that are not converted."""
     if not isinstance(deploy, Mapping):
         return []
     kept = {"replicas", "restart_policy", "resources"}
@@ -435,7 +435,7 @@ COMPOSE: Mapping[str, Rule] = {
 
 # ---- gunicorn: https://docs.gunicorn.org/en/latest/settings.html ----
 
-# Settings of the file that the supervisor has to have for itself.
+# Settings of gunicorn.conf.py that conflict with the supervisor, and why.
 GUNICORN: Mapping[str, str] = {
     "daemon": "it would take gunicorn away from its supervisor",
     "pidfile": "`prodctl status` knows the process",

@@ -1,4 +1,4 @@
-"""Look at the project: its settings, its modules, what is installed. Servers are not imported."""
+"""Inspect the project: its settings, modules and packages. Servers are not imported."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from .project import CeleryApp, GunicornFile, OwnCommand, Project, Run, TaskBack
 from .proposal import APPS, BUILDS, GUNICORN_FILE, PACKAGES
 from .today import celery_apps, gunicorn_config
 
-# Where projects customarily say whether they are well.
+# Common paths of health checks.
 HEALTH = ("/healthz", "/healthz/", "/health", "/health/", "/livez", "/healthcheck/", "/ht/")
-# No project has a view for it, unless a view matches every path.
+# No project has a view for this path, unless one of its views matches every path.
 NOBODYS = "/which-paths-have-a-view/asks-prodserver"
-# What settings for production are called, where there are several modules.
+# Names of the settings module for production, where there are several modules.
 FOR_PRODUCTION = ("production", "prod")
-# How many tasks a worker runs at once, in Celery's new and old words.
+# Celery's settings for how many tasks a worker runs at once: the new name and the old one.
 CONCURRENCY = ("CELERY_WORKER_CONCURRENCY", "CELERYD_CONCURRENCY")
-# In the source of a command that runs until it is stopped.
+# Matches in the source of a command that runs until it is stopped.
 ENDLESS = re.compile(
     r"\bwhile\s+(True|1|not\b)|\b(serve|run|loop)_forever\(|\bstart_consuming\(|BlockingScheduler"
     r"|\binotify|\bwatchfiles\b|\bwatchdog\b"
@@ -46,13 +46,13 @@ ENDLESS = re.compile(
 
 
 def look() -> Project:
-    """Add a note for each failed import, and for what looks like a mistake."""
+    """Inspect the project; failed imports and likely mistakes become notes."""
     notes: list[str] = []
     root = _root()
     places = files.folders(root)
     runs = files.runs(root, places, notes)
     dependencies, folder = files.dependencies(places)
-    # A module of the project that prints when it is imported does not print into a proposal.
+    # If a module prints while it is imported, keep its output out of the proposal on stdout.
     with redirect_stdout(sys.stderr):
         packages = {name: version for name, version in _versions() if version is not None}
         celery = _celery("celery" in packages, root, runs, notes)
@@ -97,13 +97,13 @@ def _settings_module() -> str:
 
 
 def _root() -> Path:
-    """The folder of manage.py, which is where its user builds an image."""
+    """The folder of manage.py, where the image is built too; else the working directory."""
     script = Path(sys.argv[0])
     return script.resolve().parent if script.name == "manage.py" else Path.cwd()
 
 
 def _named_by_manage_py(module: str) -> bool:
-    """Whether these are the settings that manage.py takes where the environment names none."""
+    """Whether manage.py uses these settings by default, if the environment names none."""
     text = files.read(_root() / "manage.py")
     return bool(re.search(rf"""["']{re.escape(module)}["']""", text)) if text else not module
 
@@ -114,7 +114,7 @@ def _settings_path() -> Optional[Path]:
 
 
 def _settings_paths() -> list[Path]:
-    """With the others of a package of settings."""
+    """The file of the settings; if they are in a package of settings, all its files."""
     path = _settings_path()
     if path is None:
         return []
@@ -123,7 +123,7 @@ def _settings_paths() -> list[Path]:
 
 
 def _shown(path: Optional[Path], root: Path) -> str:
-    """As it is called in the folder of manage.py."""
+    """The path relative to `root`, or absolute if it is outside."""
     return "" if path is None else os.path.relpath(path, root) if _within(path, root) else str(path)
 
 
@@ -132,7 +132,7 @@ def _within(path: Path, folder: Path) -> bool:
 
 
 def _settings_for_production(notes: list[str]) -> None:
-    """Say so if the settings in use are not those for production, and such are there."""
+    """Add a note if the project has production settings but other settings are in use."""
     path, module = _settings_path(), _settings_module()
     if path is None or path.stem in FOR_PRODUCTION:
         return
@@ -148,9 +148,9 @@ def _settings_for_production(notes: list[str]) -> None:
 
 
 def _uses_port(root: Path) -> str:
-    """Where the settings have a PORT of their own, or read the variable."""
+    """Where the settings define PORT, or read the variable; "" if they do neither."""
     for path in _settings_paths():
-        # What was proposed before reads it as well.
+        # Ignore an earlier proposal, which also reads the variable.
         text = files.read(path).partition(PROCESSES)[0]
         if re.search(r"""["']PORT["']|^PORT\s*[:=]""", text, re.MULTILINE):
             return _shown(path, root)
@@ -171,12 +171,12 @@ def _versions() -> Iterator[tuple[str, Optional[str]]]:
 def _spec(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except Exception:  # What is imported on the way to it may fail in any way.
+    except Exception:  # find_spec imports the parent packages, which may raise anything.
         return False
 
 
 def _there(named: Any) -> str:
-    """The application, if its module is there."""
+    """The dotted name of the application, or "" if its module does not exist."""
     try:
         found: str = named()
     except AttributeError:  # No ROOT_URLCONF.
@@ -187,11 +187,11 @@ def _there(named: Any) -> str:
 def _celery(
     installed: bool, root: Path, runs: Sequence[Run], notes: list[str]
 ) -> Optional[CeleryApp]:
-    """The app that `celery -A` names today, or that a module of the project makes.
+    """The app that `celery -A` names today, or that a module of the project creates.
 
-    Celery's own docs have it in `celery.py` beside the settings, but it may be anywhere. The module
-    is imported, as by every start of a worker: that tells what the app is called, and whether it
-    has a schedule, wherever that comes from.
+    Celery's docs put it in `celery.py` next to the settings, but it may be anywhere. The module is
+    imported, as it is by each worker: only then are the app's name and its schedule known for
+    certain, because the schedule may come from anywhere.
     """
     for module in dict.fromkeys(_where_celery_may_be(root, runs)):
         if not _spec(module):
@@ -218,7 +218,7 @@ def _celery(
 
 def _where_celery_may_be(root: Path, runs: Sequence[Run]) -> Iterator[str]:
     for name in celery_apps(runs):
-        # Celery itself takes a module, an app in it, or a package with a `celery` in it.
+        # Celery accepts a module, an app in a module, or a package with a `celery` module.
         yield from (f"{name}.celery", name, name.rpartition(".")[0] or name)
     yield from _beside_the_project("celery", "celery_app")
     for path in files.sources(root):
@@ -248,7 +248,7 @@ def _app_of(module: str) -> Optional[CeleryApp]:
     found = import_module(module)
     for name, value in vars(found).items():
         if isinstance(value, Celery):
-            value.finalize()  # Periodic tasks are added by signals, too.
+            value.finalize()  # Its signal handlers may add periodic tasks.
             conf = value.conf
             return CeleryApp(
                 f"{module}.{name}", bool(conf.beat_schedule), conf.worker_concurrency is not None
@@ -257,7 +257,7 @@ def _app_of(module: str) -> Optional[CeleryApp]:
 
 
 def _beside_the_project(*names: str) -> Iterator[str]:
-    """These modules in the packages that the settings, URLs and applications are in."""
+    """Modules with these names in the packages of the settings, URLconf and WSGI application."""
     dotted = [
         _settings_module(),
         getattr(settings, "ROOT_URLCONF", None) or "",
@@ -296,7 +296,7 @@ def _has_view(path: str) -> bool:
 
 
 def _is_a_database(entry: Mapping[str, Any]) -> bool:
-    # Django itself puts the dummy where there is none.
+    # Django uses the dummy engine if no database is configured.
     return entry.get("ENGINE", "") not in ("", "django.db.backends.dummy")
 
 
@@ -309,7 +309,7 @@ def _files_of_sqlite(notes: list[str]) -> None:
 
 
 def _has_whitenoise() -> bool:
-    """As a middleware, or around the WSGI application."""
+    """Whether WhiteNoise is a middleware, or wraps the WSGI application."""
     module = _there(application.wsgi).partition(":")[0]
     return any("whitenoise" in str(name).lower() for name in settings.MIDDLEWARE) or bool(
         module and re.search(r"^(from|import) whitenoise\b", _source(module), re.MULTILINE)
@@ -324,7 +324,7 @@ def _builds() -> Iterator[tuple[str, ...]]:
 
 
 def _own_commands(top: Path) -> Iterator[OwnCommand]:
-    """The commands of the project's own apps, with what their source tells; none is imported."""
+    """The commands of the project's own apps. Their source is searched, not imported."""
     own = {
         config.name: Path(config.path)
         for config in apps.get_app_configs()
@@ -339,7 +339,7 @@ def _own_commands(top: Path) -> Iterator[OwnCommand]:
 def _gunicorn(
     root: Path, places: Sequence[Path], runs: Sequence[Run], notes: list[str]
 ) -> Optional[GunicornFile]:
-    """The configuration file that gunicorn gets today, or that it finds by itself."""
+    """The configuration file that gunicorn is given today, or that it finds by default."""
     given = gunicorn_config(runs)
     path = Path(given[len("file:") :] if given.startswith("file:") else given)
     candidates = [*(folder / path for folder in places), root / path.name] if given else []

@@ -1,4 +1,4 @@
-"""What a project has that matters for its processes."""
+"""The facts about a project that matter for its processes."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-# PyPI has another package called django-prodserver, so an image gets this one as a file.
+# PyPI has another package called django-prodserver, so an image installs this one from a file.
 WHEELS = "wheels/*.whl"
 
 
 @dataclass(frozen=True)
 class Install:
-    """A file that a project's packages are installed from into /venv, and how an image does it."""
+    """A dependency file, and the Dockerfile lines that install from it into /venv."""
 
     file: str
-    # What it needs beside itself; a file in a folder comes with that folder.
+    # What to copy into the image: the file and what it needs, or the whole folder of the file.
     copies: tuple[str, ...]
     before: tuple[str, ...]
     after: tuple[str, ...]
 
     @property
     def is_folder(self) -> bool:
-        """With the others that a file in a folder refers to, the folder is copied."""
+        """Whether its whole folder is copied, because the file may refer to others there."""
         return "/" in self.file
 
 
@@ -31,20 +31,20 @@ UV_PIP = "RUN uv pip install --no-cache --python /venv"
 
 
 def _pip(file: str) -> Install:
-    # In one call: what the wheel brings satisfies a requirement of that name in the file.
+    # In one call, so that the wheel satisfies a requirement of the same name in the file.
     install = f"{PIP} --requirement {file} {WHEELS}"
     folder = file.rpartition("/")[0]
     return Install(file, (folder or file,), ("RUN python -m venv /venv",), (install,))
 
 
 def _tool(tool: str, file: str, copies: tuple[str, ...], install: str) -> Install:
-    """These take the virtual environment that is active."""
+    """A tool that installs into the active virtual environment."""
     before = (f"RUN pip install --no-cache-dir {tool} && python -m venv /venv",)
     after = (f"RUN VIRTUAL_ENV=/venv {install}", f"{PIP} {WHEELS}")
     return Install(file, (*copies, file), before, after)
 
 
-# The first of these that a project has. A lock file says more than what it was made from.
+# The first of these that a project has is used. A lock file is more precise than its source.
 INSTALLS = (
     Install(
         "uv.lock",
@@ -76,11 +76,11 @@ DEPENDENCIES = tuple(install.file for install in INSTALLS)
 
 @dataclass(frozen=True)
 class CeleryApp:
-    """The project's Celery app, and whether it has anything for beat to send."""
+    """The project's Celery app; `scheduled` means that beat has something to send."""
 
     path: str
     scheduled: bool = False
-    # The app or the settings say how many tasks it runs at once.
+    # The app or the settings define how many tasks a worker runs at once.
     concurrency: bool = False
 
 
@@ -95,35 +95,35 @@ class TaskBackend:
 
 @dataclass(frozen=True)
 class Run:
-    """A command that a file says is run today, by the name that it has there."""
+    """A command that runs today according to `file`, and its name there."""
 
     file: str
     name: str
     words: tuple[str, ...]
-    # It is run to its end before the others are started.
+    # It runs to completion before the others start.
     first: bool = False
-    # What else the file says of it, as settings, and the names of those that it comes after.
+    # What else the file says about it, as settings; and the names that it starts after.
     settings: Mapping[str, Any] = field(default_factory=dict)
     after: tuple[str, ...] = ()
-    # The variables in front of its command.
+    # The variable assignments before the command.
     env: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class GunicornFile:
-    """A configuration file of gunicorn, and the settings that it makes."""
+    """A gunicorn configuration file, and the names that it sets."""
 
     path: str
     sets: frozenset[str]
-    # The port of an address that is written out in it.
+    # The port, if the file sets `bind` to a literal address.
     port: Optional[int] = None
-    # What of it does not go with a supervisor, and why the file has to stay, in sentences.
+    # Sentences on settings that conflict with the supervisor, and on why the file has to stay.
     notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class OwnCommand:
-    """A management command of the project itself. Whether it ends is told from its source."""
+    """One of the project's own commands; `endless` is guessed from its source."""
 
     name: str
     endless: bool = False
@@ -131,45 +131,45 @@ class OwnCommand:
 
 @dataclass(frozen=True)
 class Project:
-    """What there is; what to make of it is decided in `proposal`."""
+    """Facts only; `proposal` decides what follows from them."""
 
     settings_module: str
     python: str
-    # The file of that module, as seen from the folder of manage.py.
+    # The file of that module, relative to the folder of manage.py.
     settings_file: str = ""
-    # manage.py alone would take others.
+    # An environment variable chose them; by default manage.py uses others.
     settings_by_environment: bool = False
-    # `module:application`, where there is such a module.
+    # `module:application`, or "" if there is no such module.
     wsgi: str = ""
     asgi: str = ""
-    # The settings ask for ASGI. That there is an `asgi.py`, as in every new project, does not.
+    # ASGI_APPLICATION is set. An `asgi.py` alone means nothing: every new project has one.
     wants_asgi: bool = False
-    # Installed packages and their versions, and INSTALLED_APPS, of those that we know.
+    # Those packages and apps that we know: installed versions, and what is in INSTALLED_APPS.
     packages: Mapping[str, str] = field(default_factory=dict)
     apps: frozenset[str] = frozenset()
     celery: Optional[CeleryApp] = None
-    # CELERY_BEAT_SCHEDULER or its like says which one.
+    # CELERY_BEAT_SCHEDULER is set.
     chooses_scheduler: bool = False
     rq_queues: tuple[str, ...] = ()
     tasks: tuple[TaskBackend, ...] = ()
     has_database: bool = False
-    # The default one can have locks.
+    # The default database supports our locks.
     has_locks: bool = True
     collects_static: bool = False
-    # Commands that make static files, besides collectstatic.
+    # Commands that build static files, besides collectstatic.
     builds: tuple[tuple[str, ...], ...] = ()
-    # WhiteNoise serves them from the image: no start has to wait for them.
+    # WhiteNoise serves the static files from the image, so no start has to wait for them.
     whitenoise: bool = False
-    # Where the project itself reads a variable or has a setting PORT.
+    # Where the project itself reads a variable PORT or has such a setting; "" if nowhere.
     uses_port: str = ""
-    # A path at which the site says whether it is well.
+    # The path of a health check of the site; "" if there is none.
     health: str = ""
-    # One of DEPENDENCIES, and the folder of manage.py as seen from there.
+    # One of DEPENDENCIES, and the folder of manage.py relative to that file.
     dependencies: str = ""
     folder: str = ""
     gunicorn: Optional[GunicornFile] = None
-    # What is run today, as far as a file tells.
+    # What runs today, according to files.
     runs: tuple[Run, ...] = ()
     own_commands: tuple[OwnCommand, ...] = ()
-    # What else the user should hear of.
+    # Further notes for the user.
     notes: tuple[str, ...] = ()

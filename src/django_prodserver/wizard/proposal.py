@@ -1,4 +1,4 @@
-"""From what a project has, and what its user has answered, to the processes that it needs."""
+"""Propose processes from what was found in the project and from the user's answers."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .project import OwnCommand, Project, TaskBackend
 from .today import COMMANDS, Worker, process_name, today
 
 PORT = 8000
-# The one that gunicorn reads by itself.
+# The configuration file that gunicorn reads by default.
 GUNICORN_FILE = "gunicorn.conf.py"
 MOST_LISTED = 12
-# Nothing outside a container can reach its 127.0.0.1.
+# Nothing outside a container can reach 127.0.0.1 inside it.
 EVERYWHERE = "0.0.0.0"
 
 
@@ -42,17 +42,17 @@ def http_socket(port: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Server:
-    """A backend that serves an application. Its package and its module have one name."""
+    """A backend that serves an application. Its package and its module have the same name."""
 
     name: str
     interface: str
     package: str
-    # Its own options for the address.
+    # Returns the server's own options for the address.
     address: Callable[[str], Mapping[str, str]] = host_and_port
     workers: Optional[int] = None
-    # The first release that will do, if not all of them do.
+    # The first release that works; None if all do.
     since: Optional[tuple[int, int]] = None
-    # Another package that will do.
+    # Another package that provides the same server.
     other: str = ""
 
     @property
@@ -68,8 +68,8 @@ class Server:
         return args if self.workers is None else {**args, "workers": self.workers}
 
 
-# In the order in which they are proposed. Two workers where one would serve one request at a time;
-# of those that serve many at once, how many processes is for the user to say.
+# In the order in which they are proposed. Servers whose worker handles one request at a time get
+# two workers; for those that handle many, the number of processes is left to the user.
 SERVERS = (
     Server("gunicorn", "WSGI", "gunicorn", bind, workers=2),
     Server("granian-wsgi", "WSGI", "granian", workers=2),
@@ -81,27 +81,27 @@ SERVERS = (
     Server("granian", "ASGI", "granian"),
     Server("hypercorn", "ASGI", "hypercorn", bind),
     Server("daphne", "ASGI", "daphne", bind_and_port),
-    # Before, its worker for ASGI was a beta.
+    # In earlier releases its ASGI worker was a beta.
     Server("gunicorn-asgi", "ASGI", "gunicorn", bind, workers=2, since=(25, 1)),
 )
 
-# App in INSTALLED_APPS -> what its worker is called, its backend, its package: those that need no
-# more than that.
+# App in INSTALLED_APPS -> the name of its worker, its backend, its package. These need no further
+# settings.
 QUEUE_APPS = {
     "django_dramatiq": ("dramatiq", "dramatiq", "django-dramatiq"),
     "huey.contrib.djhuey": ("huey", "huey", "huey"),
     "django_q": ("qcluster", "django-q2", "django-q2"),
     "procrastinate.contrib.django": ("procrastinate", "procrastinate", "procrastinate[django]"),
 }
-# The backends of TASKS that a worker serves, by the end of their path; the others need none, or
-# one that we do not know.
+# Backends of TASKS by the last part of their path: two whose worker we know, and those that need
+# none.
 TASKS_IN_DATABASE = "DatabaseBackend"
 TASKS_IN_RQ = "RQBackend"
 TASKS_AT_ONCE = ("ImmediateBackend", "DummyBackend")
 DATABASE_TASKS_APPS = frozenset({"django_tasks_db", "django_tasks.backends.database"})
 
-# What makes static files besides collectstatic: the app, a setting that has to be true, the
-# command, and whether it works on what collectstatic has collected.
+# Commands that build static files, besides collectstatic: the app, a setting that has to be true,
+# the command, and whether it has to run after collectstatic.
 BUILDS: tuple[tuple[str, str, tuple[str, ...], bool], ...] = (
     ("tailwind", "", ("tailwind", "build"), False),
     ("django_tailwind_cli", "", ("tailwind", "build"), False),
@@ -117,7 +117,7 @@ WHY_RESTART = (
     "that dies again and again does (START_LIMIT), so that it is noticed.",
 )
 
-# What looking at a project has to look for.
+# The packages and apps that `look` searches for.
 PACKAGES = frozenset(server.package for server in SERVERS).union(
     {"uwsgi", "celery", "flower", "rq_scheduler", "django_tasks", "django_tasks_db"}
 )
@@ -142,7 +142,7 @@ class ProposedProcess:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the user has chosen, by names; no server where there is nothing to serve."""
+    """What the user has chosen, by name; `server` is None if there is no application to serve."""
 
     server: Optional[str] = None
     port: int = PORT
@@ -156,18 +156,18 @@ class Proposal:
 
     processes: tuple[ProposedProcess, ...]
     port: Optional[int] = None
-    # Commands that are run when an image is built.
+    # Commands to run when an image is built.
     builds: tuple[tuple[str, ...], ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def packages(self) -> list[str]:
-        """What has to be installed for it."""
+        """The packages that the processes need."""
         return list(dict.fromkeys(p.package for p in self.processes if p.package))
 
     @property
     def missing(self) -> list[str]:
-        """What of that is not."""
+        """Those of the packages that are not installed."""
         return list(dict.fromkeys(p.package for p in self.processes if not p.installed))
 
     @property
@@ -180,7 +180,7 @@ class Proposal:
 
 
 def default_answers(project: Project) -> Answers:
-    """The answers without a question, and those of a user who only presses Enter."""
+    """The answers if no questions are asked, or if the user only presses Enter."""
     server = _default_server(project)
     serving = today(project).serving
     port = (project.gunicorn and project.gunicorn.port) or (serving and serving.port) or PORT
@@ -206,7 +206,7 @@ def propose(project: Project, answers: Answers) -> Proposal:
     processes = (
         *_in_order(before, static),
         *(_after(process, names) for process in web),
-        # They use the database; static files are the site's.
+        # Workers use the database, but not the static files.
         *(_after(process, [name for name in names if name not in static]) for process in found),
     )
     processes, cycles = _as_ordered_today(project, processes)
@@ -221,7 +221,7 @@ def propose(project: Project, answers: Answers) -> Proposal:
 def _as_ordered_today(
     project: Project, processes: tuple[ProposedProcess, ...]
 ) -> tuple[tuple[ProposedProcess, ...], list[str]]:
-    """With the order that a file says, unless that is a cycle, which is a note."""
+    """Add the start order that the files define; if it has a cycle, ignore it and add a note."""
     known = today(project)
     serving = known.serving
     after = {worker.name: worker.after for worker in known.workers}
@@ -244,13 +244,13 @@ def _as_ordered_today(
 
 
 def servers(project: Project) -> list[Server]:
-    """Those that have something to serve."""
+    """The servers for which the project has an application."""
     there = {"WSGI": project.wsgi, "ASGI": project.asgi}
     return [server for server in SERVERS if there[server.interface]]
 
 
 def oneshots(project: Project) -> list[ProposedProcess]:
-    """What can be done before the site starts, in this order."""
+    """What may run before the site starts, in this order."""
     found: dict[str, ProposedProcess] = {}
     static = _static(project)
     first = today(project).first
@@ -271,7 +271,7 @@ def oneshots(project: Project) -> list[ProposedProcess]:
 
 
 def workers(project: Project) -> list[ProposedProcess]:
-    """Who executes the project's tasks, and who sends them by a clock.
+    """The processes that run the project's tasks, and those that schedule them.
 
     Files that say what runs today take precedence over guesses.
     """
@@ -288,7 +288,7 @@ def workers(project: Project) -> list[ProposedProcess]:
 
 
 def further_workers(project: Project) -> list[ProposedProcess]:
-    """Commands of the project that do not seem to end, and that nothing is known to run."""
+    """The project's commands that seem to run until stopped, but that no known file runs."""
     proposed = workers(project)
     run = {p.settings["ARGS"][0] for p in proposed if p.settings["BACKEND"] == "command"}
     names = {process.name for process in proposed}
@@ -308,9 +308,9 @@ def needs_worker(task: TaskBackend) -> bool:
 
 
 def _default_server(project: Project) -> Optional[Server]:
-    """What runs today, if it is known; else the first that is installed, or the first of all.
+    """Today's server, if it is known; else the first installed one, else the first of all.
 
-    It is of ASGI alone if that is asked for.
+    If the project's interface is known, only servers of that interface are considered.
     """
     possible = servers(project)
     serving = today(project).serving
@@ -333,7 +333,7 @@ def _name(words: Sequence[str]) -> str:
 
 
 def _static(project: Project) -> list[tuple[str, ...]]:
-    """The commands that make static files, in their order."""
+    """The commands that build static files, in the order in which they have to run."""
     last = {words for _, _, words, is_last in BUILDS if is_last}
     return [
         *(words for words in project.builds if words not in last),
@@ -343,7 +343,7 @@ def _static(project: Project) -> list[tuple[str, ...]]:
 
 
 def _in_order(before: Sequence[ProposedProcess], static: Collection[str]) -> list[ProposedProcess]:
-    """Static files are made one command after another; all else that is done first is, too."""
+    """Chain the commands for static files, and separately all the others, by AFTER."""
     found: list[ProposedProcess] = []
     for process in before:
         same = [one.name for one in found if (one.name in static) == (process.name in static)]
@@ -393,14 +393,14 @@ def _port(project: Project, port: int) -> str:
 
 
 def _port_of(project: Project, answers: Answers) -> Optional[int]:
-    """What is to be exposed; None where a file that only gunicorn understands decides it."""
+    """The port to expose; None if gunicorn's configuration file sets one that cannot be read."""
     if answers.server is None or asks_for_port(project, answers.server):
         return answers.port
     return project.gunicorn.port if project.gunicorn is not None else None
 
 
 def _configured(project: Project, server: str) -> bool:
-    """Whether this server reads the project's configuration file of gunicorn."""
+    """Whether this server reads the project's gunicorn configuration file."""
     return project.gunicorn is not None and server in ("gunicorn", "gunicorn-asgi")
 
 
@@ -448,7 +448,7 @@ def _rq(project: Project) -> Iterator[ProposedProcess]:
     if "django_rq" not in project.apps:
         return
     args = list(project.rq_queues or ("default",))
-    # Tasks of TASKS are jobs of a class of their own, which lives beside the backend.
+    # Tasks of TASKS need a job class of their own, which is in the same package as the backend.
     packages = [t.backend.rpartition(".")[0] for t in project.tasks if _is(t.backend, TASKS_IN_RQ)]
     args += [f"--job-class={packages[0]}.Job"] if packages else []
     why = "The queues, the most urgent first. One of another Redis needs a worker of its own."
@@ -471,7 +471,7 @@ def _tasks(project: Project) -> Iterator[ProposedProcess]:
             args["queue-name"] = "*"
         settings: dict[str, Any] = {"ARGS": args} if args else {}
         name = "tasks" if len(found) == 1 else f"tasks-{_word(task.alias)}"
-        # Up to django-tasks 0.11 it brings its worker itself.
+        # Up to 0.11, django-tasks includes the worker.
         old = task.backend.startswith("django_tasks.")
         package = "django-tasks" if old else "django-tasks-db"
         worker = _worker(name, "django-tasks", package, **settings)
@@ -550,7 +550,7 @@ def _is(backend: str, *names: str) -> bool:
 
 
 def _word(text: str) -> str:
-    """As a name in a Procfile."""
+    """The text as a valid process name."""
     return process_name(text)
 
 

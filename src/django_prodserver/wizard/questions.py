@@ -1,4 +1,4 @@
-"""The questions: each has an answer already, which Enter takes."""
+"""The questions. Each has a default answer, which Enter accepts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Console(Protocol):
 
 
 def ask(project: Project, console: Console) -> Answers:
-    """Four at most: what is not there to be chosen is not asked about."""
+    """Ask at most four questions: those without a choice are skipped."""
     answers = default_answers(project)
     console.say("Press Enter to accept the [default].")
     if answers.server is not None:
@@ -90,7 +90,7 @@ def _some(
     console: Console,
     further: Sequence[ProposedProcess] = (),
 ) -> tuple[str, ...]:
-    """Enter takes all of the processes, and none of the further ones."""
+    """Ask for names. Enter accepts all of `processes`, and none of `further`."""
     default = [process.name for process in processes]
     names = [*default, *(process.name for process in further)]
     while True:

@@ -1,4 +1,4 @@
-"""A proposal as text. The texts themselves are templates, in the folder beside this file."""
+"""Render a proposal as text, with the templates in the folder next to this file."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .code import Code
 from .project import INSTALLS, Project
 from .proposal import Proposal, needs_worker
 
-# Where nothing says from what to install, the file that pip's own documentation begins with.
+# If the project lists no dependencies anywhere: the file that pip's documentation starts with.
 USUAL_DEPENDENCIES = "requirements.txt"
 
 
 def source(value: Any) -> str:
-    """A value of the settings as Python, in double quotes."""
+    """A settings value as Python source, with double quotes."""
     if isinstance(value, Code):
         return value
     if isinstance(value, str):
@@ -57,8 +57,8 @@ def dockerfile(project: Project, proposal: Proposal) -> str:
 
 
 def procfile_text(proposal: Proposal, folder: str = "") -> str:
-    """`folder` is that of manage.py, as seen from where the Procfile is to be."""
-    # collectstatic is left out: what a release step writes is not kept.
+    """`folder` is the folder of manage.py, relative to the Procfile."""
+    # collectstatic is left out: the files that a release step writes are not kept.
     migrates = "migrate" in proposal.oneshots
     release = procfile.line("release", "migrate", folder) if migrates else ""
     services = "\n".join(procfile.line(name, name, folder) for name in proposal.services)
@@ -66,7 +66,7 @@ def procfile_text(proposal: Proposal, folder: str = "") -> str:
 
 
 def whole(project: Project, proposal: Proposal) -> str:
-    """Everything that is printed."""
+    """Everything that `--init` prints."""
     return _text(
         "proposal",
         found=_found(project),
@@ -106,7 +106,7 @@ def _found(project: Project) -> list[str]:
 
 
 def _above(project: Project) -> str:
-    """The way to the folder with the dependencies, from the folder of manage.py."""
+    """The relative path from the folder of manage.py to the folder with the dependencies."""
     return "../" * len(Path(project.folder).parts)
 
 
@@ -117,7 +117,7 @@ def _settings_file(project: Project) -> str:
 
 
 def _text(name: str, **values: Any) -> str:
-    # Strings as they are, whatever the project's own templates and its language do.
+    # No escaping and no localization, whatever the project's own template settings and language.
     context = Context(values, autoescape=False, use_l10n=False)
     return _engine().get_template(f"{name}.txt").render(context)
 

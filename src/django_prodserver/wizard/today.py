@@ -1,7 +1,7 @@
-"""From the commands that run a project today to what would run them here. Pure.
+"""Convert the commands that run a project today into processes here. No I/O.
 
-Each command is of one program. A table says for each program what it becomes; what is in no table
-is left out, and the reason is given.
+Each command runs one program. Tables say what each known program becomes; anything else is left
+out, with a reason.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from .project import Project, Run
 
 @dataclass(frozen=True)
 class Program:
-    """A server: the package that its backends are named after, and options of its own."""
+    """A server: the package that its backends are named after, and its options."""
 
     package: str
-    # Options that say where it listens, and the number of its processes.
+    # Options for the addresses it listens on, and for the number of its processes or threads.
     address: frozenset[str]
     workers: frozenset[str] = frozenset()
-    # What the backend does itself, or what would take the process away from its supervisor.
+    # Options that the backend sets itself, or that would detach the process from its supervisor.
     left_out: frozenset[str] = frozenset()
-    # Short options and what they stand for.
+    # Short options, and other names, of the long options.
     long: Mapping[str, str] = field(default_factory=dict)
     interface: str = ""
-    # Of a program that has hundreds: the options that are taken over, and those that its backend
-    # sets itself, or knows from the project.
+    # For a program with hundreds of options: those that are kept, and those that its backend sets
+    # itself or knows from the project.
     taken: frozenset[str] = frozenset()
     implied: frozenset[str] = frozenset()
 
 
 _HOST_AND_PORT = frozenset({"host", "port"})
-# Those of uWSGI that are on or off, which a configuration file may say by a 1.
+# uWSGI's boolean options; a configuration file may write them as "1".
 UWSGI_FLAGS = frozenset(
     {"lazy-apps", "enable-threads", "single-interpreter", "thunder-lock", "vacuum", "reuse-port"}
     | {"disable-logging", "log-4xx", "log-5xx", "log-x-forwarded-for", "ignore-sigpipe"}
@@ -135,14 +135,14 @@ CELERY: Mapping[str, tuple[str, str]] = {
     "flower": ("celery-flower", "flower"),
 }
 _CELERY_LEFT_OUT = {"detach": False, "D": False, "pidfile": True, "daemon": False}
-# For developers, or what is done otherwise here.
+# Commands for developers.
 _NOT_FOR_PRODUCTION = {"runserver", "runserver_plus", "runserver_uwsgi", "test", "shell", "dbshell"}
 _OURS = {"prodserver", "devserver"}
-# A oneshot has none of these.
+# Keys that a oneshot cannot have.
 _ONLY_FOR_SERVICES = frozenset({*FOR_SERVICES, "REPLICAS", "MAX_MEMORY", "ENABLED"})
-# What a shell runs one after the other has these in common.
+# Keys that apply to every command of a shell command line, such as `a && b`.
 _OF_ALL_PARTS = ("ENV", "CWD", "USER", "GROUP", "UMASK")
-# Programs that run another one, and how many of their words are not it.
+# Programs that run another program, and how many arguments come before that program.
 _WRAPPERS: Mapping[str, int] = {"exec": 0, "nohup": 0, "dumb-init": 0, "gosu": 1, "su-exec": 1}
 _RUNNERS = ("poetry", "uv", "pipenv", "pdm")
 _SHELLS = ("sh", "bash", "dash", "ash")
@@ -150,7 +150,7 @@ _SHELLS = ("sh", "bash", "dash", "ash")
 
 @dataclass(frozen=True)
 class Worker:
-    """An entry as it runs today."""
+    """A worker as it runs today."""
 
     name: str
     backend: str
@@ -159,7 +159,7 @@ class Worker:
     settings: Mapping[str, Any]
     file: str
     why: tuple[str, ...] = ()
-    # Its name in the file, and those that it comes after there.
+    # Its name in the file, and the names there that it starts after.
     called: str = ""
     after: tuple[str, ...] = ()
 
@@ -170,16 +170,16 @@ class Serving:
 
     program: str
     package: str
-    # "WSGI", "ASGI", or "" if that cannot be told.
+    # "WSGI", "ASGI", or "" if unknown.
     interface: str
     options: Mapping[str, Any]
     port: Optional[int]
     file: str
-    # Options that are not taken over, besides the address: what would take it away from its
-    # supervisor, and what is not known here.
+    # Options that are left out, besides the address: those that would detach the server from its
+    # supervisor, and those that are not known here.
     dropped: tuple[str, ...] = ()
     unknown: tuple[str, ...] = ()
-    # Besides BACKEND and ARGS.
+    # Settings other than BACKEND and ARGS.
     settings: Mapping[str, Any] = field(default_factory=dict)
     called: str = ""
     after: tuple[str, ...] = ()
@@ -187,13 +187,13 @@ class Serving:
 
 @dataclass(frozen=True)
 class Today:
-    """What can be taken over of what runs today, and what cannot, in sentences."""
+    """What runs today and can be converted; `left_out` has a sentence for what cannot."""
 
     serving: Optional[Serving] = None
     workers: tuple[Worker, ...] = ()
-    # Management commands that run first, as words.
+    # Management commands that run before the services, as words.
     first: tuple[tuple[str, ...], ...] = ()
-    # What else the files say of these, by the command, and their names there.
+    # Further settings of these commands, by command; and the commands by their names in the files.
     first_settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     first_called: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
@@ -206,7 +206,8 @@ def today(project: Project) -> Today:
     left_out: list[str] = []
     first_settings: dict[str, Mapping[str, Any]] = {}
     first_called: dict[str, str] = {}
-    # The file that has said how it runs. Another one that says it again is another deployment's.
+    # Per server or worker, the first file that runs it. If a second file runs the same thing, it
+    # describes another deployment and is ignored.
     told: dict[object, str] = {}
     for run, words in _single(project.runs):
         run, losses = _with_variables(run)
@@ -247,7 +248,7 @@ def today(project: Project) -> Today:
 
 
 def _with_variables(run: Run) -> tuple[Run, list[str]]:
-    """The run with those in front of its command in ENV, and sentences on those left out."""
+    """Move the variables before the command into ENV; also return sentences on those left out."""
     env, losses = variables(run.env)
     together = {**run.settings.get("ENV", {}), **env}
     settings = {**run.settings, **({"ENV": together} if together else {})}
@@ -257,7 +258,7 @@ def _with_variables(run: Run) -> tuple[Run, list[str]]:
 
 
 def _of_oneshot(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a command that is run to its end can have of them."""
+    """Those of the settings that a oneshot can have."""
     found = {key: value for key, value in settings.items() if key not in _ONLY_FOR_SERVICES}
     if found.get("RESTART") == "always":
         found["RESTART"] = "on-failure"
@@ -265,7 +266,7 @@ def _of_oneshot(settings: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def celery_apps(runs: Sequence[Run]) -> Iterator[str]:
-    """What comes after `celery -A`."""
+    """The values of `celery -A`."""
     for _, words in _single(runs):
         if words[0] == "celery":
             app = _celery_app(words)
@@ -274,7 +275,7 @@ def celery_apps(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def gunicorn_config(runs: Sequence[Run]) -> str:
-    """What comes after `gunicorn -c`."""
+    """The value of the first `gunicorn -c`."""
     for _, words in _single(runs):
         if words[0] == "gunicorn":
             name = options(words[1:], PROGRAMS["gunicorn"].long).get("config", "")
@@ -283,7 +284,7 @@ def gunicorn_config(runs: Sequence[Run]) -> str:
 
 
 def options(words: Sequence[str], long: Mapping[str, str]) -> dict[str, Any]:
-    """The options of a command line as a mapping, by their long names. Other words are left out."""
+    """The options of a command line, by long name. Positional arguments are ignored."""
     found: dict[str, Any] = {}
     words = [word for word in words if not _is_application(word)]
     for number, word in enumerate(words):
@@ -306,7 +307,7 @@ def options(words: Sequence[str], long: Mapping[str, str]) -> dict[str, Any]:
 def _taken(
     run: Run, words: Sequence[str], project: Project
 ) -> Union[Serving, Worker, tuple[str, ...]]:
-    """Its counterpart here. Raises LeftOut, without a reason if it is not worth a note."""
+    """Convert one command. Raises LeftOut, without a reason if it is not worth a note."""
     program, *args = words
     if program in PROGRAMS:
         return _server(run, PROGRAMS[program], words)
@@ -374,7 +375,7 @@ def _celery(run: Run, words: Sequence[str]) -> Worker:
 
 def _celery_app(words: Sequence[str]) -> str:
     app = options(words[1:], {"A": "app"}).get("app", "")
-    # `options` leaves out what looks like an application of a server.
+    # `options` ignores words that look like an application, such as `shop.celery:app`.
     for before, word in zip(words, words[1:]):
         if before in ("-A", "--app"):
             app = word
@@ -405,7 +406,7 @@ def _command(run: Run, args: Sequence[str], project: Project) -> Union[Worker, t
 
 
 def _kind(worker: Worker) -> object:
-    """Commands are of different kinds."""
+    """What identifies a worker: its backend, and for the backend `command` also the command."""
     return (
         (worker.backend, worker.settings["ARGS"][0])
         if worker.backend == "command"
@@ -414,7 +415,7 @@ def _kind(worker: Worker) -> object:
 
 
 def _without(words: Sequence[str], names: Mapping[str, bool]) -> tuple[list[str], list[str]]:
-    """The words but for these options, some of which take a value; and those."""
+    """Split the words into those to keep and these options; `names` tells which take a value."""
     kept: list[str] = []
     dropped: list[str] = []
     value_follows = False
@@ -427,15 +428,15 @@ def _without(words: Sequence[str], names: Mapping[str, bool]) -> tuple[list[str]
 
 
 def _is_application(word: str) -> bool:
-    """Whether it is what a server serves: `shop.wsgi`, `shop.asgi:application`."""
+    """Whether the word names an application: `shop.wsgi`, `shop.asgi:application`."""
     return bool(re.fullmatch(r"[A-Za-z_][\w.]*(:[\w.]+(\(\))?|[._]?[wa]sgi(\.application)?)", word))
 
 
-# ---- a command line is one command after another ----
+# ---- split a command line into its commands ----
 
 
 def _single(runs: Sequence[Run]) -> Iterator[tuple[Run, list[str]]]:
-    """Each command on its own; the last of several is the one that stays."""
+    """Each command of a command line separately. All but the last run first, to completion."""
     for run in runs:
         parts = list(_split(run.words))
         for number, (env, words) in enumerate(parts):
@@ -447,7 +448,7 @@ def _single(runs: Sequence[Run]) -> Iterator[tuple[Run, list[str]]]:
                 yield before, words
 
 
-# The variables in front of a command, and its words.
+# The variable assignments before a command, and its words.
 _Part = tuple[Mapping[str, str], list[str]]
 
 
@@ -462,7 +463,7 @@ def _split(words: Sequence[str]) -> Iterator[_Part]:
 
 
 def _unwrapped(words: list[str]) -> Iterator[_Part]:
-    """The program itself, by its plain name, and its arguments; `manage.py` for Django's."""
+    """Strip wrappers: the program's base name and its arguments; `manage.py` for Django's."""
     env: dict[str, str] = {}
     while words:
         name = words[0].rpartition("/")[2]
@@ -481,7 +482,7 @@ def _unwrapped(words: list[str]) -> Iterator[_Part]:
         elif name in _SHELLS and len(words) > 2 and re.fullmatch(r"-\w*c", words[1]):
             try:
                 parts = list(_split(split(words[2])))
-            except ValueError:  # A quotation mark too many.
+            except ValueError:  # Unbalanced quotation marks.
                 parts = [({}, [name, *words[1:]])]
             yield from (({**env, **own}, part) for own, part in parts)
             return
@@ -506,7 +507,7 @@ def _unwrapped(words: list[str]) -> Iterator[_Part]:
 
 
 def _with_names(workers: Sequence[Worker], oneshots: Sequence[str]) -> tuple[Worker, ...]:
-    """As in a Procfile, each another one, and none that the server or a oneshot has."""
+    """Give each worker a valid, unique name that neither the server nor a oneshot uses."""
     taken = set(map(in_variables, ("web", "migrate", "collectstatic", *oneshots)))
     named = []
     for worker in workers:
@@ -521,7 +522,7 @@ def _with_names(workers: Sequence[Worker], oneshots: Sequence[str]) -> tuple[Wor
 
 
 def process_name(text: str) -> str:
-    """The name of a process that is most like it."""
+    """The text as a valid process name."""
     return re.sub(r"[^A-Za-z0-9_-]", "-", text).lstrip("-")[:60] or "process"
 
 

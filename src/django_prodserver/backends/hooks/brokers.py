@@ -1,4 +1,4 @@
-"""Connections to a broker for one question: they give up soon, and are closed afterwards."""
+"""Connections to a broker for one query: they give up soon, and are closed afterwards."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# In seconds, for a connection and for each answer: clients wait forever for a silent server.
+# In seconds, to connect and for each answer: by default clients wait forever for a silent server.
 PATIENCE = 3
-# As many of the oldest tasks are read where only their content says that they are for later.
+# How many of the oldest tasks are read, if only their content says that they are for later.
 OLDEST = 100
 
 
 @contextmanager
 def redis(client: Any) -> Iterator[Any]:
-    """A client of Redis that others have created."""
+    """Make a Redis client give up soon, and disconnect it afterwards."""
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
     pool = client.connection_pool
     options: dict[str, Any] = {"socket_timeout": PATIENCE, "retry": Retry(NoBackoff(), 0)}
-    if "path" not in pool.connection_kwargs:  # The socket of a host and a port, not a Unix socket.
+    if "path" not in pool.connection_kwargs:  # TCP, not a Unix socket.
         options["socket_connect_timeout"] = PATIENCE
     pool.connection_kwargs.update(options)
     try:
@@ -31,7 +31,7 @@ def redis(client: Any) -> Iterator[Any]:
 
 @contextmanager
 def database(alias: str) -> Iterator[None]:
-    """A database of Django."""
+    """Make Django's connection to a database give up soon, and close it afterwards."""
     from django.db import connections
 
     connection = connections[alias]

@@ -1,6 +1,6 @@
-"""Celery's commands with our hooks: ready, watchdog, death with the parent.
+"""Celery's commands with our hooks: readiness, watchdog pings, death with the parent.
 
-Imports Celery when called, because a pool of greenlets has to patch Python first.
+Celery is imported only when called, because a greenlet pool has to patch Python first.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from django_prodserver.posix import kernel, notify, stop_signals
 from . import in_flight
 from .connections import close_djangos
 
-# The entry points of Celery's plugins.
+# The entry-point group of Celery's plugins.
 COMMANDS = "celery.commands"
-# In seconds. A process that has nothing else to do says within milliseconds that it has begun.
+# In seconds. An idle pool process reports within milliseconds that it has begun a task.
 BEGIN_WITHIN = 2.0
-# A property of the messages of tasks: seconds since the epoch. Celery's own have no time.
+# A property that we add to task messages: seconds since the epoch. Celery sends no such time.
 PUBLISHED_AT = "published_at"
 _find_entry_points = metadata.entry_points
 
-# The module of each command first, then what that imports only when it runs.
+# Per command: its module, then the modules that it imports only when it runs.
 MODULES = {
     "worker": (
         "celery.bin.worker",
@@ -50,7 +50,7 @@ MODULES = {
 
 
 def run(args: Sequence[str], command: str, supervised: bool) -> None:
-    """Run `celery` with these arguments, which have this command among them."""
+    """Run `celery` with these arguments, which include `command`."""
     from celery import maybe_patch_concurrency
 
     _read_environment_again()
@@ -77,12 +77,12 @@ def preload(command: str) -> None:
         for module in ("celery.bin.celery", *MODULES[command]):
             importlib.import_module(module)
     if "cffi" in sys.modules:
-        # billiard has each process of a pool parse a line of C with it.
+        # billiard parses a line of C with it in each pool process.
         importlib.import_module("cffi.cparser")
 
 
 def date_messages() -> None:
-    """Let every message of a task that this process and its forks publish have a time."""
+    """Timestamp every task message that this process and its forks publish."""
     from celery.signals import before_task_publish
 
     before_task_publish.connect(_date, weak=False)
@@ -93,10 +93,10 @@ def _date(properties: dict[str, Any], **kwargs: Any) -> None:
 
 
 def finalize(name: str) -> None:
-    """Let the app do before a fork what it would do in each process."""
+    """Do before the fork what the app would otherwise do in each process."""
     app = find_app(name)
     app.finalize()
-    app.connection_for_read().get_transport_cls()  # This imports, and does not connect.
+    app.connection_for_read().get_transport_cls()  # Imports the transport, but does not connect.
 
 
 def find_app(name: str) -> Any:
@@ -107,11 +107,11 @@ def find_app(name: str) -> Any:
 
 
 def is_app(found: object) -> bool:
-    return hasattr(found, "finalize")  # It may be a proxy, so its type tells nothing.
+    return hasattr(found, "finalize")  # It may be a proxy: its type proves nothing.
 
 
 def click_command(app: Any, name: str) -> Any:
-    """A copy of the command with the options that the app adds: Celery changes the original."""
+    """Return a copy of the command with the app's options: Celery changes the original."""
     with _nothing_of_other_commands():
         module = importlib.import_module(MODULES[name][0])
     command = copy(getattr(module, name))
@@ -131,13 +131,15 @@ def parse_settings(app: Any, namespace: str, context: Any) -> None:
 def _announce_worker(supervised: bool) -> None:
     from celery import signals
 
-    # Its own system checks may have asked the database by then. It cares for its broker itself.
+    # Its system checks may have opened database connections by then. Celery closes its own broker
+    # connections.
     signals.worker_before_create_process.connect(_close_djangos, weak=False)
     if supervised:
-        # With `--uid` and `--gid` it has just changed its user, and the kernel has forgotten it.
+        # With `--uid` or `--gid` it has just changed its user, and the kernel has cleared its
+        # parent-death signal.
         signals.celeryd_init.connect(partial(_die_with, os.getppid()), weak=False)
-        # billiard asks the kernel for the same, but misses a worker that is dead by then; and the
-        # beat of `--beat` is another process, or a thread of this one.
+        # billiard also sets the parent-death signal, but misses a worker that has already died. The
+        # beat of `--beat` is a child process or a thread of this one.
         mortal = partial(_die_with, os.getpid())
         signals.worker_process_init.connect(mortal, weak=False)
         signals.beat_embedded_init.connect(mortal, weak=False)
@@ -145,7 +147,7 @@ def _announce_worker(supervised: bool) -> None:
     signals.worker_ready.connect(_stop_once_tasks_have_begun, weak=False)
     signals.worker_ready.connect(_notify, weak=False)
     if in_flight.is_listened_to():
-        # In its signal handler: only while it stops, it is of interest what it still waits for.
+        # Sent from Celery's stop signal handler: what is in flight matters only from then on.
         teller = in_flight.Teller("task", _active_tasks)
         signals.worker_shutting_down.connect(partial(_keep_telling, teller), weak=False)
     if notify.watchdog_interval() is not None:
@@ -175,23 +177,24 @@ def _close_djangos(**kwargs: Any) -> None:
 
 
 def _die_with(parent: int, **kwargs: Any) -> None:
-    if os.getpid() != parent:  # With `--pool=solo` the worker itself sends this signal.
+    if os.getpid() != parent:  # With `--pool=solo` this is the worker itself.
         kernel.die_with_parent(parent)
 
 
 def _count_stop_signals_as_one(**kwargs: Any) -> None:
-    # SIGQUIT is what the supervisor asks with again, and gets through at any time.
+    # Not SIGQUIT: it is the escalation signal, and has to get through at any time.
     stop_signals.count_as_one({Signals.SIGTERM, Signals.SIGINT})
 
 
 def _stop_once_tasks_have_begun(sender: Any, **kwargs: Any) -> None:
-    """Let a warm shutdown hear first which tasks the processes of the pool have begun.
+    """Before a warm shutdown, hear from the pool's processes which tasks they have begun.
 
-    If a process has been given a task, and has not said yet that it has begun it, Celery forgets
-    that it was given (`AsynPool.flush`). The process executes it, but nobody acknowledges it: it
-    goes back to the broker, and is executed a second time. Or the shutdown never ends, and what the
-    worker has taken from Redis stays away for the `visibility_timeout`. So it is with a task that
-    arrives within milliseconds of the stop signal: under load in one of five stops (Celery 5.7).
+    If a process has been given a task but has not yet reported that it has begun, Celery forgets
+    that it gave the task (`AsynPool.flush`). The process executes the task, but nothing
+    acknowledges it: it goes back to the broker, and is executed a second time. Or the shutdown
+    never ends, and what the worker has taken from Redis stays unavailable for the
+    `visibility_timeout`. This happens to tasks that arrive within milliseconds of the stop signal:
+    under load in one of five stops (Celery 5.7).
     """
     consumer = sender
     on_close = consumer.blueprint.on_close
@@ -223,9 +226,10 @@ def _hear_what_has_begun(hub: Any, pool: Any) -> None:
 
 
 def _to_be_heard(hub: Any, pool: Any) -> set[Any]:
-    """The processes that have been given a task, and have not said that they have begun it.
+    """The processes that have been given a task but have not reported that they have begun it.
 
-    With `-O default` they may be given more than one: one that is busy does not say it soon.
+    With `-O default` a process may be given several tasks. A busy process reports late, and is left
+    out.
     """
     given = [job for job in pool._cache.values() if job._write_to is not None]
     busy = {job._write_to for job in given if job._accepted}
@@ -242,7 +246,7 @@ def _keep_telling(teller: in_flight.Teller, **kwargs: Any) -> None:
 
 
 def _active_tasks() -> in_flight.Count:
-    """Those that the pool has begun; Celery's own list, which each kind of pool has it write."""
+    """Count the tasks that the pool has begun: Celery lists them for every kind of pool."""
     state: Any = importlib.import_module("celery.worker.state")
     now = time.time()
     return in_flight.of_ages(now - request.time_start for request in list(state.active_requests))
@@ -254,7 +258,7 @@ def _ping(*args: Any) -> None:
 
 
 def _ping_every() -> float:
-    """In seconds: half of the interval, as sd_watchdog_enabled(3) recommends."""
+    """Half of the watchdog interval in seconds, as sd_watchdog_enabled(3) recommends."""
     return (notify.watchdog_interval() or math.inf) / 2
 
 
@@ -263,7 +267,7 @@ def _ping_from_the_main_loop(sender: Any, **kwargs: Any) -> None:
 
     Celery's own heartbeat will not do: `--without-heartbeat` disables it, and for brokers without
     an event loop (files, memory, SQL) its timer is a thread, which runs on while the main loop
-    hangs. With those the timer only schedules the ping, and the main loop sends it.
+    hangs. For those brokers the timer only schedules the ping, and the main loop sends it.
     """
     consumer = sender
     ping = partial(consumer.call_soon, _ping) if consumer.hub is None else _ping
@@ -271,9 +275,9 @@ def _ping_from_the_main_loop(sender: Any, **kwargs: Any) -> None:
 
 
 def _ping_while_connecting() -> None:
-    """Ping while a worker without its broker tries to connect, and calls this every second.
+    """Ping while a worker tries to connect to its broker: a restart would not bring it back.
 
-    A restart would not bring the broker back.
+    Celery calls `maybe_shutdown` every second meanwhile.
     """
     module: Any = importlib.import_module("celery.worker.consumer.consumer")
     maybe_shutdown = module.maybe_shutdown
@@ -288,7 +292,7 @@ def _ping_while_connecting() -> None:
 def _ping_after_each_tick(sender: Any, **kwargs: Any) -> None:
     """Ping after each tick, which sends the tasks that are due, and shorten the sleep after it.
 
-    By default that is up to 300 s.
+    By default beat sleeps for up to 300 s.
     """
     scheduler = sender.scheduler
     tick = scheduler.tick
@@ -304,16 +308,17 @@ def _ping_after_each_tick(sender: Any, **kwargs: Any) -> None:
 
 @contextmanager
 def _nothing_of_other_commands() -> Iterator[None]:
-    """Import Celery's commands without what workers and beat do not need.
+    """Import Celery's commands without modules that workers and beat do not need.
 
-    Celery imports all of them with any, and those of plugins, such as flower. Measured with Python
-    3.13, Celery 5.7, click_repl 0.3, pygments 2.21, psutil 7, flower 2.1 (`-X importtime`): 100 ms
-    and 10 MB for the two that a terminal needs, 130 ms for flower, 10 ms for psutil.
+    Importing one command imports all, including those of plugins such as flower. Measured with
+    Python 3.13, Celery 5.7, click_repl 0.3, pygments 2.21, psutil 7, flower 2.1 (`-X importtime`):
+    100 ms and 10 MB for click_repl and pygments, which only a terminal needs; 130 ms for flower;
+    10 ms for psutil.
     """
     shell, psutil = ModuleType("click_repl"), ModuleType("psutil")
     shell.register_repl = lambda group: None  # type: ignore[attr-defined]
     psutil.Process = _process  # type: ignore[attr-defined]
-    # None makes an import fail: to Celery pygments is optional.
+    # None makes the import fail; pygments is optional for Celery.
     stand_ins = {"click_repl": shell, "pygments": None, "psutil": psutil}
     absent = {name: module for name, module in stand_ins.items() if name not in sys.modules}
     sys.modules.update(absent)  # type: ignore[arg-type]
@@ -327,7 +332,7 @@ def _nothing_of_other_commands() -> Iterator[None]:
 
 @contextmanager
 def _entry_points(found: Callable[..., Any]) -> Iterator[None]:
-    """Let packages look for entry points with this, as with importlib.metadata.entry_points."""
+    """Let packages look for entry points with this function (Python 3.10 and newer)."""
     before: Any = metadata.entry_points
     if sys.version_info >= (3, 10):
         metadata.entry_points = found
@@ -338,14 +343,14 @@ def _entry_points(found: Callable[..., Any]) -> Iterator[None]:
 
 
 def _process(*args: Any) -> Any:
-    """psutil.Process, imported once Celery asks how much memory it has."""
+    """psutil.Process, imported only when Celery looks up its own memory use."""
     from psutil import Process
 
     return Process(*args)
 
 
 def _all_entry_points(**wanted: Any) -> Any:
-    """Looked for once: that takes 7 ms with a hundred packages, and Celery does it four times."""
+    """Scan once: a scan takes 7 ms with a hundred packages, and Celery does four of them."""
     return _entry_points_here().select(**wanted)
 
 
@@ -359,7 +364,7 @@ def _entry_points_here() -> Any:
 
 
 def _read_environment_again() -> None:
-    """billiard reads REMAP_SIGTERM when it is imported, which may have been before the fork."""
+    """billiard reads REMAP_SIGTERM when it is imported, possibly before the fork."""
     common = sys.modules.get("billiard.common")
     if common is not None and os.environ.get("REMAP_SIGTERM") != common.REMAP_SIGTERM:
         importlib.reload(common)

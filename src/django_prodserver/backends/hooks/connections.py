@@ -1,8 +1,8 @@
-"""Connections that are open before a fork: two processes that share one get each other's answers.
+"""Close connections before a fork: two processes that share one get each other's answers.
 
-Closed is what Django and the task queues keep open by themselves, whichever backend is about to
-fork. Software that is not imported here has no connection, and is not imported for this. Clients
-of Redis need no help: they see by the process id that they were forked.
+This closes what Django and the task queues keep open by themselves, whichever backend is about to
+fork. Software that is not imported has no connections, and is not imported for this. Redis clients
+need no help: they notice a fork by the process id.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Callable, Optional
 
 
 def close_connections() -> None:
-    """Close what forked processes must not share; whatever uses it connects again."""
+    """Close connections that forked processes must not share; they reopen when used."""
     close_djangos()
     for module, close in KNOWN.items():
         if module in sys.modules:
@@ -23,9 +23,9 @@ def close_connections() -> None:
 
 
 def close_djangos() -> None:
-    """Close databases, their pools, and caches."""
+    """Close the connections and pools of databases, and the connections of caches."""
     if "django.db" not in sys.modules:
-        return  # The software is on its own, and imports the project later, if at all.
+        return  # This process has not loaded Django; the software may import the project later.
     from django.core.cache import caches
     from django.db import connections
 
@@ -36,22 +36,22 @@ def close_djangos() -> None:
     for cache in caches.all(initialized_only=True):
         _close(cache.close)
         client: Any = vars(cache).get("_cache")
-        # Django keeps the connections of pylibmc, because that counts its failures by them, and of
-        # Redis.
+        # Django's `close` keeps the connections of pylibmc, which counts failures per connection,
+        # and of Redis.
         _close(getattr(client, "disconnect_all", None))
         for pool in [*getattr(client, "_pools", {}).values()]:
             _close(pool.disconnect)
 
 
 def _close(close: Optional[Callable[[], object]]) -> None:
-    # Its other end may be gone: that is no reason not to start.
+    # The other end may be gone: that is no reason not to start.
     with suppress(Exception):
         if close is not None:
             close()
 
 
 def _pooled() -> Iterator[Any]:
-    """A connection of each database whose pool may be open; another thread may have opened it."""
+    """One connection per database that has an open pool; another thread may have opened it."""
     from django.core.exceptions import ImproperlyConfigured
     from django.db import connections
 
@@ -59,13 +59,13 @@ def _pooled() -> Iterator[Any]:
         if given.get("OPTIONS", {}).get("pool"):
             with suppress(ImproperlyConfigured):  # Its driver is not installed.
                 connection = connections[alias]
-                # To ask for the pool would create it.
+                # Accessing `pool` would create it.
                 if getattr(connection, "_connection_pools", None):
                     yield connection
 
 
 def _close_kombu(pools: Any) -> None:
-    """Connections to a broker, Celery's among them, whose apps are told to make new pools."""
+    """Close connections to brokers, and tell Celery's apps to create new pools."""
     pools.reset()
     state = sys.modules.get("celery._state")
     for app in state._get_active_apps() if state is not None else ():
@@ -78,7 +78,7 @@ def _close_dramatiq(broker: Any) -> None:
 
 
 def _close_huey(djhuey: Any) -> None:
-    """SQLite's connections, for example, must not be carried across a fork."""
+    """SQLite connections, for example, must not be carried across a fork."""
     djhuey.HUEY.storage.close()
 
 
@@ -87,7 +87,7 @@ def _close_django_redis(pool: Any) -> None:
         one.disconnect()
 
 
-# Of each task queue or cache the module that knows its connections, and how they are closed.
+# For each task queue or cache: the module that knows its connections, and how to close them.
 KNOWN: dict[str, Callable[[Any], None]] = {
     "kombu.pools": _close_kombu,
     "dramatiq.broker": _close_dramatiq,

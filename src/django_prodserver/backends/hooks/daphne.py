@@ -1,7 +1,7 @@
 """daphne's command line, without and with Twisted's reactor; imports daphne when called.
 
 A reactor is an event loop with an epoll object, which all processes forked from here would share.
-daphne.server installs one, and daphne.cli imports daphne.server. So only `run` may do that.
+daphne.server installs one, and daphne.cli imports daphne.server. So only `run` may import them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ CLI, SERVER = "daphne.cli", "daphne.server"
 
 def run(args: Sequence[str], limit: float) -> None:
     """Run `daphne` with these arguments; in-flight requests get `limit` seconds after a stop."""
-    # Before Twisted is imported: it looks for them in the environment, too, and removes them there.
+    # Before Twisted is imported, which also takes held sockets from the environment and removes
+    # them there.
     held.descriptors()
 
     from . import daphne_server
@@ -39,7 +40,7 @@ def preload() -> None:
 
 def parser() -> ArgumentParser:
     """The parser of daphne's command line, created without a reactor."""
-    if SERVER in sys.modules:  # The project has imported it, by "daphne" in INSTALLED_APPS.
+    if SERVER in sys.modules:  # The project has imported it, through "daphne" in INSTALLED_APPS.
         return _parser(import_module(CLI))
     stand_in = ModuleType(SERVER)
     vars(stand_in)["Server"] = None

@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 # "daphne" in INSTALLED_APPS installs a reactor in the parent of this process. All processes forked
-# from there share its epoll object, so each one installs a reactor of its own. The old one has to
-# stay referenced: when it is garbage-collected, it unregisters from the epoll object for all.
+# from there share its epoll object, so each installs a reactor of its own. The old one has to stay
+# referenced: when it is garbage-collected, it unregisters from the epoll object for all processes.
 _REACTOR = ("daphne.cli", "daphne.server", "twisted.internet.reactor")
 _inherited = [sys.modules.pop(name, None) for name in _REACTOR]
 
@@ -28,7 +28,7 @@ from .draining import CLOSE, PAUSE, Drain, Open  # noqa: E402
 reactor: Any = installed
 Port: Any = tcp.Port
 UnixPort: Any = unix.Port
-# What WebSockets are told (the registry of RFC 6455).
+# The close code "service restart" for WebSockets (the registry of RFC 6455).
 SERVICE_RESTART = 1012
 
 
@@ -45,9 +45,9 @@ def run(args: Sequence[str], limit: float) -> None:
 
 
 class Server(daphne.server.Server):  # type: ignore[misc]
-    """daphne's server, except that it serves on held sockets, and what there is when it stops.
+    """daphne's server, which serves on held sockets, and drains when it stops.
 
-    Without this it cancels all requests at once.
+    daphne itself cancels all requests at once.
     """
 
     graceful_timeout: float
@@ -63,8 +63,8 @@ class Server(daphne.server.Server):  # type: ignore[misc]
         self._stopping = False
 
     def _announce(self) -> None:
-        # Some kinds of endpoints take a moment to listen. When the reactor runs, all have
-        # succeeded or failed.
+        # Some kinds of endpoints take a moment to listen. Once the reactor runs, each has succeeded
+        # or failed.
         listening = defer.DeferredList(self.listeners)
         listening.addCallback(lambda _: reactor.callWhenRunning(notify.notify))
 
@@ -85,12 +85,13 @@ class Server(daphne.server.Server):  # type: ignore[misc]
             yield defer.maybeDeferred(port.stopListening)
         for protocol in [*self.connections]:
             if isinstance(protocol, daphne.ws_protocol.WebSocketProtocol):
-                with suppress(Exception):  # It is not open yet, or not any more.
+                with suppress(Exception):  # It is not open yet, or no longer.
                     protocol.sendCloseFrame(code=SERVICE_RESTART)
         drain = Drain(reactor.seconds(), self.graceful_timeout)
         while not drain.is_over(reactor.seconds(), self._still_open()):
             yield task.deferLater(reactor, PAUSE)
-        # daphne expects an application for each, which a request that has only just arrived lacks.
+        # daphne expects each to have an application, which a request that has only just arrived
+        # lacks.
         self.connections = {
             protocol: details
             for protocol, details in self.connections.items()
@@ -101,13 +102,13 @@ class Server(daphne.server.Server):  # type: ignore[misc]
     def _still_open(self) -> Open:
         writers = reactor.getWriters()
         connections = {one for one in [*reactor.getReaders(), *writers] if _is_accepted(one)}
-        # What is written may not be sent yet.
+        # Written data may not have been sent yet.
         requests = sum(map(self._is_busy, self.connections))
         busy = requests or int(any(map(_is_accepted, writers)))
         return Open(len(connections) + busy, busy)
 
     def _is_busy(self, protocol: Any) -> bool:
-        """It is a request, whose head at least has been received, without its whole response."""
+        """Whether it is a request whose headers have arrived, without its complete response."""
         if not isinstance(protocol, daphne.http_protocol.WebRequest):
             return False
         gone = protocol.finished or "disconnected" in self.connections[protocol]
@@ -115,12 +116,12 @@ class Server(daphne.server.Server):  # type: ignore[misc]
 
 
 def _is_accepted(selectable: Any) -> bool:
-    """It is a connection of a client, of whatever kind."""
+    """Whether it is a client's connection, of any kind."""
     return isinstance(selectable, tcp.Server)
 
 
 def _say_close(request: Any) -> None:
-    """Close its connection after this response, as far as the client can still be told."""
+    """Close the connection after this response, if the response can still announce it."""
     if request.channel is not None and not request.startedWriting and _is_http_1(request):
         request.responseHeaders.setRawHeaders(CLOSE[0], [CLOSE[1]])
         request.channel.persistent = False
@@ -131,7 +132,7 @@ def _is_http_1(request: Any) -> bool:
 
 
 class _Held:
-    """The endpoint of a held socket. That of Twisted would remove the file of a Unix socket."""
+    """The endpoint of a held socket. Twisted's own would remove the file of a Unix socket."""
 
     def __init__(self, given: Mapping[str, Any], reactor: Any, description: str) -> None:
         self._reactor = reactor
@@ -141,7 +142,7 @@ class _Held:
         return defer.execute(self._listen, factory)
 
     def _listen(self, factory: Any) -> Any:
-        # The port gets a copy.
+        # The port duplicates the descriptor.
         with self._socket as given:
             given.setblocking(False)
             if given.family.name != "AF_UNIX":
@@ -152,7 +153,7 @@ class _Held:
 
 
 class _UnixPort(UnixPort):  # type: ignore[misc]
-    """It goes on to be listened at by others."""
+    """A Unix socket at which other processes go on listening: its file is kept."""
 
     _shouldShutdown = False
     _preexistingSocket: Any

@@ -25,7 +25,7 @@ def announce(supervised: bool) -> None:
         # Its handler waits for the end of all tasks; a second call meanwhile makes the first fail.
         stop_signals.count_as_one()
         pid = start(self)
-        if self.is_running:  # A stop in the meantime also makes it return.
+        if self.is_running:  # It also returns if it is stopped meanwhile.
             notify.notify()
         return pid
 
@@ -38,7 +38,7 @@ def announce(supervised: bool) -> None:
 
 
 def _tell_of_its_tasks(cluster: Any) -> None:
-    """The cluster gets the stop signal, and its workers, which are others, execute the tasks."""
+    """The cluster process gets the stop signal; its workers, other processes, execute tasks."""
     board = in_flight.Board()
     cluster.worker = partial(_work, cluster.worker, board)
     in_flight.tell_once_asked("task", board.count, board)
@@ -49,7 +49,7 @@ def _work(worker: Callable[..., None], board: in_flight.Board, tasks: Any, *othe
 
 
 class _Tasks:
-    """The queue of a worker, which executes what it takes before it takes the next."""
+    """The queue of a worker, which finishes each task before it takes the next."""
 
     def __init__(self, tasks: Any, running: in_flight.Running) -> None:
         self._tasks = tasks
@@ -67,9 +67,9 @@ class _Tasks:
 
 
 def look(name: str) -> tuple[int, int, Optional[float]]:
-    """Ready, running and age, of the queue of that name; "" is the one of the settings.
+    """Return ready, running and age of the queue of that name; "" is the one in the settings.
 
-    Redis does not keep what a cluster has taken: none of it counts as running.
+    Redis does not keep the tasks that a cluster has taken: none of them counts as running.
     """
     with _broker(name) as broker:
         ready, running = int(broker.queue_size()), int(broker.lock_size() or 0)
@@ -89,7 +89,7 @@ def _broker(name: str) -> Iterator[Any]:
 
 
 def _since(broker: Any) -> Optional[float]:
-    """When the oldest of those that are ready was enqueued, where the broker tells."""
+    """When the oldest ready task was enqueued; None if the broker does not say."""
     from django.db.models import Min, QuerySet
 
     if hasattr(broker.connection, "lindex"):
@@ -97,7 +97,7 @@ def _since(broker: Any) -> Optional[float]:
         package = import_module("django_q.signing").SignedPackage
         return float(package.loads(task)["started"].timestamp()) if task else None
     if isinstance(broker.connection, QuerySet):
-        # A task may be taken once this time is over: at first that is when it is enqueued.
+        # A task may be taken after this time, which is at first when it was enqueued.
         queue = broker.connection.filter(key=broker.list_key)
         oldest = queue.aggregate(since=Min("lock"))["since"]
         return float(oldest.timestamp()) if oldest else None

@@ -1,4 +1,4 @@
-"""The database worker of django-tasks with our hooks: ready, and a stop that loses no task."""
+"""The database worker of django-tasks with our hooks: readiness, and a stop that loses no task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from . import brokers, in_flight
 def announce(command: Any) -> None:
     """Send READY=1 when the worker begins to look for tasks: it has no hook for that.
 
-    `command` is the module of the command `db_worker`, which has the class of the worker.
+    `command` is the module of the command `db_worker`, which defines the worker's class.
     """
     run = command.Worker.run
 
@@ -43,10 +43,11 @@ def _tell_of_its_task(worker: Any) -> None:
 
 
 def _exit_at_once_only_asleep(worker: Any) -> None:
-    """Let a stop signal end the worker where it is only if it sleeps; else after its task.
+    """Make a stop signal end the worker at once only if it sleeps; otherwise after its task.
 
-    Its own handler exits unless `running_task` is set, which is so a moment after a task has been
-    claimed in the database: a signal in between loses the task, which stays "running" for ever.
+    The worker's own handler exits at once unless `running_task` is set. It is set a moment after a
+    task has been claimed in the database: a signal in between loses the task, which stays "running"
+    forever.
     """
     module: Any = sys.modules[worker.run.__module__]
     shutdown, state = worker.shutdown, SimpleNamespace(asleep=False)
@@ -71,9 +72,9 @@ def _exit_at_once_only_asleep(worker: Any) -> None:
 
 
 def look(names: str, exclude: str, backend: str) -> tuple[int, int, Optional[float]]:
-    """Ready, running and age, of the tasks that a worker with these options selects.
+    """Return ready, running and age of the tasks that a worker with these options selects.
 
-    Nobody tells which worker runs a task, and one that was killed leaves its task running.
+    Which instance runs a task is unknown, and a killed worker leaves its task "running".
     """
     from django.db.models import Case, F, Min, When
     from django.db.models.functions import Greatest
@@ -86,7 +87,7 @@ def look(names: str, exclude: str, backend: str) -> tuple[int, int, Optional[flo
         tasks = tasks.exclude(queue_name__in=exclude.split(","))
     with brokers.database(tasks.db):
         now = timezone.now()
-        # Without a time to run after, that is at the end of all time.
+        # Without a time to run after, the column is a date in the far future.
         later = When(run_after__lte=now, then=Greatest("run_after", "enqueued_at"))
         found = tasks.ready().aggregate(since=Min(Case(later, default=F("enqueued_at"))))["since"]
         ready, running = tasks.ready().count(), tasks.running().count()
@@ -96,4 +97,4 @@ def look(names: str, exclude: str, backend: str) -> tuple[int, int, Optional[flo
 def _model() -> Any:
     from django.apps import apps
 
-    return apps.get_model("django_tasks_database", "DBTaskResult")  # Of either package.
+    return apps.get_model("django_tasks_database", "DBTaskResult")  # Both packages use this label.

@@ -1,9 +1,10 @@
 """Drain: what a server does at its stop signal, so that no request is lost.
 
-It accepts nothing more, and closes its listening sockets: others may go on to listen there. Each
-response from then on says `Connection: close`. Clients may be sending a request already, on a
-connection that was just accepted or kept alive, so it serves until its connections are gone, and
-a little longer than it has requests to answer. Only then its own shutdown begins.
+It stops accepting and closes its listening sockets; other processes may go on listening there. Each
+response from then on says `Connection: close`. A client may already be sending a request, on a
+connection that was just accepted or kept alive. So the server serves until all connections are
+closed, or until LINGER seconds after the last request. Only then does the software's own shutdown
+begin.
 """
 
 from __future__ import annotations
@@ -16,31 +17,31 @@ from typing import Any, Callable, NamedTuple, Optional
 from . import in_flight
 
 CLOSE = (b"connection", b"close")
-# With which WebSockets are closed: "service restart" (the registry of RFC 6455, section 11.7).
+# The close code of WebSockets: "service restart" (the registry of RFC 6455, section 11.7).
 SERVICE_RESTART = 1012
-# In seconds: how long a connection without a request in progress is kept open. Clients that keep
-# connections alive send the next request within that, or look whether it was closed.
+# In seconds: how long connections stay open once no request is in progress. Within that time,
+# clients that keep connections alive send the next request, or notice that it was closed.
 LINGER = 2.0
-# In seconds, between two looks at the connections.
+# In seconds: the pause between two checks of the connections.
 PAUSE = 0.02
-# Of the event loop, until a connection that accept(2) has returned has its protocol.
+# Turns of the event loop after which a connection that accept(2) returned has its protocol.
 TURNS = 10
 
 
 class Open(NamedTuple):
-    """The connections that a server has to drain: not those that were upgraded to WebSockets."""
+    """The connections that a server has to drain, without those upgraded to WebSockets."""
 
     connections: int
-    # So many have a request in progress.
+    # How many have a request in progress.
     busy: int
 
 
 class Drain:
-    """When a drain is over.
+    """Decides when a drain is over.
 
-    That is once there is no connection, or LINGER seconds after the last request was in progress.
-    It takes `limit` seconds at most, if there is a limit. Meanwhile it tells how many requests are
-    in progress, unless this is only one of several processes that have some.
+    It is over once no connection is left, LINGER seconds after the last request was in progress, or
+    after `limit` seconds, if there is a limit. Meanwhile it reports how many requests are in
+    progress, except in one of several worker processes.
     """
 
     def __init__(self, now: float, limit: Optional[float] = None) -> None:
@@ -65,16 +66,16 @@ class Drain:
 
 
 async def stop_accepting(servers: Iterable[Any]) -> None:
-    """Close servers of asyncio or uvloop, without losing what they are accepting.
+    """Close servers of asyncio or uvloop without losing connections that they are accepting.
 
-    Between accept(2) and the transport, asyncio's connections belong to a task, which fails if its
+    Between accept(2) and the transport, an asyncio connection belongs to a task, which fails if its
     server has been closed meanwhile (CPython 3.7 to 3.13).
     """
     loop = asyncio.get_running_loop()
     servers = list(servers)
     for server in servers:
         for listener in server.sockets or ():
-            # uvloop creates the transport at once, and does not let others watch its descriptors.
+            # uvloop creates the transport at once, and lets no other code watch its descriptors.
             with suppress(RuntimeError, NotImplementedError):
                 loop.remove_reader(listener.fileno())
     for _ in range(TURNS):
@@ -88,7 +89,7 @@ async def drained(
     limit: Optional[float],
     hurried: Callable[[], bool] = lambda: False,
 ) -> Optional[float]:
-    """Wait until a drain is over, or `hurried`; return the seconds of the limit that are left."""
+    """Wait until a drain is over, or `hurried`; return the seconds left of the limit."""
     loop = asyncio.get_running_loop()
     drain = Drain(loop.time(), limit)
     while not drain.is_over(loop.time(), still()) and not hurried():

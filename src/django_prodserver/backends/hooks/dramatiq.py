@@ -22,7 +22,7 @@ cli: Any = import_module("dramatiq.cli")
 worker_process = cli.worker_process
 fork_process = cli.fork_process
 
-# The command line that runs a program with these arguments and our hooks.
+# Returns the command line that runs a program with these arguments and our hooks.
 Command = Callable[[str, Sequence[str]], Sequence[str]]
 
 
@@ -30,7 +30,7 @@ def run(words: Sequence[str]) -> int:
     """Run `dramatiq` with these arguments; return its exit status."""
     args = cli.make_argument_parser().parse_args(words)
     _choose_start_method(args)
-    # Both must be picklable: workers may be spawned.
+    # Both functions must be picklable: workers may be spawned.
     board = in_flight.Board() if in_flight.is_listened_to() else None
     cli.worker_process = partial(_worker_process, multiprocessing.Value("i", 0), board)
     cli.fork_process = _fork_process
@@ -44,9 +44,9 @@ def run(words: Sequence[str]) -> int:
 
 
 def run_instead(*modules: Any, here: bool, command: Command) -> None:
-    """Let `rundramatiq` run `dramatiq` with our hooks, `here` or by executing this `command`.
+    """Make `rundramatiq` run `dramatiq` with our hooks: `here`, or by executing this `command`.
 
-    `modules` are those of the command's classes.
+    `modules` are the modules of the command's classes.
     """
     executing = [module for module in modules if getattr(module, "os", None) is os]
     for module in executing:
@@ -56,7 +56,7 @@ def run_instead(*modules: Any, here: bool, command: Command) -> None:
 
 
 class _OperatingSystem:
-    """The module `os`, except for what it is to execute `dramatiq` or `dramatiq-gevent`."""
+    """The module `os`, except for how it executes `dramatiq` and `dramatiq-gevent`."""
 
     def __init__(self, here: bool, command: Command) -> None:
         self._here = here
@@ -78,8 +78,9 @@ class _OperatingSystem:
 class WholeLines:
     """A worker's output stream that sends only whole lines, because several threads write to it.
 
-    The parent process writes what it receives in that order, and `print` writes the newline
-    separately. So the beginning of a line is kept until its thread ends the line or flushes.
+    The parent process writes pieces in the order in which it receives them, and `print` writes the
+    newline separately. So the beginning of a line is kept until its thread ends the line or
+    flushes.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -108,7 +109,7 @@ class WholeLines:
 
 
 def _choose_start_method(args: Namespace) -> None:
-    """Fork workers, so that they share what is loaded, unless that is unsafe or ARGS say spawn.
+    """Fork workers, so that they share loaded code, unless that is unsafe or ARGS say spawn.
 
     Python 3.14 does not fork by default. `force` overrides what an app such as django-q2 may have
     set in the parent of this process.
@@ -133,8 +134,8 @@ def _worker_process(
     class Worker(cli.Worker):  # type: ignore[misc]
         def __init__(self, broker: Any, **options: Any) -> None:
             if hasattr(broker, "broker_id"):
-                # Redis requeues the messages of a broker id that is gone, so each worker needs its
-                # own; the one created before the fork is the same in all of them.
+                # dramatiq requeues the messages of a broker id that is gone from Redis, so each
+                # worker needs its own. The id created before the fork is the same in all workers.
                 broker.broker_id = str(uuid4())
             if board is not None:
                 _tell_of_its_tasks(broker, board)
@@ -154,7 +155,7 @@ def _worker_process(
 
 
 def _tell_of_its_tasks(broker: Any, board: in_flight.Board) -> None:
-    """Each worker process gets the stop signal; one of them tells for all."""
+    """Each worker process gets the stop signal; one of them reports for all."""
     running = in_flight.Running(board)
 
     class Tells(import_module("dramatiq").Middleware):  # type: ignore[misc]

@@ -1,7 +1,8 @@
-"""Files that Django has read before oneshots ran, which may have made or changed them.
+"""Forget files that Django has read before oneshots ran, which may have created or changed them.
 
-Translations are read early: a model with a constraint does so while it is imported. So what comes
-after a oneshot has to read them again. Django keeps nothing else of what oneshots usually make.
+Translations are read early: a model with a constraint reads them while it is imported. So processes
+that start after a oneshot have to read them again. Django caches nothing else that oneshots usually
+create.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from django.conf import settings
 
 
 def forget_files() -> None:
-    """Let Django read translations, and the manifest of static files, when they are next used."""
+    """Make Django read translations and the static files manifest again when next used."""
     if settings.USE_I18N:
         from django.utils.translation import reloader, trans_real
 
-        # As `runserver` does where a file of translations has changed, and a test where LANGUAGES
-        # has: whether there are files for a language is remembered, too.
+        # As `runserver` does when a translation file has changed, and a test when LANGUAGES has:
+        # Django also caches whether a language has files.
         reloader.translation_file_changed(None, Path("django.mo"))
         trans_real.reset_cache(setting="LANGUAGES")
     static: Any = sys.modules.get("django.contrib.staticfiles.storage")
@@ -27,6 +28,6 @@ def forget_files() -> None:
         from django.core.files.storage import storages
         from django.utils.functional import empty
 
-        # As a test does where STATIC_ROOT has changed.
+        # As a test does when STATIC_ROOT has changed.
         vars(storages).get("_storages", {}).pop("staticfiles", None)
         static.staticfiles_storage._wrapped = empty

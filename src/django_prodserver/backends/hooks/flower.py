@@ -1,4 +1,4 @@
-"""flower's options, parsed without a change to flower's own, and our hook; imports flower."""
+"""flower's options, parsed without changing flower's own, and our hook; imports flower."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ def announce() -> None:
 
 class _Options(OptionParser):
     def print_help(self, file: object = None) -> None:
-        """Nothing: tornado calls this before each error, and with flower 2.0 it fails."""
+        """Do nothing: tornado calls this before each error, and with flower 2.0 it fails."""
 
 
 def parse(args: Sequence[str], environ: Mapping[str, str]) -> OptionParser:
-    """The options of environment, configuration file and command line; the last one counts.
+    """Parse the environment, the configuration file and the command line; the last value counts.
 
     Raises ValueError also for unknown options, which flower itself ignores.
     """
@@ -45,7 +45,7 @@ def parse(args: Sequence[str], environ: Mapping[str, str]) -> OptionParser:
         option = name[len(PREFIX) :].lower().replace("_", "-")
         if name.startswith(PREFIX) and option in known:
             _read(options, f"--{option}={value}", shown=f"{name}={value}")
-    _read_all(options, args)  # It may name the file.
+    _read_all(options, args)  # They may name the file.
     path = os.path.abspath(options.conf)
     if os.path.exists(path):
         _read_file(options, path)

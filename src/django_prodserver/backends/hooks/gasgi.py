@@ -1,9 +1,9 @@
-"""gunicorn's own workers for ASGI; imports gunicorn.
+"""gunicorn's own ASGI workers; imports gunicorn.
 
-They wait for their connections to end, also for those that are idle, as long as `graceful-timeout`
-permits. But they lose what asyncio is accepting, and close a connection after the response in
-progress, although that may have promised to keep it alive; before gunicorn 27 no response says
-that it is closed. WebSockets they do not tell at all.
+They wait for their connections to end, including idle ones, as long as `graceful-timeout` permits.
+But they lose connections that asyncio is accepting. They close a connection after the response in
+progress, although the response may have promised to keep it alive; before gunicorn 27 no response
+says `Connection: close`. They do not tell WebSockets at all.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .draining import CLOSE, SERVICE_RESTART, Open, drained, stop_accepting
 
 
 def drain_at_exit(worker: Any) -> None:
-    """To be called between the worker's initialization and its run."""
+    """Call this between the worker's initialization and its run."""
     module: Any = import_module("gunicorn.workers.gasgi")
     connections: set[Any] = set()
     module.ASGIProtocol = _remembered(module.ASGIProtocol, connections)
@@ -29,7 +29,7 @@ def drain_at_exit(worker: Any) -> None:
         await stop_accepting(worker.servers)
         for one in list(connections):
             if getattr(one, "_h2_conn", None) is not None:
-                one.worker.look()  # It is told without a response.
+                one.worker.look()  # HTTP/2 can announce the close without a response.
             websocket = one.websocket()
             if websocket is not None and websocket.accepted and not websocket.closed:
                 await websocket._send_close(SERVICE_RESTART, "")
@@ -37,7 +37,7 @@ def drain_at_exit(worker: Any) -> None:
         for one in list(connections):
             if not one.calls:
                 one.transport.close()
-        # Some releases keep counting those that they have closed themselves.
+        # Some releases keep counting connections that they have closed themselves.
         worker.nr_conns = len(connections)
         await shutdown()
 
@@ -45,7 +45,7 @@ def drain_at_exit(worker: Any) -> None:
 
 
 class _Worker:
-    """A worker, as one connection sees it: alive until a response can say that it is not."""
+    """A worker as one connection sees it: alive until a response can announce that it is not."""
 
     def __init__(self, worker: Any) -> None:
         vars(self).update(_worker=worker, alive=True)
@@ -66,7 +66,7 @@ def _remembered(protocol: Any, connections: set[Any]) -> Any:
     says_so_itself = hasattr(protocol, "_will_close")  # From gunicorn 27 on.
 
     class Remembered(protocol):  # type: ignore[misc]
-        """One connection. It is closed after a response that says so, and after no other one."""
+        """One connection, which is closed only after a response that announces it."""
 
         app: Any
 

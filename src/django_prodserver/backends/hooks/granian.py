@@ -21,16 +21,16 @@ from . import in_flight, requests
 from .draining import CLOSE, PAUSE, Drain, Open
 
 command_line: Any = granian.cli
-# Their stubs are incomplete.
+# Any: granian's stubs are incomplete.
 rust: Any = import_module("granian._granian")
-# Of the environment variables that its command line reads.
+# The prefix of the environment variables that its command line reads.
 PREFIX = "GRANIAN"
 STOP_SIGNALS = (Signals.SIGTERM, Signals.SIGINT)
-# For the socket of the metrics, which nobody else can choose for granian.
+# For the socket of the metrics: granian has no option for its backlog.
 METRICS_BACKLOG = 128
-# WebSockets are told that the service restarts (RFC 6455, section 7.4.1, and its registry).
+# The close code "service restart" for WebSockets (RFC 6455, section 7.4.1, and its registry).
 SERVICE_RESTART = 1012
-# In seconds: how long that may take.
+# In seconds: how long sending the close frame may take.
 MOMENT = 0.2
 
 
@@ -50,7 +50,7 @@ def preload() -> None:
 class Server(granian.Granian):  # type: ignore[misc, valid-type]
     """granian's server, which serves on held sockets.
 
-    Its workers die with the process that started them, and are drained when they stop.
+    Its workers die with the process that started them, and drain when they stop.
     """
 
     def serve(self) -> None:
@@ -72,7 +72,8 @@ class Server(granian.Granian):  # type: ignore[misc, valid-type]
         super().serve(target_loader=load)
 
     def shutdown(self, exit_code: int = 0) -> None:
-        # It does not accept itself, but what it has open goes on to listen.
+        # This process accepts no connections, but the socket that it holds open would go on
+        # listening.
         doors.stop_accepting(self._door)
         if self._board is not None:
             in_flight.Teller("request", self._board.count).keep_telling()
@@ -84,7 +85,7 @@ class Server(granian.Granian):  # type: ignore[misc, valid-type]
             return
         self._ssp, self._sfd = None, self._held[0].fileno()
         self._shd = rust.SocketHolder(self._sfd, self.bind_uds is not None, self.backlog)
-        # What a worker that is not forked gets it by.
+        # Passes the socket to workers that are not forked.
         self._sso = self._held[0]
 
     def _start_metrics(self) -> None:
@@ -97,7 +98,7 @@ class Server(granian.Granian):  # type: ignore[misc, valid-type]
 
     def _unlink_pidfile(self) -> None:
         if self._held:
-            # Others listen there.
+            # Other processes listen there: keep the file of the Unix socket.
             self.bind_uds = None
         super()._unlink_pidfile()
 
@@ -120,7 +121,10 @@ class Server(granian.Granian):  # type: ignore[misc, valid-type]
 
 
 def _start(worker: Callable[[], object]) -> None:
-    """At first it has the handlers of its leader, which set a flag that nothing reads there."""
+    """Start a worker with stop signals blocked.
+
+    At first a fork has its leader's handlers, which set a flag that nothing reads in the worker.
+    """
     with stop_signals.blocked(STOP_SIGNALS):
         worker()
 
@@ -133,13 +137,13 @@ def _load(
     target: str,
     **options: Any,
 ) -> Any:
-    """Load the application as granian does; where its workers are processes, in each of them."""
+    """Load the application as granian does; with our hooks where workers are processes."""
     from granian._internal import load_target
 
     if os.getpid() == leader:
         return load_target(target, **options)
     kernel.die_with_parent(leader)
-    # Nothing has to be finished before the application is loaded.
+    # Until the application is loaded, there are no requests to finish: stop signals may kill.
     stop_signals.reset(STOP_SIGNALS)
     application = load_target(target, **options)
     _announce_workers()
@@ -150,7 +154,7 @@ def _load(
 
 
 def _announce_workers() -> None:
-    """Report READY=1 once there is a worker object, which is just before it serves."""
+    """Send READY=1 once a worker object is created, just before it serves."""
     module: Any = import_module("granian.server.mp")
     for name in ("ASGIWorker", "RSGIWorker", "WSGIWorker"):
         setattr(module, name, partial(_create_and_notify, getattr(module, name)))
@@ -163,9 +167,9 @@ def _create_and_notify(create: Callable[..., Any], *args: Any) -> Any:
 
 
 class _Drained:
-    """In a worker: serves what there is when it is asked to stop, and lets granian stop then.
+    """Drains a worker that is asked to stop, and only then lets granian stop it.
 
-    granian itself closes connections that are idle, or only just accepted.
+    granian itself closes connections that are idle, or have only just been accepted.
     """
 
     def __init__(self, door: doors.Door, running: in_flight.Running) -> None:
@@ -173,17 +177,17 @@ class _Drained:
         # Requests that the application has not answered yet.
         self._running = running
         self._stopping = False
-        # Nothing is left to be served.
+        # The drain is over.
         self._finished = False
         self._websockets: set[_WebSocket] = set()
         self._loop: Optional[asyncio.AbstractEventLoop] = None
-        # Set, it lets granian stop.
+        # Once set, granian stops the worker.
         self._event: Any = None
 
     # ---- signals ----
 
     def take_signals(self) -> None:
-        """Each worker calls one of these functions for the event that stops it."""
+        """Replace the functions that give each worker the event that stops it."""
         module: Any = import_module("granian._signals")
         for name in ("set_loop_signals", "set_sync_signals"):
             setattr(module, name, partial(self._set_signals, getattr(module, name)))
@@ -206,10 +210,10 @@ class _Drained:
         self._stop()
 
     def _let_it_end(self, loop: Any) -> None:
-        """Of granian 2.5 and older: let a thread leave the loop before the loop ends.
+        """For granian 2.5 and older: let a thread leave the loop before the loop ends.
 
-        A thread of granian tells the loop to end, by call_soon_threadsafe. Where the loop is faster
-        than that returns, the main thread waits for the other one and keeps the GIL, for ever.
+        A thread of granian ends the loop by call_soon_threadsafe. If the loop ends before that call
+        returns, the main thread waits for this thread while it keeps the GIL, forever.
         """
         call_soon_threadsafe = loop.call_soon_threadsafe
 
@@ -233,7 +237,7 @@ class _Drained:
         drain = Drain(time.monotonic())
         over = False
         while not over:
-            # Also before it looks for the first time: a connection may be being accepted.
+            # Also before the first look: granian may be accepting a connection right now.
             time.sleep(PAUSE)
             still = Open(doors.count_connections(self._door), self._running.count().number)
             over = drain.is_over(time.monotonic(), still)
@@ -284,7 +288,7 @@ class _Drained:
 
 
 class _WebSocket:
-    """What the application receives of one, until it is told that this ends."""
+    """What the application receives from a WebSocket, until it is told that the WebSocket ends."""
 
     def __init__(self, receive: Any, send: Any) -> None:
         self._receive = receive
@@ -305,8 +309,8 @@ class _WebSocket:
             except asyncio.CancelledError:
                 if not self._ends:
                     raise
-        # granian sends nothing while it receives. Where that takes too long to end, the client gets
-        # a close frame without a code, once the application returns.
+        # granian sends nothing while it receives. If ending the receive takes too long, the client
+        # gets a close frame without a code, once the application returns.
         close = self._send({"type": "websocket.close", "code": SERVICE_RESTART})
         with suppress(Exception):
             await asyncio.wait_for(close, MOMENT)
@@ -314,7 +318,7 @@ class _WebSocket:
 
 
 def _has_connections(version: str) -> bool:
-    """HTTP/2 has no header of that name."""
+    """Whether there is a `Connection` header: HTTP/2 has none."""
     return version.startswith("1")
 
 

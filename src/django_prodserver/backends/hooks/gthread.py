@@ -1,8 +1,8 @@
-"""gunicorn's workers with threads; imports gunicorn.
+"""gunicorn's threaded workers; imports gunicorn.
 
-From gunicorn 27.0.1 on they drain by themselves, but keep their listening sockets meanwhile, and
-decide before a request is handled whether its response says that the connection is closed. Older
-ones close a connection after the response in progress, although that has promised to keep it
+From gunicorn 27.0.1 on they drain by themselves. But they keep their listening sockets meanwhile,
+and decide before a request is handled whether its response says `Connection: close`. Older workers
+close a connection after the response in progress, although the response has promised to keep it
 alive. Before gunicorn 24 they also close connections that have not sent a request yet.
 """
 
@@ -16,7 +16,7 @@ from .draining import LINGER, PAUSE, Drain, Open
 
 
 def drain_at_exit(worker: Any) -> None:
-    """To be called between the worker's initialization and its run."""
+    """Call this between the worker's initialization and its run."""
     module = import_module("gunicorn.workers.gthread")
     draining = _with_a_queue if hasattr(module, "PollableMethodQueue") else _with_futures
     worker.__class__ = draining(type(worker), hasattr(module, "STOP_KEEPALIVE_LINGER"))
@@ -24,7 +24,7 @@ def drain_at_exit(worker: Any) -> None:
 
 
 def _with_a_queue(worker_class: Any, lingers: bool) -> Any:
-    """From gunicorn 24 on they serve on until their connections are gone."""
+    """For gunicorn 24 and newer, whose workers serve until all connections are closed."""
 
     class Closing(worker_class):  # type: ignore[misc]
         alive: bool
@@ -42,11 +42,11 @@ def _with_a_queue(worker_class: Any, lingers: bool) -> Any:
                     listener.close()
 
     class Keeping(Closing):
-        """Before gunicorn 27.0.1."""
+        """For gunicorn before 27.0.1."""
 
         def finish_request(self, *args: Any) -> None:
             stopping = not self.alive
-            self.alive = True  # Otherwise it closes the connection, whatever was promised.
+            self.alive = True  # Otherwise it would close the connection.
             try:
                 super().finish_request(*args)
             finally:
@@ -54,7 +54,7 @@ def _with_a_queue(worker_class: Any, lingers: bool) -> Any:
 
         def wait_for_and_dispatch_events(self, timeout: float) -> None:
             if not self.alive:
-                # It would wait for the next event, and for connections that stay idle.
+                # Otherwise it waits for the next event, and for idle connections.
                 timeout = min(timeout, PAUSE)
                 latest = time.monotonic() + LINGER
                 for connection in [*self.keepalived_conns, *getattr(self, "pending_conns", [])]:
@@ -73,7 +73,7 @@ def _with_futures(worker_class: Any, lingers: bool) -> Any:
 
         @property
         def alive(self) -> bool:
-            """What ends the main loop. It is cleared by the signal."""
+            """Whether the main loop goes on. The signal handler sets it to False."""
             return not self._over
 
         @alive.setter
@@ -84,12 +84,12 @@ def _with_futures(worker_class: Any, lingers: bool) -> Any:
         def prepare(self) -> None:
             select = self.poller.select
             self.poller.select = lambda timeout: select(PAUSE if self._drain else timeout)
-            # A signal makes this readable, and so ends the first call of `select`.
+            # A signal makes this readable, which ends the `select` in progress.
             readable = 1  # selectors.EVENT_READ
             self.poller.register(self.PIPE[0], readable, self.poller.unregister)
 
         def murder_keepalived(self) -> None:
-            """Called in each turn of the main loop."""
+            """The main loop calls this in each turn."""
             if self._drain is not None:
                 self._stop_accepting()
                 still = Open(self.nr_conns, len(self.futures))
@@ -110,7 +110,7 @@ def _with_futures(worker_class: Any, lingers: bool) -> Any:
 
 
 def _once(*reasons: Callable[[], bool]) -> Callable[[], bool]:
-    """Whether there is one of these reasons, when it is asked first: for the response's headers."""
+    """Whether one of the reasons holds, decided at the first call: for the response's headers."""
     answers: list[bool] = []
 
     def answer() -> bool:

@@ -21,12 +21,12 @@ from django_prodserver.posix import held, kernel, notify
 from . import gasgi, gthread, in_flight, requests
 from .connections import close_connections
 
-# Said by an arbiter that is a fork of the template, and by one with `preload`.
+# Logged by an arbiter that was forked from the template, and by one with `preload`.
 NO_NEW_CODE = (
     "HUP loads no new code: this process has imported the application, and its workers are forks "
     "of it. Restart it, or run it with START_METHOD 'spawn'."
 )
-WORKER_CLASSES: Any = SUPPORTED_WORKERS  # Its stubs are those of the newest release.
+WORKER_CLASSES: Any = SUPPORTED_WORKERS  # The stubs describe the newest release.
 
 
 def run(args: Sequence[str], defaults: Mapping[str, Any], supervised: bool) -> None:
@@ -34,8 +34,8 @@ def run(args: Sequence[str], defaults: Mapping[str, Any], supervised: bool) -> N
     if not supervised:
         Application(args, defaults).run()
         return
-    # gunicorn sends READY=1 before a worker has loaded the application. Take the socket from it,
-    # and send READY=1 once one has.
+    # gunicorn sends READY=1 before any worker has loaded the application. So hide NOTIFY_SOCKET
+    # from it, and send READY=1 once a worker serves.
     address = os.environ.pop(notify.VARIABLE, "")
     board = in_flight.Board()
     teller = in_flight.Teller("request", board.count, address=address)
@@ -54,9 +54,10 @@ def run(args: Sequence[str], defaults: Mapping[str, Any], supervised: bool) -> N
 
 
 def _die_with_parent_as_another_user() -> None:
-    """A worker becomes its `user` after the hook `post_fork`, and the kernel forgets what it asked.
+    """Set the parent-death signal again after a worker has changed its user.
 
-    So it asks again. The next hook is called when the application is loaded, which may take long.
+    A worker assumes its `user` after the hook `post_fork`, and the kernel then clears the signal.
+    The next hook runs only when the application has been loaded, which may take long.
     """
     set_owner_process = gunicorn.util.set_owner_process
 
@@ -70,7 +71,7 @@ def _die_with_parent_as_another_user() -> None:
 
 
 def _keep_files_of_sockets() -> None:
-    """gunicorn removes the files of its Unix sockets at its end, also of those it was given."""
+    """Keep the files of held Unix sockets, which gunicorn would remove when it exits."""
     close_sockets = gunicorn.sock.close_sockets
 
     def close_and_keep(listeners: Any, unlink: bool = True) -> None:
@@ -90,12 +91,12 @@ def options() -> Iterable[str]:
 
 
 class Application(WSGIApplication):
-    """gunicorn as its command line creates it, except for where the arguments come from.
+    """gunicorn as its command line creates it, except that the caller passes the arguments.
 
-    gunicorn reads sys.argv, again at every reload, and uses it to re-execute itself. Ours has to
-    restart this process. `on_fork` is called in each worker that was forked, `on_ready` in each
-    one that has loaded the application, and `on_stop` in the arbiter. `running` knows the requests
-    of each worker.
+    gunicorn reads sys.argv, again at every reload, and uses it to re-execute itself. Our sys.argv
+    has to restart this process instead. `on_fork` is called in each forked worker, `on_ready` in
+    each worker that serves, and `on_stop` in the arbiter before it stops. `running` counts the
+    requests of each worker.
     """
 
     def __init__(
@@ -117,8 +118,8 @@ class Application(WSGIApplication):
 
     def load_default_config(self) -> None:
         super().load_default_config()
-        # Its own defaults are those of the process that imported it, which may have been another
-        # one, as another user and in another folder.
+        # gunicorn takes these defaults from the process that imports it. That may have been another
+        # process, with another user and working directory.
         current = {"chdir": getcwd(), "user": os.geteuid(), "group": os.getegid()}
         for name, value in current.items():
             self.cfg.set(name, value)
@@ -129,12 +130,12 @@ class Application(WSGIApplication):
         with _argv(["gunicorn", *self._args]):
             super().load_config()
         if held.descriptors():
-            # It binds no other addresses then.
+            # Then gunicorn binds no other addresses.
             self.cfg.set("bind", [f"fd://{number}" for number in held.descriptors()])
         control = self.cfg.settings.get("control_socket")
         if control is not None and control.get() == control.default:
-            # All gunicorns of a user share the default path and unlink each other's socket: open
-            # one only where a path is configured.
+            # All gunicorn processes of a user share the default path and unlink each other's
+            # socket: open one only if a path is configured.
             self.cfg.set("control_socket_disable", True)
         self._add_hooks()
 
@@ -153,7 +154,7 @@ class Application(WSGIApplication):
 
         def pre_fork(arbiter: Any, worker: Any) -> None:
             users_pre_fork(arbiter, worker)
-            close_connections()  # With `preload` the application is loaded here.
+            close_connections()  # With `preload` the application has been loaded here.
 
         def post_fork(arbiter: Any, worker: Any) -> None:
             if self._on_fork is not None:
@@ -181,7 +182,7 @@ class Application(WSGIApplication):
 
 
 def _at_first_heartbeat(worker: Any, call: Callable[[], None]) -> None:
-    """Call this once it serves. A worker with an event loop starts up after it was initialized."""
+    """Call this once the worker serves: an event loop starts only after the last hook."""
     heartbeat = worker.notify
 
     def first() -> None:
@@ -206,7 +207,7 @@ def _before_stop(arbiter: Any, call: Callable[[], None]) -> None:
 
 
 def _count_requests(worker: Any, running: in_flight.Running) -> None:
-    """By hooks of gunicorn where a worker calls them, else around its application."""
+    """Count with gunicorn's request hooks, or around the application of the classes below."""
     for base in type(worker).__mro__:
         counted = _APPLICATIONS.get(f"{base.__module__}.{base.__qualname__}")
         if counted is not None:
@@ -228,7 +229,8 @@ def _count_requests(worker: Any, running: in_flight.Running) -> None:
     worker.cfg.set("post_request", post_request)
 
 
-# The attribute of the workers that do not call these hooks, or where they cost time.
+# Worker classes that do not call these hooks, or for which the hooks cost time: the attribute with
+# their application, and how to wrap it.
 _APPLICATIONS: Mapping[str, tuple[str, Callable[[Any, in_flight.Running], Any]]] = {
     "uvicorn_worker._workers.UvicornWorker": ("wsgi", requests.asgi),
     "uvicorn.workers.UvicornWorker": ("wsgi", requests.asgi),
@@ -242,7 +244,7 @@ _APPLICATIONS: Mapping[str, tuple[str, Callable[[Any, in_flight.Running], Any]]]
 
 
 def _drain_at_exit(worker: Any) -> None:
-    """Let a worker drain, as far as it does not do so itself: one with processes only does."""
+    """Make a worker drain if its class does not do so itself, as the sync worker does."""
     for base in type(worker).__mro__:
         drain = _DRAINS.get(f"{base.__module__}.{base.__qualname__}")
         if drain is not None:
@@ -256,7 +258,7 @@ def _with_uvicorn(worker: Any) -> None:
     drain_at_shutdown(import_module("uvicorn.server").Server)
 
 
-# The classes of workers that need help.
+# The worker classes that need help to drain.
 _DRAINS: Mapping[str, Callable[[Any], None]] = {
     "uvicorn_worker._workers.UvicornWorker": _with_uvicorn,
     "uvicorn.workers.UvicornWorker": _with_uvicorn,

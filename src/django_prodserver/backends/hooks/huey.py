@@ -20,7 +20,7 @@ def preload() -> None:
 
 
 def close_storage() -> None:
-    """It may have opened a database when it was created, which forked processes must not share."""
+    """Close the storage: it may have opened a database, which forks must not share."""
     _huey().storage.close()
 
 
@@ -40,9 +40,9 @@ def validate(consumer: Mapping[str, Any]) -> None:
 
 
 def ready() -> int:
-    """How many tasks are in the queue, but those that a consumer has yet to put into the schedule.
+    """Count the tasks in the queue, without those that a consumer has yet to move to the schedule.
 
-    What is running, and how long a task has waited, huey does not keep.
+    huey records neither which tasks are running, nor how long a task has waited.
     """
     huey = _huey()
     with ExitStack() as stack:
@@ -85,8 +85,8 @@ def _stop_by_a_flag(consumer: Any) -> None:
     """Before huey 3.5.4 SIGINT may raise KeyboardInterrupt anywhere in the main loop.
 
     The loop expects it only where it waits. Elsewhere it would end the loop and the running tasks.
-    With greenlets a handler sets a flag instead, which the loop also checks with threads and
-    processes: install that one.
+    The handler that huey uses with greenlets sets a flag instead, which the loop also checks with
+    threads and processes: install that handler.
     """
     for name in ("_handle_graceful_signal", "_handle_interrupt_signal_gevent"):
         handler = getattr(consumer, name, None)
@@ -95,7 +95,7 @@ def _stop_by_a_flag(consumer: Any) -> None:
 
 
 def _tell_of_its_tasks(huey: Any, board: Optional[in_flight.Board]) -> None:
-    """`board` is for processes; threads and greenlets execute tasks in this process."""
+    """`board` is for worker processes; threads and greenlets execute tasks in this process."""
     running = in_flight.Running(board)
     execute = huey.execute
 

@@ -64,19 +64,19 @@ def run(args: Sequence[str], graceful_timeout: int) -> int:
 
 
 def configuration(args: Sequence[str]) -> Any:
-    """What its command line makes of the arguments; its parser cannot be reached otherwise."""
-    argv = ["hypercorn", *args]  # Its messages begin with that name.
+    """Build the configuration through its command line; its parser is not accessible otherwise."""
+    argv = ["hypercorn", *args]  # hypercorn's messages begin with this name.
     with _replaced(sys, "argv", argv), _replaced(command_line, "run", lambda config: config):
         return command_line.main(list(args))
 
 
 def preload(config: Any) -> None:
-    """Import what it needs to serve with this configuration."""
+    """Import what hypercorn needs to serve with this configuration."""
     import_module(WORKER_CLASSES[config.worker_class])
 
 
 class _Sockets:
-    """The listening sockets: those that are held, or else those that hypercorn binds."""
+    """The listening sockets: held sockets, or those that hypercorn binds."""
 
     def __init__(self, create_sockets: Any, board: Optional[in_flight.Board]) -> None:
         self._create_sockets = create_sockets
@@ -97,7 +97,7 @@ class _Sockets:
         return created
 
     def wait_and_close(self, sentinels: Any, timeout: Optional[float] = None) -> Any:
-        """Wait for the workers, whose parent keeps no listening socket while they stop."""
+        """Wait for the workers; at a stop signal, close the parent's listening sockets."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, partial(self._close_and_call, signal.getsignal(number)))
         return wait(sentinels, timeout)
@@ -135,7 +135,7 @@ def _counting(serve: Any, running: in_flight.Running) -> Any:
 
 
 class _EventOrSigterm:
-    """The event that tells all workers of hypercorn to shut down; here SIGTERM sets it, too.
+    """hypercorn's shutdown event for its workers, which also counts as set after SIGTERM.
 
     As soon as one worker has exited, hypercorn sends SIGTERM to the others. The default action
     would kill them in the middle of a request.
@@ -154,13 +154,13 @@ class _EventOrSigterm:
 
 
 def _hooks_of(module: Any) -> Mapping[str, Any]:
-    """What replaces functions and classes of this module, in the process that serves."""
+    """Replacements for functions and classes of this module, in the process that serves."""
     hooks = _Asyncio(module) if hasattr(module, "asyncio_worker") else _Trio(module)
     return hooks.replaced()
 
 
 class _Trio:
-    """With trio it announces that it is ready."""
+    """The hooks for trio, which only announce readiness."""
 
     def __init__(self, module: Any) -> None:
         self._raise_shutdown = module.raise_shutdown
@@ -169,16 +169,17 @@ class _Trio:
         return {"raise_shutdown": self._announce_and_wait}
 
     async def _announce_and_wait(self, event: Any) -> None:
-        """hypercorn awaits this function until it shuts down, once it listens."""
+        """Once hypercorn listens, it awaits this function until it shuts down."""
         notify.notify()
         await self._raise_shutdown(event)
 
 
 class _Asyncio(_Trio):
-    """With asyncio or uvloop it drains, too, before it shuts down.
+    """The hooks for asyncio and uvloop, which also drain before the shutdown.
 
-    Its own shutdown closes connections that are idle or have not sent a request yet, although one
-    may be on its way, and it closes them after a response that does not say so.
+    hypercorn's own shutdown closes connections that are idle or have not sent a request yet,
+    although a request may be on its way. It also closes connections after responses that do not
+    announce it.
     """
 
     def __init__(self, module: Any) -> None:
@@ -224,7 +225,7 @@ class _Asyncio(_Trio):
         try:
             await super()._announce_and_wait(event)
         except hypercorn.utils.ShutdownError:
-            # There may be two reasons to shut down, a signal and the limit of requests.
+            # There may be two reasons to shut down: a signal and the request limit.
             self._draining = self._draining or asyncio.ensure_future(self._drain())
             await asyncio.shield(self._draining)
             raise
@@ -239,7 +240,7 @@ class _Asyncio(_Trio):
         H11Protocol: Any = import_module("hypercorn.protocol.h11").H11Protocol
         H11Protocol.stream_send = _close_after(H11Protocol.stream_send)
         for protocol in self._protocols():
-            # Responses in progress call the original function.
+            # Responses in progress still call the original `stream_send`.
             if isinstance(protocol, H11Protocol):
                 protocol.keep_alive_requests = math.inf
         await stop_accepting(self._servers)
@@ -248,7 +249,10 @@ class _Asyncio(_Trio):
         self._config.graceful_timeout = await drained(self._still, limit)
 
     async def _close_websockets(self) -> None:
-        """hypercorn would wait for them. The application is told once the client has answered."""
+        """Close WebSockets, because hypercorn would wait for them.
+
+        The application is told once the client has answered.
+        """
         module = import_module("hypercorn.protocol.ws_stream")
         for protocol in list(self._protocols()):
             stream = getattr(protocol, "stream", None)
@@ -258,10 +262,11 @@ class _Asyncio(_Trio):
                 await stream._send_wsproto_event(event)
 
     def _protocols(self) -> Iterator[Any]:
-        """Of each connection, or None if it has none yet."""
+        """The protocol of each connection; None if a connection has none yet."""
         for connection in self._connections:
             protocol = getattr(getattr(connection, "protocol", None), "protocol", None)
-            # hypercorn keeps those that the client has closed, until they are idle for too long.
+            # hypercorn keeps connections that the client has closed until they have been idle for
+            # too long.
             if getattr(protocol, "stream", None) or not connection.reader.at_eof():
                 yield protocol
 
@@ -278,7 +283,7 @@ class _Asyncio(_Trio):
 
 def _close_after(stream_send: Any) -> Any:
     async def close_after_response(self: Any, event: Any) -> None:
-        # As in the last response that `keep-alive-max-requests` allows.
+        # As for the last response that `keep-alive-max-requests` allows.
         self.keep_alive_requests = math.inf
         await stream_send(self, event)
 

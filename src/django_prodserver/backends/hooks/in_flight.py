@@ -1,7 +1,7 @@
-"""What a process that stops still waits for, `2 tasks, oldest 14 s`, as STATUS of sd_notify(3).
+"""What a stopping process still waits for (`2 tasks, oldest 14 s`), as STATUS of sd_notify(3).
 
-The supervisor shows what comes over NOTIFY_SOCKET while it waits. Nothing is sent before the stop,
-and nothing at all without that variable.
+The supervisor shows what arrives over NOTIFY_SOCKET while it waits. Nothing is sent before the
+stop, and nothing at all without that variable.
 
     running = in_flight.Running()       # or a function that returns a `Count`
     in_flight.tell_once_asked("task", running.count)
@@ -21,12 +21,12 @@ from typing import Any, Callable, NamedTuple, Optional
 
 from django_prodserver.posix import board, notify, stop_signals, ticking
 
-# In seconds: not more often, and less than the second after which it is asked again.
+# In seconds: the minimum interval between messages. Less than the 1 s of `each_second`.
 EVERY = 0.9
 
 
 class Count(NamedTuple):
-    """How much is in flight, and the age of the oldest in seconds, where that is known."""
+    """How much is in flight, and the age of the oldest in seconds, if known."""
 
     number: int
     oldest: Optional[float] = None
@@ -50,24 +50,24 @@ def is_listened_to() -> bool:
 
 
 def is_leader() -> bool:
-    """Whether this is the process that was started, not one that it has started in its turn."""
+    """Whether this is the life's first process, the leader of its session."""
     return os.getpid() == os.getsid(0)
 
 
 def tell_once_asked(noun: str, count: Callable[[], Count], board: Optional[Board] = None) -> None:
-    """From the first stop signal on, tell each second. For what uses `stop_signals.count_as_one`.
+    """Report each second from the first stop signal on. Needs `stop_signals.count_as_one`.
 
-    `count` is called in a thread of its own.
+    `count` is called in a separate thread.
     """
     if is_listened_to():
         stop_signals.when_asked(Teller(noun, count, board).keep_telling)
 
 
 class Teller:
-    """Tells how much is in flight: when it has changed, and about once a second at most.
+    """Reports how much is in flight: when it has changed, and at most about once a second.
 
-    An event loop calls `tell` as often as it likes; for others `keep_telling` starts a thread.
-    `address` is what NOTIFY_SOCKET says, unless given.
+    An event loop calls `tell` as often as it likes; for other software `keep_telling` starts a
+    thread. `address` defaults to the value of NOTIFY_SOCKET.
     """
 
     def __init__(
@@ -94,30 +94,30 @@ class Teller:
             return
         try:
             said = text(self._noun, *self._count())
-        except RuntimeError:  # What is counted has changed meanwhile.
+        except RuntimeError:  # The counted collection changed meanwhile.
             return
         if said == self._said or (self._board is not None and not self._board.take_turn(now)):
             return
         self._said, self._said_at = said, now
-        # A listener that is slow must not hold up the stop.
+        # A slow listener must not hold up the stop.
         notify.notify(f"STATUS={said}".encode(), self._address, wait=False)
 
     def keep_telling(self) -> None:
-        """Tell from a thread, from now on; in this process, not in a fork of it.
+        """Report from a thread from now on, in this process but not in its forks.
 
-        It may be called again, and from a signal handler: the module `threading` has locks that
-        the main thread may hold at that moment, so that it is not used.
+        May be called again, and from a signal handler. It does not use the module `threading`,
+        whose locks the main thread may hold at that moment.
         """
         if self.keeps_telling or os.getpid() != self._pid or not self._address:
             return
         self.keeps_telling = True
-        # The main thread would not hear of those that this one got.
+        # The main thread would not notice signals that the new thread receives.
         with stop_signals.blocked(signal.valid_signals()):
             _thread.start_new_thread(ticking.each_second, (self.tell,))
 
 
 class Running:
-    """What is in flight in this process; on a board, too, if there is one."""
+    """What is in flight in this process; also written to a board, if there is one."""
 
     def __init__(self, board: Optional[Board] = None) -> None:
         self._board = board
@@ -138,7 +138,7 @@ class Running:
         self._note()
 
     def ended(self, key: object) -> None:
-        """Also of what has not begun."""
+        """A key that has not begun is ignored."""
         self._since.pop(key, None)
         self._note()
 
@@ -153,14 +153,15 @@ class Running:
 
 
 class Board:
-    """What several processes of one life have in flight; any of them may tell it for all.
+    """What several processes of one life have in flight; any of them may report the total.
 
-    To be made before they are started: a fork inherits it, and multiprocessing can send it to what
-    it spawns. It is the one that the supervisor reads, where that wants to know.
+    Create it before they are started: a fork inherits it, and multiprocessing can send it to
+    processes that it spawns. If the supervisor wants to know the load, this is the board that it
+    reads.
     """
 
     def __init__(self) -> None:
-        # A process that a life starts in its turn is none of its own.
+        # Programs that the life starts must not use its board.
         path = os.environ.pop(board.VARIABLE, "")
         try:
             self._share(path or RawArray("d", board.CELLS))
@@ -168,11 +169,11 @@ class Board:
             self._share(RawArray("d", board.CELLS))
 
     def _share(self, memory: Any) -> None:
-        """The path of a file, or memory that processes share already."""
+        """Use a file, given as its path, or memory that processes share already."""
         self._memory = memory
         held = board.mapped(memory) if isinstance(memory, str) else memory
         self._cells = memoryview(held).cast("B").cast("d")
-        # The process that has looked for its place, and that.
+        # The pid of the process that has looked for its row, and the index of the row.
         self._own = (0, 0)
 
     def __getstate__(self) -> Any:
@@ -182,7 +183,7 @@ class Board:
         self._share(memory)
 
     def write(self, number: int, since: float) -> None:
-        """What this process has in flight."""
+        """Record what this process has in flight."""
         pid, now, cells = os.getpid(), ticking.now(), self._cells
         if self._own[0] != pid:
             self._own = (pid, self._place(pid))
@@ -193,7 +194,7 @@ class Board:
         cells[at : at + board.ROW] = array("d", (pid, number, since, seconds, now))
 
     def count(self) -> Count:
-        """What all have that are still there: one may have been killed in the middle of it."""
+        """The total of all processes that still exist: one may have been killed meanwhile."""
         rows = board.rows(self._cells)
         busy = [(n, since) for pid, n, since, *_ in rows if n and board.exists(int(pid))]
         if not busy:
@@ -202,14 +203,17 @@ class Board:
         return Count(int(sum(n for n, _ in busy)), oldest)
 
     def take_turn(self, now: float) -> bool:
-        """Whether it is time to tell again, which only one of them does."""
+        """Whether it is time to report again: only one of the processes does."""
         if now < self._cells[0] + EVERY:
             return False
         self._cells[0] = now
         return True
 
     def _place(self, pid: int) -> int:
-        """A free one, or that of a process that has ended; neighbours look at different ones."""
+        """The index of a row that is free, or whose process has ended.
+
+        Processes with neighbouring pids try different rows first.
+        """
         slots = board.SLOTS
         places = [1 + board.ROW * ((pid + n) % slots) for n in range(slots)]
         owners = ((at, int(self._cells[at])) for at in places)
@@ -217,5 +221,5 @@ class Board:
 
 
 def board_if_read() -> Optional[Board]:
-    """One for a life that needs none itself, if the supervisor wants to know how busy it is."""
+    """A board for a life that needs none itself, if the supervisor wants to know its load."""
     return Board() if os.environ.get(board.VARIABLE) else None

@@ -13,7 +13,7 @@ from django_prodserver.posix import notify, stop_signals
 
 from . import brokers, in_flight
 
-# The events after which a job is to do.
+# The events that make a job ready.
 DEFERRED = ("deferred", "deferred_for_retry")
 
 
@@ -38,7 +38,7 @@ def announce() -> None:
 
 
 def tell_of_its_jobs() -> None:
-    """A job may block the event loop, so that a thread tells."""
+    """Report its jobs from a thread, because a job may block the event loop."""
     if not in_flight.is_listened_to():
         return
     worker: Any = import_module("procrastinate.worker").Worker
@@ -62,10 +62,11 @@ def _running_jobs(worker: Any) -> in_flight.Count:
 
 
 def count_stop_signals_as_one() -> None:
-    """Keep its handlers for a while after the first stop signal.
+    """Keep the signal handlers for a while after the first stop signal.
 
-    It uninstalls them at once, and then waits for its running jobs: a second signal would kill it.
-    They are those of an event loop, so that `stop_signals.count_as_one` does not see them.
+    procrastinate uninstalls them at once, and then waits for its running jobs: a second signal
+    would kill it. `stop_signals.count_as_one` does not see them, because they belong to an event
+    loop.
     """
     signals: Any = import_module("procrastinate.signals")
     uninstall = signals.uninstall
@@ -80,10 +81,10 @@ def count_stop_signals_as_one() -> None:
 
 
 def look(alias: str, queues: Optional[Collection[str]]) -> tuple[int, int, Optional[float]]:
-    """Ready, running and age; of all queues where none is named.
+    """Return ready, running and age, of all queues if none is named.
 
-    Ready is what a worker that is free would begin: of several with the same lock, only the first.
-    Nobody tells which worker runs a job, and one that was killed leaves its job running.
+    Ready jobs are those that a free worker would begin: of several with the same lock, only the
+    first. Which instance runs a job is unknown, and a killed worker leaves its job "doing".
     """
     from django.db.models import Count, Exists, Max, Min, OuterRef, Q
     from django.db.models.functions import Greatest, Now

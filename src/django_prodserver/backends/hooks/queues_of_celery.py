@@ -1,6 +1,6 @@
-"""What is in the queues of a Celery worker; imports Celery when called.
+"""The load of a Celery worker's queues; imports Celery when called.
 
-Only Redis lets others read the messages. RabbitMQ says how many of a queue are ready, no more.
+Only Redis lets other clients read the messages. RabbitMQ only reports how many messages are ready.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Callable, NamedTuple, Optional
 from .brokers import OLDEST, PATIENCE
 from .celery import PUBLISHED_AT, find_app
 
-# In seconds, for the answers of all workers.
+# In seconds: how long to wait for the answers of all workers.
 ANSWER_WITHIN = 1.0
 # The node name that an instance has by default: worker.1@host.
 NODE = re.compile(r"(?P<instance>.+\.\d+)@(?P<host>.+)")
@@ -25,36 +25,36 @@ IsOurs = Callable[[Optional[str], Optional[str]], bool]
 
 
 class Messages(NamedTuple):
-    """What the broker says."""
+    """What the broker reports."""
 
     ready: int
-    # The age of the oldest that is ready, in seconds, where it is known.
+    # The age of the oldest ready message in seconds; None if unknown.
     age: Optional[float]
-    # The ids of the tasks that workers have taken, as far as it says.
+    # The ids of tasks that workers have taken, if the broker reports them.
     taken: Collection[str] = ()
 
 
 class Tasks(NamedTuple):
-    """What the workers say."""
+    """What the workers report."""
 
     running: Collection[str] = ()
-    # Workers have also taken these, but for later.
+    # Tasks that workers have also taken, but for later.
     scheduled: Collection[str] = ()
-    # How many are running, by the name of an instance; None if it is not known.
+    # How many tasks each instance is running, by its name; None if unknown.
     of_instances: Optional[dict[str, int]] = None
 
 
 def look(
     name: str, include: Sequence[str], exclude: Sequence[str]
 ) -> tuple[int, int, Optional[float], Optional[dict[str, int]]]:
-    """Ready, running, age and what each instance has; of the app of that name."""
+    """Return ready, running, age, and running tasks per instance, for the app of that name."""
     app = find_app(name)
     app.amqp.queues.select(include)
     app.amqp.queues.deselect(exclude)
     queues = list(app.amqp.queues.consume_from.values())
     with app.connection_for_read() as connection:
         _give_up_soon(connection)
-        # One attempt for each of several addresses.
+        # One attempt for each address of the broker.
         connection.ensure_connection(max_retries=max(0, len(connection.alt) - 1))
         in_redis = connection.transport.driver_type == "redis"
         messages = (_in_redis if in_redis else _declared)(connection, queues)
@@ -73,7 +73,7 @@ def _give_up_soon(connection: Any) -> None:
     connection.transport_options.update(dict.fromkeys(options, PATIENCE))
 
 
-# ---- what the broker says ----
+# ---- what the broker reports ----
 
 
 def _declared(connection: Any, queues: Sequence[Any]) -> Messages:
@@ -82,7 +82,7 @@ def _declared(connection: Any, queues: Sequence[Any]) -> Messages:
 
 
 def _message_count(connection: Any, queue: str) -> int:
-    # A channel of its own: RabbitMQ closes it if the queue does not exist.
+    # A separate channel: RabbitMQ closes it if the queue does not exist.
     with connection.channel() as channel:
         try:
             return int(channel.queue_declare(queue=queue, passive=True).message_count)
@@ -93,9 +93,9 @@ def _message_count(connection: Any, queue: str) -> int:
 
 
 def _in_redis(connection: Any, queues: Sequence[Any]) -> Messages:
-    """There is a list for each priority of a queue, and a hash of what all workers have taken.
+    """Redis has a list per queue and priority, and one hash of messages that workers have taken.
 
-    kombu's own client would add `global_keyprefix` to the keys of some commands, and not of others.
+    kombu's own client would add `global_keyprefix` to the keys of some commands, but not of others.
     """
     from redis import Redis
 
@@ -118,9 +118,10 @@ def _in_redis(connection: Any, queues: Sequence[Any]) -> Messages:
 
 
 def _ready(lists: Sequence[tuple[int, list[bytes]]]) -> tuple[int, Optional[float]]:
-    """How many are ready and the age of the oldest, of lists: their lengths and oldest messages.
+    """Return how many tasks are ready, and the age of the oldest.
 
-    A list begins with the newest. Tasks with an ETA are in it, too, until a worker takes them.
+    `lists` has the length and the oldest messages of each list. A list begins with its newest
+    message. Tasks with an ETA are also in a list, until a worker takes them.
     """
     ready = 0
     published: list[Optional[float]] = []
@@ -149,20 +150,20 @@ def _is_for_later(message: Any) -> bool:
     return bool(eta and maybe_make_aware(eta) > datetime.now(timezone.utc))
 
 
-# ---- what the workers say ----
+# ---- what the workers report ----
 
 
 def _of_workers(app: Any, connection: Any, is_ours: IsOurs) -> Tasks:
-    """As `celery inspect` does. Workers do not answer while a pool `solo` executes a task."""
+    """Ask as `celery inspect` does. A `solo` worker does not answer while it executes a task."""
     if not connection.supports_exchange_type("fanout"):
-        return Tasks()  # To ask would create queues that nobody reads.
+        return Tasks()  # Asking would create queues that nothing reads.
     from celery.app.control import Control
 
     control: Any = Control(app)
     control.mailbox.producer_pool = None  # It would open another connection.
 
     def ask(what: str, *nodes: str) -> dict[str, Any]:
-        """With the names of nodes it does not wait for others."""
+        """With the names of nodes, it does not wait for others."""
         replies = control.broadcast(
             *(what, None, nodes or None), connection=connection, reply=True, timeout=ANSWER_WITHIN
         )
@@ -200,7 +201,11 @@ def _of_instances(running: dict[str, set[str]]) -> Optional[dict[str, int]]:
 
 
 def _is_for(queues: Sequence[Any]) -> IsOurs:
-    """Celery publishes to a queue by its name, without an exchange, unless it has one of a type."""
+    """Return a function that recognizes messages for these queues.
+
+    Celery publishes to a queue by its name, without an exchange, unless the type of the queue's
+    exchange is not direct.
+    """
     from kombu.transport.virtual.exchange import TopicExchange
 
     pattern_of = TopicExchange(None).key_to_pattern

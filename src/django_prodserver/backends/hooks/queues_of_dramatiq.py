@@ -1,4 +1,4 @@
-"""What is in dramatiq's queues; imports dramatiq when called."""
+"""The load of dramatiq's queues; imports dramatiq when called."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import brokers
 
 
 def look(names: Sequence[str], modules: Sequence[str]) -> tuple[int, int, Optional[float]]:
-    """Ready, running and age; of all queues that these modules declare where none is named."""
+    """Return ready, running and age; without names, of all queues that these modules declare."""
     for module in () if names else modules:
         import_module(module)
     broker = import_module("dramatiq").get_broker()
@@ -23,9 +23,9 @@ def look(names: Sequence[str], modules: Sequence[str]) -> tuple[int, int, Option
 
 
 def _in_redis(broker: Any, queues: Sequence[str]) -> tuple[int, int, Optional[float]]:
-    """A queue is a list of ids. Its messages are in a hash, until they have been acknowledged.
+    """A queue is a list of ids. Its messages are in a hash until they have been acknowledged.
 
-    Delayed ones are in a queue of their own.
+    Delayed messages are in a separate queue.
     """
     keys = [f"{broker.namespace}:{queue}" for queue in queues]
     with brokers.redis(broker.client) as client:
@@ -35,20 +35,20 @@ def _in_redis(broker: Any, queues: Sequence[str]) -> tuple[int, int, Optional[fl
             answers = pipe.execute()
         ready, kept, oldest = sum(answers[::3]), sum(answers[1::3]), answers[2::3]
         messages = [client.hget(f"{key}.msgs", id) for key, id in zip(keys, oldest) if id]
-    # One that was taken in the meantime has not waited long.
+    # A message that was taken meanwhile has not waited long.
     waited = [_waited(message) for message in messages if message]
     return ready, kept - ready, max(waited, default=0.0)
 
 
 def _waited(data: bytes) -> float:
     message: Any = import_module("dramatiq").Message.decode(data)
-    # A retry has both; its delay counts as waiting.
+    # A retry has both timestamps; its delay counts as waiting.
     sent: int = max(message.message_timestamp, message.options.get("requeue_timestamp", 0))
     return max(0.0, time.time() - sent / 1000)
 
 
 def _in_rabbitmq(broker: Any, queues: Sequence[str]) -> tuple[int, int, Optional[float]]:
-    """RabbitMQ tells its clients nothing of what others have taken."""
+    """RabbitMQ does not report what other clients have taken, so `running` is 0."""
     pika = import_module("pika")
     ready = 0
     with pika.BlockingConnection(_impatient(broker.parameters)) as connection:
@@ -64,7 +64,7 @@ def _in_rabbitmq(broker: Any, queues: Sequence[str]) -> tuple[int, int, Optional
 
 
 def _impatient(parameters: Any) -> Any:
-    """Those of one server, or of several."""
+    """Shorten the timeouts in the parameters of one server, or of several."""
     if isinstance(parameters, list):
         return [_impatient(one) for one in parameters]
     soon = copy(parameters)

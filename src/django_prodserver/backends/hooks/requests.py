@@ -1,4 +1,4 @@
-"""Requests in flight, of servers whose workers are processes: counted around the application."""
+"""Count in-flight requests around the application, for servers with worker processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .in_flight import Running
 
 
 def asgi(application: Any, running: Running) -> Any:
-    """The application; whatever a server gives it beside the scope is passed on."""
+    """Wrap an ASGI application; all arguments after the scope are passed on."""
 
     async def counted(scope: Any, *channels: Any) -> None:
         if scope["type"] != "http":
@@ -22,7 +22,7 @@ def asgi(application: Any, running: Running) -> Any:
 
 
 def wsgi(application: Any, running: Running) -> Any:
-    """The application. A request ends once the server closes or forgets the response's body."""
+    """Wrap a WSGI application. A request ends once the server closes or drops the body."""
 
     def counted(environ: Any, start_response: Any) -> Any:
         request = Request(running)
@@ -33,7 +33,7 @@ def wsgi(application: Any, running: Running) -> Any:
 
 
 class Request:
-    """It is in progress for as long as something refers to this."""
+    """A request, which is in progress for as long as anything refers to this object."""
 
     def __init__(self, running: Running) -> None:
         self._running = running
@@ -44,7 +44,7 @@ class Request:
 
 
 class _Body:
-    """A body of WSGI that is sent piece by piece, and the request that it belongs to."""
+    """A WSGI response body that is sent piece by piece, and the request that it belongs to."""
 
     def __init__(self, body: Any, request: Request) -> None:
         self._body = body
@@ -54,7 +54,7 @@ class _Body:
         return iter(self._body)
 
     def close(self) -> None:
-        self._request = None  # The server may keep this for longer.
+        self._request = None  # The server may keep this object longer.
         close = getattr(self._body, "close", None)
         if close is not None:
             close()

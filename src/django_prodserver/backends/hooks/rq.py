@@ -15,17 +15,17 @@ from django_prodserver.posix import kernel, notify, stop_signals
 
 from . import brokers, in_flight, multiprocessing
 
-# The name that the worker of an instance has by default, as part of a key.
+# The Redis key of an instance's worker that has its default name.
 WORKER = re.compile(rb".*:(?P<instance>[^:]+\.\d+)\.[0-9a-f]{32}")
 
 
 def create_queues(*names: str) -> None:
-    """Create queue objects, which do not connect. Raises ValueError if their Redis differs."""
+    """Create queue objects without connecting. Raises ValueError if their Redis servers differ."""
     import_module("django_rq.queues").get_queues(*names)
 
 
 def announce_worker(supervised: bool) -> None:
-    """Hook into workers when they begin to work, whatever their class is."""
+    """Hook into workers of any class when they begin to work."""
     leader = os.getpid()
 
     def hook(worker: Any) -> None:
@@ -47,7 +47,7 @@ def announce_scheduler() -> None:
 
 
 def _call_before(cls: Any, name: str, hook: Callable[[Any], None]) -> None:
-    """Let a method call the hook first, in all classes that inherit it from where this one does."""
+    """Make a method call the hook first, in the class that defines it, for all subclasses."""
     owner = next(base for base in cls.__mro__ if name in vars(base))
     method = vars(owner)[name]
 
@@ -71,9 +71,9 @@ def _notify_after_signal_handlers(runner: Any) -> None:
 
 
 def _remember_to_stop(worker: Any) -> None:
-    """Let a stop signal set the flag that the worker's loop checks.
+    """Make a stop signal set the flag that the worker's loop checks.
 
-    The signal handler of an idle worker raises StopRequested instead. If some code swallows the
+    The signal handler of an idle worker only raises StopRequested. If some code swallows the
     exception, such as logging (seen with RQ 3.0), the worker never stops.
     """
     request_stop = worker.request_stop
@@ -86,7 +86,7 @@ def _remember_to_stop(worker: Any) -> None:
 
 
 def _tell_of_its_job(worker: Any) -> None:
-    """It waits for its work horse, or executes the job itself (SimpleWorker)."""
+    """The worker waits for its work horse, or executes the job itself (SimpleWorker)."""
     running = in_flight.Running()
     execute_job = worker.execute_job
 
@@ -99,7 +99,7 @@ def _tell_of_its_job(worker: Any) -> None:
 
 
 def _let_horses_die_with(leader: int, worker: Any) -> None:
-    """A work horse, which executes one job, has a process group of its own."""
+    """Make work horses die with the worker: each executes one job in its own process group."""
     work = worker.main_work_horse
 
     def die_with_the_worker_and_work(*args: Any) -> None:
@@ -110,9 +110,9 @@ def _let_horses_die_with(leader: int, worker: Any) -> None:
 
 
 def look(*names: str) -> tuple[int, int, Optional[float], Optional[dict[str, int]]]:
-    """Ready, running, age and what each instance has.
+    """Return ready, running, age, and running jobs per instance.
 
-    RQ's own way to count what is running would also remove the jobs of dead workers.
+    RQ's own count of running jobs would also remove the jobs of dead workers.
     """
     queues = import_module("django_rq.queues").get_queues(*names)
     with brokers.redis(queues[0].connection) as client:
@@ -136,17 +136,17 @@ def _enqueued_at(client: Any, queue: Any, job: str) -> Optional[float]:
     if at is None:
         return None
     parsed: datetime = import_module("rq.utils").utcparse(at.decode())
-    return parsed.replace(tzinfo=timezone.utc).timestamp()  # RQ 2.0 does not say which it is.
+    return parsed.replace(tzinfo=timezone.utc).timestamp()  # RQ 2.0 does not say which zone it is.
 
 
 def _of_instances(client: Any) -> Optional[dict[str, int]]:
-    """How many jobs each one has: the youngest of its name, because dead ones stay for a while."""
+    """Running jobs per instance, of its youngest worker: dead workers stay for a while."""
     found = ((WORKER.fullmatch(key), key) for key in client.smembers(_workers()))
     workers = [(match["instance"].decode(), key) for match, key in found if match]
     with client.pipeline() as pipe:
         for _, key in workers:
             pipe.hmget(key, "birth", "hostname", "current_job")
-            pipe.scard(key + b":executions")  # In place of `current_job`, since RQ 3.
+            pipe.scard(key + b":executions")  # Since RQ 3, instead of `current_job`.
         answers = pipe.execute()
     here = socket.gethostname().encode()
     born: Iterable[tuple[bytes, str, int]] = sorted(
@@ -160,5 +160,5 @@ def _of_instances(client: Any) -> Optional[dict[str, int]]:
 
 
 def _workers() -> str:
-    """The key of the set that has the key of each worker."""
+    """The Redis key of the set of all worker keys."""
     return str(import_module("rq").Worker.redis_workers_keys)

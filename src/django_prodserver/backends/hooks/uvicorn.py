@@ -15,7 +15,7 @@ from . import in_flight, requests
 from .draining import CLOSE, Open, drained, stop_accepting
 from .multiprocessing import die_with_parent
 
-# `uvicorn.main` is the function as soon as the package is imported.
+# After `import uvicorn`, the attribute `uvicorn.main` is the function, not the module.
 command_line: Any = import_module("uvicorn.main")
 
 logger = logging.getLogger("uvicorn.error")
@@ -47,7 +47,7 @@ class Config(uvicorn.Config):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # What all workers have in flight, where they are processes, or where that is asked for.
+        # What all workers have in flight, if they are processes, or if the supervisor reads it.
         self.board: Optional[in_flight.Board] = None
         if self.workers > 1 and in_flight.is_listened_to():
             self.board = in_flight.Board()
@@ -55,7 +55,8 @@ class Config(uvicorn.Config):
             self.board = in_flight.board_if_read()
         self.path_of_held: Optional[str] = None
         if held.descriptors():
-            # uvicorn removes the file of its socket at its end, and this one is not its own.
+            # uvicorn would remove the file of its socket when it exits, but a held socket is not
+            # its own.
             self.path_of_held, self.uds = self.uds, None
 
     def bind_socket(self) -> Any:
@@ -67,7 +68,7 @@ class Config(uvicorn.Config):
         return one
 
     def load(self) -> None:
-        """The last call before the server starts, in the process that will serve."""
+        """Called last before the server starts, in the process that will serve."""
         super().load()
         die_with_parent()
         if self.board is not None:
@@ -94,7 +95,7 @@ def _announce(server: Any) -> None:
 
 
 def _say_where(config: Config) -> None:
-    """As uvicorn does where it binds its sockets itself."""
+    """Log the address, as uvicorn does when it binds its sockets itself."""
     host = f"[{config.host}]" if ":" in config.host else config.host
     where = f"{'https' if config.is_ssl else 'http'}://{host}:{config.port}"
     if config.path_of_held is not None:
@@ -104,7 +105,7 @@ def _say_where(config: Config) -> None:
 
 def _multiprocess(original: Any) -> Any:
     class Multiprocess(original):  # type: ignore[misc]
-        """The parent of several workers, which keeps no listening socket while they stop."""
+        """The parent of several workers, which closes its listening sockets before they stop."""
 
         config: Config
 
@@ -113,7 +114,7 @@ def _multiprocess(original: Any) -> Any:
             super().terminate_all()
 
         def shutdown(self) -> None:
-            """Before uvicorn 0.30. It would stop one worker after the other."""
+            """For uvicorn before 0.30, which would stop one worker after the other."""
             self._begin_to_stop()
             for process in self.processes:
                 process.terminate()
@@ -133,10 +134,10 @@ def _multiprocess(original: Any) -> Any:
 
 
 def drain_at_shutdown(server: Any) -> None:
-    """Let this class of uvicorn's server drain before it shuts down.
+    """Make this server class of uvicorn drain before it shuts down.
 
-    Its own shutdown closes connections that have not sent a request yet, although one may be on
-    its way. WebSockets it closes with 1012 (service restart), as before, at once.
+    uvicorn's own shutdown closes connections that have not sent a request yet, although one may be
+    on its way. WebSockets are still closed at once, with 1012 (service restart).
     """
     shutdown = server.shutdown
 
@@ -165,9 +166,9 @@ def drain_at_shutdown(server: Any) -> None:
 
 
 def _drains(connection: Any) -> bool:
-    """Whether it is one of HTTP/1.1, or may become a WebSocket but is not yet.
+    """Whether a connection is HTTP/1.1, or may become a WebSocket but is not one yet.
 
-    A connection of HTTP/2 can be told that it ends only by its own shutdown.
+    An HTTP/2 connection can only be told that it ends by its own shutdown.
     """
     if hasattr(connection, "handshake_completed_event"):  # With the package websockets.
         return not connection.handshake_completed_event.is_set()
@@ -185,8 +186,8 @@ def _cycles(connections: Any) -> Iterator[Any]:
 
 
 def _announce_close(state: Any) -> None:
-    """In each response whose headers are not sent yet."""
+    """Announce the close in each response whose headers have not been sent yet."""
     state.default_headers = [*state.default_headers, CLOSE]
     for cycle in _cycles(state.connections):
-        # It has the headers of the second in which it began.
+        # A cycle keeps the default headers of the second in which it began.
         cycle.default_headers = [*cycle.default_headers, CLOSE]

@@ -1,12 +1,11 @@
-"""Starts uWSGI: run as a program, by its path and with what to do as JSON. Imports no Django.
+"""Starts uWSGI. Run as a program, by its path, with its instructions as JSON; imports no Django.
 
-uWSGI is a program with a Python inside, and no module that could be called in a fork. Where it
-comes as an extension module (pyuwsgi), a fresh interpreter becomes it.
+uWSGI is a program that embeds Python, and not a module that a fork could call. If it is installed
+as an extension module (pyuwsgi), a fresh interpreter becomes uWSGI.
 
-uWSGI sends READY=1 before its workers have loaded the application, where these do (`lazy-apps`),
-and before its master handles signals. So the socket is taken from it, and one of its processes
-sends READY=1 later. That, like a graceful stop, is done by functions of uWSGI's own, which its
-hooks call by their names.
+uWSGI sends READY=1 before its master handles signals, and with `lazy-apps` before its workers have
+loaded the application. So NOTIFY_SOCKET is hidden from it, and one of its processes sends READY=1
+later. Like a graceful stop, that is done by functions of uWSGI's own, which its hooks call by name.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ import os
 import sys
 from typing import Any
 
-# Set while an interpreter is replaced by another one, so that this is done once.
+# Set while one interpreter replaces another, so that this happens only once.
 REPLACED = "_PRODSERVER_REPLACED"
 
 
 def main(text: str) -> None:
     told = json.loads(text)
     if sys.prefix != told["prefix"] and os.environ.pop(REPLACED, None) is None:
-        # pyuwsgi executes itself again at a reload, by the interpreter that the virtual
-        # environment was made of, which has no pyuwsgi.
+        # At a reload pyuwsgi executes itself again with the interpreter from which the virtual
+        # environment was made, and that one has no pyuwsgi.
         os.environ[REPLACED] = "1"
         os.execv(told["python"][0], [*told["python"], *sys.argv])
     os.environ.pop(REPLACED, None)
@@ -33,7 +32,7 @@ def main(text: str) -> None:
         os.execv(told["program"], [told["program"], *arguments])
     sys.path[:] = told["path"]
     _show(told["title"])
-    # Its hooks find only functions that the whole program can see.
+    # uWSGI's hooks only find functions that are visible to the whole program.
     sys.setdlopenflags(os.RTLD_NOW | os.RTLD_GLOBAL)
     import pyuwsgi
 
@@ -48,7 +47,7 @@ def ready_hooks(hook: str, address: str) -> list[str]:
 
 
 def _show(title: Any) -> None:
-    """What `ps` shows: the instance, or the command line that the user gave."""
+    """Set what `ps` shows: the instance, or the command line that the user gave."""
     from django_prodserver.posix.titles import set_title, show_words
 
     instance = os.environ.get("PRODSERVER_INSTANCE")

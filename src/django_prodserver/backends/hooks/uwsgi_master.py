@@ -1,4 +1,4 @@
-"""Imported by uWSGI's master before it loads the application, and forks its workers."""
+"""Imported by uWSGI's master before it loads the application and forks its workers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from django_prodserver.posix.randomness import reseed
 
-# In uWSGI alone there is such a module.
+# This module exists only inside uWSGI.
 uwsgi: Any = import_module("uwsgi")
 
-# uWSGI reseeds Python's `random` in each worker, and nothing else. There is one hook. Whoever
-# imports uwsgidecorators, as many applications do, takes it and calls a list of others.
+# In each worker uWSGI reseeds Python's `random`, and nothing else. There is only one hook after a
+# fork. uwsgidecorators, which many applications import, takes it, and calls a list of functions.
 try:
     decorators: Any = import_module("uwsgidecorators")
     decorators.postfork(reseed)

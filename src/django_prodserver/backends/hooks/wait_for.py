@@ -1,4 +1,7 @@
-"""Wait until everything is there. Each check has a process of its own, and leaves no connection."""
+"""Wait until everything is available.
+
+Each check runs in a process of its own, and leaves no connection open.
+"""
 
 from __future__ import annotations
 
@@ -18,22 +21,22 @@ from django_prodserver.posix.trials import answers
 from .celery import find_app
 from .connections import close_connections
 
-# In seconds: the longest check, the shortest that is worth one, and how often it is said what is
-# missing.
+# In seconds: the longest check, the shortest check worth starting, and how often missing things are
+# logged.
 LONGEST, SHORTEST, EVERY = 5.0, 1.0, 10.0
 
 
 class NotYet(Exception):
-    """Nothing has failed, but it is not there."""
+    """Nothing has failed, but the thing is not available yet."""
 
 
 class Thing(NamedTuple):
-    """What is waited for."""
+    """Something to wait for."""
 
     name: str
-    # Raises as long as it is not there.
+    # Raises as long as it is not available.
     check: Callable[[], None]
-    # What is said once it is there.
+    # What is logged once it is available.
     done: str
 
 
@@ -43,8 +46,8 @@ def wait(
     interval: float,
     describe: Callable[[BaseException], str],
 ) -> int:
-    """The exit status: 0 once all are there, or 1 after `timeout` seconds."""
-    # What is alone has Python's handler, and would end with a traceback.
+    """Return the exit status: 0 once all are available, 1 after `timeout` seconds."""
+    # Without a supervisor Python's own handler is installed, and would print a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     close_connections()
     began = said_at = time.monotonic()
@@ -70,7 +73,7 @@ def wait(
 
 
 def _try(thing: Thing, began: float, describe: Callable[[BaseException], str]) -> str:
-    """Say that it is there, or return why it is not."""
+    """Log that it is available, or return why it is not."""
     try:
         thing.check()
     except NotYet as reason:
@@ -86,7 +89,7 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-# ---- what can be waited for ----
+# ---- the checks ----
 
 
 def database(alias: str) -> None:
@@ -94,7 +97,7 @@ def database(alias: str) -> None:
 
 
 def migrations(alias: str) -> None:
-    """None is left to apply. What the database has beyond the code does not count."""
+    """No migration is left to apply. Applied migrations that the code lacks do not count."""
     from django.db.migrations.executor import MigrationExecutor
 
     connection = _connected(alias)
@@ -118,7 +121,7 @@ def _connected(alias: str) -> Any:
 
 
 def _file_of(connection: Any) -> str:
-    """Of a database in memory ""."""
+    """The path of the database; "" for a database in memory."""
     name = str(connection.settings_dict["NAME"])
     if connection.is_in_memory_db():
         return ""
@@ -132,7 +135,7 @@ def cache(alias: str) -> None:
 
 
 def broker(app: str) -> None:
-    # To retry is up to us; 0 means one attempt.
+    # `wait` retries; 0 means one attempt.
     find_app(app).connection_for_read().ensure_connection(max_retries=0)
 
 
@@ -141,7 +144,7 @@ def tcp(address: tuple[str, int]) -> None:
 
 
 def http(url: str) -> None:
-    """A status from 200 to 299, behind redirects."""
+    """The status is 200 to 299, after redirects."""
     urlopen(url, timeout=LONGEST).close()
 
 

@@ -19,11 +19,11 @@ from django_prodserver.posix import held, notify, stop_signals
 
 from .draining import Drain, Open
 
-# What says where it listens; a socket that is given says so itself.
+# The options that say where it listens; `sockets` replaces them.
 WHERE = ("listen", "host", "port", "unix_socket")
-# In seconds: how often it looks whether a drain is over. What happens wakes it at once.
+# In seconds: how often to check whether a drain is over. Events wake the loop at once.
 TURN = 0.1
-# In seconds, once nothing is left to be done: how long its threads may take to end.
+# In seconds: how long its threads may take to end after the drain.
 THREADS_END = 5.0
 
 
@@ -37,7 +37,7 @@ def run(args: Sequence[str], limit: float) -> Any:
 
 
 def adjustments(args: Sequence[str]) -> Optional[Adjustments]:
-    """What its command line makes of the arguments; None for `--help`."""
+    """Parse the arguments as its command line does; None for `--help`."""
     parse: Any = Adjustments.parse_args
     options, _ = parse(list(args))
     if options.pop("help"):
@@ -69,16 +69,16 @@ def _create_and_notify(limit: float, app: Any, **options: Any) -> Any:
 class _Stop:
     """Runs a server, and drains it when it is asked to stop.
 
-    waitress itself ends its loop by an exception then, and all connections with it.
+    waitress itself ends its loop with an exception, and drops all connections.
     """
 
     def __init__(self, server: Any, limit: float) -> None:
         self._limit = limit
-        # How often it was asked.
+        # How often it was asked to stop.
         self._asked = 0
         self._adjustments = server.adj
         self._dispatcher = server.task_dispatcher
-        # All that its loop watches. A server of several sockets is not in there itself.
+        # Everything that its loop watches. A server with several sockets is not itself in there.
         self._watched: dict[int, Any] = server.map if hasattr(server, "map") else server._map
         self._listening: list[Any] = [
             one for one in self._watched.values() if isinstance(one, BaseWSGIServer)
@@ -98,7 +98,7 @@ class _Stop:
             while not self._asked:
                 self._turn(self._adjustments.asyncore_loop_timeout)
         except (SystemExit, KeyboardInterrupt):
-            # Of a handler of the project.
+            # Raised by a signal handler of the project.
             self._asked += 1
         self._stop_accepting()
         drained = self._drain()
@@ -106,7 +106,7 @@ class _Stop:
 
     def _ask(self, number: int, frame: object) -> None:
         self._asked += 1
-        # A signal alone does not end select(2), see PEP 475.
+        # A signal alone does not end select(2) (PEP 475).
         self._listening[0].pull_trigger()
 
     def _turn(self, timeout: float) -> None:
@@ -115,17 +115,18 @@ class _Stop:
 
     def _stop_accepting(self) -> None:
         for one in self._listening:
-            # Its trigger stays open: its threads wake the loop by that.
+            # Not the server's own `close`, which also closes the trigger by which threads wake the
+            # loop.
             wasyncore.dispatcher.close(one)
 
     def _drain(self) -> bool:
-        """Serve until no connection is left; False if that takes too long, or it is asked again."""
+        """Serve until the drain is over or it is asked again; return whether no request is left."""
         drain = Drain(time.monotonic(), self._limit)
         while True:
             channels = [one for one in self._watched.values() if isinstance(one, HTTPChannel)]
             still = Open(len(channels), sum(_is_busy(one) for one in channels))
             if drain.is_over(time.monotonic(), still) or self._asked > 1:
-                # At once, and not when its threads have ended: a request may come until then.
+                # Now, not once its threads have ended: a request may arrive until then.
                 for one in channels:
                     one.handle_close()
                 return not still.busy
@@ -133,13 +134,13 @@ class _Stop:
 
 
 def _is_busy(channel: Any) -> bool:
-    """It has a request, whose head at least has been received, or a response to be sent."""
+    """Whether it has a request whose headers have arrived, or a response to send."""
     unfinished = channel.request is not None and channel.request.headers_finished
     return bool(channel.requests or channel.total_outbufs_len or unfinished)
 
 
 class _Task(WSGITask):
-    """A response, which says that its connection will be closed once a stop was asked for."""
+    """A response, which announces that its connection closes once the server is asked to stop."""
 
     def build_response_header(self) -> bytes:
         request: Any = self.request

@@ -1,1 +1,1 @@
-"""The control socket: where it is, and who is answered there."""
+"""The control socket: where it is, and how its clients are answered."""

@@ -1,4 +1,4 @@
-"""What is answered alike at the control socket and at MONITOR: whether it is alive, and metrics."""
+"""The answers that the control socket and MONITOR share: liveness, readiness and metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TEXT = "text/plain; charset=utf-8"
 
 
 class Known:
-    """What has to be asked for when a client asks."""
+    """What answers are made from, read when a client asks."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Known:
         self.of_project = of_project
 
     def change(self, about: documents.About) -> None:
-        """This is known of the processes from now on; the run is the same."""
+        """Replace what is known of the processes; the pid, the run and the project stay."""
         now = self.about
         self.about = replace(about, pid=now.pid, run=now.run, project=now.project)
 

@@ -1,7 +1,7 @@
-"""The client's end of the control socket: HTTP/1.0, which our server answers in one part.
+"""The client's end of the control socket: HTTP/1.0, so that answers are not chunked.
 
-(A library for HTTP would take half of the time in which `prodctl status` is done.) A timeout is
-caught as `socket.timeout`, which is not TimeoutError before Python 3.10.
+(An HTTP library would take up half of the run time of `prodctl status`.) Timeouts are caught as
+`socket.timeout`, which is not TimeoutError before Python 3.10.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Failure(Exception):
 
 
 class NoAnswer(Failure):
-    """Nobody answers there."""
+    """No supervisor answers there."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, 4)
@@ -46,7 +46,7 @@ class TooLate(Failure):
 
 
 class OtherVersion(Failure):
-    """The answer is not the one that this version knows."""
+    """The answer is not one that this version understands."""
 
     def __init__(self, what: str = "") -> None:
         super().__init__(f"the supervisor has another version of django-prodserver{what}", 1)
@@ -54,7 +54,7 @@ class OtherVersion(Failure):
 
 @contextmanager
 def understood() -> Iterator[None]:
-    """For what looks into answers: those of another version may lack what is looked for."""
+    """Raise OtherVersion if the code inside finds that an answer lacks what it needs."""
     try:
         yield
     except (LookupError, TypeError, ValueError, AttributeError):
@@ -62,7 +62,7 @@ def understood() -> Iterator[None]:
 
 
 class Answer(Value):
-    """What the supervisor has said: the status of HTTP, and a document or a text."""
+    """The supervisor's answer: an HTTP status, and a document or a text."""
 
     status: int
     body: bytes
@@ -77,30 +77,30 @@ class Answer(Value):
 
 
 class Client:
-    """Asks the supervisor behind a socket, each time by a connection of its own.
+    """Asks the supervisor behind a socket, over a new connection each time.
 
-    `timeout` is the longest wait for an answer, in seconds: for all of it, however it comes.
+    `timeout` limits the wait for a whole answer, in seconds.
     """
 
     def __init__(self, path: str, timeout: Optional[float] = None) -> None:
         self.path = path
         self._timeout = timeout
-        # Of the supervisor, as this process sees it: 0 where it is in another namespace.
+        # The supervisor's pid, as this process sees it; 0 if it is in another namespace.
         self.pid = 0
-        # The id of the user that it runs as; None where the system does not tell.
+        # The id of the user that it runs as; None if the system does not report it.
         self.uid: Optional[int] = None
         self._connection: Optional[socket.socket] = None
         self._hung_up = False
 
     def get(self, target: str, longer: float = 0.0) -> Answer:
-        """Ask; where the supervisor itself is to wait, its answer may take so much `longer`."""
+        """Ask. If the supervisor itself is to wait, `longer` extends the timeout, in seconds."""
         return self._ask("GET", target, longer=longer)
 
     def post(self, target: str, document: object) -> Answer:
         return self._ask("POST", target, json.dumps(document).encode())
 
     def lines(self, target: str) -> Iterator[bytes]:
-        """The lines of an answer, as they come, however long one takes to come."""
+        """The lines of an answer as they arrive, without a time limit between them."""
         with self._errors_named(), self._connected("GET", target, b"") as connection:
             status, rest = _head(connection)
             if status != 200:
@@ -115,7 +115,7 @@ class Client:
                 rest += chunk
 
     def hang_up(self) -> None:
-        """Stop waiting for an answer, or for the next of its lines, in another thread."""
+        """Make another thread stop waiting for an answer, or for the next of its lines."""
         self._hung_up = True
         if self._connection is not None:
             with suppress(OSError):  # It has ended already.
@@ -140,7 +140,7 @@ class Client:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             if self._timeout is not None:
-                # Python's own timeout does not wait where many others wait to be accepted.
+                # With a timeout of Python's own, `connect` fails at once if the backlog is full.
                 seconds, rest = divmod(self._timeout, 1)
                 limit = struct.pack("@ll", int(seconds), int(rest * 10**6))
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
@@ -167,7 +167,7 @@ class Client:
 
 
 def refusal(answer: Answer) -> Failure:
-    """What went wrong, from an answer that is none."""
+    """The failure that an error answer reports."""
     try:
         error = json.loads(answer.body)["error"]
         code, message = str(error["code"]), str(error["message"])
@@ -179,14 +179,14 @@ def refusal(answer: Answer) -> Failure:
 
 
 def answers(path: str) -> bool:
-    """Whether somebody listens there."""
+    """Whether a process listens there."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(1.0)
         try:
             with reachable(path) as address:
                 connection.connect(address)
         except (BlockingIOError, socket.timeout, PermissionError):
-            return True  # Many others wait, or it is not for this user.
+            return True  # The backlog is full, or this user may not connect.
         except OSError:
             return False
     return True
@@ -203,7 +203,7 @@ def _unreachable(path: str, error: OSError) -> Failure:
 
 
 def _head(connection: socket.socket, end: Optional[float] = None) -> tuple[int, bytes]:
-    """The status of an answer, and what is there of its body already."""
+    """The status of an answer, and the part of its body that has arrived already."""
     data = b""
     while b"\r\n\r\n" not in data:
         chunk = _chunk(connection, end)
@@ -225,7 +225,7 @@ def _all(connection: socket.socket, end: Optional[float] = None) -> bytes:
 
 
 def _chunk(connection: socket.socket, end: Optional[float]) -> bytes:
-    """What comes next, at the latest at `end`. Raises socket.timeout."""
+    """The next bytes. Raises socket.timeout if there are none before `end`."""
     if end is not None:
         left = end - time.monotonic()
         if left <= 0:

@@ -1,6 +1,6 @@
-"""Clients: who is connected to a listener of the supervisor's own, and for how long they may be.
+"""Clients: the connections to a listener of the supervisor itself, and their time limits.
 
-It is all in the supervisor's loop, and never waits for anyone.
+All of it runs in the supervisor's loop, and never blocks.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from django_prodserver.supervisor.record import Record
 from .connection import Connection, HttpRequest
 from .credentials import peer
 
-# As many are answered at once; others wait to be accepted.
+# The most clients connected at once; others wait to be accepted.
 MOST_CLIENTS = 32
-# In seconds: how long a client may take to send its request, and to take its answer.
+# In seconds: how long a client may take to send its request, and to read its answer.
 PATIENCE = 5.0
-# Where no descriptor is left to accept a client with, another try follows after so many seconds.
+# In seconds: the pause before the next attempt to accept, after running out of file descriptors.
 RETRY = 1.0
 
 Asked = Union[HttpRequest, Refused]
 
-# What `next` returns instead of a step.
+# What `next` returns when no step is left.
 _END = object()
 
 
 class Client:
-    """Who is connected, and sends one request."""
+    """A client that is connected, and sends one request."""
 
     def __init__(self, connection: Connection, operator: Operator, deadline: float) -> None:
         self.connection = connection
         self.operator = operator
-        # When it is disconnected, or `late` is called if it waits for something to happen.
+        # When it is disconnected, or, if it waits for something to happen, when `late` is called.
         self.deadline: Optional[float] = deadline
         self.late: Optional[Callable[[], None]] = None
-        # Called when more of its answer can be sent, and once it has left.
+        # Called when more of its answer can be sent, and when it has disconnected.
         self.feed: Optional[Callable[[], None]] = None
         self.left: Callable[[], object] = lambda: None
-        # It stays until it leaves.
+        # It stays connected until it disconnects by itself.
         self.follows = False
-        # What is registered with the selector.
+        # The events registered with the selector.
         self.events = 0
 
 
 class Clients:
-    """All clients of one listener: `take` is called with each of them and what it asks for."""
+    """All clients of one listener; `take` is called with each client and its request."""
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class Clients:
         self._loop = loop
         self._take = take
         self._say = say
-        # In the order in which they came; a dict, because sets have no order.
+        # In the order of their arrival; a dict, because sets have no order.
         self._clients: dict[Client, None] = {}
         self._accepting = False
         self._retry_at: Optional[float] = None
@@ -91,11 +91,11 @@ class Clients:
             self._accept_again()
 
     def have_patience(self, client: Client) -> None:
-        """Give it as long again to go on."""
+        """Restart the time limit of a client."""
         client.deadline = self._loop.clock.now() + PATIENCE
 
     def guarded(self, client: Client, serve: Callable[[], None]) -> None:
-        """Whatever is wrong with an answer, it costs one client, and not the supervisor."""
+        """Serve a client: an error disconnects this client, and never stops the supervisor."""
         if client not in self._clients:
             return
         try:
@@ -107,7 +107,7 @@ class Clients:
                 self._leave(client)
 
     def work(self, client: Client, steps: Iterator[object]) -> None:
-        """Take these steps for a client, as long as it is there, beside everything else."""
+        """Take these steps for a client as long as it is connected, between other work."""
         self._loop.work(self._guarded_steps(client, steps))
 
     def release(self) -> None:
@@ -116,9 +116,9 @@ class Clients:
             client.connection.close()
 
     def close(self) -> None:
-        """Let all clients go, with what they can still be told at once: nobody is waited for."""
+        """Disconnect all clients, after sending what their sockets take at once."""
         for client in self:
-            # What it has been told before may still wait for its turn in the poll.
+            # Earlier output may still be waiting for its turn in the poll.
             client.connection.write()
             if client.feed is not None and not client.connection.pending:
                 self.guarded(client, client.feed)
@@ -159,7 +159,7 @@ class Clients:
         except (BlockingIOError, ConnectionError):
             return
         except OSError:
-            # No descriptor is left: others may be given back.
+            # Out of file descriptors: others may be closed meanwhile.
             self._accept_no_more()
             self._retry_at = self._loop.clock.now() + RETRY
             return
@@ -167,7 +167,7 @@ class Clients:
             found = peer(accepted) if accepted.family == socket.AF_UNIX else None
             connection = Connection(accepted)
         except (OSError, ImportError) as error:
-            # A file of Python's own cannot be read any more, or no descriptor is left for it.
+            # A module cannot be imported any more: its file is gone, or no descriptor is left.
             accepted.close()
             self._say(report.control_failed(str(error)))
             return
@@ -179,7 +179,7 @@ class Clients:
         self.guarded(client, lambda: None)
 
     def _watch(self, client: Client) -> None:
-        """Poll for what it waits for, or let it go."""
+        """Poll for what its connection needs, or disconnect it once that is over."""
         connection = client.connection
         if connection.over:
             self._leave(client)
@@ -198,7 +198,7 @@ class Clients:
         client.events = events
 
     def _ready(self, client: Client) -> None:
-        # It may have gone in the same round of the poll: that is for `guarded` to see.
+        # It may have disconnected in the same round of the poll: `guarded` checks that.
         self.guarded(client, partial(self._go_on, client))
 
     def _go_on(self, client: Client) -> None:
@@ -209,7 +209,8 @@ class Clients:
                 self.have_patience(client)
                 self._take(client, asked)
             if connection.read_all and client.follows:
-                # Even if it still listens: it may be long until a line finds out that it does not.
+                # Even if it still reads: only the next line, perhaps long from now, would show
+                # that it does not.
                 connection.gone = True
         if connection.pending:
             connection.write()
@@ -222,7 +223,7 @@ class Clients:
         client.connection.close()
         del self._clients[client]
         client.left()
-        # They refer to it: in a cycle, it would stay in memory until a collection.
+        # These refer to the client: the cycle would keep it in memory until a collection.
         client.late = client.feed = None
         client.left = lambda: None
         if self._retry_at is None:

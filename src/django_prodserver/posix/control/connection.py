@@ -1,6 +1,6 @@
 """One connection to the control socket: one request, and its answer.
 
-h11 is imported by the first one: a supervisor that nobody asks does not pay for it.
+The first connection imports h11: a supervisor that is never asked does not pay for it.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from django_prodserver.supervisor.values import Value
 if TYPE_CHECKING:
     import h11
 
-# A request may be so long, head and body each, in bytes.
+# The longest head of a request, and its longest body, in bytes.
 LONGEST = 1 << 14
-# What is read or written at once.
+# The most bytes read or written at once.
 CHUNK = 1 << 14
 JSON = "application/json"
 LINES = "application/x-ndjson"
@@ -34,10 +34,10 @@ class HttpRequest(Value):
 
 
 class Connection:
-    """Reads a request, and writes what it is answered with, without ever waiting.
+    """Reads a request, and writes the answer, without ever blocking.
 
-    Once `read` has returned the request, or why there is none, `answer` has to be called, now or
-    later; for an answer in parts `begin`, `send` and `finish`.
+    Once `read` has returned the request or a refusal, call `answer`, now or later; for an answer in
+    parts, call `begin`, `send` and `finish`.
     """
 
     def __init__(self, accepted: socket.socket) -> None:
@@ -48,13 +48,13 @@ class Connection:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST)
         self._request: Optional[h11.Request] = None
         self._body = b""
-        # What is not written yet, and whether that is all.
+        # What is not written yet, and whether that ends the answer.
         self._output = bytearray()
         self._finished = False
-        # The request has been understood or refused; and nothing of it is left to be read.
+        # The request has been understood or refused; it has been read to its end.
         self._taken = False
         self._whole = False
-        # Its client has nothing more to say; and is gone.
+        # The client will send nothing more; it is gone.
         self.read_all = False
         self.gone = False
 
@@ -62,20 +62,20 @@ class Connection:
 
     @property
     def reads(self) -> bool:
-        """More of the request is awaited, or the end of who sends it or waits for an answer."""
+        """Whether to poll for input: for more of the request, or for the client to disconnect."""
         return not self.read_all and not self.over
 
     @property
     def pending(self) -> int:
-        """Bytes that are to be written."""
+        """The number of bytes still to be written."""
         return len(self._output)
 
     @property
     def over(self) -> bool:
-        """It can be closed.
+        """Whether it can be closed.
 
-        Not as long as it sends what is not wanted: a close with bytes that are not read would let
-        it see an error in place of the answer.
+        Not while the client still sends: if bytes are left unread, closing makes the client see an
+        error instead of the answer.
         """
         answered = self._finished and not self._output
         return self.gone or (answered and (self._whole or self.read_all))
@@ -83,7 +83,7 @@ class Connection:
     # ---- input ----
 
     def read(self) -> Optional[Union[HttpRequest, Refused]]:
-        """Take what has come; the request, or why there is none, once that is known."""
+        """Read what has arrived; returns the request or a refusal, once it is known."""
         try:
             data = self.socket.recv(CHUNK)
         except BlockingIOError:
@@ -93,7 +93,7 @@ class Connection:
             return None
         if not data:
             self.read_all = True
-        # Whatever else it says is of no interest: there is one request.
+        # There is only one request: what follows is ignored.
         if self._taken:
             return None
         request = self._take(data)
@@ -166,13 +166,13 @@ class Connection:
     # ---- output ----
 
     def answer(self, status: int, body: bytes, content_type: str = JSON) -> None:
-        """The whole answer."""
+        """Queue a whole answer."""
         self.begin(status, content_type, len(body))
         self.send(body)
         self.finish()
 
     def begin(self, status: int, content_type: str, length: Optional[int] = None) -> None:
-        """The head of an answer; without a length it is as long as it gets."""
+        """Queue the head of an answer; without a `length`, the connection's end is the answer's."""
         import h11
 
         headers = [("Content-Type", content_type), ("Connection", "close")]
@@ -184,7 +184,7 @@ class Connection:
     def send(self, part: bytes) -> None:
         import h11
 
-        # What a HEAD asks for has no body.
+        # The answer to HEAD has no body.
         if part and not (self._request is not None and self._request.method == b"HEAD"):
             self._write(h11.Data(data=part))
 
@@ -203,7 +203,7 @@ class Connection:
             self._output += data
 
     def write(self) -> None:
-        """Write as much as there is room for."""
+        """Write as much as the socket takes."""
         try:
             while self._output:
                 sent = self.socket.send(self._output[:CHUNK])

@@ -1,4 +1,4 @@
-"""Who is at the other end of a socket: asked by the server of clients, and by clients of it."""
+"""Which process is at the other end of a socket: used by the server and by its clients."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from django_prodserver.supervisor.hints import Optional
 
 
 def peer(accepted: socket.socket) -> Optional[tuple[int, int]]:
-    """The uid and the pid of who connected; None where the system does not tell.
+    """The uid and the pid of the peer; None if the system does not report them.
 
-    A pid of 0 is that of a process in another namespace (unix(7), SO_PEERCRED).
+    The pid is 0 for a process in another namespace (unix(7), SO_PEERCRED), and on systems that
+    report the uid only (getpeereid(3)).
     """
     option = getattr(socket, "SO_PEERCRED", None)
     if option is not None:

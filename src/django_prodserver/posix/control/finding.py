@@ -1,4 +1,4 @@
-"""Which supervisor is meant: the one of this project, or the only one there is."""
+"""Which supervisor to ask: that of this project, or the only one there is."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django_prodserver.supervisor.values import Value
 from .client import NoAnswer, answers
 from .place import ABOUT, SUFFIX, VARIABLE, folders
 
-# What is read of a file that says whose socket it is.
+# The most bytes read of the file that describes a supervisor.
 _LONGEST = 1 << 14
 
 
@@ -25,7 +25,7 @@ class Found(Value):
     path: str
     pid: int
     uid: int
-    # Its folder as it was given, and without symbolic links.
+    # Its folder as it was given, and with symbolic links resolved.
     project: str
     folder: str
 
@@ -36,11 +36,11 @@ class Found(Value):
 def find(
     chosen: Optional[str], environ: Mapping[str, str], cwd: str, *, foreign: bool = True
 ) -> str:
-    """The path of the socket to ask. Raises NoAnswer, which names all that could be meant.
+    """The path of the socket to ask. Raises NoAnswer, which lists the candidates.
 
-    A `foreign` supervisor, of another project, is meant where it is the only one.
+    If `foreign` is true, and the only supervisor is that of another project, it is asked.
     """
-    # It may be `on` or `off` as well.
+    # The variable may also be `on` or `off`.
     told = environ.get(VARIABLE, "")
     given = chosen or (told if "/" in told else "")
     if given:
@@ -62,7 +62,7 @@ def find(
 
 
 def current_folder() -> str:
-    """Where it is looked from; "/" if that folder has been removed."""
+    """The current folder; "/" if it has been removed."""
     try:
         return os.getcwd()
     except OSError:
@@ -76,14 +76,14 @@ def everyone(environ: Mapping[str, str]) -> list[Found]:
     if uid == 0:
         import glob
 
-        # Such as by `docker exec`, which is root where the supervisor may be another user.
+        # `docker exec` runs as root, for example, where the supervisor may run as another user.
         places += sorted(glob.glob("/run/user/*/prodserver") + glob.glob("/tmp/prodserver-*"))
     found = (one for folder in dict.fromkeys(places) for one in _within(folder))
     return list(found)
 
 
 def _of_this_folder(found: Sequence[Found], given: str, cwd: str) -> list[Found]:
-    """Those of the folder, or of the nearest one above it that has any."""
+    """The supervisors of a folder, or of the nearest parent folder that has any."""
     for start in dict.fromkeys((given, os.path.realpath(cwd))):
         folder = os.path.normpath(start)
         while True:
@@ -107,7 +107,7 @@ def _within(folder: str) -> Iterator[Found]:
 
 
 def _described(path: str) -> Optional[Found]:
-    """None for what is not such a file, or is somebody else's."""
+    """Read a description; None if it is not one, or names another user than the file's owner."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
         try:

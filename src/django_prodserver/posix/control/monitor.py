@@ -1,4 +1,4 @@
-"""MONITOR: a listener for those who watch from elsewhere. They may read, and not much."""
+"""MONITOR: a listener for monitoring from elsewhere, with a few read-only routes."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .connection import HttpRequest
 
 
 class Monitor:
-    """Answers all clients of one address, which may be that of several sockets."""
+    """Answers all clients of one address, which may have several sockets."""
 
     def __init__(self, listener: Listener, loop: Loop, known: Known) -> None:
-        """Raises OSError where it cannot listen."""
+        """Raises OSError if it cannot listen."""
         self.listener = listener
         self._known = known
         self._sockets = bound(listener.bindings)
@@ -66,7 +66,7 @@ class Monitor:
             clients.release()
 
     def close(self) -> None:
-        """Listen no more, and let all clients go."""
+        """Disconnect all clients, and stop listening."""
         for clients in self._all:
             clients.close()
         close_all(self._sockets)

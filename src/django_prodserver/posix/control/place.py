@@ -1,7 +1,7 @@
-"""Where control sockets are, and how a supervisor takes one: it alone, for as long as it lives.
+"""Where control sockets are, and how a supervisor takes one for itself for as long as it lives.
 
-A socket `NAME` has a file `NAME.json` beside it, which says whose it is, and is locked by its
-supervisor. (To connect, and to bind if nobody answers, would not do: two can find the same stale
+A socket `NAME` has a file `NAME.json` beside it, which describes the supervisor and is locked by
+it. (To connect, and bind if nothing answers, would not do: two supervisors can find the same stale
 socket at the same moment.)
 """
 
@@ -21,33 +21,33 @@ from django_prodserver.supervisor.values import Value
 VARIABLE = "PRODSERVER_CONTROL"
 ABOUT = ".json"
 SUFFIX = ".sock"
-# The folder of sockets, where programs have a place for them; with the user's id in /tmp.
+# The folder of sockets below a runtime folder such as /run; in /tmp the user's id is appended.
 FOLDER = "prodserver"
 # Clients that may wait to be accepted.
 BACKLOG = 64
 
 
 class Unavailable(Exception):
-    """There can be no socket at a place; the text is a sentence."""
+    """A socket cannot be made at a place; the text is a sentence."""
 
 
 class InUse(Unavailable):
-    """A supervisor has that socket."""
+    """Another supervisor has that socket."""
 
 
 class ControlSettings(Value):
-    """What the settings say of the control socket, and what `About` it is known beforehand."""
+    """What the settings say about the control socket, and a description of the supervisor."""
 
-    # An absolute path, or None for the usual place, where it has this name.
+    # An absolute path; None: `name`, in the usual folder.
     path: Optional[str]
     name: str
     # The id of a group whose members may read.
     gid: Optional[int]
-    # A JSON object about the supervisor, which lacks its pid.
+    # A JSON object that describes the supervisor, without its pid.
     about: str
 
     def says_as(self, other: Optional[ControlSettings]) -> bool:
-        """Whether the settings are the same, wherever the project is."""
+        """Whether the settings are the same, even if the project's folder is not."""
         return other is not None and (self.path, self.gid) == (other.path, other.gid)
 
 
@@ -59,7 +59,7 @@ class Place(Value):
     lock: int
 
     def close(self) -> None:
-        """Give it up, so that another supervisor finds nothing."""
+        """Remove the socket and the file beside it, and unlock it."""
         for path in (self.path, self.path + ABOUT):
             with suppress(OSError):
                 os.unlink(path)
@@ -83,8 +83,8 @@ def folders(environ: Mapping[str, str], uid: int) -> list[str]:
 
 
 def name_of(folder: str) -> str:
-    """The name of the socket of a project in this folder, which is without symbolic links."""
-    import zlib  # A supervisor is told.
+    """The socket's name for a project in this folder, whose symbolic links are resolved."""
+    import zlib  # Not for a supervisor, which is told the name.
 
     base = "".join(c if c.isalnum() or c in "-_" else "-" for c in os.path.basename(folder))
     return f"{base[:20] or 'project'}-{zlib.crc32(os.fsencode(folder)):08x}{SUFFIX}"
@@ -110,7 +110,7 @@ def take(settings: ControlSettings) -> Place:
 
 @contextmanager
 def reachable(path: str) -> Iterator[str]:
-    """The path by which a socket can be bound or connected to, which may be too long itself."""
+    """A path by which to bind or connect a socket, even if its own path is too long for that."""
     if len(os.fsencode(path)) <= LONGEST_PATH:
         yield path
         return
@@ -142,7 +142,7 @@ def _take_at(path: str, settings: ControlSettings) -> Place:
 
 
 def _prepare_folder(folder: str, gid: Optional[int]) -> None:
-    """Let there be a folder in which nobody else can replace the socket."""
+    """Make sure that there is a folder in which no other user can replace the socket."""
     ours = os.path.basename(folder) in (FOLDER, f"{FOLDER}-{os.geteuid()}")
     with suppress(FileExistsError):
         os.makedirs(folder, 0o700)
@@ -156,11 +156,11 @@ def _prepare_folder(folder: str, gid: Optional[int]) -> None:
     if found.st_uid not in (os.geteuid(), 0) or (ours and found.st_uid != os.geteuid()):
         raise Unavailable(f"{folder} belongs to another user, with the id {found.st_uid}")
     if ours:
-        # Members of the group pass through it, and nobody lists it.
+        # With 0o711 members of the group reach the socket, but cannot list the folder.
         os.chmod(folder, 0o711 if gid is not None or found.st_mode & 0o011 else 0o700)
     elif found.st_mode & 0o022 and not found.st_mode & stat.S_ISVTX:
         raise Unavailable(f"other users can write to {folder}")
-    # Whoever can write to a folder above can replace this one.
+    # A user who can write to a parent folder can replace this one.
     above = os.path.realpath(folder)
     while above != "/":
         above = os.path.dirname(above)
@@ -182,7 +182,7 @@ def _lock(path: str) -> int:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise InUse(_in_use(path, lock)) from None
-            # The one who had it before may have removed it just now.
+            # The previous owner may have just removed the file.
             with suppress(FileNotFoundError):
                 if os.path.samestat(os.stat(path), found):
                     return lock
@@ -194,7 +194,7 @@ def _lock(path: str) -> int:
 
 def _in_use(path: str, lock: int) -> str:
     about = os.read(lock, 4096).decode(errors="replace")
-    # It is written right after the lock is taken: there may be nothing yet.
+    # The owner writes the file right after locking it: it may still be empty.
     pid = about.partition('"pid": ')[2].partition(",")[0]
     who = f"with pid {pid} " if pid.isdecimal() else ""
     return f"the supervisor {who}has the control socket {path[: -len(ABOUT)]}"
@@ -208,7 +208,7 @@ def _bind(path: str, gid: Optional[int]) -> socket.socket:
         os.unlink(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # Nobody may connect before its permissions are those that it is to have.
+        # No other user may connect before the socket has its final permissions.
         before = os.umask(0o177)
         try:
             with reachable(path) as address:
@@ -235,7 +235,7 @@ def _describe(lock: int, settings: ControlSettings) -> None:
 
 
 def _remove_abandoned(folder: str) -> None:
-    """Remove what supervisors have left behind that were killed: nothing locks it."""
+    """Remove what killed supervisors have left behind: sockets whose file is not locked."""
     with suppress(OSError), os.scandir(folder) as entries:
         found = [one.path for one in entries if one.name.endswith(SUFFIX + ABOUT)]
         for about in found:

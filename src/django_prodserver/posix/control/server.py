@@ -1,4 +1,4 @@
-"""The server behind the control socket: it finds what answers a request, and answers."""
+"""The server behind the control socket: it routes requests, and answers them."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ from .clients import Client, Clients
 from .connection import JSON, LINES, HttpRequest
 from .place import Place
 
-# As many clients follow the log or the events at once: they stay, and others are to be answered
-# beside them.
+# The most clients that follow the log or the events at once: they stay connected, and others have
+# to be answered beside them.
 MOST_FOLLOWERS = 24
-# The longest that a client may wait for the end of a change at once, in seconds.
+# The longest that one request may wait for the end of a change, in seconds.
 LONGEST_WAIT = 60.0
 
 
 class Kept(Value):
-    """What happened lately: lines of the log, and events."""
+    """Recent lines of the log, and recent events."""
 
     recent: Recent
     events: RecentEvents
@@ -60,7 +60,7 @@ class Server:
         self._startups = startups
         self._clients = Clients(place.listener, loop, self._take, known.say)
         self._changes = Changes()
-        # Those who wait for the end of a change.
+        # Clients that wait for the end of a change.
         self._waiting: dict[Client, Change] = {}
         # A fact may have ended a change.
         self._unsettled = False
@@ -71,7 +71,7 @@ class Server:
         return self._clients.deadline
 
     def observe(self, fact: Fact) -> None:
-        """Observe facts: changes end by them."""
+        """Take note of a fact, which may end changes."""
         if self._changes.observe(fact):
             self._unsettled = True
 
@@ -88,9 +88,9 @@ class Server:
         self._clients.release()
 
     def close(self) -> None:
-        """Tell those who wait what has become of their changes, and who follows the last lines.
+        """Answer the clients that wait for a change, and send followers the last lines.
 
-        As far as they listen: nobody is waited for.
+        Only what their sockets take at once is sent: this never blocks.
         """
         self._settle()
         self._clients.close()
@@ -200,7 +200,7 @@ class Server:
         if since is not None and not since.isdecimal():
             refuse(client, wrong("'since' has to be the id of an event"))
             return
-        # Of another run it says nothing about this one.
+        # The id of an event of another run means nothing here.
         last = int(since[:18]) if since and request.query.get("run", run) == run else None
 
         def read(names: Names) -> Reader[Event]:
@@ -216,7 +216,7 @@ class Server:
         read: Callable[[Names], Reader[K]],
         rendered: Callable[[K], Iterable[Mapping[str, Any]]],
     ) -> None:
-        """Answer with what is kept of some names or of all, and follow it if that is asked for."""
+        """Answer with what is kept of some names or of all, and follow it if the client asks to."""
         names = [name for name in request.query.get("names", "").split(",") if name]
         snapshot = self._known.snapshot()
         for name in names:
@@ -237,14 +237,14 @@ class Server:
         client.feed = feed = partial(self._feed, client, reader, rendered)
         client.connection.begin(200, LINES)
         if follows:
-            # It may say nothing for a long time.
+            # There may be nothing to send for a long time.
             client.deadline = None
             memory.follow(reader, partial(self._wake, client, feed))
             client.left = lambda: memory.leave(reader)
         feed()
 
     def _wake(self, client: Client, feed: Callable[[], None]) -> None:
-        # What comes while it is busy it finds when it is not.
+        # If output is pending, `feed` is called once that is written.
         if not client.connection.pending:
             self._clients.guarded(client, feed)
 
@@ -275,7 +275,7 @@ HANDLERS: Mapping[str, Callable[[Server, Client, Route, HttpRequest], None]] = {
 
 def _lines(entry: Entry) -> Iterator[Mapping[str, Any]]:
     keys = {"time": in_utc(entry.at), "process": entry.name, "stream": entry.stream}
-    # A line may have any other control character in it.
+    # Not by `splitlines`: a line may contain any other control character.
     for line in entry.lines.decode(errors="replace").removesuffix("\n").split("\n"):
         yield {**keys, "message": line}
 
@@ -292,5 +292,5 @@ def _ndjson(documents: Iterable[Mapping[str, Any]]) -> bytes:
 
 
 def _moment(seconds: float) -> str:
-    """So many seconds from now."""
+    """The time this many seconds from now."""
     return in_utc(time.time() + seconds)

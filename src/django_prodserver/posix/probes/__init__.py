@@ -1,6 +1,6 @@
-"""Probes: whether a life answers, found out without ever waiting for the answer.
+"""Probes check whether a life answers, without ever blocking.
 
-A target says what is to be probed and how. A probe is one try: a few callbacks in the one poll. It
-has no time limit of its own; its starter cancels it. Its result is a text: why it failed, or
-nothing.
+A target says what to probe, and how. A probe is one attempt: a few callbacks in the one poll. It
+has no time limit: the code that started it cancels it. Its outcome is a text: why it failed, or
+empty on success.
 """

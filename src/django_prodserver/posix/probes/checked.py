@@ -10,7 +10,7 @@ from .probe import NotBegun, Outcome
 
 
 class Checks:
-    """By instance, of all its lives."""
+    """The checks of each instance, over all of its lives."""
 
     def __init__(self, clock: Clock) -> None:
         self.found: dict[str, Checked] = {}
@@ -21,7 +21,7 @@ class Checks:
         self._begun[ref] = self._clock.now()
 
     def ended(self, ref: Ref, outcome: Outcome) -> None:
-        """A probe has an outcome; it need not have been that of a health check."""
+        """A probe has ended; it is ignored unless it was a health check."""
         began = self._begun.pop(ref, None)
         if began is None or isinstance(outcome, NotBegun):
             return

@@ -23,7 +23,7 @@ Execute = Callable[[CommandTarget, int], int]
 
 
 class CommandProbe(Probe):
-    """Ends when the command does; whatever that has left in its process group is killed."""
+    """Ends when the command exits; what is left in its process group is killed."""
 
     def __init__(
         self, selector: selectors.PollSelector, execute: Execute, target: CommandTarget
@@ -53,7 +53,7 @@ class CommandProbe(Probe):
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, SIGKILL)
                 return
-            if not self._reaped:  # Forked this moment, it has no group of its own yet.
+            if not self._reaped:  # It was just forked, and has no process group of its own yet.
                 with suppress(PermissionError):
                     os.kill(self.pid, SIGKILL)
 
@@ -81,6 +81,6 @@ class CommandProbe(Probe):
         chunk = b""
         with suppress(BlockingIOError):
             chunk = os.read(self._output, 1 << 16)
-            if not chunk:  # It has closed its output, and may run for long.
+            if not chunk:  # The command has closed its output, and may run on for long.
                 self._unwatch()
         self._said = (self._said + chunk)[-KEPT:]

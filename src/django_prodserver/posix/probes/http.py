@@ -1,6 +1,6 @@
 """A probe that sends a GET and looks at the status of the response.
 
-Imported only where there is one, with h11: see `running.prepare`.
+Imported only if there is such a probe, with h11: see `running.prepare`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from django_prodserver.supervisor.hints import Callable
 from .targets import HttpTarget
 from .tcp import TcpProbe
 
-# Read at once, in bytes: as much as a record of TLS can hold.
+# Bytes read at once: as many as a TLS record can hold.
 CHUNK = 1 << 14
 
 
@@ -46,7 +46,7 @@ class HttpProbe(TcpProbe):
         self._open(connection)
 
     def _open(self, connection: socket.socket) -> None:
-        """Go on once the connection is there."""
+        """Go on after the connection is established."""
         self._watch(connection.fileno(), selectors.EVENT_WRITE, self._send)
 
     def _send(self) -> None:
@@ -83,10 +83,10 @@ class HttpProbe(TcpProbe):
                 self.finish()
             else:
                 self.finish(f"HTTP {event.status_code} from {self._target.url}")
-        # Else the head is not complete yet; h11 gives up on one that becomes too long.
+        # Otherwise the head is not complete yet; h11 rejects one that grows too long.
 
     def _interrupted(self, error: OSError, again: Callable[[], None]) -> None:
-        """A step could not be done: do it `again` later, or give up."""
+        """A step failed: do it `again` later if it would have blocked, otherwise give up."""
         if not isinstance(error, BlockingIOError):
             self._closed()
 

@@ -9,20 +9,20 @@ from django_prodserver.supervisor.values import Value
 
 
 class NotBegun(Value):
-    """The system had no descriptor, process or memory left for it; `error` is its own text."""
+    """The system had no descriptor, process or memory left; `error` is the system's text."""
 
     error: str
 
 
-# What is wrong with what was probed; empty for nothing.
+# Why the probe failed; empty on success.
 Outcome = Union[str, NotBegun]
 
 
 class Probe:
-    """Base class; each kind says how it begins, and what it has open.
+    """Base class; each kind defines how it begins, and how to close what it has open.
 
-    Whatever one of its steps raises is its failure: what a probe reads comes from elsewhere, and no
-    list of what a parser may raise for it is complete.
+    Any exception in one of its steps is a failure of the probe: its input comes from elsewhere, and
+    no list of what a parser may raise for that is complete.
     """
 
     def __init__(self, selector: selectors.PollSelector) -> None:
@@ -42,18 +42,18 @@ class Probe:
             finished(outcome)
 
     def step(self, do: Callable[[], None]) -> None:
-        """Go on with it, unless it has ended."""
+        """Do one step, unless the probe has ended."""
         if self._finished is None:
             return
         try:
             do()
         except Exception as error:
             if self._finished is None:
-                raise  # By the callback that got the result.
+                raise  # It comes from the callback that got the outcome.
             self.finish(f"the probe failed: {type(error).__name__}: {error}")
 
     def close(self) -> None:
-        """End it; nothing is reported any more."""
+        """End the probe; it reports nothing after this."""
         self._finished = None
         self._unwatch()
         self.release()
@@ -67,8 +67,8 @@ class Probe:
 
     def _watch(self, fd: int, event: int, callback: Callable[[], None]) -> None:
         self._unwatch()
-        # Events of one round of the poll come one after the other: it may be closed by now, and its
-        # descriptor be another's.
+        # The events of one poll are handled one by one: by then the probe may be closed, and its
+        # descriptor reused.
         self._selector.register(fd, event, lambda: self.step(callback))
         self._watched = fd
 

@@ -19,14 +19,14 @@ from .tcp import TcpProbe
 if TYPE_CHECKING:
     from .http import HttpProbe
 
-# Of a failure, in characters; it becomes part of a line of the log.
+# The most characters kept of a failure, which becomes part of a line of the log.
 LONGEST = 200
 
 
 def prepare(target: Target) -> None:
-    """Import and read what probing this takes: before anything is forked, and not in the loop.
+    """Import and read what probing a target needs, before anything is forked, and not in the loop.
 
-    Raises OSError where the certificates of the authorities cannot be read.
+    Raises OSError if CA certificates cannot be read.
     """
     if isinstance(target, HttpTarget):
         _http_kind(target)
@@ -47,7 +47,7 @@ def _http_kind(target: HttpTarget) -> type[HttpProbe]:
 
 
 class RunningProbes:
-    """Starts probes and cancels them; each outcome goes to `report`, with the life it is about."""
+    """Starts and cancels probes; `report` gets each outcome, with the life that was probed."""
 
     def __init__(
         self,
@@ -59,13 +59,13 @@ class RunningProbes:
         self._execute = execute
         self._report = report
         self._running: dict[Ref, Probe] = {}
-        # By their pids the commands that are not reaped; None where the probe was cancelled.
+        # By pid, the commands that are not reaped yet; None if the probe was cancelled.
         self.commands: dict[int, Optional[CommandProbe]] = {}
         # The process groups of commands that have been killed, until they are known to be empty.
         self.killed: set[int] = set()
 
     def start(self, ref: Ref, target: Target) -> None:
-        """Begin a probe, and cancel the one that may be running for this life."""
+        """Start a probe; cancel the one that is running for this life, if any."""
         self.cancel(ref)
         probe = self._running[ref] = self._create(target)
 
@@ -80,7 +80,7 @@ class RunningProbes:
             self.commands[probe.pid] = probe
 
     def cancel(self, ref: Ref) -> None:
-        """End the probe of this life, if one is running; nothing is reported of it."""
+        """Cancel the probe of this life, if one is running; it reports nothing."""
         probe = self._running.pop(ref, None)
         if probe is None:
             return
@@ -99,7 +99,7 @@ class RunningProbes:
         return True
 
     def sweep(self) -> None:
-        """Forget the groups that are empty; to be called when a process was reaped."""
+        """Forget the groups that are empty; call this when a process was reaped."""
         self.killed -= {pid for pid in self.killed if groups.is_empty(pid)}
 
     def release(self) -> None:
@@ -108,7 +108,7 @@ class RunningProbes:
             probe.release()
 
     def close(self) -> None:
-        """Cancel all; what is `killed` by that is still to be reaped."""
+        """Cancel all; the commands that this adds to `killed` still have to be reaped."""
         for ref in list(self._running):
             self.cancel(ref)
         self.killed.update(self.commands)

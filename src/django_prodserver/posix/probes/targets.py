@@ -1,4 +1,4 @@
-"""Targets: what is to be probed, and how."""
+"""Targets: what to probe, and how."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Tls(Value):
     """How to speak TLS: for which name, and whether the certificate has to be valid for it."""
 
     name: str
-    # The system's authorities decide, or those in this file; by default nothing is verified.
+    # True: by the system's CA certificates; a text: by those in this file; False: not at all.
     verify: Union[bool, str] = False
 
 

@@ -13,7 +13,7 @@ from django_prodserver.supervisor.hints import Optional, Union
 
 from .probe import NotBegun, Probe
 
-# No descriptor, no memory, and of the Internet's sockets no local port is left.
+# Out of file descriptors or memory; for IPv4 sockets also: out of local ports.
 SHORTAGES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 NO_PORT = frozenset({errno.EAGAIN, errno.EADDRNOTAVAIL})
 
@@ -79,7 +79,10 @@ class TcpProbe(Probe):
 
 
 def connected_to_itself(connection: socket.socket) -> bool:
-    """No process listens, and the kernel chose the very port that was asked for, as TCP allows."""
+    """Whether a socket is connected to itself, because no process listens.
+
+    The kernel may choose the target port as the local port, and TCP allows that.
+    """
     if connection.family == socket.AF_UNIX:
         return False
     try:

@@ -1,4 +1,4 @@
-"""A probe that sends a GET over TLS. Imported only where there is one: see `running.prepare`."""
+"""A probe that sends a GET over TLS. Imported only if there is one: see `running.prepare`."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from .http import HttpProbe
 
 @cache
 def context(verify: Union[bool, str]) -> ssl.SSLContext:
-    """How certificates are judged: not at all, by the system's authorities, or by those of a file.
+    """How to verify certificates: not at all, by the system's CA certificates, or by a file's.
 
-    Made once, before anything is forked: it reads files. Raises OSError where one cannot be read.
+    Made once, before anything is forked: it reads files. Raises OSError if one cannot be read.
     """
-    codecs.lookup("idna")  # A module, too: the handshake encodes the name of the server.
+    codecs.lookup("idna")  # Imports what the handshake needs to encode the name of the server.
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     made.set_alpn_protocols(["http/1.1"])
     if verify is False:
@@ -32,7 +32,7 @@ def context(verify: Union[bool, str]) -> ssl.SSLContext:
 
 
 class HttpsProbe(HttpProbe):
-    """Shakes hands first; each step says whether it waits for bytes to read, or to write."""
+    """Does the TLS handshake first; each step says whether it waits to read or to write."""
 
     def _open(self, connection: socket.socket) -> None:
         tls = self._target.tls
@@ -61,7 +61,7 @@ class HttpsProbe(HttpProbe):
             why = error.verify_message.rstrip(".")
             self.finish(f"the certificate of {self._target.url} is not valid: {why}")
         elif isinstance(error, ssl.SSLError):
-            # `TLSV13_ALERT_CERTIFICATE_REQUIRED`, for one.
+            # For example `TLSV13_ALERT_CERTIFICATE_REQUIRED`.
             why = (error.reason or str(error)).replace("_", " ").lower()
             self.finish(f"no TLS connection to {self._target.url}: {why}")
         else:

@@ -12,32 +12,31 @@ from django_prodserver.supervisor.hints import Any, Optional
 
 from .wire import pack, unpack
 
-# The size of the packets of a message, in bytes: one must fit into the buffer of a socket, whose
-# smallest default is 208 KiB (net.core.wmem_default). The first byte of each tells whether more
-# of them follow.
+# The packet size in bytes: a packet must fit into the socket buffer, whose smallest default is
+# 208 KiB (net.core.wmem_default). The first byte tells whether more packets of the message follow.
 PACKET = 1 << 16
 _MORE, _LAST = b"+", b"."
-# The most descriptors in one message (SCM_MAX_FD of the kernel): those of held sockets and others.
+# The most descriptors in one message (the kernel's SCM_MAX_FD): those of held sockets and others.
 DESCRIPTORS = 253
 _SPACE = rights.space_for(DESCRIPTORS)
-# What comes is not for programs that are executed here.
+# Received descriptors must not leak into programs that are executed here.
 _FLAGS = getattr(socket, "MSG_CMSG_CLOEXEC", 0)
 
 
 class Closed(Exception):
-    """The other end of the channel is gone, or cannot be understood."""
+    """The other end of the channel is gone, or does not speak our protocol."""
 
 
 class Message(tuple[Any, ...]):
-    """What came: a name and its arguments. `fds` came along, and belong to the receiver."""
+    """A received message: a word and its arguments. The receiver owns `fds`, and closes them."""
 
     fds: Sequence[int]
-    # Some are not among them: this process could have no more of them.
+    # Some descriptors are missing: this process was at its limit.
     truncated: bool
 
 
 def copies(fds: Iterable[int]) -> list[int]:
-    """Raises OSError, and leaves nothing open then."""
+    """Duplicate descriptors. Raises OSError, and then leaves none open."""
     made: list[int] = []
     try:
         for fd in fds:
@@ -58,7 +57,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
 
 
 class Channel:
-    """One end. `send` never blocks where the socket does not: it keeps what has to wait."""
+    """One end. On a non-blocking socket `send` never blocks: it queues what does not fit."""
 
     def __init__(self, end: socket.socket) -> None:
         self._socket = end
@@ -69,7 +68,7 @@ class Channel:
 
     @classmethod
     def of(cls, fd: int) -> Channel:
-        """The end that this descriptor is, which belongs to the channel from now on."""
+        """Take over a descriptor as one end of a channel."""
         os.set_inheritable(fd, False)
         return cls(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, 0, fd))
 
@@ -78,21 +77,21 @@ class Channel:
 
     @property
     def waiting(self) -> bool:
-        """Something is still to be sent: `flush` once the socket takes more."""
+        """Whether something is queued: call `flush` once the socket takes more."""
         return bool(self._unsent)
 
     def set_blocking(self, blocking: bool) -> None:
         self._socket.setblocking(blocking)
 
     def send(self, *message: Any, fds: Sequence[int] = ()) -> None:
-        """Send a message, and copies of descriptors. A channel whose other end is gone is silent.
+        """Send a message, with copies of descriptors. Does nothing if the other end is gone.
 
-        The reader will notice, and that is what counts. Raises OSError, and has sent
-        nothing then, where there can be no copies.
+        Only `receive` reports that. Raises OSError, and sends nothing, if the descriptors cannot
+        be copied.
         """
         packed = pack(message)
         pieces = [packed[at : at + PACKET] for at in range(0, len(packed), PACKET)]
-        # The socket may have no room for now, and the caller closes them.
+        # The socket may be full for now, and the caller closes its own descriptors.
         theirs = copies(fds)
         for number, piece in enumerate(pieces, 1):
             last = number == len(pieces)
@@ -113,14 +112,14 @@ class Channel:
             close_all(fds)
 
     def receive(self) -> Optional[Message]:
-        """The next message; None where it has not come yet. Raises Closed."""
+        """The next message; None if it has not arrived yet. Raises Closed."""
         while True:
             try:
                 packet, ancillary, flags, _ = self._socket.recvmsg(PACKET + 1, _SPACE, _FLAGS)
             except BlockingIOError:
                 return None
             except ConnectionResetError:
-                continue  # The other one has not read all. What it has said before is still there.
+                continue  # The other end closed with data unread. What it sent can still be read.
             self._fds += rights.received(ancillary)
             self._truncated |= bool(flags & socket.MSG_CTRUNC)
             if not packet:
@@ -133,7 +132,7 @@ class Channel:
                 return message
 
     def detach(self) -> int:
-        """Give up the socket, of which all has been read and sent; returns its descriptor."""
+        """Give up the socket; returns its descriptor. No message may be half read or unsent."""
         return self._socket.detach()
 
     def close(self) -> None:
@@ -149,7 +148,7 @@ class Channel:
 
 
 def _understood(packed: bytes) -> Message:
-    """Raises Closed: what is no message has not been sent by a program of ours."""
+    """Unpack a message. Raises Closed for bytes that no program of ours would send."""
     try:
         word, *rest = unpack(packed)
     except (ValueError, TypeError, LookupError, EOFError) as error:

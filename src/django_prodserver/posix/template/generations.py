@@ -1,8 +1,8 @@
-"""Generations: the loads of the project that there are, each with its templates and its programs.
+"""Generations: the current loads of the project, each with its templates and its programs.
 
-There is one of them, and during a reload two. What loads the project again is the program that was
-started, once more: with its command line, its environment and its folder as they were, so that a
-link to a newer release is followed. What it brings is a `Plan` like the first one.
+There is one, and during a reload there are two. A reload starts the original program again, with
+the same command line, environment and folder, so that a symbolic link to a newer release is
+followed. That program sends a `Plan`, as the first one did.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from .plan import Plan
 from .protocol import NAME, VERSION
 from .templates import END_WITHIN, LOAD_WITHIN, First, Templates
 
-# What variables begin with that change in any project: Django sets two, this package others, and
-# Python the last one.
+# Prefixes of variables that change in every project: Django sets the first two, this package the
+# next three, Python the last.
 IN_ANY_PROJECT = (
     *("DJANGO_SETTINGS_MODULE", "TZ"),
     *("PRODSERVER_", "_PRODSERVER_", "SPT_NOENV"),
     "LC_CTYPE",
 )
-# What is shown of a line that says why the project cannot be loaded, in characters.
+# The most characters shown of the line that says why the project cannot be loaded.
 LONGEST = 500
 
 
@@ -59,7 +59,7 @@ class Started:
 
 
 class Loading:
-    """One that loads the project, and has not sent its plan yet."""
+    """A template that is loading the project, and has not sent its plan yet."""
 
     def __init__(self, generation: int, started: Started, said: Reader[Entry]) -> None:
         self.generation = generation
@@ -67,14 +67,14 @@ class Loading:
         self.pid = started.pid
         self.streams = started.streams
         self.late_at = 0.0
-        # What it writes into the log.
+        # Reads what it writes to the log.
         self.said = said
-        # It has nothing more to say, and is about to exit.
+        # It has closed its channel, and is about to exit.
         self.deaf = False
 
 
 class Generation:
-    """What is known of one load, and what begins its lives."""
+    """One load: its programs, its plan, and what starts its lives."""
 
     def __init__(self, programs: Programs, starter: Starter, plan: Optional[Plan] = None) -> None:
         self.programs = programs
@@ -83,9 +83,9 @@ class Generation:
 
 
 class Generations(Starter):
-    """Begins lives of each of them.
+    """Starts the lives of all generations.
 
-    The first one is there; others are loaded by what `again` names, if at all.
+    The first generation is given; `again` loads others. Without it there is no reload.
     """
 
     def __init__(
@@ -107,13 +107,13 @@ class Generations(Starter):
         self._again = again
         self._all = {0: Generation(programs, starter)}
         self._loading: Optional[Loading] = None
-        # What is to load the project the next time, if it is there already.
+        # The interpreter started ahead of the next load, if there is one.
         self._warm: Optional[Started] = None
         # Process groups that templates are to kill if they outlive this process.
         self._groups: set[int] = set()
-        # Templates that are to end by themselves, and when they are killed.
+        # By pid, templates that should exit by themselves, and when they are killed if they do not.
         self._ending: dict[int, float] = {}
-        # How many of generations that are gone have ended too early.
+        # How many templates of dropped generations ended unexpectedly.
         self._ended_early = 0
 
     # ---- what is known ----
@@ -122,7 +122,7 @@ class Generations(Starter):
         return self._all[ref.generation].programs.of(ref.name)
 
     def newest_program_of(self, instance: str) -> Program:
-        """That of the newest load of the project that has it."""
+        """Its program in the newest generation that has it."""
         name = process_of(instance)
         of_name = [one.programs for _, one in sorted(self._all.items()) if name in one.programs]
         return of_name[-1].of(instance)
@@ -135,7 +135,7 @@ class Generations(Starter):
     # ---- to load, adopt and drop ----
 
     def load(self, generation: int) -> None:
-        """Load the project once more; the loop emits `Loaded` or `LoadFailed`."""
+        """Load the project again; the loop emits `Loaded` or `LoadFailed`."""
         assert self._again is not None, "the group knows that it cannot be"
         started, self._warm = self._warm, None
         try:
@@ -150,7 +150,7 @@ class Generations(Starter):
         self._loop.selector.register(loading.channel, EVENT_READ, lambda: self._read(loading))
 
     def changes_environment(self) -> bool:
-        """Whether the newest load has, of what may matter to a package that is imported then."""
+        """Whether the newest load changed variables that a package may read when it is imported."""
         assert self._again is not None
         plan, before = self._all[max(self._all)].plan, self._again.command.environ
         after = os.environ if plan is None else plan.environ
@@ -158,16 +158,16 @@ class Generations(Starter):
         return any(not name.startswith(IN_ANY_PROJECT) for name in changed)
 
     def warm_up(self, argv: Sequence[str], modules: Sequence[str]) -> None:
-        """Start what loads the project the next time: a command that imports these until then."""
+        """Start the interpreter for the next load; until then it imports `modules`."""
         assert self._again is not None
         if self._warm is not None:
             return
-        with suppress(OSError):  # The next load takes longer then.
+        with suppress(OSError):  # Without it the next load only takes longer.
             self._warm = self._start(replace(self._again.command, argv=argv))
             self._warm.channel.send("import", modules)
 
     def adopt(self, generation: int) -> None:
-        """Forget earlier ones; errands that wait there are begun in this one."""
+        """Drop earlier generations; errands that still wait there run in this one."""
         for older in [one for one in self._all if one < generation]:
             errands = self._all[older].starter.errands
             self.drop(older)
@@ -175,7 +175,7 @@ class Generations(Starter):
                 self.run(errand)
 
     def drop(self, generation: int) -> None:
-        """Forget it, wherever it stands."""
+        """Drop a generation, whether it is still loading or loaded."""
         loading = self._loading
         if loading is not None and loading.generation == generation:
             self._end_loading(loading)
@@ -192,7 +192,7 @@ class Generations(Starter):
         self._all[birth.generation].starter.begin(birth)
 
     def run(self, errand: Errand) -> None:
-        """In the oldest generation: until one is adopted, it may still be dropped."""
+        """Run it in the oldest generation: a newer one may be dropped until it is adopted."""
         self._all[min(self._all)].starter.run(errand)
 
     def cancel(self, start: Union[Birth, Errand]) -> None:
@@ -279,7 +279,7 @@ class Generations(Starter):
             pids.add(self._warm.pid)
             self._end(self._warm)
             self._warm.channel.close()
-        # All at once: whoever waits for some of its children reaps the others, too.
+        # All at once: waiting for some children reaps the others, too.
         pids.update(*(one.starter.leave() for one in self._all.values()))
         child.end_all(pids, self._loop.clock, self._loop.signals, END_WITHIN)
         self._ending.clear()
@@ -287,7 +287,7 @@ class Generations(Starter):
     # ---- how ----
 
     def _start(self, command: Command) -> Started:
-        """Raises OSError, and leaves nothing then."""
+        """Raises OSError, and then leaves nothing behind."""
         ours, theirs = pair()
         try:
             with theirs:
@@ -315,7 +315,7 @@ class Generations(Starter):
         return child.fork(become, self._loop.signals)
 
     def _read(self, loading: Loading) -> None:
-        """Take what it says, up to its plan: the rest is for its `Templates`."""
+        """Handle its messages up to its plan; its `Templates` handle the rest."""
         try:
             while loading is self._loading and not loading.deaf:
                 message = loading.channel.receive()
@@ -334,7 +334,7 @@ class Generations(Starter):
             self._loop.selector.unregister(loading.channel)
 
     def _take(self, loading: Loading, plan: Plan) -> None:
-        """Bind its new addresses, and go on to load what it forks from."""
+        """Bind its new addresses, and hand the template over to its `Templates`."""
         generation, again = loading.generation, self._again
         assert again is not None
         programs = Programs(plan.programs)
@@ -380,10 +380,10 @@ class Generations(Starter):
         self._let_go(loading)
 
     def _end(self, started: Union[Started, Loading]) -> None:
-        """It does not listen before it has loaded: kill it.
+        """Kill it: it does not read its channel before it has loaded.
 
-        Before its channel is closed: it would take that for the end of the supervisor, and kill
-        all that belongs to the run.
+        Do this before its channel is closed: it would conclude that the supervisor is dead, and
+        kill every process of the run.
         """
         with suppress(ProcessLookupError):
             os.kill(started.pid, SIGKILL)
@@ -405,7 +405,7 @@ def _ended(status: ExitStatus) -> str:
 
 
 def _last_line(said: Reader[Entry]) -> str:
-    """Of what it has written: an error says what is wrong at its end."""
+    """The last line that it has written: a traceback says what is wrong at its end."""
     last = b""
     while entries := said.take()[1]:
         lines = [line for entry in entries for line in entry.lines.splitlines() if line.strip()]

@@ -1,6 +1,6 @@
-"""What the program that was started hands over to the supervisor, which takes its place.
+"""What the program that was started hands over to the supervisor, which replaces it.
 
-With that it may later start the same program again, as a template that loads the project again.
+The supervisor can later start the same program again, as a template that reloads the project.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .order import CHANNEL
 
 
 class Command(Value):
-    """How a program was started: all of it, to start it again."""
+    """How a program was started: everything needed to start it again."""
 
     # The interpreter and its arguments.
     argv: Sequence[str]
@@ -34,10 +34,10 @@ class Command(Value):
         output: Optional[tuple[int, int]],
         release: Callable[[], None],
     ) -> NoReturn:
-        """In a forked child of the `supervisor`, a pid: execute it, as a template.
+        """In a forked child of the `supervisor`, a pid: execute the program as a template.
 
-        `what` it is to be is a word of `order`. `output` is its stdout and stderr; None: those of
-        the supervisor.
+        `what` is the word of `order` for the kind of template. `output` is its stdout and stderr;
+        None: those of the supervisor.
         """
         try:
             kernel.die_with_parent(supervisor)
@@ -61,21 +61,21 @@ class Command(Value):
 
 
 class Handover(Value):
-    """What the supervisor is to know before it knows the plan."""
+    """What the supervisor needs to know before it has the plan."""
 
     command: Command
-    # What the program is called in `ps`.
+    # The title of the program in `ps`.
     title: Sequence[str]
-    # Marks all that belongs to it.
+    # Marks every process of the supervisor.
     run: str
-    # There was a terminal when it was started: SIGHUP means that it is gone.
+    # It was started in a terminal: SIGHUP means that the terminal is gone.
     hangs_up: bool
-    # The first template: its channel, and its pid. None where it has to start one.
+    # The channel and pid of the first template. None: the supervisor has to start one.
     channel: Optional[int] = None
     template: int = 0
-    # Another child, that ends once the template has nothing more to write; see `early`.
+    # The pid of another child, which exits once the early output is written; see `early`.
     helper: int = 0
-    # The folder of the project's own metrics, as `MetricsFolder` has it, if there is one.
+    # The folder of the project's own metrics, from `MetricsFolder.hand_over`, if there is one.
     metrics: Optional[Sequence[Any]] = None
 
 

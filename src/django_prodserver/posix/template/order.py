@@ -1,4 +1,4 @@
-"""The order with which a supervisor starts a program: to be a template."""
+"""The order that a supervisor gives to a program it starts: to be a template."""
 
 from __future__ import annotations
 
@@ -15,58 +15,58 @@ if TYPE_CHECKING:
 
     from .channel import Channel
 
-# The descriptor of its channel to the supervisor, and one of the words below.
+# This variable has the descriptor of its channel to the supervisor, and one of the words below.
 CHANNEL = "PRODSERVER_TEMPLATE"
-# It is the first one; the first one of a reload; or another one.
+# The first template of all, the first one of a reload, or any other.
 FIRST, RELOADED, AGAIN = "first", "reloaded", "again"
 
 
 class Order:
-    """What a supervisor wants of a program that it has started."""
+    """What a program is to do for the supervisor that has started it."""
 
     def __init__(self, fd: int, what: str) -> None:
         self._fd = fd
         self._what = what
-        # It is the first template of its generation: the supervisor has no plan of that yet.
+        # It is the first template of its generation, whose plan the supervisor does not have yet.
         self.first = what in (FIRST, RELOADED)
-        # Others serve at the addresses of the project.
+        # The project runs already, and uses its addresses.
         self.running = what != FIRST
-        # When the program was let run, in the clock of `time.monotonic`, if that was not at once.
+        # When `wait` returned, in the clock of `time.monotonic`.
         self._given_at: Optional[float] = None
 
     @cached_property
     def channel(self) -> Channel:
-        from .channel import Channel  # Not for every management command.
+        from .channel import Channel  # Most management commands never need it.
 
         return Channel.of(self._fd)
 
     @cached_property
     def run(self) -> str:
-        """What marks all that belongs to that supervisor."""
+        """The mark of every process of that supervisor."""
         (run,) = self._receive("run")
         return str(run)
 
     @cached_property
     def modules(self) -> Sequence[str]:
-        """What an interpreter is to import that is started ahead of a reload."""
+        """The modules that an interpreter started ahead of a reload is to import."""
         (modules,) = self._receive("import")
         return list(modules)
 
     def wait(self) -> None:
-        """Until the supervisor says more."""
+        """Wait for the next message of the supervisor."""
         select.select([self.channel], [], [])
         self._given_at = time.monotonic()
-        # A program may end before it needs it.
+        # Keep only the descriptor: the program may exit before it needs the channel.
         self.channel.detach()
         del self.channel
 
     @property
     def age(self) -> Optional[float]:
-        """Seconds since the end of that wait; None if there was none."""
+        """Seconds since `wait` returned; None if it was not called."""
         return None if self._given_at is None else time.monotonic() - self._given_at
 
     def leave_to_another(self) -> None:
-        """Let the program that is executed next have it, instead of this one."""
+        """Pass the order on to the program that this process executes next."""
         os.environ[CHANNEL] = f"{self._fd} {self._what}"
         os.set_inheritable(self._fd, True)
 
@@ -78,8 +78,8 @@ class Order:
 
     @cached_property
     def stage(self) -> Stage:
-        """The stage that is to be loaded, where it is not the first one."""
-        _ = self.run  # It comes before that.
+        """The stage to load, unless this is the first template of its generation."""
+        _ = self.run  # That message comes first.
         stage: Stage
         (stage,) = self._receive("load")
         return stage
@@ -89,9 +89,9 @@ _order: Optional[Order] = None
 
 
 def inherited() -> Optional[Order]:
-    """The order, if this program was started by a supervisor, to be a template.
+    """The order, if a supervisor has started this program to be a template.
 
-    To be called as early as possible: what is executed meanwhile has the channel, too.
+    Call this as early as possible: until then, programs that are executed inherit the channel.
     """
     global _order
     given = os.environ.pop(CHANNEL, "")

@@ -1,7 +1,7 @@
-"""From the program that was started to the supervisor.
+"""How the program that was started becomes the supervisor.
 
-`manage.py prodserver` forks its first template, which goes on to load the project, and replaces
-itself: by the same interpreter, in the same process, which imports nothing but the supervisor.
+`manage.py prodserver` forks its first template, which goes on to load the project. Then it replaces
+itself, in the same process, with a fresh interpreter that imports nothing but the supervisor.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from .channel import pair
 from .handover import Command, Handover, packed
 from .order import FIRST, Order
 
-# Packages that the supervisor may have to import, apart from the standard library.
+# Packages outside the standard library that the supervisor may have to import.
 PACKAGES = ("django_prodserver", "msgspec", "h11", "psutil")
-# Executed by the new interpreter: its arguments are a descriptor, and folders to import from.
+# Run by the new interpreter: its arguments are a descriptor, and folders to import from.
 _BEGIN = (
     "import sys; sys.path += sys.argv[2:]; "
     "from django_prodserver.posix.main import main; main(int(sys.argv[1]))"
@@ -38,16 +38,17 @@ _BEGIN = (
 
 
 def part() -> Order:
-    """Become a supervisor and its first template: this returns in the template, and nowhere else.
+    """Become a supervisor and its first template; returns only in the template.
 
-    That is a fork of this process, which goes on with what it has.
+    The template is a fork of this process, and goes on with everything loaded so far.
     """
     run = marks.new_run()
     handover = own_handover(own_command(sys.argv[1:]), run)
     ours, theirs = pair()
     supervisor = os.getpid()
     flush()
-    # What arrives from here on waits until the supervisor can take it, also where it is PID 1.
+    # Signals that arrive from here on stay pending until the supervisor has handlers: as PID 1 it
+    # would lose them.
     unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     pid = quiet_fork()
     if pid:
@@ -69,7 +70,7 @@ def part() -> Order:
 
 
 def own_handover(argv: Sequence[str], run: str) -> Handover:
-    """Of this program, which is started again by this command line."""
+    """The handover of this program, which `argv` starts again."""
     folder = metrics_folder.ours()
     environ = metrics_folder.added_to(start_environment())
     return Handover(
@@ -80,12 +81,13 @@ def own_handover(argv: Sequence[str], run: str) -> Handover:
 
 
 def become_supervisor(handover: Handover) -> NoReturn:
-    """Replace this program by the supervisor, in the same process."""
-    # Signals that arrive from here on wait until it can take them, also where it is PID 1.
+    """Replace this program with the supervisor, in the same process."""
+    # Signals that arrive from here on stay pending until it has handlers: as PID 1 it would lose
+    # them.
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     early.leave()
-    open_standard_descriptors()  # None of ours is to be taken for one of these.
-    # As large as an environment may be, which a pipe is not.
+    open_standard_descriptors()  # The descriptors opened below must not become 0, 1 or 2.
+    # Not a pipe: an environment may be larger than a pipe holds.
     memory = os.memfd_create("prodserver")
     with os.fdopen(os.dup(memory), "wb") as file:
         file.write(packed(handover))
@@ -94,7 +96,7 @@ def become_supervisor(handover: Handover) -> NoReturn:
         if fd is not None:
             os.set_inheritable(fd, True)
     argv = [sys.executable, *_flags(), "-c", _BEGIN, str(memory), *_folders()]
-    # The title is written over the arguments: they have to be long enough.
+    # The title overwrites the arguments in memory: they have to be long enough.
     missing = sum(len(os.fsencode(word)) + 1 for word in handover.title)
     missing -= sum(len(os.fsencode(word)) + 1 for word in argv)
     if missing > 0:
@@ -103,10 +105,10 @@ def become_supervisor(handover: Handover) -> NoReturn:
 
 
 def _flags() -> list[str]:
-    """Isolated from the environment and from site, which would import what it finds."""
-    # Without the first the interpreter would not find its own library.
+    """Isolate it from the environment, and from site, which would import what it finds."""
+    # Without PYTHONHOME the interpreter would not find its own library.
     flags = ["-S", "-s"] if os.environ.get("PYTHONHOME") else ["-I", "-S"]
-    # What the environment may have said.
+    # Options that the environment may have set.
     if sys.flags.utf8_mode:
         flags.append("-Xutf8")
     if sys.dont_write_bytecode:

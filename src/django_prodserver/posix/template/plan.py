@@ -1,4 +1,4 @@
-"""The plan: all that the supervisor is told about the project, whose code it never imports."""
+"""The plan: all that the supervisor knows about the project, whose code it never imports."""
 
 from __future__ import annotations
 
@@ -17,49 +17,49 @@ from django_prodserver.supervisor.values import Value
 
 
 class Plan(Value):
-    """What the settings say, once everything about them is checked that can be before a start."""
+    """What the settings say, after every check that is possible before a start."""
 
     # One for each instance, in order.
     specs: Sequence[Spec]
-    # By the names of processes.
+    # By process name.
     programs: Mapping[str, Program]
     log: LogSettings
-    # What is executed has this environment, which the settings may have changed.
+    # The environment of executed programs, which the settings may have changed.
     environ: Mapping[str, str]
     # Versions.
     python: str
     django: str
-    # The module of the settings, and whether they have DEBUG.
+    # The settings module, and its DEBUG.
     settings: str
     debug: bool
-    # When the program that was started began, in the clock of `time.monotonic`, and how long the
-    # project took to load, in seconds.
+    # When the program was started, in the clock of `time.monotonic`, and how long the project took
+    # to load, in seconds.
     began: float
     loaded_in: float
-    # Its oneshots after which the project has to be loaded by a fresh interpreter.
+    # Oneshots after which a fresh interpreter has to load the project.
     refresh: Sequence[str] = ()
-    # What the first template has loaded, and whether a fork of it lacks nothing of that.
+    # What the first template has loaded, and whether a fork of it has everything it needs.
     stage: Stage = ()
     forkable: bool = True
-    # What has been said since.
+    # Records of the load, to be logged.
     said: Sequence[Record] = ()
-    # For people at a terminal: the instances that serve, and where.
+    # For people at a terminal: instances, and the URL at which they serve.
     urls: Sequence[tuple[Sequence[str], str]] = ()
-    # The control socket, where there is to be one, and what its clients are told.
+    # The control socket, if there is to be one, and what its clients are told.
     control: Optional[ControlSettings] = None
     about: About = About()
-    # Where those who only watch are answered.
+    # Where MONITOR listens.
     monitor: Optional[Listener] = None
     # What it took to load the stage of the first template.
     preload: Optional[Preload] = None
-    # The dotted paths of what is told of events.
+    # The dotted paths of the event handlers.
     on_event: Sequence[str] = ()
     # The code is watched, and reloaded when it changes.
     development: bool = False
 
 
 class Loaded(Value):
-    """A stage of the project is loaded: its processes can be forked, and how they will be run."""
+    """The result of loading a stage: how its processes are run, or an error."""
 
     programs: Mapping[str, Program]
     said: Sequence[Record] = ()

@@ -18,7 +18,7 @@ From a template:
     loaded LOADED
     forked NUMBER PID, refused NUMBER REASON
 
-A stage is a tuple of the oneshots before it, or None. A request is of bytes.
+A stage is a tuple of the oneshots before it, or None. A request is bytes.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from collections.abc import Mapping, Sequence
 
 from .plan import Loaded, Plan
 
-# With another version, nothing else can be understood.
+# If the versions differ, no other message can be understood.
 VERSION = 2
-# What comes from a template, and the types of its arguments.
+# The messages from a template, and the types of their arguments.
 FROM_TEMPLATE: Mapping[object, Sequence[type]] = {
     "protocol": [int],
     "plan": [Plan],
@@ -37,7 +37,7 @@ FROM_TEMPLATE: Mapping[object, Sequence[type]] = {
     "forked": [int, int],
     "refused": [int, str],
 }
-# The word by which a process that was forked goes on, once the supervisor knows its pid.
+# Tells a forked process to go on, once the supervisor knows its pid.
 GO = b"g"
-# What a template is called, in `ps` and in the log.
+# The name of a template, in `ps` and in the log.
 NAME = "template"

@@ -1,11 +1,12 @@
-"""A template: a process that has loaded the project, and is forked for every life of it.
+"""A template: a process that has loaded the project, and is forked for each of its lives.
 
-A life is to be the child of the supervisor, so it is forked twice: its parent ends at once, and the
-kernel gives it to the supervisor, which is a subreaper (prctl(2)). It goes on when the supervisor
-says so, which knows its pid then; if anything goes wrong before, it ends, and has run no code.
+A life has to be a child of the supervisor, so it is forked twice: its parent exits at once, and the
+kernel gives it to the supervisor, which is a subreaper (prctl(2)). The life waits until the
+supervisor knows its pid and tells it to go on. If anything fails before that, it exits without
+having run any code.
 
-The template never reads the log, never reaps a life, and ignores what asks the supervisor to stop.
-It ends when it is told to. If the supervisor is gone without a word, it kills what that has left.
+The template reads no output, reaps no life, and ignores the signals that stop the supervisor. It
+exits when told to. If the supervisor dies without telling it to, it kills what is left of the run.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from .channel import Channel, Closed, Message, close_all
 from .plan import Loaded, Plan
 from .protocol import GO, NAME, VERSION
 
-# What asks a supervisor to do something, and may reach all of its processes.
+# Signals meant for the supervisor that may be sent to all of its processes at once.
 IGNORED = frozenset(
     {
         *(Signals.SIGINT, Signals.SIGTERM, Signals.SIGQUIT, Signals.SIGHUP),
@@ -42,7 +43,7 @@ IGNORED = frozenset(
 def be_the_template(
     channel: Channel, supervisor: int, run: str, project: Project, plan: Plan, loaded: Loaded
 ) -> NoReturn:
-    """Be the first template of a supervisor, or a program of its own that has loaded a stage."""
+    """Be the first template of a supervisor, or one that was started as a program of its own."""
     channel.send("protocol", VERSION)
     channel.send("plan", plan)
     _say_loaded(channel, loaded)
@@ -50,14 +51,14 @@ def be_the_template(
 
 
 def _say_loaded(channel: Channel, loaded: Loaded) -> None:
-    """Once this is heard, the process has its name, and ignores the supervisor's signals."""
+    """Report the load. By then the process has its title, and ignores the supervisor's signals."""
     signals.ignore(IGNORED)
     set_title(NAME)
     channel.send("loaded", loaded)
 
 
 def serve(channel: Channel, supervisor: int, run: str, project: Project) -> NoReturn:
-    """Fork what is asked for, to the end; `supervisor` is a pid, whose `run` has marks."""
+    """Fork on request until told to end; `supervisor` is a pid, and `run` the mark of its run."""
     status = 1
     try:
         _Template(channel, supervisor, run, project).serve()
@@ -78,7 +79,7 @@ class _Template:
         self._groups: set[int] = set()
 
     def serve(self) -> None:
-        # It is to outlive the supervisor.
+        # It has to outlive the supervisor, to kill what that leaves behind.
         marks.show(marks.of_guard(self._run, os.getpid()))
         kernel.set_parent_death_signal(0)
         while True:
@@ -96,7 +97,7 @@ class _Template:
         word, *rest = message
         try:
             if message.truncated:
-                if rest:  # Else it is no request, and this goes on with what it has.
+                if rest:  # `output` has no number: stdout and stderr stay as they are.
                     self._refuse(rest[-1], OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
             elif word == "output":
                 stand_apart(*message.fds)
@@ -176,7 +177,7 @@ class _Template:
         self._channel.send("refused", number, str(error))
 
     def _release(self, wait: int) -> None:
-        """In what was forked: give back what belongs to the template, and wait for the word."""
+        """In the forked process: close what belongs to the template, and wait for GO."""
         self._channel.close()
         signals.restore(IGNORED)
         signal.pthread_sigmask(signal.SIG_SETMASK, [])
@@ -187,7 +188,7 @@ class _Template:
 
 
 def stand_apart(stdout: int, stderr: int) -> None:
-    """Let the log have what this process writes from here on."""
+    """Send what this process writes from here on to the log."""
     child.flush()
     null = os.open(os.devnull, os.O_RDONLY)
     for fd, target in ((null, 0), (stdout, 1), (stderr, 2)):
@@ -197,10 +198,10 @@ def stand_apart(stdout: int, stderr: int) -> None:
 
 
 def _fork_twice(become: Callable[[], NoReturn]) -> int:
-    """Fork a process whose parent has ended; returns its pid. Raises OSError."""
+    """Fork a process whose parent has exited; returns its pid. Raises OSError."""
     child.flush()
     heard, tell = os.pipe()
-    # What is sent to it before it has handlers of its own waits until then.
+    # A signal sent to it before it has handlers of its own stays pending until then.
     signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
     try:
         middle = child.quiet_fork()
@@ -214,7 +215,7 @@ def _fork_twice(become: Callable[[], NoReturn]) -> int:
         os.close(heard)
         if tell >= 0:
             os.close(tell)
-    # Its child is another's from here on.
+    # Once it has exited, its child belongs to the supervisor.
     with suppress(ChildProcessError):
         os.waitpid(middle, 0)
     number = int(said or b"0")

@@ -1,10 +1,11 @@
 """Templates, as the supervisor sees them: processes that have loaded the project, to be forked.
 
-Each has loaded one stage of it: the first one what is needed by what comes after no oneshot, or by
-the oneshots themselves; others what their processes need, once the oneshots before these have
-finished. A stage is a fork of the first template, or a fresh interpreter where that would not do.
+Each has loaded one stage of the project. The first template loads the stage of the processes that
+come after no oneshot, or that of the oneshots themselves. A later stage is loaded once the oneshots
+before it have finished: in a fork of the first template, or in a fresh interpreter where a fork
+would not do.
 
-A template that ends is no incident: another one takes its place, and what is to be started waits.
+A template that dies is no incident: another one replaces it, and pending starts wait for that.
 """
 
 from __future__ import annotations
@@ -34,25 +35,25 @@ from .order import AGAIN
 from .plan import Loaded
 from .protocol import FROM_TEMPLATE, GO, NAME, VERSION
 
-# In seconds. A template that is not done by then hangs, and is killed: forking takes milliseconds,
-# loading as long as the project takes to import.
+# In seconds. A template that takes longer hangs, and is killed: forking takes milliseconds, loading
+# as long as the project takes to import.
 FORK_WITHIN, LOAD_WITHIN = 15.0, 600.0
-# Between two attempts to start one that ends before it is ready; doubled each time.
+# The pauses between attempts to start a template that ends before it is ready; doubled each time.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-# One that is killed before it was ever ready is retried until the pause would be this long.
+# A template that is killed before it was ever ready is retried until the pause would be this long.
 GIVE_UP_AT = 16.0
-# How long one may take to end that is told to, or that has told why it cannot be of use.
+# How long a template may take to exit after it was told to, or reported that it cannot load.
 END_WITHIN = 1.0
 
 
 class First(Value):
-    """The first template, which a predecessor of this process has started."""
+    """The first template of a generation, which runs already, and how to start others."""
 
     channel: Channel
     pid: int
-    # Starts another one.
+    # Starts another template.
     command: Command
-    # Marks all that belongs to this supervisor.
+    # Marks every process of this supervisor.
     run: str
     # What it loads.
     stage: Stage = ()
@@ -60,14 +61,14 @@ class First(Value):
     fresh: Sequence[str] = ()
     # Other stages may be forked from it.
     forkable: bool = True
-    # Its output is in the log already.
+    # Its output goes to the log already.
     has_output: bool = False
-    # Of what is executed; None: that of this process.
+    # The environment of executed programs; None: that of this process.
     environ: Optional[Mapping[str, str]] = None
 
 
 class Job:
-    """A process that a template is to fork: `message` tells what for."""
+    """A process that a template is to fork; `message` is the request, without its number."""
 
     __slots__ = ("answer", "fds", "go", "message", "start")
 
@@ -82,33 +83,33 @@ class Job:
         self.fds = fds
         self.message = message
         self.start = start
-        # Our end of the pipe on which it waits for its word.
+        # Our end of the pipe on which the forked process waits for GO.
         self.go: Optional[int] = None
 
 
 class Template:
-    """One of them: it forks one process after the other."""
+    """One template. It forks one process at a time."""
 
     def __init__(self, stage: Stage, channel: Channel, pid: int = 0) -> None:
         self.stage = stage
         self.channel = channel
-        # 0 as long as it is not forked.
+        # 0 until it is started.
         self.pid = pid
-        # Until then: what it is to have, the other end of the channel and its output.
+        # Until then: the descriptors it is to get, its end of the channel, stdout and stderr.
         self.ends: list[int] = []
         self.loaded = False
-        # It has been sent SIGKILL: nothing is asked of it any more, nor taken from it.
+        # It was sent SIGKILL: it gets no more requests, and its messages are ignored.
         self.killed = False
         self.jobs: deque[Job] = deque()
-        # The one that it was asked for, and the number of that.
+        # The job it is doing, and the number of the last request.
         self.asked: Optional[Job] = None
         self.number = 0
-        # When it hangs, in the clock of the loop; None while nothing is awaited of it.
+        # When it counts as hung, in the clock of the loop; None while it has nothing to do.
         self.late_at: Optional[float] = None
         channel.set_blocking(False)
 
     def ask(self, now: float) -> None:
-        """Let it fork the next process, unless it is busy."""
+        """Request the next fork, unless the template is busy."""
         while self.loaded and not self.killed and self.asked is None and self.jobs:
             job = self.jobs.popleft()
             try:
@@ -117,7 +118,7 @@ class Template:
                     self.channel.send(*job.message, self.number + 1, fds=[*job.fds, wait])
                 finally:
                     os.close(wait)
-            except OSError as error:  # No descriptor is left.
+            except OSError as error:  # Out of file descriptors.
                 _withhold(job)
                 job.answer(str(error))
                 continue
@@ -126,7 +127,7 @@ class Template:
             self.late_at = now + FORK_WITHIN
 
     def answered(self, number: int) -> Optional[Job]:
-        """Take the job that it has done; None if it is no longer waited for."""
+        """Take the job of request `number`; None if it was cancelled."""
         if self.asked is None or number != self.number:
             return None
         job, self.asked, self.late_at = self.asked, None, None
@@ -137,7 +138,7 @@ class Template:
         return [*([self.asked] if self.asked else []), *self.jobs]
 
     def give_up(self) -> list[Job]:
-        """Take all jobs that it has not done; what it has forked for them ends by itself."""
+        """Take all unfinished jobs; a process already forked for one of them exits on its own."""
         jobs = self.undone
         for job in jobs:
             _withhold(job)
@@ -146,7 +147,7 @@ class Template:
         return jobs
 
     def cancel(self, start: Union[Birth, Errand]) -> bool:
-        """False if this is not one of its jobs."""
+        """Cancel a start; False if it is not one of this template's jobs."""
         for job in self.undone:
             if job.start is start:
                 _withhold(job)
@@ -162,14 +163,14 @@ class Template:
         self.ends = []
 
     def close(self) -> list[Job]:
-        """Let go of it; returns the jobs that it has not done."""
+        """Close our end of the channel; returns the unfinished jobs."""
         self.channel.close()
         self.close_ends()
         return self.give_up()
 
 
 def _withhold(job: Job) -> None:
-    """Let what is forked for a job end, instead of going on."""
+    """Close the pipe of a job: without GO in it, the process forked for the job exits."""
     if job.go is not None:
         os.close(job.go)
         job.go = None
@@ -182,9 +183,9 @@ def _oneshots_before(stage: Stage) -> int:
 class Templates(Starter):
     """All templates of a generation. Programs to execute are forked from this process.
 
-    Once a stage is loaded, `programs` are updated by what is known then. `loaded` is called once
-    the first one is, and `failed` with a sentence where one cannot be; `timed` is told what it took
-    to load each. `release` gives back, in a forked child, what belongs to the supervisor.
+    Loading a stage updates `programs`. `loaded` is called after the first stage, `failed` with a
+    sentence if a stage cannot be loaded, and `timed` with what it took to load each. In a forked
+    child, `release` closes what belongs to the supervisor.
     """
 
     def __init__(
@@ -206,21 +207,21 @@ class Templates(Starter):
         self._release = release
         self._first = first
         self._templates: dict[Stage, Template] = {}
-        # Where a stage was loaded before, that it cannot be again is no mistake of the settings.
+        # Stages loaded before: if one cannot be loaded again, the settings are not to blame.
         self._was_loaded: set[Stage] = set()
-        # Those that the project's mistakes keep from being loaded: everything stops.
+        # Stages given up; `failed` has been called for each.
         self._hopeless: set[Stage] = set()
         # Jobs of stages whose template could not be started, until the next attempt.
         self._stranded: dict[Stage, list[Job]] = {}
-        # How long to wait for that, or for the one after the next.
+        # The pause before the next attempt to be scheduled, and when a scheduled one is due.
         self._pauses: dict[Stage, float] = {}
         self._again_at: dict[Stage, float] = {}
         # Process groups that a template is to kill if it outlives this process.
         self._groups: set[int] = set()
-        # Templates that SIGKILL has not ended.
+        # Templates that survived SIGKILL, until they are reaped.
         self._lost: set[int] = set()
         self._ended_early = 0
-        # Children that were unknown when they exited: one of them may have been forked just now.
+        # Children that exited while their pid was unknown: a template may have just forked one.
         self._unknown: dict[int, ExitStatus] = {}
         template = Template(first.stage, first.channel, first.pid)
         template.late_at = loop.clock.now() + LOAD_WITHIN
@@ -243,7 +244,7 @@ class Templates(Starter):
         self._do(birth.program.stage, job)
 
     def run(self, errand: Errand) -> None:
-        """Do it in what has been loaded last: after the most oneshots."""
+        """Run it in the latest stage that was loaded: the one after the most oneshots."""
         ties = errand.ties
         message = ("errand", errand.task, errand.request, ties.mark)
         fds = (ties.stdout, ties.stderr, errand.answer)
@@ -305,7 +306,7 @@ class Templates(Starter):
             self._do(stage, *self._stranded.pop(stage, ()))
 
     def read(self) -> None:
-        """Take what they have said, before what exited since is reaped."""
+        """Handle the templates' messages, before exited children are reaped."""
         for template in list(self._templates.values()):
             self._happened(template)
 
@@ -337,7 +338,7 @@ class Templates(Starter):
         for template in list(self._templates.values()):
             template.channel.send("end")
             if not template.killed and (not template.loaded or template.channel.waiting):
-                self._kill(template)  # It does not listen.
+                self._kill(template)  # It is not reading its channel.
             self._remove(template)
         self._again_at.clear()
         return pids
@@ -370,7 +371,7 @@ class Templates(Starter):
         self._watch(template)
 
     def _make(self, stage: Stage) -> Template:
-        """One that is to load a stage, and has what it needs to be forked. Raises OSError."""
+        """A template for a stage, with the descriptors it is to get. Raises OSError."""
         ours, theirs = pair()
         template = Template(stage, Channel(ours))
         try:
@@ -385,7 +386,7 @@ class Templates(Starter):
         except OSError:
             template.close()
             raise
-        # Nothing can fail from here on. A template whose channel is closed would kill everything.
+        # Nothing may fail from here on: a template whose channel is closed kills the whole run.
         if pid:
             self._started(template, pid)
             template.channel.send("run", self._first.run)
@@ -408,7 +409,11 @@ class Templates(Starter):
         template.close_ends()
 
     def _takes_an_interpreter(self, stage: Stage) -> bool:
-        """There is nothing to fork it from; or that lacks something then, or is too old."""
+        """Whether a stage needs a fresh interpreter, because the first template is not usable.
+
+        The stage is the first one itself, comes after a oneshot that makes the first template
+        outdated, or would lack something in a fork.
+        """
         first = self._first
         older = not {*first.fresh}.isdisjoint(stage or ())
         return stage == first.stage or older or not first.forkable
@@ -438,7 +443,7 @@ class Templates(Starter):
         return template
 
     def _watch(self, template: Template) -> None:
-        """Poll for room in the socket only while something is to be sent."""
+        """Poll for room in the socket only while something is waiting to be sent."""
         if template.killed:
             return
         events = selectors.EVENT_READ
@@ -456,10 +461,10 @@ class Templates(Starter):
             self._watch(template)
 
     def _read(self, template: Template) -> bool:
-        """Take what it says; False at the end of that."""
+        """Handle its messages; False at the end of the channel."""
         try:
             while not template.killed and (message := template.channel.receive()) is not None:
-                close_all(message.fds)  # There are none.
+                close_all(message.fds)  # A template sends none.
                 self._take(template, message)
         except Closed:
             return False
@@ -490,7 +495,7 @@ class Templates(Starter):
     def _take_forked(self, template: Template, number: int, pid: int) -> None:
         job, exited = template.answered(number), self._unknown.get(pid)
         if job is None or exited is not None:
-            # It has ended, or does so by itself, and is no business of the template any more.
+            # The process has exited, or will on its own: the template need not kill its group.
             template.channel.send("forget", pid)
         if job is None:
             return
@@ -530,7 +535,7 @@ class Templates(Starter):
             self._begin_again(template, job)
 
     def _begin_again(self, template: Template, job: Job) -> None:
-        """What is loaded may have shown that a program has to be executed after all."""
+        """Queue a job, or execute its program: loading may have shown that it cannot be forked."""
         birth = job.start
         if isinstance(birth, Birth):
             birth.program = self._programs.of(birth.program.name)
@@ -543,7 +548,7 @@ class Templates(Starter):
         template.jobs.append(job)
 
     def _kill(self, template: Template) -> None:
-        """Once and for all: it is reaped, or lost."""
+        """Kill it for good: after this it is either reaped or lost."""
         self._loop.selector.unregister(template.channel)
         template.killed = True
         template.late_at = self._loop.clock.now() + LOSE_AFTER
@@ -556,9 +561,10 @@ class Templates(Starter):
         return any(template.asked is not None for template in self._templates.values())
 
     def _ended(self, template: Template, status: Optional[ExitStatus]) -> None:
-        """Start over: at once where a template has been of use since, and else after a pause.
+        """Replace a template, or give its stage up. Without a `status`, it survived SIGKILL.
 
-        Without a status SIGKILL has not ended it.
+        A loaded template is replaced at once. If its successors end before they fork anything,
+        each replacement waits for a pause.
         """
         jobs = self._remove(template)
         self._ended_early += 1
@@ -578,7 +584,7 @@ class Templates(Starter):
             self._failed(f"the template {how}")
 
     def _may_try_again(self, stage: Stage, status: Optional[ExitStatus]) -> bool:
-        """Of one that has never been loaded. What ends by itself has said why."""
+        """Whether to retry a stage that never loaded. A template that exits by itself says why."""
         by_itself = status is not None and status.signal is None
         return not by_itself and self._pauses.get(stage, 0) < GIVE_UP_AT
 
@@ -591,7 +597,7 @@ class Templates(Starter):
         self._log.say(report.template_failed(reason, pause))
 
     def _remove(self, template: Template) -> list[Job]:
-        """Forget it; what it had to do is left."""
+        """Forget a template; returns its unfinished jobs."""
         del self._templates[template.stage]
         if not template.killed:
             self._loop.selector.unregister(template.channel)

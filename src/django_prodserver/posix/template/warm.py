@@ -1,12 +1,12 @@
-"""An interpreter that is started ahead of a reload, in development: it loads the project sooner.
+"""An interpreter started ahead of a reload, in development, so that the project loads sooner.
 
     python -m django_prodserver.posix.template.warm manage.py devserver --all
 
-It imports what the last load of the project has imported from installed packages, then waits, and
-runs the program of these words once the code has changed. Before that it imports nothing of the
-project, nor does it read the settings: what needs them fails, and is imported in its turn. Where
-more has been imported, or a package was installed meanwhile, the program is executed instead, and
-finds nothing of this.
+It imports the modules of installed packages that the last load imported, then waits, and runs the
+program in its arguments once the code has changed. Until then it imports no project code and does
+not read the settings: a module that needs them fails here, and the program imports it later. If
+project code was imported after all, or a package was installed meanwhile, it executes the program
+in a fresh interpreter instead.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def main(*words: str) -> None:
 
 
 def _import(modules: Iterable[str]) -> bool:
-    """Import these as far as they can be; False if anything has come with them of the project."""
+    """Import these where possible; False if that imported project code or read the settings."""
     before = [*sys.modules.values()]
     settings = os.environ.pop(SETTINGS, None)
-    # It stays off until the project is loaded: see `launch.supervise`.
+    # Collection stays off until the project is loaded: see `launch.supervise`.
     gc.disable()
-    # The folder of the project, if Python has put it there.
+    # Python has put the project's folder first, unless `safe_path` is set.
     here = [] if getattr(sys.flags, "safe_path", False) else [sys.path.pop(0)]
     for name in modules:
         with suppress(Exception):
@@ -61,13 +61,13 @@ def _import(modules: Iterable[str]) -> bool:
 
 
 def _is_of_others(module: object) -> bool:
-    """Whether it has no file, or one of Python or of an installed package."""
+    """Whether a module has no file, or belongs to Python or to an installed package."""
     file = getattr(module, "__file__", None)
     return not file or is_standard(file) or is_installed(file)
 
 
 def _changed() -> dict[str, int]:
-    """When a package was installed or removed for the last time, in each folder of them."""
+    """When a package was last installed or removed, by folder, in nanoseconds."""
     folders = [one for one in sys.path if os.path.basename(one) in PACKAGES]
     return {folder: os.stat(folder).st_mtime_ns for folder in folders if os.path.isdir(folder)}
 

@@ -1,6 +1,6 @@
 """Messages between the supervisor and a template: plain data, and `Value`s made of it, as bytes.
 
-`marshal` packs them: both ends run the same Python, and it is a part of the interpreter, so that
+`marshal` packs them: both ends run the same Python, and `marshal` is built into the interpreter, so
 the supervisor imports nothing for it. https://docs.python.org/3/library/marshal.html
 """
 
@@ -33,10 +33,10 @@ from django_prodserver.supervisor.values import Value, items
 
 from .plan import Loaded, Plan
 
-# Of marshal: every Python has this one, and it keeps no references between equal objects.
+# The format of marshal: every Python has this one, and it keeps no references between objects.
 VERSION = 2
 
-# What may travel, by the name that it has on the way.
+# The classes that can be sent, by the name they are packed with.
 _VALUES: Mapping[str, type[Value]] = {
     kind.__name__: kind
     for kind in (
@@ -57,12 +57,12 @@ def pack(message: Any) -> bytes:
 
 
 def unpack(packed: bytes) -> Any:
-    """What was packed; a sequence is a tuple then, and any text or number a plain one."""
+    """What was packed, with sequences as tuples, and subclasses of str, int and float as those."""
     return _meant(marshal.loads(packed))
 
 
 def _plain(value: Any) -> Any:
-    """Tuples are values and members of enumerations, by their class; sequences are lists."""
+    """A `Value` or an enum member as a tuple with the name of its class; a sequence as a list."""
     kind = type(value)
     if kind in (str, int, float, bool, bytes, type(None)):
         return value
@@ -71,7 +71,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Enum) and kind.__name__ in _ENUMS:
         return (kind.__name__, value.name)
     if isinstance(value, str):
-        return "".join([value])  # Of a class of Django's, for example.
+        return "".join([value])  # A subclass, for example one of Django's.
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
