@@ -183,7 +183,7 @@ class _Connection(http.client.HTTPConnection):
 
     def send_work(self, work: Work, headers: Mapping[str, str]) -> None:
         token = f"{random.getrandbits(48):012x}"
-        self._expected = _body(token, work.size)
+        self._expected = body_of(token, work.size)
         method, sent = ("POST", self._expected) if work.upload else ("GET", None)
         self.request(method, path_of(token, work), sent, dict(headers))
 
@@ -232,7 +232,7 @@ class Client:
 
 
 def path_of(token: str, work: Work) -> str:
-    """Of a request; the token is what the body of its response consists of."""
+    """The path of a request; the body of its response consists of the token, repeated."""
     return "/" + "/".join([token, *(repr(value) for value in work)])
 
 
@@ -243,14 +243,14 @@ def _asked(path: str) -> tuple[str, Work]:
     return token, Work(*(text == "True" if kind is bool else kind(text) for kind, text in texts))
 
 
-def _body(token: str, size: int) -> bytes:
+def body_of(token: str, size: int) -> bytes:
     return (token.encode() * (size // len(token) + 1))[:size]
 
 
 def _answer(path: str, got: bytes) -> tuple[str, list[tuple[str, str]], list[bytes], Work]:
     """Status, headers and body, in pieces."""
     token, work = _asked(path)
-    body = _body(token, work.size)
+    body = body_of(token, work.size)
     if work.upload and got != body:
         return "400 Bad Request", [("Content-Length", "0")], [b""], work
     length = [] if work.chunked else [("Content-Length", str(len(body)))]

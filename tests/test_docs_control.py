@@ -139,7 +139,7 @@ def test_all_phases_are_documented() -> None:
     kind = documented_keys("The status document")["phase"]
 
     assert code(kind) == [phase.name.lower() for phase in Phase]
-    assert f"The version of the protocol is {API}: " in read(PAGE)
+    assert f"The version of the protocol is {API}, " in read(PAGE)
 
 
 def real_analyses() -> Iterator[dict[str, Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Optional
 
 from tests.holding import Life, Server, replaced_under_load
-from tests.load import PATIENCE, Place, Work, _body, _path
+from tests.load import PATIENCE, Place, Work, body_of, path_of
 
 TOKEN = "0123456789ab"
 FAST = Work(200)
@@ -42,13 +42,13 @@ class Client(http.client.HTTPConnection):
             super().connect()
 
     def send_for(self, work: Work) -> None:
-        self.request("GET", _path(TOKEN, work))
+        self.request("GET", path_of(TOKEN, work))
         self._work = work
 
     def answer(self) -> Optional[str]:
         """Verify the response; what it says of its connection."""
         with self.getresponse() as response:
-            assert response.read() == _body(TOKEN, self._work.size)
+            assert response.read() == body_of(TOKEN, self._work.size)
             return response.getheader("Connection")
 
     def ask(self, work: Work = FAST) -> Optional[str]:
