@@ -33,6 +33,8 @@ sync = pytest.param(GunicornServer, {"workers": 4}, id="sync")
 # Those that keep connections alive.
 KINDS = [
     pytest.param(GunicornServer, GTHREAD, id="gthread"),
+    pytest.param(GunicornServer, {"worker-class": "gevent"}, id="gevent"),
+    pytest.param(GunicornServer, {"worker-class": "gevent_pywsgi"}, id="gevent_pywsgi"),
     pytest.param(GunicornASGIServer, {"asgi-loop": "asyncio"}, id="asgi", marks=without_asgi),
     pytest.param(
         GunicornASGIServer, {"worker-class": f"{UVICORN}.UvicornWorker"}, id="UvicornWorker"

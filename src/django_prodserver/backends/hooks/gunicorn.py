@@ -18,7 +18,7 @@ from gunicorn.workers import SUPPORTED_WORKERS
 
 from django_prodserver.posix import held, kernel, notify
 
-from . import gasgi, gthread, in_flight, requests
+from . import gasgi, gthread, in_flight, pywsgi, requests
 from .connections import close_connections
 
 # Logged by an arbiter that was forked from the template, and by one with `preload`.
@@ -263,6 +263,7 @@ _DRAINS: Mapping[str, Callable[[Any], None]] = {
     "uvicorn_worker._workers.UvicornWorker": _with_uvicorn,
     "uvicorn.workers.UvicornWorker": _with_uvicorn,
     "gunicorn.workers.gasgi.ASGIWorker": gasgi.drain_at_exit,
+    "gunicorn.workers.ggevent.GeventPyWSGIWorker": pywsgi.drain_at_exit,
     "gunicorn.workers.gthread.ThreadWorker": gthread.drain_at_exit,
 }
 
