@@ -59,6 +59,33 @@ def test_it_finishes_in_flight_requests_when_it_is_stopped(site: Site) -> None:
     assert re.match(r"web\.1 stopped after", run.said("system")[-2])
 
 
+# The first worker gets SIGTERM before it has handlers of its own.
+EARLY_SIGNAL = """
+    import os, signal
+
+    def pre_fork(arbiter, worker):
+        first[:] = [worker] if worker.age == 1 else []
+
+    first = []
+    os.register_at_fork(after_in_child=lambda: first and os.kill(os.getpid(), signal.SIGTERM))
+"""
+
+
+@pytest.mark.parametrize("supervised", [True, False], ids=["supervised", "alone"])
+def test_a_worker_that_is_stopped_before_it_has_handlers_exits(
+    site: Site, supervised: bool
+) -> None:
+    """Otherwise it would queue the signal, as its arbiter does, and nothing would stop it."""
+    port, files = free_port(), {"gunicorn.conf.py": EARLY_SIGNAL}
+    web = gunicorn(port, ARGS={"workers": 1})
+    run = site({"web": web}, *([] if supervised else ["web"]), files=files, stderr=STDOUT)
+
+    run.wait_for("web.1" if supervised else "", "was sent SIGTERM")
+
+    assert get(port).startswith("served by ")
+    assert run.end(signal.SIGTERM) == 0
+
+
 def test_it_is_not_ready_before_the_application_is_loaded_and_fails_with_its_own_status(
     site: Site,
 ) -> None:

@@ -19,7 +19,9 @@ def drain_at_exit(worker: Any) -> None:
     """Call this between the worker's initialization and its run."""
     module = import_module("gunicorn.workers.gthread")
     draining = _with_a_queue if hasattr(module, "PollableMethodQueue") else _with_futures
+    alive = worker.alive
     worker.__class__ = draining(type(worker), hasattr(module, "STOP_KEEPALIVE_LINGER"))
+    worker.alive = alive
     worker.prepare()
 
 

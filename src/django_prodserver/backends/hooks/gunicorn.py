@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -149,6 +150,7 @@ class Application(WSGIApplication):
         # gunicorn checks how many parameters a hook has.
         def when_ready(arbiter: Any) -> None:
             users_when_ready(arbiter)
+            _block_stop_signal_while_forking(arbiter)
             if self._on_stop is not None:
                 _before_stop(arbiter, self._on_stop)
 
@@ -157,6 +159,8 @@ class Application(WSGIApplication):
             close_connections()  # With `preload` the application has been loaded here.
 
         def post_fork(arbiter: Any, worker: Any) -> None:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
             if self._on_fork is not None:
                 self._on_fork()
             users_post_fork(arbiter, worker)
@@ -191,6 +195,24 @@ def _at_first_heartbeat(worker: Any, call: Callable[[], None]) -> None:
         heartbeat()
 
     worker.notify = first
+
+
+def _block_stop_signal_while_forking(arbiter: Any) -> None:
+    """Have a new worker die by a SIGTERM that arrives before it has handlers.
+
+    Until then it has those of the arbiter, which would queue the signal, and nothing would read it:
+    a stop would take until `graceful_timeout`. The worker unblocks SIGTERM in `post_fork`.
+    """
+    spawn_worker = arbiter.spawn_worker
+
+    def spawn() -> Any:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+        try:
+            return spawn_worker()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    arbiter.spawn_worker = spawn
 
 
 def _before_stop(arbiter: Any, call: Callable[[], None]) -> None:

@@ -18,7 +18,9 @@ def drain_at_exit(worker: Any) -> None:
     """Call this between the worker's initialization and its run."""
     idle: set[Any] = set()
     worker.wsgi_handler = _draining(worker.wsgi_handler, worker, idle)
+    alive = worker.alive
     worker.__class__ = _closing(type(worker), idle)
+    worker.alive = alive
 
 
 def _draining(handler_class: Any, worker: Any, idle: set[Any]) -> Any:
