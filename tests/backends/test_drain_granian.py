@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 import signal
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
-from subprocess import STDOUT
+from subprocess import PIPE, STDOUT
 from typing import Any
 
 import psutil
@@ -19,7 +21,7 @@ from tests.backends import drains
 from tests.holding import serving
 from tests.inside import free_port
 from tests.load import PATIENCE
-from tests.running import Site
+from tests.running import Site, skip_without
 
 BACKENDS = [GranianASGIServer, GranianWSGIServer]
 HOW = ("held", "own", "alone")
@@ -158,3 +160,28 @@ def test_what_its_sockets_are_like() -> None:
     assert addresses(port=80) == [(("127.0.0.1", 80), 2048, None)]
     assert addresses(port=80, backlog=200) == [(("127.0.0.1", 80), 200, None)]
     assert addresses(uds="/run/web") == [("/run/web", 2048, None)]
+
+
+# A worker as granian starts it, without an application.
+SIGNALLED = """
+import asyncio, os, signal, sys
+from granian import _signals
+from django_prodserver.backends.hooks.granian import _Drained
+from django_prodserver.backends.hooks.in_flight import Running
+
+drained = _Drained(0, Running(None))
+drained._stop = lambda: print("stopped")
+drained.take_signals()
+loop = __import__(sys.argv[1]).new_event_loop()
+_signals.set_loop_signals(loop)
+os.kill(os.getpid(), signal.SIGTERM)
+loop.run_until_complete(asyncio.sleep(0.1))
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_a_stop_signal_before_the_event_loop_runs_is_not_lost(loop: str) -> None:
+    skip_without(loop)
+    done = subprocess.run([sys.executable, "-c", SIGNALLED, loop], stdout=PIPE, check=True)
+
+    assert done.stdout == b"stopped\n"

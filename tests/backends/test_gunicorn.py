@@ -267,6 +267,36 @@ def test_its_asgi_worker_serves_the_asgi_application_and_finishes_in_flight_requ
     assert any(line.startswith("web.1 stopped after") for line in run.said("system"))
 
 
+# The first worker that loads the application gets SIGTERM meanwhile.
+SIGNALLED = """
+    import os, pathlib, signal
+    from asgi import application
+
+    first = pathlib.Path("first")
+    if not first.exists():
+        first.touch()
+        os.kill(os.getpid(), signal.SIGTERM)
+"""
+
+
+@pytest.mark.skipif(not has_asgi_worker, reason="this gunicorn has no ASGI worker yet")
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_an_asgi_worker_that_is_stopped_while_it_loads_the_application_exits(
+    site: Site, loop: str
+) -> None:
+    """uvloop loses a signal that arrives before it runs."""
+    skip_without(loop)
+    args = {"workers": 1, "asgi-loop": loop}
+    web = gunicorn(free_port(), BACKEND="gunicorn-asgi", START_METHOD="spawn", ARGS=args)
+    using = {"ASGI_APPLICATION": "signalled.application"}
+    run = site({"web": web}, files={"signalled.py": SIGNALLED}, supervisor=using)
+
+    run.wait_for("web.1", "Worker exiting")
+    run.wait_for("system", "all 1 ready")
+
+    assert run.end(signal.SIGTERM) == 0
+
+
 def test_another_worker_class_can_serve_the_asgi_application(site: Site) -> None:
     arguments = {"worker-class": "uvicorn.workers.UvicornWorker"}
     run, port = start(site, "web", BACKEND="gunicorn-asgi", ARGS=arguments)

@@ -26,6 +26,8 @@ INSTALLED_APPS = [
 ]
 ROOT_URLCONF = "urls"
 WSGI_APPLICATION = _production["supervisor"].pop("WSGI_APPLICATION", "wsgi.application")
+if "ASGI_APPLICATION" in _production["supervisor"]:
+    ASGI_APPLICATION = _production["supervisor"].pop("ASGI_APPLICATION")
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",

@@ -8,10 +8,25 @@ says `Connection: close`. They do not tell WebSockets at all.
 
 from __future__ import annotations
 
+import signal
 from importlib import import_module
 from typing import Any
 
 from .draining import CLOSE, SERVICE_RESTART, Open, drained, stop_accepting
+
+
+def keep_stop_signal(worker: Any) -> None:
+    """Call this before the worker's initialization, which loads the application.
+
+    uvloop loses a signal that arrives before it runs, if only the loop has a handler for it.
+    """
+    init_signals = worker.init_signals
+
+    def init_and_handle() -> None:
+        init_signals()
+        signal.signal(signal.SIGTERM, lambda number, frame: worker.handle_exit_signal())
+
+    worker.init_signals = init_and_handle
 
 
 def drain_at_exit(worker: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from collections.abc import Sequence
@@ -193,16 +194,20 @@ class _Drained:
             setattr(module, name, partial(self._set_signals, getattr(module, name)))
 
     def _set_signals(self, original: Callable[..., Any], *loops: Any) -> Any:
-        self._event = original(*loops)
         (self._loop,) = loops or (None,)
-        if self._loop is not None and not hasattr(self._event, "add_cb"):
-            self._let_it_end(self._loop)
         if self._loop is None:
+            self._event = original()
             wait = stop_signals.waiting_for(STOP_SIGNALS)
             threading.Thread(target=self._stop_after, args=[wait], daemon=True).start()
-        else:
-            for number in STOP_SIGNALS:
-                self._loop.add_signal_handler(number, self._stop)
+            return self._event
+        # uvloop loses a signal that arrives before it runs: have the kernel keep it until then.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+        self._loop.call_soon(signal.pthread_sigmask, signal.SIG_SETMASK, before)
+        self._event = original(self._loop)
+        if not hasattr(self._event, "add_cb"):
+            self._let_it_end(self._loop)
+        for number in STOP_SIGNALS:
+            self._loop.add_signal_handler(number, self._stop)
         return self._event
 
     def _stop_after(self, wait: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, TypeVar
 
 import gunicorn.sock
 import gunicorn.util
@@ -27,7 +27,10 @@ NO_NEW_CODE = (
     "HUP loads no new code: this process has imported the application, and its workers are forks "
     "of it. Restart it, or run it with START_METHOD 'spawn'."
 )
+ASGI_WORKER = "gunicorn.workers.gasgi.ASGIWorker"
 WORKER_CLASSES: Any = SUPPORTED_WORKERS  # The stubs describe the newest release.
+
+_Entry = TypeVar("_Entry")
 
 
 def run(args: Sequence[str], defaults: Mapping[str, Any], supervised: bool) -> None:
@@ -161,6 +164,8 @@ class Application(WSGIApplication):
         def post_fork(arbiter: Any, worker: Any) -> None:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
+            if _by_class(worker, {ASGI_WORKER: True}):
+                gasgi.keep_stop_signal(worker)
             if self._on_fork is not None:
                 self._on_fork()
             users_post_fork(arbiter, worker)
@@ -183,6 +188,12 @@ class Application(WSGIApplication):
         self.cfg.set("on_reload", on_reload)
         self.cfg.set("post_fork", post_fork)
         self.cfg.set("post_worker_init", post_worker_init)
+
+
+def _by_class(worker: Any, table: Mapping[str, _Entry]) -> Optional[_Entry]:
+    """The entry for the class of a worker, or else for the nearest class that it derives from."""
+    names = (f"{base.__module__}.{base.__qualname__}" for base in type(worker).__mro__)
+    return next((table[name] for name in names if name in table), None)
 
 
 def _at_first_heartbeat(worker: Any, call: Callable[[], None]) -> None:
@@ -230,12 +241,11 @@ def _before_stop(arbiter: Any, call: Callable[[], None]) -> None:
 
 def _count_requests(worker: Any, running: in_flight.Running) -> None:
     """Count with gunicorn's request hooks, or around the application of the classes below."""
-    for base in type(worker).__mro__:
-        counted = _APPLICATIONS.get(f"{base.__module__}.{base.__qualname__}")
-        if counted is not None:
-            name, wrap = counted
-            setattr(worker, name, wrap(getattr(worker, name), running))
-            return
+    counted = _by_class(worker, _APPLICATIONS)
+    if counted is not None:
+        name, wrap = counted
+        setattr(worker, name, wrap(getattr(worker, name), running))
+        return
     users_pre_request = worker.cfg.pre_request
     users_post_request = worker.cfg.post_request
 
@@ -256,7 +266,7 @@ def _count_requests(worker: Any, running: in_flight.Running) -> None:
 _APPLICATIONS: Mapping[str, tuple[str, Callable[[Any, in_flight.Running], Any]]] = {
     "uvicorn_worker._workers.UvicornWorker": ("wsgi", requests.asgi),
     "uvicorn.workers.UvicornWorker": ("wsgi", requests.asgi),
-    "gunicorn.workers.gasgi.ASGIWorker": ("asgi", requests.asgi),
+    ASGI_WORKER: ("asgi", requests.asgi),
     "gunicorn.workers.ggevent.GeventPyWSGIWorker": ("wsgi", requests.wsgi),
     "gunicorn.workers.gtornado.TornadoWorker": ("wsgi", requests.wsgi),
 }
@@ -267,11 +277,9 @@ _APPLICATIONS: Mapping[str, tuple[str, Callable[[Any, in_flight.Running], Any]]]
 
 def _drain_at_exit(worker: Any) -> None:
     """Make a worker drain if its class does not do so itself, as the sync worker does."""
-    for base in type(worker).__mro__:
-        drain = _DRAINS.get(f"{base.__module__}.{base.__qualname__}")
-        if drain is not None:
-            drain(worker)
-            return
+    drain = _by_class(worker, _DRAINS)
+    if drain is not None:
+        drain(worker)
 
 
 def _with_uvicorn(worker: Any) -> None:
@@ -284,7 +292,7 @@ def _with_uvicorn(worker: Any) -> None:
 _DRAINS: Mapping[str, Callable[[Any], None]] = {
     "uvicorn_worker._workers.UvicornWorker": _with_uvicorn,
     "uvicorn.workers.UvicornWorker": _with_uvicorn,
-    "gunicorn.workers.gasgi.ASGIWorker": gasgi.drain_at_exit,
+    ASGI_WORKER: gasgi.drain_at_exit,
     "gunicorn.workers.ggevent.GeventPyWSGIWorker": pywsgi.drain_at_exit,
     "gunicorn.workers.gthread.ThreadWorker": gthread.drain_at_exit,
 }
