@@ -200,15 +200,21 @@ class _Drained:
             wait = stop_signals.waiting_for(STOP_SIGNALS)
             threading.Thread(target=self._stop_after, args=[wait], daemon=True).start()
             return self._event
-        # uvloop loses a signal that arrives before it runs: have the kernel keep it until then.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-        self._loop.call_soon(signal.pthread_sigmask, signal.SIG_SETMASK, before)
-        self._event = original(self._loop)
+        with stop_signals.blocked(STOP_SIGNALS):
+            self._event = original(self._loop)
+            for number in STOP_SIGNALS:
+                self._loop.add_signal_handler(number, self._stop)
+                # The loop does not run before and after the lifespan's startup. uvloop loses a
+                # signal that arrives then, if only the loop has a handler for it.
+                signal.signal(number, self._stop_soon)
         if not hasattr(self._event, "add_cb"):
             self._let_it_end(self._loop)
-        for number in STOP_SIGNALS:
-            self._loop.add_signal_handler(number, self._stop)
         return self._event
+
+    def _stop_soon(self, number: int, frame: object) -> None:
+        assert self._loop is not None
+        with suppress(RuntimeError):  # The loop is closed: the worker is about to exit.
+            self._loop.call_soon_threadsafe(self._stop)
 
     def _stop_after(self, wait: Callable[[], None]) -> None:
         wait()
