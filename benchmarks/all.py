@@ -38,7 +38,7 @@ QUICK = {
 
 
 def run(name: str, options: Sequence[str], folder: Path) -> tuple[int, str]:
-    """Its exit status and what it printed; its progress goes on to our stderr."""
+    """Run a benchmark; return its exit status and output. Its progress goes to our stderr."""
     program = str(harness.HERE / f"{name}.py")
     command = (sys.executable, program, *options, "--json", str(folder / f"{name}.json"))
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as benchmark:

@@ -46,7 +46,7 @@ def measure(place: Path, peer: Peer) -> dict[str, float]:
 
 
 def median(do: Callable[[], object]) -> float:
-    """In milliseconds, after one time that does not count."""
+    """Return the median time in ms, after one call that does not count."""
     do()
     return 1000 * statistics.median(timed(do) for _ in range(TIMES))
 

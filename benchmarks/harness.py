@@ -1,7 +1,7 @@
-"""What the benchmarks have in common: a contender is started in a session of its own, its output is
-read and timed line by line, its whole process tree is measured and, whatever happens, killed.
+"""Shared by the benchmarks: starts a contender in a session of its own, reads and times its output
+line by line, measures its whole process tree and, whatever happens, kills it.
 
-Linux only: /proc, PSS and the adoption of orphans are Linux's.
+Linux only: it needs /proc, PSS and the adoption of orphans.
 """
 
 from __future__ import annotations
@@ -49,24 +49,24 @@ PACKAGES = (
 
 
 class Entrant(Protocol):
-    """Who takes part; peers.Peer is one."""
+    """A participant in a benchmark, such as a peers.Peer."""
 
     @property
     def name(self) -> str: ...
 
 
 class Results(dict[str, dict[str, list[float]]]):
-    """contender -> figure -> one value a round; the last contender is ours."""
+    """Contender -> figure -> one value per round; the last contender is ours."""
 
     def __init__(self) -> None:
         super().__init__()
-        #: who failed when, and why
+        #: which contender failed, when and why
         self.failures: list[str] = []
 
 
 @dataclass(frozen=True)
 class Contender:
-    """What to run; `env` goes on top of what everybody gets."""
+    """What to run; `env` is added to the environment that all contenders share."""
 
     name: str
     command: tuple[str, ...]
@@ -76,7 +76,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Figure:
-    """An infinite value is one that did not come within `limit`."""
+    """A measured figure; an infinite value means that `limit` was exceeded."""
 
     key: str
     title: str
@@ -85,7 +85,7 @@ class Figure:
 
 
 class BenchmarkError(Exception):
-    """The benchmark cannot say a number; the message says why, with the contender's last words."""
+    """A benchmark has no result; the message says why, with the contender's last lines."""
 
 
 # What runs
@@ -101,10 +101,10 @@ def take_turns(
     show: Sequence[Figure],
     warm_up: Callable[[EntrantT], Mapping[str, float]] | None = None,
 ) -> Results:
-    """Every entrant once a round, after a warm-up each that does not count (round 0). The order
-    is reversed every other round, so that coming first is nobody's advantage.
+    """Measure every entrant once per round, after a warm-up that does not count (round 0). The
+    order is reversed every other round, so that no entrant benefits from coming first.
 
-    A peer that fails gets another chance in the next round, and no third; ours ends it all.
+    A peer that fails gets one more chance in the next round. A failure of ours ends the benchmark.
     """
     results = Results()
     for entrant in entrants:
@@ -152,7 +152,7 @@ def workplace() -> Iterator[Path]:
 
 @contextmanager
 def fresh_folder(place: Path) -> Iterator[Path]:
-    """A copy of the template, so that no run finds what another one left."""
+    """A copy of the template, so that no run finds leftovers of another."""
     with tempfile.TemporaryDirectory(dir=place) as name:
         yield Path(shutil.copytree(place / "template", name, dirs_exist_ok=True))
 
@@ -160,14 +160,14 @@ def fresh_folder(place: Path) -> Iterator[Path]:
 def environment(
     folder: Path, settings: str, extra: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The same for every contender, but for the settings module."""
+    """Return the environment: the same for every contender, except for the settings module."""
     interpreter = os.path.dirname(sys.executable)
     return {
         "PATH": os.pathsep.join((interpreter, os.environ.get("PATH", os.defpath))),
         "PYTHONPATH": os.pathsep.join(filter(None, (str(SOURCE), os.environ.get("PYTHONPATH")))),
         "DJANGO_SETTINGS_MODULE": settings,
         "BENCH_FOLDER": str(folder),
-        # gunicorn puts its control socket there.
+        # gunicorn puts its control socket in HOME.
         "HOME": str(folder),
         "LANG": "C.UTF-8",
         "BENCH_HEAVY": os.environ.get("BENCH_HEAVY", ""),
@@ -176,7 +176,7 @@ def environment(
 
 
 class Run:
-    """One contender, running. Leaving the `with` block kills what is left of its process tree."""
+    """A running contender. Leaving the `with` block kills the rest of its process tree."""
 
     def __init__(self, contender: Contender, env: Mapping[str, str]) -> None:
         self.contender = contender
@@ -221,13 +221,13 @@ class Run:
 
     @property
     def ended(self) -> int | None:
-        """Its exit status."""
+        """Its exit status; None while it runs."""
         return self._popen.poll()
 
     def wait_for_lines(
         self, patterns: Collection[re.Pattern[str]], timeout: float
     ) -> dict[re.Pattern[str], tuple[float, re.Match[str]]]:
-        """When the first line that matches came, and the match, for each pattern."""
+        """Return, for each pattern, when the first matching line came, and the match."""
         deadline = time.monotonic() + timeout
         found: dict[re.Pattern[str], tuple[float, re.Match[str]]] = {}
         seen = 0
@@ -249,7 +249,7 @@ class Run:
                 self._news.wait(0.1)
 
     def end(self, limit: float) -> float:
-        """SIGTERM to the supervisor alone; seconds until it has ended, or infinite."""
+        """Send SIGTERM to the supervisor alone; return the seconds until it exits, or infinity."""
         begin = time.monotonic()
         self._popen.send_signal(signal.SIGTERM)
         while (seconds := time.monotonic() - begin) < limit:
@@ -259,7 +259,7 @@ class Run:
         return math.inf
 
     def stop(self, limit: float) -> float:
-        """The same, until all its processes have ended as well."""
+        """Do the same, but wait until all its processes have exited as well."""
         begin = time.monotonic()
         seconds = self.end(limit)
         while seconds < limit and any(map(alive, descendants())):
@@ -296,7 +296,7 @@ class Run:
 
 
 def http_ok_at(port: int, deadline: float) -> float | None:
-    """When a GET of / on 127.0.0.1 was first answered with 200, asking every 5 ms."""
+    """Request / on 127.0.0.1 every 5 ms; return when the first response with 200 came."""
     while time.monotonic() < deadline:
         with suppress(OSError):
             if b" 200 " in http_status(port, deadline - time.monotonic()):
@@ -306,7 +306,7 @@ def http_ok_at(port: int, deadline: float) -> float | None:
 
 
 def http_status(port: int, timeout: float = 10) -> bytes:
-    """The status line of a GET of / on 127.0.0.1."""
+    """Return the status line of a GET of / on 127.0.0.1."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
         answer = b""
@@ -319,7 +319,7 @@ def http_status(port: int, timeout: float = 10) -> bytes:
 
 
 def free_ports(first: int, count: int) -> list[int]:
-    """The next `count` ports from `first` on that nobody listens on."""
+    """Return the first `count` free ports from `first` upwards."""
     ports: list[int] = []
     for port in range(first, first + 100):
         with socket.socket() as probe, suppress(OSError):
@@ -332,8 +332,8 @@ def free_ports(first: int, count: int) -> list[int]:
 
 
 def adopt_orphans() -> None:
-    """Orphans become our children instead of init's: the descendants of this process are then the
-    whole tree of the contender, also when it loses some or dies before them."""
+    """Make orphans children of this process, not of init. Its descendants are then the whole tree
+    of the contender, even if that abandons processes or dies before them."""
     pr_set_child_subreaper = 36
     if ctypes.CDLL(None, use_errno=True).prctl(pr_set_child_subreaper, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
@@ -351,8 +351,8 @@ def alive(process: psutil.Process) -> bool:
 
 
 def cpu_seconds() -> float:
-    """User and system time of the whole tree. A living process (or zombie) counts its own time and
-    that of the children it has reaped; each process is reaped by one parent, so nothing counts
+    """Return user and system time of the whole tree. A live process (or zombie) counts its own time
+    and that of the children it has reaped. Only one parent reaps a process, so nothing counts
     twice."""
     total = 0.0
     for process in descendants():
@@ -363,16 +363,16 @@ def cpu_seconds() -> float:
 
 
 def pss_bytes() -> int:
-    """Proportional set size of the whole tree: a page that n processes share counts 1/n in each."""
+    """Return the PSS of the whole tree: a page that n processes share counts 1/n in each."""
     total = 0
     for process in descendants():
-        with suppress(psutil.NoSuchProcess):  # ZombieProcess is one; it has no memory
+        with suppress(psutil.NoSuchProcess):  # ZombieProcess is a subclass; a zombie has no memory
             total += process.memory_full_info().pss
     return total
 
 
 def kill_descendants(popen: subprocess.Popen[bytes]) -> None:
-    """SIGKILL to every process of the tree, by pid, until none is left."""
+    """Send SIGKILL to every process of the tree, by PID, until none is left."""
     for _ in range(100):
         popen.poll()
         left = descendants()
@@ -383,7 +383,7 @@ def kill_descendants(popen: subprocess.Popen[bytes]) -> None:
                 process.kill()
         psutil.wait_procs(left, timeout=0.2)
         for process in left:
-            # An adopted orphan; not popen, which the next poll() takes note of.
+            # Reap adopted orphans, but not popen, which the next poll() reaps.
             if process.pid != popen.pid:
                 with suppress(ChildProcessError):
                     os.waitpid(process.pid, os.WNOHANG)
@@ -401,7 +401,7 @@ def arguments(description: str, rounds: int) -> argparse.ArgumentParser:
 
 
 def machine(versions_of_peers: Sequence[str]) -> str:
-    """What the numbers depend on, in one line."""
+    """Return what the numbers depend on, in one line."""
     versions = []
     for package in PACKAGES:
         with suppress(metadata.PackageNotFoundError):
@@ -416,7 +416,7 @@ def machine(versions_of_peers: Sequence[str]) -> str:
 
 
 def table(figures: Sequence[Figure], results: Results, ratio: bool = True) -> str:
-    """Markdown, a row for each contender: the median (min-max) and ours in ratio to it."""
+    """Return Markdown, a row for each contender: the median (min-max), and ours divided by it."""
     *_, ours = results.values()
     head = [""]
     for figure in figures:
@@ -441,8 +441,8 @@ def report(
     missing: Sequence[str],
     file: Path | None,
 ) -> None:
-    """Print the tables, who failed or is missing, and what the numbers depend on; write every value
-    into `file`: null is what did not come within the limit."""
+    """Print the tables, failed and missing contenders, and what the numbers depend on. Write every
+    value to `file`, with null for a value beyond the limit."""
     date = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
     for title, text in tables.items():
         print(f"\n{title}:\n\n{text}" if title else f"\n{text}")
@@ -463,7 +463,7 @@ def progress(text: str) -> None:
 
 @contextmanager
 def benchmark() -> Iterator[None]:
-    """Around a benchmark: SIGTERM cleans up as Ctrl-C does, and a failure is a message."""
+    """Wrap a benchmark: SIGTERM cleans up as Ctrl-C does, and a failure becomes a message."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     adopt_orphans()
     try:
@@ -497,7 +497,7 @@ def _number(value: float, figure: Figure) -> str:
 
 
 def _ratio(mine: Sequence[float], theirs: Sequence[float]) -> str:
-    """Of the medians."""
+    """Return the ratio of the medians."""
     m, t = (statistics.median(values) if values else 0.0 for values in (mine, theirs))
     if not t or math.isinf(m + t):
         return "-"

@@ -20,7 +20,7 @@ import peers
 from harness import BenchmarkError, Figure, Run
 from peers import Peer
 
-SETTLE = 3.0  # from the last one's first word to the first window
+SETTLE = 3.0  # from the first line of the last process to the first window
 SUPERVISOR = [
     Figure("switches", "context switches, supervisor", 0),
     Figure("cpu", "CPU, supervisor, ms", 3),
@@ -46,7 +46,7 @@ def measure(place: Path, seconds: float, peer: Peer) -> dict[str, float]:
 
 
 def watch(supervisor: int, children: Collection[int], seconds: float) -> dict[str, float]:
-    """What the supervisor and its helpers, which are all descendants but the children, do."""
+    """Measure the supervisor and its helpers, which are all descendants except the children."""
     helpers = {process.pid for process in harness.descendants()} - {supervisor, *children}
     before = {pid: activity(pid) for pid in (supervisor, *helpers)}
     time.sleep(seconds)
@@ -64,7 +64,7 @@ def watch(supervisor: int, children: Collection[int], seconds: float) -> dict[st
 
 
 def activity(pid: int) -> tuple[int, int]:
-    """Context switches (voluntary and not) and CPU nanoseconds of all threads of a process."""
+    """Return context switches (voluntary and not) and CPU nanoseconds of all threads."""
     switches = nanoseconds = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         for line in (task / "status").read_text().splitlines():
@@ -76,13 +76,13 @@ def activity(pid: int) -> tuple[int, int]:
 
 
 def system_calls(pid: int, seconds: float, file: Path) -> int:
-    """System calls which the main thread of a process finished while strace watched. The one that
-    strace interrupts when it attaches, or finds under way at the end, is not among them."""
+    """Count the system calls that a process's main thread finished while strace watched. A call
+    that strace interrupts when it attaches, or that is not finished at the end, does not count."""
     command = ("strace", "-c", "-U", "calls,name", "-o", str(file), "-p", str(pid))
     strace = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         time.sleep(seconds)
-        # It creates its file before it attaches: only one that still runs has watched.
+        # It creates its file before it attaches, so check that it still runs.
         watched = strace.poll() is None
         strace.send_signal(signal.SIGINT)
         _, complaint = strace.communicate(timeout=10)

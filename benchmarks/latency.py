@@ -24,9 +24,9 @@ from writer import STAMP
 
 COUNT = 700
 LENGTH = 100
-#: From the first line to the last it takes about 2.5 s; nobody is waited for longer than this.
+#: The longest wait. From the first line to the last it takes about 2.5 s.
 LONGEST = 8.0
-#: The most that the other one writes, in lines.
+#: The most that the other writer writes, in lines.
 FLOOD = 20_000_000
 STAMPED = re.compile(STAMP + rb"(\d+)")
 FIGURES = [
@@ -49,11 +49,11 @@ def measure(place: Path, flood: int, peer: Peer) -> dict[str, float]:
 
 
 def delays(stage: Stage) -> list[float]:
-    """In ms, of the lines that come. Everything is read, and nothing kept."""
+    """Return the delay of each line that comes, in ms. Everything is read and nothing is kept."""
     memory = bytearray(b"\n") * (2 * CHUNK)
     view = memoryview(memory)
     found: list[float] = []
-    begun = 0  # bytes of a line that has no end yet
+    begun = 0  # bytes of an incomplete line
     deadline = time.monotonic() + LONGEST
     while len(found) < COUNT and time.monotonic() < deadline:
         if not stage.readable(1):

@@ -1,8 +1,8 @@
-"""The lines that the writers write, and whether every one of them arrived whole and in order.
+"""The lines that the writers write, and the check that each arrived whole and in order.
 
 A line is a marker, its writer, its number and a text that depends on both. Everything from the
-first marker of an output line to its end has to be such a line, byte for byte; what comes before
-the marker is the contender's prefix. An output line without a marker is the contender's own word.
+first marker of an output line to its end must be such a line, byte for byte; anything before the
+marker is the contender's prefix. An output line without a marker is the contender's own message.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 MARKER = b"@"
-#: A writer's lines have as many numbers, and then begin anew.
+#: The line numbers of a writer repeat after this many.
 CYCLE = 10_000
-#: A line further ahead than this is taken for one that is late.
+#: A line further ahead than this is considered late.
 AHEAD = CYCLE * 9 // 10
 SHORTEST = 32
 COLOR_OFF = b"\x1b[0m"
@@ -26,12 +26,12 @@ _TEXT = "".join(random.Random(1).choices(string.ascii_letters + string.digits, k
 _PAYLOAD = re.compile(MARKER + rb".*")
 _KEY = slice(0, 4)
 
-#: Takes a block of whole lines, gives what is in each from its first marker on.
+#: Takes a block of whole lines; returns the part of each from its first marker on.
 Payloads = Callable[[bytes], Iterable[bytes]]
 
 
 def cycle(writer: int, length: int) -> list[bytes]:
-    """The lines of one writer, each of `length` bytes with its newline."""
+    """Return the lines of one writer, each of `length` bytes including its newline."""
     if not SHORTEST <= length <= len(_TEXT) // 2:
         raise ValueError(f"lines of {length} bytes are not made here")
     lines = []
@@ -44,7 +44,7 @@ def cycle(writer: int, length: int) -> list[bytes]:
 
 @dataclass
 class Tally:
-    """What became of a writer's lines. `whole` ones came in order; a torn one is not lost."""
+    """Counts of a writer's lines. `whole` lines came in order; a torn line is not lost."""
 
     expected: int = 0
     whole: int = 0
@@ -66,9 +66,9 @@ class Tally:
 
 
 class Verifier:
-    """Takes the contender's output in pieces of any size; holds no more than a line of it.
+    """Takes the contender's output in pieces of any size; keeps at most one line of it.
 
-    A block in which all is well is compared as a whole, list with list.
+    A block without errors is compared as a whole, list with list.
     """
 
     def __init__(self, writers: int, length: int, payloads: Payloads | None = None) -> None:
@@ -77,7 +77,7 @@ class Verifier:
             b"%s%02d." % (MARKER, writer): _Writer([line[:-1] for line in cycle(writer, length)])
             for writer in range(writers)
         }
-        #: Torn lines whose head does not tell their writer.
+        #: Torn lines without a head that names their writer.
         self._strange = 0
         self._rest = b""
 
@@ -96,7 +96,7 @@ class Verifier:
                 self._note_torn(payload)
 
     def _note_torn(self, payload: bytes) -> None:
-        """Each marker in it began a line once; the head that follows tells whose."""
+        """Count torn lines: each marker began a line, and the head after it names the writer."""
         for piece in payload.split(MARKER)[1:]:
             writer = self._writers.get(MARKER + piece[:3])
             if writer:
@@ -105,22 +105,22 @@ class Verifier:
                 self._strange += 1
 
     def tallies(self, counts: Sequence[int]) -> list[Tally]:
-        """One for each writer that wrote `counts` lines, and a last one for lines of nobody.
+        """Return a tally for each writer, which wrote `counts` lines, and one for unknown writers.
 
-        A line that has not ended yet is torn.
+        A line without an end counts as torn.
         """
         found = [writer.tally(count) for writer, count in zip(self._writers.values(), counts)]
         return [*found, Tally(torn=self._strange + self._rest.count(MARKER))]
 
     def total(self, counts: Sequence[int]) -> Tally:
-        """Of all writers: a line of nobody is one that one of them seems to have lost."""
+        """Return the tally of all writers. Torn lines of an unknown writer are not lost as well."""
         total = sum(self.tallies(counts), Tally())
         total.lost = max(0, total.lost - self._strange - self._rest.count(MARKER))
         return total
 
 
 class _Writer:
-    """How far the lines of one writer have come."""
+    """The progress of one writer's lines."""
 
     def __init__(self, lines: list[bytes]) -> None:
         self._lines = lines
@@ -131,7 +131,7 @@ class _Writer:
         self.torn = 0
 
     def take(self, payloads: list[bytes]) -> list[bytes]:
-        """Returns those that are none of this writer's lines."""
+        """Count the payloads that are lines of this writer; return the others."""
         start = self._next % CYCLE
         times = (start + len(payloads)) // CYCLE + 1
         if payloads == (self._lines * times)[start : start + len(payloads)]:
@@ -173,15 +173,15 @@ class _Writer:
 
 
 def text_payloads(block: bytes) -> list[bytes]:
-    """A line may be coloured to its end."""
+    """Return the payloads of plain lines. A line may be coloured up to its end."""
     if COLOR_OFF in block:
         block = block.replace(COLOR_OFF + b"\n", b"\n")
     return _PAYLOAD.findall(block)
 
 
 def json_payloads() -> Payloads:
-    """Of lines that are JSON objects, what `message` says; a line that is none is torn."""
-    import msgspec  # Not in the writers, which import this module, too.
+    """Take the payload from `message` of JSON objects; a line that is not one is torn."""
+    import msgspec  # Here, because the writers import this module, too.
 
     class Record(msgspec.Struct):
         message: str

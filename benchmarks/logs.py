@@ -33,11 +33,11 @@ from idle import activity
 from peers import Command, Peer
 
 START = 30.0
-#: The longest that a contender may take for what the writers were told to write.
+#: The longest that a contender may take to print what the writers write.
 LONGEST = 60.0
-#: Nothing came for as long: that was all, if it is enough; if it is not, that was all nevertheless.
+#: Reading ends after this long without output: if all lines have come, and if some are missing.
 ENOUGH, QUIET = 0.3, 2.0
-#: What a measured run is to last, and the most that may come out of it.
+#: The intended length of a measured run in seconds, and the most that it may print in bytes.
 TARGET = 0.8
 MOST = 400_000_000
 CHUNK = 1 << 20
@@ -85,7 +85,7 @@ def writer(number: int, length: int, mode: str) -> Command:
 
 
 class Cat(Peer):
-    """No supervisor, but the yardstick: all writers on one pipe, and `cat` at its end."""
+    """The yardstick, not a supervisor: all writers on one pipe, and `cat` at its end."""
 
     name = program = "cat"
     install = "it is everywhere"
@@ -100,7 +100,7 @@ class Cat(Peer):
 
 
 class Json(peers.Prodserver):
-    """Ours with another format."""
+    """Ours, with the log format "json"."""
 
     name = "prodserver, json"
 
@@ -121,9 +121,9 @@ def verifier(peer: Peer, writers: int, length: int) -> lines.Verifier:
 
 
 class Stage:
-    """A contender and its writers. What it prints is a pipe that whoever measures has to read.
+    """A contender and its writers. Its stdout is a pipe that the benchmark has to read.
 
-    Leaving the `with` block kills what is left of its process tree.
+    Leaving the `with` block kills the rest of its process tree.
     """
 
     def __init__(self, peer: Peer, commands: Sequence[Command], folder: Path) -> None:
@@ -169,7 +169,7 @@ class Stage:
         self.popen.stdout.close()
 
     def _wait_until_ready(self) -> None:
-        """Read its first words until every writer waits for its signal."""
+        """Read its first output until every writer waits for its signal."""
         deadline = time.monotonic() + START
         while None in (pids := [self._number(name, "ready") for name in self._names]):
             if self.readable(0.02):
@@ -185,7 +185,7 @@ class Stage:
         return bool(self._poll.poll(seconds * 1000))
 
     def go(self, counts: Sequence[int]) -> None:
-        """Have each writer write so many lines more."""
+        """Have each writer write that many more lines."""
         for name, count in zip(self._names, counts):
             (self._folder / f"{name}.done").unlink(missing_ok=True)
             (self._folder / f"{name}.go").write_text(str(count))
@@ -197,15 +197,15 @@ class Stage:
                 os.kill(pid, number)
 
     def written(self) -> list[int | None]:
-        """How many lines each writer has written in all; None while it writes."""
+        """Return how many lines each writer has written in all; None while it writes."""
         return [self._number(name, "done") for name in self._names]
 
     def helpers(self) -> list[psutil.Process]:
-        """The supervisor and every process of the tree that is not a writer."""
+        """Return the supervisor and every other process of the tree that is not a writer."""
         return [found for found in harness.descendants() if found.pid not in self.writers]
 
     def cpu(self) -> dict[int, int]:
-        """Nanoseconds of CPU that each of the helpers has had."""
+        """Return the CPU nanoseconds that each helper has used."""
         used = {}
         for process in self.helpers():
             with suppress(OSError):
@@ -213,7 +213,7 @@ class Stage:
         return used
 
     def memory(self) -> float:
-        """Unique set size of the helpers, in MB."""
+        """Return the unique set size of the helpers, in MB."""
         total = 0
         for process in self.helpers():
             with suppress(psutil.NoSuchProcess):
@@ -232,8 +232,8 @@ class Stage:
 
 
 class Capture:
-    """Memory for all that comes out of a run. Its pages are there before the clock starts, and
-    while it runs nothing is done to the bytes; only the moment of each read is taken."""
+    """Memory for the whole output of a run. Its pages are allocated before the clock starts. During
+    the run the bytes are not processed; only the time of each read is recorded."""
 
     def __init__(self, size: int = MOST) -> None:
         self._memory = bytearray(b"\n") * size
@@ -242,7 +242,7 @@ class Capture:
         self.size = 0
 
     def collect(self, stage: Stage, expected: int) -> None:
-        """Read until `expected` lines are there and nothing follows, or nothing comes any more."""
+        """Read until `expected` lines have come and nothing follows, or until output ceases."""
         self._reads = []
         self.size = arrived = counted = 0
         quiet = 0.0
@@ -269,11 +269,11 @@ class Capture:
         return number
 
     def arrived(self) -> int:
-        """How many lines have come, whole or not."""
+        """Return how many lines have come, whole or not."""
         return self._memory.count(lines.MARKER, 0, self.size)
 
     def complete(self) -> int:
-        """When the end of the last line came, whatever the contender said after it."""
+        """Return when the end of the last line came; later output of the contender is ignored."""
         last = self._memory.rfind(lines.MARKER, 0, self.size)
         if last < 0:
             raise BenchmarkError("not a single line came")
@@ -290,7 +290,7 @@ class Capture:
 
 
 class Throughput:
-    """Runs of one scenario; how many lines a run takes is found out in each one's warm-up."""
+    """Runs of one scenario. Each contender's warm-up determines how many lines its runs have."""
 
     def __init__(self, scenario: Scenario, place: Path, capture: Capture) -> None:
         self._scenario = scenario
@@ -313,13 +313,13 @@ class Throughput:
                     written += warm_up["expected"]
                 self._lines[peer.name] = self._next(warm_up, 1000)
             values = self._run(stage, self._lines[peer.name], found)
-        if peer is CAT:  # Its lines are torn, as nobody takes care of them.
+        if peer is CAT:  # Its lines are torn, because nothing keeps them apart.
             return values
         share = int(written + values["expected"]) // scenario.writers
         return {**values, **checks(found.total([share] * scenario.writers))}
 
     def _most(self, values: Mapping[str, float]) -> float:
-        """The lines that fit into the memory, going by what has been seen of them."""
+        """Return how many lines fit into the memory, estimated from the lines so far."""
         return MOST * 0.95 / values["bytes"]
 
     def _next(self, values: Mapping[str, float], growth: float) -> int:
@@ -327,7 +327,7 @@ class Throughput:
         return int(min(wanted, self._most(values)))
 
     def _run(self, stage: Stage, count: int, found: lines.Verifier) -> dict[str, float]:
-        """Have the writers write `count` lines in all, and read them."""
+        """Have the writers write `count` lines in total, and read them."""
         share = max(1, count // self._scenario.writers)
         expected = share * self._scenario.writers
         before = stage.cpu()
@@ -357,7 +357,7 @@ def checks(tally: lines.Tally) -> dict[str, float]:
 
 
 def last_words(place: Path, capture: Capture, peer: Peer) -> dict[str, float]:
-    """Writers whose last lines are still in the pipe when they are gone."""
+    """Measure writers whose last lines are still in the pipe when they exit."""
     values: dict[str, float] = defaultdict(float, complete=0)
     for count in LAST_WORDS:
         found = verifier(peer, LAST.writers, LAST.length)

@@ -1,4 +1,4 @@
-"""The ten members of project/member.py, as crash.py and idle.py start them."""
+"""The ten members (project/member.py) that crash.py and idle.py start."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ OURS = Configured("project.settings_members")
 
 
 def wait_for_members(run: Run) -> dict[str, int]:
-    """Name -> pid, once all ten sleep."""
+    """Wait until all ten sleep; return name -> PID."""
     patterns = {name: re.compile(rf"waiting {name} (\d+)") for name in NAMES}
     found = run.wait_for_lines(list(patterns.values()), timeout=30)
     return {name: int(found[pattern][1][1]) for name, pattern in patterns.items()}

@@ -29,14 +29,14 @@ import harness
 from harness import PROJECT, BenchmarkError, Contender, Run
 
 NODE_MODULES = harness.HERE / "node_modules"
-#: For those who signal their child alone: if that is a shell, the process is left behind. Honcho
-#: signals the group, and concurrently the tree.
+#: For peers that signal only their child: if that is a shell, the process is left behind. Honcho
+#: signals the process group, and concurrently the tree.
 EXEC = "exec "
 
 
 @dataclass(frozen=True)
 class Command:
-    """`name` is letters and digits, which is a name to everybody; `argv[0]` needs no quoting."""
+    """`name` has only letters and digits, which every peer accepts; `argv[0]` needs no quoting."""
 
     name: str
     argv: tuple[str, ...]
@@ -54,16 +54,16 @@ class Peer(ABC):
     program: str
     #: how to get it
     install: str
-    #: It reads its processes' output. Otherwise they inherit its stdout.
+    #: Whether it reads its processes' output. Otherwise they inherit its stdout.
     multiplexes = True
-    #: When one process ends, it stops the others, and with this signal.
+    #: Whether it stops all other processes when one exits, and with which signal.
     stops_all_on_exit = False
     stop_signal = signal.SIGTERM
-    #: On SIGTERM it stops its processes. Otherwise it just dies and leaves them running.
+    #: Whether it stops its processes on SIGTERM. Otherwise it dies and leaves them running.
     stops_on_sigterm = True
 
     def missing(self) -> str | None:
-        """Why it cannot take part here."""
+        """Return why it cannot take part here; None if it can."""
         return None if which(self.program) else f"no {self.program} on PATH ({self.install})"
 
     @abstractmethod
@@ -71,7 +71,7 @@ class Peer(ABC):
 
     @abstractmethod
     def contender(self, commands: Sequence[Command], folder: Path) -> Contender:
-        """Its files go into `folder`, which is this run's own."""
+        """Return what to run. Its files go into `folder`, which belongs to this run alone."""
 
 
 # Python
@@ -108,7 +108,7 @@ class Prodserver(PythonPeer):
     def contender(
         self, commands: Sequence[Command], folder: Path, *options: str, name: str = ""
     ) -> Contender:
-        """`options` follow `--all`; `name` tells two of ours in one report from each other."""
+        """`options` follow `--all`; `name` distinguishes two entries of ours in one report."""
         file = folder / "commands.json"
         file.write_text(json.dumps({command.name: command.argv for command in commands}))
         return Contender(
@@ -120,7 +120,7 @@ class Prodserver(PythonPeer):
 
 
 class Configured(Prodserver):
-    """Ours, when the commands are described in a settings module instead."""
+    """Ours, with the processes in a settings module instead of commands."""
 
     def __init__(self, settings: str) -> None:
         self.settings = settings
@@ -133,7 +133,7 @@ class Configured(Prodserver):
 
 
 class Honcho(PythonPeer):
-    """A SIGTERM that comes while it prints is an exception (reentrant call) and then a hang."""
+    """A SIGTERM while it prints raises an exception (reentrant call), and then it hangs."""
 
     name = program = package = "honcho"
     install = "pip install honcho"
@@ -144,7 +144,7 @@ class Honcho(PythonPeer):
 
 
 class Supervisord(PythonPeer):
-    """It has no prefix: chunks are passed on as they come, halves of lines included."""
+    """It has no prefixes: it passes chunks on as they come, including partial lines."""
 
     name = program = "supervisord"
     install = "pip install supervisor"
@@ -172,7 +172,7 @@ class Supervisord(PythonPeer):
 
 
 class Circus(PythonPeer):
-    """FancyStdoutStream is the one of its streams that tells whose a line is, by its pid. It
+    """FancyStdoutStream is its only stream that shows which process wrote a line, by its PID. It
     colours each line up to its end, and begins a new line after each read of 1024 bytes.
     StdoutStream passes chunks on as they come."""
 
@@ -187,7 +187,7 @@ class Circus(PythonPeer):
         circus = {
             "endpoint": f"ipc://{folder}/circus",
             "pubsub_endpoint": f"ipc://{folder}/circus-pubsub",
-            # By default it listens to the whole network.
+            # By default it listens on the whole network.
             "multicast_endpoint": "",
         }
         watchers = {
@@ -228,8 +228,8 @@ class NodePeer(Peer):
 
 
 class NodeForeman(NodePeer):
-    """On SIGTERM it dies and leaves its processes to themselves. Lines longer than 500 characters
-    are wrapped, and a chunk that ends within a line makes it two."""
+    """On SIGTERM it dies and leaves its processes running. It wraps lines longer than 500
+    characters, and splits a line in two if a chunk ends within it."""
 
     name = "foreman (node)"
     program = "nf"
@@ -243,8 +243,8 @@ class NodeForeman(NodePeer):
 
 
 class Concurrently(NodePeer):
-    """For each process it stops it runs ps once for each in its tree, and each that ends stops all
-    the others again: of 300 it does not get rid within 40 s."""
+    """To stop a process it runs ps once for each process in its tree, and each one that exits makes
+    it stop all others again: it cannot stop 300 processes within 40 s."""
 
     name = program = package = "concurrently"
     stops_all_on_exit = True
@@ -256,8 +256,8 @@ class Concurrently(NodePeer):
 
 
 class Pm2Runtime(NodePeer):
-    """Its default output is raw: `--formatted` prefixes it, in colour. A chunk that ends within a
-    line makes it two, and an empty line gets lost. It writes log files into PM2_HOME as well."""
+    """Its default output is raw: `--formatted` adds prefixes, in colour. It splits a line in two if
+    a chunk ends within it, and loses empty lines. It also writes log files to PM2_HOME."""
 
     name = program = "pm2-runtime"
     package = "pm2"
@@ -294,7 +294,7 @@ class RubyForeman(Peer):
         return f"{said('foreman', '--version')} (ruby {said('ruby', '--version').split()[1]})"
 
     def contender(self, commands: Sequence[Command], folder: Path) -> Contender:
-        # -d: otherwise its processes work in the Procfile's folder.
+        # Without -d, its processes would run in the Procfile's folder.
         file = procfile(commands, folder, EXEC)
         command = ("foreman", "start", "-f", str(file), "-d", str(PROJECT))
         return Contender(self.name, command, "project.settings")
@@ -307,14 +307,14 @@ class S6(Peer):
     multiplexes = False
 
     def version(self) -> str:
-        """It does not say it itself; Debian does."""
+        """Ask Debian's package manager, because s6 does not print its version."""
         return said("dpkg-query", "-W", "-f", "${Version}", "s6") if which("dpkg-query") else "?"
 
     def contender(self, commands: Sequence[Command], folder: Path) -> Contender:
         for command in commands:
             run = folder / "s6" / command.name / "run"
             run.parent.mkdir(parents=True)
-            # s6-supervise works in the folder of its service.
+            # s6-supervise runs in the folder of its service.
             cd = shlex.join(("cd", str(PROJECT)))
             run.write_text(f"#!/bin/sh\nexec 2>&1\n{cd}\nexec {command.line}\n")
             run.chmod(0o755)
@@ -336,7 +336,7 @@ OURS = Prodserver()
 
 
 def present(peers: Iterable[Peer] = PEERS) -> list[Peer]:
-    """Those who can take part here; the others are named on stderr."""
+    """Return the peers that can take part here; the others are named on stderr."""
     peers = list(peers)
     for remark in absent(peers):
         harness.progress(remark)
@@ -344,12 +344,12 @@ def present(peers: Iterable[Peer] = PEERS) -> list[Peer]:
 
 
 def absent(peers: Iterable[Peer] = PEERS) -> list[str]:
-    """The others, and why."""
+    """Return which peers cannot take part, and why."""
     return [f"without {peer.name}: {reason}" for peer in peers if (reason := peer.missing())]
 
 
 class Field:
-    """Who takes part in a benchmark: the peers, as far as they are there and meant, and ours."""
+    """The participants of a benchmark: the selected peers that are installed, and ours."""
 
     def __init__(
         self, only: Sequence[str], ours: Peer = OURS, peers: Iterable[Peer] = PEERS
@@ -401,7 +401,7 @@ def write_ini(file: Path, sections: dict[str, dict[str, str]], percent: str = "%
 
 
 def which(program: str) -> str | None:
-    """Where a contender's environment has it."""
+    """Return the path of a program in a contender's environment."""
     return shutil.which(program, path=harness.environment(PROJECT, "")["PATH"])
 
 
@@ -422,8 +422,8 @@ def overview() -> str:
 
 
 def try_out(peer: Peer, folder: Path) -> str:
-    """What it prints about three commands, and how it ends. The commands hold what somebody who
-    quotes carelessly would trip over."""
+    """Return what a peer prints for three commands, and how it stops. The commands contain
+    characters that break with careless quoting."""
     code = (
         "import itertools, sys, time; "
         '[print("%s\'s $HOME; 100%%" % sys.argv[1], n, flush=True) or time.sleep(.2) '
@@ -437,10 +437,10 @@ def try_out(peer: Peer, folder: Path) -> str:
         found = run.wait_for_lines(wanted, 20)
         started = max(moment for moment, _ in found.values()) - run.started
         lines = [repr(match.string) for _, match in found.values()]
-        # honcho hangs when the signal comes while it prints, and it has just been printing.
+        # honcho hangs if the signal comes while it prints, and it has just printed.
         time.sleep(0.1)
         seconds = run.end(20)
-        # At once: who is left behind has nobody to print to and dies of that before long.
+        # Count at once: a process left behind has a broken stdout, and soon dies of that.
         left = sum(map(harness.alive, harness.descendants()))
     if bool(left) == peer.stops_on_sigterm:
         raise run.error(f"left {left} processes running, which is not what peers.py says")

@@ -24,12 +24,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.load import Failure
 from tests.reloading import SERVERS, Site
 
-# Of requests that have to succeed in between.
+# How many requests have to succeed between two reloads or updates.
 BETWEEN = 100
 
 
 class Row(NamedTuple):
-    """What has come of one server."""
+    """The results of one server."""
 
     server: str
     requests: int
@@ -37,7 +37,7 @@ class Row(NamedTuple):
     updates: int
     stops: int
     seconds: float
-    # Of the supervisor: PSS after the first reload and after the last, in MiB; and descriptors.
+    # Of the supervisor, after the first and the last reload: PSS in MiB, and file descriptors.
     memory: tuple[float, float]
     descriptors: tuple[int, int]
     failures: Mapping[str, int]
@@ -69,7 +69,7 @@ def measure(server: str, folder: Path, times: argparse.Namespace) -> Row:
             run.send_signal(signal.SIGTERM)
             run.wait(60)
         requests += sum(load.succeeded.values())
-        # A client that comes once nobody listens is refused, so it knows.
+        # After the stop, connections are refused: the client knows, and no request is lost.
         failures += [
             ("stops", one) for one in load.failures if "ConnectionRefusedError" not in one.why
         ]
@@ -88,7 +88,10 @@ def measure(server: str, folder: Path, times: argparse.Namespace) -> Row:
 
 
 def _where(failure: Failure) -> str:
-    """A server may close an idle connection just when a client uses it: RFC 9112, section 9.3.1."""
+    """Say whether the connection was idle: a server may close an idle one just as it is used.
+
+    RFC 9112, section 9.3.1.
+    """
     if failure.idle is None:
         return "on a new connection"
     return f"on a connection that was idle for {failure.idle:.1f} s"

@@ -23,7 +23,7 @@ from peers import Command, Peer
 
 ARGV = ("sleep", "1000")
 COUNTS = (1, 10, 100, 300)
-#: How many of them are watched while nothing happens.
+#: The number of processes at which the idle supervisor is watched.
 IDLE = 100
 LONGEST = 30.0
 STOP = 20.0
@@ -55,7 +55,7 @@ def measure(place: Path, count: int, peer: Peer) -> dict[str, float]:
 
 
 class Sleepers:
-    """Those processes that have become `sleep` since."""
+    """The processes that have become `sleep` since this was created."""
 
     def __init__(self) -> None:
         self._others = everybody()
@@ -70,7 +70,7 @@ class Sleepers:
             time.sleep(0.01)
             for pid in everybody() - self._others - found:
                 with suppress(OSError):
-                    # pm2-runtime executes it by its whole path.
+                    # pm2-runtime runs it by its absolute path.
                     if Path(f"/proc/{pid}/cmdline").read_bytes().endswith(wanted):
                         found.add(pid)
         return found
@@ -81,8 +81,8 @@ def everybody() -> set[int]:
 
 
 def cpu_seconds() -> float:
-    """Of the living in ns, as ticks of 10 ms are longer than most of them live; the reaped in
-    ticks."""
+    """Return the CPU time of the whole tree: of live processes with a precision of ns, because most
+    use less than a tick of 10 ms; of reaped ones in ticks."""
     total = 0.0
     for process in harness.descendants():
         with suppress(psutil.NoSuchProcess, OSError):
@@ -93,8 +93,8 @@ def cpu_seconds() -> float:
 
 
 def private_bytes(children: Collection[int]) -> int:
-    """What the supervisor and its helpers have each written for themselves. The unique set size
-    also has those pages of files that nobody else happens to use."""
+    """Return the private dirty memory of the supervisor and its helpers. The unique set size would
+    include pages of files that no other process happens to use."""
     total = 0
     for process in harness.descendants():
         if process.pid not in children:
@@ -106,8 +106,8 @@ def private_bytes(children: Collection[int]) -> int:
 
 
 def table(figure: Figure, found: Mapping[int, Results], each: str = "") -> str:
-    """A row for each contender and a column for each number of processes; then, in the unit `each`,
-    a thousandth of the figure's, what one process more costs."""
+    """Return a row for each contender, with a column for each number of processes; then the cost of
+    one more process, in the unit `each`, which is a thousandth of the figure's unit."""
     counts = list(found)
     steps = list(zip(counts, counts[1:])) if each else []
     head = ["", *(f"{count}" for count in counts)]

@@ -23,7 +23,7 @@ from logs import CHUNK, Stage
 WRITERS = 4
 LENGTH = 100
 PAUSE = 0.3
-#: After so many seconds memory is what it is; it may grow by so many MB.
+#: Seconds until memory has settled, and how many MB it may grow after that.
 SETTLE, GROWTH = 5.0, 8.0
 SAMPLE = 1.0
 FOREVER = 10**12
@@ -37,7 +37,7 @@ class Soak:
         self.memory: list[float] = []
 
     def run(self, seconds: float) -> list[int]:
-        """Returns how many lines each writer has written."""
+        """Read for that long; return how many lines each writer has written."""
         begin = time.monotonic()
         sample = begin + min(SETTLE, seconds / 2)
         self._stage.go([FOREVER] * WRITERS)
@@ -73,7 +73,7 @@ class Soak:
 
 
 def verdict(tallies: Sequence[lines.Tally], memory: Sequence[float]) -> str:
-    """What is wrong, in a word each."""
+    """Return what is wrong; "" if nothing is."""
     problems = []
     if not all(tally.perfect for tally in tallies):
         problems.append("lines are missing or wrong")

@@ -22,14 +22,14 @@ from tests.reloading import SERVERS, Site
 
 BINDS = ("held", "own")
 WARM_UP = 200
-#: By the way in which they are sent, how many in each round.
+#: Requests in each round: on one connection that is kept, and each on a new one.
 REQUESTS = {"kept": 2000, "new": 500}
-#: What is shown: the way, a percentile, and who binds the socket.
+#: The columns: kind of connection, percentile, and who binds the socket.
 COLUMNS = [(way, percent, binds) for way in REQUESTS for percent in (50, 99) for binds in BINDS]
 
 
 def measure(server: str, binds: str) -> dict[str, list[float]]:
-    """How long each request took, in ms."""
+    """Return how long each request took, in ms."""
     with tempfile.TemporaryDirectory() as folder:
         site = Site(Path(folder), server, replicas=1)
         site.set({"web": {**site.web, "SOCKETS": binds}})
@@ -57,7 +57,7 @@ def timed_connection(place: tuple[str, int]) -> float:
 
 
 def cell(rounds: Sequence[Sequence[float]], percent: int) -> str:
-    """The median of all rounds, with the lowest and the highest."""
+    """Return the median of all rounds, with the lowest and the highest."""
     found = [statistics.quantiles(one, n=100)[percent - 1] for one in rounds]
     return f"{statistics.median(found):.2f} ({min(found):.2f}-{max(found):.2f})"
 

@@ -24,9 +24,9 @@ from peers import Command, Peer
 
 WRITERS = 2
 LENGTH = 1000
-#: What each writer has to write: 300 MB in all, so that nobody's memory grows without a bound.
+#: Lines for each writer: 300 MB in total, so that no contender's memory grows without limit.
 COUNT = 150_000
-#: Reading, not reading, and the longest that reading on may take, in seconds.
+#: In seconds: reading, not reading, and the longest that reading the rest may take.
 BEFORE, STALL, LONGEST = 0.2, 5.0, 120.0
 #: From the first line to SIGTERM, and from there to the end.
 UNTIL_SIGTERM, ENDING = 2.0, 10.0
@@ -65,7 +65,7 @@ def stalled(place: Path, peer: Peer) -> dict[str, float]:
 
 
 def read(stage: Stage, verifier: lines.Verifier, arrived: int, seconds: float) -> int:
-    """For so long, or until all is there, or until nothing comes; returns how many lines came."""
+    """Read for `seconds`, until all is there or nothing more comes; return how many lines came."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         enough = arrived >= COUNT * WRITERS

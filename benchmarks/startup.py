@@ -26,7 +26,7 @@ from peers import Command, Peer
 TIMEOUT = 60.0
 SETTLE = 2.0  # from ready to the memory sample: the second gunicorn worker, celery's pool
 STOP = 15.0
-#: What peers run; project/settings_prodserver.py says it in PRODUCTION_PROCESSES.
+#: What peers run; project/settings_prodserver.py has the same as PRODUCTION_PROCESSES.
 COMMANDS = {
     "gunicorn": "gunicorn project.wsgi:application --bind 127.0.0.1:{port} --workers 2",
     "uvicorn": "uvicorn project.asgi:application --host 127.0.0.1 --port {port}",
@@ -36,7 +36,7 @@ COMMANDS = {
     "dbworker": "python manage.py db_worker --no-reload",
 }
 SERVERS = ("gunicorn", "uvicorn", "waitress")
-#: The process's own line, read from the supervisor's stdout.
+#: The process's own line that it is ready, read from the supervisor's stdout.
 LINES = {
     "celery": re.compile(r"celery\S*@\S+ ready\."),
     "beat": re.compile(r"beat: Starting\.\.\."),
@@ -55,7 +55,7 @@ EACH = [Figure(f"ready {name}", f"{name} ready, s", 3) for name in (*SERVERS, *L
 
 
 class Alone(peers.PythonPeer):
-    """The first of the six, and nothing else."""
+    """The first of the six, without a supervisor."""
 
     name, program, package = "gunicorn alone", "gunicorn", "gunicorn"
     install = "pip install gunicorn"
@@ -106,7 +106,7 @@ def commands(ports: Mapping[str, int]) -> list[Command]:
 def wait_until_ready(
     run: Run, ports: dict[str, int], lines: Mapping[str, re.Pattern[str]]
 ) -> dict[str, float]:
-    """When each of them was ready, on the monotonic clock."""
+    """Return when each process was ready, on the monotonic clock."""
     deadline = run.started + TIMEOUT
     answered: dict[str, float | None] = {}
 
@@ -148,7 +148,7 @@ def main() -> None:
         )
     tables = {"the whole": WHOLE, "size and end": END, "servers": EACH[:3], "others": EACH[3:]}
     if options.heavy:
-        # Not all of them are there for all.
+        # Gunicorn alone does not have the other figures.
         tables = {"the whole": WHOLE}
     field.report("startup-heavy" if options.heavy else "startup", tables, results, options.json)
 

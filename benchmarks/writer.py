@@ -1,14 +1,14 @@
-"""A process that writes lines when it is told to: `python writer.py NUMBER LENGTH MODE`.
+"""A process that writes lines on a signal: `python writer.py NUMBER LENGTH MODE`.
 
-It knows neither Django nor a supervisor. In BENCH_FOLDER `wNUMBER.ready` holds its pid; with
-SIGUSR1 it writes as many lines as `wNUMBER.go` says, leaves how many it has written in its life in
-`wNUMBER.done`, and waits again. SIGUSR2 ends the writing early, at the end of a line; SIGTERM ends
-the process, as it does most programs. The modes:
+It depends on neither Django nor a supervisor. In BENCH_FOLDER, `wNUMBER.ready` holds its PID. On
+SIGUSR1 it writes the number of lines in `wNUMBER.go`, stores how many it has written so far in
+`wNUMBER.done`, and waits again. SIGUSR2 ends the writing early, at the end of a line. SIGTERM kills
+it, like most programs. The modes:
 
 cut      as fast as possible, in blocks that end anywhere
 flushed  as fast as possible, each line in a write of its own
-exit     as `cut`, then gone at once; SIGTERM does not stop it half-way
-stamps   every few ms a line that holds the time, in ns of CLOCK_MONOTONIC
+exit     like `cut`, then it exits at once; SIGTERM does not interrupt it
+stamps   every few ms a line with the time, in ns of CLOCK_MONOTONIC
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import lines
 
-# A byte, half a line, a page, a full pipe: the lines are cut anywhere, most bytes come in bulk.
+# A byte, part of a line, a page, a full pipe: blocks end anywhere, and most bytes come in bulk.
 BLOCKS = (1, 65536, 17, 20000, 4096, 65536, 100, 9999, 65536, 30011, 32768, 8192)
 STAMP = b"stamp "
 INTERVAL = 0.002, 0.005
@@ -38,7 +38,7 @@ class Writer:
         self._path = Path(os.environ["BENCH_FOLDER"]) / f"w{number}"
         one = b"".join(lines.cycle(number, length))
         self._bytes = len(one)
-        # Long enough for the longest block to begin anywhere in a cycle.
+        # Long enough that the longest block can begin anywhere in a cycle.
         self._view = memoryview(one + one[: max(*BLOCKS, length)])
         self._blocks = endless(BLOCKS)
         self._random = random.Random(number)
@@ -80,7 +80,7 @@ class Writer:
 
     def _stamps(self, count: int) -> None:
         for _ in range(count):
-            # Of no period, so that it beats with nothing.
+            # Random intervals, so that they do not align with any other period.
             time.sleep(self._random.uniform(*INTERVAL))
             os.write(1, b"%s%d\n" % (STAMP, time.monotonic_ns()))
             self.written += self.length
@@ -90,14 +90,14 @@ class Writer:
 
 
 def _write_file(path: Path, number: int) -> None:
-    """Whole or not at all for those who look."""
+    """Replace the file atomically, so that readers never see part of it."""
     temporary = path.with_suffix(".new")
     temporary.write_text(str(number))
     temporary.replace(path)
 
 
 def main(number: int, length: int, mode: str) -> None:
-    # First of all: until then a signal does what it does by default, or what was inherited.
+    # This comes first: until then a signal has its default or inherited action.
     signal.pthread_sigmask(signal.SIG_SETMASK, {signal.SIGUSR1, signal.SIGTERM})
     for fatal in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
         signal.signal(fatal, signal.SIG_DFL)

@@ -1,11 +1,12 @@
-"""Run a management command once with each of the wrong settings, as users would, and tell of it.
+"""Run a management command once with each of the wrong settings, and report the results.
 
     python -m tests.bad_settings_driver prodserver --all
 
-prints JSON: for each name of tests/bad_settings the exit status, stdout and stderr, and what it did
-that settings are not to do. Each has a process of its own, forked from here, where Django is
-imported and no settings are: what `manage.py` does from there on, without half a second of
-imports for each. What would start something raises an error there, so nothing ever does.
+prints JSON: for each name of tests/bad_settings the exit status, stdout and stderr, and attempts to
+start something. Each command runs in its own process. The processes are forked from this one, which
+has imported Django but no settings: from there they do the same as `manage.py`, without half a
+second of imports for each. An attempt to start something raises an error, so nothing is ever
+started.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from django.core.management import execute_from_command_line
 
 from django_prodserver.backends.uwsgi import LAUNCHER
 
-# What every start imports, whatever the settings are.
+# The modules that every start imports, whatever the settings are.
 for module in (
     "django.conf.urls",
     "django.db.migrations.autodetector",
@@ -57,7 +58,7 @@ STARTS = (
 
 def main(arguments: list[str]) -> None:
     names = sorted(path.stem for path in FOLDER.glob("[a-z]*.py"))
-    gc.freeze()  # As a collection in a child would write to every page.
+    gc.freeze()  # A garbage collection in a child would copy every page.
     with tempfile.TemporaryDirectory() as folder:
         json.dump({name: run(name, arguments, Path(folder)) for name in names}, sys.stdout)
 
@@ -76,14 +77,14 @@ def run(name: str, arguments: list[str], folder: Path) -> dict[str, Any]:
 
 
 def execute(name: str, arguments: list[str], files: dict[str, Path]) -> int:
-    signal.alarm(60)  # Nobody waits for one that runs.
+    signal.alarm(60)  # Ends a command that keeps running.
     fds = {kind: os.open(path, os.O_WRONLY | os.O_CREAT) for kind, path in files.items()}
     os.dup2(fds["stdout"], 1)
     os.dup2(fds["stderr"], 2)
     sys.addaudithook(lambda event, values: tell(fds["started"], event, values))
     module = f"tests.bad_settings.{name}"
     os.environ["DJANGO_SETTINGS_MODULE"] = module
-    # Otherwise a fork of this one would preload the project, and the supervisor wait for it.
+    # Otherwise the supervisor would wait for a fork of this process to preload the project.
     os.environ["PRODSERVER_LOCAL_FORK"] = "1"
     os.environ.update(getattr(importlib.import_module(module), "ENVIRONMENT", {}))
     sys.argv = ["manage.py", *arguments]
@@ -101,11 +102,11 @@ def execute(name: str, arguments: list[str], files: dict[str, Path]) -> int:
 
 
 def tell(fd: int, event: str, values: Sequence[Any]) -> None:
-    """Let nothing start, and tell that it would have."""
+    """Let nothing start, and report the attempt."""
     if event == "subprocess.Popen" and values[0] == "file":
-        return  # croniter, which rq-scheduler imports, asks what kind of Python this is.
+        return  # croniter, which rq-scheduler imports, runs `file` on Python.
     if event in ("subprocess.Popen", "os.posix_spawn") and LAUNCHER in map(os.fsdecode, values[1]):
-        return  # uWSGI has no other parser of its options than itself.
+        return  # Only uWSGI itself can parse its options.
     if event.startswith((*STARTS, "_thread.start")):
         os.write(fd, f"{event}\n".encode())
         if event.startswith(STARTS):

@@ -1,4 +1,4 @@
-"""What every ring shares: fixtures, Hypothesis, and signals as a terminal would leave them."""
+"""What all tests share: fixtures, Hypothesis, and signals as at a terminal."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tests.running import Runs, Site
 
 pytest_plugins = ["tests.services"]
 
-# No deadline: a machine that is busy for a moment is no failure. The other profile is chosen by
-# `pytest --hypothesis-profile=nightly`; a test that needs more examples takes a multiple.
+# No deadline: a machine that is busy for a moment is not a failure. The other profile is chosen by
+# `pytest --hypothesis-profile=nightly`; a test that needs more examples uses a multiple.
 settings.register_profile("default", max_examples=100, deadline=None, print_blob=True)
 settings.register_profile("nightly", parent=settings.get_profile("default"), max_examples=2500)
 settings.load_profile("default")
 
-# Before any test is imported: many need it as they are.
+# Before any test is imported: many of them need the settings.
 inside.configure_django()
 
 HERE = Path(__file__).resolve().parent
-# Three tiers, of files or of what their names begin with. `make test` runs the quick ones: what is
-# not in RUNNING, and of that, one file of each kind. The oldest end of the matrix runs all but the
-# files of LONG, which run real software again and again, or depend on the kernel, a shell or a
+# Three tiers; an entry is a file, or the beginning of a path. `make test` runs the quick ones: what
+# is not in RUNNING, and of that, one file of each kind. The oldest end of the matrix runs all but
+# the files of LONG, which run real software again and again, or depend on the kernel, a shell or a
 # browser more than on versions of Python and its packages. `make test-all` runs everything.
 RUNNING = (
     "backends/",
@@ -101,15 +101,15 @@ LONG = (
     "torture/",
 )
 
-# What a shell lets ignore what it starts in the background, and nohup.
+# The signals that background jobs of a shell ignore, and SIGHUP, which nohup ignores.
 IGNORED_IN_THE_BACKGROUND = (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP)
 
 
 def pytest_configure() -> None:
-    """What the tests start must not ignore Ctrl-C because `make test &` does.
+    """Processes that the tests start must not ignore Ctrl-C because of `make test &`.
 
-    An ignored signal stays ignored through exec, one with a handler does not. With one that does
-    nothing the tests themselves go on to ignore it, as who started them wanted.
+    An ignored signal stays ignored across exec, a handled one does not. The handler does nothing,
+    so the tests themselves still ignore the signal.
     """
     for number in IGNORED_IN_THE_BACKGROUND:
         if signal.getsignal(number) is signal.SIG_IGN:
@@ -117,7 +117,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is long and, unless something else made it so, what is quick."""
+    """Mark the long tests and, unless they are marked otherwise, the quick ones."""
     long, running, of_each_kind = (
         tuple(f"{HERE}/{beginning}" for beginning in tier) for tier in (LONG, RUNNING, OF_EACH_KIND)
     )
@@ -133,8 +133,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _environment() -> Iterator[None]:
-    """A command that a test calls in this process may change it, and the next test is to run as
-    if it were the first."""
+    """Restore the environment: a command that a test calls in this process may change it."""
     before = dict(os.environ)
     yield
     for name in os.environ.keys() - before.keys():
@@ -144,13 +143,13 @@ def _environment() -> Iterator[None]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Runs]:
-    """Start `manage.py prodserver` in the smallest project; afterwards no process is left."""
+    """Start `manage.py prodserver` in the smallest project; no process is left at the end."""
     with Runs(tmp_path) as runs:
         yield runs
 
 
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
-    """Start it in a project that has work for servers and workers; no process is left either."""
+    """Start it in a project with work for servers and workers; no process is left at the end."""
     with Site(tmp_path) as site:
         yield site

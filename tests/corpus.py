@@ -1,4 +1,4 @@
-"""The wrong settings of tests/bad_settings, and what is to be said of each."""
+"""The wrong settings of tests/bad_settings, and the messages about each."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Wrong:
         return self.settings.get("PRODUCTION_SUPERVISOR", NOT_SET)
 
     def expects(self, said: list[str]) -> bool:
-        """Whether these lines are what is to be said, all of it and in this order."""
+        """Whether these lines are exactly the expected messages, in order."""
         return len(said) == len(self.lines) and all(
             re.fullmatch(re.escape(line).replace(re.escape(ANYTHING), ".*"), one)
             for line, one in zip(self.lines, said)
@@ -67,8 +67,8 @@ class Wrong:
 
     @contextmanager
     def in_force(self) -> Iterator[None]:
-        """With these settings and variables, in this process."""
-        # Django looks for the commands of INSTALLED_APPS only once; its types hide the cache.
+        """Apply these settings and variables in this process."""
+        # Django caches the commands of INSTALLED_APPS; its types hide the cache.
         cached: Any = get_commands
         cached.cache_clear()
         with mock.patch.dict(os.environ, self.environment), override_settings(**self.settings):

@@ -1,12 +1,12 @@
 """The blocks of the docs: commands are run in a project, and files belong to one.
 
-A comment above a block of commands says where it is run, and what happens meanwhile:
+A comment above a block of commands says where it runs, and what happens meanwhile:
 
     <!-- run: tutorial -->
     <!-- run: tutorial; kill janitor.1 -->
     <!-- not run: needs a PostgreSQL that starts later -->
 
-A comment above a file, or a part of one, says in which project it is:
+A comment above a file, or a part of one, names its project:
 
     <!-- file: mysite/tasks.py in add-celery -->
     <!-- not a file: there is no wheel at example.org -->
@@ -27,7 +27,7 @@ PAGES = (
     *sorted(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts),
 )
 
-# Programs that cannot run in a test, wherever they stand.
+# Programs that cannot run in a test, on any page.
 NOT_HERE = {
     "docker": "there is no Docker daemon",
     "docker-compose": "there is no Docker daemon",
@@ -55,7 +55,7 @@ _VARIABLES = re.compile(r"(?:[A-Z_]+=\S* )+")
 
 @dataclass(frozen=True)
 class Step:
-    """A command, and the lines that the page shows below it."""
+    """A command, and the output that the page shows below it."""
 
     command: str
     shown: tuple[str, ...]
@@ -63,7 +63,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Block:
-    """Steps of a page. `project` is where they run, or "" if they do not, because of `reason`."""
+    """The steps of one block. `project` is where they run; "" if they do not, for this `reason`."""
 
     page: str
     line: int
@@ -100,7 +100,7 @@ def blocks_of(page: Path) -> Iterator[Block]:
 
 
 def _steps(lines: list[str]) -> Iterator[Step]:
-    """What is shown before any command is of one that was started before."""
+    """Output above the first command belongs to a command of an earlier block."""
     command, shown = "", list[str]()
     for line in lines:
         if line.startswith("$ "):
@@ -115,7 +115,7 @@ def _steps(lines: list[str]) -> Iterator[Step]:
 
 
 def _why_not(block: Block) -> str:
-    """The reasons of all programs of a block, or "" if one of them could run."""
+    """The reasons for all programs of a block, or "" if one of them could run."""
     reasons = [NOT_HERE.get(program(step.command), "") for step in block.steps]
     return "; ".join(dict.fromkeys(reasons)) if all(reasons) else ""
 
@@ -129,8 +129,8 @@ def program(command: str) -> str:
 
 # ---- files ----
 
-# A path in the sentences above a block, except for manage.py, which Django writes; or a comment in
-# the first line of the block.
+# A path in the sentences above a block, except manage.py, which Django writes; or a comment in the
+# first line of the block.
 _ENDINGS = "py|toml|json|ya?ml|ini|cfg|conf|service|txt"
 _PATH = rf"[\w./-]+\.(?:{_ENDINGS})|[\w./-]*(?:Dockerfile|Procfile|Caddyfile)"
 _NAMED_ABOVE = re.compile(rf"`(?!manage\.py`)(?:{_PATH})`")
@@ -141,7 +141,7 @@ _FILE_MARK = re.compile(r"<!-- (?P<verb>file|not a file): (?P<what>[^\n]+?) -->\
 
 @dataclass(frozen=True)
 class File:
-    """What a page shows of a file. `name` and `project` are "" if it is none, or not marked."""
+    """A block that may show a file. `name` and `project` are "" if it does not, or has no mark."""
 
     page: str
     line: int
@@ -156,7 +156,7 @@ class File:
 
     @property
     def parts(self) -> list[str]:
-        """What the file contains, in this order; a comment with `...` stands for any lines."""
+        """What the file must contain, in order; a comment with `...` stands for any lines."""
         return [
             part for part in re.split(r"^ *# \.\.\..*\n", self.text, flags=re.M) if part.strip()
         ]
@@ -191,7 +191,7 @@ def files_of(page: Path) -> Iterator[File]:
 
 
 def _paragraph(above: str) -> str:
-    """The sentences directly above a block; a table or a heading is none."""
+    """The sentences directly above a block; "" for a table or a heading."""
     last = above.rstrip().rpartition("\n\n")[2].lstrip()
     return "" if last.startswith(("|", "#", "```")) else last
 
@@ -199,7 +199,7 @@ def _paragraph(above: str) -> str:
 # ---- what differs from run to run ----
 
 _DIFFERS = (
-    # A row of `prodctl status`: pid, uptime, CPU and memory; and how wide each column is.
+    # A row of `prodctl status`: pid, uptime, CPU and memory, and the width of the columns.
     (r"^(\S+) +([A-Z]+) +- +- +(\d+) +- +-", r"\1 \2 - \3"),
     (r"^(\S+) +([A-Z]+) +\d+ +\d[\ds mhd]*[smhd] +(\d+) +(?:\S+%|-) +\S+", r"\1 \2 PID \3"),
     (r"^NAME +STATE +PID .*", "NAME STATE PID"),
@@ -228,11 +228,11 @@ def same_each_time(line: str, folder: str = "") -> str:
 
 
 def missing(shown: tuple[str, ...], written: list[str], folder: str) -> list[str]:
-    """What a page shows, and a run has not written: lines, in the order of each process.
+    """The lines that a page shows and a run has not written, in the order of each process.
 
-    Lines of several processes mix in another way each time, and `...` stands for any lines. An
-    address to click on is there at a terminal only. What several workers say, each of them, is
-    asked for once: one that has just been forked says nothing when it is stopped.
+    Lines of several processes interleave differently each time, and `...` stands for any lines. The
+    address to click appears only at a terminal. A line that each of several workers writes is
+    required once: a worker that has just been forked writes nothing when it is stopped.
     """
     left: dict[str, list[str]] = {}
     for line in written:
@@ -250,7 +250,7 @@ def missing(shown: tuple[str, ...], written: list[str], folder: str) -> list[str
             if not again:
                 absent.append(line)
         elif _writer(line) == "system":
-            lines.remove(line)  # Its lines are about all of them, so they mix, too.
+            lines.remove(line)  # Its lines are about all processes, so they interleave, too.
         else:
             del lines[: lines.index(line) + 1]
     return absent

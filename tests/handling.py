@@ -1,4 +1,4 @@
-"""What ON_EVENT may name, and must not."""
+"""What ON_EVENT may name, and what it must not."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A supervisor's part for one server: it holds the sockets, and starts and stops lives on them.
+"""What a supervisor does for one server: hold its sockets, and start and stop lives on them.
 
-A life here is the backend's own program, as a supervisor spawns it. What matters is the server, so
-there is no supervisor and no Django in between.
+Each life is the backend's own program, as a supervisor spawns it. These tests are about the server,
+so there is no supervisor and no Django in between.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from tests.load import PATIENCE, Client, Load, Place, Work, connected_to
 from tests.running import MARK, NOT_PASSED_ON, gone
 
 STOP_TIMEOUT = 25.0
-# In seconds: how long what is left of a life's process group may take to end after its leader.
+# In seconds: how long the rest of a life's process group may take to end after its leader.
 SWEEP = 1.0
-# In seconds: far less than the limit for requests, also on a machine that is busy.
+# In seconds: far below the limit for requests, even on a busy machine.
 SOON = LINGER + 6.0
 
-# Makes the descriptors that come first those that a program gets, and becomes that program.
+# Moves the file descriptors to the numbers that a program expects, and execs that program.
 PASS_ON = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
@@ -65,7 +65,7 @@ class Life:
         self.popen.send_signal(number)
 
     def end(self) -> int:
-        """Wait until it has ended, and its process group with it; return its exit status."""
+        """Wait until it and its process group have ended; return its exit status."""
         status = self.popen.wait(PATIENCE)
         deadline = time.monotonic() + SWEEP
         while True:
@@ -81,7 +81,7 @@ class Life:
         self.popen.wait()
 
     def _left(self) -> list[psutil.Process]:
-        """The others of its process group; a zombie is somebody else's to reap."""
+        """The other processes of its group, except zombies, which other processes have to reap."""
         return [one for one in psutil.process_iter() if self._has(one) and not gone(one.pid)]
 
     def _has(self, one: psutil.Process) -> bool:
@@ -92,10 +92,10 @@ class Life:
 
 
 class Server:
-    """One process of the settings: its backend, what it listens at, and its lives.
+    """One process of the settings: its backend, its addresses, and its lives.
 
-    `how` it is started: "held" on sockets that this holds, "own" on those that it binds itself,
-    and "alone" likewise without a supervisor.
+    `how` is "held" for sockets that this class holds, "own" for sockets that the server binds
+    itself, and "alone" for the same without a supervisor.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Server:
         self.sockets: list[socket.socket] = []
         self.lives: list[Life] = []
         self.places: list[Place] = []
-        # How long each stop took, in seconds, and with which statuses they ended.
+        # The duration of each stop, in seconds, and the exit statuses.
         self.stops: list[float] = []
         self.statuses: set[int] = set()
         self._held = how == "held"
@@ -139,7 +139,7 @@ class Server:
         self._close()
 
     def start(self) -> Life:
-        """One more, once it has said that it is ready."""
+        """Start one more life, and wait until it is ready."""
         wsgi, asgi = self._application or load.WSGI, self._application or load.ASGI
         with override_settings(WSGI_APPLICATION=wsgi, ASGI_APPLICATION=asgi):
             args = self.backend.prep_server_args()
@@ -177,7 +177,7 @@ class Server:
         finally:
             reports.close()
         for one in self.sockets:
-            # Servers do so with a shorter queue, and the last one counts.
+            # Servers call listen() with a shorter backlog, and the last call wins.
             one.listen(BACKLOG)
         return life
 
@@ -198,13 +198,13 @@ class Server:
         return status
 
     def replace(self) -> Life:
-        """Start one, and stop the one that was started first."""
+        """Start a life, and stop the oldest one."""
         new = self.start()
         self.stop(self.lives[0])
         return new
 
     def _close(self) -> None:
-        """End what is left by SIGKILL."""
+        """Kill the lives that are left."""
         for life in self.lives:
             life.kill()
             print(life.said)
@@ -212,7 +212,7 @@ class Server:
             one.close()
 
     def said(self) -> str:
-        """What all its lives have said."""
+        """The output of all its lives."""
         files = sorted(self._folder.glob("life-*"), key=lambda path: path.stat().st_mtime)
         return "\n".join(path.read_text() for path in files)
 
@@ -232,7 +232,7 @@ class Server:
         self.sockets.append(one)
         if family != socket.AF_UNIX:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # Without it, software that was given a socket answers after 44 ms.
+            # Without it, a server on an inherited socket takes 44 ms for a response.
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if family == socket.AF_INET6:
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
@@ -241,7 +241,7 @@ class Server:
 
 
 class WebSocket:
-    """A client that is connected; needs the package wsproto."""
+    """A connected client; needs the package wsproto."""
 
     def __init__(self, place: Place) -> None:
         events = pytest.importorskip("wsproto.events")
@@ -265,12 +265,12 @@ class WebSocket:
         return str(next(self._events).data)
 
     def closed_with(self) -> Optional[int]:
-        """The code with which the server closes it; None where it only ends the connection."""
+        """The code with which the server closes it; None if it only ends the connection."""
         self._closed = next(self._events, None)
         return getattr(self._closed, "code", None)
 
     def agree(self) -> None:
-        """Answer the server's frame, as clients have to."""
+        """Answer the server's close frame, as clients must."""
         self._send(self._closed.response())
 
     def _send(self, event: Any) -> None:
@@ -290,7 +290,7 @@ class WebSocket:
 
 @contextmanager
 def serving(*args: Any, replicas: int = 1, **kwargs: Any) -> Iterator[Server]:
-    """A `Server` with so many lives, which are stopped at the end, and leave nothing behind."""
+    """A `Server` with this many lives, which are stopped at the end and leave no process behind."""
     with Server(*args, replicas=replicas, **kwargs) as server:
         yield server
         for life in list(server.lives):
@@ -298,7 +298,7 @@ def serving(*args: Any, replicas: int = 1, **kwargs: Any) -> Iterator[Server]:
 
 
 def replaced_under_load(server: Server, times: int, between: int = 50, **clients: int) -> Load:
-    """Replace its lives so often, with so many responses in between; the load that it was under."""
+    """Replace its lives `times` times, with `between` responses in between; return the load."""
     with Load(server.places[0], **clients) as clients_of_it:
         clients_of_it.wait_for(between)
         for _ in range(times):
@@ -308,10 +308,10 @@ def replaced_under_load(server: Server, times: int, between: int = 50, **clients
 
 
 def serves_what_is_on_its_way(server: Server) -> None:
-    """Stop its life, which has bound its sockets itself, and send requests once it has begun to.
+    """Stop its only life, which has bound its own sockets, and send requests while it stops.
 
-    One goes to a connection that has sent nothing yet, one to a connection that was kept alive, and
-    one is being answered. Each is answered, and no connection lasts longer than that.
+    One connection has sent nothing yet, one was kept alive, and one has a request in flight. Each
+    request is answered, and that response or the next one is the last of its connection.
     """
     (life,), place = server.lives, server.places[0]
     with ExitStack() as stack:
@@ -325,7 +325,7 @@ def serves_what_is_on_its_way(server: Server) -> None:
         new.send()
         kept.send()
         for client in clients:
-            if client.stays_open():  # Its headers were sent before.
+            if client.stays_open():  # Its headers were sent before the stop.
                 assert not client.ask()
         answered = time.monotonic()
         server.wait_for_end(life)
@@ -333,7 +333,7 @@ def serves_what_is_on_its_way(server: Server) -> None:
 
 
 def ends_although_connections_are_idle(server: Server, within: float = SOON) -> None:
-    """Stop its life while clients are silent: it waits for their requests for a moment only."""
+    """Stop its life while clients are silent: it must wait only briefly for their requests."""
     (life,), place = server.lives, server.places[0]
     with Client(place), Client(place) as kept:
         assert kept.ask()
@@ -344,7 +344,7 @@ def ends_although_connections_are_idle(server: Server, within: float = SOON) -> 
 
 
 def closes_websockets(server: Server) -> None:
-    """Stop its life, which tells clients of WebSockets to connect again, and does not wait."""
+    """Stop its life: it must tell WebSocket clients to reconnect, and not wait for them."""
     (life,) = server.lives
     with WebSocket(server.places[0]) as websocket:
         assert websocket.echo("hello") == "hello"
@@ -357,7 +357,7 @@ def closes_websockets(server: Server) -> None:
 
 
 def seconds_per_response(server: Server) -> list[float]:
-    """On a connection that is kept alive."""
+    """Response times on a connection that is kept alive."""
     took = []
     with Client(server.places[0]) as client:
         for _ in range(20):

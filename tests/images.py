@@ -1,10 +1,10 @@
-"""Images, built by buildah and run without a container engine.
+"""Images that buildah builds, run without a container engine.
 
-The base image has the name of the real one, and is made here: a tree of debootstrap, with the
-Python that runs the tests in /usr/local. So no registry of images is needed.
+The base image has the name of the real one, but is made here: a debootstrap tree with the Python of
+the tests in /usr/local. So no image registry is needed.
 
-Packages are downloaded once, by the pip of the tests as it is configured on this machine. A server
-of the tests has them for the builds, whose pip and uv are configured by files that are mounted.
+The pip of the tests downloads the packages once, as it is configured on this machine. A server of
+the tests offers them to the builds, where mounted files configure pip and uv.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ import pytest
 from tests.running import ROOT, Run, Runs, skip_unless_it_works
 
 TOOLS = ("buildah", "debootstrap", "nsenter", "ip")
-# What the quickstart needs, and what installs it.
+# What the quickstart and its installation need.
 PACKAGES = ("django", "gunicorn", "celery", "django-tasks", "django-tasks-db", "uv", "hatchling")
-# What the functions of examples/platforms/lambda need besides.
+# What the functions of examples/platforms/lambda need in addition.
 SERVERLESS = ("apig-wsgi", "awslambdaric; python_version >= '3.10'")
-# Under which each Dockerfile is built, so that the same version is not needed.
+# It is tagged with the version that each Dockerfile names, so the versions may differ.
 BASE = "localhost/base"
 NOBODY = "65534"
 PATH = "/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -59,7 +59,7 @@ def _release() -> dict[str, str]:
 
 
 def run(*command: Any, **how: Any) -> str:
-    """What a command writes to stdout; a failure shows everything that it wrote."""
+    """The stdout of a command; a failure shows everything that it wrote."""
     done = subprocess.run(
         [str(word) for word in command],
         stdin=subprocess.DEVNULL,
@@ -72,7 +72,7 @@ def run(*command: Any, **how: Any) -> str:
 
 
 class Workshop:
-    """A folder for the images, the containers and the packages, and the base image.
+    """A folder for the images, the containers and the packages, with the base image.
 
     The processes of pytest-xdist share it: the first makes it, the last removes it.
     """
@@ -105,7 +105,7 @@ class Workshop:
         self.buildah("commit", "--quiet", "--rm", container, BASE)
 
     def make_standing_in(self, name: str, file: str) -> None:
-        """An image of that name with one file, which does nothing."""
+        """Make an image of that name with a single file that does nothing."""
         container = self.buildah("from", "scratch").strip()
         (Path(self.buildah("mount", container).strip()) / file).touch()
         self.buildah("commit", "--quiet", "--rm", container, name)
@@ -120,7 +120,7 @@ class Workshop:
 
     @contextmanager
     def built(self, dockerfile: Path, context: Path, address: str) -> Iterator[Image]:
-        """Build a Dockerfile that has the base image under another name."""
+        """Build a Dockerfile; its base image is replaced by ours."""
         (version,) = set(re.findall(r"^FROM python:([\d.]+)-slim", dockerfile.read_text(), re.M))
         name = f"localhost/{dockerfile.parent.name}-{os.getpid()}"
         self.buildah("tag", BASE, f"localhost/python:{version}-slim")
@@ -136,7 +136,7 @@ class Workshop:
             self.buildah("rmi", "--force", name)
 
     def _configured(self, address: str) -> Iterator[tuple[Path, str]]:
-        """The files that tell pip and uv in a build where packages come from."""
+        """The files that tell pip and uv in a build where to find packages."""
         files = {
             "pip.conf": ("/etc/pip.conf", f"[global]\nno-index = true\nfind-links = {address}\n"),
             "uv.toml": ("/etc/uv/uv.toml", uv_configuration(address)),
@@ -152,7 +152,7 @@ def uv_configuration(address: str) -> str:
 
 
 def _copy_python(tree: Path) -> None:
-    """The Python of the tests, without its packages, and the libraries that it needs."""
+    """Copy the Python of the tests, without its packages, and the libraries that it needs."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     source, local = Path(sys.base_prefix), tree / "usr" / "local"
     # The real image has neither its tests nor its bytecode.
@@ -175,7 +175,7 @@ def _copy_python(tree: Path) -> None:
 
 @contextmanager
 def workshop(folder: Path) -> Iterator[Workshop]:
-    """That of all processes of the tests, and nothing is left of it afterwards."""
+    """The workshop that all test processes share; the last one removes it."""
     shop = Workshop(folder / "workshop")
     with (folder / "making").open("w") as making, (folder / "using").open("w") as using:
         with _locked(making):
@@ -187,7 +187,7 @@ def workshop(folder: Path) -> Iterator[Workshop]:
                     raise
             fcntl.flock(using, fcntl.LOCK_SH)
         yield shop
-        with _locked(making), suppress(BlockingIOError):  # Another one may still use it.
+        with _locked(making), suppress(BlockingIOError):  # Another test process may still use it.
             fcntl.flock(using, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(shop.folder)
 
@@ -203,7 +203,7 @@ def _locked(file: IO[str]) -> Iterator[None]:
 
 @contextmanager
 def served(folder: Path) -> Iterator[str]:
-    """The address of a list of these files."""
+    """Serve a list of these files; yields its address."""
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *_: Any) -> None:
@@ -220,7 +220,7 @@ def served(folder: Path) -> Iterator[str]:
             thread.join()
 
 
-# The root is bound to itself, so that it can become read-only without what is mounted in it.
+# The root is bind-mounted on itself: so it can become read-only while mounts inside stay writable.
 START = """\
 set -e
 root=$1 is_read_only=$2
@@ -239,24 +239,24 @@ exec env -i PRODSERVER_TEST_MARK="$PRODSERVER_TEST_MARK" "$@"
 
 
 class Image:
-    """What was built: the tree, and what the image says about running it."""
+    """A built image: its tree, and its configuration."""
 
     def __init__(self, root: Path, config: Mapping[str, Any]) -> None:
         self.root = root
         self.config = config
-        # Lambda runs it as a user of its own, whatever it says.
+        # Lambda ignores the user of the image and runs it as another one.
         self.user, _, group = (config.get("User") or NOBODY).partition(":")
         self.group = group or self.user
         self.stop_signal = Signals[config.get("StopSignal") or "SIGTERM"]
 
     def start(self, runs: Runs, env: Mapping[str, str], read_only: bool) -> Container:
-        """As `docker run` does; with `read_only`, as `docker run --read-only --tmpfs /tmp`."""
+        """Like `docker run`; with `read_only`, like `docker run --read-only --tmpfs /tmp`."""
         words = self.command(env, read_only, "--net")
         started = runs.command(words, stderr=subprocess.STDOUT)
         return Container(self, started, self._variables(env))
 
     def command(self, env: Mapping[str, str], read_only: bool, *namespaces: str) -> list[str]:
-        """What runs it; without a namespace for the network, it has that of the tests."""
+        """The command that runs it; without a network namespace it has the network of the tests."""
         as_user = (f"--setuid={self.user}", f"--setgid={self.group}")
         inside = ("--pid", "--fork", "--mount-proc", f"--root={self.root}")
         folder = f"--wd={self.config['WorkingDir']}"
@@ -277,7 +277,7 @@ class Container:
         self._variables = variables
 
     def execute(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """As `docker exec` does."""
+        """Run a command like `docker exec`."""
         image = self.image
         target = ("--target", str(self.run.pid), "--mount", "--pid", "--net", "--ipc", "--root")
         as_user = (f"--setuid={image.user}", f"--setgid={image.group}", "--wd")
@@ -290,7 +290,7 @@ class Container:
         return done.stdout.strip()
 
     def status(self, key: str) -> list[str]:
-        """A line of /proc/PID/status of its first process."""
+        """The values of a line of /proc/PID/status of its first process."""
         text = Path(f"/proc/{self.run.pid}/status").read_text()
         (line,) = (line for line in text.splitlines() if line.startswith(f"{key}:"))
         return line.split()[1:]

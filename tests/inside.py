@@ -1,4 +1,4 @@
-"""The command called inside the test process: for what ends before anything is started."""
+"""The command called inside the test process: for runs that end before anything is started."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests import settings as defaults
 
 
 def configure_django() -> None:
-    """Not through DJANGO_SETTINGS_MODULE, which the processes that tests start would inherit."""
+    """Not through DJANGO_SETTINGS_MODULE, which processes that tests start would inherit."""
     if not settings.configured:
         given = {key: getattr(defaults, key) for key in dir(defaults) if key.isupper()}
         settings.configure(**given)
@@ -43,13 +43,13 @@ NOT_SET: Any = object()
 
 
 def sleeper(**entry: Any) -> dict[str, Any]:
-    """An entry that needs nothing, and that no test here starts."""
+    """An entry that needs nothing, and that tests in this process do not start."""
     return {"BACKEND": SHELL, "ARGS": ["sleep", "1000"], **entry}
 
 
 @contextmanager
 def configured(processes: Any, supervisor: Any = NOT_SET, **others: Any) -> Iterator[None]:
-    """With these settings; NOT_SET takes one away."""
+    """Override these settings; NOT_SET removes one."""
     given = {"PRODUCTION_PROCESSES": processes, "PRODUCTION_SUPERVISOR": supervisor}
     others.update({key: value for key, value in given.items() if value is not NOT_SET})
     with override_settings(**others):
@@ -57,7 +57,7 @@ def configured(processes: Any, supervisor: Any = NOT_SET, **others: Any) -> Iter
 
 
 def prodserver(processes: Any, *args: str, supervisor: Any = NOT_SET, **others: Any) -> str:
-    """What `manage.py prodserver` with these arguments prints."""
+    """The output of `manage.py prodserver` with these arguments."""
     out = io.StringIO()
     with configured(processes, supervisor, **others):
         call_command("prodserver", *args, stdout=out)
@@ -65,23 +65,23 @@ def prodserver(processes: Any, *args: str, supervisor: Any = NOT_SET, **others: 
 
 
 def without_threads(said: str) -> str:
-    """What was advised, but for W008: pytest-xdist has a thread in the processes of its tests."""
+    """The advice without W008: pytest-xdist has a thread in each test process."""
     lines = said.splitlines(keepends=True)
     return "".join(line for line in lines if "(prodserver.W008)" not in line)
 
 
 def refused(processes: Any, *args: str, supervisor: Any = NOT_SET, **others: Any) -> list[str]:
-    """The lines with which it ends instead of starting anything; `--all` without arguments."""
+    """The lines of the error that stops the command; the default argument is `--all`."""
     with pytest.raises(CommandError) as error:
         prodserver(processes, *(args or ("--all",)), supervisor=supervisor, **others)
     return str(error.value).splitlines()
 
 
 def free_port() -> int:
-    """A port at 127.0.0.1 that nobody uses, and that nobody else of these tests will choose."""
+    """A port at 127.0.0.1 that is free, and that no other test chooses."""
     for port in _ports:
         with socket.socket() as probe:
-            # As servers do: connections of a former one that linger are no obstacle.
+            # Servers do the same: lingering connections of an earlier server do not matter.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", port))
@@ -92,19 +92,19 @@ def free_port() -> int:
 
 
 def free_ports(number: int) -> list[int]:
-    """So many of them, none twice."""
+    """Several free ports, all different."""
     return [free_port() for _ in range(number)]
 
 
 def _own_ports() -> Iterator[int]:
-    """Those of this process: none that another process of pytest-xdist has.
+    """The ports of this process: no other process of pytest-xdist has them.
 
-    Below those that the kernel gives to whoever connects (ip_local_port_range in ip(7)): one of
-    these may be taken before the server has it that it was chosen for.
+    They are below the kernel's range for outgoing connections (ip_local_port_range in ip(7)): a
+    port in that range might be taken before the server binds it.
     """
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 10
     first = 10_000 + 2_000 * worker
-    # Other tests may run at the same time.
+    # Another run of the tests may be active at the same time.
     start = os.getpid() % 2_000
     return itertools.cycle(first + (start + n) % 2_000 for n in range(2_000))
 
@@ -114,7 +114,7 @@ _ports = _own_ports()
 
 @contextmanager
 def listener(path: Optional[str] = None, shared: bool = False) -> Iterator[str]:
-    """Somebody who listens already; gives the address, as gunicorn writes it."""
+    """A socket that already listens; yields its address, as gunicorn writes it."""
     with socket.socket(socket.AF_UNIX if path else socket.AF_INET) as taken:
         if shared:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

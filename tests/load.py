@@ -1,7 +1,7 @@
 """Clients that verify every response, and the application that answers them.
 
-A request names what its response has to be, so no response can be taken for another one. The
-application is plain WSGI and ASGI: what is tested with it is the server.
+A request says what its response must be, so no response can be mistaken for another. The
+application is plain WSGI and ASGI: it tests the server.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import Any, NamedTuple, Optional, Union
 # A host and a port, or the path of a Unix socket.
 Place = Union[tuple[str, int], str]
 
-# How the tests name the application: the settings WSGI_APPLICATION and ASGI_APPLICATION.
+# The application for the tests, for the settings WSGI_APPLICATION and ASGI_APPLICATION.
 WSGI, ASGI = "tests.load.wsgi", "tests.load.asgi"
 
 
 class Work(NamedTuple):
-    """What a request asks for: a body of this size, after so long, in several pieces or at once."""
+    """The response that a request wants: a body of this size, delayed, in one or more pieces."""
 
-    # In bytes; of the request, too, where it has a body.
+    # In bytes; also the size of the body of an upload.
     size: int
     # In seconds: before the headers are sent, and between two pieces.
     before: float = 0.0
@@ -43,38 +43,38 @@ MIX = {
     "fast": (0.75, Work(200)),
     "slow": (0.10, Work(200, before=0.2)),
     "large": (0.05, Work(300_000)),
-    # Its headers are out long before its end.
+    # Its headers are sent long before its end.
     "streamed": (0.05, Work(2_000, between=0.1, pieces=2)),
     "chunked": (0.02, Work(2_000, between=0.05, pieces=2, chunked=True)),
     "upload": (0.03, Work(100_000, upload=True)),
 }
-# In seconds: longer than any stop or start takes.
+# In seconds: longer than any start or stop takes.
 PATIENCE = 30.0
-# In seconds, after a failure: nothing may be there to answer.
+# In seconds, after a failure: no server may be there to answer.
 PAUSE = 0.02
 
 
 class Failure(NamedTuple):
-    """A request without its response."""
+    """A request without the right response."""
 
     at: float  # by time.monotonic
     kind: str
-    # For how long the connection was idle before, in seconds; None: it was a new one.
+    # How long the connection had been idle, in seconds; None for a new one.
     idle: Optional[float]
     why: str
 
 
 class Load:
-    """Clients that send one request after the other, until the end of the context.
+    """Clients that send one request after another, until the end of the context.
 
-    `keep` of them keep their connections alive, `fresh` ones connect for each request, and `idle`
+    `keep` clients keep their connections alive, `fresh` ones connect for each request, and `idle`
     ones keep connections that are idle for up to three seconds.
     """
 
     def __init__(self, place: Place, keep: int = 4, fresh: int = 4, idle: int = 0) -> None:
         self.place = place
         self.failures: list[Failure] = []
-        # How many succeeded, of each kind.
+        # The number of successful requests of each kind.
         self.succeeded: Counter[str] = Counter()
         self.longest = 0.0
         # How often a connection was closed between two requests: announced, or while it was idle.
@@ -93,13 +93,13 @@ class Load:
         self.stop()
 
     def stop(self) -> None:
-        """Let each client get its last response."""
+        """Stop each client after its last response."""
         self._stopping.set()
         for thread in self._threads:
             thread.join()
 
     def wait_for(self, number: int) -> None:
-        """Wait until so many more requests have succeeded, or one has failed."""
+        """Wait until `number` more requests have succeeded, or one has failed."""
         with self._changed:
             goal = sum(self.succeeded.values()) + number
 
@@ -112,7 +112,7 @@ class Load:
         connection: Optional[_Connection] = None
         while not self._stopping.is_set():
             if connection is not None and connection.is_closed():
-                # As pools of connections do, before they send.
+                # Connection pools check this before they send, too.
                 self._count(self.closed, "idle")
                 connection.close()
                 connection = None
@@ -125,7 +125,7 @@ class Load:
             connection.close()
 
     def _ask(self, connection: _Connection, keep: bool) -> bool:
-        """Whether the connection can be used again."""
+        """Send a request; whether the connection can be used again."""
         began, idle = time.monotonic(), connection.idle()
         shares = [share for share, _ in MIX.values()]
         (kind,) = random.choices(list(MIX), shares)
@@ -169,7 +169,7 @@ class _Connection(http.client.HTTPConnection):
         host, port = ("localhost", None) if isinstance(place, str) else place
         super().__init__(host, port, timeout=PATIENCE)
         self._place = place
-        # Until it is connected.
+        # None until it is connected.
         self.sock: Any = None
         self._answered = 0.0
 
@@ -177,7 +177,7 @@ class _Connection(http.client.HTTPConnection):
         self.sock = connected_to(self._place)
 
     def ask(self, work: Work, keep: bool) -> bool:
-        """Whether it stays open; raises where the response is not that of this request."""
+        """Whether the connection stays open; raises if the response is not that of this request."""
         self.send_work(work, {} if keep else {"Connection": "close"})
         return self.verify()
 
@@ -196,7 +196,7 @@ class _Connection(http.client.HTTPConnection):
             return not response.will_close
 
     def idle(self) -> Optional[float]:
-        """For how long, in seconds; None before the first request."""
+        """How long, in seconds; None before the first request."""
         return None if self.sock is None else time.monotonic() - self._answered
 
     def is_closed(self) -> bool:
@@ -204,7 +204,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 class Client:
-    """One connection, and what is sent on it when the test says so."""
+    """One connection, on which the test decides what to send and when."""
 
     def __init__(self, place: Place) -> None:
         self._connection = _Connection(place)
@@ -228,7 +228,7 @@ class Client:
         return self.stays_open()
 
 
-# ---- what it asks ----
+# ---- requests and their responses ----
 
 
 def path_of(token: str, work: Work) -> str:
@@ -248,7 +248,7 @@ def body_of(token: str, size: int) -> bytes:
 
 
 def _answer(path: str, got: bytes) -> tuple[str, list[tuple[str, str]], list[bytes], Work]:
-    """Status, headers and body, in pieces."""
+    """Status, headers, the body in pieces, and what was requested."""
     token, work = _asked(path)
     body = body_of(token, work.size)
     if work.upload and got != body:
@@ -302,13 +302,13 @@ async def asgi(scope: Any, receive: Any, send: Any) -> None:
 
 
 async def broken(scope: Any, receive: Any, send: Any) -> None:
-    """It refuses to start up."""
+    """An application that refuses to start."""
     await receive()
     await send({"type": "lifespan.startup.failed", "message": "there is no database"})
 
 
 async def _pause(seconds: float) -> None:
-    if seconds:  # Without it, any event loop will do.
+    if seconds:  # asyncio.sleep would need asyncio's event loop.
         await asyncio.sleep(seconds)
 
 

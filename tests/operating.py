@@ -1,4 +1,4 @@
-"""How tests ask a supervisor: by `prodctl`, and through its socket."""
+"""How tests talk to a supervisor: with `prodctl`, and through its control socket."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ os.setgid(uid)
 os.setuid(uid)
 sys.exit(main(sys.argv[2:]))
 """
-# In seconds: the longest wait for an answer, which is a failure.
+# In seconds: the longest wait for an answer; after that the test fails.
 PATIENCE = 60.0
 
 
 class Done(NamedTuple):
-    """What a command has come to."""
+    """The result of a command."""
 
     status: int
     stdout: str
@@ -41,7 +41,7 @@ class Done(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a supervisor has answered."""
+    """An answer of the supervisor."""
 
     status: int
     head: str
@@ -58,7 +58,7 @@ class Answer(NamedTuple):
 
 
 class Socket:
-    """A control socket, and whoever answers there."""
+    """A control socket; a client of whatever answers there."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,7 +71,7 @@ class Socket:
         return connection
 
     def send(self, data: bytes) -> Answer:
-        """Send this, and read to the end."""
+        """Send these bytes, and read to the end."""
         with self.connect() as connection:
             connection.sendall(data)
             return answer_of(connection)
@@ -83,7 +83,7 @@ class Socket:
         return self.send(post(target, json.dumps(document).encode()))
 
     def change(self, target: str, document: object) -> Any:
-        """Ask for a change, wait for its end, and return it."""
+        """Request a change, wait until it is finished, and return it."""
         answer = self.post(target, document)
         assert answer.status == 202, answer
         return self.get(f"/v1/changes/{answer.document['change']}?wait=60").document
@@ -124,12 +124,12 @@ def _unchunked(body: bytes) -> bytes:
 
 
 def sockets(runs: Runs) -> list[Path]:
-    """The control sockets of supervisors that these runs have started, or left behind."""
+    """The control sockets of the supervisors that these runs have started, including stale ones."""
     return sorted(runs.runtime.glob("prodserver/*.sock"))
 
 
 def socket_of(runs: Runs) -> Socket:
-    """That of the only one."""
+    """The only control socket."""
     (path,) = sockets(runs)
     return Socket(path)
 
@@ -142,9 +142,9 @@ def prodctl(
     prefix: Sequence[str] = (),
     uid: Optional[int] = None,
 ) -> Done:
-    """Run it as a user in the folder of the project does.
+    """Run prodctl as a user does in the folder of the project.
 
-    The user with another `uid` might not be able to read Python, so it has been imported by then.
+    A user with another `uid` may not be able to read Python's files, so prodctl is imported first.
     """
     command = PRODCTL if uid is None else (*PRODCTL[:-2], "-c", AS_USER, str(uid))
     folder = runs.project if cwd is None else cwd
@@ -166,5 +166,5 @@ def prodctl(
 
 
 def pids(run: Run, socket: Socket) -> dict[str, Optional[int]]:
-    """By instance."""
+    """The pid of each instance."""
     return {name: one["pid"] for name, one in socket.instances().items()}

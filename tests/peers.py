@@ -1,4 +1,4 @@
-"""Whom servers and workers talk to: a client, and systemd."""
+"""The peers of servers and workers: a client, and systemd."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 class Request:
-    """A GET request that is sent at once, and answered some time."""
+    """A GET request that is sent at once, and answered later."""
 
     def __init__(self, port: int, path: str = "/") -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
@@ -34,15 +34,15 @@ def get(port: int, path: str = "/") -> str:
     return Request(port, path).answer()
 
 
-# As WATCHDOG_USEC has it: short, so that nobody waits for long.
+# WATCHDOG_USEC: short, so that no test waits long.
 WATCHDOG = str(10**6)
-# In seconds: a loop that turns has pinged by then; one that hangs never does.
+# In seconds: a loop that runs has pinged by then; one that hangs never does.
 SILENCE = 3.0
 
 
 @dataclass
 class Systemd:
-    """Somebody who has started a process, and wants to hear of it."""
+    """A service manager that has started a process and receives its notifications."""
 
     environ: dict[str, str]
     socket: socket.socket
@@ -56,7 +56,7 @@ class Systemd:
             """It has looked for its broker before, and pinged meanwhile."""
 
     def forget(self) -> None:
-        """Whatever was said until now."""
+        """Drop what was received so far."""
         self.socket.setblocking(False)
         with suppress(BlockingIOError):
             while self.socket.recv(100):

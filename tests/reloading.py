@@ -1,4 +1,4 @@
-"""A whole site that is reloaded, for each server: a folder, its supervisor, and clients of it."""
+"""A whole site that is reloaded, for each server: a folder, its supervisor, and its clients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.inside import free_port
 from tests.load import Load
 
 ROOT = Path(__file__).resolve().parent.parent
-# By name: the backend, and its arguments beside those that say where it listens.
+# By name: the backend, and its arguments except those for its address.
 SERVERS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "gunicorn sync": ("gunicorn", {"worker-class": "sync", "workers": 4}),
     "gunicorn gthread": ("gunicorn", {"threads": 8}),
@@ -54,18 +54,18 @@ if __name__ == "__main__":
 
 
 class Done(NamedTuple):
-    """What a command has come to."""
+    """The result of a command."""
 
     status: int
     stderr: str
 
 
 class Site:
-    """A server with two instances in a folder of its own, whose files are to be changed."""
+    """A server with two instances in a folder of its own, whose files tests change."""
 
     def __init__(self, folder: Path, server: str, replicas: int = 2) -> None:
         self.folder = folder
-        # What stands before the command that starts it.
+        # Words before the command that starts it.
         self.prefix: Sequence[str] = ()
         self.port = free_port()
         backend, args = SERVERS[server]
@@ -103,7 +103,7 @@ class Site:
 
     @contextmanager
     def running(self, until: str = "") -> Iterator[subprocess.Popen[bytes]]:
-        """Its supervisor, once everything is ready, or once this is logged; stopped at the end."""
+        """Run its supervisor, and wait until all is ready, or until this text is logged."""
         command = [*self.prefix, sys.executable, "manage.py", "prodserver", "--all"]
         with (self.folder / "log").open("ab") as log:
             run = subprocess.Popen(command, cwd=self.folder, env=self.env, stdout=log, stderr=log)

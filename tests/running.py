@@ -1,4 +1,4 @@
-"""How tests start a command: in a copy of a project, and so that no process is left behind."""
+"""How tests start commands: in a copy of a project, without leaving a process behind."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ PRODUCTION = "PRODSERVER_TEST_PRODUCTION"
 CHANNEL = "PRODSERVER_TEST_CHANNEL"
 LINE = re.compile(r"(?:\d\d:\d\d:\d\d )?(\S+) +\| (.*)")
 
-# What the environment of the tests may hold, and what the supervisor would heed.
+# Variables that the environment of the tests may have, and that would change the supervisor.
 NOT_PASSED_ON = {
     "NO_COLOR",
     "FORCE_COLOR",
@@ -56,7 +56,7 @@ class Line(NamedTuple):
 
 
 class Reader:
-    """Whole lines from a descriptor; the end of a terminal is an end like any other."""
+    """Whole lines from a file descriptor; a closed terminal counts as the end."""
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -74,7 +74,7 @@ class Reader:
             raise
 
     def line(self) -> Optional[str]:
-        """The next line without its end, or None at the end of all."""
+        """The next line without its newline, or None at the end."""
         line = b""
         while not line.endswith(b"\n"):
             chunk = self.chunk()
@@ -91,7 +91,7 @@ class Reader:
 
 
 class Run:
-    """One `manage.py prodserver`."""
+    """One running `manage.py prodserver`."""
 
     def __init__(self, popen: subprocess.Popen[bytes], output: Optional[int], stderr: Path) -> None:
         self.popen = popen
@@ -119,7 +119,7 @@ class Run:
         return self.lines[-1]
 
     def wait_for(self, name: str, pattern: str) -> re.Match[str]:
-        """Read on until this name has said something that matches."""
+        """Read until this name has written a matching line."""
         while True:
             line = self.read()
             assert line is not None, f"{name} never said {pattern!r}:\n" + "\n".join(self.raw)
@@ -128,7 +128,7 @@ class Run:
                 return found
 
     def wait_for_each(self, patterns: Mapping[str, str]) -> None:
-        """Read on until each of these names has said something that matches, in any order."""
+        """Read until each of these names has written a matching line, in any order."""
         waiting = dict(patterns)
         while waiting:
             line = self.read()
@@ -137,7 +137,7 @@ class Run:
                 del waiting[line.name]
 
     def wait_for_all(self, *lines: tuple[str, str]) -> None:
-        """Read on until each (name, pattern) has come, in any order; as often as it is given."""
+        """Read until each (name, pattern) has a line of its own, in any order."""
         waiting = list(lines)
         while waiting:
             line = self.read()
@@ -147,7 +147,7 @@ class Run:
                 waiting.remove(found[0])
 
     def wait_for_each_of(self, *patterns: str) -> None:
-        """Read on until each of these has been said, in any order, by any process."""
+        """Read until each of these patterns has matched a line of any process, in any order."""
         waiting = set(patterns)
         while waiting:
             line = self.read()
@@ -155,7 +155,7 @@ class Run:
             waiting -= {pattern for pattern in waiting if re.search(pattern, line.text)}
 
     def hear(self) -> Optional[str]:
-        """Wait for what a child tells beside the supervisor; None once nobody is left to tell."""
+        """Wait for a line that a child sends by `tell`; None once no process can send any."""
         assert self.channel is not None
         return self.channel.line()
 
@@ -181,24 +181,24 @@ class Run:
         os.kill(pid, number)
 
     def enter(self) -> None:
-        """The supervisor is the only child of what was started: of unshare(1)."""
+        """Make the only child of the started command the supervisor; the command is unshare(1)."""
         (child,) = psutil.Process(self.popen.pid).children()
         self.pid = child.pid
 
     def descendants(self) -> list[int]:
-        """All that it has started, zombies included, but its templates."""
+        """The pids of all its descendants, including zombies, but not its templates."""
         templates = self.templates()
         found = psutil.Process(self.pid).children(recursive=True)
         return [process.pid for process in found if process.pid not in templates]
 
     def children(self) -> list[psutil.Process]:
-        """Its children but its templates; once they have said a line, to be known from these."""
+        """Its children without its templates; call it after a child has written a line."""
         templates = self.templates()
         children = psutil.Process(self.pid).children()
         return [process for process in children if process.pid not in templates]
 
     def templates(self) -> list[int]:
-        """The processes from which it forks others."""
+        """The pids of its templates."""
         return [
             process.pid
             for process in psutil.Process(self.pid).children()
@@ -206,12 +206,12 @@ class Run:
         ]
 
     def handshake(self) -> None:
-        """Let the supervisor go through its loop: what happened before, it has dealt with."""
+        """Wait for a turn of the supervisor's loop: everything before it has been handled."""
         self.signal(signal.SIGUSR2)
         self.wait_for("system", "SIGUSR2 received; ignored")
 
     def end(self, number: Optional[Signals] = None) -> int:
-        """Send a signal, if any is given; read all there is, and return the exit status."""
+        """Send the signal, if any; read the rest of the output, and return the exit status."""
         if number is not None:
             self.signal(number)
         while self.output is not None and self.read() is not None:
@@ -219,7 +219,7 @@ class Run:
         return self.popen.wait()
 
     def said(self, name: str) -> list[str]:
-        """What it has said so far, in order."""
+        """The lines that this name has written so far."""
         return [line.text for line in self.lines if line.name == name]
 
     def close(self) -> None:
@@ -229,7 +229,7 @@ class Run:
 
 
 def not_measured() -> dict[str, str]:
-    """The environment without coverage, for who cannot write it down, and would say so."""
+    """The environment without coverage, for processes that cannot write its data."""
     return {key: value for key, value in os.environ.items() if not key.startswith("COVERAGE_")}
 
 
@@ -237,21 +237,21 @@ AnyRuns = TypeVar("AnyRuns", bound="Runs")
 
 
 class Runs:
-    """Starts commands in a copy of the smallest project, and leaves none of them behind.
+    """Starts commands in a copy of the smallest project, and leaves no process behind.
 
-    As a context manager, it fails at its end if a process is left.
+    As a context manager, it fails on exit if a process is left.
     """
 
-    # What the project is copied from; the later ones replace files of the earlier ones.
+    # The folders that the project is copied from; later ones replace files of earlier ones.
     sources: Sequence[Path] = (ROOT / "tests" / "functional" / "project",)
-    # What stands between `python -W error` and the options of a run.
+    # The words between `python -W error` and the options of a run.
     program: Sequence[str] = ("manage.py", "prodserver")
-    # With coverage, where that is asked for.
+    # Whether runs are measured, if coverage is on.
     measured = True
 
     def __init__(self, folder: Path) -> None:
         self.project = folder / "project"
-        # Where its supervisors have their control sockets.
+        # Where its supervisors create their control sockets.
         self.runtime = folder
         self._folder = folder
         self._mark = uuid.uuid4().hex
@@ -279,10 +279,10 @@ class Runs:
         program: Optional[Sequence[str]] = None,
         **how: Any,
     ) -> Run:
-        """Start `manage.py prodserver`; without options with `--all --no-timestamps`.
+        """Start `manage.py prodserver`; the default options are `--all --no-timestamps`.
 
-        `files` are written into the project first; for `how` see `command`. Another `program` of
-        Python may be what is started.
+        `files` are written into the project first; for `how` see `command`. `program` replaces
+        `manage.py prodserver` by another Python program.
         """
         for name, source in files.items():
             (self.project / name).write_text(textwrap.dedent(source))
@@ -302,7 +302,7 @@ class Runs:
     ) -> Run:
         """Start any command in the project.
 
-        `stdout` is a descriptor, in place of a pipe that the run reads. With `channel` the children
+        `stdout` is a file descriptor that replaces the pipe of the run. With `channel` the children
         can `tell`.
         """
         environ = dict(os.environ) if self.measured else not_measured()
@@ -338,21 +338,21 @@ class Runs:
     def running(
         self, processes: Processes, *names: str, env: Mapping[str, str] = {}, **kwargs: Any
     ) -> AbstractContextManager[test.Run]:
-        """Run them as the tests of a project do; `kwargs` are those of `test.running`."""
+        """Run these processes as the tests of a project do; `kwargs` go to `test.running`."""
         kwargs.setdefault("command", [*PYTHON, *self.program[:-1]])
         env = {**self.configure(processes, kwargs.pop("supervisor", {})), **env}
         return test.running(*names, cwd=self.project, env=env, **kwargs)
 
     def configure(self, processes: Processes, supervisor: Mapping[str, Any] = {}) -> dict[str, str]:
-        """The environment in which these are the settings of the project."""
+        """The environment variables that make these the settings of the project."""
         production = self._folder / f"production-{uuid.uuid4().hex}.json"
         production.write_text(json.dumps({"processes": processes, "supervisor": supervisor}))
         return {MARK: self._mark, PRODUCTION: str(production)}
 
     def close(self, quietly: bool = False) -> list[str]:
-        """End what is left, by SIGKILL, and return what it was; print what was said."""
+        """Kill the processes that are left, and return their command lines; print their output."""
         left = self.left()
-        # That of a supervisor that was killed has to kill others, and ends then.
+        # The guard of a killed supervisor first kills the lives, then ends on its own.
         guards = [process for process in left if _cmdline(process)[:1] == ["prodserver: template"]]
         ended, _ = psutil.wait_procs(guards, timeout=5)
         left = [process for process in left if process not in ended and self._is_ours(process)]
@@ -370,7 +370,7 @@ class Runs:
         return names
 
     def left(self) -> list[psutil.Process]:
-        """Whatever is there of all its runs, without zombies."""
+        """All processes of its runs, without zombies."""
         return [process for process in psutil.process_iter() if self._is_ours(process)]
 
     def _is_ours(self, process: psutil.Process) -> bool:
@@ -386,7 +386,7 @@ class Runs:
 
 
 class Site(Runs):
-    """Starts commands in a copy of tests/project, which has work for servers and workers too."""
+    """Starts commands in a copy of tests/project, which has requests and tasks to work on."""
 
     sources = (*Runs.sources, ROOT / "tests" / "project")
     # Warnings of the servers themselves are not ours to fix.
@@ -397,7 +397,7 @@ class Site(Runs):
         shutil.copy(QUICKSTART / "quickstart" / "compat.py", self.project)
 
     def send(self, *work: tuple[str, list[str], str], **kwargs: Any) -> None:
-        """Migrate, and put work into the queues: task, arguments, Celery's queue if it has one."""
+        """Migrate, and queue tasks: each a name, its arguments and Celery's queue, if any."""
         program = ("-W", "ignore", "manage.py", "send")
         processes = {"any": {"BACKEND": SHELL, "ARGS": "true"}}
         assert self(processes, json.dumps(work), program=program, **kwargs).end() == 0
@@ -414,7 +414,7 @@ class Site(Runs):
             path.chmod(0o777)
 
     def hold(self, *names: str) -> None:
-        """Let the work of these names be in progress until it is released."""
+        """Let the work of these names block until it is released."""
         for name in names:
             os.mkfifo(self.project / f"{name}.fifo")
 
@@ -429,11 +429,11 @@ class Terminal:
     def __init__(self) -> None:
         self.master, self.slave = pty.openpty()
         settings = termios.tcgetattr(self.slave)
-        settings[3] &= ~termios.ECHO  # What is typed would stand in the middle of a line.
+        settings[3] &= ~termios.ECHO  # An echo would appear in the middle of output lines.
         termios.tcsetattr(self.slave, termios.TCSANOW, settings)
 
     def start(self, runs: Runs, processes: Processes, *options: str, **kwargs: Any) -> Run:
-        """Start a supervisor in it, as a shell does: with the terminal as its controlling one."""
+        """Start a supervisor as a shell does, with this as its controlling terminal."""
 
         def take_control() -> None:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
@@ -468,7 +468,7 @@ def _cmdline(process: psutil.Process) -> list[str]:
 
 @contextmanager
 def folder_for_all_users() -> Iterator[Path]:
-    """A folder that every user can enter and write to, which those of pytest are not."""
+    """A folder that every user can enter and write to, unlike pytest's own."""
     made = Path(tempfile.mkdtemp(prefix="prodserver-test-")).resolve()
     made.chmod(0o777)
     yield made
@@ -476,7 +476,7 @@ def folder_for_all_users() -> Iterator[Path]:
 
 
 def gone(pid: int) -> bool:
-    """It has ended; a zombie that somebody else has to reap counts as that."""
+    """Whether it has ended; a zombie that another process has to reap counts as ended."""
     try:
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -484,7 +484,7 @@ def gone(pid: int) -> bool:
 
 
 def skip_unless_it_works(*command: str) -> None:
-    """Skip the test where the machine does not permit this."""
+    """Skip the test where the machine does not permit this command."""
     try:
         tried = subprocess.run([*command, "true"], capture_output=True, text=True)
     except FileNotFoundError:
@@ -494,23 +494,26 @@ def skip_unless_it_works(*command: str) -> None:
 
 
 def is_there(module: str) -> bool:
-    """Whether it can be imported. It is not: sentry_sdk has eventlet warn of each later fork."""
+    """Whether a module can be imported.
+
+    It is only looked up: importing sentry_sdk makes eventlet warn of each later fork.
+    """
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # The package that it would be in.
+    except ModuleNotFoundError:  # The package that would contain it.
         return False
 
 
 def skip_without(module: str) -> None:
-    """Skip the test, or all of the file, where this module is missing."""
+    """Skip the test, or the whole file, where this module is missing."""
     if not is_there(module):
         pytest.skip(f"{module} is missing", allow_module_level=True)
 
 
 def without_access_to_all() -> list[str]:
-    """What to put before a command so that it cannot open a pipe of mode 0, being the superuser.
+    """A prefix with which a command of the superuser cannot open a pipe of mode 0.
 
-    As the pipe of another user is: after `su`, for example.
+    It stands in for a pipe of another user, as after `su`.
     """
     if os.geteuid():
         return []

@@ -1,7 +1,7 @@
-"""Redis, PostgreSQL and others of the tests' own: on a free port at 127.0.0.1, ended afterwards.
+"""Redis, PostgreSQL and other services for the tests, on free ports at 127.0.0.1.
 
-One of each for all tests of a process, because PostgreSQL takes a second to be made. All are
-Debian packages; where one is missing, its tests are skipped and say so.
+All tests of a process share one of each, because PostgreSQL takes a second to initialize. All are
+Debian packages; where one is missing, its tests are skipped with that reason.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def postgresql_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
     user: dict[str, Any] = {}
     folder = tmp_path_factory.mktemp("postgresql")
     if os.geteuid() == 0:
-        # It refuses to run as the superuser, and pytest's folders are for their owner alone.
+        # PostgreSQL refuses to run as root, and only their owner can enter pytest's folders.
         user["user"] = owner = user_id("postgres")
         folder = Path(tempfile.mkdtemp(prefix="prodserver-postgresql-"))
         os.chown(folder, owner, -1)
@@ -91,7 +91,7 @@ def postgresql_fixture(postgresql_server: str) -> str:
 
 @pytest.fixture(scope="session")
 def mariadb_server() -> Iterator[int]:
-    """Its port; `root` needs no password."""
+    """The port of a MariaDB; `root` needs no password."""
     install, program = found("mariadb-install-db"), found("mariadbd")
     port = free_port()
     user: dict[str, Any] = {"user": user_id("mysql")} if os.geteuid() == 0 else {}
@@ -111,7 +111,7 @@ def mariadb_server() -> Iterator[int]:
 
 @pytest.fixture
 def mariadb(mariadb_server: int) -> dict[str, Any]:
-    """The entry of DATABASES for an empty MariaDB."""
+    """The entry of DATABASES for an empty MariaDB database."""
     pymysql: Any = pytest.importorskip("pymysql", reason="the Python package pymysql is missing")
     name = f"test_{next(_names)}"
     at = {"host": "127.0.0.1", "port": mariadb_server, "user": "root"}
@@ -125,7 +125,7 @@ def mariadb(mariadb_server: int) -> dict[str, Any]:
 def pgbouncer(postgresql: str) -> Iterator[str]:
     """The address of the same database behind pgbouncer, in transaction mode."""
     program, url, port = found("pgbouncer"), urlsplit(postgresql), free_port()
-    # As PostgreSQL, it refuses to run as the superuser.
+    # Like PostgreSQL, it refuses to run as root.
     user: dict[str, Any] = {"user": user_id("postgres")} if os.geteuid() == 0 else {}
     with tempfile.TemporaryDirectory(prefix="prodserver-pgbouncer-") as name:
         folder = Path(name)
@@ -145,14 +145,14 @@ def pgbouncer(postgresql: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def rabbitmq() -> Iterator[RabbitMQ]:
-    """A RabbitMQ for all tests of a process: each takes queues of names of its own."""
+    """A RabbitMQ for all tests of a process; each test uses queues with its own names."""
     program = found("rabbitmq-server", "/usr/lib/rabbitmq/bin")
     control = found("rabbitmqctl", "/usr/lib/rabbitmq/bin")
     epmd, (port, names, nodes) = found("epmd"), free_ports(3)
     with tempfile.TemporaryDirectory(prefix="prodserver-rabbitmq-") as folder:
         environ = {
             **not_measured(),
-            "HOME": folder,  # Of the cookie that lets its own tools in.
+            "HOME": folder,  # Holds the cookie that authenticates rabbitmqctl.
             "ERL_EPMD_PORT": str(names),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODENAME": "tests@localhost",
@@ -167,7 +167,7 @@ def rabbitmq() -> Iterator[RabbitMQ]:
             "RABBITMQ_LOGS": f"{folder}/log",
             "RABBITMQ_PID_FILE": f"{folder}/pid",
         }
-        # It would start one that outlives it.
+        # RabbitMQ would start an epmd that outlives it.
         with started([epmd], signal.SIGTERM, env=environ) as (names_server, _):
             while not listens(names):
                 assert not gone(names_server)
@@ -181,14 +181,14 @@ class RabbitMQ(NamedTuple):
     environ: Mapping[str, str]
 
     def messages(self, queue: str) -> tuple[int, int]:
-        """How many are ready and how many are not acknowledged, as its own tool says."""
+        """The numbers of ready and of unacknowledged messages, according to rabbitmqctl."""
         columns = ["name", "messages_ready", "messages_unacknowledged"]
         listed = self._ctl("list_queues", "--no-table-headers", *columns)
         (found,) = (row for row in map(str.split, listed.splitlines()) if row[0] == queue)
         return int(found[1]), int(found[2])
 
     def purge(self, queue: str) -> None:
-        """Drop the messages that are ready."""
+        """Drop the ready messages."""
         self._ctl("purge_queue", queue)
 
     def _ctl(self, *words: str) -> str:
@@ -212,7 +212,7 @@ def memcached_fixture() -> Iterator[str]:
 
 
 def connections(pid: int) -> list[Any]:
-    """Those of a process over TCP and UDP."""
+    """The TCP and UDP connections of a process."""
     process: Any = psutil.Process(pid)
     listed = getattr(process, "net_connections", None) or process.connections  # Before psutil 6.
     return list(listed("inet"))
@@ -224,7 +224,7 @@ def listens(port: int) -> bool:
 
 
 def database(address: str) -> dict[str, Any]:
-    """The entry of DATABASES for PostgreSQL at this address."""
+    """The entry of DATABASES for the PostgreSQL database at this address."""
     url = urlsplit(address)
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -243,9 +243,10 @@ def user_id(name: str) -> int:
 
 
 def found(program: str, *places: str) -> str:
-    """The path of a program, in one of these places first.
+    """The path of a program; skip the test if it is missing. `places` are searched first.
 
-    PostgreSQL's are not on the PATH in Debian, and RabbitMQ's are scripts there for another user.
+    In Debian, PostgreSQL's programs are not on the PATH, and RabbitMQ's are there as scripts that
+    need another user.
     """
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     path = os.pathsep.join([*places, os.environ.get("PATH", os.defpath), *map(str, folders)])
@@ -259,7 +260,7 @@ def found(program: str, *places: str) -> str:
 def running(
     command: Sequence[Any], ready: str, stop: signal.Signals, **popen: Any
 ) -> Iterator[None]:
-    """A server, once it has said that it is ready."""
+    """Run a server, and wait until it has said that it is ready."""
     with started(command, stop, **popen) as (_, output), open(output, closefd=False) as lines:
         said: list[str] = []
         while not said or ready not in said[-1]:
@@ -272,9 +273,9 @@ def running(
 def started(
     command: Sequence[Any], stop: signal.Signals, **popen: Any
 ) -> Iterator[tuple[int, int]]:
-    """The pid of a program, and a descriptor of what it writes; at the end it is stopped.
+    """The pid of a program, and a file descriptor of its output; it is stopped at the end.
 
-    It is no child of this process: tests look at what children there are, and reap them.
+    It is not a child of this process, because tests look at their children, and reap them.
     """
     output, theirs = os.pipe()
     heard, tell = os.pipe()

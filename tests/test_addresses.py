@@ -1,4 +1,4 @@
-"""Where servers listen: what they make of their options, which addresses collide, and why not."""
+"""Where servers listen: their options, which addresses collide, and why one is not available."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.timeout(60)
 WEB = "PRODUCTION_PROCESSES['web']"
 
 
-# ---- which collide: the kernel is asked ----
+# ---- collisions, compared with the kernel ----
 
 HOSTS = ("", "localhost", "0.0.0.0", "127.0.0.1", "127.0.0.2", "127.1", "::", "::1", "0::1")
 HOSTS += ("::ffff:127.0.0.1",)
@@ -112,7 +112,7 @@ def test_one_socket_under_two_names_is_seen(tmp_path: Path) -> None:
     assert said.startswith(f"{WEB} and PRODUCTION_PROCESSES['api'] cannot both listen at ")
 
 
-# ---- what servers make of their options ----
+# ---- the options of servers ----
 
 V4, V6 = ("127.0.0.1", 8000), ("::", 8000)
 
@@ -160,7 +160,7 @@ def test_hypercorn_takes_a_port_of_all_addresses() -> None:
     assert prodserver({"web": entry}, "--check").startswith("No problems found: web.\n")
 
 
-# ---- why an address cannot be had ----
+# ---- why an address is not available ----
 
 
 def gunicorn(bind: str, **others: Any) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def test_an_impossible_port_is_named_whatever_the_server(backend: str) -> None:
 
 
 def test_an_address_of_another_machine_is_named_as_such() -> None:
-    # For documentation, and so nobody's: RFC 5737.
+    # An address for documentation, which no machine has: RFC 5737.
     assert refused({"web": gunicorn("192.0.2.1:8000")}) == [
         (
             f"{WEB} cannot listen at 192.0.2.1:8000: this machine does not have that address. "

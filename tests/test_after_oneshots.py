@@ -99,7 +99,7 @@ NAMES = ("a", "b", "c", "d", "e", "f")
 @given(st.data())
 @pytest.mark.timeout(60)
 def test_it_never_makes_a_cycle(data: st.DataObject) -> None:
-    # An order without cycles, to which "@oneshots" is added anywhere.
+    # An acyclic order, with "@oneshots" added anywhere.
     after = {
         name: data.draw(st.lists(st.sampled_from([*NAMES[:place], ALL]), unique=True))
         for place, name in enumerate(NAMES)

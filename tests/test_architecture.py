@@ -1,7 +1,7 @@
-"""The floors of the design and the rules of its core, read from the source.
+"""The floors of the design and the rules of its core, checked in the source.
 
-A rule takes the modules of the package and returns what breaks it. Below the rules is what breaks
-each of them: a rule that cannot fail holds nothing.
+A rule takes the modules of the package and yields what breaks it. Below the rules is code that
+breaks each of them: a rule that cannot fail proves nothing.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ PACKAGE = Path(django_prodserver.__file__).parent
 Modules = Mapping[str, ast.Module]
 Rule = Callable[[Modules], Iterable[str]]
 
-# The lowest first. Places on one floor know nothing of each other; a folder stands for those of its
-# modules that are not named themselves, and these may import each other.
+# The lowest first. Places on the same floor do not import each other. A folder stands for those of
+# its modules that are not listed themselves; these may import each other.
 FLOORS = [
     ["__init__.py", "typing.py", "supervisor/hints.py"],
     [
@@ -85,10 +85,10 @@ FLOORS = [
     ["management/"],
 ]
 
-# All that decisions may use of Python: nothing in it blocks, fails or asks what time it is.
+# Everything that decisions may use of Python: nothing in it blocks, fails or reads a clock.
 PURE = {
     "__future__.annotations",
-    # Pure themselves, and the floors say who may import whom.
+    # These are pure, too; the floors say which module may import which.
     *("django_prodserver.supervisor", "django_prodserver.logs"),
     "collections",
     "dataclasses",
@@ -96,13 +96,13 @@ PURE = {
     "heapq",
     "itertools",
     "msgspec",  # encodes and decodes JSON, in memory
-    "signal.Signals",  # the names, and nothing that sends or handles one
+    "signal.Signals",  # only the names; it neither sends nor handles signals
     "types",
     "typing",
     "typing_extensions.dataclass_transform",  # for mypy
 }
 
-# Where it counts who does it: whole modules, and single functions of others.
+# What only some places may use: whole modules, and single functions of others.
 OPERATING_SYSTEM = {
     *("ctypes", "fcntl", "pty", "select", "selectors", "socket", "subprocess", "termios"),
     *(f"os.exec{kind}" for kind in ("l", "le", "lp", "lpe", "v", "ve", "vp", "vpe")),
@@ -118,14 +118,14 @@ OPERATING_SYSTEM = {
     *("signal.setitimer", "signal.pause", "signal.sigwait", "signal.sigwaitinfo"),
     *("signal.sigtimedwait", "signal.pidfd_send_signal"),
 }
-# They run in the process of the software: what it waits for is theirs, too. Nothing that makes or
-# ends a process is.
+# Hooks run in the process of the software, so they may wait and handle signals there. They may
+# neither start nor end a process.
 OF_HOOKS = {
     *("socket", "time.monotonic", "time.sleep", "signal.signal", "signal.default_int_handler"),
     *("signal.pthread_sigmask", "signal.set_wakeup_fd"),
     *("os.pipe", "os.read", "os.dup2", "os.set_blocking"),
 }
-# What backends start, and its parts. `import_module` would hide an import from this test.
+# The software that backends start, and its parts. `import_module` would hide an import.
 SOFTWARE = {
     *("gunicorn", "uvicorn", "granian", "hypercorn", "daphne", "twisted", "waitress"),
     "pyuwsgi",
@@ -133,7 +133,7 @@ SOFTWARE = {
     *("dramatiq", "django_dramatiq", "huey", "django_q", "procrastinate", "django_tasks"),
     *("django_tasks_db", "importlib.import_module", "importlib.__import__"),
 }
-# Of this package, all that hooks may use.
+# Everything that hooks may use of this package.
 FOR_HOOKS = (
     *("backends/hooks/", "posix/__init__.py", "posix/kernel.py", "posix/notify.py"),
     *(
@@ -148,28 +148,28 @@ FOR_HOOKS = (
 CONCURRENCY = {"_thread", "asyncio", "concurrent", "multiprocessing", "queue", "sched", "threading"}
 SHARED_WITH_CHILDREN = {"select.epoll", "selectors.EpollSelector", "selectors.DefaultSelector"}
 
-# Each with its reason in the code.
+# The reason for each is in the code.
 EXCEPTIONS = {
-    # A program that Python turns into must not inherit what Python ignores.
+    # A program that replaces Python must not inherit the signals that Python ignores.
     ("backends/command.py", "signal.signal"),
-    # `rundramatiq --use-gevent` turns into a program, which patches Python before all else.
+    # `rundramatiq --use-gevent` execs a program that patches Python before anything else.
     ("backends/hooks/dramatiq.py", "os.execvp"),
-    # uWSGI is a program of its own.
+    # uWSGI is a separate program.
     ("backends/hooks/uwsgi.py", "os.execv"),
-    # The application is the project's own, and its module is known by name only.
+    # The application belongs to the project, and its module is known only by name.
     ("backends/application.py", "importlib.import_module"),
     ("backends/own_program.py", "importlib.import_module"),
     ("launch/urls.py", "importlib.import_module"),
-    # Signals wait from the first moment on, and a process alone is started as usual.
+    # Signals are blocked from the first moment, and a single process is started by exec.
     ("__main__.py", "signal.pthread_sigmask"),
     ("__main__.py", "os.execv"),
-    # It runs in a process that is forked to call handlers, and Django's mail has no limit.
+    # It runs in a process forked to call handlers, and Django's mail has no timeout.
     *(("launch/handlers.py", name) for name in ("socket", "socket.setdefaulttimeout")),
     # The log says which threads the preload left running.
     ("launch/leftovers.py", "threading"),
     ("launch/leftovers.py", "threading.enumerate"),
     ("launch/leftovers.py", "threading.main_thread"),
-    # A program of its own: it may sleep between two looks.
+    # A separate program: it may sleep between two requests.
     ("prodctl/verbs.py", "time.monotonic"),
     ("prodctl/verbs.py", "time.sleep"),
     # The keys of `prodctl top` work while its threads wait for answers.
@@ -187,7 +187,7 @@ EXCEPTIONS = {
 
 
 # ---- reading ----
-# Cached, so that each module is read once and not again for every rule.
+# Cached, so that each module is read once and not for every rule.
 
 
 @cache
@@ -229,7 +229,7 @@ def used(module: ast.Module) -> Set[str]:
 
 
 def imported(path: str, modules: Modules) -> set[str]:
-    """The paths of the modules of this package that a module imports, wherever it does."""
+    """The paths of the modules of this package that a module imports anywhere."""
     folder = path.split("/")[:-1]
     found = set()
     for node in nodes(modules[path]):
@@ -249,7 +249,7 @@ def imported(path: str, modules: Modules) -> set[str]:
 
 
 def _path(parts: list[str], modules: Modules) -> str:
-    """The module of that name, or the one that has it as an attribute."""
+    """The path of the module with that name, or of the module that has it as an attribute."""
     for known in (parts, parts[:-1]):
         for path in ("/".join(known) + ".py", "/".join([*known, "__init__.py"])):
             if path in modules:
@@ -270,7 +270,7 @@ def height(path: str) -> int | None:
 
 
 def within(names: Iterable[str], places: Iterable[str]) -> list[str]:
-    """Those names that are one of the places, or inside of one."""
+    """Those of the names that are, or are inside of, one of the places."""
     return [name for name in sorted(names) if any(f"{name}.".startswith(f"{p}.") for p in places)]
 
 
@@ -396,7 +396,7 @@ def test_every_exception_is_needed() -> None:
     assert [e for e in sorted(EXCEPTIONS) if e[1] not in used(modules[e[0]])] == []
 
 
-# ---- what breaks them ----
+# ---- code that breaks them ----
 
 FUTURE = "from __future__ import annotations\n"
 
@@ -527,7 +527,7 @@ def test_the_rule_can_be_broken(rule: Rule, path: str, source: str) -> None:
     assert [line.startswith(path) for line in rule(broken)] == [True]
 
 
-# ---- what is imported when ----
+# ---- what is imported, and when ----
 
 
 def test_no_backend_imports_its_software_before_it_is_needed() -> None:
@@ -542,7 +542,7 @@ def test_what_imports_its_software_would_be_noticed() -> None:
 
 
 def software_loaded_by(backends: Iterable[str]) -> list[str]:
-    """Import these backends in a fresh interpreter; return what they declare to need and load."""
+    """Import these backends in a fresh interpreter; return the packages they declare and load."""
     program = """
 import importlib, sys
 for name in sys.argv[1:]:

@@ -1,4 +1,4 @@
-"""The template of a package of backends, installed as a user installs one; its own tests pass."""
+"""The template of a backend package, installed as a user would; its own tests pass."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_the_template_is_installed_and_its_own_tests_pass(start: Runs, tmp_path:
     package, site = tmp_path / "package", tmp_path / "site"
     shutil.copytree(TEMPLATE, package, ignore=shutil.ignore_patterns("__pycache__"))
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
-    # Without a network: what builds it is in the test group, what it needs is being tested.
+    # Without a network: the test group has the build backend, and the dependency is under test.
     options = ["--no-index", "--no-deps", "--no-build-isolation", "--target"]
     assert start.command([*pip, *options, str(site), str(package)], cwd=tmp_path).end() == 0
 

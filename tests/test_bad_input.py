@@ -1,7 +1,7 @@
 """A mistake gets one clear sentence and exit status 1; nothing is started, and no traceback.
 
-What is wrong in the settings alone is in tests/bad_settings, see tests/test_bad_settings.py. Here
-is what depends on the command line, on the machine, or on what else is there.
+Mistakes in the settings alone are in tests/bad_settings, see tests/test_bad_settings.py. Here are
+those that depend on the command line, the machine, or other processes.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def test_a_wrong_command_line_is_refused(case: str) -> None:
 def test_a_wrong_start_method_is_refused_in_the_words_of_argparse() -> None:
     (line,) = refused({"web": sleeper()}, "--all", "--start-method", "thread")
 
-    # How it lists the choices differs from version to version.
+    # The list of choices is formatted differently in different versions of Python.
     assert line.startswith("argument --start-method: invalid choice: 'thread' (choose from")
 
 
@@ -187,7 +187,7 @@ def test_a_unix_socket_in_use_is_refused(
         wrong = refused({"web": entry})
 
     assert wrong == [in_use(path)]
-    # The file is still there, but nobody listens at it any more.
+    # The file still exists, but no process listens there any more.
     assert prodserver({"web": entry}, "--check").startswith("No problems found: web.\n")
 
 
@@ -293,7 +293,7 @@ def test_a_long_chain_is_no_circle() -> None:
     "entry",
     [
         {"BACKEND": GUNICORN, "ARGS": {"bind": "127.0.0.1:0"}},
-        # Its software is not imported here, and so not asked.
+        # Its software is not imported here, so its address is not known.
         {"BACKEND": GUNICORN, "ENV": {"PORT": "8000"}},
     ],
 )
@@ -397,7 +397,7 @@ def test_help_works_with_broken_settings(
     assert "NAME[=N]" in capsys.readouterr().out
 
 
-# ---- the same through manage.py: exit status, stderr, and nothing on stdout ----
+# ---- the same through manage.py: exit status, stderr, and an empty stdout ----
 
 
 def wrong(site: Site, processes: Any, *arguments: str, **kwargs: Any) -> str:

@@ -1,10 +1,10 @@
 """Each of the wrong settings is refused with its message; no traceback, and nothing is started.
 
-Each is tried twice: in this process, where what is left behind can be seen, and through
-`execute_from_command_line` in a process of its own, where exit status, stdout and stderr are seen
-and every attempt to start something is caught. Those processes are forked from one that has
-imported Django already, because an interpreter for each would take minutes of the processor. A few
-of every kind are started by `manage.py` all the same, to show that there is no difference.
+Each is tried twice: in this process, which shows what is left behind, and through
+`execute_from_command_line` in its own process, which shows exit status, stdout and stderr, and
+where every attempt to start something is caught. Those processes are forked from one that has
+imported Django, because a separate interpreter for each would take minutes of CPU time. A few of
+every kind also run through `manage.py`, to show that there is no difference.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ from tests.corpus import NAMES, wrong
 from tests.inside import NOT_SET, refused
 from tests.running import QUICKSTART, ROOT, Runs
 
-# Hundreds of projects are checked, one after the other.
+# Hundreds of projects are checked, one after another.
 pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
 def nothing_started() -> Iterator[None]:
-    """No process and no thread is there that was not there before."""
+    """Assert that no process and no thread is left behind."""
     before = psutil.Process().children(), threading.enumerate()
     yield
     assert (psutil.Process().children(), threading.enumerate()) == before
@@ -61,7 +61,7 @@ def test_wrong_settings_are_refused_with_their_message(name: str) -> None:
         assert "secret" not in "".join(said)
         assert refused(NOT_SET, "--all") == said
 
-        # What the system checks cannot tell is told once the software is asked, or imported.
+        # The system checks cannot see errors that only appear when the software is imported.
         checked = [f"{one.msg} {one.hint or ''}".rstrip() for one in check_settings()]
         assert checked in ([], said)
         with suppress(SystemCheckError):
@@ -129,7 +129,7 @@ def test_manage_py_check_says_it_without_a_traceback(start: Runs, name: str) -> 
 
 
 def manage(start: Runs, name: str, *arguments: str) -> dict[str, Any]:
-    """What comes of `manage.py` in an interpreter of its own."""
+    """The result of `manage.py` in its own interpreter."""
     case = wrong(name)
     environ = {
         **case.environment,
@@ -142,7 +142,7 @@ def manage(start: Runs, name: str, *arguments: str) -> dict[str, Any]:
 
 
 def each(*arguments: str) -> dict[str, dict[str, Any]]:
-    """What came of a command with each of them, each in a process of its own."""
+    """The results of a command with each of the wrong settings, each in its own process."""
     driver = [sys.executable, "-m", "tests.bad_settings_driver", *arguments]
     ended = subprocess.run(driver, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     runs: dict[str, dict[str, Any]] = json.loads(ended.stdout)

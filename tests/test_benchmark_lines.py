@@ -1,4 +1,4 @@
-"""benchmarks/lines.py: whatever happens to a line on its way, the verifier says so."""
+"""benchmarks/lines.py: the verifier reports whatever happens to a line on its way."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def lines() -> Iterator[ModuleType]:
     assert spec
     assert spec.loader
     module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # Its dataclass looks there.
+    sys.modules[spec.name] = module  # Its dataclass looks itself up there.
     spec.loader.exec_module(module)
     yield module
     del sys.modules[spec.name]
@@ -33,14 +33,14 @@ def lines() -> Iterator[ModuleType]:
 
 @pytest.fixture
 def output(lines: ModuleType) -> list[bytes]:
-    """What a contender prints that makes no mistake: the writers in turns, ten lines each."""
+    """The output of a contender without mistakes: the writers in turns, ten lines each."""
     cycles = [lines.cycle(writer, LENGTH) for writer in range(len(COUNTS))]
     turns = [cycles[w][n : n + 10] for n in range(0, COUNTS[0], 10) for w in range(len(COUNTS))]
     return [b"12:00:01 w.1 | " + line for line in chain(*turns)]
 
 
 def verdict(lines: ModuleType, output: list[bytes], **options: Any) -> dict[str, int]:
-    """The figures that are not 0, without those that count what went well."""
+    """The figures that are not 0, without those that count successes."""
     verifier = lines.Verifier(len(COUNTS), LENGTH, **options)
     verifier.feed(b"".join(output))
     total = verifier.total(COUNTS)
@@ -89,7 +89,7 @@ def test_several_cycles(lines: ModuleType) -> None:
 def test_a_line_torn_in_two_is_found(lines: ModuleType, output: list[bytes], at: int) -> None:
     line = output[205]
     output[205:206] = [line[:at] + b"\n", line[at:]]
-    # Within the prefix it is the prefix that is torn.
+    # A tear within the prefix leaves the line itself whole.
     assert verdict(lines, output) == ({"torn": 1} if at > 15 else {})
 
 
@@ -104,7 +104,7 @@ def test_a_line_torn_in_two_with_a_prefix_each_is_found(
 
 @pytest.mark.parametrize("index", [205, 209])
 def test_a_spliced_line_is_found(lines: ModuleType, output: list[bytes], index: int) -> None:
-    """Two of one writer, and of two."""
+    """Two lines of one writer, and of two writers."""
     output[index] = output[index][:-1]
     assert verdict(lines, output) == {"torn": 2}
 
@@ -155,7 +155,7 @@ def test_any_changed_byte_is_found(lines: ModuleType, output: list[bytes]) -> No
     for at in range(15, len(line) - 1):
         output[205] = line[:at] + b"-" + line[at + 1 :]
         found = verdict(lines, output)
-        if at == 15:  # The marker: nobody's line any more.
+        if at == 15:  # Without the marker the line belongs to no writer.
             assert found == {"lost": 1}
         else:
             assert found == {"torn": 1}

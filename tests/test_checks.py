@@ -195,7 +195,7 @@ def test_a_message_may_begin_with_a_colon() -> None:
 
 
 def test_a_check_imports_no_server_and_no_application() -> None:
-    # It runs before every management command.
+    # The checks run before every management command.
     script = """
         import sys
         import django

@@ -10,7 +10,7 @@ from django_prodserver.posix.clock import LONGEST_SLEEP, TOLERANCE, Clock
 
 
 class Hands:
-    """A clock that goes on, whatever happens."""
+    """A clock that always goes on."""
 
     def __init__(self) -> None:
         self.at = 1000.0
@@ -19,7 +19,7 @@ class Hands:
         return self.at
 
     def sleeping(self, seconds: float) -> Callable[[Optional[float]], Optional[float]]:
-        """A sleep that takes so long, whatever is asked; it returns what was asked."""
+        """A sleep that takes `seconds`, whatever the timeout is; it returns the timeout."""
 
         def wait(timeout: Optional[float]) -> Optional[float]:
             self.at += seconds

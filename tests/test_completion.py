@@ -1,4 +1,4 @@
-"""Completion of `prodserver` and `prodctl`: what comes next."""
+"""Completion of `prodserver` and `prodctl`: the proposed words."""
 
 from __future__ import annotations
 

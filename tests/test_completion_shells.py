@@ -1,4 +1,4 @@
-"""Completion of `prodserver` and `prodctl`: what bash and zsh make of it."""
+"""Completion of `prodserver` and `prodctl`, as bash and zsh do it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def project(start: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 class Bash:
-    """What it has in COMPREPLY at the end of a line, after `before` in its startup file."""
+    """The contents of COMPREPLY at the end of a line, with `before` in the startup file."""
 
     name = "bash"
     without_rc = ("--norc", "--noprofile")
@@ -55,7 +55,7 @@ class Bash:
     def program(self, line: str, before: str) -> str:
         words = [part for word in line.split(" ") for part in re.split("(=)", word)]
         words = [word for word in words[:-1] if word] + words[-1:]
-        if words[-2:] == ["=", ""]:  # readline gives the word `=` when nothing follows it.
+        if words[-2:] == ["=", ""]:  # readline passes `=` as a word if nothing follows it.
             words.pop()
         return f"""
             {before}
@@ -75,7 +75,7 @@ class Bash:
 
 
 class Zsh:
-    """What it would add at the end of a line."""
+    """The completions at the end of a line."""
 
     name = "zsh"
     without_rc = ("-f",)
@@ -240,7 +240,7 @@ def test_other_settings_of_the_command_line_are_heeded(shell: Shell, project: Pa
 
 @pytest.fixture
 def supervised(start: Runs, project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The project, with a supervisor that has two instances of worker."""
+    """The project, with a supervisor that runs two instances of worker."""
     run = start({"web": sleeper(), "worker": sleeper(REPLICAS=2)})
     run.wait_for("system", "^all .* ready")
     monkeypatch.setenv("PRODSERVER_CONTROL", str(socket_of(start).path))
@@ -291,7 +291,7 @@ def test_the_tab_key_completes_the_name_of_a_running_process(
 
 
 def completed_by_tab(shell: Shell, project: Path, typed: str, more: str, shown: str) -> None:
-    """The rest of the name `worker` comes by the key, and the command works with it."""
+    """Tab completes the name `worker`, and the command works with it."""
     master, slave = pty.openpty()
 
     def take_control() -> None:
@@ -323,7 +323,7 @@ def completed_by_tab(shell: Shell, project: Path, typed: str, more: str, shown: 
             os.write(master, f"source {SCRIPTS}/prodserver.{shell.name}\n".encode())
             see(b"prompt> ")
             os.write(master, f"{typed}\t".encode())
-            see(b"ker")  # The rest of its name, which nobody has typed.
+            see(b"ker")  # The rest of the name, which was not typed.
             os.write(master, f"{more}\n".encode())
             see(b"worker")
             see(shown.encode())

@@ -1,4 +1,4 @@
-"""Settings to values: defaults, what beats what, and the forms of ARGS."""
+"""From settings to values: defaults, which source wins, and the forms of ARGS."""
 
 from __future__ import annotations
 
@@ -231,7 +231,7 @@ def test_an_own_setting_beats_the_default_for_all() -> None:
         backend=SHELL,
         args=["sleep", "1000"],
         restart="on-failure",
-        # A mapping of its own counts as a whole.
+        # A nested mapping is replaced as a whole.
         start_limit=StartLimit(burst=1, interval=60.0),
         backoff=Backoff(initial=1.0, max=30.0),
         stop_timeout=1.0,
@@ -295,7 +295,6 @@ def test_the_nearest_start_method_counts(
         ("dcba", "dbca"),
         ("ab", "ba"),
         ("ac", "ca"),
-        # Nobody waits for b, who would be between them.
         ("cb", "bc"),
         ("ad", "ad"),
         ("", ""),

@@ -119,7 +119,7 @@ def test_paths_of_a_server_are_meant_from_its_folder(tmp_path: Path) -> None:
         assert os.getcwd() == here
 
 
-# ---- what is wrong ----
+# ---- problems ----
 
 
 def test_what_it_is_already_is_no_problem() -> None:
@@ -169,7 +169,7 @@ def test_manage_py_check_does_not_ask_for_users_and_folders() -> None:
     assert shown == f"web.1: ShellCommand sleep 1000 {context}\n"
 
 
-# ---- texts ----
+# ---- values given as text ----
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """`prodserver --init`: what becomes of each key of the files that run a project today.
 
-The files are written in the manner of weblate's supervisord.conf, of the compose files of
-paperless-ngx and NetBox, and of cookiecutter-django's Procfile.
+The files are modelled on weblate's supervisord.conf, the compose files of paperless-ngx and NetBox,
+and cookiecutter-django's Procfile.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.test_wizard import executed
 
 
 def project(folder: Path, **given: Any) -> Project:
-    """With the files of this folder."""
+    """The project with the files of this folder."""
     notes: list[str] = []
     runs = files.runs(folder, [folder], notes)
     return Project(
@@ -41,7 +41,7 @@ def project(folder: Path, **given: Any) -> Project:
 
 
 def converted(folder: Path, name: str, text: str) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """The processes that replace this file, as their own checks have accepted them; the notes."""
+    """The processes that replace this file, accepted by their own checks; and the notes."""
     (folder / name).write_text(textwrap.dedent(text))
     found = project(folder)
     proposal = propose(found, default_answers(found))
@@ -56,7 +56,7 @@ def valid(proposal: Proposal) -> dict[str, Any]:
 
 
 def settings_of(folder: Path, name: str, text: str) -> tuple[dict[str, Any], list[str]]:
-    """What a file says of its only process, besides the command; the notes."""
+    """The settings of a file's only process, without the command; and the notes."""
     (folder / name).write_text(text)
     notes: list[str] = []
     (run,) = files.runs(folder, [folder], notes)
@@ -614,10 +614,10 @@ def test_a_file_that_cannot_be_read_is_one_sentence(
     assert "\n" not in note
 
 
-# ---- what --export writes is read again ----
+# ---- round trips through --export ----
 
-# What comes back: a platform waits 5 seconds longer than the supervisor, and kills at a limit that
-# is a quarter above that of a graceful restart.
+# The settings after the round trip: a platform waits 5 seconds longer than the supervisor, and its
+# memory limit is a quarter above the one for a graceful restart.
 CHAT_AGAIN: dict[str, dict[str, Any]] = {
     "supervisord": {
         name: {"CWD": "/srv/site", "RESTART": "always", **stop}

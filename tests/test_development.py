@@ -1,4 +1,4 @@
-"""What `devserver --all` makes of the settings of production, and what code it watches."""
+"""How `devserver --all` changes the settings of production, and which code it watches."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from django_prodserver.settings.schema import ProcessSettings, SupervisorSetting
 from django_prodserver.supervisor.spec import Spec
 from tests.inside import GUNICORN, configured, sleeper
 
-# One key more than each of the others, and what it becomes.
+# Each entry adds one key; beside it is what the key becomes.
 BECOMES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({}, {}),
     ({"REPLICAS": 4}, {"replicas": 1}),
@@ -46,7 +46,7 @@ BECOMES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"USER": "www-data", "GROUP": "www-data"}, {"user": None, "group": None}),
     ({"SINGLETON": True}, {"singleton": False}),
     ({"UPDATE_ORDER": "start-first"}, {"update_order": "auto"}),
-    # What matters to what it does stays.
+    # Keys that affect what the process does are kept.
     ({"ENV": {"A": "b"}}, {"env": {"A": "b"}}),
     ({"AFTER": ["other"]}, {"after": ["other"]}),
     ({"CWD": "/tmp", "UMASK": "0027"}, {"cwd": "/tmp", "umask": "0027"}),
@@ -78,7 +78,7 @@ def test_a_process_as_it_is_developed(entry: dict[str, Any], fields: dict[str, A
 
 
 def test_every_key_is_known_to_the_table() -> None:
-    """For a key of production that is new somebody has to decide what it means here."""
+    """For each new key of production a developer has to decide what it means here."""
     known = {key for entry, _ in BECOMES for key in entry}
     others = {"BACKEND", "ARGS", "APP", "SOCKETS", "REFRESH", "EVERY"}
 
@@ -137,10 +137,10 @@ def addresses(configuration: Configuration) -> list[Any]:
     [
         (["0.0.0.0:5000"], [5000]),
         (["[::1]:5000"], [5000]),
-        # A port that only root may use, a path, and a descriptor that tells no port.
+        # A port that only root may use, a path, and a file descriptor without a known port.
         (["0.0.0.0:80", "unix:/run/web.sock", "fd://3"], [8000, 8001, 8002]),
         (["127.0.0.1:8001", "unix:/run/web.sock", "unix:/run/api.sock"], [8001, 8000, 8002]),
-        # Two machines' worth of addresses, at one.
+        # Addresses of two machines, both moved to this one.
         (["10.0.0.1:5000", "10.0.0.2:5000"], [5000, 8000]),
     ],
 )
@@ -172,7 +172,7 @@ def test_the_backends_that_are_replaced_are_those_of_web_servers() -> None:
 
 
 class NotInstalled(import_backend("waitress")):  # type: ignore[misc]
-    """Its software is missing on a developer's machine."""
+    """A backend whose software is missing on a developer's machine."""
 
     requires: ClassVar = {"no_such_module": "no-such-package"}
 
@@ -217,7 +217,7 @@ def test_nothing_waits_for_readiness_and_what_stops_is_asked_once(
 
 @pytest.fixture
 def code(tmp_path: Path) -> Code:
-    """That of two packages and a module, of which not all is imported."""
+    """The code of two packages and a module; not all of it is imported."""
     shop, module = ModuleType("shop"), ModuleType("helpers")
     shop.__path__ = [str(tmp_path / "src" / "shop")]
     shop.__file__ = str(tmp_path / "src" / "shop" / "__init__.py")
@@ -288,7 +288,7 @@ def test_a_file_that_is_new_is_found_too(code: Code, tmp_path: Path) -> None:
     assert code.changed_since(moment) == []
 
 
-# ---- what is imported ahead of a change ----
+# ---- what is imported in advance ----
 
 
 def module(name: str, file: str, **contents: Any) -> ModuleType:
@@ -306,11 +306,11 @@ INSTALLED = "/venv/lib/site-packages"
     [
         (module("kombu.utils", f"{INSTALLED}/kombu/utils.py"), True),
         (module("django.db", f"{INSTALLED}/django/db/__init__.py"), True),
-        # It has models, and these need the settings.
+        # It has models, which need the settings.
         (module("django.contrib.auth", f"{INSTALLED}/django/contrib/auth/__init__.py"), False),
-        # Of the project.
+        # A module of the project.
         (module("shop", "/srv/mysite/shop/__init__.py"), False),
-        # What has anything of Django may read the settings when it is imported.
+        # A module that uses Django may read the settings when it is imported.
         (module("tool", f"{INSTALLED}/tool.py", settings=django.conf.settings), False),
         (module("tool", f"{INSTALLED}/tool.py", Model=django.db.models.Model), False),
         (module("tool", f"{INSTALLED}/tool.py", db=django.db), False),

@@ -1,4 +1,4 @@
-"""The Dockerfiles that are shown and proposed: what hadolint says, and what all of them have.
+"""The Dockerfiles in the docs and the examples: hadolint accepts them, and all have the essentials.
 
 tests/test_images.py builds them.
 """
@@ -16,13 +16,13 @@ import pytest
 
 from tests.running import ROOT
 
-# Which release of uv, poetry or pdm installs the packages is for the project to choose.
+# The project chooses the release of uv, poetry or pdm that installs the packages.
 NOT_ASKED = "DL3013"
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 
 
 def dockerfiles() -> dict[str, str]:
-    """Those of the examples, and those that pages show as a whole, with page and line."""
+    """Those of the examples, and the complete ones on pages, with page and line."""
     found = {
         path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
         for path in sorted((ROOT / "examples").rglob("Dockerfile"))
@@ -73,7 +73,7 @@ def test_it_runs_the_supervisor_as_no_root_and_says_how_to_stop_and_ask_it(name:
     last = FOUND[name].rpartition("\nFROM ")[2]
     given = dict(re.findall(r"^([A-Z]+) (.*)$", last, re.M))
 
-    # Kubernetes can tell by a number alone that it is not root.
+    # Only a number lets Kubernetes verify that the user is not root.
     assert re.fullmatch(r"[1-9]\d*(:\d+)?", given["USER"])
     assert given["STOPSIGNAL"] == "SIGTERM"
     assert given["HEALTHCHECK"].endswith('CMD ["prodctl", "health"]')

@@ -1,4 +1,4 @@
-"""The reference pages say what the code says; what they show as an example works."""
+"""The reference pages say what the code says; the examples that they show work."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def tables(text: str) -> Iterator[list[list[str]]]:
 
 
 def table(page: str, *header: str, section: str = "") -> list[list[str]]:
-    """The rows of the one table that begins with these columns, below that heading."""
+    """The rows of the one table that begins with these columns, in this section."""
     text = read(page)
     if section:
         (text,) = re.findall(rf"^## {section}$(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
@@ -105,7 +105,7 @@ def table(page: str, *header: str, section: str = "") -> list[list[str]]:
 
 
 def code(cell: str) -> list[str]:
-    """What stands in backticks."""
+    """The text in backticks."""
     return re.findall(r"`([^`]+)`", cell)
 
 
@@ -118,7 +118,7 @@ def settings_examples() -> list[Any]:
         blocks = re.findall(r"^```python\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
         for number, block in enumerate(blocks):
             if PROCESSES in block:
-                # There is no such project here.
+                # That project does not exist here.
                 block = block.replace("from mysite.settings import *\n", "")
                 name = f"{page.relative_to(ROOT).as_posix()}-{number}"
                 examples.append(pytest.param(block, id=name))
@@ -212,7 +212,7 @@ def crash(**more: Any) -> Behaviour:
 
 ALWAYS = RestartPolicy.ALWAYS
 WAITS = Spec("web.1", after=frozenset({"migrate.1"}), stop_timeout=1.0)
-# What leads to each of the sequences of states that the page shows, in its order.
+# The children that produce each of the state sequences on the page, in its order.
 SEQUENCES = [
     [Child(Spec("web.1"))],
     [Child(WAITS), Child(Spec("migrate.1", oneshot=True), (Behaviour(exits_after=1.0),))],
@@ -243,13 +243,13 @@ def test_the_sequences_of_states_are_those_of_real_runs() -> None:
     assert len(shown) == len(SEQUENCES)
     for states, children in zip(shown, SEQUENCES):
         run = seen(children)
-        # What is shown may go on: the page does not repeat how each of them stops.
+        # The run may go on: the page does not repeat how each process stops.
         assert run[: len(states)] == states
         assert run[len(states) :] in ([], ["STOPPING", "EXITED", "STOPPED"])
 
 
 def seen(children: Sequence[Child]) -> list[str]:
-    """The states that users see of the first one, until it is asked to stop after a minute."""
+    """The states of the first child that users see; everything is stopped after a minute."""
     world, states = World(children, [(60.0, Signals.SIGTERM)]), []
 
     def observe(fact: Fact) -> None:
@@ -312,7 +312,7 @@ def test_what_a_page_installs_brings_what_the_backend_requires(name: str) -> Non
 
 def own_backends() -> list[str]:
     blocks = re.findall(r"```python\n(.*?)```", read("extend/own-backend.md"), re.DOTALL)
-    # The one with a __future__ import has to be first where they are one module.
+    # The block with a __future__ import must come first, because they are joined into one module.
     return sorted(blocks, key=lambda block: "__future__" not in block)
 
 
@@ -331,9 +331,9 @@ def test_the_backend_of_the_how_to_is_one() -> None:
 
 @pytest.mark.skipif(find_spec("mypy") is None, reason="mypy is not installed")
 def test_the_backends_of_the_how_to_have_the_right_types(tmp_path: Path) -> None:
-    """Those of the template among them, which the how-to shows."""
+    """This includes the backends of the template, which the how-to shows."""
     (tmp_path / "backends.py").write_text("\n".join(own_backends()))
-    # django-stubs may not be installed, and what is imported is not what is tested.
+    # django-stubs may not be installed, and the imported modules are not under test.
     options = ["--strict", "--config-file=", "--ignore-missing-imports", "--follow-imports=silent"]
     path = {} if SOURCE.parent.name == "site-packages" else {"MYPYPATH": str(SOURCE.parent)}
 
@@ -404,7 +404,7 @@ def test_the_exit_statuses_of_signals_are_right() -> None:
 
 
 class Fixed:
-    """The processes behind the lives that the page speaks of."""
+    """The processes behind the lives that the page shows."""
 
     def pid(self, ref: Ref) -> int:
         return 12
@@ -482,7 +482,7 @@ LINES: list[Fact] = [
     ),
     AllStopped(0, 0.21),
 ]
-# Lines that are about no fact of the core.
+# Lines that do not report a fact of the core.
 RECORDS = [
     report.template_ended("was killed by SIGKILL"),
     report.template_failed("exited with status 1", 1.0),
@@ -497,7 +497,7 @@ RECORDS = [
     report.project_metrics_failed("it took longer than 2 s"),
     report.socket_not_used("api", "('127.0.0.1', 8000)"),
 ]
-# What is not a word of report.py, by its beginning.
+# The beginnings of lines that do not come from report.py.
 OTHER_LINES = (
     *(
         "web.1: the LOG of its READY ",
@@ -539,7 +539,7 @@ def test_no_line_is_documented_that_nobody_says() -> None:
 
 
 def shape(line: str) -> str:
-    """A line without what differs from run to run."""
+    """A line without the parts that differ from run to run."""
     line = re.sub(r"[\w-]+\.\d+\b(?! s\b)", "NAME", line)
     line = re.sub(r"NAME(, NAME)+", "NAME", line)
     line = re.sub(r"SIG[A-Z]+", "SIGNAL", line)
@@ -567,7 +567,7 @@ def test_the_protocol_of_templates_is_shown_as_it_is() -> None:
     assert f"```text\n{told[0]}\n```" in read("explanation/architecture.md")
 
 
-# ---- what is generated ----
+# ---- generated pages ----
 
 
 @pytest.mark.parametrize(

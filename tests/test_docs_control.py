@@ -67,7 +67,7 @@ def test_every_error_is_documented_with_its_status() -> None:
 
     documented = [(status, code(word)[0]) for word, status, _ in table(PAGE, "code", "HTTP status")]
 
-    # What is not HTTP has the status that h11 proposes.
+    # h11 proposes the status for input that is not HTTP.
     assert sorted(documented) == sorted(used - {("status", "bad_request")})
 
 
@@ -76,13 +76,13 @@ def keys_of(rows: list[list[str]]) -> dict[str, str]:
 
 
 def documented_rows(heading: str) -> list[list[str]]:
-    """The first table of keys below this heading, whatever its level."""
+    """The rows of the first table of keys below this heading, whatever its level."""
     (text,) = re.findall(rf"^##+ {heading}$(.*?)(?=^##|\Z)", read(PAGE), re.MULTILINE | re.DOTALL)
     return next(rows for rows in tables(text) if rows[0][0] == "key")
 
 
 def documented_keys(heading: str) -> dict[str, str]:
-    """Keys and their types."""
+    """The keys and their types."""
     return keys_of(documented_rows(heading))
 
 
@@ -91,7 +91,7 @@ def documented_meaning(heading: str) -> dict[str, str]:
 
 
 def real_documents() -> Iterator[dict[str, Any]]:
-    """Of what runs with a check, of what has failed, and of what has just been started again."""
+    """Status documents: running with a check, failed, and just restarted."""
     yield document(running(check=CheckSchedule()), 10.0)
     group = running(restart=RestartPolicy.ON_FAILURE, backoff_initial=4.0)
     group.take(10.0, Exited(WEB, ExitStatus(code=3)))
@@ -143,7 +143,7 @@ def test_all_phases_are_documented() -> None:
 
 
 def real_analyses() -> Iterator[dict[str, Any]]:
-    """Of what waits, and of what has been ready."""
+    """Analyses of an instance that waits, and of one that has become ready."""
     site = Site(MIGRATE, Spec("web.1", after=frozenset({"migrate.1"}), notifies=True))
     yield site.document
     site.finish(104.5, "migrate.1", 106.0)

@@ -1,4 +1,4 @@
-"""The commands that the docs show, run as a reader would type them in."""
+"""The commands that the docs show, run as a reader would type them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.running import QUICKSTART, ROOT, Run, Runs
 
 BLOCKS = list(documented.blocks())
 LONG = 60.0
-# What the docs call, and how it is run here.
+# The programs that the docs call, and the Python arguments that run them here.
 PROGRAMS = {
     "python": "",
     "mypy": "-m mypy ",
@@ -34,7 +34,7 @@ PROGRAMS = {
 
 
 def page(name: str) -> str:
-    """A page by its file name, wherever it is."""
+    """The text of a page, found by its file name."""
     (found,) = (ROOT / "docs").rglob(name)
     return found.read_text(encoding="utf-8")
 
@@ -56,11 +56,11 @@ class Project(Runs):
         super().__init__(folder)
         self.folder = self.project
         self.port = free_port()
-        # By those of the docs, which other tests may have at the same time.
+        # They replace the ports of the docs, which other tests may use at the same time.
         self._ports = {":8000": f":{self.port}", ":9180": f":{free_port()}"}
         home, programs = self.folder / "home", self.folder / "home" / "bin"
         programs.mkdir(parents=True)
-        # The programs of whatever environment the tests run in.
+        # The programs of the environment that runs the tests.
         for name, run in PROGRAMS.items():
             (programs / name).write_text(f'#!/bin/sh\nexec {sys.executable} {run}"$@"\n')
             (programs / name).chmod(0o755)
@@ -73,7 +73,7 @@ class Project(Runs):
             "NO_COLOR": "1",
         }
         self.status = 0
-        # What the commands of a page are about, while they run.
+        # The supervisor that the commands of a page talk to.
         self.supervisor: Optional[Run] = None
 
     def start(self, command: str) -> Run:
@@ -87,7 +87,7 @@ class Project(Runs):
         )
 
     def run(self, command: str) -> list[str]:
-        """Run a command to its end, and return what it wrote."""
+        """Run a command until it exits, and return its output."""
         if command.startswith("export "):
             self.environ.update(word.split("=", 1) for word in command.split()[1:])
             return []
@@ -112,7 +112,7 @@ class Project(Runs):
         return text
 
     def as_shown(self, text: str) -> str:
-        """A text with the ports of the docs."""
+        """A text with the ports that the docs show."""
         for shown, meant in self._ports.items():
             text = text.replace(meant, shown)
         return text
@@ -123,7 +123,7 @@ class Project(Runs):
 
 
 def _is_simple(command: str) -> bool:
-    """One program: the shell becomes it, so that signals reach it."""
+    """Whether it is one program: the shell execs it, so that signals reach it."""
     return not re.search(r"[|>;&]|^(cd|\.|source) ", command)
 
 
@@ -148,7 +148,7 @@ def started(project: Project) -> None:
 
 
 def tutorial(project: Project) -> None:
-    """What a reader has after "The settings"."""
+    """What a reader has after the section "The settings"."""
     started(project)
     janitor = block_with("tutorial.md", "class Command(")
     project.write("mysite/management/commands/janitor.py", janitor)
@@ -157,7 +157,7 @@ def tutorial(project: Project) -> None:
 
 
 def add_celery(project: Project) -> None:
-    """The tutorial's project with everything that "Add Celery from zero" adds, on files."""
+    """The tutorial's project with everything that "Add Celery from zero" adds, on a file broker."""
     tutorial(project)
     for name, words in {
         "mysite/celery.py": "app = Celery(",
@@ -229,7 +229,7 @@ def own_backend_wrong(project: Project) -> None:
 
 
 def two_packages(project: Project) -> None:
-    """Each brings a backend with the short name `wsgiref`."""
+    """Two packages with a backend of the short name `wsgiref`."""
     tutorial(project)
     for package in ("prodserver_wsgiref", "acme_servers"):
         project.write(f"{package}.py", block_with("own-backend.md", "class WsgirefServer"))
@@ -242,7 +242,7 @@ def two_packages(project: Project) -> None:
 
 
 def typed(project: Project) -> None:
-    """With the three mistakes that the page speaks of."""
+    """The settings of the page, with its three mistakes."""
     tutorial(project)
     text = block_with("typed-settings.md", "PRODUCTION_PROCESSES: ProductionProcesses")
     for right, wrong in {
@@ -406,10 +406,10 @@ def before_the_stop(shown: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def supervised(project: Project, step: Step, action: str) -> list[str]:
-    """Start everything, do what the page does, and stop it once it has written what is shown."""
+    """Start everything, act as the page says, and stop it once it has written the lines shown."""
     run = project.start(step.command or "python manage.py prodserver --all")
     folder = os.path.realpath(project.folder)
-    # honcho does not know when all are ready.
+    # honcho does not report when all processes are ready.
     ready, stopping = step.command.startswith("honcho"), False
     is_typed = any(line.startswith("^C") for line in step.shown)
     while run.read() is not None:

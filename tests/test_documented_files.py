@@ -1,4 +1,4 @@
-"""The files that the docs show belong to projects that are tested, as a reader would have them."""
+"""The files that the docs show belong to projects, which are tested as a reader would have them."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ FILES = list(documented.files())
 
 
 def written(project: Project, name: str) -> None:
-    """Add everything that the docs show of the files of this project."""
+    """Write everything that the docs show of the files of this project."""
     for file in FILES:
         if file.project == name:
             project.append(file.name, f"\n{file.text}" if file.name.endswith(".py") else file.text)
 
 
 def shown(name: str) -> str:
-    """The text of the one block that is this file."""
+    """The text of the only block that shows this file."""
     (file,) = (file for file in FILES if file.name == name)
     return file.text
 
@@ -53,12 +53,12 @@ def process_file(project: Project) -> None:
 
 
 def systemd(project: Project) -> None:
-    """The unit alone: it is for a machine with systemd."""
+    """The unit alone, which is for a machine with systemd."""
     written(project, "systemd")
 
 
 def no_lost_requests(project: Project) -> None:
-    """Units again: lines that replace those of the service, and its socket."""
+    """Two units: lines that replace those of the service unit, and its socket unit."""
     written(project, "no-lost-requests")
 
 
@@ -120,7 +120,7 @@ def serverless(project: Project) -> None:
 
 
 def example(name: str) -> Callable[[Project], None]:
-    """A folder of examples/, which is tested elsewhere."""
+    """A folder of examples/ that other tests cover."""
 
     def use(project: Project) -> None:
         project.folder = ROOT / "examples" / name
@@ -206,7 +206,7 @@ def test_blocks_with_a_file_name_are_found(tmp_path: Path, monkeypatch: pytest.M
     assert {file.text for file in found} == {"import os\n"}
 
 
-# ---- what they do there ----
+# ---- what they do ----
 
 
 def test_the_page_of_the_admin_is_in_another_site_as_well(project: Project) -> None:
@@ -277,7 +277,7 @@ def complaints_of_systemd(*units: Path) -> list[str]:
     if verify is None:
         pytest.skip("there is no systemd-analyze here")
     for unit in units:
-        # A program that is there; it would be missed otherwise.
+        # An existing program, because systemd-analyze reports missing ones.
         programs = r"/srv/mysite/(current/)?\.venv/bin/\w+"
         unit.write_text(re.sub(programs, sys.executable, unit.read_text()))
     verified = subprocess.run(
@@ -348,4 +348,4 @@ def test_the_program_that_counts_memory_counts_each_process(project: Project) ->
 
     assert project.status == 0, said
     assert re.match(rf" +\d+\.\d MiB  {os.getpid()}  \S+", said[0])
-    assert len(said) >= 2  # It is itself a child of this process.
+    assert len(said) >= 2  # The command itself is a child of this process.

@@ -1,4 +1,4 @@
-"""Which runs have their early output as lines of the log."""
+"""In which runs early output is formatted as log lines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JSON = {"LOG_FORMAT": "json"}
 
 
 def rendered(words: str, supervisor: Any = None) -> Any:
-    """A line of the early output as it would be in the log; None where it stays as it is."""
+    """A line of early output, as it is in the log; None if it is not changed."""
     with configured({}, supervisor):
         format = early_format(words.split())
     if format is None:

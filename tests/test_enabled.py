@@ -1,4 +1,4 @@
-"""ENABLED and PRODSERVER_REPLICAS_X=0: what is left out, by whom, and what is said of it."""
+"""ENABLED and PRODSERVER_REPLICAS_X=0: what is left out, and the messages about it."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_a_procfile_is_nothing_but_a_procfile() -> None:
 
 
 def test_what_is_disabled_cannot_collide_or_lack_anything() -> None:
-    """Its keys are checked all the same."""
+    """Its keys are validated nevertheless."""
     odd = {"BACKEND": "not.installed.Here", "ENABLED": False, "USER": "not-here"}
     processes = {"web": sleeper(), "odd": odd}
 
@@ -146,7 +146,7 @@ def test_the_log_says_what_is_not_waited_for(site: Site) -> None:
     assert run.said("system")[0].startswith("supervising b.1, c.1 (")
 
 
-# ---- roles: what --all means in a deployment, and one type only ----
+# ---- roles: what --all means in a deployment, and a single process type ----
 
 ROLES = {
     "migrate": sleeper(TYPE="oneshot"),

@@ -1,4 +1,4 @@
-"""PRODSERVER_* variables: what they stand for, what beats what, and what is refused."""
+"""PRODSERVER_* variables: what they set, which source wins, and what is refused."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_processs_own_value_beats_a_variable_for_all() -> None:
 
 
 def test_variables_of_other_programs_are_ignored() -> None:
-    """Kubernetes sets these where a service is called prodserver; the others are ours."""
+    """Kubernetes sets these for a service called prodserver; the others are ours."""
     environ = {
         "PRODSERVER_SERVICE_HOST": "10.0.0.1",
         "PRODSERVER_SERVICE_PORT": "8000",

@@ -1,4 +1,4 @@
-"""Which supervisor is meant, where none is chosen."""
+"""Which supervisor is used if none is chosen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example of docs/extend/test-your-processes.md, as a reader would type it in."""
+"""The example of docs/extend/test-your-processes.md, as a reader would type it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def project(start: Runs, tmp_path: Path) -> Path:
 
 
 def python(start: Runs, *arguments: str, cwd: Path) -> list[str]:
-    """The lines that it writes."""
+    """The output of a Python program, in lines."""
     run = start.command([sys.executable, *arguments], cwd=cwd, stderr=STDOUT)
     assert run.end() == 0, "\n".join(run.raw)
     return run.raw

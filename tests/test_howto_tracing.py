@@ -1,6 +1,6 @@
-"""docs/operate/tracing.md with the real libraries: what web, worker and beat report arrives.
+"""docs/operate/tracing.md with the real libraries: the reports of web, worker and beat arrive.
 
-Also what happens just before the stop.
+This includes what happens just before the stop.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ REQUESTS = 5
 
 
 class Sink:
-    """Takes whatever is posted to it."""
+    """Accepts everything that is posted to it."""
 
     def __init__(self) -> None:
         sink = self
@@ -62,14 +62,14 @@ class Sink:
                 self.wfile.write(b"{}")
 
             def log_message(self, *args: Any) -> None:
-                """Nobody wants to read it."""
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
     @property
     def errors(self) -> list[str]:
-        """What Sentry was told: the messages of exceptions."""
+        """The messages of the exceptions that Sentry received."""
         parts = [part for _, body in self.taken for part in body.split(b"\n")]
         events = [json.loads(part) for part in parts if part.startswith(b"{")]
         return [one["exception"]["values"][-1]["value"] for one in events if "exception" in one]
@@ -121,7 +121,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 def fail(project: Project, run: Run) -> int:
-    """Fail in the web and in the worker, and then stop at once; returns how many tasks failed."""
+    """Fail in the web and in the worker, then stop at once; returns the number of failed tasks."""
     run.wait_for_all(("system", "^all 4 ready"), ("worker.1", "fails$"))
     for _ in range(REQUESTS):
         with pytest.raises(urllib.error.HTTPError, match="500"):
@@ -153,6 +153,6 @@ def test_every_span_arrives_at_the_collector(project: Project, sink: Sink) -> No
     spans = sink.spans()
     assert spans.count("GET fail") == REQUESTS, spans
     assert spans.count("run/mysite.tasks.failing") == tasks
-    # By the web, and by beat, whose last one may not have been executed any more.
+    # By the web, and by beat, whose last task may not have run.
     assert spans.count("apply_async/mysite.tasks.failing") >= tasks
     assert "http.server.duration" in sink.metrics()

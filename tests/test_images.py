@@ -1,6 +1,6 @@
-"""Every Dockerfile of the repository is built, and what it builds is run as a container.
+"""Every Dockerfile of the repository is built, and its image is run as a container.
 
-No container engine is needed, but root and a few packages of Debian: see tests/images.py.
+This needs no container engine, but root and a few Debian packages: see tests/images.py.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.serverless.requests import Request, event, received
 from tests.serverless.runtime_api import HANDLER, Function
 from tests.test_wizard import parts
 
-# One of them makes the base image, for a minute or two, and the others wait for that.
+# One test makes the base image, which takes a minute or two, and the others wait for it.
 pytestmark = pytest.mark.timeout(900)
 
 DOCKER = ROOT / "examples" / "docker"
@@ -59,7 +59,7 @@ def packages_fixture(shop: Workshop) -> Iterator[str]:
 
 
 class Context:
-    """The quickstart as a project of its own, from which an image is built."""
+    """The quickstart as a separate project, from which an image is built."""
 
     def __init__(self, folder: Path, packages: str) -> None:
         self.folder = folder / "site"
@@ -79,7 +79,7 @@ class Context:
         images.run(sys.executable, "-m", "uv", "lock", *options, cwd=self.folder)
 
     def proposed(self) -> Path:
-        """The Dockerfile of the wizard."""
+        """The Dockerfile that the wizard proposes."""
         words = (sys.executable, "-W", "ignore", "manage.py", "prodserver", "--init", "--noinput")
         environ = {**os.environ, "QUICKSTART_VAR": str(self.folder.parent / "var")}
         printed = images.run(*words, cwd=self.folder, env=environ)
@@ -96,7 +96,7 @@ def wizard(context: Context) -> Path:
 
 
 def quickstart(context: Context) -> Path:
-    """It is built from the repository."""
+    """The example's own Dockerfile, which is built from the repository."""
     files = ("pyproject.toml", "README.md", "LICENSE", "src", "examples/quickstart")
     archive = ["git", "-C", str(ROOT), "ls-files", "-z", "--cached", "--others"]
     listed = subprocess.run([*archive, "--exclude-standard", *files], stdout=-1, check=True).stdout
@@ -148,7 +148,7 @@ def test_an_image_is_built_answers_is_healthy_and_stops(
         container.run.wait_for("system", "^all 5 ready")
         container.run.enter()
 
-        # The supervisor itself is PID 1, and may do what any user may.
+        # The supervisor itself is PID 1, without privileges.
         assert container.status("NSpid")[1:] == ["1"]
         assert container.status("Uid") == container.status("Gid") == ["1000"] * 4
         assert container.status("CapEff") == ["0" * 16]
@@ -180,7 +180,7 @@ needs_the_client = pytest.mark.skipif(
 
 @pytest.fixture(name="function")
 def function_fixture(shop: Workshop, tmp_path: Path) -> Path:
-    """The example as a project of its own."""
+    """The example as a separate project."""
     shutil.copytree(LAMBDA, tmp_path / "lambda", ignore=shutil.ignore_patterns("__pycache__"))
     shop.wheel_for(tmp_path / "lambda")
     return tmp_path / "lambda"
@@ -205,7 +205,7 @@ def test_a_function_in_an_image(
         shop.built(dockerfile, function, packages) as image,
         Function(
             tmp_path / "log",
-            # Its network is that of the tests, where the Runtime API is.
+            # It shares the network of the tests, where the Runtime API is.
             lambda env: image.command(env, read_only=True),
             **CONFIGURED,
         ) as running,
@@ -223,7 +223,7 @@ def test_a_function_in_a_zip_file(shop: Workshop, function: Path, tmp_path: Path
     pip = (sys.executable, "-m", "pip", "install", "--quiet", "--target", runtime)
     images.run(*pip, "awslambdaric", env=environ)
     unpacked = sorted(task.rglob("*"))
-    # The Python of the tests without its packages, as Lambda's has none but the client.
+    # The Python of the tests without its packages: Lambda's has only the runtime client.
     python = Path(sys.base_prefix) / "bin" / f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
     with Function(
@@ -240,7 +240,7 @@ def test_a_function_in_a_zip_file(shop: Workshop, function: Path, tmp_path: Path
 def test_gunicorn_beside_the_web_adapter(
     shop: Workshop, packages: str, function: Path, start: Runs
 ) -> None:
-    """But for the adapter itself, which no registry of packages has."""
+    """The adapter itself is replaced by a stand-in: no package registry has it."""
     shop.make_standing_in(ADAPTER, "lambda-adapter")
     with shop.built(function / "adapter" / "Dockerfile", function, packages) as image:
         container = image.start(start, CONFIGURED, read_only=True)

@@ -1,4 +1,4 @@
-"""Imports are timed, and nothing else is changed by that."""
+"""Imports are timed, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ import pytest
 from django_prodserver.control.startup import MOST_MODULES, Imported, Preload
 from django_prodserver.posix import imports
 
-# A module that takes a second, of the clock below.
+# A module that takes a second by the clock below.
 SLOW = "import stopwatch\nstopwatch.spend(1.0)\n"
 
 
 class Stopwatch(ModuleType):
-    """A clock that stands still, until a module spends time."""
+    """A clock that stands still until a module spends time."""
 
     at = 0.0
 
@@ -36,7 +36,7 @@ class Stopwatch(ModuleType):
 
 
 class Written(NamedTuple):
-    """Modules in a folder, none of which has been imported."""
+    """Modules in a folder that have not been imported."""
 
     folder: Path
 
@@ -50,7 +50,7 @@ class Written(NamedTuple):
         return {one.name: one for one in preload.slowest}
 
     def again(self) -> None:
-        """Let none of them have been imported."""
+        """Forget that they have been imported."""
         for path in self.folder.glob("*.py"):
             sys.modules.pop(path.stem, None)
         importlib.invalidate_caches()
@@ -148,11 +148,11 @@ def test_a_python_without_that_lock_times_nothing(
     assert write({"plain": ""}).timed("plain") == {}
 
 
-# ---- what stays as it is ----
+# ---- what does not change ----
 
 
 def both(what: Callable[[], object], written: Written) -> list[object]:
-    """What it comes to without being timed, and with that."""
+    """The result without timed imports, and the result with them."""
     found = [what()]
     written.again()
     imports.begin()

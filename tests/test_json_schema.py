@@ -1,7 +1,7 @@
 """The JSON Schema accepts all that the settings accept, and refuses what an editor should mark.
 
-It helps while typing; `--check` judges. What only the latter finds is listed as unseen, each with
-its reason. The settings are validated here by jsonschema, which is told nothing about us.
+It helps while typing; `--check` decides. Errors that only `--check` finds are listed as unseen,
+each with its reason. jsonschema validates the settings here; it knows nothing about this package.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VALIDATOR = Draft202012Validator(json_schema.document())
 
 
 def in_json(processes: Any, supervisor: Any = NOT_SET) -> Any:
-    """Both settings, as a JSON file would have them."""
+    """Both settings, as they would be in a JSON file."""
     both = {PROCESSES: processes, SUPERVISOR: supervisor}
     given = {key: plain(value) for key, value in both.items() if value is not NOT_SET}
     return json.loads(json.dumps(given, default=str))
@@ -39,7 +39,7 @@ def fits(processes: Any, supervisor: Any = NOT_SET) -> bool:
 
 
 def loads(processes: Any, supervisor: Any = NOT_SET) -> bool:
-    """Whether the loader accepts them. Nothing is imported yet that they name."""
+    """Whether the loader accepts them; it imports nothing that they name."""
     with configured(processes, supervisor):
         try:
             load.load()
@@ -55,7 +55,7 @@ def test_it_is_a_schema_of_the_draft_that_it_names() -> None:
     assert document["$schema"] == Draft202012Validator.META_SCHEMA["$id"]
 
 
-# ---- what is right ----
+# ---- valid settings ----
 
 
 @pytest.mark.parametrize("block", test_docs.settings_examples())
@@ -119,11 +119,11 @@ def test_every_form_of_args_fits(form: Any) -> None:
     assert fits({"web": sleeper(ARGS=form)})
 
 
-# ---- what is wrong ----
+# ---- wrong settings ----
 
 WRONG = {name: corpus.wrong(name) for name in corpus.NAMES}
 
-# What keeps a schema from refusing something that is wrong.
+# Why a schema does not refuse a wrong setting.
 VALUES = "a schema cannot compare two values"
 KEYS = "a schema cannot compare a value with keys"
 NAMES = "a schema follows no names"
@@ -205,7 +205,7 @@ def test_a_setting_of_another_name_is_refused() -> None:
     assert not VALIDATOR.is_valid({SUPERVISOR: {}})
 
 
-# ---- texts that stand for values ----
+# ---- values given as text ----
 
 TEXTS: dict[str, tuple[Callable[[str], Any], list[Any], list[Any], Any]] = {
     "MAX_MEMORY": (
@@ -269,7 +269,7 @@ def test_every_text_fits_that_is_read(key: str, data: Any) -> None:
     assert fits(processes) or not loads(processes)
 
 
-# ---- words ----
+# ---- descriptions ----
 
 
 @pytest.mark.parametrize("struct", json_schema.STRUCTS)

@@ -1,4 +1,4 @@
-"""Launches: what each instance comes after, where it is probed, and under which name."""
+"""Launches: what each instance comes after, where it is probed, and its name."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LOOPBACK = (socket.AF_INET, ("127.0.0.1", 8000))
 
 
 class Listening(BaseServerBackend):
-    """Serves where its arguments say."""
+    """Listens at the addresses in its arguments."""
 
     connects = True
 
@@ -76,7 +76,7 @@ def test_an_address_is_a_url_to_click(args: Any, found: list[str]) -> None:
 
 
 def launched(*names: str) -> Launches:
-    """Of these processes of the settings, which come after no oneshots."""
+    """The launches of these processes of the settings, which come after no oneshots."""
     return Launches(resolve(load(), names), dict.fromkeys(names, ()))
 
 
@@ -201,7 +201,7 @@ def test_where_a_connection_shows_that_a_process_is_ready() -> None:
         (),
         (),
     ]
-    # Without a known address it counts as ready once it is started.
+    # Without a known address it counts as ready as soon as it is started.
     assert [spec.connects for spec in specs] == [True, False, False, False]
 
 
@@ -301,7 +301,7 @@ def test_software_that_must_not_be_imported_here_is_not_asked_whether_it_recycle
 
 
 class Counting(Listening):
-    """Counts how often its software is asked."""
+    """Counts how often its options are parsed."""
 
     asked = 0
 

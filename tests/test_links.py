@@ -1,4 +1,4 @@
-"""What pages link to is there, and the front page keeps its shape.
+"""The targets of links exist, and the front page keeps its shape.
 
 Sphinx checks the links between the pages of docs/, but not those of the README and the examples.
 """

@@ -1,4 +1,4 @@
-"""Settings and variables with a name like one of ours are pointed out; those of others are not."""
+"""Settings and variables with names like ours are reported; those of others are not."""
 
 from __future__ import annotations
 

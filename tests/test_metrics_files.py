@@ -1,4 +1,4 @@
-"""The files of prometheus_client: what is left of those of processes that have ended."""
+"""The files of prometheus_client: what is kept of processes that have ended."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django_prodserver.launch import metrics
 multiprocess: Any = pytest.importorskip("prometheus_client.multiprocess")
 MmapedDict: Any = multiprocess.MmapedDict
 
-# Metrics of every kind, and of every mode that a gauge can have.
+# Metrics of every type, and gauges of every mode.
 COUNTS = """
 import os, sys
 from prometheus_client import Counter, Gauge, Histogram, Summary
@@ -50,7 +50,7 @@ def count(lives: int) -> None:
 
 
 def counted(folder: Path) -> Sequence[str]:
-    """What is told of all but those gauges that are of processes that live."""
+    """All metrics except gauges of live processes."""
     lines = metrics.merged(str(folder)).decode().splitlines()
     return sorted(line for line in lines if not line.startswith(("#", "gauge_live")))
 
@@ -60,7 +60,7 @@ def names(folder: Path) -> list[str]:
 
 
 def others(folder: Path) -> list[str]:
-    """The files but those of gauges that are told of each process."""
+    """The files except those of gauges that are reported for each process."""
     return [name for name in names(folder) if not name.startswith("gauge_all_")]
 
 
@@ -109,7 +109,7 @@ def test_whoever_is_killed_meanwhile_counts_nothing_twice(
     count(3)
     before = counted(folder)
     with monkeypatch.context() as killed:
-        # It is killed once the journal is there.
+        # It is killed right after it has written the journal.
         killed.setattr(metrics, "_finish", lambda folder: None)
         metrics.tidy_up(str(folder))
     if done > 0:

@@ -1,4 +1,4 @@
-"""What is advised against or refused, because the software would do it behind our back."""
+"""Options that are refused or advised against, because the software would bypass the supervisor."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ APP = "celery.current_app"
 
 
 def found(entry: Mapping[str, Any], **settings: Any) -> list[str]:
-    """The ids of the findings about a process, with the option that they name."""
+    """The ids of the findings about a process, each with the option that it names."""
     with configured({"web": entry}, **settings):
         findings = examine(read(), ["web"])[1]
     return [f"{one.id} {one.text.split(chr(39))[3]}" for one in findings]
@@ -101,7 +101,7 @@ def test_beat_in_a_worker_runs_once() -> None:
         assert said.startswith(f"{WEB}['REPLICAS'] is {arguments[-1][-1]}, and each instance ")
 
 
-# ---- what finishes, and is a service ----
+# ---- services that finish ----
 
 
 @pytest.mark.parametrize(

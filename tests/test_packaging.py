@@ -1,4 +1,4 @@
-"""What is built, and what is installed: this package, and not the other one of its name on PyPI."""
+"""What is built and installed is this package, and not the other one of its name on PyPI."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHEEL = f"django_prodserver-{__version__}-py3-none-any.whl"
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A wheel and an sdist of what is here."""
+    """A wheel and an sdist of this clone."""
     if find_spec("hatchling") is None or not (ROOT / ".git").exists():
         pytest.skip("needs hatchling and a clone")
     folder = tmp_path_factory.mktemp("dist")
@@ -30,7 +30,7 @@ def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def found_wrong(dist: Path, *options: str) -> list[str]:
-    """What tools/check_dist.py says; its exit status agrees."""
+    """The complaints of tools/check_dist.py; its exit status agrees."""
     checked = subprocess.run(
         [sys.executable, ROOT / "tools" / "check_dist.py", dist, *options],
         stderr=subprocess.PIPE,
@@ -88,19 +88,19 @@ def test_the_addresses_are_the_same_wherever_they_are_named() -> None:
     assert f'\nDocumentation = "{DOCUMENTATION}"\n' in pyproject
 
 
-# ---- no command that is shown installs the other package ----
+# ---- no command in the docs installs the other package ----
 
-# In front of the name a path or URL, or behind it a version that only this package has.
+# Safe are a path or URL before the name, or after it a version that only this package has.
 INSTALLS = re.compile(r"\b(?:pip3?|uv|pipx|poetry|pdm|pipenv|conda)\b.*\b(?:install|add)\b(.*)")
 NAME = re.compile(
     r"""(?<![\w./-])django[-_]prodserver(?![\w/.-]*\.(?:whl|tar\.gz))(\[[^]]*\])?(.{0,4})"""
 )
-# With a hyphen: with an underscore it is the app in INSTALLED_APPS.
+# Only with a hyphen: with an underscore it is the app in INSTALLED_APPS.
 REQUIRED = re.compile(r"""^\s*["']?django-prodserver(\[[^]]*\])?["']?,?\s*(?:#.*)?$""")
 
 
 def other_package(line: str) -> bool:
-    """Whether this line may install it."""
+    """Whether this line may install the other package."""
     command = INSTALLS.search(line)
     if command is not None and "do not run" in line[: command.start()]:
         return False
@@ -110,7 +110,7 @@ def other_package(line: str) -> bool:
 
 
 def shown() -> Iterator[Path]:
-    """Whatever users read or copy."""
+    """The files that users read or copy."""
     for folder in ("docs", "examples", "src", ".github"):
         yield from (ROOT / folder).rglob("*")
     yield from ROOT.glob("*.md")
@@ -163,7 +163,7 @@ def test_no_page_template_or_example_installs_the_other_package_of_this_name() -
     assert wrong == []
 
 
-# ---- what a repository has beside its code ----
+# ---- the rest of the repository ----
 
 
 def test_every_action_is_pinned_by_its_commit_and_names_its_version() -> None:

@@ -1,4 +1,4 @@
-"""examples/ci: the files of each CI have its format, and their commands do what they are for."""
+"""examples/ci: the files have the format of their CI, and their commands work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CI = ROOT / "examples" / "ci"
 GITHUB = sorted((CI / "github").iterdir())
 GITLAB = [CI / "gitlab" / ".gitlab-ci.yml"]
 MANIFESTS = sorted((CI / "kubernetes").iterdir())
-# What a job runs beside `python manage.py`, and why that is not run here.
+# The other commands of the jobs, and why they are not run here.
 NOT_HERE = {
     "docker": "there is no container engine",
     "echo": "it logs in to a registry",
@@ -42,7 +42,7 @@ def skip_without_distribution(name: str) -> None:
 
 
 def said(program: str, *words: Any) -> str:
-    """What a program of this environment says, and an empty text if it has no complaint."""
+    """The output of a program of this environment if it fails, or ""."""
     path = shutil.which(program, path=sysconfig.get_path("scripts"))
     assert path is not None
     done = subprocess.run([path, *map(str, words)], capture_output=True, text=True)
@@ -111,7 +111,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def commands(path: Path) -> list[str]:
-    """Those of all jobs, in their order; YAML reads `on` as a boolean, which does not matter."""
+    """The commands of all jobs, in order; YAML reads `on` as a boolean, which does not matter."""
     jobs = load(path)
     found = []
     for job in jobs.get("jobs", jobs).values():
@@ -148,7 +148,7 @@ def test_both_check_the_same_with_the_same_services_and_variables() -> None:
 
 
 def test_the_checks_pass_with_the_services(start: Runs, redis: str, postgresql: str) -> None:
-    """In a copy of the project, with a PostgreSQL and a Redis as the CI starts them."""
+    """Run in a copy of the project, with PostgreSQL and Redis as the CI starts them."""
     folder = project(start)
     database = urlsplit(postgresql)
     here = {
@@ -175,7 +175,7 @@ def project(runs: Runs) -> Path:
 
 # ---- the deployment ----
 
-# It writes down how it was called, and does what the test is about.
+# Records its arguments, and fails where the test wants it to.
 KUBECTL = """\
 #!/bin/sh
 echo "$*" >> "$CALLS"
@@ -199,7 +199,7 @@ UNDO = ["rollout undo deployment/mysite", "rollout status --timeout 10m deployme
 
 
 class Cluster:
-    """A `kubectl` in front of the others on the PATH."""
+    """A `kubectl` that comes first on the PATH."""
 
     def __init__(self, folder: Path) -> None:
         self.calls = folder / "calls"
@@ -209,7 +209,7 @@ class Cluster:
         (self._programs / "kubectl").chmod(0o755)
 
     def run(self, command: str, env: Mapping[str, str], fails: str = "nothing") -> int:
-        """Its exit status, in the shell of GitHub's runners."""
+        """Run a command in the shell of GitHub's runners; return its exit status."""
         path = f"{self._programs}{os.pathsep}{os.environ['PATH']}"
         mine = {"PATH": path, "CALLS": str(self.calls), "FAILS": fails}
         words = ["bash", "-e", "-o", "pipefail", "-c", command]
@@ -217,7 +217,7 @@ class Cluster:
         return done.returncode
 
     def called(self) -> list[str]:
-        """One side of a pipe may be quicker than the other."""
+        """The recorded calls; those of a pipe may be in either order."""
         return self.calls.read_text().splitlines()
 
 

@@ -26,7 +26,7 @@ def test_honcho_reads_what_is_printed() -> None:
 
 
 def test_oneshots_are_left_out() -> None:
-    """honcho and its like stop everything when one line has ended."""
+    """honcho and similar programs stop everything when one process exits."""
     processes = {"migrate": sleeper(TYPE="oneshot"), "web": sleeper()}
 
     for chosen in ([], ["web", "migrate"]):

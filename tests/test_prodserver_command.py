@@ -1,4 +1,4 @@
-"""`manage.py prodserver`: what prints instead of running, and which processes are meant."""
+"""`manage.py prodserver`: options that only print, and how processes are chosen."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ def test_dry_run_is_in_the_order_of_the_start() -> None:
 
     assert started() == ["worker.1", "wait.1", "migrate.1", "web.1", "web.2"]
     assert started("web=1", "migrate") == ["migrate.1", "web.1"]
-    # It is waited for only where it runs as well.
+    # It is waited for only if it runs as well.
     assert started("web=1", "wait", "worker") == ["web.1", "wait.1", "worker.1"]
 
 
@@ -287,7 +287,7 @@ def test_one_process_is_the_manage_py_process_itself(
     site: Site,
     arguments: list[str],
 ) -> None:
-    """No names mean the first that is configured; without a supervisor there are no prefixes."""
+    """Without names it is the first one; without a supervisor there are no prefixes."""
     processes = {"first": {**STAY, "ENV": {"COLOUR": "red"}}, "second": sleeper()}
     run = site(processes, *(arguments or ["--stop-timeout=5"]))
 
@@ -385,13 +385,13 @@ SECTION = r"^(?P<heading>\w.*):\n(?P<text>(?: .*\n|\n)+)"
 
 
 def sections_of_the_help() -> dict[str, str]:
-    """What is below each heading, in order."""
+    """The text below each heading, in order."""
     text = Command().create_parser("manage.py", "prodserver").format_help()
     return {found["heading"]: found["text"] for found in re.finditer(SECTION, text, re.MULTILINE)}
 
 
 def test_the_help_is_in_sections_and_ends_with_where_the_documentation_is(site: Site) -> None:
-    # However wrong the settings are.
+    # Whatever is wrong with the settings.
     helped = site(None, "--help", env={"COLUMNS": "300"})
 
     assert helped.end() == 0

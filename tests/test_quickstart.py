@@ -32,7 +32,7 @@ class Quickstart:
         return self._site({}, *options, program=(*MANAGE, command), env=self._env)
 
     def demo(self, terminal: Terminal, address: str) -> Run:
-        """What `make demo` runs, at a terminal."""
+        """Run what `make demo` runs, at a terminal."""
         return terminal.start(
             self._site, {}, "--no-color", "--no-timestamps", program=(*DEMO, address), env=self._env
         )
@@ -51,7 +51,7 @@ def test_it_serves_executes_a_task_of_each_queue_and_ends_by_ctrl_c(
 ) -> None:
     with quickstart.running() as run:
         assert run.said("system")[-1].startswith("all 5 ready")
-        # Tables before those who use them.
+        # The tables exist before the processes that use them start.
         assert run.said("system")[1].startswith("migrate.1 finished after")
         assert "Queue a Celery task" in get(quickstart.port)
         demo = quickstart.manage("queue_demo", "--url", f"http://127.0.0.1:{quickstart.port}/")
@@ -61,7 +61,7 @@ def test_it_serves_executes_a_task_of_each_queue_and_ends_by_ctrl_c(
         descendants = psutil.Process(run.pid).children(recursive=True)
         titles = [" ".join(process.cmdline()).strip() for process in descendants]
         assert run.stop(signal.SIGINT) == 130
-        # Four leaders, two and two workers.
+        # Four leaders, two of which have two workers each.
         assert len(titles) - titles.count("prodserver: template") == 8
         assert not any(process.is_running() for process in descendants)
         assert not any("killing" in line for line in run.said("system"))
@@ -97,7 +97,7 @@ def test_make_demo_shows_both_queues_names_its_address_last_and_ends_with_0_by_c
     run.wait_for("", f"^Both queues work. Open http://{address}/ ")
     terminal.type(b"\x03")
 
-    # Neither is there anything for make to report, nor a process left.
+    # make has nothing to report, and no process is left.
     assert run.end() == 0
     assert run.said("system")[-1].endswith("exit status 130")
     assert "Traceback" not in "\n".join(run.raw) + run.stderr

@@ -1,8 +1,8 @@
-"""`prodserver --init` on the layouts of real projects, rebuilt small: it proposes what runs.
+"""`prodserver --init` on the layouts of real projects, rebuilt small: what it proposes runs.
 
 The layouts are those of healthchecks, linkding, BookWyrm, NetBox and paperless-ngx, as their
-repositories were in 2026: where the files are, how they are called, and what they start. What other
-packages bring and is not installed here has a stand-in of the same name.
+repositories were in 2026: where the files are, their names, and what they start. Packages that are
+not installed here have stand-ins of the same name.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def command(app: str, name: str, text: str = ONCE) -> dict[str, str]:
 
 
 class Layout:
-    """A project of these files; their names are those in the repository."""
+    """A project of these files; the names are those in its repository."""
 
     def __init__(
         self,
@@ -145,9 +145,9 @@ class Layout:
         self.processes = executed(self.block)
 
     def answers(self, *options: str) -> None:
-        """What was proposed passes --check, starts, and answers."""
+        """Assert that the proposal passes --check, starts, and answers."""
         port = free_port()
-        # Where the project has a PORT of its own, the address is fixed.
+        # If the project has its own PORT, the address is fixed.
         assert self.block.count("8000") == 1
         block = self.block if '"PORT"' in self.block else self.block.replace("8000", str(port))
         self.settings.write_text(self.settings.read_text() + "\n" + block)
@@ -161,7 +161,7 @@ class Layout:
 
 
 def test_the_proposal_for_healthchecks_runs(site: Site, tmp_path: Path) -> None:
-    """uWSGI with attached daemons, WhiteNoise, django-compressor, loops of its own."""
+    """uWSGI with attached daemons, WhiteNoise, django-compressor, and commands that loop."""
     hc = Layout(
         site,
         tmp_path,
@@ -213,7 +213,7 @@ def test_the_proposal_for_healthchecks_runs(site: Site, tmp_path: Path) -> None:
         "sendalerts": {"BACKEND": "command", "ARGS": ["sendalerts"], **always},
         "sendreports": {"BACKEND": "command", "ARGS": ["sendreports", "--loop"], **always},
     }
-    # WhiteNoise serves them from the image.
+    # WhiteNoise serves the files from the image.
     assert "RUN python manage.py collectstatic --noinput\nRUN python manage.py compress\n" in (
         hc.dockerfile
     )
@@ -225,7 +225,7 @@ def test_the_proposal_for_healthchecks_runs(site: Site, tmp_path: Path) -> None:
 
 
 def test_the_proposal_for_linkding_runs(site: Site, tmp_path: Path) -> None:
-    """A package of settings, supervisord that runs huey, uWSGI, dependencies locked by uv."""
+    """A settings package, supervisord that runs huey, uWSGI, and dependencies locked by uv."""
     linkding = Layout(
         site,
         tmp_path,
@@ -269,7 +269,7 @@ def test_the_proposal_for_linkding_runs(site: Site, tmp_path: Path) -> None:
 
 
 def test_the_proposal_for_bookwyrm_runs(site: Site, tmp_path: Path) -> None:
-    """A Celery app in a package of its own, a PORT that means another one, a compose file."""
+    """A Celery app in its own package, a PORT with another meaning, and a compose file."""
     bookwyrm = Layout(
         site,
         tmp_path,
@@ -340,7 +340,7 @@ def test_the_proposal_for_bookwyrm_runs(site: Site, tmp_path: Path) -> None:
 
 
 def test_the_proposal_for_netbox_runs(site: Site, tmp_path: Path) -> None:
-    """manage.py in a folder, requirements above it, a gunicorn.conf.py, RQ with an own command."""
+    """manage.py in a folder, requirements above it, gunicorn.conf.py, RQ with its own command."""
     netbox = Layout(
         site,
         tmp_path,
@@ -397,7 +397,7 @@ def test_the_proposal_for_netbox_runs(site: Site, tmp_path: Path) -> None:
 
 
 def test_the_proposal_for_paperless_runs(site: Site, tmp_path: Path) -> None:
-    """manage.py in src, Pipfile above it, ASGI, its own number of tasks, a consumer."""
+    """manage.py in src, a Pipfile above it, ASGI, its own number of tasks, and a consumer."""
     skip_without("gunicorn.asgi")
     paperless = Layout(
         site,
@@ -469,11 +469,11 @@ def test_the_proposal_for_paperless_runs(site: Site, tmp_path: Path) -> None:
     paperless.answers()
 
 
-# ---- what runs today, in other words ----
+# ---- recognizing what runs today ----
 
 
 def taken(*commands: str, file: str = "Procfile") -> today.Today:
-    """Each line is `name: command`, as in a Procfile."""
+    """What is recognized in these lines of a Procfile, each `name: command`."""
     text = "".join(f"{line}\n" for line in commands)
     runs = [
         Run(file, said.name, tuple(files.words(said.command)), said.first)

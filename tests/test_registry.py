@@ -1,4 +1,4 @@
-"""Short names of backends: ours, those of other packages, and names that two of them claim."""
+"""Short names of backends: ours, those of other packages, and names that two packages claim."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WEB = "PRODUCTION_PROCESSES['web']['BACKEND']"
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Put a package's metadata on the path, with the backends that it brings."""
+    """Put a package's metadata on the path, with the backends that it has."""
 
     def put(package: str, folder: str = "site", **points: str) -> None:
         site = tmp_path / folder
@@ -136,7 +136,7 @@ def loaded_by(*modules: str) -> list[str]:
 
 
 def test_to_know_the_backends_imports_none_of_them() -> None:
-    """What comes with every one: the base class, and what it needs."""
+    """Only what all backends share is imported: the base class and its dependencies."""
     shared = loaded_by("backends.base")
 
     loaded = set(loaded_by("settings.load", "checks", "launch.supervise"))

@@ -1,4 +1,4 @@
-"""The tests themselves: they run in the background as they do at a terminal."""
+"""The tests themselves: they run in the background just as at a terminal."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_what_tests_start_in_the_background_does_not_ignore_ctrl_c(tmp_path: Pat
         "tests.conftest",
     ]
 
-    # As `nohup make test &` in a script.
+    # Like `nohup make test &` in a script.
     background = ["sh", "-c", "trap '' HUP INT QUIT; exec \"$@\"", "sh"]
     ran = subprocess.run(
         [*background, *pytest, str(tmp_path / "test_one.py")],

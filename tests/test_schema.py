@@ -1,4 +1,4 @@
-"""The texts that stand for values in the settings: sizes, targets of health checks."""
+"""Values that the settings give as text: sizes, targets of health checks."""
 
 from __future__ import annotations
 

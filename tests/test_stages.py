@@ -1,4 +1,4 @@
-"""What is loaded when: by the oneshots that a process comes after, directly or not."""
+"""When each process is loaded: after the oneshots that it comes after, directly or not."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def refreshing(*after: str) -> Any:
             {"one": oneshot(), "web": process("one"), "worker": process("web")},
             {"one": None, "web": ("one",), "worker": ("one",)},
         ),
-        # What is not started in this run is not waited for.
+        # A oneshot that is not started in this run is not waited for.
         ({"web": process("one")}, {"web": ()}),
-        # What makes settings is before all that comes after it, be it a oneshot.
+        # A oneshot that makes settings comes before all that follow it, including oneshots.
         (
             {
                 "any": oneshot(),

@@ -29,7 +29,7 @@ class Plain(BaseServerBackend):
 
 
 class App(Plain):
-    """An app of Django, which has read the environment when Django was set up."""
+    """A Django app, which read the environment when Django was set up."""
 
     is_an_app = True
     import_time_variables = frozenset({"COLOUR", "SIZE"})
@@ -117,10 +117,10 @@ def test_the_price_is_in_the_record_too() -> None:
         ([SEARCH], False),
         ([METRICS], False),
         ([SHARED], False),
-        # A fresh interpreter would fail at its address; what lacks a thread does most of its work.
+        # A spawned process could not bind the address; a fork without the thread mostly works.
         ([X, METRICS], False),
         ([X, SHARED], True),
-        # What hangs does none.
+        # A process that hangs does none of its work.
         ([POOL, METRICS], True),
         ([SEARCH, LOOP], True),
     ],
@@ -203,7 +203,7 @@ def test_what_becomes_another_program_needs_no_fresh_interpreter() -> None:
     assert decided([X], a=sleeper(), b=entry()) == (["b"], [line])
 
 
-# ---- what is known to survive ----
+# ---- leftovers that are known to survive a fork ----
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_each_reason_has_its_line() -> None:
     ]
 
 
-# ---- what --check and --dry-run tell ----
+# ---- what --check and --dry-run report ----
 
 
 def test_how_each_is_started_and_why() -> None:

@@ -1,4 +1,4 @@
-"""What the supervisor process imports: little, and all of it before anything is started."""
+"""The supervisor process imports little, and all of it before it starts anything."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 
 import django_prodserver
 
-# What the supervisor runs on: its main program.
+# The main program of the supervisor.
 SUPERVISOR = ["posix.main"]
-# Of others, those of a bare interpreter among them: 23 of 3.13, 24 of 3.9. `collections` of 3.9 has
-# `heapq` as well.
+# The most modules that are not ours, including those of a bare interpreter: 23 in 3.13, 24 in 3.9.
+# In 3.9 `collections` also imports `heapq`.
 MOST = 60 if sys.version_info >= (3, 10) else 62
-# Each is a lot of memory, or is what only some configurations need.
+# Each needs much memory, or is needed by few configurations.
 NEVER = {
     *("django", "site", "psutil", "msgspec", "h11", "json", "ssl", "re", "typing", "setproctitle"),
     *("dataclasses", "inspect", "logging", "pathlib", "shutil", "subprocess", "tempfile"),
@@ -27,20 +27,20 @@ FOLDER = Path(django_prodserver.__file__).parents[1]
 
 
 def places() -> list[str]:
-    """Where our package is, and what some configurations need."""
+    """The folders of our package, and of the packages that some configurations need."""
     specs = [find_spec(name) for name in ("psutil", "msgspec", "h11")]
     return [str(FOLDER), *{str(Path(spec.origin).parents[1]) for spec in specs if spec is not None}]
 
 
 def run_alone(program: str) -> list[str]:
-    """Run it without `site`, as the supervisor is; return the words that it prints."""
+    """Run a program without `site`, like the supervisor; return the words that it prints."""
     text = f"import sys; sys.path[:0] = {places()!r}\n{program}"
     command = [sys.executable, "-I", "-S", "-"]
     return subprocess.check_output(command, input=text, text=True, timeout=60).split()
 
 
 def imported_by(modules: list[str]) -> list[str]:
-    """All that is imported by then, except for modules of our own."""
+    """All modules that are imported with these, except our own."""
     lines = [f"import django_prodserver.{module}" for module in modules]
     found = run_alone("\n".join([*lines, "print(*sys.modules)"]))
     return [name for name in found if name.partition(".")[0] != "django_prodserver"]
@@ -63,9 +63,9 @@ def test_what_is_imported_besides_would_be_noticed(module: str) -> None:
     assert len(imported) > MOST or NEVER.intersection(imported)
 
 
-# ---- what only some need ----
+# ---- what only some configurations need ----
 
-# A supervisor before it starts anything, and when it is at work.
+# A supervisor before it starts anything, and while it runs.
 START = """
 from django_prodserver.logs.lines import whole
 from django_prodserver.posix import memory, needs
@@ -154,7 +154,7 @@ def work():
 def test_what_a_configuration_needs_is_imported_before_anything_starts(
     configuration: str, needed: set[str]
 ) -> None:
-    """Later no descriptor may be left to read a module with."""
+    """Later there may be no file descriptor left for reading a module."""
     prepared = run_alone(START + configuration + "print(*sys.modules)")
 
     assert needed <= set(prepared)
@@ -188,7 +188,7 @@ print(found, descendants.killed, os.WEXITSTATUS(status), "psutil" in sys.modules
 
 
 def test_a_child_imports_nothing_to_become_a_program() -> None:
-    """It would cost more than its fork, and a descriptor."""
+    """An import would cost more than the fork, and need a file descriptor."""
     said = run_alone(f"""
 import os, sys
 import django_prodserver.{SUPERVISOR[0]}

@@ -82,7 +82,7 @@ PRODUCTION_SUPERVISOR: ProductionSupervisor = {
 }
 """
 
-# One line of an entry that is wrong, and the code that mypy has for it.
+# One wrong line of an entry, and mypy's error code for it.
 WRONG = {
     "type": ('"REPLICAS": "2",', "typeddict-item"),
     "literal": ('"RESTART": "sometimes",', "typeddict-item"),
@@ -99,7 +99,7 @@ WRONG = {
 }
 
 
-# Of a key that is unknown mypy names the line where its mapping begins.
+# For an unknown key mypy reports the line where the mapping begins.
 UNKNOWN = {
     "key": '"RESTRAT": "always",',
     "case": '"env": {},',
@@ -127,7 +127,7 @@ OTHERS = {
 
 
 def examples() -> dict[str, str]:
-    """Those of the docs, with the types that they would have."""
+    """The examples of the docs, with the types that they would have."""
     typed = {}
     for example in test_docs.settings_examples():
         (block,) = example.values
@@ -144,7 +144,7 @@ def examples() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def said(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[tuple[int, str]]]:
-    """What mypy says of each file: the lines, counted from the end of the header, and the codes."""
+    """What mypy reports for each file: lines, counted from the end of the header, and codes."""
     if find_spec("mypy") is None:
         pytest.skip("mypy is not installed")
     files = {
@@ -158,7 +158,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[tuple[in
     for name, source in files.items():
         (folder / f"{name}.py").write_text(HEADER + source)
     environ = {**os.environ, "MYPYPATH": str(SOURCE)}
-    if SOURCE.name == "site-packages":  # There mypy looks of itself, and nobody is to tell it.
+    if SOURCE.name == "site-packages":  # It is searched anyway; mypy refuses it in MYPYPATH.
         del environ["MYPYPATH"]
     made = subprocess.run(
         [

@@ -27,12 +27,12 @@ def view(request: HttpRequest) -> HttpResponse:
 
 
 class Wrapped:
-    """As WhiteNoise, or a router of Channels."""
+    """A wrapped application, as WhiteNoise or a Channels router makes it."""
 
 
 @pytest.fixture(autouse=True)
 def site(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """A project of one module."""
+    """A project with a single module."""
     made: Any = ModuleType("one_module")
     made.__spec__ = ModuleSpec("one_module", None)
     made.urlpatterns = [

@@ -22,7 +22,7 @@ from tests.inside import (
 
 
 def wrong(processes: Any, *names: str, preload: bool = True, **settings: Any) -> list[str]:
-    """The lines of the error."""
+    """The lines of the AssertionError."""
     supervisor = settings.pop("supervisor", NOT_SET)
     with configured(processes, supervisor, **settings), pytest.raises(AssertionError) as error:
         assert_valid_configuration(*names, preload=preload)
@@ -124,7 +124,7 @@ def test_an_address_in_use_is_no_mistake_of_the_configuration() -> None:
 
 
 def test_without_preload_no_application_is_imported() -> None:
-    # The module is there, what is named in it is not.
+    # The module exists, but it has no such attribute.
     settings = {"WSGI_APPLICATION": "tests.settings.no_application"}
     with configured({"web": SAME}, **settings):
         assert_valid_configuration(preload=False)

@@ -1,4 +1,4 @@
-"""What travels between a template and the supervisor arrives as it was sent."""
+"""Messages between a template and the supervisor arrive as they were sent."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def proposed(project: Project, **answers: Any) -> Proposal:
 
 
 def executed(block: str, port: Optional[str] = None) -> dict[str, Any]:
-    """PRODUCTION_PROCESSES of a printed block, in an environment with this PORT."""
+    """PRODUCTION_PROCESSES of a printed block, with this PORT in the environment."""
     names: dict[str, Any] = {}
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PORT", raising=False)
@@ -114,18 +114,18 @@ def executed(block: str, port: Optional[str] = None) -> dict[str, Any]:
 
 
 def parts(text: str) -> list[tuple[str, str]]:
-    """What is above the first heading, then each heading with what is below it."""
+    """The text above the first heading, then each heading with the text below it."""
     pieces = re.split(r"^# ---- (.*) ----\n\n", text, flags=re.MULTILINE)
     return list(zip(["", *pieces[1::2]], pieces[::2]))
 
 
 def instructions(dockerfile: str) -> list[list[str]]:
-    """Each instruction of a Dockerfile with its arguments; comments are none."""
+    """Each instruction of a Dockerfile with its arguments, without comments."""
     lines = [line for line in dockerfile.splitlines() if line and not line.startswith("#")]
     return [line.split(" ", 1) for line in lines]
 
 
-# ---- what is proposed ----
+# ---- the proposal ----
 
 
 def test_the_settings_of_a_project_with_wsgi_and_celery() -> None:
@@ -251,7 +251,7 @@ def test_the_servers_themselves_understand_their_arguments(server: Any) -> None:
         (web,) = resolve(load(), ["web"])
 
     assert [where.at for where in web.backend.addresses()] == [("0.0.0.0", port)]
-    # A program may come from another package.
+    # The program may come from another package.
     needed = list(web.backend_class.requires.values())
     assert needed == ([] if server.other else [server.package])
 
@@ -278,7 +278,7 @@ def subsets(names: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
     ("project", "server"),
     [
         (SHOP, "gunicorn"),
-        # ASGI is what it asks for, though a server for WSGI is installed.
+        # The project uses ASGI, although a WSGI server is installed.
         (CHAT, "uvicorn"),
         (replace(CHAT, packages={"daphne": "4.2.3"}), "daphne"),
         (replace(CHAT, packages={"gunicorn": "22.0.0"}, asgi=""), "gunicorn"),
@@ -286,7 +286,7 @@ def subsets(names: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
         (replace(SHOP, packages={"hypercorn": "0.18.0"}), "hypercorn-wsgi"),
         (replace(SHOP, packages={"daphne": "4.2.3"}), "daphne"),
         (replace(SHOP, wsgi="", packages={}), "uvicorn"),
-        # Its ASGI worker is too young in the one, and good enough in the other.
+        # gunicorn's ASGI worker is good enough from 25.1 on.
         (replace(SHOP, wsgi="", packages={"gunicorn": "25.0.3"}), "uvicorn"),
         (replace(SHOP, wsgi="", packages={"gunicorn": "25.1"}), "gunicorn-asgi"),
         (EMPTY, None),
@@ -453,7 +453,7 @@ def test_the_health_check_of_an_image_is_a_command_of_prodctl() -> None:
     asked = parser(command).parse_args(arguments)
 
     assert (asked.verb, asked.name) == ("health", None)
-    # prodctl gives up first, and says why.
+    # prodctl gives up first, and reports why.
     assert f"--timeout={2 * asked.timeout:.0f}s" in options.split()
 
 
@@ -465,7 +465,7 @@ def test_no_image_installs_the_package_of_this_name_from_pypi(install: Install) 
 
     run = [line for line in lines if line.startswith("RUN ")]
     assert not [line for line in run if re.search("django[-_]prodserver", line)]
-    # The last of the installations: what it brings stays.
+    # It is installed last, so nothing replaces its packages.
     assert [line for line in run if "/venv" in line and "install" in line][-1].endswith(WHEELS)
     assert lines.index("COPY wheels wheels") < lines.index(
         next(line for line in run if line.endswith(WHEELS))
@@ -523,7 +523,7 @@ ALL_SERVERS = f"{WSGI_SERVERS}, {ASGI_SERVERS}"
 
 
 class Typing:
-    """A user who gives these answers, and then goes away."""
+    """A user who types these answers, and then closes the input."""
 
     def __init__(self, *answers: str) -> None:
         self._answers = list(answers)
@@ -584,7 +584,7 @@ def test_what_is_not_there_to_be_chosen_is_not_asked_about() -> None:
     assert questions.ask(replace(EMPTY, has_database=True), Typing("none")) == Answers()
 
 
-# ---- looking ----
+# ---- looking at the project ----
 
 
 def view(request: object) -> None:
@@ -597,7 +597,7 @@ def view(request: object) -> None:
         (["", "healthz"], "/healthz"),
         (["ht/"], "/ht/"),
         (["", "about/"], ""),
-        # It has a view for everything, which says nothing.
+        # A catch-all view says nothing about health.
         (["<path:any>"], ""),
     ],
 )
@@ -677,7 +677,7 @@ def test_a_database_that_is_a_file_is_a_note(monkeypatch: pytest.MonkeyPatch) ->
     sqlite = {"ENGINE": "django.db.backends.sqlite3"}
     memory, file = {**sqlite, "NAME": ":memory:"}, {**sqlite, "NAME": Path("/srv/db.sqlite3")}
 
-    # Not override_settings, which warns of what does happen with open connections.
+    # Not override_settings: its warning about DATABASES is right about open connections.
     monkeypatch.setattr(settings, "DATABASES", {"default": memory, "other": file})
 
     assert look.look().notes == (
@@ -699,7 +699,7 @@ def test_a_pyproject_that_only_configures_tools_names_no_packages(
 
 @pytest.mark.parametrize("more", [["web"], ["--all"], ["--except", "web"], ["--", "--workers"]])
 def test_init_takes_no_process_names(more: list[str]) -> None:
-    if "--" in more:  # call_command leaves out what only a command line can say.
+    if "--" in more:  # call_command cannot pass a bare `--`.
         more = ["web", *more]
     assert refused({"web": sleeper()}, "--init", *more) == ["--init takes no process names."]
 
@@ -717,7 +717,7 @@ def test_init_goes_with_nothing_else_that_prints() -> None:
 
 
 class RealProject:
-    """One that `django-admin startproject` has made, with what is added to it."""
+    """A project made by `django-admin startproject`, with additions."""
 
     def __init__(self, site: Site, folder: Path, name: str, settings: str) -> None:
         self.folder = folder / name
@@ -736,13 +736,13 @@ class RealProject:
         return self.site({}, *arguments, program=self.program, **kwargs)
 
     def proposal(self, *arguments: str) -> tuple[list[tuple[str, str]], str]:
-        """The parts that are printed, and what is said on stderr."""
+        """The printed parts, and stderr."""
         run = self.manage("--init", *arguments)
         assert run.end() == 0, run.stderr
         return parts("".join(line + "\n" for line in run.raw)), run.stderr
 
     def check(self, block: str) -> list[str]:
-        """Put a block into its settings, and let the command look at them."""
+        """Add a block to the settings, and run `--check`."""
         self.add(block)
         run = self.manage("--check", env={"PORT": str(free_port())})
         assert run.end() == 0, run.stderr
@@ -779,7 +779,7 @@ def shop(site: Site, tmp_path: Path) -> RealProject:
 @pytest.fixture
 def chat(site: Site, tmp_path: Path) -> RealProject:
     backend = IN_DATABASE
-    if django.VERSION < (5,):  # The oldest django-tasks brings its worker itself.
+    if django.VERSION < (5,):  # The oldest django-tasks has its own worker.
         backend = "django_tasks.backends.database.DatabaseBackend"
     app = backend.rpartition(".")[0]
     return RealProject(
@@ -843,7 +843,7 @@ def add(sender, **kwargs):
     ("module", "source", "found"),
     [
         ("celery_app", "from celery import Celery\nqueue = Celery()\n", "shop.celery_app.queue"),
-        # A schedule may come from the app as well as from the settings.
+        # The schedule may be in the app as well as in the settings.
         (
             "celery",
             SCHEDULING,
@@ -875,7 +875,7 @@ def test_a_celery_app_that_cannot_be_imported_is_a_note(shop: RealProject) -> No
 
 
 def test_no_server_is_imported(shop: RealProject) -> None:
-    """They take a second together, and some of them change the process that they are in."""
+    """Together the imports take a second, and some servers change the process."""
     program = (
         "import sys; sys.path.insert(0, '.'); import django; from django.conf import settings;"
         "django.setup(); from django.core.management import call_command;"
@@ -911,7 +911,7 @@ def test_answers_are_typed_at_a_terminal_and_stdout_has_the_proposal_alone(
 @pytest.mark.parametrize("key", [b"\x03", b"\x04"], ids=["Ctrl-C", "Ctrl-D"])
 def test_cancelling_prints_nothing(shop: RealProject, key: bytes) -> None:
     terminal = Terminal()
-    # Said where a user sees it, so that the test does, too.
+    # The prompt is on stderr, which the test reads through the terminal, as a user does.
     run = terminal.start(
         shop.site, {}, "--init", "--no-color", program=shop.program, stderr=terminal.slave
     )

@@ -1,4 +1,4 @@
-"""What `make lint` finds in texts: the words of tools/words.txt, and not what is quoted."""
+"""What `make lint` finds in texts: the words of tools/words.txt, except in quotations."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.running import ROOT
 
 
 def found(file: Path, text: str) -> list[str]:
-    """What is printed for a file with this text, without its name."""
+    """The output for a file with this text, without the file's name."""
     file.write_text(text, encoding="utf-8")
     checked = subprocess.run(
         [sys.executable, ROOT / "tools" / "check_words.py", file],

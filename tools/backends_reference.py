@@ -1,8 +1,8 @@
-"""What the classes of the backends declare, as docs/reference/backends.md and its pages show it,
-and the template of a package of backends in docs/extend/own-backend.md.
+"""The declarations of the backend classes, for docs/reference/backends.md and its pages, and the
+template of a backend package, for docs/extend/own-backend.md.
 
 PYTHONPATH=src python tools/backends_reference.py           prints the pages that are stale
-PYTHONPATH=src python tools/backends_reference.py --write   mends them
+PYTHONPATH=src python tools/backends_reference.py --write   updates them
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ TEMPLATE = ROOT / "examples" / "backend-package" / "src" / "prodserver_wsgiref" 
 
 Backend = type[BaseServerBackend]
 
-# By what a server declares as `takes_sockets`.
+# By the value of `takes_sockets`.
 SOCKETS = {
     True: "`held` by default: the supervisor binds its addresses",
     False: "`own`: it cannot take sockets",
 }
 
-# By what a backend declares as `pings`.
+# By the value of `pings`.
 WATCHDOG = {
     True: "it sends `WATCHDOG=1`",
     False: "refused: it does not send `WATCHDOG=1`",
@@ -58,12 +58,12 @@ def overview() -> str:
 
 
 def facts(name: str) -> str:
-    """The table at the top of a backend's page."""
+    """Return the table at the top of a backend's page."""
     return table((f"`{name}`", ""), _facts(name, backends()[name]))
 
 
 def starts(name: str) -> str:
-    """The table of what its process is under each start method, and where the project is loaded."""
+    """Return the table of what the process is, and where it loads the project, by start method."""
     rows = loading.rows(name, own_program=bool(backends()[name].runner))
     return f"{table(loading.header(name), rows)}\n\n{loading.workers(name)}"
 
@@ -109,7 +109,7 @@ def _ready(backend: Backend) -> str:
 
 
 def _sockets(backend: Backend) -> str:
-    """Who binds them; empty for what listens nowhere."""
+    """Return who binds its sockets: "held" or "own"; "" if it does not listen."""
     if backend.addresses is BaseServerBackend.addresses:
         return ""
     return "held" if backend.takes_sockets else "own"

@@ -25,7 +25,7 @@ CALVER = re.compile(r"[2-9]\d\.([1-9]|1[0-2])\.\d+")
 
 
 def problems(dist: Path, version: str, publish: bool = False) -> Iterator[str]:
-    """Sentences about what is wrong with the files in `dist`, if they are to be this version."""
+    """Yield a sentence for each problem with the files in `dist` as a release of `version`."""
     wheel = f"{PACKAGE}-{version}-py3-none-any.whl"
     sdist = f"{PACKAGE}-{version}.tar.gz"
     if not CALVER.fullmatch(version):
@@ -66,14 +66,14 @@ def _metadata(metadata: Message, version: str, publish: bool) -> Iterator[str]:
 
 
 def _tracked() -> set[str]:
-    """What git has, or would get by `git add --all`."""
+    """Return the files that git tracks, or would track after `git add --all`."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     listed = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return {name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()}
 
 
 def version_of_source() -> str:
-    """It is read, because what imports it may have another version installed."""
+    """Read the version from the source: an import might find another installed version."""
     source = (ROOT / "src" / PACKAGE / "__init__.py").read_text(encoding="utf-8")
     (version,) = re.findall(r'^__version__ = "(.*)"$', source, re.MULTILINE)
     return str(version)

@@ -1,4 +1,4 @@
-"""Where the texts that people read have a word of tools/words.txt.
+"""Finds words of tools/words.txt in texts that people read.
 
 python tools/check_words.py [FILE ...]   prints each place, with a better word; status 1 if any
 """
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 WORDS = ROOT / "tools" / "words.txt"
-# What others have written, or a name: blocks of code, what is in backticks, addresses.
+# Not our prose: code blocks, anything in backticks, URLs.
 QUOTED = re.compile(r"^```.*?^```|`[^`\n]*`|https?://\S+", re.MULTILINE | re.DOTALL)
 # The tokens of Python that hold prose; an f-string has tokens of its own since Python 3.12.
 PROSE = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", None)}
@@ -29,17 +29,17 @@ class Rule(NamedTuple):
 
 
 def rules(text: str) -> Iterator[Rule]:
-    """A line each: a regular expression, an arrow, and what to write instead."""
+    """Parse the rules, one a line: a regular expression, an arrow, and what to write instead."""
     for line in text.splitlines():
         if line and not line.startswith("#"):
             words, _, better = line.partition(" -> ")
-            # A space is also the end of a line.
+            # A space also matches a line break.
             pattern = words.replace(" ", r"\s+")
             yield Rule(re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE), better)
 
 
 def places(text: str, known: Sequence[Rule]) -> Iterator[tuple[int, str, str]]:
-    """The number of the line, the words that stand there, and better ones."""
+    """Yield the line number, the words found there, and better ones."""
     prose = QUOTED.sub(lambda found: re.sub(r"[^\n]", "_", found[0]), text)
     for rule in known:
         for found in rule.pattern.finditer(prose):
@@ -48,7 +48,7 @@ def places(text: str, known: Sequence[Rule]) -> Iterator[tuple[int, str, str]]:
 
 
 def prose_of_python(source: str) -> str:
-    """Its comments and strings, each on the line where it stands."""
+    """Return the comments and strings of a source, each on its own line number."""
     lines = [""] * (source.count("\n") + 2)
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type in PROSE:

@@ -1,4 +1,4 @@
-"""The options of the command, as docs/reference/command.md shows them.
+"""The options of the command, for docs/reference/command.md.
 
 PYTHONPATH=src python tools/command_reference.py           prints the page if it is stale
 PYTHONPATH=src python tools/command_reference.py --write   updates it

@@ -29,7 +29,7 @@ def main(python: str, address: str, *options: str) -> int:
     manage = [os.path.abspath(python), "manage.py"]
     url = f"http://{address}/"
     environ = {**os.environ, "QUICKSTART_BIND": address}
-    # Ctrl-C reaches all of the terminal: it is the supervisor's, and this waits for it.
+    # Ctrl-C reaches every process at the terminal. The supervisor handles it, and this waits.
     signal.signal(signal.SIGINT, lambda *_: None)
     signal.signal(signal.SIGQUIT, lambda *_: None)
     check = subprocess.run([*manage, "prodserver", "--check"], cwd=QUICKSTART, env=environ)
@@ -43,7 +43,7 @@ def main(python: str, address: str, *options: str) -> int:
         [*manage, "queue_demo", "--timeout", "60", "--url", url],
         cwd=QUICKSTART,
         env=environ,
-        start_new_session=True,  # Out of reach of Ctrl-C, which it would answer with a traceback.
+        start_new_session=True,  # Ctrl-C does not reach it, which would print a traceback.
     )
     try:
         while True:
@@ -58,7 +58,7 @@ def main(python: str, address: str, *options: str) -> int:
         if demo.returncode is None:
             demo.kill()
             demo.wait()
-    # 130: somebody has pressed Ctrl-C, which is how a demonstration ends.
+    # 130: Ctrl-C, which is the normal end of a demonstration.
     return 0 if site.returncode in (128 + signal.SIGINT, -signal.SIGINT) else site.returncode
 
 

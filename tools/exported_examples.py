@@ -1,4 +1,4 @@
-"""What `prodserver --export` writes for examples/quickstart: examples/platforms.
+"""The output of `prodserver --export` for examples/quickstart, in examples/platforms.
 
 PYTHONPATH=src python tools/exported_examples.py           prints the files that are stale
 PYTHONPATH=src python tools/exported_examples.py --write   updates them
@@ -18,7 +18,7 @@ PLATFORMS = ROOT / "examples" / "platforms"
 
 MACHINE = ("directory=/srv/quickstart", "python=/srv/quickstart/.venv/bin/python")
 IMAGE = ("image=registry.example.org/quickstart:1.2.3",)
-# A format for each kind of platform, with what `--set` says.
+# A format for each kind of platform, with the values for `--set`.
 EXPORTED = {
     "systemd": MACHINE,
     "compose": IMAGE,
@@ -29,7 +29,7 @@ EXPORTED = {
 
 
 def exported(folder: Path) -> dict[Path, str]:
-    """All files, by their places below `folder`, where they are written."""
+    """Write all files below `folder`; return their texts by their paths there."""
     env = {
         **os.environ,
         "PYTHONPATH": str(ROOT / "src"),

@@ -1,4 +1,4 @@
-"""What is made from the code: parts of pages, each between two markers, and whole files."""
+"""Texts that are generated from the code: parts of pages, between two markers, and whole files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Generated(NamedTuple):
 
 
 def main(all_of_it: Iterable[Generated]) -> None:
-    """Print the files that are not as they should be; with `--write` as argument mend them."""
+    """Print the files that are stale; with the argument `--write`, update them."""
     for one in all_of_it:
         now = one.file.read_text(encoding="utf-8")
         new = _replaced(now, one) if one.marker else one.text
@@ -32,7 +32,7 @@ def main(all_of_it: Iterable[Generated]) -> None:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown."""
+    """Return a Markdown table."""
     return "\n".join(_lines(header, rows))
 
 

@@ -1,6 +1,6 @@
-"""Where each software loads the project, and what its workers are, as its page shows it.
+"""Where each software loads the project, and what its workers are, for its page.
 
-tests/backends/test_loading.py runs all of it under each start method, and compares.
+tests/backends/test_loading.py runs each of these under each start method, and compares.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-# What loads the project, and so runs `ready()`, where nothing has loaded it before.
+# Where the project is loaded, and `ready()` run, if it is not loaded yet.
 LEADER, WORKERS, NOTHING = "in the leader", "in each worker", ""
 
 # What workers are.
@@ -20,24 +20,24 @@ NONE = "none; the leader does the work itself"
 
 
 class Loading(NamedTuple):
-    """What software does by default, or with these ARGS."""
+    """The behaviour of a software by default, or with these ARGS."""
 
     by: str
     workers: str
     args: Mapping[str, Any] = {}
     # It is another program, whatever the start method.
     executed: bool = False
-    # What loads it once more where it is not forked, because `manage.py` becomes another program.
+    # Where it is loaded again if it is not forked, because `manage.py` becomes another program.
     then: str = NOTHING
 
     @property
     def by_others(self) -> str:
-        """What loads it where it is `manage.py`."""
+        """Where the project is loaded if the process is `manage.py`."""
         return ", then ".join(filter(None, [self.by, self.then]))
 
     @property
     def by_forks(self) -> str:
-        """What loads it once more where the template has loaded it."""
+        """Where the project is loaded again after the template has loaded it."""
         if self.executed:
             return self.by
         return WORKERS if self.workers == FRESH else NOTHING
@@ -86,7 +86,7 @@ def header(name: str) -> Sequence[str]:
 
 
 def rows(name: str, own_program: bool) -> Iterator[Sequence[str]]:
-    """Alone `manage.py` has loaded the project already, to check the settings."""
+    """Yield the rows. When alone, `manage.py` has already loaded the project to check settings."""
     if _executed(name):
         yield "it is", "another program", "`manage.py`, which becomes that program"
         for one in LOADING[name]:
@@ -108,7 +108,7 @@ def rows(name: str, own_program: bool) -> Iterator[Sequence[str]]:
 
 
 def workers(name: str) -> str:
-    """A sentence on what its workers are; "" where it has none."""
+    """Return a sentence on what its workers are; "" if it has none."""
     usual = LOADING[name][0].workers
     said = [
         usual,

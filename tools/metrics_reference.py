@@ -1,4 +1,4 @@
-"""The supervisor's metrics, as docs/reference/metrics.md shows them.
+"""The supervisor's metrics, for docs/reference/metrics.md.
 
 PYTHONPATH=src python tools/metrics_reference.py           prints the page if it is stale
 PYTHONPATH=src python tools/metrics_reference.py --write   updates it

@@ -1,6 +1,6 @@
-"""Draw eight lines of a run of examples/quickstart at a terminal: docs/_static/output.svg.
+"""Draw eight lines of terminal output of examples/quickstart: docs/_static/output.svg.
 
-It takes some seconds, so it is run by hand when the output has changed. It needs rich.
+This takes some seconds, so run it by hand when the output has changed. It needs rich.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as var:
         lines = run(var)
     chosen = [next(line for line in lines if re.search(one, plain(line))) for one in SHOWN]
-    # As a terminal of this width shows it: what is longer goes on in the next row.
+    # As a terminal of this width shows it: longer lines wrap.
     console = Console(record=True, width=88, file=io.StringIO(), force_terminal=True)
     for line in chosen:
         console.print(Text.from_ansi(line), overflow="fold")
@@ -82,7 +82,7 @@ def main() -> None:
 
 
 def run(var: str) -> list[str]:
-    """What a terminal gets. A task of each queue is executed, then one worker is killed."""
+    """Run a task of each queue, then kill one worker; return the lines of the terminal."""
     ours, theirs = pty.openpty()
     address = f"127.0.0.1:{free_port()}"
     environ = {
@@ -116,7 +116,7 @@ def run(var: str) -> list[str]:
 
 
 def until(terminal: int, *words: bytes) -> bytes:
-    """What comes until all of these words have come; without words, until the end."""
+    """Read until all of these words have come; without words, until the end."""
     text = b""
     while not words or not all(word in text for word in words):
         chunk = read(terminal)
@@ -129,12 +129,12 @@ def until(terminal: int, *words: bytes) -> bytes:
 def read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65536)
-    except OSError:  # EIO: the last process at the terminal has ended.
+    except OSError:  # EIO: the last process at the terminal has exited.
         return b""
 
 
 def free_port() -> int:
-    """8000, as readers see it, if that is free."""
+    """Return 8000, the port that the docs use, or any free port."""
     with socket.socket() as listener:
         try:
             listener.bind(("127.0.0.1", 8000))

@@ -1,4 +1,4 @@
-"""The options, verbs and exit statuses of prodctl, as docs/reference/prodctl.md shows them.
+"""The options and verbs of prodctl, for docs/reference/prodctl.md.
 
 PYTHONPATH=src python tools/prodctl_reference.py           prints the page if it is stale
 PYTHONPATH=src python tools/prodctl_reference.py --write   updates it
@@ -24,7 +24,7 @@ def everything() -> Iterator[Generated]:
 
 
 def _sections(made: ArgumentParser) -> Iterator[str]:
-    """A section for each verb, in the order of `--help`."""
+    """Yield a section for each verb, in the order of `--help`."""
     (verbs,) = (one for one in made._actions if isinstance(one, _SubParsersAction))
     for name, verb in verbs.choices.items():
         usage = " ".join(verb.format_usage().split()[1:]).replace(" [-h]", "")
@@ -49,7 +49,7 @@ def _words(action: Action) -> str:
 
 
 def _marked(text: str) -> str:
-    """Names of options and variables in backticks."""
+    """Put the names of options and variables in backticks."""
     return re.sub(r"(?<![`\w])(--[a-z-]+|PRODSERVER_[A-Z_]+|'[^']+')", r"`\1`", text)
 
 

@@ -1,8 +1,8 @@
-"""What is told about the settings in other words: types for editors, tables for the docs.
+"""Generated descriptions of the settings: types for editors, tables for the docs.
 
     PYTHONPATH=src python tools/settings_reference.py --write
 
-Nothing here knows a key: all of it comes from the structs in `schema`.
+No key is named here: everything comes from the structs in `schema`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ NAMES: dict[type[msgspec.Struct], str] = {
     ServerlessSettings: "ProductionServerless",
 }
 
-# The tables of the page, by the headings above them.
+# Heading on the page -> the struct of the table below it.
 TABLES: dict[str, type[msgspec.Struct]] = {
     "PRODUCTION_PROCESSES": ProcessSettings,
     "START_LIMIT": StartLimit,
@@ -53,7 +53,7 @@ TABLES: dict[str, type[msgspec.Struct]] = {
     "PRODUCTION_SERVERLESS": ServerlessSettings,
 }
 
-# Where the words of the specs lead to, in the docs. A key leads to the section of its name.
+# Phrases of the specs -> link targets in the docs. A key links to the section of its name.
 LINKS = {
     "built-in backends": "backends.md",
     "backend of your own": "../extend/own-backend.md",
@@ -101,7 +101,7 @@ class ListOrTuple(Protocol[_T_co]):
 
 
 def meanings(struct: type[msgspec.Struct]) -> dict[str, str]:
-    """What the keys of a struct mean."""
+    """Return what the keys of a struct mean."""
     keys = document()["$defs"][struct.__name__]["properties"]
     return {key: schema["description"] for key, schema in keys.items()}
 
@@ -114,7 +114,7 @@ def module() -> str:
         f'    "{name}",' for name in sorted([*NAMES.values(), "ProductionProcesses"])
     )
     parts = [HEAD.replace("{exported}", exported)]
-    # What is used by others first; a mapping of processes at the end.
+    # Structs that others use come first; the mapping of processes comes last.
     settings = (ProcessSettings, SupervisorSettings, ServerlessSettings)
     for struct in sorted(STRUCTS, key=lambda struct: struct in settings):
         parts += _typed_dicts(struct)
@@ -126,7 +126,7 @@ def module() -> str:
 
 
 def _typed_dicts(struct: type[msgspec.Struct]) -> Iterator[str]:
-    """One of what may be left out; before it, if there is any, one of what may not."""
+    """Yield a TypedDict of the optional keys; before it, if there are any, of the required keys."""
     fields = msgspec.structs.fields(struct)
     name, base = NAMES[struct], "TypedDict"
     required = [field for field in fields if field.required]
@@ -161,7 +161,7 @@ def _text(text: str) -> Iterator[str]:
 
 
 def _fitting(before: str, annotation: str) -> Iterator[str]:
-    """As ruff would write it."""
+    """Wrap an annotation as ruff would."""
     if len(line := f"    {before}{annotation}") <= 100:
         yield line
         return
@@ -174,7 +174,7 @@ def _fitting(before: str, annotation: str) -> Iterator[str]:
 
 
 def _split(arguments: str) -> list[str]:
-    """At the commas that are in no brackets."""
+    """Split at the commas outside of brackets."""
     parts, depth = [""], 0
     for letter in arguments:
         depth += {"[": 1, "]": -1}.get(letter, 0)
@@ -186,7 +186,7 @@ def _split(arguments: str) -> list[str]:
 
 
 def _annotation(kind: Any) -> str:
-    """What the loader accepts for it: also paths for texts, and tuples for lists."""
+    """Return the type that the loader accepts: also paths for strings, and tuples for lists."""
     arguments = get_args(kind)
     origin = get_origin(kind)
     if origin is Annotated:
@@ -222,7 +222,7 @@ def keys(struct: type[msgspec.Struct], page: str) -> str:
 
 
 def _words(kind: Any) -> str:
-    """The type in words; whether it may be None is said by its default."""
+    """Return the type in words, without None: the default shows whether it may be None."""
     arguments = get_args(kind)
     if get_origin(kind) is Annotated:
         forms = [meta.extra["form"] for meta in arguments[1:] if "form" in (meta.extra or {})]
@@ -243,7 +243,7 @@ def _default(field: Any) -> str:
 
 
 def _literal(value: Any) -> str:
-    """As people write it in settings."""
+    """Return a value as people write it in settings."""
     if isinstance(value, msgspec.Struct):
         fields = msgspec.structs.fields(value)
         return "{{{}}}".format(
@@ -255,7 +255,7 @@ def _literal(value: Any) -> str:
 
 
 def _prose(text: str) -> str:
-    """A meaning with its marks: literal texts and keys as code, links to other pages."""
+    """Mark up a meaning: strings and keys as code, links to other pages."""
     keys = {field.encode_name for struct in STRUCTS for field in msgspec.structs.fields(struct)}
     pattern = r'"([^"]+)"|\b([A-Z]+(?:_[A-Z]+)*)\b'
 

@@ -1,8 +1,8 @@
-"""The states of an instance and of its lives, as docs/reference/states.md shows them.
+"""The states of an instance and of its lives, for docs/reference/states.md.
 
     PYTHONPATH=src python tools/state_diagram.py --write
 
-Nothing here knows a state: all of it comes from `State`, `SEEN` and the `TABLE` of a life.
+No state is named here: everything comes from `State`, `SEEN` and the `TABLE` of a life.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def states() -> str:
 
 
 def lives() -> str:
-    """The states of a life, and where each cause leads from there."""
+    """Return the states of a life, and the state that each cause leads to from there."""
     meanings = [
         (state.name, state.value, SEEN[state].name if state in SEEN else "-") for state in LifeState
     ]
@@ -45,7 +45,7 @@ def lives() -> str:
 
 
 def diagram() -> str:
-    """A Mermaid diagram: https://mermaid.js.org/syntax/stateDiagram.html"""
+    """Return a Mermaid diagram: https://mermaid.js.org/syntax/stateDiagram.html"""
     return "\n".join(["stateDiagram-v2", *(f"    {line}" for line in _diagram())]) + "\n"
 
 

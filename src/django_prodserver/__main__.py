@@ -1,14 +1,14 @@
-"""`python -m django_prodserver`: like `manage.py prodserver`, but it misses no signal from here on.
+"""`python -m django_prodserver`: like `manage.py prodserver`, but it misses no signal.
 
-The first process of a container has no default action for a signal (pid_namespaces(7)), so a stop
-signal may be lost while it loads Django. Here another process loads Django: the first template.
+PID 1 of a container has no default action for signals (pid_namespaces(7)), so a stop signal may be
+lost while PID 1 loads Django. Here another process loads Django: the first template.
 """
 
 from __future__ import annotations
 
 import signal
 
-# This comes first: signals that arrive from here on wait until the supervisor can handle them.
+# This comes first: signals from here on stay pending until the supervisor can handle them.
 if hasattr(signal, "pthread_sigmask"):
     signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
 

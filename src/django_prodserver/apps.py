@@ -21,8 +21,8 @@ class ProdserverConfig(AppConfig):
         is_prodserver = sys.argv[1:2] == ["prodserver"]
         supervises = is_prodserver or sys.argv[1:2] == ["devserver"]
         if supervises:
-            # Imported objects stay alive: a collection would take time and find nothing. It is
-            # enabled again before any process runs.
+            # Imported objects stay alive: a collection would take time and find nothing. Collection
+            # is enabled again before any process runs.
             gc.disable()
         if hasattr(os, "fork"):
             from django_prodserver.posix.template.order import inherited
@@ -34,7 +34,7 @@ class ProdserverConfig(AppConfig):
                 _remember_what_was_inherited()
             if is_prodserver and order is None:
                 _let_processes_share_their_metrics(sys.argv[2:])
-            # Otherwise the supervisor's log contains it already.
+            # The output of a later template is part of the supervisor's log already.
             if is_prodserver and (order is None or order.first):
                 _let_output_be_lines_of_the_log(sys.argv[2:])
 

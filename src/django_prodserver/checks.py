@@ -1,4 +1,4 @@
-"""What is wrong with our settings, as Django system checks for `manage.py check`."""
+"""Django system checks of our settings, for `manage.py check`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django_prodserver.supervisor.text import printable
 
 
 def check_settings(**kwargs: Any) -> list[checks.CheckMessage]:
-    """Everything that can be found without looking at the machine; docs/reference/checks.md."""
+    """Return every finding that does not depend on the machine; see docs/reference/checks.md."""
     return [_message(finding) for finding in _findings()]
 
 
@@ -37,6 +37,6 @@ setting_changed.connect(_forget)
 
 
 def _message(finding: Finding) -> checks.CheckMessage:
-    # A warning: development machines may lack the servers, or the settings of production.
+    # Only a warning: development machines may lack the servers or the production settings.
     kind = checks.Warning if finding.warning or not finding.blocks else checks.Error
     return kind(finding.text, hint=printable(finding.hint) or None, id=finding.check_id)

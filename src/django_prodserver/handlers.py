@@ -1,9 +1,9 @@
-"""Handlers of events, ready-made: to be named in `PRODUCTION_SUPERVISOR["ON_EVENT"]`.
+"""Ready-made event handlers, for `PRODUCTION_SUPERVISOR["ON_EVENT"]`.
 
     PRODUCTION_SUPERVISOR = {"ON_EVENT": ["django_prodserver.handlers.mail_admins"]}
 
-Each takes an event, which is a dict. Those that wake people take only what went wrong: events with
-the severity WARNING or ERROR. What a handler imports, it imports when it is called.
+Each takes an event, which is a dict. Handlers that alert people act only on events with the
+severity WARNING or ERROR. A handler imports what it needs when it is called.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from django.dispatch import Signal
 
 Event = Mapping[str, Any]
 
-# Sent by `send_signal`, with the keyword argument `event`. It has no sender: Django compares those
-# by identity, which the name of an event has none of.
+# Sent by `send_signal`, with the keyword argument `event`. It has no sender: Django compares
+# senders by identity, and equal event names need not be the same object.
 happened = Signal()
 
 # A setting, or else an environment variable.
 WEBHOOK_URL = "PRODUCTION_WEBHOOK_URL"
-# How long the server of the webhook may take, in seconds.
+# The timeout of a webhook request, in seconds.
 WEBHOOK_WITHIN = 10.0
-# How long OpenTelemetry may take to export what it was given, in milliseconds.
+# The timeout of an OpenTelemetry export, in milliseconds.
 EXPORT_WITHIN = 5000
 
 
 def mail_admins(event: Event) -> None:
-    """Send it to ADMINS by Django, if something went wrong."""
+    """Mail an alert to ADMINS, with Django."""
     if _is_alert(event):
         mail.mail_admins(_title(event), _text(event))
 
 
 def webhook(event: Event) -> None:
-    """Send it as `{"text": ...}`, if something went wrong: for Slack, Mattermost and others."""
+    """Post an alert as `{"text": ...}`, for Slack, Mattermost and others."""
     import json
     from urllib.request import Request, urlopen
 
@@ -53,7 +53,7 @@ def webhook(event: Event) -> None:
 
 
 def sentry(event: Event) -> None:
-    """Send it to Sentry, if something went wrong. The project has to call `sentry_sdk.init`."""
+    """Send an alert to Sentry. The project has to call `sentry_sdk.init`."""
     import sentry_sdk
 
     if not _is_alert(event):
@@ -64,34 +64,34 @@ def sentry(event: Event) -> None:
         if event["name"] is not None:
             scope.set_tag("prodserver.process", event["process"])
             scope.set_tag("prodserver.name", event["name"])
-        # Times and pids differ each time, what happened does not.
+        # Group by what happened: the message has times and PIDs, which always differ.
         scope.fingerprint = ["prodserver", event["event"], event["process"] or ""]
         scope.set_context("prodserver", dict(event))
         scope.capture_message(event["message"])
 
 
 def log(event: Event) -> None:
-    """Log it by Python's logging, to the logger `django_prodserver.events`."""
+    """Log an event with Python's logging, to the logger `django_prodserver.events`."""
     level: int = getattr(logging, event["severity"])
     logger = logging.getLogger("django_prodserver.events")
     logger.log(level, "%s", event["message"], extra={"event": event})
 
 
 def send_signal(event: Event) -> None:
-    """Send it to the receivers of the signal `happened`. The first one that fails, fails this."""
+    """Send an event to all receivers of `happened`, then raise the first exception of any."""
     for _, answer in happened.send_robust(sender=None, event=event):
         if isinstance(answer, Exception):
             raise answer
 
 
 def opentelemetry_logs(event: Event) -> None:
-    """Emit it as a log record of OpenTelemetry. The project has to set up a logger provider."""
+    """Emit an event as an OpenTelemetry log record. The project has to set up a logger provider."""
     from datetime import datetime
 
     from opentelemetry._logs import LogRecord, SeverityNumber, get_logger_provider
 
     provider = get_logger_provider()
-    # Before Python 3.11 it does not know the Z.
+    # `fromisoformat` accepts a Z only since Python 3.11.
     at = datetime.fromisoformat(event["time"].replace("Z", "+00:00"))
     severity = "WARN" if event["severity"] == "WARNING" else event["severity"]
     record = LogRecord(
@@ -102,7 +102,7 @@ def opentelemetry_logs(event: Event) -> None:
         attributes=dict(_flat("prodserver", event)),
     )
     provider.get_logger("django_prodserver").emit(record)
-    # The process ends without what the provider does at an exit.
+    # The process exits without running the provider's exit handler.
     getattr(provider, "force_flush", lambda within: None)(EXPORT_WITHIN)
 
 
@@ -111,12 +111,12 @@ def _is_alert(event: Event) -> bool:
 
 
 def _title(event: Event) -> str:
-    # The subject of a mail is one line.
+    # The subject of a mail must be one line.
     return f"prodserver: {' '.join(event['message'].split())}"
 
 
 def _text(event: Event) -> str:
-    """What there is to know of it, for people."""
+    """Return the details of an event as text for people."""
     known = [
         f"{key}: {value}"
         for key, value in event.items()
@@ -129,7 +129,7 @@ def _text(event: Event) -> str:
 
 
 def _flat(name: str, value: Any) -> Iterator[tuple[str, Any]]:
-    """Attributes, each of a plain type: `prodserver.digest.exit_status`."""
+    """Flatten to attributes of plain types, such as `prodserver.digest.exit_status`."""
     if isinstance(value, Mapping):
         for key, one in value.items():
             yield from _flat(f"{name}.{key}", one)

@@ -1,4 +1,4 @@
-"""The model of the admin page: it has permissions, and neither a table nor rows."""
+"""The model of the admin page: it has permissions, but no table and no rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if apps.is_installed("django.contrib.admin"):
     from django.db import models
 
     class NoRows(models.Manager["Process"]):
-        """There is no table to ask: `dumpdata`, for example, asks all models."""
+        """Returns no rows instead of querying the missing table; `dumpdata` queries all models."""
 
         def get_queryset(self) -> models.QuerySet[Process]:
             return super().get_queryset().none()

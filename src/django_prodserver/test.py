@@ -1,4 +1,4 @@
-"""For the tests of a project: is its configuration valid, and do its processes run?
+"""Helpers for a project's tests: is its configuration valid, and do its processes run?
 
 A failure raises AssertionError, so any test runner will do.
 """
@@ -185,7 +185,7 @@ class Run:
         self._remember_descendants()
 
     def _end_well(self) -> None:
-        """Require the exit status 0, unless the block has asked for the exit status itself."""
+        """Require exit status 0, unless the block has called `stop` or `wait` itself."""
         if self._status is None:
             status = self.stop()
             if status:
@@ -212,7 +212,7 @@ class Run:
                     pipe.close()
 
     def _ask(self, number: Signals) -> None:
-        # After that line, the signal could kill it, and its exit status would be lost.
+        # After this line a signal could kill the supervisor, and its exit status would be lost.
         leaving = any(text.startswith("all stopped after ") for text in self.said("system"))
         if self._popen.poll() is None and not leaving:
             self._popen.send_signal(number)
@@ -247,8 +247,8 @@ def running(
     process are used. `options` are more options of `prodserver`.
 
     Raises AssertionError, with everything that was written, if not all are ready within
-    `ready_within` seconds; and at the end of a block that has not asked for the exit status, if it
-    is not 0. A supervisor that does not stop within `stop_within` seconds is killed.
+    `ready_within` seconds, or if the exit status is not 0 and the block has called neither `stop`
+    nor `wait`. A supervisor that does not stop within `stop_within` seconds is killed.
     """
     given = list(names) if names else ["--all"]
     if len(names) == 1 and "=" not in names[0]:
@@ -273,7 +273,7 @@ def _settings_module(named: Optional[str]) -> dict[str, str]:
     return {"DJANGO_SETTINGS_MODULE": module} if module else {}
 
 
-# The keys that `JsonFormat` puts in front of those of an object.
+# The keys that `JsonFormat` writes before the keys of a process's own JSON object.
 _OURS = re.compile(
     rb'\{(?:"time":"[^"]*",)?"(?:prodserver\.)*process":"([^"]*)",'
     rb'"(?:prodserver\.)*stream":"([^"]*)",?'
@@ -303,8 +303,8 @@ def _line(raw: bytes) -> Line:
     try:
         text = _decode_message(rest).message
     except msgspec.MsgspecError:
-        text = rest.decode()  # An object.
-    # Before the log begins, this was not written by the supervisor itself.
+        text = rest.decode()  # The process wrote a JSON object.
+    # Output from before the log begins is named `system`, but is not the supervisor's.
     return Line("" if name == SYSTEM else name, text, stream)
 
 

@@ -1,4 +1,4 @@
-"""A site with the admin that is served without a supervisor, and a supervisor that is none."""
+"""A site with the admin, served without a supervisor, and a fake supervisor."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class AdminRuns(Runs):
 
 
 class AdminSite:
-    """Where it is served, and where it looks for a supervisor."""
+    """The address of a served site, and where it looks for a supervisor."""
 
     def __init__(self, runs: AdminRuns, folder: Path) -> None:
         self.runs = runs
@@ -40,7 +40,7 @@ class AdminSite:
         return Visitor(self.address).log_in(name)
 
     def command(self, *words: str) -> str:
-        """What `manage.py` prints with these."""
+        """Return what `manage.py` prints for these arguments."""
         run = self.runs.command([*PYTHON, "manage.py", *words], env=self.env)
         assert run.end() == 0, run.stderr
         return "\n".join(run.raw)
@@ -48,8 +48,8 @@ class AdminSite:
 
 @pytest.fixture(scope="session")
 def admin_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdminSite]:
-    """Served once for all tests of a process."""
-    # Its path must not be too long for a socket.
+    """One site for all tests of a process."""
+    # A short path: the length of a Unix socket's path is limited.
     with tempfile.TemporaryDirectory() as folder:
         runs = AdminRuns(tmp_path_factory.mktemp("admin"))
         try:
@@ -62,7 +62,7 @@ def admin_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AdminSite]:
 
 @pytest.fixture
 def fake(admin_site: AdminSite) -> Iterator[FakeSupervisor]:
-    """A supervisor that answers what the test wants."""
+    """A supervisor whose answers are set by the test."""
     supervisor = FakeSupervisor(admin_site.control)
     with supervisor.listening():
         yield supervisor
@@ -70,7 +70,7 @@ def fake(admin_site: AdminSite) -> Iterator[FakeSupervisor]:
 
 @pytest.fixture(scope="session")
 def visitors(admin_site: AdminSite) -> dict[str, Visitor]:
-    """By their names: root, viewer, operator, clerk."""
+    """The logged-in visitors, by name: root, viewer, operator, clerk."""
     return {name: admin_site.visitor(name) for name in ("root", "viewer", "operator", "clerk")}
 
 

@@ -1,4 +1,4 @@
-"""A supervisor that is none: it answers at a control socket what the test wants."""
+"""A fake supervisor, which gives the answers that the test sets at a control socket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NEVER = "2026-11-26T12:00:00.000Z"
 
 
 def instance(name: str, state: str = "RUNNING", **others: Any) -> dict[str, Any]:
-    """An instance as a status has it."""
+    """An instance, as in the status."""
     runs = state in ("RUNNING", "STARTING", "STOPPING")
     return {
         "name": name,
@@ -37,25 +37,25 @@ def instance(name: str, state: str = "RUNNING", **others: Any) -> dict[str, Any]
 
 
 def process(name: str, *instances: dict[str, Any]) -> dict[str, Any]:
-    """A process as a status has it; with one instance that runs, if none is given."""
+    """A process, as in the status; by default with one running instance."""
     return {"name": name, "instances": list(instances) or [instance(f"{name}.1")]}
 
 
 class FakeSupervisor:
-    """What it answers may be changed at any time; what it was asked for is in `asked`."""
+    """Its answers may be changed at any time; `asked` has the changes that were requested."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.status: Any = {
             "api": 1,
-            "pid": 0,  # In another namespace: what its processes use is what the status says.
+            "pid": 0,  # In another PID namespace: the usage of its processes comes from the status.
             "project": "/srv/shop",
             "phase": "running",
             "processes": [process("web"), process("worker")],
         }
         self.lines: list[dict[str, Any]] = []
         self.asked: list[tuple[str, Any]] = []
-        # What becomes of a request, or why it is refused.
+        # The outcome of a request, or why it is refused.
         self.change: dict[str, Any] = {"change": 7, "state": "done", "message": None}
         self.refusal: Optional[tuple[int, str, str]] = None
         self.name_of_log: Optional[str] = None
@@ -80,7 +80,7 @@ class FakeSupervisor:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """At its path, for as long as this lasts."""
+        """Listen at its path while the context lasts."""
         fake = self
 
         class Handler(BaseHTTPRequestHandler):

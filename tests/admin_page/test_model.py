@@ -1,4 +1,4 @@
-"""The model behind the page is permissions, and otherwise nothing that a project would notice."""
+"""The model behind the page is for permissions; a project notices nothing else of it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_what_is_paid_with_the_admin_would_be_noticed() -> None:
 
 
 def test_a_project_that_never_shows_the_page_does_not_load_what_asks_the_supervisor() -> None:
-    """Such as in a worker; with the admin, Django imports the pages themselves everywhere."""
+    """In a worker, for example; with the admin, Django imports the pages themselves everywhere."""
     _, modules = loaded(["django_prodserver", "django.contrib.admin"])
 
     assert "django_prodserver.posix.control.client" not in modules
@@ -69,7 +69,7 @@ def test_a_project_that_never_shows_the_page_does_not_load_what_asks_the_supervi
 
 
 def loaded(apps: list[str]) -> tuple[str, list[str]]:
-    """The models and the modules that are there once Django is set up with these apps."""
+    """Return the models and modules that are loaded once Django is set up with these apps."""
     program = WITHOUT_ADMIN.format(apps)
     command = [sys.executable, "-W", "error", "-c", program]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

@@ -1,4 +1,4 @@
-"""What the buttons do, and what has become of it."""
+"""What the buttons do, and how the outcome is shown."""
 
 from __future__ import annotations
 

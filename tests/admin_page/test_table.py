@@ -1,4 +1,4 @@
-"""What the page shows, and what it says where there is nothing to show."""
+"""What the page shows, and what it says when there is nothing to show."""
 
 from __future__ import annotations
 
@@ -167,13 +167,13 @@ def test_neither_escape_sequences_nor_tags_reach_a_page(
     assert pages[0].text.count(shown) > 3
     assert pages[1].text.count(shown) > 1
     for path in (f"{PROCESSES}table/", f"{PROCESSES}web.1/lines/"):
-        # The script writes them as text.
+        # The script inserts them as text.
         seen = root.get(path).json
         assert [text for text in texts(seen) if not text.replace("\n", "").isprintable()] == []
 
 
 def texts(value: Any) -> Iterator[str]:
-    """All texts in what a JSON document says."""
+    """Yield all strings of a JSON document."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (list, dict)):
@@ -190,7 +190,7 @@ def test_no_page_has_a_script_or_a_style_of_its_own(root: Visitor, fake: FakeSup
         assert "<style" not in page.source
 
 
-# ---- where nobody can be asked ----
+# ---- no supervisor that answers ----
 
 
 def test_without_a_supervisor_the_page_says_so(admin_site: AdminSite, root: Visitor) -> None:
@@ -266,7 +266,7 @@ def line(name: str, message: str) -> dict[str, str]:
 
 @contextmanager
 def answering(path: Path, said: bytes, ends: bool = True, drips: bool = False) -> Iterator[None]:
-    """Whoever connects there gets this, and then perhaps no end of it, or more and more."""
+    """Send each client `said`; then close, stay silent, or drip more bytes."""
     over = threading.Event()
     threads = []
 

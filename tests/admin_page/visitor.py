@@ -1,4 +1,4 @@
-"""Who visits the admin: a browser without scripts."""
+"""A visitor to the admin: a browser without scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ASK = f"{PROCESSES}ask/"
 
 
 class Page(NamedTuple):
-    """An answer: its status, where it was found in the end, and its text."""
+    """A response: its status, its URL after redirects, and its source."""
 
     status: int
     url: str
@@ -28,27 +28,27 @@ class Page(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What is read, without tags, and with one space between two words."""
+        """The visible text, without tags, and with single spaces."""
         reader = _Text()
         reader.feed(self.source)
         return " ".join(" ".join(reader.parts).split())
 
     @property
     def messages(self) -> list[tuple[str, str]]:
-        """The messages of Django, with their levels."""
+        """Django's messages, with their levels."""
         found = re.search(r'<ul class="messagelist">(.*?)</ul>', self.source, re.DOTALL)
         items = re.findall(r'<li class="(\w+)">(.*?)</li>', found[1]) if found else []
         return [(level, Page(200, "", text).text) for level, text in items]
 
     @property
     def problem(self) -> str:
-        """Why there is nothing to see, or ""."""
+        """Why the page has nothing to show, or ""."""
         found = re.search(r'id="prodserver-problem">(.*?)</p>', self.source, re.DOTALL)
         return Page(200, "", found[1]).text if found else ""
 
     @property
     def rows(self) -> dict[str, str]:
-        """What the rows of the table say, by their names."""
+        """The text of each row of the table, by name."""
         rows = re.findall(r'<tr data-name="([^"]*)".*?</tr>', self.source, re.DOTALL)
         parts = self.source.split("<tr data-name=")[1:]
         return {
@@ -57,7 +57,7 @@ class Page(NamedTuple):
         }
 
     def buttons(self, name: str) -> list[str]:
-        """Those of a row that work."""
+        """The enabled buttons of a row."""
         row = re.search(rf'<tr data-name="{re.escape(name)}".*?</tr>', self.source, re.DOTALL)
         assert row is not None, name
         found = re.findall(r"<button ([^>]*)>", row[0])
@@ -65,7 +65,7 @@ class Page(NamedTuple):
 
 
 class Visitor:
-    """Keeps cookies, follows redirects, and sends the token of its forms, unless told otherwise."""
+    """Keeps cookies, follows redirects, and sends the CSRF token of forms, unless told not to."""
 
     def __init__(self, address: str) -> None:
         self.address = address

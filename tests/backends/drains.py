@@ -1,4 +1,4 @@
-"""What is expected of every server that is asked to stop. See `tests.holding` and `tests.load`."""
+"""What every server must do when it is stopped. See `tests.holding` and `tests.load`."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Sec-WebSocket-Version: 13\r
 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r
 \r
 """
-# Frames: a text, masked with zeros, as a client has to; the same from the server; and its end.
+# Frames: a text masked with zeros (a client must mask), its echo, and the close frame.
 HELLO, ECHOED, RESTARTED = b"\x81\x82\0\0\0\0hi", b"\x81\x02hi", b"\x88\x02\x03\xf4"
 
 
 class Client(http.client.HTTPConnection):
-    """A connection, which tells whether the server has announced to close it."""
+    """A connection that reports whether the server has announced that it will close it."""
 
     def __init__(self, place: Place) -> None:
         host, port = ("localhost", None) if isinstance(place, str) else place
@@ -46,7 +46,7 @@ class Client(http.client.HTTPConnection):
         self._work = work
 
     def answer(self) -> Optional[str]:
-        """Verify the response; what it says of its connection."""
+        """Verify the response; return its `Connection` header."""
         with self.getresponse() as response:
             assert response.read() == body_of(TOKEN, self._work.size)
             return response.getheader("Connection")
@@ -66,9 +66,10 @@ def loses_nothing(server: Server, times: int = 5) -> None:
 
 
 def tells_clients(server: Server) -> None:
-    """Of three connections each gets the response to what it sends after the stop signal.
+    """Three connections each get a response after the stop signal, and learn that it is the last.
 
-    One has a request in progress then, one a response whose headers are out, and one is idle.
+    At the signal, one has a request in progress, one a response whose headers are sent, and one is
+    idle.
     """
     (life,) = server.lives
     slow, streamed, idle = clients = [Client(server.places[0]) for _ in range(3)]
@@ -92,7 +93,7 @@ def tells_clients(server: Server) -> None:
 
 
 def refuses_connections(server: Server) -> None:
-    """While it finishes a request, nobody has to wait for nothing at sockets of its own."""
+    """While it finishes a request, its own sockets refuse clients, which would wait in vain."""
     (life,) = server.lives
     slow = connected(server.places[0])
     slow.ask()
@@ -109,7 +110,7 @@ def refuses_connections(server: Server) -> None:
 
 
 def serves_everywhere(server: Server) -> None:
-    """Also the life after the first one."""
+    """The first life and the one after it serve on every socket."""
     for _ in range(2):
         for place in server.places:
             client = Client(place)
@@ -121,7 +122,7 @@ def serves_everywhere(server: Server) -> None:
 
 
 def closes_websockets(server: Server) -> None:
-    """With 1012, "service restart"."""
+    """The server closes WebSockets with 1012, "service restart"."""
     (life,) = server.lives
     with socket.create_connection(server.places[0], timeout=PATIENCE) as client:  # type: ignore[arg-type]
         client.sendall(UPGRADE)
@@ -141,7 +142,7 @@ def ask_to_stop(server: Server, life: Life) -> None:
 
 
 def connected(place: Place) -> Client:
-    """Where it may still be about to listen."""
+    """Connect to a server that may not be listening yet."""
     while not accepts(place):
         """A matter of milliseconds."""
     return Client(place)

@@ -1,4 +1,4 @@
-"""What oneshots make is read by what comes after them, also where the loading of it reads it.
+"""Processes read what the oneshots before them have made, even while they are loaded.
 
 As with `manage.py migrate && manage.py collectstatic && gunicorn`, on a first start with an empty
 folder, and with the next release.

@@ -29,7 +29,7 @@ def release(site: Site, run: Run, *names: str) -> None:
 def test_workers_of_celery_come_with_the_tasks_and_go_when_these_are_done(
     site: Site, redis: str
 ) -> None:
-    """Each runs one task and has one in advance: those that it has in advance count, too."""
+    """Each worker runs one task and prefetches one; prefetched tasks count, too."""
     broker = {"BROKER": redis}
     site.hold(*NAMES)
     fill(site, broker, *(("hold", [name], HERE) for name in NAMES))
@@ -69,7 +69,7 @@ def test_a_broker_that_is_away_changes_nothing(site: Site, redis: str) -> None:
 
 @pytest.mark.parametrize("metric", ["queue", "queue-age"])
 def test_workers_of_django_tasks(site: Site, metric: str) -> None:
-    """Each runs one task at a time, and takes none in advance."""
+    """Each worker runs one task at a time, and prefetches none."""
     site.hold(*NAMES)
     site.send(*(("django_hold", [name], "") for name in NAMES))
     target: Any = 2 if metric == "queue" else "1s"

@@ -1,4 +1,4 @@
-"""METRIC "busy": servers tell how many requests they answer, without a message for each."""
+"""METRIC "busy": servers report their in-flight requests without a message for each."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_what_is_in_flight_is_summed_up_over_time(path: str, clock: Clock) -> No
     [
         b"",
         b"short",
-        b"\xff" * board.SIZE,  # Not a number, everywhere.
+        b"\xff" * board.SIZE,  # NaN in every cell.
         array("d", [1e300] * board.CELLS).tobytes(),
         array("d", [-1.0] * board.CELLS).tobytes(),
         array("d", [float("inf")] * board.CELLS).tobytes(),

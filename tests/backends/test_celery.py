@@ -1,6 +1,6 @@
 """The real Celery worker and beat, supervised, over a broker of files.
 
-One run for all tests: with that broker a worker needs five seconds and more to stop.
+All tests share one run, because with that broker a worker takes at least five seconds to stop.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ PROCESSES: dict[str, Any] = {
 
 @dataclass
 class History:
-    """What happened, told once, for the tests to look at."""
+    """What happened in the one run, for the tests to check."""
 
     run: Run
     project: Path
     status: int = -1
-    # How many processes each instance had below its own.
+    # The number of processes below each instance's own.
     pools: list[int] = field(default_factory=list)
 
 
@@ -63,7 +63,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
 
 
 def tell(site: Site) -> History:
-    """Start; two tasks are executed, one is in progress when everything is asked to stop."""
+    """Start; two tasks are executed, and one is in progress when everything is stopped."""
     run = site(PROCESSES, "--all", "--no-timestamps")
     waiting = {"all ready", "hello", "in progress", "remapped"}
     while waiting:
@@ -81,7 +81,7 @@ def tell(site: Site) -> History:
     history.pools = sorted(len(leader.children()) for leader in leaders)
     run.signal(signal.SIGTERM)
     run.wait_for("system", "SIGTERM received")
-    # Only now: had the signal gone to the group, the pool process would be dead.
+    # Only now: had the signal gone to the process group, the pool process would be dead.
     run.wait_for("system", "other.1 stopped")
     site.release("task")
     history.status = run.end()
@@ -110,7 +110,7 @@ def test_the_running_task_is_finished_because_the_signal_goes_to_the_leader_only
 
 
 def test_remap_sigterm_in_env_is_seen_by_billiard(history: History) -> None:
-    """billiard reads it when it is imported, which the project does before the fork."""
+    """billiard reads REMAP_SIGTERM on import, and the project imports it before the fork."""
     assert "SIGTERM means SIGQUIT" in history.run.said("other.1")
 
 
@@ -142,7 +142,7 @@ def test_alone_beat_starts_and_stops(site: Site) -> None:
 
 
 def test_after_sighup_a_worker_executes_its_own_command_again(site: Site) -> None:
-    """On SIGHUP Celery executes sys.argv: `manage.py prodserver worker`, and not `--all`."""
+    """On SIGHUP Celery executes sys.argv: `manage.py prodserver worker` here, without `--all`."""
     entry = {**PROCESSES["worker"], "REPLICAS": 1}
     run = site({"worker": entry}, "--all", "--no-timestamps")
     run.wait_for_each({"worker.1": r"worker\.1@\S+ ready", "system": "all 1 ready"})
@@ -155,7 +155,7 @@ def test_after_sighup_a_worker_executes_its_own_command_again(site: Site) -> Non
     said = run.said("worker.1")
     assert "Restarting celery worker (manage.py prodserver worker)" in said
     assert not any("supervising" in line for line in said)
-    # Twice, not to wait for it once more.
+    # Two SIGTERMs, so as not to wait for the worker again.
     run.signal(signal.SIGTERM)
     run.wait_for("system", "SIGTERM received")
     assert run.end(signal.SIGTERM) == 128 + signal.SIGTERM
@@ -193,7 +193,7 @@ def alone(**entry: Any) -> dict[str, Any]:
 
 
 def test_a_worker_pings_as_long_as_its_main_loop_turns(site: Site, listener: Systemd) -> None:
-    """With `-P solo` a task in progress holds up the main loop; the timer's thread goes on."""
+    """With `-P solo` a running task blocks the main loop, but not the timer's thread."""
     site.hold("task")
     entry = alone(ARGS={"P": "solo", "without-heartbeat": True})
     run = site(entry, "worker", env=listener.environ)
@@ -239,7 +239,7 @@ def test_a_worker_that_does_not_ping_is_replaced(site: Site) -> None:
     run.wait_for("worker.1", r"worker\.1@\S+ ready")
 
     assert not hung.is_running()
-    # Twice, not to wait for it to stop.
+    # Two SIGTERMs, so as not to wait for the worker.
     run.signal(signal.SIGTERM)
     run.wait_for("system", "SIGTERM received")
     assert run.end(signal.SIGTERM) == 128 + signal.SIGTERM
@@ -268,10 +268,11 @@ def test_no_pings_are_sent_without_a_watchdog(site: Site, listener: Systemd) -> 
 def test_the_escalation_signal_returns_a_task_that_hangs_to_the_broker(
     site: Site, redis: str
 ) -> None:
-    """Over Redis: there the main thread looks up twice a second while it waits for the pool.
+    """Over Redis, where the main thread wakes twice a second while it waits for the pool.
 
-    With a broker of files it blocks in Thread.join() right after this line. CPython does not run
-    the handler of a signal that comes just before that, until the next signal interrupts the join.
+    With a broker of files it blocks in Thread.join() right after it logs "Stopping Pool". If a
+    signal arrives just before the join, CPython does not run its handler until the next signal
+    interrupts the join.
     """
     env = {"BROKER": redis}
     source = """
@@ -286,7 +287,7 @@ def test_the_escalation_signal_returns_a_task_that_hangs_to_the_broker(
     site.hold("task")
     site.send(("hold_late", ["task"], "celery"), env=env)
     run = site(alone(APP="talkative.app"), "worker", env=env, files={"talkative.py": source})
-    # The worker cancels only what it knows to have been started, which it hears from the pool.
+    # The worker cancels only tasks that the pool has reported as started.
     run.wait_for_each_of("task in progress", "Task accepted")
     run.signal(signal.SIGTERM)
     run.wait_for("", "Stopping Pool")
@@ -300,7 +301,7 @@ def test_the_escalation_signal_returns_a_task_that_hangs_to_the_broker(
 def test_the_task_of_a_worker_that_ignores_the_escalation_signal_is_executed_again(
     site: Site, redis: str
 ) -> None:
-    # Redis gives a message to another worker when it was not acknowledged for a second.
+    # With Redis, a message that is not acknowledged within a second goes to another worker.
     env = {"BROKER": redis, "VISIBILITY_TIMEOUT": "1"}
     source = """
         import signal
@@ -327,7 +328,7 @@ def test_the_task_of_a_worker_that_ignores_the_escalation_signal_is_executed_aga
 
 
 def execute_again(site: Site, env: dict[str, str]) -> None:
-    """The next worker gets the task that is held, and finishes it."""
+    """The next worker gets the held task and finishes it."""
     run = site(alone(), "worker", env=env)
     run.wait_for("", "task in progress")
     site.release("task")
@@ -338,10 +339,10 @@ def execute_again(site: Site, env: dict[str, str]) -> None:
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change users")
 def test_worker_pool_and_beat_that_change_their_user_die_with_their_parents() -> None:
-    """The kernel forgets that they are to; and an embedded beat is not a process of the pool."""
+    """A change of user clears the parent death signal; an embedded beat is not a pool process."""
     with folder_for_all_users() as folder, Site(folder / "site") as site:
         user = {"uid": "nobody", "gid": "nogroup", "loglevel": "info"}
-        # In memory: this user may not be able to import what writes a file.
+        # The in-memory scheduler: this user may not be able to import modules that write a file.
         beat = {**user, "scheduler": "celery.beat:Scheduler"}
         worker = {**beat, "concurrency": 1, "beat": None}
         run = site(
@@ -384,6 +385,6 @@ print(type(debug.ps()) is psutil.Process)
 def test_modules_that_a_worker_rarely_needs_are_imported_on_first_use() -> None:
     done = subprocess.run([sys.executable, "-c", NEEDED], check=True, capture_output=True)
 
-    # Python 3.9 has another way to find entry points, which is left alone.
+    # Python 3.9 finds entry points in another way, which the hook leaves alone.
     imported = [] if sys.version_info >= (3, 10) else ["flower"]
     assert done.stdout.decode().split("\n") == [str(imported), "True", "True", "True", ""]

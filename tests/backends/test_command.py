@@ -23,7 +23,7 @@ def shell(arguments: Any) -> dict[str, Any]:
 def test_a_management_command_sees_its_own_arguments_and_environment(
     site: Site,
 ) -> None:
-    """sys.argv is how to start this process again, whatever the supervisor was started with."""
+    """sys.argv must start this process again, whatever the supervisor was started with."""
     run = site({"tell": command("tell", "--stay")})
     run.wait_for_each({"tell.1": "COLOUR red", "system": "all 1 ready"})
 
@@ -72,7 +72,7 @@ def test_the_status_of_a_command_is_that_of_the_supervisor(site: Site) -> None:
 
 
 def test_the_stop_signal_reaches_what_a_shell_runs(site: Site) -> None:
-    """A shell does not pass a signal on: without the group, tail would have to be killed."""
+    """A shell forwards no signal: unless the process group gets it, tail has to be killed."""
     processes = {"list": shell(FOREVER), "line": shell("echo here; tail -f /dev/null; echo on")}
     run = site(processes)
     run.wait_for_each({"line.1": "here", "system": "all 2 ready"})
@@ -84,7 +84,7 @@ def test_the_stop_signal_reaches_what_a_shell_runs(site: Site) -> None:
 def test_a_pipe_that_nobody_reads_ends_a_program_as_it_does_in_a_shell(
     site: Site,
 ) -> None:
-    """Python ignores SIGPIPE, and what it executes would inherit that."""
+    """Python ignores SIGPIPE, and programs that it executes would inherit that."""
     run = site({"yes": shell("yes | head -n 1; echo ${COLOUR}")}, "yes")
 
     assert run.end() == 0

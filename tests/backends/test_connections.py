@@ -1,4 +1,4 @@
-"""What is closed before a fork, beside the databases of test_own_answers.py."""
+"""What is closed before a fork, besides the databases (see test_own_answers.py)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.services import database
 
 
 class PersistentClient:
-    """A client of memcached that stays connected, as pylibmc's does."""
+    """A memcached client that stays connected, as pylibmc's does."""
 
     def __init__(self, servers: object, **options: object) -> None:
         self.sockets = list(socket.socketpair())

@@ -1,4 +1,4 @@
-"""The real daphne: what is its own. The rest is in test_web_servers.py."""
+"""Behaviour that only the real daphne has. The rest is in test_web_servers.py."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_request_without_end_is_cancelled_within_the_stop_timeout(site: Site) 
 
 
 def test_what_is_written_is_sent_before_it_ends(site: Site) -> None:
-    """The application is done with a response long before a slow client has it."""
+    """The application finishes a response long before a slow client has received it."""
     port = free_port()
     run = site({"web": daphne(port)})
     run.wait_for("system", "all 1 ready")
@@ -78,7 +78,7 @@ def test_a_keep_alive_connection_is_closed_after_the_request_in_flight(site: Sit
 
 @pytest.mark.skipif(not psutil.LINUX, reason="epoll is of Linux")
 def test_where_the_project_has_a_reactor_each_process_gets_its_own(site: Site) -> None:
-    """With "daphne" in INSTALLED_APPS the supervisor has one: an epoll object that all share."""
+    """With "daphne" in INSTALLED_APPS a reactor, and its epoll object, exist before the fork."""
     ports = {name: free_port() for name in ("one", "other")}
     site.hold(*ports)
     run = site(
@@ -104,7 +104,7 @@ def test_where_the_project_has_a_reactor_each_process_gets_its_own(site: Site) -
 
 
 def listening(port: int) -> int:
-    """The inode of the socket that listens there (proc_net(5), state 0A)."""
+    """The inode of the socket that listens on this port (proc_net(5), state 0A)."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         _, address, _, state, *_, inode = line.split()[:10]
         if address.endswith(f":{port:04X}") and state == "0A":
@@ -113,7 +113,7 @@ def listening(port: int) -> int:
 
 
 def polled_by(pid: str) -> set[int]:
-    """The inodes of all that its epoll objects watch (proc(5), /proc/pid/fdinfo)."""
+    """The inodes that a process's epoll objects watch (proc(5), /proc/pid/fdinfo)."""
     described = [file.read_text() for file in Path(f"/proc/{pid}/fdinfo").iterdir()]
     return {int(inode, 16) for text in described for inode in re.findall(r"ino:(\w+)", text)}
 

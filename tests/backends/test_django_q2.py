@@ -23,7 +23,7 @@ linux_only = pytest.mark.skipif(
 
 
 def project(**broker: Any) -> dict[str, Any]:
-    """What a project with django-q2 has in its settings, beside the processes."""
+    """The settings of a project with django-q2, besides the processes."""
     cluster = {"name": "tests", "workers": 2, "timeout": 60, "retry": 120, **broker}
     settings = {"INSTALLED_APPS": ["django_q"], "Q_CLUSTER": cluster}
     return {"supervisor": {"SETTINGS": settings}}
@@ -52,7 +52,7 @@ def test_it_executes_tasks_and_finishes_the_running_one(site: Site) -> None:
 @linux_only
 @pytest.mark.parametrize("killed", ["supervisor", "leader", "sentinel"])
 def test_whichever_process_is_killed_none_is_left(site: Site, killed: str) -> None:
-    """Left alone, workers would wait for a sentinel that is dead."""
+    """Workers that are left alone would wait for a dead sentinel."""
     site.hold("task")
     site.call("q2_jobs.enqueue", ["jobs.hold.hold", "task"], **ORM)
     run = site(CLUSTER, **ORM)
@@ -72,7 +72,7 @@ def test_whichever_process_is_killed_none_is_left(site: Site, killed: str) -> No
 def test_alone_it_says_that_it_is_ready_and_stops_with_0(
     site: Site, redis: str, tmp_path: Path
 ) -> None:
-    """Over Redis, and where systemd has started it."""
+    """Over Redis, and started by systemd."""
     over_redis = project(redis=redis)
     site.call("q2_jobs.enqueue", ["jobs.hold.say", "hello"], **over_redis)
     with systemd(tmp_path) as listener:
@@ -108,7 +108,7 @@ def test_arguments_that_qcluster_does_not_accept_are_refused_before_anything_sta
 def test_the_name_of_the_queue_may_come_from_its_env(
     site: Site, names: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """django-q2 reads it when Django is set up: this takes a fresh interpreter."""
+    """django-q2 reads the name when Django is set up, so this takes a fresh interpreter."""
     settings = project(orm="default", ALT_CLUSTERS={"long": {"workers": 1}})
     site.call("q2_jobs.enqueue", ["jobs.hold.say", "short"], **settings)
     env = {"Q_CLUSTER_NAME": "long"}
@@ -116,7 +116,7 @@ def test_the_name_of_the_queue_may_come_from_its_env(
     entry = {"cluster": {**CLUSTER["cluster"], "ENV": env}}
     with systemd(tmp_path) as listener:
         run = site(entry, *names, env=listener.environ, **settings)
-        # Up to 1.10 it may end with 1 when it is stopped between `running` and this.
+        # Up to 1.10 it may exit with 1 when it is stopped after `running` and before it is ready.
         listener.wait_for_ready()
         run.wait_for_each_of(r"Q Cluster .* \[long\] running", "Processed 'jobs.hold.say'")
 

@@ -25,7 +25,7 @@ from tests.running import Site, skip_without
 
 BACKENDS = [GranianASGIServer, GranianWSGIServer]
 HOW = ("held", "own", "alone")
-# In seconds: STOP_TIMEOUT, by default, less 2.
+# In seconds: after this, granian kills its workers. The default STOP_TIMEOUT less 2.
 KILLED = 23.0
 
 pytestmark = pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets them share sockets")
@@ -72,7 +72,7 @@ def test_without_a_supervisor_that_listens_connections_are_refused(
 
 
 def test_so_they_are_at_a_unix_socket(tmp_path: Path) -> None:
-    """Its leader has that open, too."""
+    """The leader has that socket open, too."""
     args = {"uds": str(tmp_path / "socket")}
     with serving(GranianASGIServer, args, tmp_path, how="own") as server:
         drains.refuses_connections(server)
@@ -96,9 +96,9 @@ def test_its_websockets_are_told_that_it_restarts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["granian", "granian-wsgi"])
 def test_a_worker_that_has_only_just_been_forked_is_stopped_too(site: Site, name: str) -> None:
-    """Of itself it has the handlers of its leader then, which take the signal and do nothing.
+    """Without our hook it still has its leader's handlers then, which swallow the signal.
 
-    This one takes its time after the fork: until it has been asked to stop, if it hears of that.
+    This worker waits after the fork until the signal is pending, or for 2 s.
     """
     source = """
         import os, signal, time
@@ -119,12 +119,12 @@ def test_a_worker_that_has_only_just_been_forked_is_stopped_too(site: Site, name
 
     assert run.end() == 0
     assert any("Shutting down granian" in line for line in run.raw)
-    # That it is killed may be said even where it has ended, but not so soon.
+    # granian may report a kill even of a worker that has exited, but not this early.
     assert time.monotonic() - began < KILLED
 
 
 def test_a_worker_hears_of_the_stop_whichever_thread_is_told(tmp_path: Path) -> None:
-    """The kernel may choose one of Rust's, while the main one waits."""
+    """The kernel may deliver it to one of Rust's threads while the main thread waits."""
     args = {"port": free_port(), "blocking-threads": 4}
     with serving(GranianWSGIServer, args, tmp_path) as server:
         (life,) = server.lives

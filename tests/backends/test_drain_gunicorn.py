@@ -23,14 +23,14 @@ from tests.holding import (
 from tests.inside import free_port, free_ports
 from tests.load import Client
 
-# The package uvicorn-worker, or else what it was before that existed.
+# The package uvicorn-worker, or uvicorn's own module from before that existed.
 UVICORN = "uvicorn_worker" if find_spec("uvicorn_worker") else "uvicorn.workers"
 without_asgi = pytest.mark.skipif(
     "asgi" not in WORKER_CLASSES, reason="this gunicorn has no worker class asgi"
 )
 GTHREAD = {"worker-class": "gthread", "threads": 8}
 sync = pytest.param(GunicornServer, {"workers": 4}, id="sync")
-# Those that keep connections alive.
+# Workers that keep connections alive.
 KINDS = [
     pytest.param(GunicornServer, GTHREAD, id="gthread"),
     pytest.param(GunicornServer, {"worker-class": "gevent"}, id="gevent"),
@@ -81,7 +81,7 @@ def test_so_it_does_without_a_supervisor(
 def test_idle_connections_do_not_keep_it_for_long(
     backend: type[GunicornServer], args: dict[str, Any], tmp_path: Path
 ) -> None:
-    # A thread of gunicorn waits so long for the first byte of a request.
+    # A gunicorn thread waits that long for the first byte of a request.
     within = {"within": 5.0 + SOON} if args is GTHREAD else {}
     with Server(backend, {**args, **somewhere()}, tmp_path) as server:
         ends_although_connections_are_idle(server, **within)
@@ -117,7 +117,7 @@ def test_it_removes_the_file_of_a_socket_that_it_has_bound(tmp_path: Path) -> No
 def test_it_is_not_ready_where_the_application_does_not_start_up(
     args: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Not once the application is loaded: its lifespan begins after that."""
+    """A loaded application is not enough: its lifespan begins after that."""
     server = Server(
         GunicornASGIServer, {**args, **somewhere()}, tmp_path, application="tests.load.broken"
     )

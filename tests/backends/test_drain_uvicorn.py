@@ -98,7 +98,7 @@ def test_it_serves_all_held_sockets_and_leaves_the_file_of_one(
 def test_a_response_does_not_wait_for_the_clients_acknowledgement(
     backend: type[UvicornServer], args: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Nagle's algorithm holds back the body for 44 ms, as behind `uvicorn --fd`."""
+    """Otherwise Nagle's algorithm delays the body by 44 ms, as with `uvicorn --fd`."""
     with serving(backend, {**args, "port": free_port()}, tmp_path) as server:
         took = seconds_per_response(server)
 

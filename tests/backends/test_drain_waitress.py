@@ -70,7 +70,7 @@ def test_a_request_without_end_is_dropped_within_the_stop_timeout(tmp_path: Path
 
 
 def test_a_second_signal_ends_it_sooner(tmp_path: Path) -> None:
-    """But for the first five seconds, in which it is taken for the same one."""
+    """Except in the first five seconds, when it counts as the same signal."""
     with serving(WaitressServer, listen(free_port()), tmp_path, how="alone") as server:
         client = with_a_request_without_end(server)
         (life,) = server.lives

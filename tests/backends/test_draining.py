@@ -60,7 +60,7 @@ def test_what_asyncio_has_accepted_is_served_after_the_server_has_stopped_accept
 
 
 async def answered(stop: Callable[[Any], Awaitable[None]]) -> bytes:
-    """What a client gets that connects just before a server is stopped.
+    """Return what a client receives if it connects just before a server is stopped.
 
     The server has called accept(2) by then, and has no transport yet.
     """
@@ -84,7 +84,7 @@ class Hello(asyncio.Protocol):
 
 
 def test_it_tells_how_many_requests_are_in_progress_if_it_is_the_leader() -> None:
-    """Of several processes each has only some of them."""
+    """Each of several processes has only some of the requests."""
     program = """
 import os, sys
 from django_prodserver.backends.hooks.draining import Drain, Open

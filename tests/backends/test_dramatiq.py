@@ -30,7 +30,7 @@ def project(redis: str, **options: Any) -> dict[str, Any]:
 
 
 def test_worker_processes_finish_their_running_tasks(site: Site, redis: str) -> None:
-    """Each is somebody else to Redis, which gives the messages of one who is gone to others."""
+    """Each has its own identity in Redis, which gives the messages of a dead worker to others."""
     supervisor = project(redis)
     site.hold("one", "two")
     site.call("dramatiq_jobs.tasks.enqueue", "one", "two", supervisor=supervisor)
@@ -76,7 +76,7 @@ def test_a_task_without_end_is_left_within_the_stop_timeout_and_given_to_another
     )
     site.release("one")
     run.wait_for("jobs.1", "one done")
-    assert len(run.descendants()) == 3  # The leader, its worker, and what runs beside it.
+    assert len(run.descendants()) == 3  # The leader, its worker, and the fork function's process.
     everyone = psutil.Process(run.pid).children(recursive=True)
 
     assert run.end(signal.SIGKILL) == -signal.SIGKILL
@@ -86,7 +86,7 @@ def test_a_task_without_end_is_left_within_the_stop_timeout_and_given_to_another
 
 
 def test_lines_of_several_workers_are_whole(site: Site, redis: str) -> None:
-    """dramatiq sends the end of a printed line by itself."""
+    """dramatiq writes a line and its newline separately."""
     supervisor = project(redis)
     names = [f"n{number}" for number in range(4)]
     site.call("dramatiq_jobs.tasks.let_chat", names, 2000, supervisor=supervisor)
@@ -102,7 +102,7 @@ def test_lines_of_several_workers_are_whole(site: Site, redis: str) -> None:
 
 
 def test_a_signal_handler_may_write_while_its_thread_does() -> None:
-    """As the one of a worker does, which says that it is stopping."""
+    """A worker's handler does: it logs that the worker is stopping."""
     from django_prodserver.backends.hooks.dramatiq import WholeLines
 
     class Pipe(io.StringIO):
@@ -126,7 +126,7 @@ def test_a_signal_handler_may_write_while_its_thread_does() -> None:
 
 
 def test_after_sighup_the_same_instance_executes_its_command_again(site: Site, redis: str) -> None:
-    """It executes the first word of its own command line, which is no program by itself."""
+    """It executes the first word of its command line, which is not a program by itself."""
     env = {"DRAMATIQ_NPROCS": "1", "DRAMATIQ_NTHREADS": "3"}
     run = site({"jobs": {"BACKEND": "dramatiq", "ENV": env}}, supervisor=project(redis))
     run.wait_for_all(("system", "all 1 ready"), ("jobs.1", "ready for action"))

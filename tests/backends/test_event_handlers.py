@@ -1,4 +1,4 @@
-"""The ready-made handlers, each with what it speaks to: a server of the test's own takes it."""
+"""The ready-made handlers, each against a local server in place of the real service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MESSAGE = "web.1 exited with status 3 after "
 
 
 class Sink:
-    """Takes what is sent by HTTP, and answers like who it was meant for."""
+    """Receives HTTP requests, and answers like the service that they are meant for."""
 
     def __init__(self) -> None:
         self.requests: list[tuple[str, bytes]] = []
@@ -54,7 +54,7 @@ def sink_fixture() -> Iterator[Sink]:
 
 
 def crash(site: Site, handler: str, source: str = "", **how: Any) -> Run:
-    """A run whose only process fails, with a handler of ours that is named in a module of its."""
+    """Run a site whose only process fails, with one of our handlers in a module of the project."""
     files = {"watched.py": f"from django_prodserver.handlers import {handler}\n{source}"}
     added = how.pop("settings", {})
     supervisor = {"ON_EVENT": [f"watched.{handler}"], "SETTINGS": added}
@@ -72,13 +72,13 @@ def test_mail_to_the_admins(site: Site) -> None:
     }
     crash(site, "mail_admins", settings=settings)
 
-    # It is one file for each process that has sent some.
+    # Each process that has sent mail has written its own file.
     mails = "".join(path.read_text() for path in sorted((site.project / "mails").iterdir()))
     assert f"prodserver: {MESSAGE}" in mails.replace("\n ", " ")
     assert "To: ada@example.com" in mails
     assert "\nname: web.1\n" in mails
     assert "\nlast words\n" in mails
-    assert "instance.starting" not in mails  # Nobody needs to know.
+    assert "instance.starting" not in mails  # Not worth a mail.
 
 
 @pytest.mark.parametrize("by", ["setting", "variable"])

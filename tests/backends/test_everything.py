@@ -1,4 +1,4 @@
-"""Every backend with its real software under one supervisor; whoever adds one adds it here."""
+"""Every backend with its real software under one supervisor; add new backends here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.peers import get
 from tests.running import Site, is_there
 from tests.services import database
 
-# What each is configured with; PORT is another one each time, REDIS is where its queue is.
+# The entry of each backend; each PORT is another one, REDIS is the address of the queue.
 ENTRIES: dict[str, dict[str, Any]] = {
     "gunicorn": {"ARGS": {"bind": "127.0.0.1:PORT"}},
     "gunicorn-asgi": {"ARGS": {"bind": "127.0.0.1:PORT"}},
@@ -45,7 +45,7 @@ ENTRIES: dict[str, dict[str, Any]] = {
     "shell": {"ARGS": ["sleep", "1000"]},
 }
 
-# What the project is to have for it.
+# The settings that the project needs for each backend.
 SETTINGS: dict[str, dict[str, Any]] = {
     "rq": {"INSTALLED_APPS": ["django_rq"], "RQ_QUEUES": {"default": {"URL": "REDIS"}}},
     "dramatiq": {
@@ -66,19 +66,19 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "procrastinate": {"INSTALLED_APPS": ["procrastinate.contrib.django"]},
 }
 
-# A part that not every release has of a package that is required, or what brings a program.
+# Further modules to look for: one that older gunicorns lack, and the one that brings uWSGI.
 PARTS = {"gunicorn-asgi": "gunicorn.asgi", "uwsgi": "pyuwsgi"}
 
 
 def missing(name: str) -> Sequence[str]:
-    """Modules that are not installed here."""
+    """The modules of a backend that are not installed here."""
     modules = [*import_string(BUILT_IN[name]).requires, *filter(None, [PARTS.get(name)])]
     return [module for module in modules if not is_there(module)]
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_each_backend_has_an_entry_here(name: str) -> None:
-    """Whatever is not installed here is skipped, so that the summary names it."""
+    """A backend whose software is missing is skipped, so that the summary names it."""
     assert name in ENTRIES
     if missing(name):
         pytest.skip(f"{name} is left out: {', '.join(missing(name))} is not installed here")
@@ -113,7 +113,7 @@ def test_all_backends_run_under_one_supervisor(site: Site, redis: str, postgresq
 
 
 def settings_for(names: Iterable[str], redis: str, postgresql: str) -> dict[str, Any]:
-    """The settings of a project with all of these."""
+    """Return the settings of a project with all of these backends."""
     settings: dict[str, Any] = {
         "INSTALLED_APPS": [],
         "DATABASES": {"default": database(postgresql)},
@@ -125,7 +125,7 @@ def settings_for(names: Iterable[str], redis: str, postgresql: str) -> dict[str,
 
 
 def filled(value: Any, words: Mapping[str, str]) -> Any:
-    """The same with each of the words replaced."""
+    """Return the value with each of the words replaced."""
     if isinstance(value, dict):
         return {key: filled(one, words) for key, one in value.items()}
     if isinstance(value, list):

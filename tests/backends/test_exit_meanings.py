@@ -1,4 +1,4 @@
-"""What backends say of exit statuses is what their software means by them."""
+"""Backends explain exit statuses as their software means them."""
 
 from __future__ import annotations
 

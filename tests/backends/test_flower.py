@@ -1,4 +1,4 @@
-"""The real flower, alone and beside the Celery worker that it looks at, over Redis."""
+"""The real flower, alone and beside the Celery worker that it monitors, over Redis."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_it_shows_the_worker_beside_it(site: Site, redis: str) -> None:
     run = site(processes, env={"BROKER": redis})
     run.wait_for("system", "^all 2 ready")
 
-    # It asks the workers, and waits a second for their answers: meanwhile it is asked for health.
+    # flower waits a second for the workers' answers; meanwhile its health is checked.
     workers = json.loads(get(port, "/api/workers?refresh=1"))
 
     assert [name.partition("@")[0] for name in workers] == ["worker.1"]
@@ -70,7 +70,7 @@ CURRENT = {"BACKEND": "celery-flower", "APP": "celery.current_app"}
         ({"ARGS": {"port": "x"}}, "--port=x: invalid literal for int() with base 10: 'x'"),
         ({"ARGS": ["--port", "5555"]}, "--port: Option 'port' requires a value"),
         ({"ARGS": ["worker"]}, "'worker' is not an option, such as --port=5555"),
-        # As Kubernetes sets it for a service that is called flower.
+        # As Kubernetes sets it for a service named flower.
         (
             {"ENV": {"FLOWER_PORT": "tcp://10.0.0.1:80"}},
             (
@@ -82,14 +82,14 @@ CURRENT = {"BACKEND": "celery-flower", "APP": "celery.current_app"}
     ids=["unknown", "value", "no value", "word", "environment"],
 )
 def test_a_wrong_option_is_refused(entry: Any, message: str) -> None:
-    """flower itself takes no notice of options that it does not know."""
+    """flower itself ignores unknown options."""
     assert refused({"flower": {**CURRENT, **entry}}) == [
         f"PRODUCTION_PROCESSES['flower']['ARGS']: celery flower: {message}"
     ]
 
 
 def test_an_address_in_use_is_found_whoever_names_it(tmp_path: Path) -> None:
-    """The command line counts for more than the file, and that for more than the environment."""
+    """The command line overrides the file, which overrides the environment."""
     file = tmp_path / "own.py"
     other = {"FLOWER_PORT": "1"}
     with listener() as taken:
@@ -102,7 +102,7 @@ def test_an_address_in_use_is_found_whoever_names_it(tmp_path: Path) -> None:
         ]
         refusals = [refused({"flower": {**CURRENT, **entry}}) for entry in named]
 
-    # Without an address it listens at all of them.
+    # Without an address it listens on all interfaces.
     hosts = ["127.0.0.1", "127.0.0.1", "0.0.0.0"]
     start = "PRODUCTION_PROCESSES['flower'] cannot listen at "
     assert [lines[0].partition(": ")[0] for lines in refusals] == [

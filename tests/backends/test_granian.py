@@ -1,4 +1,4 @@
-"""The real granian: what is its own. The rest is in test_web_servers.py."""
+"""Behaviour that only the real granian has. The rest is in test_web_servers.py."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_request_without_end_is_killed_within_the_stop_timeout(site: Site) -> 
 
 
 def test_a_worker_that_still_loads_the_application_is_stopped_at_once(site: Site) -> None:
-    """Of itself it has the handlers of its leader then, which take the signal and do nothing."""
+    """Without our hook it still has its leader's handlers then, which swallow the signal."""
     source = """
         import os, signal
 

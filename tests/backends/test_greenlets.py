@@ -1,7 +1,7 @@
-"""Greenlets with PostgreSQL: each is told its own, and they wait at the same time.
+"""Greenlets with PostgreSQL: each gets its own answer, and they wait concurrently.
 
-Whatever the start method, Python is patched before the project is imported. Otherwise Django keeps
-its connections by thread, and all greenlets of one would use the same.
+Whatever the start method, Python is patched before the project is imported. Otherwise Django would
+keep its connections per thread, and all greenlets of a thread would share one.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def settings_with(postgresql: str, **settings: Any) -> dict[str, Any]:
 
 
 def answers(port: int) -> list[tuple[str, str]]:
-    """What many clients are told at once: tokens, and what the database said to each."""
+    """Return the tokens that clients send concurrently, each with the database's answer."""
 
     def ask(client: int) -> list[tuple[str, str]]:
         tokens = [f"{client}-{number}" for number in range(REQUESTS)]

@@ -34,7 +34,7 @@ def gunicorn(port: int, **entry: Any) -> dict[str, Any]:
 
 
 def start(site: Site, *names: str, **entry: Any) -> tuple[Run, int]:
-    """Start one as `web`: supervised, or with its name as the process itself."""
+    """Start gunicorn as `web`: supervised, or alone if its name is given."""
     port = free_port()
     run = site({"web": gunicorn(port, **entry)}, *names, stderr=STDOUT)
     name = "" if names else "web.1"
@@ -89,7 +89,7 @@ def test_a_worker_that_is_stopped_before_it_has_handlers_exits(
 def test_it_is_not_ready_before_the_application_is_loaded_and_fails_with_its_own_status(
     site: Site,
 ) -> None:
-    # One worker: two that fail at once make gunicorn 27 end with a traceback and status 1.
+    # One worker: if two fail at once, gunicorn 27 exits with a traceback and status 1.
     entry = gunicorn(free_port(), ARGS={"workers": 1})
     run = site({"web": entry}, supervisor={"WSGI_APPLICATION": "late.application"})
 
@@ -113,7 +113,7 @@ def test_alone_it_reloads_on_sighup_and_stops_on_sigterm(site: Site) -> None:
 
 
 def test_supervised_it_reloads_on_sighup(site: Site) -> None:
-    """It reads sys.argv at every reload: that must be its own arguments, not the supervisor's."""
+    """On reload it reads sys.argv, which must hold its own arguments, not the supervisor's."""
     run, port = start(site)
     (leader,) = run.children()
     before = {worker.pid for worker in leader.children()}
@@ -158,7 +158,7 @@ def test_it_has_a_control_socket_only_if_one_is_asked_for(
     tmp_path: Path,
     wanted: bool,
 ) -> None:
-    """Two of them at the default path unlink each other's."""
+    """Two arbiters at the default path would unlink each other's control socket."""
     path = tmp_path / "control"
     home = tmp_path / "home"
     home.mkdir()
@@ -167,14 +167,14 @@ def test_it_has_a_control_socket_only_if_one_is_asked_for(
     run = site({"web": gunicorn(free_port(), ARGS=arguments)}, env=env)
     run.wait_for("system", "all 1 ready")
     run.signal(signal.SIGUSR1)
-    # It takes signals once it has started all it has.
+    # It handles signals only once everything has started.
     listening = [("web.1", "Control socket listening")] if wanted else []
     run.wait_for_all(("web.1", "Handling signal: usr1"), *listening)
     (leader,) = run.children()
     assert leader.num_threads() == (2 if wanted else 1)
 
     assert path.is_socket() is wanted
-    # What is there belongs to the supervisor's own control socket.
+    # Any file here belongs to the supervisor's own control socket.
     assert list(home.glob("*")) in ([], [home / "prodserver"])
 
     assert run.end(signal.SIGTERM) == 0
@@ -182,7 +182,7 @@ def test_it_has_a_control_socket_only_if_one_is_asked_for(
 
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
 def test_its_own_titles_tell_the_instances_apart(site: Site) -> None:
-    """It gives them where setproctitle is installed, and they name what it calls `proc_name`."""
+    """gunicorn sets titles only if setproctitle is installed; they contain its `proc_name`."""
     skip_without("setproctitle")
     port = free_port()
     entry = gunicorn(port, REPLICAS=2, ARGS={"workers": 1, "reuse-port": True})
@@ -211,7 +211,7 @@ def test_its_workers_die_with_the_supervisor(site: Site) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change users")
 def test_it_runs_as_another_user_and_in_another_folder(site: Site) -> None:
-    """Its own defaults for these are those of the process that has imported it: the supervisor."""
+    """gunicorn's own defaults for these come from the process that imported it, not the life."""
     with folder_for_all_users() as folder:
         entry = {"USER": "nobody", "UMASK": "0027", "CWD": str(folder)}
         run = site({"web": gunicorn(0, ARGS={"bind": "unix:web.sock"}, **entry)}, stderr=STDOUT)
@@ -230,14 +230,14 @@ def test_it_runs_as_another_user_and_in_another_folder(site: Site) -> None:
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change users")
 def test_workers_that_change_their_user_die_with_the_arbiter(site: Site) -> None:
-    """The kernel forgets that they are to, and their application may take long to load."""
+    """A change of user clears the parent death signal, and the application may load slowly."""
     entry = gunicorn(free_port(), ARGS={"user": "nobody", "group": "nogroup", "workers": 1})
     run = site({"web": entry})
     arbiter = psutil.Process(int(run.wait_for("system", r"^web\.1 ready .*pid (\d+)")[1]))
     run.wait_for("system", "all 1 ready")
     workers = arbiter.children()
     assert {worker.uids().effective for worker in workers} == {pwd.getpwnam("nobody").pw_uid}
-    # They would notice only in their loops that they are orphans, and not while they work.
+    # Workers notice that they are orphans only in their loops, not while they work.
     for worker in workers:
         worker.suspend()
     arbiter.kill()

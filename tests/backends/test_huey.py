@@ -25,7 +25,7 @@ def project(**consumer: Any) -> dict[str, Any]:
 
 
 def limited() -> bool:
-    """A consumer that stops may be told how long that may take: huey 3.4."""
+    """Whether a consumer has an option for how long a stop may take: huey 3.4."""
     from huey.consumer_options import config_keys
 
     return "shutdown_timeout" in config_keys
@@ -120,7 +120,7 @@ def test_it_is_stopped_by_its_graceful_signal(site: Site) -> None:
 
 
 def test_after_sighup_the_same_instance_executes_its_command_again(site: Site) -> None:
-    """It re-executes itself: the second of two must not begin to enqueue periodic tasks."""
+    """It executes itself again; the second of two must still not enqueue periodic tasks."""
     supervisor = project()
     run = site({"jobs": {"BACKEND": "huey", "REPLICAS": 2}}, supervisor=supervisor)
     run.wait_for("system", "all 2 ready")
@@ -143,7 +143,7 @@ def test_alone_it_behaves_as_its_own_command(site: Site, tmp_path: Path) -> None
     jobs = {"jobs": {"BACKEND": "huey"}}
     with systemd(tmp_path) as listener:
         run = site(jobs, "jobs", env=listener.environ, supervisor=supervisor)
-        # A worker may be quicker than the consumer, which has no handler for SIGINT before.
+        # A worker may start before the consumer has its handler for SIGINT.
         listener.wait_for_ready()
     run.wait_for("", "one in progress")
     run.signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""The real hypercorn: what is its own. The rest is in test_web_servers.py."""
+"""Behaviour that only the real hypercorn has. The rest is in test_web_servers.py."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def asked(**args: Any) -> HypercornServer:
 
 
 def test_a_worker_finishes_its_request_although_another_has_ended(site: Site) -> None:
-    """hypercorn sends SIGTERM to the others then, by which its own workers die."""
+    """hypercorn then sends SIGTERM to the others, and its default action would kill them."""
     port = free_port()
     site.hold("slow")
     run = site({"web": hypercorn(port, ARGS={"workers": 2})})
@@ -48,7 +48,7 @@ def test_a_worker_finishes_its_request_although_another_has_ended(site: Site) ->
 
 
 def test_without_workers_it_serves_in_the_forked_process(site: Site, tmp_path: Path) -> None:
-    """And ends with 0 after as many requests as it is told: it has nobody to replace it."""
+    """It also exits with 0 after its limit of requests: nothing would replace it."""
     port = free_port()
     site.hold("slow")
     run = site({"web": hypercorn(port, ARGS={"workers": 0})})
@@ -92,7 +92,7 @@ def test_a_request_without_end_is_cancelled_within_the_stop_timeout(
 def test_it_is_not_ready_before_the_application_is_loaded_and_a_status_of_0_is_a_failure(
     site: Site,
 ) -> None:
-    """So does hypercorn end where its worker cannot load the application."""
+    """hypercorn exits with 0 if its worker cannot load the application."""
     entry = {**hypercorn(free_port()), "BACKEND": "hypercorn-wsgi"}
     run = site({"web": entry}, supervisor={"WSGI_APPLICATION": "late.application"})
 
@@ -104,7 +104,7 @@ def test_it_is_not_ready_before_the_application_is_loaded_and_a_status_of_0_is_a
 
 
 def test_its_configuration_file_is_used(site: Site) -> None:
-    """Its limit for requests in progress, and where it listens."""
+    """Both its limit for in-flight requests and its address."""
     port = free_port()
     source = f"bind = 'localhost:{port}'\ngraceful_timeout = 1\nworkers = 0\n"
     entry = {"BACKEND": "hypercorn", "ARGS": {"config": "file:limits.py"}}

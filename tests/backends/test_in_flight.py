@@ -1,4 +1,4 @@
-"""While a stop takes time, the real workers say what they still have to do."""
+"""While a stop takes time, the real workers report what they still have to do."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from tests.peers import Request
 from tests.running import Site, skip_without
 from tests.services import database
 
-# The package uvicorn-worker, or else what it was before that existed.
+# The package uvicorn-worker, or uvicorn's own module from before that existed.
 UVICORN = "uvicorn_worker" if find_spec("uvicorn_worker") else "uvicorn.workers"
 Enqueue = Callable[[Site, Sequence[str]], None]
 
 
 class Case(NamedTuple):
-    """A worker, how it gets tasks that hold, and how many it executes at a time."""
+    """A worker, how to enqueue tasks that block, and how many it runs at a time."""
 
     entry: dict[str, Any]
     enqueue: Enqueue
@@ -139,11 +139,11 @@ def procrastinate(postgresql: str) -> Case:
         jobs = [("hold", {"name": name}) for name in names]
         site.call("procrastinate_jobs.enqueue", *jobs, **project)
 
-    # Two jobs that block take turns in one thread: one of them would never begin.
+    # Jobs that block take turns in one thread: a second one would never begin.
     return Case({"BACKEND": "procrastinate"}, enqueue, project, tasks=1, noun="job")
 
 
-# By software; and the service that its queue is in.
+# By software: the case, and the service that holds its queue.
 CASES: dict[str, tuple[Callable[..., Case], str]] = {
     "celery, prefork": (prefork, ""),
     "celery, threads": (threads, ""),
@@ -190,7 +190,7 @@ Entry = Callable[[int], dict[str, Any]]
 
 
 def server(name: str, **args: Any) -> Entry:
-    """A server at a port of its own."""
+    """A server on its own port."""
 
     def entry(port: int) -> dict[str, Any]:
         bound = name.startswith(("gunicorn", "hypercorn"))
@@ -211,7 +211,7 @@ ONE = {
     "hypercorn": server("hypercorn", workers=0),
     "daphne": server("daphne"),
 }
-# Of several processes; and what has to be installed.
+# Servers with several processes, and the module that each needs.
 SEVERAL = {
     "gunicorn sync": (gunicorn("sync"), ""),
     "gunicorn gthread": (gunicorn("gthread", threads=2), ""),

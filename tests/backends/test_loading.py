@@ -1,6 +1,6 @@
-"""Where each software runs `ready()`, as the pages say it, and what that knows of its process.
+"""Where each backend runs `ready()`, as documented, and what `ready()` knows of its process.
 
-tools/loading.py has what is said.
+The documented claims are in tools/loading.py.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from .test_everything import ENTRIES, filled, missing, settings_for
 
 FORK, SPAWN, ALONE = "fork", "spawn", "alone"
 
-# Servers that have two workers here, so that each of them counts.
+# Servers that run two workers here, so that `ready()` is counted in each.
 TWO = {
     "gunicorn",
     "gunicorn-asgi",
@@ -40,17 +40,17 @@ TWO = {
     "hypercorn-wsgi",
     "uwsgi",
 }
-# What goes on until it is asked to stop.
+# How to make these run until they are stopped.
 STAYS: dict[str, Any] = {
     "command": {"ARGS": ["tell", "--stay"], "TYPE": "service"},
     "wait-for": {"ARGS": ["path:/never/there"], "TYPE": "service"},
 }
-# Nothing keeps it.
+# These always finish.
 ENDS = {"migrate"}
 
 
 class Told(NamedTuple):
-    """What `ready()` tells of the process that it runs in."""
+    """What `ready()` reports about the process that it runs in."""
 
     pid: int
     parent: int
@@ -59,11 +59,11 @@ class Told(NamedTuple):
 
 
 class Ear:
-    """Hears each `ready()`: the reader of a FIFO."""
+    """The reader of a FIFO to which each `ready()` writes."""
 
     def __init__(self, path: Path) -> None:
         os.mkfifo(path)
-        # It has a writer, too: there is no end before the first one, and none after the last.
+        # Open for writing, too: it reads no EOF before the first writer or after the last.
         self._fd = os.open(path, os.O_RDWR)
         self._lines = open(self._fd, "rb", buffering=0)  # noqa: SIM115
         self.heard: list[Told] = []
@@ -87,7 +87,7 @@ class Ear:
 
 
 def expected(name: str, one: Loading, how: str) -> Counter[str]:
-    """How often `ready()` runs where, beside `manage.py`."""
+    """How often `ready()` runs in which place, apart from `manage.py`."""
     places = {
         FORK: [one.by_forks],
         SPAWN: [one.by, one.then],
@@ -106,7 +106,7 @@ def entry_of(name: str, one: Loading, port: int) -> dict[str, Any]:
 
 
 def test_each_backend_is_in_the_table() -> None:
-    """And so each page has a part `starts`, which tools/backends_reference.py makes."""
+    """tools/backends_reference.py makes the part `starts` of each page from the table."""
     assert set(LOADING) == set(BUILT_IN)
 
 

@@ -24,9 +24,9 @@ from tests.running import Run, Site
 from tests.services import connections, database
 
 SHELL = "shell"
-# It says so when it begins, and runs until it is stopped.
+# Prints a line when it begins, and runs until it is stopped.
 BEAT = {"BACKEND": SHELL, "ARGS": ["sh", "-c", "echo beats; exec sleep 1000"], "SINGLETON": True}
-# It says so, and ends once somebody opens the other end.
+# Prints a line, and finishes once the other end of the FIFO was opened.
 WORK = {
     "BACKEND": SHELL,
     "ARGS": ["sh", "-c", "echo works; read line <work.fifo; echo has worked"],
@@ -40,7 +40,7 @@ TAKEN_BY = r"[^ ]+ \(pid {}\) has the lock"
 
 
 class Supervisors:
-    """Supervisors of one site, as on several machines."""
+    """Several supervisors of one site, as if on several machines."""
 
     def __init__(self, site: Site, settings: Mapping[str, Any] = {}) -> None:
         self.site = site
@@ -55,7 +55,7 @@ class Supervisors:
         return self.site(processes, supervisor=given, env=env)
 
     def status(self, process: str) -> dict[str, Any]:
-        """Of the one that was started last."""
+        """The state of a process, from the supervisor that was started last."""
         command = [*PRODCTL, "--socket", str(self._sockets), "status", "--json"]
         run = self.site.command(command)
         assert run.end() == 0
@@ -103,7 +103,7 @@ def test_of_supervisors_that_start_at_once_one_migrates(
     for run in runs:
         run.wait_for("system", "all 2 ready")
 
-    # Who starts long after the others finds nothing to do.
+    # A supervisor that starts long after the others finds nothing to migrate.
     migrated = ["\n".join(run.said("migrate.1")) for run in runs]
     again = [text for text in migrated if text and "Applying " not in text]
     assert sum("Applying " in text for text in migrated) == 1
@@ -155,7 +155,7 @@ def test_of_ten_one_is_killed_in_the_middle_and_one_other_goes_on(
 
     its_own = [psutil.Process(pid) for pid in first.descendants()]
     assert first.end(SIGKILL) == -SIGKILL
-    # What it had started reads the pipe, too.
+    # The lives that it started read the FIFO, too.
     psutil.wait_procs(its_own)
     over_postgresql.site.release("work")
     for run in others:
@@ -182,7 +182,7 @@ def test_work_that_failed_is_done_by_the_next(over_sqlite: Supervisors) -> None:
 
 
 def test_other_work_is_not_taken_for_done(over_sqlite: Supervisors) -> None:
-    """As that of another release, which has the same process."""
+    """Another release may have the same process with other work."""
     work = {"BACKEND": SHELL, "ARGS": ["echo", "one"], "TYPE": "oneshot", "LOCK": "database"}
     stays = {"BACKEND": SHELL, "ARGS": ["sleep", "1000"], "AFTER": ["work"]}
     first = over_sqlite.start({"work": work, "web": stays})
@@ -192,7 +192,7 @@ def test_other_work_is_not_taken_for_done(over_sqlite: Supervisors) -> None:
     other = over_sqlite.start({"work": {**work, "ARGS": ["echo", "two"]}})
 
     assert (same.end(), same.said("work.1")) == (0, [])
-    # Until the first supervisor tells others no more.
+    # `other` waits for as long as the first supervisor reports that its work is done.
     assert first.end(SIGTERM) == 0
     assert (other.end(), other.said("work.1")) == (0, ["two"])
 
@@ -210,7 +210,7 @@ def test_it_is_done_again_where_it_is_asked_for(over_sqlite: Supervisors) -> Non
 
 
 def test_a_fresh_interpreter_finds_its_lock_held(over_sqlite: Supervisors) -> None:
-    """It runs `prodserver migrate`, which would take the lock itself, alone."""
+    """It runs `prodserver migrate`, which on its own would take the lock itself."""
     migrate = {"BACKEND": "migrate", "START_METHOD": "spawn"}
     run = over_sqlite.start({"migrate": migrate, "web": AFTERWARDS})
 
@@ -308,7 +308,7 @@ def test_a_lost_connection_is_made_again_before_others_take_the_lock(
 
 
 def test_a_database_that_is_silent_stops_it(over_postgresql: Supervisors, postgresql: str) -> None:
-    """Its server process does not answer, and the connection stands."""
+    """PostgreSQL's process for the connection hangs, and the connection stays open."""
     run = over_postgresql.start({"beat": BEAT})
     run.wait_for("beat.1", "beats")
     (server,) = backends(postgresql)
@@ -387,7 +387,7 @@ def test_the_supervisor_has_no_connection(over_postgresql: Supervisors) -> None:
 
 
 def backends(postgresql: str) -> list[int]:
-    """The server's processes for those that hold a lock."""
+    """The PIDs of PostgreSQL's processes for connections that hold a lock."""
     psycopg: Any = pytest.importorskip("psycopg")
     with psycopg.connect(postgresql, autocommit=True) as connection:
         rows = connection.execute(
@@ -407,7 +407,7 @@ def end_connections(postgresql: str) -> None:
 
 
 class Gate:
-    """What passes on connections, as long as it is open."""
+    """A TCP proxy that forwards connections while it is open."""
 
     def __init__(self, port: int, to: tuple[str, int]) -> None:
         self._at, self._to = ("127.0.0.1", port), to
@@ -427,7 +427,7 @@ class Gate:
             self._selector.register(listener, selectors.EVENT_READ)
 
     def close(self) -> None:
-        """Nobody gets through, and who has got through is out."""
+        """Refuse new connections and drop the existing ones."""
         with self._lock:
             for one in [*self._other, *([self._listener] if self._listener else [])]:
                 self._selector.unregister(one)
@@ -457,7 +457,7 @@ class Gate:
             try:
                 data = ready.recv(1 << 16)
                 other.sendall(data)
-            except ConnectionError:  # A process of the other side was killed.
+            except ConnectionError:  # The process at the other end was killed.
                 data = b""
             if not data:
                 for one in (ready, other):
@@ -468,7 +468,7 @@ class Gate:
 
 @contextmanager
 def between(postgresql: str) -> Iterator[tuple[str, Gate]]:
-    """The same database behind a gate: its address there, and the gate."""
+    """Yield the address of the same database behind a gate, and the gate."""
     url, port = urlsplit(postgresql), free_port()
     assert url.port is not None
     gate = Gate(port, ("127.0.0.1", url.port))

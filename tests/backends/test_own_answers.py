@@ -1,6 +1,6 @@
-"""Each client gets its own answer, though the project has asked the database before the fork.
+"""Each client gets its own answer, even if the project queried the database before the fork.
 
-A socket that two processes share gives each the other's answers. Django's pool keeps its sockets
+Processes that share a socket receive each other's answers. Django's pool keeps its sockets open
 when a connection is closed.
 """
 
@@ -31,7 +31,7 @@ CLIENTS = 8
 REQUESTS = 25
 TASKS = 40
 
-# Each has two processes that serve.
+# Each runs two processes that serve.
 SERVERS = {
     "gunicorn": {"workers": 2, "threads": 4},
     "granian-wsgi": {"workers": 2, "blocking-threads": 4},
@@ -41,7 +41,7 @@ SERVERS = {
 }
 # The option that takes a whole address.
 WHERE = {"gunicorn": "bind", "hypercorn": "bind", "uwsgi": "http-socket"}
-# What each of the two says once it is there.
+# The line that each of the two prints once it runs.
 SAYS = {
     "gunicorn": "Booting worker",
     "granian-wsgi": "Started worker",
@@ -74,7 +74,7 @@ def asking(when: str) -> dict[str, str]:
 
 
 def wait_for_listener(connection: http.client.HTTPConnection) -> None:
-    """What a server says may come before it listens."""
+    """A server may print its line before it listens."""
     while True:
         try:
             connection.connect()
@@ -84,7 +84,7 @@ def wait_for_listener(connection: http.client.HTTPConnection) -> None:
 
 
 def wrong_answers(ports: Sequence[int]) -> list[tuple[str, str]]:
-    """What clients were told that was not for them; each asks every port in turn."""
+    """Return the answers that were meant for another client; each uses every port in turn."""
 
     def ask(client: int) -> list[tuple[str, str]]:
         connections = [http.client.HTTPConnection("127.0.0.1", port, timeout=10) for port in ports]
@@ -110,7 +110,7 @@ def wrong_answers(ports: Sequence[int]) -> list[tuple[str, str]]:
 
 
 def wait_for_answers(site: Site, run: Run) -> list[list[str]]:
-    """What the tasks were told: each line is a token and the answer to it."""
+    """Return the answers that tasks received: each line is a token and its answer."""
     while len([text for text in run.said("worker.1") if re.search(DONE, text)]) < TASKS:
         assert run.read() is not None, run.raw
     return [line.split() for line in (site.project / "answers").read_text().splitlines()]

@@ -1,7 +1,7 @@
-"""Alone and spawned, servers and workers are what they are under their own command.
+"""Alone or spawned, servers and workers behave as under their own command.
 
-The managing process has no Django, so its workers import the project themselves. A library of
-greenlets patches Python before anything else, however the process is to be started.
+The managing process does not import Django, so its workers import the project themselves. A
+greenlet library patches Python before anything else, whatever the start method.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.rewriting import rewrite
 from tests.running import Run, Site
 
 ALONE, SPAWN, FORK = "alone", "spawn", "fork"
-# What a module has, at the moment when the arbiter is about to begin.
+# Prints whether the arbiter has imported Django, and whose sockets the workers have.
 CONFIG = """
     import sys
 
@@ -40,7 +40,7 @@ APPLICATION = """
 
 
 def start(site: Site, how: str, entry: dict[str, Any], **kwargs: Any) -> tuple[Run, str]:
-    """Start it as `web`; returns also the name that its lines have in the log."""
+    """Start it as `web`; return also its name in the log."""
     if how == ALONE:
         return site({"web": entry}, "web", stderr=STDOUT, **kwargs), ""
     return site({"web": {**entry, "START_METHOD": how}}, stderr=STDOUT, **kwargs), "web.1"
@@ -64,7 +64,7 @@ def test_an_arbiter_has_no_django_and_hup_loads_new_code(site: Site, how: str) -
     os.kill(arbiter, signal.SIGHUP)
     run.wait_for(name, "the worker's sockets")
     while get(port) != "version 2":
-        pass  # The old worker still takes some.
+        pass  # The old worker still answers some requests.
 
     assert run.end(signal.SIGTERM) == 0
 
@@ -104,7 +104,7 @@ def test_six_tasks_of_a_second_take_little_more_than_one(site: Site, how: str) -
 
     began = time.monotonic()
     run.wait_for_all(*[(name, r"Task sleepy\.sleep\S* succeeded")] * 6)
-    assert time.monotonic() - began < 4  # One after the other they take six.
+    assert time.monotonic() - began < 4  # In sequence they take six.
 
     assert run.end(signal.SIGTERM) == 0
 

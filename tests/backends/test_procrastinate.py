@@ -19,7 +19,7 @@ def worker(**entry: Any) -> dict[str, Any]:
 
 
 def over(postgresql: str) -> dict[str, Any]:
-    """What the project needs, with its database at this address."""
+    """The settings that the project needs, with its database at this address."""
     return {
         "SETTINGS": {
             "INSTALLED_APPS": ["procrastinate.contrib.django"],
@@ -37,19 +37,19 @@ def enqueue(site: Site, supervisor: Any, *jobs: tuple[str, dict[str, Any]]) -> N
 
 
 def wait_until_it_listens(postgresql: str, workers: int = 1) -> None:
-    """Asked to stop before, a worker may wait for ever: seen with 3.6 on Python 3.9, 1 of 10.
+    """Stopped earlier, a worker may never exit: seen with 3.6 on Python 3.9, in 1 of 10 runs.
 
-    There a task that is cancelled while it connects may not notice.
+    There, a task that is cancelled while it connects may miss the cancellation.
     """
     psycopg: Any = import_module("psycopg")
     with psycopg.connect(postgresql, autocommit=True) as connection:
         listening = "SELECT count(*) FROM pg_stat_activity WHERE query ILIKE 'listen %'"
         while connection.execute(listening).fetchone()[0] < workers:
-            """PostgreSQL tells nobody who begins to."""
+            """PostgreSQL sends no event when a client begins to listen."""
 
 
 def test_replicas_finish_their_running_jobs(site: Site, postgresql: str) -> None:
-    """One signal only: a second would end them at once."""
+    """One signal only: a second would end the workers at once."""
     supervisor = over(postgresql)
     site.hold("one", "two")
     jobs = [("hello", {}), ("hold", {"name": "one"}), ("hold", {"name": "two"})]
@@ -155,7 +155,7 @@ def test_another_database_than_postgresql_is_refused(site: Site) -> None:
 
 
 def test_settings_and_environment_of_the_project_override_our_default_arguments(site: Site) -> None:
-    """As JSON: what it would be started with, and whether it is to be restarted after that."""
+    """The program prints the arguments of a worker, and whether it is restarted when it exits."""
     source = """
         import threading
 

@@ -1,4 +1,4 @@
-"""What django-prometheus and a project count in real servers and workers, in one answer."""
+"""The metrics of django-prometheus and of a project, from real processes in one response."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ APP = """
         print("counted a task", flush=True)
 """
 SETTINGS: dict[str, Any] = {
-    # Before ours: the library is imported when that is asked for the first time.
+    # Before django_prodserver in INSTALLED_APPS: loading it imports prometheus_client.
     "FIRST_APPS": ["django_prometheus"],
     "INSTALLED_APPS": ["counted.apps.Counted"],
     "MIDDLEWARE": [

@@ -1,4 +1,4 @@
-"""What each backend says of its queues is what the software's own tools say, with real brokers."""
+"""Each backend reports the same about its queues as the software's own tools, with real brokers."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ BACKENDS = {
     "django-q2": "django_prodserver.backends.django_q2.DjangoQ2Worker",
     "procrastinate": "django_prodserver.backends.procrastinate.ProcrastinateWorker",
 }
-# In seconds: a process that asks a queue has to have an answer or an error in this time.
+# In seconds: how long a backend may take to answer or to fail.
 LIMIT = 10.0
 TIMEOUT = re.compile("timed out|timeout", re.IGNORECASE)
 
 
 class Asked(NamedTuple):
-    """The answer of a backend, when it was asked and when it answered, and what the tool says."""
+    """A backend's answer, the times before and after the call, and what the tool says."""
 
     queue: Queue
     tool: Any
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
 
 
 def start(site: Site, backend: str, entry: Mapping[str, Any], tool: Any, how: Any) -> Run:
-    """Ask in a process of the project, in which nothing else runs."""
+    """Ask in a separate process of the project."""
     name, *arguments = tool
     question = json.dumps([BACKENDS[backend], entry, name, arguments])
     return site({"any": {"BACKEND": backend}}, question, program=("-W", "ignore", "ask.py"), **how)
@@ -70,7 +70,7 @@ def ask(
 
 
 def refusal(site: Site, backend: str, entry: Mapping[str, Any], **how: Any) -> str:
-    """The error with which it answers in time."""
+    """Return the error that the backend raises within the limit."""
     begun = time.monotonic()
     run = start(site, backend, entry, ("nothing",), how)
     assert run.end() == 1
@@ -80,7 +80,7 @@ def refusal(site: Site, backend: str, entry: Mapping[str, Any], **how: Any) -> s
 
 @contextmanager
 def sending() -> Iterator[list[float]]:
-    """When tasks were sent: not before, and not after."""
+    """Yield the times before and after tasks are sent."""
     between = [time.time()]
     yield between
     between.append(time.time())
@@ -88,13 +88,13 @@ def sending() -> Iterator[list[float]]:
 
 @contextmanager
 def silent() -> Iterator[int]:
-    """The port of a server that takes connections and never says anything."""
+    """Yield the port of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
 
 def finish(site: Site, run: Run, *names: str, redis: str = "") -> None:
-    """Let the tasks of these names end, and the worker; those that wait in Redis are dropped."""
+    """Release the named tasks and stop the worker; tasks that wait in Redis are dropped."""
     if redis:
         with Redis.from_url(redis) as client:
             client.flushdb()
@@ -122,7 +122,7 @@ def fill(site: Site, broker: Mapping[str, str], *tasks: Any, dated: bool = True)
 
 
 def test_celery_with_redis(site: Site, redis: str) -> None:
-    """A task is running, one is prefetched, and one that is for later was taken, too."""
+    """One task is running, one is prefetched, and a delayed one was taken, too."""
     queue, broker = "mail", {"BROKER": redis}
     entry = worker(queue)
     site.hold("one", "two")
@@ -133,7 +133,7 @@ def test_celery_with_redis(site: Site, redis: str) -> None:
     fill(site, broker, ("hold", ["one"], here), ("hold", ["later"], {**here, "countdown": 3600}))
     run = site({"worker": entry}, env=broker)
     run.wait_for_each_of("all 1 ready", "one in progress")
-    # It takes what is for later beside what it prefetches.
+    # A worker takes delayed tasks in addition to those that it prefetches.
     run.wait_for("worker.1", "jobs.tasks.hold.*received")
     fill(site, broker, ("hold", ["two"], here))
     run.wait_for("worker.1", "jobs.tasks.hold.*received")
@@ -159,7 +159,7 @@ def test_celery_with_redis(site: Site, redis: str) -> None:
 
 
 def test_celery_with_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
-    """Nobody can read a message there, so that it says nothing of the age."""
+    """Messages in RabbitMQ cannot be read without being taken, so the age is unknown."""
     queue, missing = uuid.uuid4().hex, uuid.uuid4().hex
     broker = {"BROKER": rabbitmq.address}
     entry = worker(f"{queue},{missing}")
@@ -168,7 +168,7 @@ def test_celery_with_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
 
     assert ask(site, "celery", asked_of(entry), env=broker).queue == Queue(0, 0, 0.0, None)
     with pytest.raises(ValueError, match="unpack"):
-        rabbitmq.messages(missing)  # It was not made.
+        rabbitmq.messages(missing)  # The queue was not created.
 
     fill(site, broker, ("hold", ["one"], here))
     run = site({"worker": worker(queue)}, env=broker)
@@ -183,7 +183,7 @@ def test_celery_with_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
 
     node = f"worker.1@{socket.gethostname()}"
     assert asked.tool == [{node: 1}, {node: 1}, {node: 1}]
-    # Celery has acknowledged the one that is running.
+    # Celery has acknowledged the running task.
     assert rabbitmq.messages(queue) == (3, 2)
     assert asked.queue == Queue(3, 2, None, {"worker.1": 2})
 
@@ -192,7 +192,7 @@ def test_celery_with_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
 
 
 def test_a_task_that_a_worker_sends_has_the_time_in_it(site: Site, redis: str) -> None:
-    """Whether it was forked, as most of what sends tasks, or spawned."""
+    """Both from a forked worker, as most senders are, and from a spawned one."""
     broker = {"BROKER": redis}
     fill(
         site, broker, *[("pass_on", ["later"], {"queue": name}) for name in ("a", "b")], dated=False
@@ -224,7 +224,7 @@ def test_the_age_is_not_known_where_the_oldest_message_has_no_time(site: Site, r
 
 
 def test_celery_with_a_prefix_of_all_keys_and_an_exchange_by_topic(site: Site, redis: str) -> None:
-    """What a worker has taken is in one hash for all queues."""
+    """One hash holds the tasks that workers have taken from all queues."""
     broker = {"BROKER": redis}
     settings = {"CELERY_BROKER_TRANSPORT_OPTIONS": {"global_keyprefix": "ours."}}
     how = {"supervisor": {"SETTINGS": settings}, "env": {**broker, "TOPIC": "feed.#"}}
@@ -295,7 +295,7 @@ def over_redis(redis: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("storage", ["redis", "sqlite"])
 def test_huey(site: Site, request: pytest.FixtureRequest, storage: str) -> None:
-    """It keeps neither what is running nor since when a task waits."""
+    """huey records neither running tasks nor how long a task has waited."""
     by_file = storage == "sqlite"
     redis = "" if by_file else request.getfixturevalue("redis")
     how = {"supervisor": test_huey_.project()} if by_file else over_redis(redis)
@@ -373,7 +373,7 @@ def over_rabbitmq(address: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("broker", ["orm", "redis"])
 def test_django_q2(site: Site, request: pytest.FixtureRequest, broker: str) -> None:
-    """A cluster of one worker takes three tasks, which Redis does not keep."""
+    """A cluster of one worker takes three tasks, of which Redis keeps no record."""
     redis = request.getfixturevalue("redis") if broker == "redis" else ""
     kept = {"redis": redis} if redis else {"orm": "default"}
     how = test_django_q2_.project(**kept, workers=1, queue_limit=1)
@@ -391,7 +391,7 @@ def test_django_q2(site: Site, request: pytest.FixtureRequest, broker: str) -> N
 
     asked = ask(site, "django-q2", {}, ["django_q2"], **how)
 
-    while asked.queue.ready > 2:  # It says of no task that it has taken it.
+    while asked.queue.ready > 2:  # The cluster does not log that it has taken a task.
         asked = ask(site, "django-q2", {}, ["django_q2"], **how)
     assert asked.queue[:2] == ((2, 0) if redis else (2, 3))
     assert asked.tool == ([2, None] if redis else [2, 3])
@@ -451,7 +451,7 @@ def test_procrastinate(site: Site, postgresql: str) -> None:
 
     asked = ask(site, "procrastinate", asked_of(entry), ["procrastinate", "mail"], **how)
 
-    # Its own list has one that is for later and one whose lock is held, too.
+    # procrastinate's own list includes a delayed job and one whose lock is held.
     assert asked.tool == [4, 1]
     assert asked.queue[:2] == (2, 1)
     assert asked.waited(sent)
@@ -462,11 +462,11 @@ def test_procrastinate(site: Site, postgresql: str) -> None:
     assert run.end() == 0
 
 
-# ---- all of them ----
+# ---- all backends ----
 
 
 def on_redis(backend: str, address: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """An entry and the settings with which a queue is in Redis at this address."""
+    """Return an entry and settings that put the backend's queue in Redis at this address."""
     found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "celery": (asked_of(worker("mail")), {"env": {"BROKER": address}}),
         "rq": ({"ARGS": []}, test_rq_.project(address)),
@@ -477,7 +477,7 @@ def on_redis(backend: str, address: str) -> tuple[dict[str, Any], dict[str, Any]
     return found[backend]
 
 
-# How it is filled with two tasks and one that is for later, as far as there are such.
+# How each queue is filled with two tasks; Celery's also gets a delayed one (others: LATER).
 FILLED = {
     "celery": [
         *("filled.celery", True, ("hello", [], {"queue": "mail"})),
@@ -497,7 +497,7 @@ LATER = {
 
 @pytest.mark.parametrize("backend", FILLED)
 def test_to_ask_changes_nothing_in_redis(site: Site, redis: str, backend: str) -> None:
-    """No worker is there that would have put aside what is for later."""
+    """No worker runs that would set delayed tasks aside."""
     entry, how = on_redis(backend, redis)
     with sending() as sent:
         site.call(*FILLED[backend], **how)
@@ -505,7 +505,7 @@ def test_to_ask_changes_nothing_in_redis(site: Site, redis: str, backend: str) -
         site.call(*LATER[backend], **how)
 
     def kept() -> dict[bytes, Any]:
-        """All but what kombu notes of the queue for the answers of workers, which is gone then."""
+        """All keys except kombu's bindings, which change with the temporary queue for replies."""
         keys = client.keys()
         return {key: client.dump(key) for key in keys if not key.startswith(b"_kombu.binding")}
 
@@ -540,7 +540,7 @@ def test_a_rabbitmq_that_is_not_there_or_silent_is_an_error(site: Site, backend:
 
     entry, how = at(free_port())
     said = refusal(site, backend, entry, **how)
-    assert "refused" in said or "AMQPConnectionError" in said  # All that pika says.
+    assert "refused" in said or "AMQPConnectionError" in said  # pika says no more than that.
     with silent() as port:
         entry, how = at(port)
         assert TIMEOUT.search(refusal(site, backend, entry, **how))

@@ -1,6 +1,6 @@
-"""What happens in each step of a reload: a life is asked to stop or killed, or the supervisor is.
+"""In each step of a reload a life is stopped or killed, or the supervisor is stopped.
 
-No step takes a time: it is held by a FIFO, which what takes part in it reads to its end.
+A FIFO holds each step for as long as the test needs: code in the step reads it to its end.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def check(app_configs, **kwargs):
 
 hold("loads")
 """
-# What an arbiter of gunicorn does before it is ready.
+# Runs in gunicorn's arbiter before it is ready.
 STARTS = """
 import settings
 
@@ -53,14 +53,14 @@ def on_starting(arbiter):
     settings.hold(f"{settings.RELEASE} starts")
 """
 MIGRATE = {"BACKEND": "shell", "ARGS": "test ! -p migrates || cat migrates", "TYPE": "oneshot"}
-# It is not to be any more in the new release.
+# This process is not part of the new release.
 LEAVES = "trap 'test ! -p stops || cat stops; exit 0' TERM; sleep 1000 & wait"
 LEAVING = {"BACKEND": "shell", "ARGS": LEAVES}
 FAILING = {"BACKEND": "shell", "ARGS": "exit 3", "READY": {"LOG": "ready"}, "AFTER": ["web"]}
 
 
 class Step(NamedTuple):
-    """The name of the FIFO that holds it, and whether the release is worth anything."""
+    """The name of the FIFO that holds the step, and whether the new release works."""
 
     fifo: str
     works: bool = True
@@ -77,7 +77,7 @@ STEPS = {
 
 
 class Site(AnySite):
-    """Two instances of gunicorn, which comes after a oneshot, and a process that leaves."""
+    """Two gunicorn instances that start after a oneshot, and a process that a reload removes."""
 
     def __init__(self, folder: Path, step: Step) -> None:
         super().__init__(folder, "gunicorn gthread")
@@ -107,14 +107,14 @@ class Site(AnySite):
 
     @contextmanager
     def reload_held(self) -> Iterator[subprocess.Popen[str]]:
-        """The command, while the step is held."""
+        """Yield the reload command while the step is held."""
         path = self.folder / self.step.fifo
         os.mkfifo(path)
         command = [sys.executable, "-m", "django_prodserver.prodctl.main", "reload"]
         reload = subprocess.Popen(
             command, cwd=self.folder, env=self.env, stderr=subprocess.PIPE, text=True
         )
-        with path.open("w"):  # Once it is open at the other end, too.
+        with path.open("w"):  # Blocks until the step has opened the other end.
             path.unlink()
             yield reload
 
@@ -146,8 +146,8 @@ def test_a_life_that_ends_in_a_step_of_a_reload_is_no_failure_of_it(
             assert site.status["generation"] == generation + step.works
             assert ("everything was rolled back" in done.stderr) is not step.works
             while site.prodctl("health").status != 0:
-                """What was killed is not back yet."""
-            if number is SIGKILL:  # What it held is lost, and nothing else.
+                """The killed life has not been replaced yet."""
+            if number is SIGKILL:  # Only requests that the killed life held are lost.
                 load.failures[:] = [one for one in load.failures if "refused" in one.why.lower()]
             assert load.failures == []
             site.old()
@@ -165,7 +165,7 @@ def test_a_stop_in_a_step_of_a_reload_wins(tmp_path: Path, name: str) -> None:
         with site.reload_held() as reload:
             run.send_signal(SIGTERM)
             while "SIGTERM received" not in site.log:
-                """The supervisor is about to hear of it."""
+                """The supervisor has not read the signal yet."""
         done = end(reload)
         status = run.wait()
     lost = [one for one in load.failures if "refused" not in one.why.lower()]

@@ -18,10 +18,10 @@ from tests.reloading import SERVERS, SETTINGS, Site
 from tests.running import skip_unless_it_works, skip_without
 
 LONG = bool(os.environ.get("PRODSERVER_TEST_LONG"))
-# One of each kind: an arbiter, an event loop, and threads that are ours to drain.
+# One of each kind: an arbiter, an event loop, and threads that prodserver drains.
 SHORT = ["gunicorn gthread", "uvicorn, asyncio and h11", "waitress"]
 TIMES = 50 if LONG else 2
-# Of requests that have to succeed in between.
+# Requests that must succeed in between.
 BETWEEN = 50
 
 
@@ -56,7 +56,7 @@ def test_a_server_that_is_stopped_as_soon_as_it_is_ready_answers_first(
     assert request.answer() == "answer"
 
 
-# ---- releases that are worth nothing ----
+# ---- broken releases ----
 
 Broken = Callable[[Site], None]
 
@@ -139,7 +139,7 @@ def test_no_request_fails_while_broken_releases_come(tmp_path: Path) -> None:
     assert load.failures == []
 
 
-# Where only the site sees it: a disk without any room beside the application.
+# In a mount namespace that only the site sees: the application on a disk without free space.
 FULL = """
 mount -t tmpfs -o size=16k none full && cp written.py full/application.py || exit 1
 cat /dev/zero > full/rest 2> /dev/null
@@ -154,7 +154,7 @@ if pathlib.Path("writes").exists():
 
 
 def test_no_request_fails_while_the_disk_of_a_release_is_full(tmp_path: Path) -> None:
-    """Python goes on without bytecode. What the project cannot write is its own error."""
+    """Python runs without writing bytecode. If the project fails to write, that is its error."""
     unshare = ["unshare", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
     skip_unless_it_works(*unshare, "sh", "-c", 'mount -t tmpfs none "$0"', str(tmp_path))
     site = Site(tmp_path, "gunicorn gthread")
@@ -181,7 +181,7 @@ def test_no_request_fails_while_the_disk_of_a_release_is_full(tmp_path: Path) ->
 
 
 def test_one_of_two_that_is_killed_leaves_nobody_refused(tmp_path: Path) -> None:
-    """What it held is lost, and nothing else."""
+    """Only requests that the killed instance held are lost."""
     site = Site(tmp_path, "gunicorn gthread")
     site.set({"web": {**site.web, "RESTART": "always"}})
     with site.running() as run, site.load(4, 4) as load:

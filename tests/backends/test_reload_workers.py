@@ -1,21 +1,21 @@
 """A reload of a worker loses no task, and none is executed twice.
 
-Tasks are enqueued all the time, so that a worker is asked to stop while it executes some, and has
-taken others from its broker. What the software promises is less:
+Tasks are enqueued all the time, so that a worker is stopped while it executes some and has taken
+others from its broker. The software promises less:
 
 - at least once: Celery with `acks_late` (https://docs.celeryq.dev/en/stable/faq.html, "Should I use
   retry or acks_late?"); dramatiq, which acknowledges tasks when they are done
-  (https://dramatiq.io/motivation.html); and with what they offer for stalled jobs procrastinate
-  (https://procrastinate.readthedocs.io/en/stable/howto/production/retry_stalled_jobs.html) and RQ
-  (https://python-rq.org/docs/exceptions/, "Retrying Failed Jobs");
+  (https://dramatiq.io/motivation.html); procrastinate, where stalled jobs are retried
+  (https://procrastinate.readthedocs.io/en/stable/howto/production/retry_stalled_jobs.html); and RQ,
+  where failed jobs are retried (https://python-rq.org/docs/exceptions/, "Retrying Failed Jobs");
 - at most once: Celery without `acks_late` (https://docs.celeryq.dev/en/stable/glossary.html, "early
   acknowledgment"); huey, which sends a signal when it has interrupted a task
   (https://huey.readthedocs.io/en/latest/signals.html); django-q2 over Redis
   (https://django-q2.readthedocs.io/en/master/brokers.html); and django-tasks, whose documentation
-  (https://docs.djangoproject.com/en/stable/topics/tasks/) says nothing of it.
+  (https://docs.djangoproject.com/en/stable/topics/tasks/) does not say.
 
-The difference is for workers that are killed. One that may stop executes what it has begun, and
-gives back what it has not: with all of them that is exactly once.
+The difference is for workers that are killed. A worker that may finish its stop executes the tasks
+that it has begun and gives back the others: with all of this software that is exactly once.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from tests.operating import Done, prodctl
 from tests.running import Run, Site
 from tests.services import database
 
-# `make same` sets it. Without it there is less of everything, for the time that it takes.
+# Set by `make same`. Without it, everything is reduced, to save time.
 LONG = bool(os.environ.get("PRODSERVER_TEST_LONG"))
 TASKS, RELOADS = (200, 5) if LONG else (40, 2)
 CALL = ("-W", "ignore", "manage.py", "call")
@@ -80,7 +80,7 @@ def notes_of(site: Site) -> Notes:
 
 
 def project_of(kind: Kind, redis: str, postgresql: str) -> dict[str, Any]:
-    """What a run of it is to be started with."""
+    """Return the arguments that start a run of this kind."""
     more = filled(SOFTWARE[kind.software].settings, {"REDIS": redis})
     settings = {
         **more,
@@ -139,7 +139,7 @@ def test_each_task_is_executed_once(site: Site, name: str, redis: str, postgresq
 def test_a_task_that_celery_receives_as_it_is_stopped_is_executed_once(
     site: Site, redis: str, postgresql: str
 ) -> None:
-    """The process that is given it has not begun it when the worker begins to shut down."""
+    """The pool process that receives it has not begun it when the worker starts to shut down."""
     client: Any = pytest.importorskip("redis", reason="the Python package redis is missing")
     project = project_of(KINDS["celery"], redis, postgresql)
     args = {"concurrency": 2, "loglevel": "info"}
@@ -156,7 +156,7 @@ def test_a_task_that_celery_receives_as_it_is_stopped_is_executed_once(
     run.wait_for("jobs.1", "begins in 0")
     leader.send_signal(SIGTERM)  # The supervisor would send SIGCONT as well.
     run.wait_for_all(("jobs.1", "Warm shutdown"), ("jobs.1", "ends in 0"))
-    # The end of a task has woken up the worker, which does then what the signal asks for.
+    # The end of the other task has woken the worker, which now acts on the signal.
     time.sleep(0.3)
     one.send_signal(SIGCONT)
 

@@ -20,12 +20,12 @@ linux_only = pytest.mark.skipif(
 )
 
 
-# As RQ has it up to 2.0, and since.
+# Both as RQ logs it up to 2.0, and as it does since.
 STARTED = re.compile(r"Worker (?:rq:worker:)?(\S+?):? started with PID")
 
 
 def project(redis: str) -> dict[str, Any]:
-    """What a project with django-rq has in its settings, beside the processes."""
+    """The settings of a project with django-rq, besides the processes."""
     queues = {name: {"URL": redis} for name in ("default", "high")}
     return {"supervisor": {"SETTINGS": {"INSTALLED_APPS": ["django_rq"], "RQ_QUEUES": queues}}}
 
@@ -35,7 +35,7 @@ def worker(**entry: Any) -> dict[str, Any]:
 
 
 def test_it_executes_jobs_and_finishes_the_running_one(site: Site, redis: str) -> None:
-    """One signal only: a second would kill the job. Each worker has a name of its own."""
+    """One signal only: a second would kill the job. Each worker has a unique name."""
     site.hold("job")
     jobs = [["default", "hold", "job"], ["high", "hello"]]
     site.call("rq_jobs.enqueue", *jobs, **project(redis))
@@ -56,9 +56,9 @@ def test_it_executes_jobs_and_finishes_the_running_one(site: Site, redis: str) -
 
 @linux_only
 def test_its_forks_die_with_it(site: Site, redis: str) -> None:
-    """A work horse has a process group of its own, which no supervisor would find.
+    """A work horse is in its own process group, which a supervisor would not find.
 
-    The next worker does not get the name of the dead one, which RQ would refuse.
+    The next worker gets another name: RQ would refuse that of the dead one.
     """
     site.hold("first", "second")
     jobs = [["default", "hold", "first"], ["default", "hold", "second"]]
@@ -84,7 +84,7 @@ def test_its_forks_die_with_it(site: Site, redis: str) -> None:
 def test_alone_it_exits_with_0_after_its_limit_of_jobs(
     site: Site, redis: str, args: list[str], tmp_path: Path
 ) -> None:
-    """It tells systemd that it is ready, where that has started it."""
+    """If systemd started it, it reports that it is ready."""
     site.hold("job")
     site.call("rq_jobs.enqueue", ["high", "hold", "job"], **project(redis))
     with systemd(tmp_path) as listener:
@@ -98,7 +98,7 @@ def test_alone_it_exits_with_0_after_its_limit_of_jobs(
 
 
 def test_alone_it_stops_when_it_is_idle(site: Site, redis: str) -> None:
-    """While it writes a line to its log, as well."""
+    """The signal may also arrive while it writes a log line."""
     run = site(worker(), "worker", **project(redis))
     run.wait_for("", "leaning registries")
 
@@ -122,7 +122,7 @@ def test_what_rq_would_refuse_is_refused_before_anything_starts(site: Site, redi
     assert run.end() == 1
     where = "PRODUCTION_PROCESSES['{}']['ARGS']: "
     complaints = run.stderr.replace("CommandError: ", "").splitlines()
-    # In RQ's own words.
+    # The message is RQ's own.
     (mixed,) = (one for one in complaints if one.startswith(where.format("mixed")))
     assert "Queues must have the same redis connection" in mixed
     complaints.remove(mixed)
@@ -176,7 +176,7 @@ def test_with_a_limit_of_jobs_it_recycles(site: Site, redis: str) -> None:
 def test_what_is_scheduled_is_executed_once_however_many_schedulers_there_are(
     site: Site, redis: str
 ) -> None:
-    """Each of them holds the lock while it looks for what is due, and at no other time."""
+    """Each scheduler holds the lock only while it looks for due jobs."""
     site.hold("job")
     site.call("rq_jobs.schedule", ["high", "hello"], **project(redis))
     processes = {

@@ -1,7 +1,7 @@
-"""A project is the same under its software's own command and under ours, however it is started.
+"""A project behaves the same under the software's own command and under prodserver.
 
-As soon as it is set up it opens a pool of PostgreSQL's connections and one to memcached, draws a
-random number, and starts a thread that polls. Processes that share any of it get wrong answers.
+On setup the project opens a pool of PostgreSQL connections and a connection to memcached, draws a
+random number, and starts a polling thread. Processes that share any of these get wrong answers.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ skip_without("numpy")
 skip_without("psycopg_pool")
 skip_without("pymemcache")
 
-# `make same` sets it. Without it there is less of everything, for the time that it takes.
+# Set by `make same`. Without it, everything is reduced, to save time.
 LONG = bool(os.environ.get("PRODSERVER_TEST_LONG"))
 CLIENTS = 8
 REQUESTS = 25 if LONG else 5
 
-# Ways to start it. With a thread in the preload "auto" spawns; FORKED is "auto" without one.
+# Ways to start it. "auto" spawns if the preload has a thread; FORKED is "auto" without one.
 PLAIN, ALONE, AUTO, SPAWNED, FORKED = "plain", "alone", "auto", "spawned", "forked"
 WAYS = [ALONE, AUTO, SPAWNED, FORKED] if LONG else [ALONE, AUTO, FORKED]
 
 
 class Software(NamedTuple):
-    """Its own command, and the arguments that its ARGS have as well: at the end, or at ARGS.
+    """The software's own command, and the arguments that it shares with ARGS.
 
-    PORT stands for one.
+    They replace the word ARGS in the command, or follow it. PORT stands for a port.
     """
 
     command: str
@@ -53,11 +53,11 @@ class Software(NamedTuple):
     stop: Signals = SIGTERM
     # Requests or tasks are coroutines.
     asynchronous: bool = False
-    # What each of its two workers says once it runs. Asked to stop before, it never ends. (Nor does
-    # granian's where it is asked as it says so: thus its `--workers-kill-timeout`.)
+    # What each of its two workers prints once it runs; stopped earlier, it never exits. (granian's
+    # may not exit either if stopped at that very line, hence its `--workers-kill-timeout`.)
     runs: str = ""
-    # Under its own command its processes share what was opened before they were forked, and some
-    # tasks are lost: nothing to compare with.
+    # Under its own command, its processes share what was opened before the fork, and some tasks
+    # are lost: there is nothing to compare with.
     shares: bool = False
 
     @property
@@ -85,11 +85,11 @@ SOFTWARE = {
     "hypercorn": Software("hypercorn asgi:application", f"{BIND} --workers=2", asynchronous=True),
     "hypercorn-wsgi": Software("hypercorn wsgi:application", f"{BIND} --workers=2"),
     "daphne": Software("daphne asgi:application", AT_PORT, asynchronous=True),
-    # SIGTERM ends waitress itself in the middle of a request.
+    # On SIGTERM, waitress itself exits in the middle of a request.
     "waitress": Software(
         "waitress ARGS wsgi:application", "--listen=127.0.0.1:PORT --threads=4", stop=SIGINT
     ),
-    # Without `lazy-apps` its workers share what was opened before they were forked.
+    # Without `lazy-apps` its workers share what was opened before the fork.
     "uwsgi": Software(
         "-c __import__('pyuwsgi').run() --master --die-on-term --module=wsgi",
         "--http-socket=127.0.0.1:PORT --processes=2 --threads=4 --lazy-apps",
@@ -147,9 +147,9 @@ SOFTWARE = {
     ),
     "django-tasks": Software("manage.py db_worker", "--interval=0"),
 }
-# One of each kind: an arbiter that forks, one that is not Python, a command that executes another.
+# One of each kind: an arbiter that forks, a server in Rust, a command that executes another.
 SHORT = ["gunicorn", "granian-wsgi", "dramatiq"]
-# They have neither requests nor tasks.
+# These have neither requests nor tasks.
 NEITHER = {
     "wait-for",
     "migrate",
@@ -163,12 +163,12 @@ NEITHER = {
 
 
 class Outcome(NamedTuple):
-    """What clients or tasks were told, and how the program ended."""
+    """What clients or tasks received, and how the program exited."""
 
     wrong: list[Any]
-    # Whether the thread was alive where they were served: everywhere, nowhere or both.
+    # Whether the thread was alive in the processes that served: in all, in none, or both.
     polls: set[bool]
-    # Whether processes drew different random numbers.
+    # Whether each process drew its own random number.
     differ: bool
     status: int
 
@@ -181,7 +181,7 @@ def filled(value: Any, words: Mapping[str, str]) -> Any:
 
 
 def asked(run: Run, port: int) -> Iterator[dict[str, Any]]:
-    """What the clients are told, who ask all at once."""
+    """Yield the answers to clients that send requests concurrently."""
     while not listens(port):
         assert run.popen.poll() is None, run.read()
 
@@ -202,7 +202,7 @@ def answer_of(port: int, token: str) -> dict[str, Any]:
 
 
 def done(run: Run, tokens: Collection[str]) -> Iterator[dict[str, Any]]:
-    """What tasks were told: each says it, and some may have before this is called."""
+    """Yield the reports that tasks print; some may have been printed before this is called."""
     waiting, lines = {*tokens}, iter(run.lines)
     while waiting:
         line = next(lines, None) or run.read()
@@ -215,7 +215,7 @@ def done(run: Run, tokens: Collection[str]) -> Iterator[dict[str, Any]]:
 
 
 def outcome(site: Site, name: str, how: str, settings: Mapping[str, Any]) -> Outcome:
-    """Start it in this way, let it serve, and stop it."""
+    """Start the software in this way, let it serve, and stop it."""
     software, port, given = SOFTWARE[name], free_port(), {"SETTINGS": settings}
     args = software.args.replace("PORT", str(port)).split()
     entry = {"BACKEND": name, "ARGS": args, **software.entry}
@@ -291,7 +291,7 @@ def test_software_serves_the_same_answers_as_under_its_own_command(
 
 
 def settings_of(name: str, services: Mapping[str, str]) -> dict[str, Any]:
-    """What the project has for this software."""
+    """Return the project's settings for this software."""
     software = SOFTWARE[name]
     pool = {"pool": {"min_size": 2, "max_size": 10}} if django.VERSION >= (5, 1) else {}
     cache = {

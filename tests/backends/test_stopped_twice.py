@@ -1,6 +1,6 @@
-"""Stop signals that arrive again and again, as where a platform signals every process.
+"""Repeated stop signals, as from a platform that signals every process.
 
-Each process gets it twice, and the supervisor, which asks once more.
+Each process gets the signal twice. The supervisor gets it, too, and sends it once more.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ Enqueue = Callable[[Site], None]
 
 
 class Case(NamedTuple):
-    """A worker, how it gets the task `task`, and what it says when it has heard of a stop."""
+    """A worker, how to enqueue the task `task`, and what the worker logs when it is stopped."""
 
     entry: dict[str, Any]
     says: str
     project: dict[str, Any]
     enqueue: Enqueue
     signal: signal.Signals = signal.SIGTERM
-    # In seconds: some software itself takes two signals for one that are closer together.
+    # In seconds: some software treats two signals that are closer together as one.
     apart: float = 0.01
 
 
@@ -138,7 +138,7 @@ SERVICES = {
 
 
 def wait_until_it_is_taken(process: psutil.Process) -> None:
-    """No signal is pending: a handler of Python is called before anything else is done."""
+    """Wait until no signal is pending: Python calls the handler before it does anything else."""
     status = Path(f"/proc/{process.pid}/status")
     while not re.search(r"^ShdPnd:\t0+$", status.read_text(), re.MULTILINE):
         """It is a matter of microseconds."""
@@ -191,7 +191,7 @@ def test_uvicorn_finishes_the_request_in_flight(site: Site) -> None:
     wait_until_it_is_taken(leader)
     run.signal(signal.SIGTERM)
     run.wait_for("system", "SIGTERM received")
-    time.sleep(0.5)  # It looks every 0.1 seconds whether it is to drop its requests.
+    time.sleep(0.5)  # uvicorn checks every 0.1 seconds whether to drop its requests.
     site.release("task")
 
     assert slow.answer() == "task held"
@@ -199,7 +199,7 @@ def test_uvicorn_finishes_the_request_in_flight(site: Site) -> None:
 
 
 def test_the_escalation_signal_is_never_swallowed(site: Site) -> None:
-    """Celery takes SIGTERM twice for one, and SIGQUIT soon after it for what it means."""
+    """For Celery, two SIGTERMs count as one, but a SIGQUIT soon after them still counts."""
     case = celery()
     site.hold("task")
     case.enqueue(site)

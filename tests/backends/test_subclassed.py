@@ -1,4 +1,4 @@
-"""A project has a command of its own where a backend starts that of the software."""
+"""A project overrides the management command that a backend starts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.services import database
 
 pytestmark = pytest.mark.timeout(60)
 
-# Of which the command itself tells that it is ready.
+# Backends whose command itself reports that it is ready.
 NAMES = [
     name
     for name, path in BUILT_IN.items()

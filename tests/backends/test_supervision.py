@@ -19,7 +19,7 @@ def gunicorn(port: int, **entry: Any) -> dict[str, Any]:
 
 
 def pid_of(run: Run, instance: str) -> int:
-    """Wait until it is ready, for the first time or again."""
+    """Wait until the instance is ready, for the first time or again; return its PID."""
     return int(run.wait_for("system", rf"^{instance} ready after .* \(pid (\d+)\)")[1])
 
 
@@ -88,7 +88,7 @@ def test_a_gunicorn_that_hangs_is_replaced(site: Site) -> None:
     with site.running({"web": web}) as run:
         first = pid_of(run, r"web\.1")
 
-        with Request(port, "/hold/slow"):  # Its one worker has nothing else to do from here on.
+        with Request(port, "/hold/slow"):  # From here on its only worker is busy.
             run.wait_for("web.1", "slow in progress")
             run.wait_for(
                 "system", r"^web\.1 failed a health check \(1 of 2\): no answer within 0.5"
@@ -104,7 +104,7 @@ def test_a_gunicorn_that_hangs_is_replaced(site: Site) -> None:
 
 
 def test_a_task_of_a_celery_worker_that_is_killed_is_executed_again(site: Site, redis: str) -> None:
-    # Redis gives a message to another worker when it was not acknowledged for a second.
+    # With Redis, a message that is not acknowledged within a second goes to another worker.
     env = {"BROKER": redis, "VISIBILITY_TIMEOUT": "1"}
     site.hold("late")
     site.send(("hold_late", ["late"], "celery"), env=env)

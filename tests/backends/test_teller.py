@@ -1,4 +1,4 @@
-"""How what is in flight is put into words, and when it is said."""
+"""How in-flight work is worded, and when it is reported."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ def listener_fixture(monkeypatch: pytest.MonkeyPatch) -> Iterator[NotifySocket]:
 
 
 def heard(listener: NotifySocket) -> list[str]:
-    """What was told so far; at least one message is or will be."""
+    """Return the statuses received so far; wait for the first."""
     select.select([listener], [], [])
     messages = listener.receive(REF, os.getsid(0))
     return [one.status or "" for one in messages if isinstance(one, Notified)]
 
 
 class Scene:
-    """A clock, and what is in flight; both move as the test likes."""
+    """A clock and a count of in-flight tasks, both set by the test."""
 
     def __init__(self, board: Optional[Board] = None) -> None:
         self.now = 100.0
@@ -126,7 +126,7 @@ def test_an_error_ends_it_too() -> None:
 
 
 def hold(board: Board, since: float, begun: object, go_on: object) -> None:
-    """In a process of its own."""
+    """In another process, put a task on the board and wait."""
     board.write(2, since)
     begun.set()  # type: ignore[attr-defined]
     go_on.wait()  # type: ignore[attr-defined]
@@ -134,7 +134,7 @@ def hold(board: Board, since: float, begun: object, go_on: object) -> None:
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_board_has_what_all_processes_have_in_flight_that_are_there(method: str) -> None:
-    context = get_context(method)  # As software starts its workers.
+    context = get_context(method)  # As libraries start their workers.
     board, begun, go_on = Board(), context.Event(), context.Event()
     running = Running(board)
     child = context.Process(target=hold, args=(board, 1.0, begun, go_on))
@@ -164,7 +164,7 @@ def test_of_all_processes_with_a_board_one_tells(listener: NotifySocket) -> None
 def test_a_thread_tells_while_the_main_thread_waits_and_takes_no_signal_from_it(
     listener: NotifySocket,
 ) -> None:
-    """In the thread, which has not blocked it, SIGUSR1 would end the process."""
+    """SIGUSR1 would kill the process if the thread did not block it."""
     program = """
 import os, signal, sys
 from django_prodserver.backends.hooks import in_flight

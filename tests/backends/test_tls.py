@@ -1,4 +1,4 @@
-"""A path is all that a health check of a real server needs, also over TLS and at a Unix socket."""
+"""A health check of a real server needs only a path, also over TLS and at a Unix socket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.running import Site
 
 pytestmark = pytest.mark.timeout(60)
 
-# The certificate, which is its own authority, and its key.
+# A self-signed certificate and its key.
 PEM = str(Path(__file__).parent.parent / "tls.pem")
 
 
@@ -47,7 +47,7 @@ SOCKETS = (*TLS, "waitress")
 
 
 def asked(site: Site, processes: dict[str, Any]) -> list[str]:
-    """Run them until each has been asked; what the supervisor says of their health."""
+    """Run until each was health-checked; return the supervisor's lines about health."""
     run = site(processes)
     run.wait_for("system", f"all {len(processes)} ready")
     run.wait_for_each({f"{name}.1": "asked how it is" for name in processes})

@@ -18,7 +18,7 @@ from tests.running import Site
 def test_each_kind_serves_finishes_in_flight_requests_and_counts_as_stopped(
     site: Site,
 ) -> None:
-    """With one worker it ends by the SIGTERM that it was asked with: a success all the same."""
+    """With one worker it dies of the SIGTERM that stops it, which counts as a success."""
     kinds: dict[str, tuple[str, int]] = {
         "asgi": (UVICORN, 1),
         "wsgi": (UVICORN_WSGI, 1),
@@ -79,7 +79,7 @@ def test_alone_it_ends_as_it_does_from_its_own_command_line(
     status: int,
     tmp_path: Path,
 ) -> None:
-    """It tells systemd that it is ready, where that has started it."""
+    """If systemd started it, it reports that it is ready."""
     port = free_port()
     with systemd(tmp_path) as listener:
         run = site(
@@ -133,7 +133,7 @@ def test_with_one_worker_and_a_limit_of_requests_it_recycles(
     recycles: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The variables may be those of the supervisor, or come from the ENV of the process."""
+    """The variables may come from the supervisor's environment or from the ENV of the process."""
     by_env = UvicornServer(ARGS=args, ENV=environ, STOP_TIMEOUT=25.0, REPLICAS=1)
     assert by_env.recycles() is recycles
     assert not set(environ) & set(os.environ)

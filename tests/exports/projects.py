@@ -51,7 +51,7 @@ CHAIN: dict[str, Any] = {
 }
 PROJECTS: Mapping[str, dict[str, Any]] = {"chat": CHAT, "chain": CHAIN}
 
-# What the files of a machine are told, so that they are the same wherever they are written.
+# Fixed values, so that the files of a machine are the same wherever they are written.
 MACHINE = ("--set", "directory=/srv/site", "--set", "python=/usr/bin/python3")
 
 

@@ -1,9 +1,9 @@
-"""Become a command whose system calls are those that a unit of systemd allows.
+"""Execute a command under the system call filters of a systemd unit.
 
     python system_calls.py UNIT COMMAND [ARGUMENT ...]
 
-systemd itself is not needed: its filters are made here again, from the lines of the unit and from
-its own sets of calls, by the library that it uses (systemd.exec(5); src/shared/seccomp-util.c).
+systemd itself is not needed: the filters are rebuilt from the lines of the unit and systemd's own
+sets of calls, with the library that systemd uses (systemd.exec(5); src/shared/seccomp-util.c).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 ALLOW = 0x7FFF0000
 NOT_EQUAL, EQUAL, GREATER, MASKED = 1, 4, 6, 7
 UNKNOWN = -1
-# <sched.h>: of mount, cgroup, UTS, IPC, user, PID and network namespaces.
+# <sched.h>: flags of mount, cgroup, UTS, IPC, user, PID and network namespaces.
 NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 OTHER, BATCH, IDLE = 0, 3, 5
 SET_ID = (0o4000, 0o2000)
@@ -44,7 +44,7 @@ class Comparison(ctypes.Structure):
 
 
 class Filter:
-    """What is done with calls that no rule is about, and the rules."""
+    """A set of rules, and the action for calls that no rule matches."""
 
     def __init__(self, library: ctypes.CDLL, otherwise: int) -> None:
         self._library = library
@@ -52,7 +52,7 @@ class Filter:
 
     def add(self, name: str, action: int, *comparisons: tuple[int, ...]) -> None:
         number = self._library.seccomp_syscall_resolve_name(name.encode())
-        if number == UNKNOWN:  # To this release of the library: of another kernel or machine.
+        if number == UNKNOWN:  # Unknown to this libseccomp: of another kernel or machine.
             return
         array = (Comparison * len(comparisons))(*comparisons)
         arguments = (self._context, ctypes.c_uint32(action), number, len(comparisons), array)
@@ -71,7 +71,7 @@ class Filter:
 
 
 def calls(value: str) -> Iterator[str]:
-    """Of a SystemCallFilter=; the names of sets stand for what is in them."""
+    """The calls in a SystemCallFilter= value, with the names of sets expanded."""
     sets: dict[str, list[str]] = {}
     told = subprocess.run(["systemd-analyze", "syscall-filter"], capture_output=True, text=True)
     for line in told.stdout.splitlines():
@@ -90,7 +90,7 @@ def calls(value: str) -> Iterator[str]:
 
 
 def only_these_calls(library: ctypes.CDLL, value: str, number: int) -> Filter:
-    """Those that systemd does not know at all are not implemented, as on an older kernel."""
+    """Calls that systemd does not know fail with ENOSYS, as on an older kernel."""
     found = Filter(library, refused(errno.ENOSYS))
     allowed = {*calls(value), *calls("@default")}
     for name in {*calls("@known")} - allowed:
@@ -112,7 +112,7 @@ def only_these_families(library: ctypes.CDLL, value: str) -> Filter:
 
 def no_namespaces(library: ctypes.CDLL) -> Filter:
     found, action = Filter(library, ALLOW), refused(errno.EPERM)
-    # Its flags are in memory, where a filter cannot look: the C library then calls clone.
+    # clone3 has its flags in memory, where a filter cannot look. On ENOSYS, libc calls clone.
     found.add("clone3", refused(errno.ENOSYS))
     found.add("setns", action, (1, EQUAL, 0))
     for flag in NAMESPACES:
@@ -147,7 +147,7 @@ def no_set_id(library: ctypes.CDLL) -> Filter:
 
 def same_personality(library: ctypes.CDLL) -> Filter:
     found = Filter(library, ALLOW)
-    # That of a program for this machine, which has no flags.
+    # Only the default personality is allowed, which has no flags.
     found.add("personality", refused(errno.EPERM), (0, NOT_EQUAL, 0))
     return found
 
@@ -161,7 +161,7 @@ SWITCHES = {
 
 
 def filters(unit: str) -> Iterator[Filter]:
-    """The one of all calls comes last, because it might refuse to load another."""
+    """The filter of all calls comes last, because it might forbid loading another."""
     library = ctypes.CDLL("libseccomp.so.2", use_errno=True)
     library.seccomp_init.restype = ctypes.c_void_p
     given = dict(re.findall(r"^(\w+)=(.*)$", unit, re.M))

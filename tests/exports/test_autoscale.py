@@ -51,7 +51,7 @@ def test_what_kubernetes_measures_is_for_its_autoscaler(
     assert spec["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 300
     # Otherwise each `kubectl apply` would undo what the autoscaler has decided.
     assert "replicas" not in deployment
-    # One of them in each pod.
+    # One instance in each pod.
     assert container["command"][-1] == "web=1"
     assert ("PodDisruptionBudget", "site-web") in found
     judges.kubernetes(tmp_path)

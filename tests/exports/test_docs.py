@@ -12,7 +12,7 @@ PAGE = (ROOT / "docs" / "deploy" / "export.md").read_text(encoding="utf-8")
 
 
 def rows(heading: str) -> dict[str, list[str]]:
-    """The first table with this heading, by what its first column names."""
+    """The rows of the table with this heading, by the names in their first column."""
     (table,) = re.findall(rf"^\| {heading} \|.*\n\| ---.*\n((?:\|.*\n)+)", PAGE, re.M)
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()]
     return {name: row[1:] for row in cells for name in re.findall("`([^`]+)`", row[0])}

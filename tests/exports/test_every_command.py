@@ -1,4 +1,4 @@
-"""Every command that any format has for a project starts what it names, here, and stops."""
+"""Every command in the exports of a project starts the processes that it names, and stops."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.peers import systemd
 from tests.running import QUICKSTART, ROOT, Run, Site, skip_without
 
 EXPORT = str(Path(__file__).with_name("export_everything.py"))
-# In a list of YAML or TOML, in a line for a shell, and in a unit.
+# As a list of YAML or TOML, as a shell line, or in a unit.
 COMMAND = re.compile(
     r"^[^#\n]*(?:-m,? django_prodserver|manage\.py prodserver),? ([^\]\"'\n]+)", re.M
 )
@@ -34,14 +34,14 @@ class Project(NamedTuple):
     module: str
     env: Mapping[str, str]
     oneshots: Sequence[str] = ()
-    # Alone they are another program, which tells systemd nothing and ends by its signal.
+    # Alone, these execute another program, which does not notify systemd and dies of its signal.
     shells: Sequence[str] = ()
-    # Of those that have none of their own it is SIGTERM.
+    # The stop signals that are not SIGTERM.
     signals: Mapping[str, Signals] = MappingProxyType({})
 
 
 def on_ports(processes: Mapping[str, Any]) -> dict[str, Any]:
-    """On free ports of this machine, without what only root or a whole machine has."""
+    """Use free local ports, and drop what needs root or a whole machine."""
     text = json.dumps(processes).replace("0.0.0.0", "127.0.0.1").replace("[::1]", "127.0.0.1")
     for number, port in zip((8000, 8001, 8002), free_ports(3)):
         text = text.replace(str(number), str(port)).replace(f'"{port}"', str(port))
@@ -98,7 +98,7 @@ def benchmark(site: Site, redis: str) -> Project:
     ports = zip(("GUNICORN", "UVICORN", "WAITRESS"), free_ports(3))
     env = {f"BENCH_{name}_PORT": str(port) for name, port in ports}
     env["BENCH_FOLDER"] = str(site.project)
-    # Of the messages of Celery.
+    # For Celery's messages.
     (site.project / "queue").mkdir()
     folder = ROOT / "benchmarks" / "project"
     return Project(folder, "project.settings_prodserver", env, signals={"waitress": SIGINT})
@@ -107,12 +107,12 @@ def benchmark(site: Site, redis: str) -> Project:
 PROJECTS = {one.__name__: one for one in (chat, chain, queues, quickstart, benchmark)}
 
 
-# Of a command: the words after `prodserver`.
+# The words of a command after `prodserver`.
 Words = tuple[str, ...]
 
 
 def turn(words: Words) -> str:
-    """Those with the same one run side by side; a process that listens can do so only once."""
+    """Commands with the same key run side by side, so that no address is used twice at once."""
     return words[0].partition("=")[2] if words[0] != "--all" else "all"
 
 
@@ -134,7 +134,7 @@ def test_it_starts_and_stops(name: str, site: Site, redis: str, tmp_path: Path) 
     assert exported.end() == 0, exported.stderr
     texts = [path.read_text() for path in (tmp_path / "files").rglob("*") if path.is_file()]
     commands = (one.strip() for text in texts for one in COMMAND.findall(text))
-    # Each file says by which one it was made.
+    # Each file also quotes the `--export` command that made it.
     found = {tuple(re.split(", |[, ]", one)) for one in commands if not one.startswith("--export")}
     listed = run("-m", "django_prodserver", "--list", "--json")
     assert listed.end() == 0
@@ -153,7 +153,7 @@ def test_it_starts_and_stops(name: str, site: Site, redis: str, tmp_path: Path) 
                 folder = tmp_path / f"{index}-{number}"
                 folder.mkdir()
                 manager = stack.enter_context(systemd(folder))
-                # As in a container, a dyno or a unit of its own.
+                # As if each had its own container, dyno or unit.
                 own = {"PRODSERVER_CONTROL": str(folder / "control.sock")}
                 started = run("-m", "django_prodserver", *words, **manager.environ, **own)
                 runs.append((words[0], started, manager))
@@ -162,5 +162,5 @@ def test_it_starts_and_stops(name: str, site: Site, redis: str, tmp_path: Path) 
                     manager.wait_for_ready()
             for process, started, _ in runs:
                 number = project.signals.get(process, SIGTERM)
-                # Alone, some end by the signal, as they do under their own command.
+                # Alone, some die of the signal, as they do under their own command.
                 assert started.end(number) in (0, -number, 128 + number), started.stderr

@@ -17,7 +17,7 @@ from tests.exports.projects import PROJECTS, exported
 from tests.inside import free_ports, prodserver
 from tests.running import QUICKSTART, ROOT
 
-# What each consists of: those of projects.py, and those with settings of their own.
+# The processes of each project: those of projects.py, and those with their own settings.
 NAMES = {
     "chat": ["web", "api", "static"],
     "chain": ["migrate", "collect", "queue", "web"],
@@ -133,7 +133,7 @@ def test_the_examples_are_up_to_date() -> None:
     assert (done.stdout, done.stderr) == ("", ""), "python tools/exported_examples.py --write"
 
 
-# But for that of systemd, which misses the interpreter that the example names.
+# Without systemd's: systemd-analyze misses the interpreter that the example names.
 @pytest.mark.parametrize("format", ["compose", "kubernetes-split", "heroku", "cloudrun"])
 def test_the_examples_are_right_for_their_platforms(format: str) -> None:
     folder = ROOT / "examples" / "platforms" / format

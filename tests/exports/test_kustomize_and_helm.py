@@ -1,4 +1,4 @@
-"""What kubectl and Helm themselves make of an export; neither asks a cluster for that."""
+"""What kubectl and Helm make of an export; neither needs a cluster for that."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_kustomize_takes_the_base_and_its_overlay(
     by_itself = objects((tmp_path / "base" / "site.yaml").read_text())
     assert sorted(base, key=_name) == sorted(by_itself, key=_name)
     assert {one["metadata"].pop("namespace") for one in overlay} == {"site"}
-    # The name and the tag of the image are those of the base, and nothing else changes.
+    # The image's name and tag are those of the base, and nothing else changes.
     assert overlay == base
     assert {_image(one) for one in overlay if "template" in one["spec"]} == {IMAGE}
 
@@ -71,14 +71,14 @@ EVERYTHING: dict[str, Any] = {
 
 @pytest.fixture
 def helm(binaries: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """Helm; it reads and writes nothing of the user's."""
+    """Helm, isolated from the user's own files."""
     for variable in ("CACHE", "CONFIG", "DATA"):
         monkeypatch.setenv(f"HELM_{variable}_HOME", str(tmp_path / variable))
     return functools.partial(run, str(binaries / "helm" / "helm"))
 
 
 def chart(folder: Path, *sets: str) -> tuple[str, list[Any]]:
-    """A chart with what is exported as its only template, and the objects in that."""
+    """Return a chart whose only template is the export, and the objects of the template."""
     options = (word for one in ("name=site", *sets) for word in ("--set", one))
     exported(EVERYTHING, "kubernetes-split", folder, *options)
     template = folder / "base" / "site.yaml"

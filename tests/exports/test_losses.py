@@ -1,4 +1,4 @@
-"""What a format does not carry over is said, and with --strict nothing is exported."""
+"""What a format cannot express is reported; with --strict nothing is exported then."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--set`, `--output` and all that can be wrong about them."""
+"""`--set`, `--output` and all that can be wrong with them."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_what_was_exported_is_exported_again(to: str, tmp_path: Path) -> None:
 
     again = exported({"y": sleeper()}, to, tmp_path, *named)
 
-    # A unit of a process that is gone is left to its owner.
+    # The unit of a removed process is left for its owner to delete.
     assert [path for path, text in again.items() if "prodserver x" in text] == (
         ["tests-x.service"] if to == "systemd-split" else []
     )

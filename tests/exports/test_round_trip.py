@@ -1,4 +1,4 @@
-"""What an export says is done: its commands are run, its probes asked, its signals sent."""
+"""Exports are acted out: their commands run, their probes are queried, their signals sent."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.inside import free_port, free_ports
 from tests.peers import Systemd, get, systemd
 from tests.running import Run, Site
 
-# Waits longer than the software does; a process that does not react to its signal is found out.
+# Longer than the software takes, so that a process that ignores its signal is detected.
 GRACE = {"STOP_TIMEOUT": 20}
 
 
@@ -31,7 +31,7 @@ def ports() -> list[int]:
 
 @pytest.fixture
 def processes(ports: list[int]) -> dict[str, Any]:
-    """A server with a check that a platform can make, one with a signal of its own, a worker."""
+    """A server that a platform can probe, one with its own stop signal, and a worker."""
     web, static = ports
     migrate = {"BACKEND": "command", "ARGS": ["migrate", "--noinput"], "TYPE": "oneshot"}
     return {
@@ -62,7 +62,7 @@ def files(site: Site, processes: Any, to: str, *args: str) -> dict[str, str]:
 
 
 def start(site: Site, processes: Any, command: list[str], manager: Systemd, **how: Any) -> Run:
-    """Run a command of an export here, with this interpreter, until it is ready."""
+    """Run a command from an export here, with this interpreter, until it is ready."""
     assert command[0] in ("python", sys.executable)
     how["env"] = {**site.configure(processes), **manager.environ, **how.get("env", {})}
     manager.forget()
@@ -78,7 +78,7 @@ def stop(run: Run, name: str) -> int:
 
 def test_compose(site: Site, processes: Any, ports: list[int], manager: Systemd) -> None:
     services = yaml.safe_load(files(site, processes, "compose")["compose.yaml"])["services"]
-    # They start once what they depend on is as it has to be.
+    # Compose starts the services once those that they depend on have finished.
     assert (
         site.command(
             [sys.executable, *services["migrate"]["command"][1:]], env=site.configure(processes)
@@ -94,7 +94,7 @@ def test_compose(site: Site, processes: Any, ports: list[int], manager: Systemd)
     assert [get(port).split()[0] for port in ports] == ["served"] * 2
     (_, *check) = services["web"]["healthcheck"]["test"]
     check[0] = program("prodctl")
-    # One with a supervisor of its own; it is found by the folder of the project.
+    # `web` has its own supervisor, which prodctl finds by the project's folder.
     assert site.command(check).end() == 0
     assert services["static"]["stop_signal"] == "SIGINT"
     ends = {name: stop(run, services[name]["stop_signal"]) for name, run in runs.items()}
@@ -120,7 +120,7 @@ def test_kubernetes_split(site: Site, processes: Any, ports: list[int], manager:
     assert get(probe["port"], probe["path"]) == "well"
     exec_probe = containers["static"]["readinessProbe"]["exec"]["command"]
     assert site.command([program("prodctl"), *exec_probe[1:]]).end() == 0
-    # Nothing else is ever sent to a pod.
+    # Kubernetes sends a pod no other stop signal.
     assert [run.end(signal.SIGTERM) for run in runs.values()] == [0, 0, 0]
 
 
@@ -128,7 +128,7 @@ def test_kubernetes(site: Site, processes: Any, ports: list[int], manager: Syste
     (deployment,) = _objects(files(site, processes, "kubernetes"))
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     given = {one["name"]: one["value"] for one in container["env"]}
-    # Tests listen for this machine only.
+    # Tests listen on localhost only.
     port = free_port()
     address = given["PRODSERVER_MONITOR"].replace("0.0.0.0:9180", f"127.0.0.1:{port}")
 
@@ -149,7 +149,7 @@ def _objects(found: Mapping[str, str]) -> list[Any]:
 
 
 def unit(text: str) -> dict[str, list[str]]:
-    """What a unit says, by its keys."""
+    """Return the values of a unit by key."""
     found: dict[str, list[str]] = {}
     for line in text.splitlines():
         if "=" in line and not line.startswith("#"):
@@ -160,7 +160,7 @@ def unit(text: str) -> dict[str, list[str]]:
 
 @contextmanager
 def held(units: Mapping[str, dict[str, list[str]]], service: str) -> Iterator[dict[str, Any]]:
-    """How systemd starts a service: with the sockets of its socket units."""
+    """Open the sockets of a service's socket units, and pass them on as systemd does."""
     own = [one for one in units.values() if one.get("Service") == [service]]
     if not own:
         yield {}
@@ -191,7 +191,7 @@ def test_systemd(to: str, site: Site, processes: Any, ports: list[int], manager:
     texts = files(site, processes, to, *args, "--set", "name=site")
     units = {name: unit(text) for name, text in texts.items()}
     services = [name for name in units if name.endswith(".service")]
-    # As `After=` has it.
+    # In the order of `After=`.
     services.sort(key=lambda name: len(units[name]["After"][0]))
 
     for name in services:
@@ -224,13 +224,13 @@ def test_systemd(to: str, site: Site, processes: Any, ports: list[int], manager:
 
 
 def test_supervisord(site: Site, processes: Any, ports: list[int]) -> None:
-    # Two that have a supervisor each: the checks of one, the limit of the other.
+    # Both need their own supervisor: `web` for its checks, `tasks` for its memory limit.
     processes["tasks"]["MAX_MEMORY"] = "1GiB"
     name = f"site-{ports[0]}"
     options = {"name": name, "directory": site.project, "python": sys.executable}
     args = [word for key, value in options.items() for word in ("--set", f"{key}={value}")]
     files(site, processes, "supervisord", *args)
-    # It waits for nothing, so what has to be there before is there.
+    # supervisord waits for nothing, so migrate first.
     assert site(processes, "migrate").end() == 0
 
     run = site.command(

@@ -1,4 +1,4 @@
-"""What runs again and again: as CronJobs of Kubernetes, and elsewhere by a supervisor."""
+"""Scheduled processes: as CronJobs of Kubernetes, and elsewhere under a supervisor."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The options that shut an exported unit in, as far as they can be had without systemd.
+"""The sandbox options of an exported unit, as far as they can be applied without systemd.
 
-The filters of system calls are those of the unit (see `system_calls`). Besides, there are no
-capabilities (CapabilityBoundingSet=), and no way to get any (NoNewPrivileges=). The file system is
-read-only but for the project and /tmp (ProtectSystem=strict), and so are /proc/sys and /sys
+The system call filters are those of the unit (see `system_calls`). There are no capabilities
+(CapabilityBoundingSet=), and no way to gain any (NoNewPrivileges=). The file system is read-only
+except for the project and /tmp (ProtectSystem=strict), and so are /proc/sys and /sys
 (ProtectKernelTunables=, ProtectControlGroups=). /dev has what PrivateDevices= leaves there.
 """
 
@@ -46,7 +46,7 @@ mount -o remount,bind,ro /
 exec setpriv --no-new-privs --bounding-set=-all --inh-caps=-all "$@"
 """
 NAMESPACE = ["unshare", "--mount", "sh", "-c", SHUT_IN, "sh"]
-# What the unit is there to refuse.
+# What the unit must refuse.
 REFUSED = {
     "open('/var/tmp/x', 'w')": "Read-only file system",
     "open('/proc/sys/kernel/hostname', 'w')": "Read-only file system",
@@ -80,7 +80,7 @@ for line in sys.stdin.read().splitlines():
 
 @pytest.fixture
 def prefix(site: Site, tmp_path: Path) -> list[str]:
-    """What a unit of this project is run with."""
+    """The words that run a command as a unit of this project would."""
     skip_unless_it_works(*NAMESPACE, "true")
     program("systemd-analyze")
     try:
@@ -110,7 +110,7 @@ def test_what_no_site_needs_is_refused(prefix: list[str], site: Site, tmp_path: 
 def test_all_backends_work_in_there(
     prefix: list[str], site: Site, redis: str, postgresql: str
 ) -> None:
-    """Each gets ready, each server answers, workers execute tasks, and all stop in time."""
+    """Each becomes ready, each server answers, workers execute tasks, and all stop in time."""
     names = [name for name in BUILT_IN if not missing(name)]
     ports = dict(zip(names, free_ports(len(names))))
     processes: dict[str, Any] = {

@@ -21,13 +21,13 @@ from tests.inside import configured
 
 TIMEOUT = 17
 GRACE = TIMEOUT + 5
-# Those whose own signal is another one; a platform that sends none but SIGTERM runs them under a
-# supervisor, which sends it.
+# Backends with another stop signal. A platform that sends only SIGTERM runs them under a
+# supervisor, which sends theirs.
 OTHERS = {"huey": "SIGINT", "waitress": "SIGINT"}
 
 
 def told(to: str, folder: Path, entry: dict[str, Any]) -> tuple[str, str, Optional[int]]:
-    """The command of a process named x, the signal, and the wait in seconds, as the files say."""
+    """Return the command of a process x, its signal, and the wait in seconds, from the files."""
     files = exported({"x": entry}, to, folder)
     text = "\n".join(files.values())
     command, signal, grace = {
@@ -101,11 +101,11 @@ def test_the_files_say_so(backend: str, args: Any, to: str, tmp_path: Path) -> N
     assert signal == (OTHERS.get(backend, "SIGTERM") if not supervised else "SIGTERM") or (
         to == "procfile"
     )
-    # Who passes sockets to a server has it supervised.
+    # A unit that passes sockets to a server runs it under a supervisor.
     assert supervised == (
         (to == "systemd-split" and backend != "shell")
         or (backend == "waitress" and "STOP_SIGNAL" not in FORMATS[to].carries and to != "procfile")
-        # As PID 1, a program of its own may ignore SIGTERM.
+        # As PID 1, a program without a handler for SIGTERM ignores it.
         or (backend == "shell" and FORMATS[to].in_container)
     )
     assert grace in (None, GRACE)
@@ -138,11 +138,11 @@ def chain(timeouts: dict[str, tuple[float, list[str]]]) -> list[ResolvedProcess]
     [
         ({"a": (3, [])}, 8),
         ({"a": (3.2, []), "b": (2, [])}, 9),
-        # What others come after stops after them.
+        # A process stops only once those that come after it have stopped.
         ({"a": (3, []), "b": (2, ["a"])}, 10),
         ({"a": (3, []), "b": (2, ["a"]), "c": (9, [])}, 14),
         ({"a": (1, []), "b": (5, ["a"]), "c": (2, ["a", "b"])}, 13),
-        # A oneshot has finished by then; if there is nothing else, it is what is stopped.
+        # A oneshot has finished by then, unless there is nothing else to stop.
         ({"once": (60, []), "a": (3, ["once"])}, 8),
         ({"once": (60, [])}, 65),
     ],

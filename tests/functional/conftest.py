@@ -1,4 +1,4 @@
-"""Whether a functional test takes a template."""
+"""Whether a functional test uses a template."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ LOCAL_FORK = "PRODSERVER_LOCAL_FORK"
 
 @pytest.fixture(autouse=True)
 def supervised_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With coverage, or if the variable says so, lives are forked without a template.
+    """With coverage, or if the variable is set, lives are forked without a template.
 
-    The supervisor that has one starts without site, and thus without coverage. Tests that are about
-    that one, or its template, are marked so.
+    A supervisor with a template starts without site, and thus without coverage. Tests of such a
+    supervisor, or of its template, are marked `template`.
     """
     if request.node.get_closest_marker("template"):
         monkeypatch.delenv(LOCAL_FORK, raising=False)

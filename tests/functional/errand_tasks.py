@@ -1,4 +1,4 @@
-"""What errands of a test do, hostile ones among them."""
+"""The errands of tests, including hostile ones."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def wait_for_ever() -> NoReturn:
 
 
 def opened(pid: int | str = "self") -> dict[int, str]:
-    """What a process has open, by its descriptors."""
+    """What a process has open, by descriptor."""
     found = {}
     for fd in map(int, os.listdir(f"/proc/{pid}/fd")):
-        with suppress(FileNotFoundError):  # The one that listed them.
+        with suppress(FileNotFoundError):  # The descriptor of the listing itself.
             found[fd] = os.readlink(f"/proc/{pid}/fd/{fd}")
     return found
 
@@ -34,7 +34,7 @@ def echo(request: Any) -> bytes:
 
 
 def describe(request: Any) -> bytes:
-    """What surrounds it."""
+    """Facts about the process of the errand, as JSON."""
     return json.dumps(
         {
             "pid": os.getpid(),
@@ -74,7 +74,7 @@ def be_killed(request: Any) -> bytes:
 
 
 def hang(request: Any) -> bytes:
-    """Whatever is asked; what it answers is for who opens this pipe."""
+    """Ignore all signals and hang; or write the pid to the given FIFO and answer what it reads."""
     for number in signal.valid_signals() - {SIGKILL, signal.SIGSTOP}:
         signal.signal(number, signal.SIG_IGN)
     if request is not None:
@@ -84,15 +84,15 @@ def hang(request: Any) -> bytes:
 
 
 def wait_for(request: Any) -> bytes:
-    """For who writes to this pipe."""
+    """Answer with what is written to the given FIFO."""
     return Path(request).read_bytes()
 
 
 def leave_others(request: Any) -> bytes:
-    """In its group, in a session of their own, and one that another program replaces.
+    """Leave processes behind: in its group, in their own session, and replaced by another program.
 
-    All of them keep the pipe of its answer open, and some write to it all the time. The file of the
-    request gets the pids.
+    All of them keep the pipe of the answer open, and some keep writing to it. Their pids are
+    written to the file `request`.
     """
     answer = max(fd for fd, what in opened().items() if what.startswith("pipe:"))
     pids = []

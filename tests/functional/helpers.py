@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any, Union
 
-# The runner: whoever writes these programs starts them.
+# Exported as well, because tests that use these programs also need the runner.
 from tests.running import Run, Runs
 
 __all__ = ["FOREVER", "STUBBORN", "Run", "Runs", "code", "shell"]
@@ -23,7 +23,7 @@ def shell(args: Union[str, Sequence[str]], **entry: Any) -> dict[str, Any]:
 
 
 FOREVER = code("forever()")
-# Says when it listens, and goes on whatever it is asked.
+# Ignores SIGTERM and SIGINT, and prints `deaf` once it does.
 STUBBORN = code(
     """
     for number in (signal.SIGTERM, signal.SIGINT):

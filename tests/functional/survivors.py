@@ -1,4 +1,4 @@
-"""What is left of a run after `kill -9`, and processes that are hard to find then."""
+"""Processes that survive a `kill -9` of the supervisor, and some that are hard to find then."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.running import gone
 
 ROOT = os.geteuid() == 0
 
-# How each kind of process is left alone by the end of its parent: by a session of its own, another
-# user, no environment. Each says "here" when everything is there.
+# Processes that the end of their parent does not reach: in their own session, as another user,
+# without an environment. Each prints "here" once everything is running.
 SHELL = shell(
     "setsid sleep 1000 & sleep 1000 & (setsid sh -c 'sleep 1000 & sleep 1000' &) "
     "; env -i sleep 1000 & echo here; sleep 1000; true"
@@ -33,7 +33,7 @@ DAEMON = code(
 OTHER_USER = shell(
     ["setpriv", "--reuid=65534", "--clear-groups", "sh", "-c", "sleep 1000 & echo here; wait"]
 )
-# Another user may not be able to import what is imported late, nor what writes a file.
+# Another user may be unable to import modules later, or to write a schedule file.
 PRELOAD = {"PRELOAD": ["celery.beat"]}
 IN_MEMORY = {"scheduler": "celery.beat:Scheduler"}
 
@@ -49,11 +49,11 @@ def celery(user: Mapping[str, str]) -> dict[str, Any]:
 
 
 def survivors(run: Run, runs: Runs, within: float) -> list[str]:
-    """What is there so many seconds after the supervisor was killed."""
+    """The processes that still exist `within` seconds after the supervisor was killed."""
     run.popen.wait()
     left = runs.left()
     psutil.wait_procs(left, timeout=within)
-    # Also what was born meanwhile. Zombies are for PID 1 to reap.
+    # Look again, for processes started meanwhile. Zombies are for PID 1 to reap.
     return [named(one) for one in runs.left() if not gone(one.pid)]
 
 

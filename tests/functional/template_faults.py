@@ -1,7 +1,7 @@
-"""Templates of a test: how one may behave, and what is forked from it.
+"""Faulty templates: how they behave, and what is forked from them.
 
-`python -m tests.functional.template_faults BEHAVIOUR FOLDER` is a program that behaves so; FOLDER
-is where those of one test find out what was there before.
+`python -m tests.functional.template_faults BEHAVIOUR FOLDER` is a template with that behaviour.
+Through FOLDER, the templates of one test know what earlier ones did.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from django_prodserver.posix.template.wire import pack
 from django_prodserver.supervisor.spec import process_of
 from tests.functional.errand_tasks import TASKS
 
-# "web" is forked from what is loaded first, "late" from what is loaded after a oneshot.
+# "web" is forked from the first stage, "late" from the stage that is loaded after a oneshot.
 LATE: Stage = ("make",)
 PROGRAMS = {"web": Program("web"), "late": Program("late", stage=LATE)}
 EXECUTED = {"late": Program("late", execute=("sh", "-c", "echo executed; sleep 1000"), stage=LATE)}
@@ -77,14 +77,14 @@ class Project:
         return Code(live, ["manage.py", "prodserver", instance])
 
     def run_errand(self, task: str, request: bytes) -> Iterable[bytes]:
-        # What pytest may have put there does not write to 1 and 2.
+        # The streams that pytest may have put there do not write to descriptors 1 and 2.
         vars(sys).update(stdout=None, stderr=None)
         child.open_streams()
         return [TASKS[task](marshal.loads(request))]
 
 
 class Template:
-    """What a behaviour may do."""
+    """What behaviours are made of."""
 
     def __init__(self, channel: Channel, supervisor: int, run: str, folder: Path) -> None:
         self.channel = channel
@@ -100,7 +100,7 @@ class Template:
         serve(self.channel, self.supervisor, self.run, Project(self.folder))
 
     def serve_with(self, answer: Callable[..., None]) -> NoReturn:
-        """Let this be done in place of an answer to what is to be forked."""
+        """Serve, with `answer` in place of the method that answers a request to fork."""
         template._Template._answer = answer  # type: ignore[method-assign]
         self.loaded()
         self.serve()
@@ -182,7 +182,7 @@ def closes_it_when_asked(here: Template) -> None:
 
 
 def is_refused(here: Template) -> None:
-    """Nothing of it can be forked: that fails without a descriptor."""
+    """Every fork fails, for lack of a descriptor."""
 
     def answer(
         self: template._Template, number: int, become: Callable[[], NoReturn], group: bool
@@ -195,7 +195,7 @@ def is_refused(here: Template) -> None:
 
 
 def answers_after_the_death(here: Template) -> None:
-    """What it has forked is killed, and reaped by the supervisor, before that hears of it."""
+    """Its child is killed, and reaped by the supervisor, before the supervisor knows of it."""
 
     def answer(self: object, number: int, become: Callable[[], NoReturn], group: bool) -> None:
         pid = template._fork_twice(become)
@@ -255,7 +255,7 @@ BEHAVIOURS: dict[str, Callable[[Template], None]] = {
 
 @contextmanager
 def no_descriptor(spare: int = 0, pid: int = 0) -> Iterator[None]:
-    """In this process, or in another one, no more than so many can be opened."""
+    """Let a process, by default this one, open only `spare` more descriptors."""
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     used = {int(one) for one in os.listdir(f"/proc/{pid or 'self'}/fd")}
     lowest = next(number for number in range(len(used) + 1) if number not in used)

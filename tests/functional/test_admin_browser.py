@@ -1,4 +1,4 @@
-"""The page of the admin in Chromium: with its script, and with scripts switched off."""
+"""The admin page in Chromium: with its script, and with scripts disabled."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ REFRESHES = (
 
 
 class Site(NamedTuple):
-    """A supervised site, and who looks at it without a browser."""
+    """A supervised site, and a visitor without a browser."""
 
     run: Run
     visitor: Visitor
@@ -74,7 +74,7 @@ class Browser:
         return self.driver.find_element("css selector", selector)
 
     def click(self, selector: str) -> None:
-        """Click what leads to another page, and wait for that."""
+        """Click an element that leads to another page, and wait until that is loaded."""
         self.run("window.left = true")
         self.element(selector).click()
         self.wait_until(
@@ -98,7 +98,7 @@ class Browser:
         from selenium.common.exceptions import TimeoutException, WebDriverException
         from selenium.webdriver.support.ui import WebDriverWait
 
-        # What it looks at may go meanwhile, with the page that it is in.
+        # The elements may vanish meanwhile, together with their page.
         ignored = [WebDriverException]
         wait = WebDriverWait(self.driver, 60, poll_frequency=0.05, ignored_exceptions=ignored)
         try:
@@ -108,7 +108,7 @@ class Browser:
             raise AssertionError(f"{shown}\n{self.errors()}") from None
 
     def errors(self) -> list[str]:
-        """What the console says, such as of a violated Content-Security-Policy."""
+        """Messages of the console, such as violations of the Content-Security-Policy."""
         said = [entry["message"] for entry in self.driver.get_log("browser")]
         return [message for message in said if "/favicon.ico" not in message]
 
@@ -124,7 +124,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def browse(tmp_path: Path, site: Site) -> Iterator[Callable[..., Browser]]:
-    """Start a browser, with these preferences."""
+    """Start a browser with these preferences."""
     browsers = []
 
     def start(**preferences: Any) -> Browser:
@@ -141,7 +141,7 @@ def test_the_page_brings_itself_up_to_date(site: Site, browse: Callable[..., Bro
     browser = browse()
     browser.click(f'#content a[href="{PROCESSES}"]')
     first = browser.cell("sleeper.1", "pid")
-    # It is gone once the page is loaded again.
+    # Reloading the page would delete it.
     browser.run("window.kept = true")
 
     assert site.visitor.ask("restart", "sleeper.1").messages[0][0] == "success"
@@ -240,7 +240,7 @@ def test_a_page_that_is_not_seen_asks_nothing(site: Site, browse: Callable[..., 
     browser.wait_until(lambda: browser.run("return document.hidden"))
     before = browser.run(REFRESHES)
 
-    # The time that passes is measured by a page that is seen.
+    # A second, visible page measures how much time passes.
     browser.driver.switch_to.new_window("window")
     browser.open(PROCESSES)
     browser.wait_until(lambda: browser.run(REFRESHES) >= 3)
@@ -250,7 +250,7 @@ def test_a_page_that_is_not_seen_asks_nothing(site: Site, browse: Callable[..., 
     browser.driver.set_window_rect(0, 0, *WIDE)
     browser.wait_until(lambda: browser.run(REFRESHES) > after)
 
-    # One may have been under way.
+    # One request may have been in flight.
     assert after <= before + 1
     assert not browser.run("return document.hidden")
 
@@ -288,7 +288,7 @@ def test_the_page_outlives_a_restart_of_its_own_server(
 
     assert browser.run("return window.kept") is True
     assert str(pid_of(site.visitor, "web.1")) == browser.cell("web.1", "pid")
-    # To load it again does not restart it again.
+    # Reloading the page does not restart the server again.
     assert browser.driver.current_url.endswith(PROCESSES)
     browser.driver.refresh()
     assert browser.messages() == []

@@ -1,4 +1,4 @@
-"""The page of the admin below a real supervisor, which starts the server that serves the page."""
+"""The admin page under a real supervisor, which also runs the server of the page."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def runs(tmp_path: Path) -> Iterator[AdminRuns]:
 
 
 def supervised(runs: AdminRuns, control: Path, **web: Any) -> tuple[Run, Visitor]:
-    """A site with the admin, below a supervisor; and who has logged in to it as root."""
+    """A supervised site with the admin, and a visitor who is logged in as root."""
     port = free_port()
     bind = {"bind": f"127.0.0.1:{port}", "workers": 2}
     processes = {
         "prepare": shell([sys.executable, "prepare.py"], TYPE="oneshot"),
         "web": {"BACKEND": "gunicorn", "ARGS": bind, "AFTER": ["prepare"], **web},
         "sleeper": shell(["sleep", "1000"], RESTART="on-failure"),
-        # What it is started in, and what it says, is shown on its page.
+        # Its output is shown on its page.
         "teller": shell("echo one; echo two; exec sleep 1000"),
     }
     run = runs(processes, env={"PRODSERVER_CONTROL": str(control)})
@@ -73,12 +73,12 @@ def test_a_button_restarts_stops_and_starts_a_process(runs: AdminRuns, tmp_path:
     assert again.messages == [("success", "Stop sleeper: nothing to do")]
     assert started.messages == [("success", "Started sleeper.1.")]
     while psutil.Process(pid_of(visitor, "sleeper.1")).name() != "sleep":
-        pass  # It has been forked, and is executed next.
+        pass  # It has been forked, but exec is not done yet.
     page = visitor.get(f"{PROCESSES}teller/change/")
     assert re.findall(r"\d\d:\d\d:\d\d teller\.1 \| (\w+)", page.text) == ["one", "two"]
     assert "serves this page" in visitor.get(PROCESSES).rows["web.1"]
     assert run.end(SIGTERM) == 0
-    # The log of the supervisor names the worker that served the page.
+    # The supervisor's log names the worker that served the page.
     asked = re.findall(
         rf"restart sleeper\.1: requested by uid {os.geteuid()} \(pid (\d+)\)", "\n".join(run.raw)
     )
@@ -133,7 +133,7 @@ def test_a_supervisor_that_is_stopped_by_a_signal_is_not_waited_for(
 
 @pytest.fixture
 def open_runs() -> Iterator[AdminRuns]:
-    """In a folder that every user may enter and write to."""
+    """Run in a folder that every user may enter and write to."""
     with folder_for_all_users() as folder, AdminRuns(folder) as runs:
         runs.measured = False
         for path in (runs.project, *runs.project.rglob("*")):
@@ -142,10 +142,10 @@ def open_runs() -> Iterator[AdminRuns]:
 
 
 def served_by_nobody(runs: AdminRuns, control: Path, **supervisor: Any) -> tuple[Run, Run, Visitor]:
-    """A supervisor, and the page served by another user, which the supervisor has not started.
+    """A supervisor, and a server that it has not started, which serves the page as another user.
 
-    That user may read all files, the interpreter in a closed home among them, and write to none
-    that is not its own: to connect is to write.
+    That user may read all files, even an interpreter in a closed home, but write only its own.
+    Connecting to a socket takes write permission.
     """
     told = {"PRODSERVER_CONTROL": str(control)}
     run = runs({"sleeper": shell(["sleep", "1000"])}, env=told, supervisor=supervisor)
@@ -200,7 +200,7 @@ def test_a_server_that_may_not_connect_says_so(open_runs: AdminRuns, tmp_path: P
 
 
 def test_a_supervisor_of_another_project_is_left_alone(runs: AdminRuns, tmp_path: Path) -> None:
-    """Also where it is the only one."""
+    """Even if it is the only one."""
     runtime = tmp_path / "runtime"
     runtime.mkdir()
     elsewhere = tmp_path / "elsewhere"

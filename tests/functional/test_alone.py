@@ -77,7 +77,7 @@ def test_env_is_set(start: Runs) -> None:
 
 @pytest.mark.parametrize("inherited", [{}, {"PRODSERVER_INSTANCE": "other.1"}])
 def test_it_knows_its_name(start: Runs, inherited: dict[str, str]) -> None:
-    """Also where another instance has started it: it is not that one."""
+    """Even if another instance has started it: it is not that instance."""
     source = "print(*(os.environ.get(f'PRODSERVER_{name}') for name in ('PROCESS', 'INSTANCE')))"
     run = start({"web": code(source)}, "web", env=inherited)
 

@@ -13,16 +13,16 @@ import pytest
 from tests.functional.helpers import FOREVER, Run, Runs, code
 from tests.operating import Done, prodctl, socket_of
 
-# On a machine that is busy, so many others may be as slow as a module that sleeps.
+# On a busy machine, this many other modules may be as slow as one that sleeps.
 OTHERS = 4
-# That one, and another one that imports it.
+# The module that sleeps, and one that imports it.
 SLEEPS = 0.3
 FILES = {"slow.py": f"import time\ntime.sleep({SLEEPS})\n", "outer.py": "import slow\n"}
 MIGRATE = code("pass", TYPE="oneshot")
 
 
 def started(start: Runs, processes: dict[str, Any], count: int) -> Run:
-    """Start them in a project that takes long to import, and wait until all are ready."""
+    """Start these in a project that is slow to import, and wait until all are ready."""
     run = start(processes, supervisor={"PRELOAD": ["outer"]}, files=FILES)
     run.wait_for("system", f"all {count} (ready|running)")
     return run
@@ -77,7 +77,7 @@ def test_what_comes_after_a_oneshot_has_waited_for_it(start: Runs, method: str) 
 
 
 def rows(done: Done) -> dict[str, list[str]]:
-    """The table of the instances: words by their first one."""
+    """The table of the instances: the words of each row, by the first one."""
     (table,) = [part for part in done.stdout.split("\n\n") if part.startswith("INSTANCE")]
     return {line.split()[0]: line.split()[1:] for line in table.splitlines()[1:]}
 

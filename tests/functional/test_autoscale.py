@@ -1,4 +1,4 @@
-"""AUTOSCALE: instances come and go with what is measured."""
+"""AUTOSCALE: instances are added and removed as the load changes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RULE = {"METRIC": "load.waiting", "TARGET": 10, "MAX": 4, "INTERVAL": 0.2, "STAB
 
 
 class Scaled:
-    """A project whose process `worker` is scaled by what a file says."""
+    """A project whose process `worker` is scaled by the load in a file."""
 
     def __init__(self, start: Runs, load: object, **rule: Any) -> None:
         self.start = start
@@ -164,7 +164,7 @@ def test_status_and_metrics_tell_what_it_goes_by(start: Runs) -> None:
     assert here.run.end(SIGTERM) == 0
 
 
-# ---- what is measured in the instances ----
+# ---- loads measured in the instances ----
 
 BUSY = "trap 'exit 0' TERM; while :; do :; done"
 

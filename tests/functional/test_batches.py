@@ -1,4 +1,4 @@
-"""When handlers are told of events, and what is counted; the errands are the test's own."""
+"""When handlers receive events, and what is counted, with fake errands."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Clock:
 
 
 class World:
-    """A loop in which errands end when the test lets them, and a clock of its own."""
+    """A fake loop with its own clock, in which errands end when the test lets them."""
 
     def __init__(self) -> None:
         self.clock = Clock()
         self.events = RecentEvents(lambda: 0.0)
         self.said: list[str] = []
-        # What was asked of errands, with the time that they have, and how they end.
+        # The requests to errands with their time limits, and the callback of the running one.
         self.asked: list[tuple[dict[str, Any], float]] = []
         self.done: Optional[Done] = None
         self.in_the_loop: list[Callable[[], Sequence[Event]]] = []
@@ -53,7 +53,7 @@ class World:
         done(answer, why)
 
     def wait(self, timeout: float) -> Sequence[Event]:
-        """What happens next in the loop; nothing, until the time is over."""
+        """Do the next thing in the loop, or let the timeout pass if there is none."""
         if self.in_the_loop:
             return self.in_the_loop.pop(0)()
         self.clock.time += timeout
@@ -172,7 +172,7 @@ def test_a_batch_without_an_answer_is_not_told_again(world: World) -> None:
     assert world.handlers.deadline is None
 
 
-# ---- the end ----
+# ---- shutdown ----
 
 
 def test_at_the_end_everything_is_told_at_once(world: World) -> None:

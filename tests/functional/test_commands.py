@@ -77,7 +77,7 @@ def test_a_program_that_is_not_there_starts_nothing(start: Runs) -> None:
 
 
 def beside_the_interpreter(start: Runs) -> dict[str, str]:
-    """An environment whose PATH does not have the folder of the running Python."""
+    """An environment whose PATH lacks the folder of the running Python."""
     folder = start.project / "bin"
     folder.mkdir()
     for name in ("sh", "sleep"):
@@ -88,7 +88,7 @@ def beside_the_interpreter(start: Runs) -> dict[str, str]:
 
 
 def test_programs_of_the_running_python_are_found_without_its_path(start: Runs) -> None:
-    """A virtual environment whose python is called by its path, without being activated."""
+    """As in a virtual environment that is not activated, whose python is called by its path."""
     name = os.path.basename(sys.executable)
     show = "import sys; print(sys.executable)"
     check = {"COMMAND": [name, "-c", f"{show}; sys.exit(1)"], "INTERVAL": 0.1, "RETRIES": 1000}
@@ -150,7 +150,7 @@ def test_a_program_ignores_and_blocks_no_signal(start: Runs) -> None:
     run = start({"web": shell(["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"])})
 
     assert run.end() == 1
-    # 32 and 33 are the C library's own: nobody can set them, and some shells pass them on ignored.
+    # 32 and 33 belong to the C library: nothing can set them, and some shells leave them ignored.
     for line in run.said("web.1"):
         assert int(line.split()[1], 16) & 0x7FFF_FFFF == 0, line
     assert len(run.said("web.1")) == 2

@@ -1,4 +1,4 @@
-"""USER, GROUP, UMASK and CWD: what a process has of them, and what keeps it from starting."""
+"""USER, GROUP, UMASK and CWD: their effects on a process, and what prevents its start."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from tests.running import folder_for_all_users, gone, skip_unless_it_works
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change users")
 linux = pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is Linux")
 
-# Every Unix has it, and nothing belongs to it.
+# Every Unix has this user, and it owns nothing.
 NOBODY = pwd.getpwnam("nobody")
-# No user database has it.
+# A user id that is in no user database.
 STRANGER = 1_234_567
 # Its user and group ids: real, effective and saved. Then its supplementary groups.
 IDS = "print(*os.getresuid(), *os.getresgid(), sorted(os.getgroups()))"
@@ -54,7 +54,7 @@ def as_nobody() -> str:
     return ids(NOBODY.pw_uid, NOBODY.pw_gid, groups)
 
 
-# ---- what a process has ----
+# ---- effects ----
 
 
 @root
@@ -123,7 +123,7 @@ def test_the_defaults_of_all_and_what_a_process_sets(start: Runs) -> None:
 
 @root
 def test_it_may_open_its_stdout_by_name(start: Runs) -> None:
-    """As servers do whose log file is /dev/stdout."""
+    """Servers whose log file is /dev/stdout do this."""
     run = start({"web": shell("echo opened > /dev/stdout; sleep 1000", USER=STRANGER)})
 
     run.wait_for("web.1", "opened")
@@ -174,7 +174,7 @@ def test_alone_it_is_the_user_too(start: Runs, folder: Path) -> None:
     ]
 
 
-# ---- what the supervisor can do with it ----
+# ---- supervision across users ----
 
 
 @root
@@ -219,7 +219,7 @@ def test_it_does_not_survive_its_supervisor(start: Runs, key: str) -> None:
     assert run.popen.wait() == -SIGKILL
 
 
-# ---- what keeps it from starting ----
+# ---- refused starts ----
 
 
 def refused(start: Runs, entry: dict[str, Any], **kwargs: Any) -> str:
@@ -247,7 +247,7 @@ def test_a_folder_that_only_others_can_enter(start: Runs, folder: Path) -> None:
 
 @root
 def test_a_fresh_interpreter_that_its_user_could_not_run(start: Runs) -> None:
-    """Python itself may be in the home of root, too."""
+    """The interpreter itself may also be in the home of root."""
     (start.project / "manage.py").chmod(0o600)
     said = refused(start, {"USER": STRANGER, "START_METHOD": "spawn"})
 
@@ -308,7 +308,7 @@ def test_another_user_without_being_root(start: Runs) -> None:
 @linux
 @pytest.mark.parametrize("group", [{}, {"GROUP": 7}])
 def test_the_user_that_it_is_already_may_be_named(start: Runs, group: dict[str, int]) -> None:
-    """Also where its group is not its own, as in OpenShift."""
+    """Even with a group that is not that user's, as in OpenShift."""
     prefix = ["unshare", "--user", f"--map-user={STRANGER}", "--map-group=7"]
     skip_unless_it_works(*prefix)
     entry = once(f"print(os.getuid(), os.getgid())\n{LOGIN}", USER=STRANGER, **group)
@@ -320,7 +320,7 @@ def test_the_user_that_it_is_already_may_be_named(start: Runs, group: dict[str, 
 
 @linux
 def test_a_group_that_is_refused_is_named(start: Runs) -> None:
-    """Its USER is right. In a namespace for users the kernel knows no others than those mapped."""
+    """Its USER is right. In a user namespace the kernel accepts only mapped ids."""
     prefix = ["unshare", "--user", f"--map-user={STRANGER}", "--map-group=7"]
     skip_unless_it_works(*prefix)
 

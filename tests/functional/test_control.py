@@ -1,4 +1,4 @@
-"""What operators ask of a supervisor through its control socket, and what becomes of it."""
+"""Requests of operators through the control socket, and their effects."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.functional.helpers import FOREVER, STUBBORN, Run, Runs, code
 from tests.operating import PRODCTL, Done, Socket, prodctl, socket_of
 from tests.running import gone
 
-# A pause that no test sees the end of.
+# A pause that outlasts every test.
 FOR_EVER = {"INITIAL": 3600, "MAX": 3600}
 
 
@@ -26,7 +26,7 @@ def ready(start: Runs, processes: dict[str, Any], count: int, **kwargs: Any) -> 
 
 
 def rows(done: Done) -> dict[str, list[str]]:
-    """The table of `prodctl status`, by instance; the last column is one text."""
+    """The table of `prodctl status`, by instance; the last column may contain spaces."""
     header, *lines = done.stdout.splitlines()
     assert header.split() == ["NAME", "STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEMORY", "INFO"]
     return {line.split()[0]: line.split(maxsplit=7)[1:] for line in lines}
@@ -158,7 +158,7 @@ def test_stop_and_start_change_the_goal_and_wait(start: Runs) -> None:
     assert stopped == Done(0, "web.1 STOPPED\n", "")
     assert gone(before["web.1"]["pid"])
     shown = prodctl(start, "status")
-    assert shown.status == 0  # It is as wanted.
+    assert shown.status == 0  # It matches its goal.
     assert "stopped on request" in shown.stdout
     assert socket.instances()["worker.1"]["pid"] == before["worker.1"]["pid"]
 
@@ -234,7 +234,7 @@ def test_a_start_that_fails(start: Runs) -> None:
 
 
 def test_the_end_of_a_process_that_was_stopped_is_no_failure(start: Runs) -> None:
-    """Under the policy `never` its end would stop everything."""
+    """Under the policy `never`, an exit of its own would stop everything."""
     run, _ = ready(
         start,
         {"web": code("signal.signal(15, lambda *_: os._exit(9))\nforever()"), "worker": FOREVER},

@@ -1,4 +1,4 @@
-"""Where the control socket is, who may have it, and which supervisor `prodctl` finds."""
+"""Where the control socket is, who may use it, and which supervisor `prodctl` finds."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.running import skip_unless_it_works
 
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
-# Users that have no account and no home.
+# User ids without an account or a home.
 SOMEBODY, OTHER = 54321, 54322
 
 
 def isolated(*places: str) -> list[str]:
-    """Put this before a command for which these folders are empty."""
+    """A prefix that runs a command with these folders empty."""
     prefix = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "-r"]
     skip_unless_it_works(*prefix)
     empty = " && ".join(f"mount -t tmpfs -o mode=1777 none {place}" for place in places)
@@ -51,7 +51,7 @@ def ready(runs: Runs, **kwargs: Any) -> Run:
 
 
 def refused(runs: Runs, **kwargs: Any) -> str:
-    """Why nothing is started; a sentence."""
+    """The one sentence that says why nothing is started."""
     run = runs({"web": FOREVER}, **kwargs)
     assert run.end() == 1
     assert run.lines == []
@@ -72,7 +72,7 @@ def test_the_second_supervisor_in_a_folder_is_refused_and_named_the_first(start:
         f"prodserver: this project is already running: the supervisor with pid {first.pid} has the "
         f"control socket {sockets(start)[0]}; set PRODSERVER_CONTROL to another path to run both"
     )
-    assert prodctl(start).status == 0  # The first one is as it was.
+    assert prodctl(start).status == 0  # The first one still answers.
     assert first.end(SIGTERM) == 0
 
 
@@ -90,7 +90,7 @@ def test_two_in_a_folder_with_a_socket_each(start: Runs, tmp_path: Path) -> None
 
 
 def test_a_stale_socket_is_replaced(start: Runs) -> None:
-    """One of a supervisor that was killed."""
+    """The socket of a supervisor that was killed."""
     killed = ready(start)
     path = socket_of(start).path
     killed.signal(SIGKILL)
@@ -143,11 +143,11 @@ def test_it_is_found_from_below_and_from_elsewhere(start: Runs, tmp_path: Path) 
 
 
 def test_it_is_found_through_a_symbolic_link_that_has_moved(start: Runs, tmp_path: Path) -> None:
-    """As `current` of a deployment does, that leads to the next release by then."""
+    """Like `current` in a deployment, which then leads to the next release."""
     current, release = tmp_path / "current", tmp_path / "next"
     release.mkdir()
     current.symlink_to(start.project)
-    other = Runs(tmp_path / "other")  # So that it is not the only one.
+    other = Runs(tmp_path / "other")  # So that `run` is not the only supervisor.
     other.runtime = start.runtime
     with other:
         ready(other)
@@ -225,7 +225,7 @@ def test_its_processes_find_it(start: Runs) -> None:
 def test_a_supervisor_below_another_one_has_a_socket_of_its_own(
     start: Runs, tmp_path: Path
 ) -> None:
-    """The variable of the outer one is not meant for it."""
+    """The outer supervisor's PRODSERVER_CONTROL is not meant for it."""
     outer = ready(start)
     path = socket_of(start).path
     inner = Runs(tmp_path / "inner")
@@ -241,7 +241,7 @@ def test_a_supervisor_below_another_one_has_a_socket_of_its_own(
 
 
 def test_a_chosen_path_that_cannot_be(start: Runs, tmp_path: Path) -> None:
-    """Nothing is started, because whoever chose it counts on it."""
+    """Nothing is started, because clients expect the socket at the configured path."""
     (tmp_path / "file").write_text("")
     (tmp_path / "mine.sock").write_text("precious")
     open_to_all = tmp_path / "open"
@@ -345,7 +345,7 @@ def test_members_of_the_group_read_and_change_nothing(shared: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-# The supervisor's part, without one: its Python might be out of reach for such a user.
+# Like a supervisor, without starting one: this user might have no access to its Python.
 ARBITRARY = """
 import os, stat, subprocess, sys
 from django_prodserver.posix.control import finding
@@ -390,7 +390,7 @@ os.wait()
 
 
 def arbitrary(runs: Runs, before: str = "") -> Run:
-    """Let a user that has no account take a place, where it has neither a home nor a folder."""
+    """Take a place as a user without an account, a home or a runtime folder."""
     prefix = isolated("/run")
     script = ARBITRARY.replace("BEFORE", before)
     return runs.command([*prefix, sys.executable, "-c", script, str(SOMEBODY)], cwd=Path("/"))
@@ -398,7 +398,7 @@ def arbitrary(runs: Runs, before: str = "") -> Run:
 
 @root
 def test_an_arbitrary_uid_without_a_home(start: Runs) -> None:
-    """As platforms run containers; root comes by `docker exec`."""
+    """Platforms run containers like this; root enters by `docker exec`."""
     run = arbitrary(start)
 
     assert run.end() == 0, run.stderr
@@ -454,7 +454,7 @@ def test_a_file_system_that_cannot_be_written_to(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-# ---- who is not a supervisor ----
+# ---- listeners that are not a supervisor ----
 
 
 @pytest.mark.parametrize(
@@ -544,7 +544,7 @@ def test_wrong_usage(start: Runs) -> None:
 # ---- races ----
 
 
-# Two processes take the same place at the same moment, and leave it stale; again and again.
+# Two processes repeatedly take the same place at the same moment, and leave it stale.
 RACE = """
 import os, sys
 from django_prodserver.posix.control.place import ControlSettings, InUse, take

@@ -1,4 +1,4 @@
-"""The bounds of the server behind the control socket: no client can block or end a supervisor."""
+"""The limits of the control server: no client can block or end a supervisor."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def descriptors(run: Run) -> int:
 
 
 def ends(run: Run, socket: Socket) -> None:
-    """It answers, has nothing to say about itself, and ends as it should."""
+    """The supervisor still answers, logs nothing about its socket, and exits cleanly."""
     assert socket.get("/healthz").body == b"ok\n"
     assert run.end(SIGTERM) == 0
     assert [text for text in run.said("system") if text.startswith("the control socket")] == []
     assert run.stderr == ""
 
 
-# ---- what is asked ----
+# ---- requests ----
 
 
 @pytest.mark.parametrize(
@@ -131,12 +131,12 @@ def test_a_head_has_no_body(run: Run, socket: Socket) -> None:
 
 def test_http_1_0_and_what_follows_a_request(run: Run, socket: Socket) -> None:
     assert socket.send(b"GET /healthz HTTP/1.0\r\n\r\n").body == b"ok\n"
-    assert socket.send(GET * 3).body == b"ok\n"  # One request a connection.
+    assert socket.send(GET * 3).body == b"ok\n"  # One request per connection.
     ends(run, socket)
 
 
 def test_a_client_that_has_said_all_is_answered(run: Run, socket: Socket) -> None:
-    """It has closed its half: `curl` does not, `socat` does."""
+    """The client has shut down its write side, as `socat` does, but not `curl`."""
     with socket.connect() as connection:
         connection.sendall(GET)
         connection.shutdown(sockets.SHUT_WR)
@@ -152,7 +152,7 @@ def test_a_request_in_single_bytes(run: Run, socket: Socket) -> None:
     ends(run, socket)
 
 
-# ---- who is slow, or many ----
+# ---- slow clients, and many ----
 
 
 def test_who_sends_nothing_is_disconnected_after_five_seconds(run: Run, socket: Socket) -> None:
@@ -176,7 +176,7 @@ def test_who_does_not_read_is_disconnected(start: Runs) -> None:
             connection = stack.enter_context(socket.connect())
             connection.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 1)
             connection.sendall(b"GET /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
-        # There is room for one more as soon as they are answered, or disconnected.
+        # There is room for another one as soon as these are answered or disconnected.
         assert socket.get("/healthz").status == 200
     assert socket.get("/healthz").status == 200
     assert descriptors(run) == before
@@ -184,7 +184,7 @@ def test_who_does_not_read_is_disconnected(start: Runs) -> None:
 
 
 def test_a_thousand_connections(run: Run, socket: Socket) -> None:
-    """As many as wait are taken in turn; the others are refused by the kernel."""
+    """Connections in the backlog are served in turn; the kernel refuses the others."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert hard > 1100
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1100), hard))
@@ -274,7 +274,7 @@ def test_a_slow_follower_slows_nothing_and_is_told_what_it_missed(start: Runs) -
     socket = socket_of(start)
     with socket.connect() as slow:
         slow.sendall(b"GET /v1/logs?lines=0&follow=1&names=web HTTP/1.0\r\n\r\n")
-        run.wait_for("web.1", "^299999$")  # It has read nothing of these.
+        run.wait_for("web.1", "^299999$")  # The follower has read none of these lines.
         run.kill(socket.instances()["web.1"]["pid"], 10)
         last = int(run.wait_for("web.1", r"last (\d+)")[1])
         run.wait_for("web.1", "flood ends")
@@ -287,7 +287,7 @@ def test_a_slow_follower_slows_nothing_and_is_told_what_it_missed(start: Runs) -
     for entry in entries:
         number = entry.get("message", "")
         if expected is not None:
-            # Nothing is missing that it was not told of.
+            # Every gap has been reported.
             assert "lost" in entry or number in (str(expected), "flood ends")
             expected += entry.get("lost", 1)
         elif number:
@@ -315,7 +315,7 @@ def test_it_answers_while_everything_stops(start: Runs) -> None:
         assert (refused.status, refused.error[0]) == (409, "stopping")
     assert socket.status["phase"] == "stopping"
     assert socket.get("/readyz").status == 503
-    # Who waits is told at the end.
+    # A client that waits for the shutdown is answered at its end.
     change = socket.post("/v1/shutdown", {}).document["change"]
     with socket.connect() as waits:
         waits.sendall(f"GET /v1/changes/{change}?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -325,7 +325,7 @@ def test_it_answers_while_everything_stops(start: Runs) -> None:
 
 
 def test_a_supervisor_without_descriptors_goes_on(start: Runs) -> None:
-    """Who connects waits until there are some again."""
+    """New connections wait until there are free descriptors again."""
     run = start({"web": FOREVER})
     run.wait_for("system", "all 1 ")
     socket = socket_of(start)
@@ -346,7 +346,7 @@ def test_a_supervisor_without_descriptors_goes_on(start: Runs) -> None:
     ends(run, socket)
 
 
-# ---- whatever is sent ----
+# ---- random requests ----
 
 NAMES = st.sampled_from(["web", "worker", "web.1", "web.2", "worker.1", "all", "nope", "", "\0"])
 BODIES = st.one_of(
@@ -400,18 +400,18 @@ REQUESTS = st.one_of(
         st.binary(max_size=80),
     ),
 )
-# How a client leaves: it reads all, reads nothing, or has closed its half before.
+# How a client leaves: after reading, without reading, or with its write side shut down.
 LEAVES = st.sampled_from(["reads", "goes", "half"])
 
 
 def send(socket: Socket, data: bytes, leaves: str) -> None:
-    """Send it, and read what there is, if it is to be read; some of an answer without an end."""
+    """Send `data`; unless the client just goes, read the answer, or the start of an endless one."""
     with socket.connect() as connection, suppress(BrokenPipeError, ConnectionResetError):
         connection.sendall(data)
         if leaves == "half":
             connection.shutdown(sockets.SHUT_WR)
         connection.settimeout(0.02)
-        with suppress(sockets.timeout):  # Before Python 3.10 no TimeoutError.
+        with suppress(sockets.timeout):  # No TimeoutError before Python 3.10.
             for _ in range(10 if leaves != "goes" else 0):
                 if not connection.recv(1 << 16):
                     break
@@ -439,14 +439,14 @@ BESIDE = {
 
 
 def connected(process: psutil.Process, socket: Socket) -> int:
-    """How many clients have a connection of the supervisor."""
+    """The number of client connections that the supervisor has open."""
     listed = getattr(process, "net_connections", None) or process.connections  # Before psutil 6.
     found = listed("unix")
     return sum(str(one.laddr).endswith(socket.path.name) for one in found) - 1
 
 
 def test_random_requests_beside_crashes_and_floods(start: Runs, tmp_path: Path) -> None:
-    """Nothing fails, no line is lost, no descriptor is left open, and no memory is kept."""
+    """Nothing fails, no line is lost, and neither descriptors nor memory leak."""
     log = tmp_path / "log"
     with log.open("wb") as output:
         run = start(BESIDE, stdout=output.fileno())
@@ -466,7 +466,7 @@ def test_random_requests_beside_crashes_and_floods(start: Runs, tmp_path: Path) 
         assert socket.get("/healthz").body == b"ok\n"
 
     def quiet() -> tuple[int, int]:
-        """Descriptors and bytes of memory, when what should run does and all clients are gone."""
+        """Descriptors and RSS in bytes, once the wanted processes run and all clients are gone."""
         socket.change("/v1/scale", {"counts": {"web": 1, "worker": 1, "flood": 1}})
         socket.change("/v1/start", {"names": ["web", "worker", "flood"]})
         socket.change("/v1/stop", {"names": ["crashing"]})

@@ -1,4 +1,4 @@
-"""What is found out about a crash, in the log, in JSON and in events."""
+"""The digest of a crash, in the log, in JSON and in events."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ AGAIN = {"RESTART": "always", "BACKOFF": {"INITIAL": 0.01, "MAX": 0.01}}
 
 
 def ends(run: Run) -> list[dict[str, Any]]:
-    """The events of unexpected ends, in a log of JSON."""
+    """The events of unexpected exits, in a JSON log."""
     found = [json.loads(raw) for raw in run.raw]
     return [one for one in found if one.get("event") == "instance.exited"]
 
@@ -46,7 +46,7 @@ def test_json_lines_have_it_as_a_field(start: Runs) -> None:
         "exit_status": 3,
         "lines": [f"line {number}" for number in range(10, 30)],
     }
-    assert json.loads(run.raw[-1])["event"] == "supervisor.stopped"  # There is nothing below.
+    assert json.loads(run.raw[-1])["event"] == "supervisor.stopped"  # No lines follow it.
 
 
 def test_the_event_has_it_and_a_crash_loop_has_one(start: Runs) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py devserver --all`: what is changed runs, and no mistake ends it."""
+"""`manage.py devserver --all`: changes take effect, and no mistake in the code ends it."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ FILES = {
         ]
         """,
 }
-# It imports what the template does not.
+# Imports a module that the template does not import.
 WORKER = code("from shop import tasks; say(f'release {tasks.RELEASE}'); forever()")
 
 
 class Developing:
-    """A site of which each test changes files."""
+    """A site whose files a test changes."""
 
     def __init__(self, start: Runs) -> None:
         self.start = start
@@ -273,7 +273,7 @@ def test_ctrl_c_ends_everything(site: Developing) -> None:
 
 # ---- the interpreter that waits for a change ----
 
-# Whether the load that answers was begun ahead of its reload.
+# Answers whether this load was begun ahead of its reload.
 TELL = """
     from django.http import HttpResponse
 
@@ -288,7 +288,7 @@ TELL = """
 
 
 def wait_for_it(run: Run) -> int:
-    """Wait until something is there to load the project, and return its pid."""
+    """Wait until an interpreter waits to load the project, and return its pid."""
     while True:
         pid = waiting(run)
         if pid is not None:
@@ -297,7 +297,7 @@ def wait_for_it(run: Run) -> int:
 
 
 def waiting(run: Run) -> Optional[int]:
-    """The pid of what is there, if anything is."""
+    """The pid of the interpreter that waits, if there is one."""
     for process in psutil.Process(run.pid).children():
         with suppress(psutil.Error):
             if warm.__name__ in process.cmdline():
@@ -306,7 +306,7 @@ def waiting(run: Run) -> Optional[int]:
 
 
 def telling(site: Developing, **how: Any) -> Run:
-    """Run a site that tells so, up to when an interpreter waits."""
+    """Run a site with `TELL`, and wait until an interpreter waits."""
     site.write("shop/views.py", TELL)
     run = site.ready({"web": site.web}, **how)
     wait_for_it(run)
@@ -314,7 +314,7 @@ def telling(site: Developing, **how: Any) -> Run:
 
 
 def change(site: Developing, run: Run, new: str) -> str:
-    """Let the next load answer with another word; returns the whole answer."""
+    """Change the word in the answer, and return the whole answer after the reload."""
     site.write("shop/views.py", TELL.replace("WORD", new))
     run.wait_for("system", "reloaded after")
     return site.index()
@@ -394,7 +394,7 @@ def test_a_package_finds_the_variables_that_the_settings_set(site: Developing) -
 
 
 def test_the_project_itself_is_never_imported_ahead(site: Developing) -> None:
-    """A package that imports the project when it is imported itself."""
+    """Here a package imports the project when it is imported itself."""
     packages = site.start.project / "site-packages"
     packages.mkdir()
     (packages / "plugged.py").write_text("import shop.tasks\n")
@@ -417,7 +417,7 @@ def test_a_traceback_does_not_show_how_it_was_run(site: Developing) -> None:
     assert run.end(SIGINT) == 130
 
 
-# ---- what is refused ----
+# ---- refused command lines ----
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Sockets of this process that are known by their descriptors only."""
+"""Sockets of this process that are known only by their descriptors."""
 
 from __future__ import annotations
 

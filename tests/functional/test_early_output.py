@@ -1,4 +1,4 @@
-"""What is written before the log begins, in the format that is for machines."""
+"""Output from before the log begins, in the machine-readable format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.running import Reader, gone
 HELLO = code("print('hello'); sys.exit(3)")
 JSON = ("--all", "--log-format=json")
 
-# A project that has something to say at each stage of a start.
+# A project that writes something at each stage of a start.
 SETTINGS = """
     from settings import *
 
@@ -66,7 +66,7 @@ ENV = {"DJANGO_SETTINGS_MODULE": "settings_of_noise"}
 
 
 def noisy(start: Runs, *options: str, **kwargs: Any) -> Run:
-    """The supervised project, with more files where a test gives them."""
+    """Run the supervised project, with the additional files of a test."""
     files = {**NOISY, **kwargs.pop("files", {})}
     supervisor = {"PRELOAD": ["preloaded"], **kwargs.pop("supervisor", {})}
     processes = kwargs.pop("processes", {"web": HELLO})
@@ -245,7 +245,7 @@ def test_the_helper_ends_with_a_supervisor_that_is_killed(start: Runs) -> None:
 
     run.popen.kill()
 
-    # Its ends of the pipes would keep this waiting.
+    # If the helper survived, its ends of the pipes would keep this waiting.
     assert run.end() == -9
 
 

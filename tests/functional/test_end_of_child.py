@@ -1,4 +1,4 @@
-"""A child ends as an interpreter of its own would."""
+"""A forked child exits as a separate interpreter would."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_atexit_handlers_run_those_registered_before_the_fork_among_them(start: 
 
     assert run.end() == 3
     assert run.said("web.1") == ["after", "before, child"]
-    # The supervisor is another program, and its template ends without a word.
+    # The supervisor is another program, and its template exits without output.
     assert "before, parent" not in run.raw
 
 

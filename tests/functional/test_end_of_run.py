@@ -1,6 +1,6 @@
-"""What kills all that belongs to a run, and what is left of a life, as called by whoever has to.
+"""Killing all processes of a run, and what is left of a life: the functions, called directly.
 
-Each test runs a script, because what is killed here is found among all processes of the machine.
+Each test runs a script, because the functions search all processes of the machine.
 """
 
 from __future__ import annotations
@@ -72,9 +72,9 @@ PRELUDE = """
 
 
 class Scripts:
-    """Runs scripts; whatever they start holds one pipe, and is gone once that ends.
+    """Runs scripts. All their processes hold one pipe, which ends when the last of them is gone.
 
-    `said` is all that they have said.
+    `said` is everything that they have printed.
     """
 
     def __init__(self, output: IO[bytes]) -> None:
@@ -85,7 +85,7 @@ class Scripts:
 
     def __call__(self, source: str, *prefix: str, environ: Mapping[str, str] = {}) -> None:
         program = textwrap.dedent(PRELUDE) + textwrap.dedent(source)
-        # Not measured: a guard kills what is marked, and the script may be.
+        # Not measured: the script may carry a mark, and the guard kills marked processes.
         given = {**not_measured(), "RUN": self._run, "HELD": str(self._held), **environ}
         subprocess.run(
             [*prefix, sys.executable, "-c", program],
@@ -95,7 +95,7 @@ class Scripts:
             stderr=self._output,
             check=False,
         )
-        # Not through a pipe, whose end would be held open by what is left.
+        # Not through a pipe, because processes that are left would hold its write end open.
         self._output.seek(0)
         self.said = self._output.read().decode()
 
@@ -154,7 +154,7 @@ def test_everything_with_a_mark_of_the_run_is_killed_and_the_guard_is_not(script
 
 
 def test_groups_are_killed_with_all_that_descends_from_them(script: Scripts) -> None:
-    """Such as those of processes that cannot be marked."""
+    """For example, the groups of processes that cannot be marked."""
     script(
         """
         def leader():
@@ -273,7 +273,7 @@ def test_a_user_kills_its_own_and_does_not_wait_for_others(script: Scripts) -> N
 
 
 def test_what_cannot_be_killed_is_not_waited_for_longer_than_the_limit(script: Scripts) -> None:
-    """A process that another one traces, and does not wait for, is no more than a zombie."""
+    """A killed process stays a zombie, for example, while a tracer does not wait for it."""
     script(
         """
         marks.mark(run + "/web.1/0.1")
@@ -309,7 +309,7 @@ def test_where_proc_shows_other_processes_only_the_groups_are_killed(script: Scr
         *unshare,
     )
 
-    assert script.said == "(0, 0)\n"  # It has ended with PID 1 of its namespace.
+    assert script.said == "(0, 0)\n"  # Not killed here; it ends with PID 1 of its namespace.
     assert script.nobody_is_left()
 
 

@@ -1,4 +1,4 @@
-"""`python -m django_prodserver`: the supervisor is there before anything of Django is imported."""
+"""`python -m django_prodserver`: the supervisor starts before anything of Django is imported."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="templates take 
 PROGRAM = ("-m", "django_prodserver")
 MANAGE = ("manage.py", "prodserver")
 UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc"]
-# It says that it is being imported, and then takes for ever, whatever it is sent.
+# Prints a line when it is imported, and then hangs, whatever signal it gets.
 DEAF = """
     import signal
     print("system | importing", flush=True)
@@ -27,7 +27,7 @@ DEAF = """
         except:
             pass
 """
-# Its first import is the last thing that the process does.
+# Kills the process the first time it is imported.
 ONCE = """
     import os
     if not os.path.exists("seen"):
@@ -164,7 +164,7 @@ def test_sighup_before_the_start_is_no_reason_to_end(start: Runs) -> None:
     run.wait_for("system", "importing")
     run.signal(SIGHUP)
     with (start.project / "gate").open("w"):
-        """Who reads it goes on."""
+        """Opening the pipe lets the import continue."""
     run.wait_for("system", "^all 1 ready")
 
     assert run.end(SIGTERM) == 0

@@ -1,6 +1,6 @@
-"""Errands: what they are, what they answer, and that a hostile one harms nothing.
+"""Errands: how they run, what they answer, and that a hostile one does no damage.
 
-The supervisor's side runs in this process. What errands do is in `errand_tasks`.
+The supervisor's side runs in this process. The errands themselves are in `errand_tasks`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Outcome = tuple[Optional[bytes], str]
 
 
 class Asked(list[Outcome]):
-    """What has become of an errand: one outcome, some time."""
+    """Collects the outcome of an errand: empty at first, then one item."""
 
     def __init__(
         self, system: PosixSystem, task: str, request: Any = None, within: float = 30.0
@@ -72,7 +72,7 @@ def children() -> set[int]:
 
 
 class Here:
-    """A system that has loaded the project itself, as on macOS."""
+    """A system that has loaded the project in this process, as on macOS."""
 
     def __init__(self, folder: Path) -> None:
         self._signals = SignalPipe([])
@@ -99,7 +99,7 @@ def system(
             yield here.system
 
 
-# ---- what it is ----
+# ---- requests, answers and environment ----
 
 
 def test_its_request_is_plain_data_and_its_answer_bytes(system: PosixSystem) -> None:
@@ -141,12 +141,12 @@ def test_it_has_nothing_open_but_what_it_needs(
     found = json.loads(answer)
     kept = found["kept"]
 
-    # But for what a fork of this process has from pytest.
+    # Leave out what a fork of this process inherits from pytest.
     before = opened_by(system.template).items()
     found = {int(fd): what for fd, what in found["open"].items()}.items() - before
     kinds = {fd: what.partition(":")[0] for fd, what in found}
     answer_to = max(kinds)
-    kinds.pop(0, None)  # It may be /dev/null there, too.
+    kinds.pop(0, None)  # Already left out if stdin of the template is /dev/null, too.
     assert kinds == {1: "pipe", 2: "pipe", answer_to: "pipe"}
     assert answer_to not in kept
     assert not hanging
@@ -162,7 +162,7 @@ def test_what_it_writes_is_in_the_log_under_its_name(
     assert sorted(lines) == ["errand.talk | err", "errand.talk | out, unfinished"]
 
 
-# ---- what it may do ----
+# ---- misbehaviour ----
 
 
 @pytest.mark.parametrize(
@@ -195,12 +195,12 @@ def test_one_that_hangs_is_killed(system: PosixSystem) -> None:
 def test_what_it_has_started_ends_with_it(
     system: PosixSystem, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Though that keeps its pipes, and floods them."""
+    """Even though those processes keep its pipes open and flood them."""
     answer, why = Asked(system, "leave_others", str(tmp_path / "pids")).outcome()
     pids = json.loads((tmp_path / "pids").read_text())
     until(system, lambda: nothing_is_left(system))
 
-    if answer is None:  # They were faster than its end.
+    if answer is None:  # The flood reached the limit before the errand exited.
         assert why == "its answer is longer than 16 MiB"
     else:
         assert set(answer) <= {ord("x")}
@@ -252,7 +252,7 @@ def test_a_hundred_leave_nothing_open(system: PosixSystem) -> None:
     assert system.errands.deadline is None
 
 
-# ---- what may go wrong with the template ----
+# ---- a template that fails ----
 
 
 def test_it_goes_on_without_the_template(
@@ -337,7 +337,7 @@ def test_what_has_no_project_says_so() -> None:
         assert Asked(system, "echo").outcome() == (None, "nothing here has loaded the project")
 
 
-# ---- the end ----
+# ---- shutdown ----
 
 
 def test_the_end_of_the_supervisor_ends_it(system: PosixSystem) -> None:

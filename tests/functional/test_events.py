@@ -1,4 +1,4 @@
-"""What happened, as events: by the control socket, and by `prodctl events`."""
+"""Events, through the control socket and through `prodctl events`."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_who_asks_again_gets_what_is_new(run: Run, socket: Socket) -> None:
     assert [one["id"] for one in new] == [*range(known["id"] + 1, known["id"] + 1 + len(new))]
     assert happened(new)[0] == "operator.request"
     assert "instance.replaced" in happened(new)
-    # That the number means nothing in another run.
+    # The number means nothing in another run.
     assert events(socket, f"?since={known['id']}&run=another")[0]["id"] == 1
     assert run.end(SIGTERM) == 0
 
@@ -134,7 +134,7 @@ def test_a_slow_follower_is_told_how_many_events_it_missed(run: Run, socket: Soc
     with socket.connect() as slow:
         slow.sendall(b"GET /v1/events?follow=1 HTTP/1.0\r\n\r\n")
         assert slow.recv(12) == b"HTTP/1.1 200"
-        # It reads none of these. A request that is refused is an event.
+        # The follower reads none of these. Each refused request is an event.
         for number in range(2500):
             assert socket.post("/v1/start", {"names": [f"n{number}"]}).status == 404
         data = b""

@@ -1,4 +1,4 @@
-"""What the system says of a life that has just ended."""
+"""What the system finds out about a life that has just ended."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WEB = Ref("web.1", 0, 1)
 
 
 class Machine:
-    """One with files of the test's own in /proc and /sys."""
+    """A machine whose /proc and /sys are files of the test."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -86,7 +86,7 @@ def test_memory_of_a_control_group_of_version_1(machine: Machine) -> None:
     machine.put("proc/self/cgroup", "4:memory:/app")
     group = "sys/fs/cgroup/memory/app"
     machine.put(f"{group}/memory.oom_control", "under_oom 0\noom_kill 3")
-    machine.put(f"{group}/memory.limit_in_bytes", "9223372036854771712")  # Without a limit.
+    machine.put(f"{group}/memory.limit_in_bytes", "9223372036854771712")  # No limit.
     machine.put(f"{group}/memory.usage_in_bytes", "1000")
 
     assert machine.evidence.memory() == GroupMemory(used=1000, kills=3)

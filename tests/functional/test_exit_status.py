@@ -11,7 +11,7 @@ import pytest
 from tests.functional.helpers import FOREVER, STUBBORN, Runs, code
 from tests.running import gone
 
-# Says that it runs, and leaves by a status of its own once asked.
+# Prints a line, and exits with status 5 on SIGTERM.
 LEAVES_WITH_5 = code(
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))

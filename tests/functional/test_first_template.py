@@ -1,4 +1,4 @@
-"""Before there is a plan: what becomes of a first template, and of signals that come meanwhile."""
+"""Before there is a plan: what happens to a first template, and to signals meanwhile."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def signals() -> Iterator[SignalPipe]:
 
 @pytest.fixture
 def begin(signals: SignalPipe, monkeypatch: pytest.MonkeyPatch) -> Iterator[Begin]:
-    """Fork a first template, which does something with its channel; nobody is left of it."""
+    """Fork a first template that calls `do` with its channel; at the end it has been reaped."""
     monkeypatch.setattr(main, "END_WITHIN", 0.2)
     begun: list[First] = []
 

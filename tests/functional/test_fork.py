@@ -1,4 +1,4 @@
-"""What a forked child has, and what it has not."""
+"""What a forked child has, and what it lacks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FACTS = code(
     ENV={"FLAVOUR": "vanilla", "HOME": "/nowhere"},
 )
 
-# What systemd gives to a supervisor, and to nobody else.
+# What systemd passes to a supervisor, and to no other process.
 SYSTEMD = {
     "NOTIFY_SOCKET": "/nowhere/notify",
     "WATCHDOG_PID": "1",
@@ -52,8 +52,8 @@ SYSTEMD = {
 
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What each of four children finds out about itself."""
-    # The backend that notifies has an address of its own in NOTIFY_SOCKET.
+    """The facts that each of four children reports about itself."""
+    # The backend that notifies has its own address in NOTIFY_SOCKET.
     notifying = {**FACTS, "BACKEND": "backends.NotifyingCode"}
     processes = {"web": {**FACTS, "REPLICAS": 2}, "worker": FACTS, "notifying": notifying}
     names = ["web.1", "web.2", "worker.1", "notifying.1"]

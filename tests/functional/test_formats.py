@@ -34,7 +34,7 @@ def objects(run: Run) -> list[dict[str, Any]]:
 
 
 def of(name: str, entries: list[dict[str, Any]]) -> list[Any]:
-    """What this name said, without the keys that are the same in each of its lines."""
+    """The entries of this name, without the keys that all its lines share."""
     return [
         entry.get("message", {key: one for key, one in entry.items() if key not in OURS})
         for entry in entries
@@ -130,7 +130,7 @@ def test_a_line_longer_than_max_line_is_cut_in_every_format(start: Runs, format:
     )
 
     assert run.end() == 3
-    # The digest of its end has its last lines, too.
+    # The digest of its exit repeats its last lines.
     written = [raw for raw in run.raw if '"digest"' not in raw]
     runs = [match for raw in written for match in re.findall("a{9,}|b{9,}|c{9,}", raw)]
     assert runs == ["a" * 1000, "b" * 1000, "c" * 500]

@@ -1,4 +1,4 @@
-"""What stands still is no fault: everything, as by `docker pause`, or one, as by SIGSTOP."""
+"""Frozen processes are no failure: all of them, as by `docker pause`, or one, as by SIGSTOP."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import psutil
 
 from tests.functional.helpers import Run, Runs, code
 
-# Longer than any deadline in here, in seconds.
+# Longer than any deadline in this file, in seconds.
 FROZEN = 4.0
 PINGS = """
     notify(b"READY=1")
@@ -33,7 +33,7 @@ STOPS = """
 
 
 def freeze(run: Run) -> None:
-    """Everything, for a while; the supervisor goes on before all others."""
+    """Freeze everything for a while; the supervisor continues before all others."""
     everything = [run.pid, *run.descendants()]
     for pid in everything:
         os.kill(pid, SIGSTOP)
@@ -103,7 +103,7 @@ def test_what_is_silent_is_still_found(start: Runs) -> None:
 
 
 def stopped(pid: int) -> None:
-    """Stop it, and wait until it is."""
+    """Stop a process by SIGSTOP, and wait until it is stopped."""
     os.kill(pid, SIGSTOP)
     while psutil.Process(pid).status() != psutil.STATUS_STOPPED:
         os.sched_yield()
@@ -165,7 +165,7 @@ def test_an_escalation_reaches_what_was_stopped_meanwhile(start: Runs) -> None:
 
 
 def test_a_signal_that_is_passed_on_continues_nothing(start: Runs) -> None:
-    """Whoever stopped it wants it to be so."""
+    """A process that was stopped on purpose stays stopped."""
     source = """
         signal.signal(signal.SIGUSR1, lambda *_: say("SIGUSR1"))
         say(f"here: {os.getpid()}")

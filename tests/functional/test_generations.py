@@ -1,4 +1,4 @@
-"""Loads of the project that follow another, in the process of the test."""
+"""Later loads of the project, with the supervisor's side in the process of the test."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from django_prodserver.supervisor.events import Event, Loaded, LoadFailed
 from django_prodserver.supervisor.spec import Spec
 from tests.functional.test_system import PosixSystem, program, system_of
 
-# A template as the project makes one, of a project that has nothing to fork.
+# A template like the project's own, for a project that has nothing to fork.
 TEMPLATE = """
 import os, sys
 from django_prodserver.posix.log_formats import LogSettings
@@ -38,7 +38,7 @@ SERVE = "serve.be_the_template(order.channel, os.getppid(), order.run, None, pla
 
 
 def loads(system: PosixSystem, folder: Path, source: str) -> Event:
-    """What comes of it if the project is loaded by this program."""
+    """Load the project by this program, and return the resulting event."""
     script = folder / "template.py"
     script.write_text(TEMPLATE + source)
     ours, theirs = pair()

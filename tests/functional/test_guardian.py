@@ -1,4 +1,4 @@
-"""`kill -9` of the supervisor leaves nothing, and a dead life leaves nothing to the next one."""
+"""`kill -9` of the supervisor leaves no process, and a life leaves none to the next one."""
 
 from __future__ import annotations
 
@@ -24,9 +24,8 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc"),
 ]
 root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can change users")
-# The lead takes this away when a template guards the run.
 
-# In seconds; `make torture` asks for two, and has the machine to itself.
+# In seconds; `make torture` allows two, because it has the machine to itself.
 PATIENCE = 10.0
 LAST = {"gunicorn": "Booting worker", "celery": "beat: Starting"}
 NOBODY = {"gunicorn": {"user": "nobody"}, "celery": {"uid": "nobody"}}
@@ -34,7 +33,7 @@ NOBODY = {"gunicorn": {"user": "nobody"}, "celery": {"uid": "nobody"}}
 
 @pytest.fixture
 def runs(tmp_path: Path) -> Iterator[Runs]:
-    """Each test looks itself for what is left."""
+    """Each test checks on its own which processes are left."""
     made = Runs(tmp_path)
     yield made
     made.close()
@@ -64,7 +63,7 @@ def test_servers_and_workers_that_change_their_user_do_not_survive_it(name: str)
         site.let_anyone_write()
         entry = getattr(kinds, name)(NOBODY[name])
         run = site({"web": entry}, supervisor=kinds.PRELOAD, env={"HOME": str(folder)})
-        # Each of these is its last process to be there.
+        # Each of these comes from the last process to start.
         run.wait_for_each({"system": "all 1 ready", "web.1": LAST[name]})
 
         run.signal(SIGKILL)
@@ -137,7 +136,7 @@ def test_what_a_life_leaves_behind_is_killed_before_the_next_one_starts(runs: Ru
     pids = [run.wait_for("web.1", r"daemon (\d+)")[1] for _ in range(3)]
     run.handshake()
 
-    # Before the stop: then it is killed whatever it belongs to.
+    # Checked before the stop, which kills it in any case.
     assert Path(f"/proc/{pids[2]}").exists()
     said = run.said("system")
     for pid in pids[:2]:

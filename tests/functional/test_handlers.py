@@ -1,4 +1,4 @@
-"""ON_EVENT: handlers are told what happens, and whatever they do harms nothing."""
+"""ON_EVENT: handlers receive events, and nothing they do harms the supervisor."""
 
 from __future__ import annotations
 
@@ -118,10 +118,10 @@ def test_one_that_fails_keeps_no_other_from_anything(start: Runs, name: str, err
     assert all(re.search(f"events: {error}$", text) for text in failures(run))
     found = told(start)
     assert [one["id"] for one in found] == [*range(1, len(found) + 1)]
-    # That is no event, or there would be no end of them.
+    # A failed handler is not an event; otherwise the events would never end.
     assert not any(one["event"].startswith("handlers.") for one in found)
     tracebacks = [line for line in run.said("errand.handlers") if line.startswith("Traceback")]
-    assert len(tracebacks) == len(failures(run))  # Of the first event in a batch.
+    assert len(tracebacks) == len(failures(run))  # Only for the first event in a batch.
 
 
 def test_one_that_is_killed_costs_a_batch(start: Runs) -> None:
@@ -133,20 +133,20 @@ def test_one_that_is_killed_costs_a_batch(start: Runs) -> None:
 
     assert run.end(SIGTERM) == 0
 
-    # The one before it had all of them, and the next batch is another process.
+    # `keep` came first and received all events, and the next batch is another process.
     assert told(start)[-1]["event"] == "supervisor.stopped"
     assert len(failures(run)) == 2
 
 
 def test_what_it_forks_is_gone_with_it(start: Runs) -> None:
-    """The fixture looks whether anything is left; here it has to be gone before the end."""
+    """The fixture checks that nothing is left at the end; here it must be gone earlier."""
     run = start({"web": FOREVER}, supervisor=on_event("fork"), files=FILES)
     run.wait_for("errand.handlers", r"kept supervisor\.ready")
     run.wait_for("system", r"^killed what was left behind by errand\.handlers: ")
 
     assert run.end(SIGTERM) == 0
     assert failures(run) == []
-    # That it is killed is no event, or there would be no end of them.
+    # This kill is not an event; otherwise the events would never end.
     assert not any(one["event"] == "instance.killed_left_behind" for one in told(start))
 
 
@@ -193,7 +193,7 @@ def test_a_supervisor_goes_on_while_a_handler_hangs(start: Runs) -> None:
 
 @pytest.fixture(name="silent")
 def silent_fixture() -> Iterator[int]:
-    """The port of a server that takes connections, and never answers."""
+    """The port of a server that accepts connections but never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
 
@@ -212,7 +212,7 @@ def test_a_webhook_that_never_answers_harms_nothing(start: Runs, silent: int) ->
 
 
 def test_without_a_template_to_fork_from_there_is_no_wait_for_ever(start: Runs) -> None:
-    """It cannot be loaded any more, and the end comes within the time for the last batch."""
+    """The project can no longer be loaded, and shutdown takes no longer than the last batch may."""
     run = start({"web": FOREVER}, supervisor=on_event("keep"), files=FILES)
     run.wait_for("errand.handlers", r"kept supervisor\.ready")
     (start.project / "settings.py").write_text("broken")
@@ -226,7 +226,7 @@ def test_without_a_template_to_fork_from_there_is_no_wait_for_ever(start: Runs) 
 
 
 def write(start: Runs, name: str) -> None:
-    """A release with this handler."""
+    """Write a release with this handler."""
     source = f"""
         def {name}(event):
             print("{name}", event["event"], flush=True)

@@ -1,4 +1,4 @@
-"""Health checks and the watchdog: who is unhealthy is stopped, and treated as failed."""
+"""Health checks and the watchdog: an unhealthy instance is stopped, and treated as failed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.functional.helpers import Run, Runs, code
 from tests.inside import free_port
 
-# Answers as the file `answer` says in its first life, and well in any other.
+# Answers as the file `answer` says in its first life, and with 200 in later ones.
 HTTP = """
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -38,12 +38,12 @@ server = HTTPServer(("127.0.0.1", int(args[0])), Handler)
 print("serving")
 server.serve_forever()
 """
-# Docker's words; soon enough for a test, and not too soon for a busy machine.
+# Named as in Docker. Often enough for a test, with a timeout that suits a busy machine.
 OFTEN = {"INTERVAL": 0.1, "TIMEOUT": 30}
 
 
 def unhealthy(run: Run) -> list[str]:
-    """What the supervisor said of its health."""
+    """What the supervisor logged about the health of `web.1`."""
     return [
         text
         for text in run.said("system")
@@ -52,7 +52,7 @@ def unhealthy(run: Run) -> list[str]:
 
 
 class CheckedServer:
-    """A server that answers health checks as it is told."""
+    """A server that answers health checks as the test tells it."""
 
     def __init__(self, start: Runs) -> None:
         self.start = start
@@ -61,7 +61,7 @@ class CheckedServer:
         self.tell("200")
 
     def tell(self, answer: str) -> None:
-        """Let it give this answer, from the next request on."""
+        """Set its answer, from the next request on."""
         new = self.start.project / "new"
         new.write_text(answer)
         os.replace(new, self.start.project / "answer")
@@ -239,7 +239,7 @@ def test_an_unhealthy_process_that_ignores_sigterm_is_killed_and_replaced(
     run.wait_for("system", r"web\.1 killed; restarting$")
     run.wait_for("web.1", "200 for")
 
-    # That one had to be killed is forgiven, once it has been replaced.
+    # A life that had to be killed does not affect the exit status once it has been replaced.
     assert run.end(SIGTERM) == 0
 
 
@@ -333,7 +333,7 @@ def test_a_command_that_hangs(start: Runs) -> None:
 
 # ---- the watchdog ----
 
-# Pings until it is released, and then no more.
+# Sends watchdog pings until it is released.
 PINGS = """
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
 say(f"held as {os.getpid()}")
@@ -377,7 +377,8 @@ def test_silence_before_it_is_ready_is_not(start: Runs) -> None:
     run.held("web.1")
     beside = {"PRODSERVER_CONTROL": "off"}
     clock = start({"web": code("forever()", WATCHDOG=3)}, env=beside)
-    assert clock.end() == 128 + SIGTERM  # It is silent for longer.
+    # By now, `web` has been silent for 3 s, longer than its own WATCHDOG.
+    assert clock.end() == 128 + SIGTERM
 
     run.release("web.1")
     run.wait_for("system", "all 1 ready")

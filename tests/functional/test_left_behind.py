@@ -1,4 +1,4 @@
-"""No process survives its supervisor, and nobody is hurt who would have ended by himself."""
+"""No process survives its supervisor, and none is killed that would have exited on its own."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_a_daemon_with_a_session_of_its_own_is_killed_at_the_end(start: Runs) ->
 
 
 def test_processes_from_before_the_start_are_spared(start: Runs) -> None:
-    # An entry script pipes its output into a logger of its own, and becomes the supervisor.
+    # An entry script pipes its output into a logger of its own, and then execs the supervisor.
     script = 'exec > >(while read -r line; do echo "$line"; done); exec "$@"'
     run = start({"web": FOREVER}, prefix=["bash", "-c", script, "bash"])
     run.wait_for("system", "all 1 ready")
@@ -217,7 +217,7 @@ def test_no_process_survives_a_supervisor_that_is_killed(start: Runs) -> None:
 
     run.signal(SIGKILL)
 
-    assert run.hear() is None  # Nobody is left to hold the channel open.
+    assert run.hear() is None  # No process is left that holds the channel open.
     assert run.popen.wait() == -SIGKILL
 
 
@@ -251,7 +251,7 @@ def test_orphans_leave_no_zombie(start: Runs, prefix: list[str]) -> None:
     if prefix:
         run.enter()
 
-    # The last of them may have closed its descriptors and not yet be dead.
+    # The last orphan may have closed its descriptors without having exited yet.
     run.handshake()
     while len(run.descendants()) > 1:
         run.handshake()

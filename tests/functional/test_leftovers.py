@@ -1,4 +1,4 @@
-"""What the preload leaves behind: a process gets a start that works, and the log says why."""
+"""What the preload leaves behind: processes get a start that works, and the log says why."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.running import skip_without
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 
-# Forked or not, and which threads it has.
+# Prints whether it was forked, and its threads.
 TELL = """
     preloaded = "django_prodserver.launch.supervise" in sys.modules
     names = [one.name for one in threading.enumerate()]
@@ -42,7 +42,7 @@ LISTENS = """
     listener = socket.create_server(("127.0.0.1", int(os.environ["AT"])))
     threading.Thread(target=listener.accept, name="exporter", daemon=True).start()
 """
-# As OpenTelemetry's processors do.
+# OpenTelemetry's processors do this.
 RESTARTED = """
     import os, threading
 
@@ -73,7 +73,7 @@ def run(
 
 
 def told(run: Run) -> str:
-    """How it was started, and the threads that it has."""
+    """What it printed: how it was started, and its threads."""
     said = run.wait_for("web.1", "I was (.*)")[1]
     assert run.end(SIGTERM) == 0
     return said
@@ -104,7 +104,7 @@ def test_nothing_is_said_where_nothing_is_left(start: Runs) -> None:
 @pytest.mark.parametrize(
     ("source", "left"),
     [
-        # It runs code of the C library only, so whose it is may be told wrong.
+        # The thread runs only code of the C library, so the reported owner may be wrong.
         (NATIVE, "the native thread 'native-lurker'.* running"),
         (LOOP, "an epoll of an event loop open"),
     ],
@@ -189,7 +189,7 @@ def test_the_supervisor_begins_during_the_preload_unless_that_would_lack_a_threa
 def test_sockets_that_the_supervisor_was_started_with_are_its_own_business(
     start: Runs, listener: socket.socket
 ) -> None:
-    """systemd gives it sockets: to listen at, and to the journal as its output."""
+    """systemd passes it sockets: listening ones, and one to the journal as its output."""
     with socket.create_connection(listener.getsockname()) as connected:
         given = (listener.fileno(), connected.fileno())
         web = run(start, "", pass_fds=given)
@@ -314,7 +314,7 @@ def test_a_program_that_overwrites_the_variable_is_not_started_again_and_again(
     )
 
 
-# An app that starts a thread, and tells of each start.
+# An app that starts a thread, and prints a line at each setup.
 SETTINGS = """
     from settings import *
 
@@ -335,7 +335,7 @@ THREADED = """
                 wait = threading.Event().wait
                 threading.Thread(target=wait, name="lurker", daemon=True).start()
 """
-# What the project imports may need the thread.
+# Imports of the project may need the thread.
 IMPORTED_LATER = """
     import threading
     print("later there are", *sorted(one.name for one in threading.enumerate()), flush=True)

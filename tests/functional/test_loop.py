@@ -1,4 +1,4 @@
-"""The loop: what takes long is done beside everything else."""
+"""The loop: long work runs alongside everything else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A process is found by its mark, whatever it has become; and its environment is whole."""
+"""A process is found by its mark, whatever it turns into, and its environment stays intact."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ PRELUDE = """
 
 @contextmanager
 def script(source: str, environ: Mapping[str, str]) -> Iterator[Any]:
-    """Run it with this environment and no other; gives what it tells first, then ends it."""
+    """Run a script with exactly this environment; yields its first report, and then ends it."""
     program = textwrap.dedent(PRELUDE) + textwrap.dedent(source)
     command = [sys.executable, "-c", program]
     with subprocess.Popen(
@@ -102,7 +102,7 @@ def test_one_variable_makes_room_and_nothing_else_changes() -> None:
     assert told["done"]
     mark = after.pop("PRODSERVER_RUN")
     assert mark.rstrip("/") == "run/web.1/0.2"
-    # As long as what was there: nothing is left of that, and readers do not stop here.
+    # As long as what it replaced, so that nothing is left of that and readers do not stop here.
     assert len(f"PRODSERVER_RUN={mark}") == len(f"ROOMY={LONG}")
     assert after == {key: value for key, value in given.items() if key != "ROOMY"}
     assert told["c"] == {key: given[key] for key in ("FIRST", "LONG_SECRET", "ROOMY", "LAST")}
@@ -184,7 +184,7 @@ def test_a_title_and_a_mark_leave_each_other_alone() -> None:
         assert names_in(told["shown"]) == ["FIRST", "PRODSERVER_RUN"]
 
 
-# ---- whose it is ----
+# ---- which run and life a mark belongs to ----
 
 
 def environment(mark: str) -> bytes:

@@ -1,4 +1,4 @@
-"""MAX_MEMORY: the whole tree counts, and who is above it is asked to stop and treated as failed."""
+"""MAX_MEMORY: the whole tree counts; an instance above it is stopped and treated as failed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.functional.helpers import FOREVER, Runs, code
 from tests.running import not_measured, skip_unless_it_works
 
-# Two grandchildren who have 80 MB each, of an instance that has little itself.
+# An instance that uses little memory itself, with two children of 80 MB each.
 FAMILY = """
     def eat():
         food = os.urandom(80 * 10**6)
@@ -33,7 +33,7 @@ def family(status: int, limit: Any, **entry: Any) -> dict[str, Any]:
     return code(FAMILY.format(status=status), MAX_MEMORY=limit, **entry)
 
 
-# It takes ten seconds until memory is looked at for the first time: two tests for everything.
+# The first measurement takes place after ten seconds, so two tests cover everything.
 
 
 def test_a_process_that_uses_too_much_memory_is_replaced(start: Runs) -> None:
@@ -67,7 +67,7 @@ def test_under_never_a_process_that_uses_too_much_memory_stops_everything(start:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 def test_without_proc_it_is_said_that_nothing_is_measured(start: Runs) -> None:
-    # The pids of this /proc are those of another namespace: there, the same one is another process.
+    # This /proc shows another pid namespace, in which the same pid is another process.
     unshare = ["unshare", "--pid", "--fork"]
     skip_unless_it_works(*unshare)
     run = start({"web": {**FOREVER, "MAX_MEMORY": 1}}, prefix=unshare)

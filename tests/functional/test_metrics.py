@@ -1,4 +1,4 @@
-"""Metrics of a real run against an independent look: psutil, counted lines, counted restarts."""
+"""Metrics of a real run, checked against psutil, counted lines and counted restarts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.running import PRODUCTION
 
 WRITES = code("for n in range(1000): print('x' * 50)\nprint('y' * 200_000); forever()")
 WITH_A_CHILD = code("child = subprocess.Popen(['sleep', '1000']); say('up'); forever()")
-# Writes a line, and ends when it is asked to by SIGTERM only.
+# Writes a line, and runs until SIGTERM.
 SAYS = code("say('hello'); forever()")
 BUSY = code(
     """
@@ -74,7 +74,7 @@ def test_what_is_measured_is_what_psutil_finds(start: Runs) -> None:
             expected = sum(getattr(one, field) for one in memory)
             told = of(found, f"instance_{metric}_memory_bytes", name)
             assert told == pytest.approx(expected, rel=0.1), (name, field)
-    # The kernel counts in hundredths.
+    # The kernel counts in hundredths of a second.
     assert 0.28 <= of(found, "instance_cpu_seconds_total", "worker.1") < 3
     (itself,) = found["prodserver_supervisor_resident_memory_bytes"].values()
     assert itself == pytest.approx(psutil.Process(run.pid).memory_info().rss, rel=0.1)
@@ -136,7 +136,7 @@ def test_counters_never_decrease_over_reloads(start: Runs) -> None:
         now = metrics(socket)
         for name in counters:
             for labels, value in before[name].items():
-                # What is gone is not told; what comes back goes on where it was.
+                # Instances that are gone are missing; those that come back go on where they were.
                 assert now[name].get(labels, value) >= value, (name, labels)
             before[name].update(now[name])
 
@@ -173,7 +173,7 @@ def test_many_scrapes_at_once_are_answered_alike_and_leave_nothing_behind(start:
     connections = [socket.connect() for _ in range(20)]
     for connection in connections:
         connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
-    # One leaves before it is answered.
+    # One client leaves before it is answered.
     connections.pop().close()
     for connection in connections:
         with connection:

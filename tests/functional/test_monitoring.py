@@ -1,4 +1,4 @@
-"""Prometheus itself: it scrapes a supervisor, and answers what the dashboard and the alerts ask."""
+"""A real Prometheus scrapes a supervisor, and answers the queries of dashboard and alerts."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Prometheus:
         return document["data"]
 
     def ask(self, question: str) -> list[Any]:
-        """What a query finds at this moment, with the variables of the dashboard."""
+        """The current result of a query, with the dashboard's variables replaced."""
         meant = question.replace("$job", "mysite").replace("$__rate_interval", "1m")
         found = self.api("query", query=meant)["result"]
         assert isinstance(found, list)
@@ -98,7 +98,6 @@ def test_promtool_finds_nothing_wrong_with_the_metrics(start: Runs, port: int) -
         [found("promtool"), "check", "metrics"], input=text, capture_output=True, encoding="utf-8"
     )
 
-    # It has an opinion about what only looks as if it were abbreviated, and no other.
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert run.end(SIGTERM) == 0
 
@@ -109,7 +108,7 @@ def test_each_question_of_the_dashboard_has_an_answer(
     run = watched(start, port)
     for question in QUESTIONS:
         while not prometheus.ask(question):
-            """It has not scraped as often yet."""
+            """It has not scraped often enough yet."""
 
     (ready,) = prometheus.ask('prodserver_process_ready_replicas{process="web"}')
     assert ready["value"][1] == "2"

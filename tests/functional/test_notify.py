@@ -1,4 +1,4 @@
-"""What instances may say of themselves, who may say it, and what we say of ourselves."""
+"""Notifications: what instances may send, which senders count, and what we send ourselves."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from tests.running import gone
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="senders are known on Linux")
 superuser = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-# A user that has no files and no processes.
+# A user id without files and processes.
 STRANGER = 54321
 NOTIFY = "from django_prodserver.posix.notify import notify\n"
 
@@ -46,7 +46,7 @@ def notifying(source: str) -> dict[str, Any]:
     return {**entry, "ARGS": [NOTIFY + entry["ARGS"][0]]}
 
 
-# Prints its address, and says that it is ready when it gets a SIGALRM.
+# Prints its address, and reports ready on SIGALRM.
 WHEN_ASKED = notifying(
     """
     signal.signal(signal.SIGALRM, lambda *_: notify())
@@ -269,7 +269,7 @@ def listener(request: pytest.FixtureRequest, folder: SocketFolder) -> Iterator[N
 
 
 def heard(listener: NotifySocket) -> list[Union[Notified, NotifyFlooded]]:
-    """What it hears from this process, whose session stands for that of the instance."""
+    """Receive, with the session of this process as that of the instance."""
     return listener.receive(WEB, os.getsid(0))
 
 
@@ -327,7 +327,7 @@ def test_a_foreign_message_is_counted(listener: NotifySocket) -> None:
 
 
 def in_child(do: Callable[[], None]) -> None:
-    """Do it in a process that is gone afterwards."""
+    """Call `do` in a child process, and wait until it has exited."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -339,7 +339,7 @@ def in_child(do: Callable[[], None]) -> None:
 
 
 def send_from_child(listener: NotifySocket, *messages: bytes, user: int = os.geteuid()) -> None:
-    """From a process in a session of its own that is gone afterwards."""
+    """Send from a child in its own session, and wait until it has exited."""
 
     def send() -> None:
         os.setsid()
@@ -352,7 +352,7 @@ def send_from_child(listener: NotifySocket, *messages: bytes, user: int = os.get
 
 
 def test_a_sender_that_is_gone_is_believed_if_it_was_our_user(listener: NotifySocket) -> None:
-    """As short-lived helpers are: nobody can tell any more to which session they belonged."""
+    """Short-lived helpers exit before their session can be looked up."""
     send_from_child(listener, b"READY=1")
 
     assert heard(listener) == [said(ready=True)]
@@ -386,7 +386,7 @@ def test_the_user_of_the_life_is_believed_although_the_sender_is_gone(
 
 @linux
 def test_a_pid_that_is_used_again_lends_its_session_to_no_other_user() -> None:
-    """A stranger sends and ends, and a process of the life gets its pid."""
+    """Another user's process sends and exits, and a process of the life gets its pid."""
     for user, believed in ((os.getuid(), True), (STRANGER, False)):
         credentials = _CREDENTIALS.pack(os.getpid(), user, user)
         ancillary = [(socket.SOL_SOCKET, socket.SCM_CREDENTIALS, credentials)]
@@ -461,7 +461,7 @@ def test_a_flood_by_another_user_does_not_make_a_process_unhealthy(
 
 @contextmanager
 def flooding(address: str, place: Path) -> Iterator[None]:
-    """Several processes of another user that send to every address that they can find."""
+    """Processes of another user that send to every address they can find."""
 
     def flood() -> None:
         os.setuid(STRANGER)
@@ -520,7 +520,7 @@ def test_other_users_cannot_list_the_folder(folder: SocketFolder) -> None:
 @superuser
 @pytest.mark.parametrize("told", [True, False])
 def test_another_user_reaches_only_what_it_was_told(folder: SocketFolder, told: bool) -> None:
-    """What it is not told it finds neither in the folder nor in /proc/net/unix."""
+    """Without being told, it finds the address neither in the folder nor in /proc/net/unix."""
     listener = NotifySocket(folder)
 
     def names() -> list[str]:
@@ -548,7 +548,7 @@ def test_another_user_reaches_only_what_it_was_told(folder: SocketFolder, told: 
 
 @pytest.fixture
 def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for temporary files, which every user can pass through."""
+    """A temporary folder that every user can pass through."""
     with tempfile.TemporaryDirectory(dir="/tmp") as place:
         os.chmod(place, 0o711)
         monkeypatch.setattr(tempfile, "tempdir", place)
@@ -560,7 +560,7 @@ def test_a_folder_that_was_left_behind_is_removed_by_the_next(place: Path) -> No
     in_use, abandoned = SocketFolder(), SocketFolder()
     left = NotifySocket(abandoned)
     left.release()
-    abandoned.release()  # Its process was killed.
+    abandoned.release()  # As if its process had been killed.
     (place / "prodserver-notify-file").touch()
 
     third = SocketFolder()
@@ -607,7 +607,7 @@ def test_the_folder_is_where_temporary_files_can_be(
 def test_where_lives_would_not_reach_a_folder_the_name_is_abstract(
     place: Path, name: str, start: Runs
 ) -> None:
-    """Its path is too long, or lives that change their user could not pass through."""
+    """Its path is too long, or lives that change user could not pass through it."""
     deep = place / name
     deep.mkdir(mode=0o700 if name == "private" else 0o755)
     source = "print('at', os.environ['NOTIFY_SOCKET']); notify(); forever()"
@@ -634,7 +634,7 @@ def test_what_a_killed_supervisor_leaves_is_removed_by_the_next(place: Path, sta
     source = "print('at', os.environ['NOTIFY_SOCKET']); notify(); forever()"
     addresses = []
     for _ in range(2):
-        # With a template, that would remove it at once.
+        # No template: it would remove the folder at once.
         run = start({"web": notifying(source)}, env={"PRODSERVER_LOCAL_FORK": "1"})
         addresses.append(Path(run.wait_for("web.1", "at (.*)")[1]))
         pid = int(run.wait_for("system", r"web\.1 ready .*\(pid (\d+)\)")[1])
@@ -672,7 +672,7 @@ def test_descriptors_that_are_sent_along_are_closed(listener: NotifySocket) -> N
     os.close(write)
 
     assert open_descriptors() == before - 1
-    assert os.read(read, 1) == b""  # Nobody holds the other end.
+    assert os.read(read, 1) == b""  # No process has the other end open.
     os.close(read)
 
 
@@ -680,12 +680,12 @@ def test_a_flood_of_messages_is_read_in_small_batches(listener: NotifySocket) ->
     sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     sender.setblocking(False)
     address = name_of(listener)
-    # How many can wait is the system's choice (net.unix.max_dgram_qlen): a flood of its own goes on
-    # while they are read.
+    # The system's limit for the queue (net.unix.max_dgram_qlen) may be too low for a flood, so this
+    # one goes on while it is read.
     read = 0
 
     class Flood:
-        """Sends one more for every one that is received."""
+        """Sends another message for each one that is received."""
 
         def recvmsg(self, *args: int) -> Any:
             nonlocal read
@@ -702,7 +702,7 @@ def test_a_flood_of_messages_is_read_in_small_batches(listener: NotifySocket) ->
         sender.close()
 
 
-# ---- what is told of us ----
+# ---- notifications of our own ----
 
 
 def test_a_notification_that_nothing_reads_does_not_block(listener: NotifySocket) -> None:
@@ -736,7 +736,7 @@ def test_whether_the_service_manager_expects_our_watchdog(
     assert watchdog_interval(environ) == seconds
 
 
-# ---- in a whole run ----
+# ---- under a supervisor ----
 
 
 def test_ignored_messages_are_told_at_the_end(start: Runs) -> None:
@@ -776,7 +776,7 @@ def test_a_process_with_a_watchdog_is_told_its_interval(start: Runs) -> None:
         print("every", os.environ["WATCHDOG_USEC"], "pid", os.environ.get("WATCHDOG_PID"))
         forever()
     """
-    # It has no readiness of its own, and a socket all the same.
+    # `web` does not report readiness, but gets a socket for its watchdog all the same.
     run = start(
         {
             "web": code(source, WATCHDOG=60.5),

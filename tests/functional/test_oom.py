@@ -1,7 +1,7 @@
-"""Who was killed for want of memory: the kernel's counter tells.
+"""OOM kills are recognised by the kernel's counter.
 
-The counter is a file of the test's own, where the supervisor finds that of its control group, in a
-mount namespace. The process raises it as the kernel does: before the SIGKILL.
+In a mount namespace, a file of the test replaces the counter of the supervisor's control group.
+The process increments it as the kernel does: before the SIGKILL.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.running import skip_unless_it_works
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux's")
 
 UNSHARE = ["unshare", "--mount"]
-# Version 1 and version 2: which one is asked depends on the machine.
+# Control groups version 1 and version 2: which file is read depends on the machine.
 COUNTERS = ["/sys/fs/cgroup/memory/memory.oom_control", "/sys/fs/cgroup/memory.events"]
 SCRIPT = f"""
 mount -t tmpfs none /sys/fs/cgroup
@@ -97,7 +97,7 @@ def test_a_grandchild_that_was_killed_is_not_the_instance(start: Runs) -> None:
 def test_what_was_last_seen_of_its_memory_is_told(start: Runs) -> None:
     processes = {
         "web": dying("held(); die_for_want_of_memory(1)", MAX_MEMORY="1GB"),
-        # It is looked at after the other, and something is said of it.
+        # It is measured after `web`, and its log line shows that this has happened.
         "clock": code("forever()", MAX_MEMORY=1, RESTART="on-failure"),
     }
     run = start(processes, prefix=WITH_COUNTERS)

@@ -1,4 +1,4 @@
-"""What starts when, and what stops when: proved by those who are held, not by the clock."""
+"""The order of starts and stops, proved by processes that the test holds, not by the clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TELLS = "tell(os.environ['PRODSERVER_INSTANCE'] + ' is here')"
 
 
 def stops_when_released(**entry: Any) -> dict[str, Any]:
-    """Tells that it was asked to stop, and does not before it is released."""
+    """Reports that it was asked to stop, and exits only once it is released."""
     source = """
         name = os.environ["PRODSERVER_INSTANCE"]
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -234,7 +234,7 @@ def test_dependents_stop_first(start: Runs) -> None:
 
     run.signal(SIGTERM)
     for name in ("worker.1", "web.1", "database.1"):
-        # A signal that came too early would be told before this one is released.
+        # A signal sent too early would be reported before this process is released.
         assert run.hear() == f"{name} is asked"
         run.held(name)
         run.handshake()

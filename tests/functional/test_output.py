@@ -1,4 +1,4 @@
-"""Every line, whole; and what the supervisor does to a stdout that others share: nothing."""
+"""Every line arrives whole, and a stdout that others share is left as it is."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LINES = 250_000
 
 
 def _writer(number: int) -> dict[str, object]:
-    # Nobody stops before it has written all; the first one that does stops everybody.
+    # No writer stops before it has written everything; the first to exit stops the others.
     source = f"""
         import flood
 
@@ -163,7 +163,7 @@ def test_what_a_line_of_the_supervisor_quotes_is_no_line(start: Runs, log_format
 def shared(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[tuple[int, Callable[[], bytes]]]:
-    """A descriptor to be stdout, and how to read what was written to it."""
+    """A descriptor to use as stdout, and a function that reads what was written to it."""
     if request.param == "pipe":
         theirs, ours = os.pipe()
     elif request.param == "socket":

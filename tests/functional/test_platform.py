@@ -12,7 +12,7 @@ import pytest
 
 from tests.functional.helpers import FOREVER, Run, Runs, code
 
-# Ends with 0 when it is asked to, as a server does that has finished its requests.
+# Exits with 0 on SIGTERM, like a server that has finished its requests.
 OBEDIENT = code(
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -20,7 +20,7 @@ OBEDIENT = code(
     forever()
     """
 )
-# Ends with 0 once the test lets it, however often it is asked.
+# Exits with 0 once it is released, however often it is asked to stop.
 SLOW = code(
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
@@ -62,7 +62,7 @@ def test_what_ends_just_before_the_supervisor_is_asked_is_no_failure(
 def test_where_everything_has_ended_before_the_supervisor_is_asked_it_is_no_failure(
     start: Runs, asked: Signals, status: int
 ) -> None:
-    """Nothing is left, and right after that it hears its own signal."""
+    """The supervisor gets its signal right after the last process has stopped."""
     run = start({"web": FOREVER, "worker": FOREVER})
     run.wait_for("system", "all 2 ready")
 
@@ -86,7 +86,7 @@ def test_without_a_signal_of_its_own_the_supervisor_exits_with_the_status_of_the
 
 @pytest.mark.parametrize("supervisor", ["first", "last"])
 def test_a_signal_to_every_session_stops_everything_with_0(start: Runs, supervisor: str) -> None:
-    """Nothing is killed, and nothing is asked to stop that is not there any more."""
+    """Nothing is killed, and no process that has already exited is asked to stop."""
     run = start({"web": FOREVER, "api": OBEDIENT, "worker": SLOW})
     run.wait_for_each({"system": "all 3 ready", "api.1": "here", "worker.1": "here"})
     groups = [pid_of(run, name) for name in ("web.1", "api.1", "worker.1")]

@@ -1,4 +1,4 @@
-"""While nothing runs yet: a stop signal during the preload is obeyed, by PID 1 too."""
+"""A stop signal during the preload is obeyed, even by PID 1."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.running import skip_unless_it_works
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux")
 UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc"]
-# A module whose import takes for ever, once it has said so.
+# A module that prints a line and never finishes its import.
 ENDLESS = """
     import signal
     print("system | preloading", flush=True)
@@ -20,7 +20,7 @@ ENDLESS = """
         signal.pause()
 """
 
-# It catches whatever interrupts it, and then goes on.
+# A module that catches the exception of the signal, and then goes on.
 SWALLOWS = """
     import signal
     print("system | preloading", flush=True)
@@ -72,7 +72,7 @@ def test_a_stop_signal_that_the_project_swallows_is_obeyed(
 def test_a_single_process_ends_by_sigterm_as_pid_1(start: Runs) -> None:
     skip_unless_it_works(*UNSHARE)
     source = "print('system | here', flush=True); forever()"
-    # Coverage has a handler of its own for SIGTERM, which ends by the default action: not PID 1.
+    # Coverage's handler for SIGTERM exits by the default action, which does not end PID 1.
     unmeasured = {"COVERAGE_PROCESS_START": "", "COVERAGE_PROCESS_CONFIG": ""}
     run = start({"web": code(source)}, "web", prefix=UNSHARE, env=unmeasured)
     run.wait_for("system", "here")

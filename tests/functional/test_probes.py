@@ -1,4 +1,4 @@
-"""Probes against real sockets and real commands, in a poll of the test's own."""
+"""Probes against real sockets and real commands, driven by a poll loop in the test."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PYTHON = (sys.executable, "-S", "-c")
 
 
 class World:
-    """The poll, the fork and the reaper that the supervisor has, and no more of it."""
+    """A stand-in for the supervisor: only its poll loop, fork and reaper."""
 
     def __init__(self) -> None:
         self.selector = selectors.PollSelector()
@@ -91,7 +91,7 @@ class World:
             self.step()
 
     def ask(self, target: Target) -> Outcome:
-        """Probe, and return the failure, if any."""
+        """Probe the target, and return the failure, if any."""
         self.probes.start(WEB, target)
         self.until(lambda: self.results)
         assert len(self.results) == 1
@@ -101,7 +101,7 @@ class World:
 
     @property
     def events(self) -> list[int]:
-        """What it waits for on behalf of probes."""
+        """The events that the selector waits for on behalf of probes."""
         keys = self.selector.get_map().values()
         return [key.events for key in keys if key.fileobj is not self.signals]
 
@@ -132,7 +132,7 @@ def descriptors() -> int:
 
 @contextmanager
 def server(handle: Callable[[socket.socket], None], family: int = socket.AF_INET) -> Iterator[int]:
-    """Accept connections one after the other and hand them over; gives the port."""
+    """Accept connections one at a time and pass each to `handle`; yields the port."""
     listener = socket.socket(family)
     listener.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))
     listener.listen()
@@ -159,14 +159,14 @@ def server(handle: Callable[[socket.socket], None], family: int = socket.AF_INET
 
 
 def answering(answer: bytes) -> Callable[[socket.socket], None]:
-    """Read a request, and send this."""
+    """Return a handler that reads a request and sends `answer`."""
 
     def handle(connection: socket.socket) -> None:
         read_request(connection)
         try:
             connection.sendall(answer)
         except OSError:
-            return  # Nobody wanted to read all that.
+            return  # The probe did not read all of it.
 
     return handle
 
@@ -200,7 +200,7 @@ def https(port: int, name: str = "localhost", verify: Union[bool, str] = False) 
 def over_tls(
     handle: Callable[[socket.socket], None], **settings: Any
 ) -> Callable[[socket.socket], None]:
-    """Shake hands before a connection is handled; a failed handshake ends it."""
+    """Do the TLS handshake before `handle`; a failed handshake ends the connection."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
     for name, value in settings.items():
@@ -223,7 +223,7 @@ def tcp(at: Union[tuple[str, int], str]) -> TcpTarget:
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port that is taken, so that nobody else will listen there."""
+    """A port that is bound but not listening, so no other process can listen on it."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield taken.getsockname()[1]
@@ -275,7 +275,7 @@ def test_a_unix_socket_that_is_missing_is_a_failure(world: World, tmp_path: Path
 
 
 def test_a_connection_to_itself_is_none(world: World) -> None:
-    """Where nobody listens the kernel may choose that very port for the one who asks."""
+    """If nothing listens on a port, the kernel may choose it as the client's own port."""
     with socket.socket() as selfish:
         selfish.bind(("127.0.0.1", 0))
         port = selfish.getsockname()[1]
@@ -396,7 +396,7 @@ def test_an_answer_that_ends_too_early_is_a_failure(
 
 def test_reset_instead_of_an_answer(world: World) -> None:
     def handle(connection: socket.socket) -> None:
-        # What is not read makes the end a reset.
+        # Closing a socket with unread data resets the connection.
         connection.recv(1)
 
     with server(handle) as port:
@@ -472,7 +472,7 @@ def test_a_new_probe_takes_the_place_of_the_old_one(world: World) -> None:
 
 
 def test_one_that_ends_while_another_is_dealt_with_is_not_disturbed(world: World) -> None:
-    """Two are ready in one round of the poll, and the first cancels the second."""
+    """Both are ready in the same poll round, and the first to be handled cancels the other."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         target = tcp(listener.getsockname()[:2])
         cancelled = []
@@ -549,16 +549,16 @@ raise SystemExit(f"{os.environ['EXTRA']} {env} {leads} {os.read(0, 1)} {open_fds
 """
     failure = world.ask(command(source, EXTRA="extra"))
 
-    # The fourth descriptor is that of the folder itself.
+    # The fourth descriptor is that of `listdir` itself.
     assert failure == "command exited with status 1: extra [] True b'' [0, 1, 2, 3] set()"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_a_command_has_default_signals(world: World) -> None:
-    """Python ignores SIGPIPE; a shell that inherits that cannot change it."""
+    """Python ignores SIGPIPE; a shell that inherits an ignored signal cannot reset it."""
     ignored = world.ask(CommandTarget(("sh", "-c", "grep SigIgn /proc/self/status; exit 1")))
 
-    # Beyond 31 are the C library's own, which posix_spawn(3) ignores in whom it starts.
+    # 32 and 33 belong to the C library; posix_spawn(3) leaves them ignored in the child.
     assert int(ignored.split()[-1], 16) & 0x7FFFFFFF == 0
 
 
@@ -582,7 +582,7 @@ with open({str(fifo)!r}, "w") as ready:
 
         world.probes.cancel(WEB)
 
-        assert set(ready.read()) <= {"."}  # The end: nobody has it open any more.
+        assert set(ready.read()) <= {"."}  # End of file: no process has the FIFO open for writing.
     world.until(lambda: not world.commands)
     assert world.results == []
 
@@ -623,7 +623,7 @@ def test_a_cancelled_command_that_ends_says_nothing(world: World) -> None:
 
 
 def test_a_command_that_is_cancelled_before_it_runs(world: World) -> None:
-    """Forked this moment, it has no group of its own yet."""
+    """A command that was just forked may not have its own process group yet."""
     for _ in range(20):
         world.probes.start(WEB, command("import signal; signal.pause()"))
     world.probes.cancel(WEB)
@@ -680,7 +680,7 @@ def test_a_command_dies_with_the_supervisor(world: World, tmp_path: Path) -> Non
         assert ready.read() == ""
 
 
-# ---- what the kernel counts ----
+# ---- OOM kill counters ----
 
 
 def counters(root: Path, cgroup: str, **files: str) -> Path:
@@ -698,7 +698,7 @@ EVENTS = "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n"
     [
         ("0::/system.slice/web.service\n", "system.slice/web.service/memory.events", EVENTS, 2),
         ("0::/\n", "memory.events", EVENTS, 2),
-        # Docker without a namespace of its own for it: the path is that of the host.
+        # Docker without a cgroup namespace: the path is that of the host.
         ("0::/docker/abc\n", "memory.events", EVENTS, 2),
         ("0::/../abc\n", "memory.events", EVENTS, 2),
         (
@@ -708,7 +708,7 @@ EVENTS = "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n"
             5,
         ),
         ("5:memory:/docker/abc\n", "memory/memory.oom_control", "oom_kill 5\n", 5),
-        # Before Linux 4.13 there was no such line.
+        # Linux before 4.13 has no `oom_kill` line.
         ("5:memory:/\n", "memory/memory.oom_control", "oom_kill_disable 0\n", 0),
         ("5:memory:/\n", "memory/memory.oom_control", "oom_kill many\n", 0),
         ("4:cpu:/\n1:name=systemd:/\n", "memory.events", EVENTS, 0),
@@ -735,11 +735,11 @@ KILLED, FAILED = ExitStatus(signal=SIGKILL), ExitStatus(code=1)
 @pytest.mark.parametrize(
     "ends",
     [
-        # (seconds, what the counter says by then, how it ended, for want of memory)
+        # (seconds, counter by then, exit status, whether it counts as an OOM kill)
         [(0.0, 1, KILLED, True), (0.0, 1, KILLED, False)],
         [(0.0, 0, KILLED, False), (5.0, 1, KILLED, True)],
         [(0.0, 2, KILLED, True), (0.5, 2, KILLED, True), (0.6, 2, KILLED, False)],
-        # Somebody else is reaped between the count and the victim; long after it was another's.
+        # Another process is reaped before the victim; after 1 s the count no longer applies.
         [(0.0, 1, FAILED, False), (0.5, 1, KILLED, True)],
         [(0.0, 1, FAILED, False), (1.5, 1, KILLED, False)],
         [(0.0, 1, FAILED, False), (1.5, 2, KILLED, True), (1.5, 2, KILLED, False)],
@@ -787,7 +787,7 @@ signal.pause()
     assert memory.of_tree(leader.pid) is None
 
 
-# ---- in a whole run ----
+# ---- under a supervisor ----
 
 
 def test_an_unhealthy_instance_ends_the_run(start: Runs) -> None:
@@ -885,7 +885,7 @@ def test_a_server_that_demands_a_certificate_says_so(world: World) -> None:
 
     assert failure in (
         f"no TLS connection to https://127.0.0.1:{port}/health: tlsv13 alert certificate required",
-        # It was reset before that could be read.
+        # The connection was reset before the alert could be read.
         f"https://127.0.0.1:{port}/health closed the connection without an answer",
     )
 
@@ -986,11 +986,11 @@ def test_a_unix_socket_that_is_not_well_is_named(world: World, tmp_path: Path) -
     assert world.ask(at_socket(path)) == f"connection to unix:{path} refused"
 
 
-# ---- whatever is raised ----
+# ---- unexpected exceptions ----
 
 
 class Raising(Probe):
-    """Raises in one of its steps what no parser says that it raises."""
+    """Raises, in one of its steps, an exception that no parser documents."""
 
     def __init__(self, selector: selectors.PollSelector, step: str) -> None:
         super().__init__(selector)
@@ -1028,7 +1028,7 @@ def test_whatever_a_probe_raises_is_its_failure(
 def test_an_answer_that_the_parser_chokes_on_is_a_failure(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As h11 0.14 did on a length of thousands of digits."""
+    """h11 0.14 raised this for a length of thousands of digits."""
 
     def choke(connection: h11.Connection) -> None:
         raise ValueError("Exceeds the limit (4300 digits) for integer string conversion")

@@ -1,6 +1,6 @@
-"""Errors of the project's code: the file and the line, and with `--traceback` all there is.
+"""Errors in the project's code: the file and line, or everything with `--traceback`.
 
-What fails because a database does not answer is said, and does not prevent the start.
+An error because a database does not answer is reported, and does not prevent the start.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def test_the_tracebacks_of_all_errors_are_shown(start: Runs) -> None:
     assert "IndexError: list index out of range\n" in run.stderr
 
 
-# Bound, and not listening.
+# A port that is bound, but not listening.
 REFUSED = """
 import socket
 with socket.socket() as bound:
@@ -184,7 +184,7 @@ def test_an_app_of_celery_that_asks_what_does_not_answer_does_not_keep_others_fr
     worker = {"BACKEND": "celery", "APP": "eager.app", "AFTER": ["wait"]}
     run = start({**WAITS, "w": worker}, files=files)
 
-    assert run.end() == 2  # Celery's own.
+    assert run.end() == 2  # The exit status of Celery.
     assert run.said("wait.1") == ["waited"]
     assert any("ConnectionRefusedError" in line for line in run.said("w.1"))
 

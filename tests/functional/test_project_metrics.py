@@ -57,7 +57,7 @@ class OfSupervisor(http.client.HTTPConnection):
 
 
 def scraped(runs: Runs) -> dict[str, float]:
-    """The samples by what precedes their values."""
+    """The values of the samples, by name and labels."""
     (path,) = (runs.runtime / "prodserver").glob("*.sock")
     connection = OfSupervisor(str(path))
     connection.request("GET", "/metrics")
@@ -87,7 +87,7 @@ def test_one_answer_has_the_metrics_of_all_processes(start: Runs) -> None:
 def test_they_are_shared_wherever_the_library_is_imported(
     start: Runs, imported: str, program: str
 ) -> None:
-    """It looks at the environment once, when it is imported."""
+    """The library reads the environment only once, when it is imported."""
     if imported == "by the settings":
         with (start.project / "settings.py").open("a") as settings:
             settings.write("\nimport counts\n")
@@ -101,7 +101,7 @@ def test_they_are_shared_wherever_the_library_is_imported(
     run.wait_for_each(dict.fromkeys(["web.1", "worker.1"], COUNTED))
     found = scraped(start)
 
-    # A process cannot have become another one then, and has no way to share them.
+    # Here the library is imported too early, and without an exec the metrics cannot be shared.
     shared = (program, imported) != ("without templates", "by the settings")
     assert ('done_total{who="web"}' in found, 'done_total{who="worker"}' in found) == 2 * (shared,)
     assert run.end(SIGTERM) == 0
@@ -133,7 +133,7 @@ def test_what_has_ended_counts_on_and_is_not_alive(start: Runs) -> None:
     run.wait_for_each({"system": "^reloaded", "web.1": COUNTED, "worker.1": COUNTED})
     found = scraped(start)
 
-    # Each of the two was started once more.
+    # The reload restarted both of them once.
     assert (found['done_total{who="web"}'], found["alive"]) == (5, 2)
     assert found['done_total{who="worker"}'] == 2
     assert run.end(SIGTERM) == 0

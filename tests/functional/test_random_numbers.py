@@ -1,4 +1,4 @@
-"""Each process draws random numbers of its own from numpy's global generator."""
+"""Each process draws its own random numbers from numpy's global generator."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ skip_without("numpy")
 DRAW = "sys.modules['numpy.random'].randint(10**9), sys.modules['numpy.random'].normal()"
 SAY = f"say('drew ' + str(({DRAW})))"
 NUMPY = {"PRELOAD": ["numpy.random"]}
-# As a server does with its workers.
+# Forks as a server forks its workers.
 FORK_TWO = f"""
     for _ in range(2):
         os.waitpid(beget(lambda: {SAY}), 0)

@@ -12,7 +12,7 @@ from tests.functional.helpers import FOREVER, Run, Runs, code
 from tests.inside import free_port
 from tests.running import gone
 
-# What a READY_TIMEOUT of 3 has become when it is noticed.
+# A READY_TIMEOUT of 3 s, as reported when it is noticed.
 THREE = r"3(\.\d+)? s"
 # Listens once it is released.
 LISTENS_LATE = """
@@ -145,7 +145,7 @@ def test_more_time_to_get_ready(start: Runs) -> None:
         notify()
         forever()
     """
-    # Its own time to get ready begins after that of the other, and is as long.
+    # Its READY_TIMEOUT is as long as that of `web`, and begins later.
     clock = notifying("forever()", READY_TIMEOUT=3, RESTART="on-failure")
     run = start({"web": notifying(extending, READY_TIMEOUT=3), "clock": clock})
 

@@ -1,4 +1,4 @@
-"""READY: what tells that a process is ready which cannot tell by itself."""
+"""READY: how to tell that a process is ready, if it cannot report it itself."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def listening(source: str, port: int, **entry: Any) -> dict[str, Any]:
 
 
 def about(run: Run, name: str) -> list[str]:
-    """What the supervisor said of an instance, without times and pids."""
+    """What the supervisor logged about an instance, without times and pids."""
     lines = [text for text in run.said("system") if text.startswith(f"{name} ")]
     return [re.sub(r"after [\d.]+ s", "after T", re.sub(r" \(pid \d+\)", "", one)) for one in lines]
 
@@ -62,7 +62,7 @@ def test_what_cannot_tell_is_started_and_what_comes_after_it_does_not_wait(start
     assert about(run, "web.1") == ["web.1 started", "web.1 stopped after T"]
 
 
-# ---- each way to tell ----
+# ---- each condition ----
 
 
 def test_it_is_ready_once_a_connection_succeeds(start: Runs) -> None:
@@ -194,7 +194,7 @@ def test_what_it_says_last_tells_before_its_end(start: Runs) -> None:
     ]
 
 
-# ---- and its ends ----
+# ---- a condition that fails ----
 
 
 def test_one_that_is_not_ready_in_time_is_stopped_with_the_reason(start: Runs) -> None:
@@ -234,7 +234,7 @@ def test_no_expression_blocks_the_supervisor(start: Runs) -> None:
     run.wait_for("system", r"^web\.1: the LOG of its READY takes too long to search for")
     run.handshake()
 
-    # It would go on until the sun is cold; this is for a machine with other things to do.
+    # The search would never finish; the limit leaves room for a busy machine.
     assert time.monotonic() - began < 20
     assert about(run, "web.1") == []
     assert run.end(SIGTERM) == 0

@@ -1,4 +1,4 @@
-"""Children that are asked to end: none is waited for that has, and what is left is known."""
+"""Children that are asked to end: no wait for any that has exited, and the rest are reported."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django_prodserver.posix.signals import SignalPipe
 
 
 class Watched(SignalPipe):
-    """Fails where it would wait for what has happened."""
+    """Fails if it would wait although there is nothing to wait for."""
 
     def wait(self, timeout: float | None) -> list[Signals]:
         raise AssertionError(f"it waits {timeout} s for nobody")
@@ -24,9 +24,9 @@ class Watched(SignalPipe):
 
 @pytest.fixture
 def signals() -> Iterator[SignalPipe]:
-    """SIGTERM is among them: a child is not to have the handler of who measures the tests.
+    """Handles SIGTERM, so that a child does not get the handler of coverage.
 
-    Python calls handlers between two steps of a program, so not where it pauses just afterwards.
+    Python runs handlers between two instructions, so not for a signal just before a pause.
     """
     pipe = SignalPipe([Signals.SIGTERM])
     yield pipe
@@ -35,7 +35,7 @@ def signals() -> Iterator[SignalPipe]:
 
 @pytest.fixture
 def sleeper(signals: SignalPipe) -> Iterator[Callable[[], int]]:
-    """Starts one that ends when it is asked to; afterwards none is left."""
+    """Starts a child that exits on request; at the end none is left."""
     pids: list[int] = []
 
     def start() -> int:
@@ -98,7 +98,7 @@ def forever(signals: SignalPipe) -> NoReturn:
 
 
 def exists(pid: int) -> bool:
-    """Whether it does; then it is killed."""
+    """Whether the process exists; if it does, kill it."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

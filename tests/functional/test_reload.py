@@ -22,12 +22,12 @@ from tests.running import PRODUCTION
 
 pytestmark = pytest.mark.template
 
-# Each life tells which release it is of: the module is imported in the template.
+# Each life prints its release: the module is imported in the template.
 SAYS_RELEASE = "import release; say(f'release {release.NAME}'); notify(); forever()"
 
 
 class Settings:
-    """The settings of a run, which a test changes while it runs; and the module `release`."""
+    """The settings of a run and the module `release`, which a test changes during the run."""
 
     def __init__(self, start: Runs) -> None:
         self._start = start
@@ -64,7 +64,7 @@ def pids(start: Runs) -> dict[str, int]:
     return {name: one["pid"] for name, one in socket_of(start).instances().items()}
 
 
-# ---- what it brings ----
+# ---- what a reload changes ----
 
 
 @pytest.mark.parametrize("how", ["signal", "command"])
@@ -180,7 +180,7 @@ def test_a_link_that_was_moved_leads_to_the_new_release(start: Runs) -> None:
 
 
 def test_a_stop_right_after_a_reload_is_a_stop(start: Runs, settings: Settings) -> None:
-    """The old template is about to end, and so is the new one."""
+    """Both the old template and the new one are about to exit."""
     run = settings.run({"worker": FOREVER})
     run.wait_for("system", "all 1 ready")
 
@@ -210,7 +210,7 @@ def test_oneshots_run_first_and_their_services_read_what_they_make(
 
 
 def test_reloads_leave_nothing_behind(start: Runs, settings: Settings) -> None:
-    """Neither a template, nor a descriptor of the supervisor."""
+    """No template is left, and no descriptor of the supervisor."""
     run = settings.run({"web": web(free_port()), "worker": FOREVER})
     run.wait_for("system", "all 2 ready")
     assert settings.reload().status == 0
@@ -220,12 +220,12 @@ def test_reloads_leave_nothing_behind(start: Runs, settings: Settings) -> None:
     for _ in range(5):
         assert settings.reload().status == 0
     while supervisor.num_fds() > descriptors or len(run.children()) > children:
-        """The last client, or a template, is not gone yet."""
+        """The last client or a template is still there."""
 
     assert run.end(SIGTERM) == 0
 
 
-# ---- what fails ----
+# ---- failed reloads ----
 
 
 def _syntax_error(start: Runs, settings: Settings) -> None:
@@ -387,7 +387,7 @@ def test_what_is_asked_during_a_reload_is_remembered_once(start: Runs, settings:
 
     run.wait_for("system", r"reloaded after .* \(generation 1\)")
     run.wait_for("system", r"reloaded after .* \(generation 2\)")
-    # Another one would come before this.
+    # A third reload by signal would have been generation 3.
     assert settings.reload() == Done(0, "generation 3\n", "")
     assert run.end(SIGTERM) == 0
 

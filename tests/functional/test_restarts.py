@@ -1,4 +1,4 @@
-"""A process that ended is restarted: when, how often, from what, and when not."""
+"""Restarts of a process that has exited: when, how often, from what, and when not."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from tests.running import gone
 linux = pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
 
 AT_ONCE = {"INITIAL": 0}
-# A pause that no test sees the end of.
+# A pause that outlasts every test.
 FOR_EVER = {"INITIAL": 3600, "MAX": 3600}
 
 
 def ends(run: Run, name: str = "web.1") -> list[str]:
-    """What the supervisor said of its ends."""
+    """What the supervisor logged about its exits."""
     pattern = rf"(giving up on )?{re.escape(name)}(:| exited| was killed| killed)"
     return [text for text in run.said("system") if re.match(pattern, text)]
 
 
 def first_life(source: str, **entry: Any) -> dict[str, Any]:
-    """Does this in its first life, and says in the second that it is here again."""
+    """Runs `source` in its first life, and prints `here again` in later ones."""
     source = f"if life() == 1:\n    {source}\nprint('here again')\nforever()"
     return code(source, **{"RESTART": "on-failure", "BACKOFF": AT_ONCE, **entry})
 
@@ -192,7 +192,7 @@ def test_everything_stops_while_one_pauses(start: Runs) -> None:
     assert len(ends(run, "pausing.1")) == 1
 
 
-# ---- what it is started from ----
+# ---- what a restart begins with ----
 
 
 def test_a_fresh_fork_of_the_same_supervisor(start: Runs) -> None:
@@ -267,7 +267,7 @@ def test_many_restarts_leave_nothing_open(start: Runs, backend: str) -> None:
     assert len(run.descendants()) == 2
     assert run.end(SIGTERM) == 0
     assert len(ends(run)) == 39
-    assert run.stderr == ""  # Where Python would warn of what it had to close itself.
+    assert run.stderr == ""  # Python would warn here of anything that it had to close itself.
 
 
 def test_the_next_life_starts_after_the_end_of_the_last_one_is_reported(start: Runs) -> None:
@@ -281,7 +281,7 @@ def test_the_next_life_starts_after_the_end_of_the_last_one_is_reported(start: R
     assert run.end(SIGTERM) == 0
 
 
-# ---- what is left of the life before ----
+# ---- what is left of the previous life ----
 
 
 @pytest.mark.parametrize("pause", [0, 0.05])
@@ -351,7 +351,7 @@ def test_recycling_is_no_failure(start: Runs, policy: str) -> None:
         print("here again")
         forever()
     """
-    # One start is all that the limit allows; a pause would never end.
+    # The limit allows a single start, and a pause would outlast the test.
     entry = code(
         source, "RecyclingCode", RESTART=policy, BACKOFF=FOR_EVER, START_LIMIT={"BURST": 1}
     )
@@ -360,7 +360,7 @@ def test_recycling_is_no_failure(start: Runs, policy: str) -> None:
 
     assert len(ends(run)) == 5
     assert all(text.startswith("web.1 exited with status 0 after ") for text in ends(run))
-    # At once, but for a moment where one life was hardly any.
+    # At once, or after a short pause if a life was very short.
     assert all(re.search(r"; restarting( in 0\.\d\d s)?$", text) for text in ends(run))
     assert run.end(SIGTERM) == 0
 

@@ -1,4 +1,4 @@
-"""When what runs again and again runs next."""
+"""When a scheduled process runs next."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HOUR, DAY = 3600.0, 24 * 3600.0
 
 
 class At:
-    """A clock that is set."""
+    """A clock that the test sets."""
 
     def __init__(self, moment: float) -> None:
         self.moment = moment
@@ -62,7 +62,7 @@ def test_what_would_run_beside_itself_is_left_out() -> None:
 
 
 def test_what_could_not_begin_in_time_begins_at_once_and_once() -> None:
-    """The machine was asleep."""
+    """For example, because the machine was asleep."""
     schedule, clock = every(10.0)
 
     clock.moment += 35.0
@@ -135,7 +135,7 @@ def test_a_doubled_hour_has_one_run() -> None:
     assert schedule.plan(ended=True) == (DAY + HOUR, 0)
 
 
-# ---- for real ----
+# ---- under a supervisor ----
 
 
 def again(*words: str, **entry: Any) -> dict[str, Any]:

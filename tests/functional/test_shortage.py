@@ -1,4 +1,4 @@
-"""What is needed for a start is missing: a descriptor, a process, the program."""
+"""Starts that fail because a descriptor, a process or the program is missing."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ REFUSED = r"web\.1 could not be started: \[Errno 24\] Too many open files; "
 
 @contextmanager
 def shortage(run: Run) -> Iterator[None]:
-    """It can open nothing more; what it has open, it keeps."""
+    """The supervisor can open nothing more, but keeps what it has open."""
     used = {int(fd) for fd in os.listdir(f"/proc/{run.pid}/fd")}
     lowest = next(fd for fd in count() if fd not in used)
     before = resource.prlimit(run.pid, resource.RLIMIT_NOFILE)

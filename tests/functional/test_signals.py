@@ -1,4 +1,4 @@
-"""Signals to the supervisor that do not stop it; and what it does when there is nothing to do."""
+"""Signals to the supervisor that do not stop it, and a supervisor that is idle."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_an_idle_supervisor_makes_no_system_call(start: Runs) -> None:
     waiting = {f"web.{number + 1}" for number in range(10)} - {line.name for line in run.lines}
     run.wait_for_each(dict.fromkeys(waiting, "idle"))
     process = psutil.Process(run.pid)
-    assert socket_of(start).get("/v1/status").status == 200  # Once it was asked, it waits again.
+    assert socket_of(start).get("/v1/status").status == 200  # After a request it waits again.
     run.handshake()
     while process.status() != psutil.STATUS_SLEEPING:
         pass

@@ -1,4 +1,4 @@
-"""A stop that takes its time: who is still running, what is done about it, who is killed."""
+"""A slow stop: what is still running, what is done about it, and what is killed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from textwrap import dedent
 
 from tests.functional.helpers import FOREVER, STUBBORN, Runs, code
 
-# Goes on whatever it is asked, but for SIGQUIT.
+# Survives SIGTERM, and exits on SIGQUIT.
 TWO_STEPS = """
     signal.signal(signal.SIGTERM, lambda *_: say("SIGTERM"))
     signal.signal(signal.SIGQUIT, lambda *_: say("SIGQUIT") or os._exit(0))

@@ -1,4 +1,4 @@
-"""Held sockets: who listens at them, who may connect when, and that no connection is lost."""
+"""Held sockets: what listens on them, when clients can connect, and that no connection is lost."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def connected(at: Union[int, Path]) -> socket.socket:
 
 
 def answer(client: socket.socket) -> str:
-    """Which instance it is connected to, and the pid of that."""
+    """The instance that the client is connected to, and its pid."""
     with closing(client):
         said = b""
         while chunk := client.recv(100):
@@ -53,7 +53,7 @@ def ask(at: Union[int, Path]) -> str:
 
 
 def listening(run: Run, at: int) -> dict[int, str]:
-    """The processes that have a socket which listens there, and what they are called."""
+    """The processes that listen on this port, and their names."""
     family = [run.popen.pid, *run.descendants()]
     return {
         pid: psutil.Process(pid).name()
@@ -64,21 +64,21 @@ def listening(run: Run, at: int) -> dict[int, str]:
 
 
 def connections(process: psutil.Process) -> Any:
-    """Before psutil 6.0 it had another name."""
+    """Before psutil 6.0, the method has another name."""
     found = getattr(process, "net_connections", None) or process.connections
     return found("tcp")
 
 
 @pytest.fixture(params=["port", "path"])
 def at(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Union[int, Path]]:
-    """Where to listen. Afterwards nobody does, and no file is left."""
+    """Where to listen. Afterwards nothing listens there, and no file is left."""
     where = free_port() if request.param == "port" else tmp_path / "web.sock"
     yield where
     with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
         connected(where)
 
 
-# ---- who listens ----
+# ---- listening ----
 
 
 def test_it_listens_before_the_life_does(start: Runs, at: Union[int, Path]) -> None:
@@ -185,7 +185,7 @@ def _is_free(port: int) -> bool:
     return True
 
 
-# ---- while it is replaced, dead or stopped ----
+# ---- while a life is replaced, dead or stopped ----
 
 
 def test_a_life_that_is_killed_leaves_those_who_connect_to_the_next(
@@ -303,7 +303,7 @@ def test_what_is_started_while_it_still_listens_waits_for_its_own_address(
 def test_who_has_connected_before_the_last_stop_is_answered(
     start: Runs, at: Union[int, Path]
 ) -> None:
-    """They are in the queue of the kernel, where the server has not seen them yet."""
+    """Their connections are in the kernel's queue; the server has not accepted them yet."""
     run = start({"web": holding(SERVE, at)})
     run.wait_for("system", "all 1 ready")
     _, pid = ask(at).split()
@@ -318,11 +318,11 @@ def test_who_has_connected_before_the_last_stop_is_answered(
     assert run.end() == 0
 
 
-# ---- sockets that come from the service manager ----
+# ---- sockets from the service manager ----
 
 
 def passing(given: socket.socket, name: str, count: str = "1") -> dict[str, Any]:
-    """How a service manager starts a program to which it passes this socket, under this name."""
+    """How a service manager starts a program and passes it this socket, under this name."""
     variables = f"LISTEN_PID=$$ LISTEN_FDS={count} LISTEN_FDNAMES={name}"
     script = f'exec 3<&{given.fileno()}; {variables} exec "$0" "$@"'
     return {"prefix": ["bash", "-c", script], "pass_fds": [given.fileno()]}
@@ -332,14 +332,14 @@ def passing(given: socket.socket, name: str, count: str = "1") -> dict[str, Any]
 def test_a_socket_of_the_service_manager_is_held(start: Runs, name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as given:
         port = given.getsockname()[1]
-        # By the name of the process, or by the address.
+        # Matched by the name of the process, or by the address.
         wanted = port if name == "x" else free_port()
         run = start({"web": holding(SERVE, wanted)}, **passing(given, name))
         run.wait_for("system", "all 1 ready")
 
         assert ask(port).startswith("web.1 ")
         assert run.end(SIGTERM) == 0
-        # It is still open, and what connects waits for the next supervisor.
+        # It is still open, and new connections wait for the next supervisor.
         connected(port).close()
 
 
@@ -363,7 +363,7 @@ def test_what_is_not_a_number_of_sockets_passes_none(start: Runs, count: str) ->
         assert (run.end(SIGTERM), run.stderr) == (0, "")
 
 
-# ---- who binds its own ----
+# ---- servers that bind their own socket ----
 
 
 def test_a_server_can_bind_its_own(start: Runs) -> None:

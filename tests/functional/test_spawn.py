@@ -1,4 +1,4 @@
-"""START_METHOD: a fresh interpreter gets what a fork gets, and `auto` knows when it is needed."""
+"""START_METHOD: a fresh interpreter gets what a fork gets, and `auto` uses it when needed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ THREAD = {
 }
 NAMES = "print('threads', [thread.name for thread in threading.enumerate()])"
 
-# What a process can tell of itself.
+# What a process can report about itself.
 REPORT = """
     told = {
         "argv": sys.argv,
@@ -50,7 +50,7 @@ def told(run: Run) -> dict[str, Any]:
 
 
 def is_fresh(run: Run, name: str) -> bool:
-    """Its memory began with it: it has never heard of a supervisor."""
+    """Whether it is a fresh interpreter, which has not loaded the supervisor."""
     return run.wait_for(name, "loaded (True|False)")[1] == "False"
 
 
@@ -103,7 +103,7 @@ def test_the_command_line_chooses(start: Runs) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_signals_that_others_ignore_are_not_ignored(start: Runs, method: str) -> None:
-    """As under nohup. Python ignores two itself, and a program that it turns into none."""
+    """As under nohup. Python itself ignores two signals; a program that it executes, none."""
     source = """
         with open("/proc/self/status") as status:
             print(*(line for line in status if line.startswith("SigIgn")), end="")
@@ -119,7 +119,7 @@ def test_signals_that_others_ignore_are_not_ignored(start: Runs, method: str) ->
     run.wait_for_each({"web.1": "SigIgn", "line.1": "SigIgn"})
 
     masks = (int(run.said(name)[0].split()[1], 16) for name in ("web.1", "line.1"))
-    # Beyond 31 are the C library's own, which posix_spawn(3) ignores in whom it starts.
+    # 32 and 33 belong to the C library; posix_spawn(3) leaves them ignored in the child.
     pythons, programs = (mask & 0x7FFFFFFF for mask in masks)
     assert pythons == 1 << SIGPIPE - 1 | 1 << SIGXFSZ - 1
     assert programs == 0
@@ -234,7 +234,7 @@ def test_without_a_fork_nothing_is_preloaded(start: Runs) -> None:
     assert "'noisy', which cannot be imported" in run.stderr
 
 
-# ---- how it is restarted ----
+# ---- how the fresh interpreter is started ----
 
 
 @pytest.mark.parametrize("way", ["module", "script"])

@@ -1,4 +1,4 @@
-"""A reader that stops reading makes nobody deaf, and nothing grow."""
+"""If the reader of stdout stops, the supervisor still reacts to signals, and no memory grows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from tests.functional.helpers import FOREVER, Run, Runs, code
 from tests.running import CHANNEL, Reader, without_access_to_all
 
-# Writes until nobody takes any more, and tells that it has come to that.
+# Writes until nothing more is accepted, and reports it.
 FLOOD = """
     os.set_blocking(1, False)
     number = 0
@@ -30,14 +30,14 @@ FLOOD = """
 """
 FLOOD_AND_STAY = FLOOD + "    forever()"
 
-# In bytes: more than the buffer, and what is read at once; what a flood is in no time.
+# In bytes: more than the buffer and a single read take; a flood exceeds it at once.
 BOUND = 12 << 20
 
 LOST = " bytes of output were lost: stdout took no more\n"
 
 
 def stalled_at(run: Run) -> int:
-    """Wait until one of the children has nobody to write to."""
+    """Wait until one of the children can write no more; return the number of its lines."""
     told = run.hear()
     assert told is not None
     return int(told.replace("stalled at ", ""))
@@ -57,7 +57,7 @@ def test_sigterm_ends_everything_though_stdout_is_not_read(start: Runs) -> None:
         runs[kind] = start(
             {"web": flood, "worker": flood},
             stdout=write,
-            env={"PRODSERVER_CONTROL": "off"},  # A project has one socket.
+            env={"PRODSERVER_CONTROL": "off"},  # A project has only one control socket.
             prefix=without_access_to_all(),
             channel=True,
         )
@@ -140,7 +140,7 @@ def test_nothing_restarts_while_stdout_is_not_read_and_all_goes_on_after(
     }
     run = start(processes, channel=True, supervisor={"LOG_FORMAT": log_format, "MAX_LINE": 1000})
     lives = ticks = 0
-    # The clock ticks, and no life follows another.
+    # Wait until the clock ticks while no new life starts.
     while ticks < CALM:
         told = run.hear()
         assert told is not None
@@ -191,7 +191,7 @@ def test_what_does_not_stop_is_killed_though_stdout_and_stderr_are_not_read(star
 
 
 def test_a_further_signal_ends_the_wait_for_a_reader(start: Runs) -> None:
-    # SIGHUP, which it ignores before and after: a signal may come when it is done already.
+    # SIGHUP is ignored before and after the wait, so one that comes too late does no harm.
     run = start(
         {"web": code(FLOOD_AND_STAY)},
         prefix=["sh", "-c", 'trap "" HUP; exec "$@"', "sh"],

@@ -26,7 +26,7 @@ def former_handlers(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(name="heard")
 def heard_fixture() -> list[str]:
-    """What the handlers of a worker have heard: at the first signal it gets others."""
+    """The signals that a worker's handlers received; the first one installs other handlers."""
     heard: list[str] = []
 
     def drop(number: int, frame: Frame) -> None:

@@ -1,4 +1,4 @@
-"""From real pipes into a real one, without a process: who has a turn, and what becomes of bytes."""
+"""Streams between real pipes, without processes: the order of turns, and the fate of the bytes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LINE = b"x" * 99 + b"\n"
 
 
 class Path:
-    """Writers, the streams between, and the one reader; nothing moves but by a call."""
+    """Writers, the streams and one reader; data moves only when a method is called."""
 
     def __init__(self, writers: int, capacity: int, limit: int) -> None:
         self.selector = selectors.PollSelector()
@@ -59,7 +59,7 @@ class Path:
             pass
 
     def end(self, number: int, last_words: bytes = b"") -> None:
-        """A writer ends; what is in its pipe then are its last words."""
+        """Close a writer; its last words are what is then in its pipe."""
         self.write(number, last_words)
         os.close(self.writers.pop(number))
         self.streams.read_last_words(self.lives[number])
@@ -68,7 +68,7 @@ class Path:
         self.streams.say(Record("test", Severity.INFO, text))
 
     def stall(self) -> None:
-        """Let the first one write until the output is full."""
+        """Let the first writer write until the output is full."""
         while not self.output.full:
             self.fill(0)
             self.turn()
@@ -86,7 +86,7 @@ class Path:
         return b""
 
     def drain(self) -> bytes:
-        """Close all writers, and let what is under way arrive."""
+        """Close all writers, and let the data in flight arrive."""
         while self.writers:
             os.close(self.writers.pop())
         said = []
@@ -249,7 +249,7 @@ def test_whatever_is_written_arrives_in_whole_lines_and_in_order(
 
 
 class Disk:
-    """A file that has room for so many bytes."""
+    """A file with room for a limited number of bytes."""
 
     def __init__(self, room: int) -> None:
         self.file = tempfile.TemporaryFile()  # noqa: SIM115
@@ -270,7 +270,7 @@ class Disk:
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
-        """A file that grows beyond this is an error (EFBIG), as a full disk is (ENOSPC)."""
+        """Growing the file beyond the limit fails with EFBIG, as a full disk does with ENOSPC."""
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (self.room, hard))
         try:

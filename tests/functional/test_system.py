@@ -1,4 +1,4 @@
-"""The system by itself: what it answers to the effects that no log line shows."""
+"""PosixSystem by itself: its answers to the effects that no log line shows."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ Open = Callable[[Program], PosixSystem]
 
 @pytest.fixture
 def opened() -> Iterator[Open]:
-    """A system with one program; at its end nothing is open and nobody is left."""
+    """Opens systems with one program; at the end nothing is open and no process is left."""
     before = len(os.listdir("/dev/fd"))
     with ExitStack() as systems:
         yield lambda program: systems.enter_context(system_of(program))
@@ -75,7 +75,7 @@ numbers = count(1)
 
 
 def spawn(system: PosixSystem) -> Ref:
-    """Start another life of it."""
+    """Start another life of its program."""
     ref = Ref("web.1", 0, next(numbers))
     system.spawn(ref)
     assert wait_for(system, Spawned) == [Spawned(ref)]
@@ -83,7 +83,7 @@ def spawn(system: PosixSystem) -> Ref:
 
 
 def wait_for(system: PosixSystem, kind: type[Event]) -> list[Event]:
-    """All that happens until there is one of this kind."""
+    """All events until there is one of this kind."""
     happened: list[Event] = []
     while not any(isinstance(event, kind) for event in happened):
         happened += system.wait(None)
@@ -150,12 +150,12 @@ def test_probes_under_way_at_the_end_are_no_surprise(capfd: pytest.CaptureFixtur
         system.start_probe(spawn(system), ProbeKind.HEALTH)
 
     said = capfd.readouterr().out
-    assert "killed what was left behind: " in said  # The last one, which nobody has killed.
+    assert "killed what was left behind: " in said  # The last life, which the test did not kill.
     assert said.count("pid") <= 2
 
 
 def test_the_socket_of_a_running_probe_is_closed_in_a_fork(opened: Open, tmp_path: Path) -> None:
-    """Else the server would never see the end of the connection."""
+    """Otherwise the server would never see the end of the connection."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = listener.getsockname()[:2]
         hanging = HttpTarget("x", socket_addresses(address), "http://x/", "/", "x")
@@ -190,7 +190,7 @@ def test_out_of_descriptors_is_no_crash(opened: Open) -> None:
 
     reason = os.strerror(errno.EMFILE)
     told = wait_for(system, ProbeRefused)
-    # Both kinds of probes, where no descriptor was left: that says nothing of the life.
+    # Probes of both kinds lacked a descriptor: that says nothing about the life.
     assert told.count(ProbeRefused(ref, reason)) >= 2
     assert not any(isinstance(one, Probed) and reason in one.failure for one in told)
     refused = next(one for one in told if isinstance(one, SpawnFailed))
@@ -218,7 +218,7 @@ def test_the_memory_of_a_life_is_measured(opened: Open) -> None:
     ref = spawn(system)
 
     happened: list[Event] = []
-    while not happened:  # While it is being executed it has none.
+    while not happened:  # During exec it has no memory to measure.
         system.measure(ref)
         happened = system.wait(0)
 
@@ -237,11 +237,11 @@ def test_a_pid_is_known_until_its_group_is_gone(opened: Open) -> None:
 
     assert pid is not None
     ((name, member),) = system.members(ref)
-    assert name in ("sh", "sleep")  # The second one once it is executed.
+    assert name in ("sh", "sleep")  # `sleep` once exec is done.
     assert member not in (pid, os.getpid())
     system.kill(ref, SIGKILL, group=True)
     wait_for(system, GroupGone)
-    assert system.pid(ref) == pid  # For the lines about what happened in the meantime.
+    assert system.pid(ref) == pid  # For log lines about earlier events.
     assert system.members(ref) == []
     system.wait(0)
     assert system.pid(ref) is None

@@ -1,4 +1,4 @@
-"""The supervisor under a service manager: what it says, and what it keeps to itself."""
+"""The supervisor under a service manager: what it reports, and what it does not pass on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from tests.functional.helpers import FOREVER, Runs, code
 
 LATE = code("held(); notify(); forever()", "NotifyingCode")
-# Starts the supervisor as the one whose watchdog it is, and as somebody else.
+# Starts the supervisor with a watchdog that is meant for it, or for another process.
 OURS = ["sh", "-c", 'WATCHDOG_PID=$$ exec "$@"', "sh"]
 ANOTHERS = ["sh", "-c", 'WATCHDOG_PID=1 exec "$@"', "sh"]
 
@@ -27,7 +27,7 @@ KINDS = [
 
 
 class Manager:
-    """A notify socket as systemd has one, and what it was told there, line by line."""
+    """A notify socket like systemd's, and the lines that it has received."""
 
     def __init__(self, address: str) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -40,7 +40,7 @@ class Manager:
         self.told += self.socket.recv(65536).decode().splitlines()
 
     def hear_all(self) -> list[str]:
-        """Everything that it has been told by now."""
+        """All lines that it has received so far."""
         self.socket.setblocking(False)
         try:
             while True:
@@ -55,7 +55,7 @@ class Manager:
             self.hear()
 
     def overrun(self) -> None:
-        """Let as many messages wait as it takes."""
+        """Fill the queue of the socket."""
         self.socket.setblocking(False)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.setblocking(False)
@@ -96,7 +96,7 @@ def test_it_is_ready_when_all_are_and_not_before(start: Runs, manager: Manager) 
     assert (told.count("READY=1"), told.count("STOPPING=1")) == (1, 1)
     assert told.index("READY=1") < told.index("STOPPING=1")
     said = [f"STATUS={text}" for text in run.said("system")]
-    # Each of its lines but those from before it has anything to do.
+    # Every log line, except the first, which comes before the supervisor has anything to do.
     assert [line for line in told if line.startswith("STATUS=")] == said[1:]
     assert not any(line.startswith("WATCHDOG") for line in told)
 
@@ -264,7 +264,7 @@ def test_a_manager_that_is_not_there(start: Runs, address: str) -> None:
 
 @pytest.mark.template
 def test_a_reload_is_told_with_its_moment(start: Runs, manager: Manager) -> None:
-    """Type=notify-reload of systemd.service(5): it waits for READY=1 after that moment."""
+    """Type=notify-reload of systemd.service(5) waits for a READY=1 after MONOTONIC_USEC."""
     run = start({"worker": FOREVER}, env=manager.environ)
     manager.wait_for("READY=1")
     manager.hear_all()

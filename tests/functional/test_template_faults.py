@@ -1,7 +1,7 @@
-"""What may go wrong with a template, and what becomes of the births that wait for it.
+"""Faults of a template, and what happens to the starts that wait for it.
 
-The supervisor's side runs in this process, with templates that are processes of their own and
-behave as `template_faults` says.
+The supervisor's side runs in this process. The templates are separate processes that behave as
+`template_faults` defines.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from tests.running import gone
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="templates take a subreaper")
 
 ROOT = Path(__file__).parents[2]
-# Each is replaced by one that behaves well before anything is forked, or after that was.
+# Each of these fails, before or after a fork, and is replaced by one that behaves well.
 REPLACED = [
     *("dies_before", "dies_between", "is_killed_while_it_forks", "never_answers", "stops"),
     *("never_loads", "dies_once_it_is_loaded", "is_of_another_version", "closes_its_channel"),
@@ -62,7 +62,7 @@ REPLACED = [
 
 
 class Opened:
-    """A system whose first template behaves in one way, and those that replace it in another."""
+    """A system whose first template behaves as `first`, and its replacements as `then`."""
 
     def __init__(self, folder: Path, first: str, then: str, fresh: Sequence[str]) -> None:
         self.folder = folder
@@ -86,11 +86,11 @@ class Opened:
             *(PROGRAMS, {"stdout": TextFormat(["web.1"])}, self._signals),
             begin_from=First(Channel(ours), self.template, command, run, fresh=fresh),
         )
-        # As the supervisor does: it may have exited before that was listened for.
+        # As the supervisor does: the template may have exited before SIGCHLD was handled.
         signal.raise_signal(signal.SIGCHLD)
 
     def close(self) -> None:
-        """Close it, unless that was done."""
+        """Close the system, unless it is closed already."""
         if not self._closed:
             self._closed = True
             self.system.close()
@@ -102,7 +102,7 @@ class Opened:
         return ref
 
     def until(self, *wanted: Event) -> list[Event]:
-        """All that happens until this has."""
+        """All events until these have happened."""
         happened: list[Event] = []
         while not {*map(repr, wanted)} <= {*map(repr, happened)}:
             happened += self.system.wait(None)
@@ -119,7 +119,7 @@ class Opened:
         self.until(GroupGone(ref))
 
     def lives(self, ref: Ref) -> bool:
-        """No template that has ended in error has killed it, as at the end of the supervisor."""
+        """Whether it is alive: no failed template has killed it, as a supervisor's exit would."""
         pid = self.system.pid(ref)
         return pid is not None and not gone(pid)
 
@@ -127,18 +127,18 @@ class Opened:
         return self.system._starter.pids
 
     def wait_for_another(self, than: set[int]) -> None:
-        """Go on until a template is there that was not."""
+        """Run the system until there is a new template."""
         while not self.templates() - than:
             self.system.wait(0.01)
 
     def fds(self) -> int:
-        """How many descriptors the first template has while it waits to be asked."""
+        """The number of descriptors that the first template has while it waits for a request."""
         while psutil.Process(self.template).status() != psutil.STATUS_SLEEPING:
             self.system.wait(0.001)
         return len(os.listdir(f"/proc/{self.template}/fd"))
 
     def until_fds(self, number: int) -> None:
-        """It also sleeps while it answers, with more of them."""
+        """Needed because the template also sleeps while it answers, with more descriptors."""
         while self.fds() > number:
             self.system.wait(0.001)
 
@@ -148,7 +148,7 @@ Open = Callable[..., Opened]
 
 @pytest.fixture
 def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
-    """At the end nothing is open and no process is left."""
+    """Opens systems; at the end nothing is open and no process is left."""
     monkeypatch.setattr(templates, "FIRST_PAUSE", 0.01)
     before = sorted(os.listdir("/proc/self/fd"))
 
@@ -166,14 +166,14 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Open]:
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A template that hangs is noticed soon."""
+    """Notice a hanging template soon."""
     monkeypatch.setattr(templates, "FORK_WITHIN", 0.5)
     monkeypatch.setattr(templates, "LOAD_WITHIN", 5.0)
 
 
 @pytest.fixture
 def said(capfd: pytest.CaptureFixture[str]) -> Callable[[Opened], list[str]]:
-    """Close it, and return what is in the log then."""
+    """Close the system, and return the lines of its log."""
 
     def close(opened: Opened) -> list[str]:
         opened.close()
@@ -185,7 +185,7 @@ def said(capfd: pytest.CaptureFixture[str]) -> Callable[[Opened], list[str]]:
 Said = Callable[[Opened], list[str]]
 
 
-# ---- a birth ----
+# ---- the start of a life ----
 
 
 @pytest.mark.parametrize("behaviour", REPLACED)
@@ -379,7 +379,7 @@ def test_many_templates_leave_nothing_open(opened: Open) -> None:
         ref = system.begin()
         system.until(Spawned(ref))
         system.end_life(ref)
-    # Of the last one's output no more than of the first one's.
+    # The output of the last template takes no more descriptors than that of the first.
     assert len(os.listdir("/proc/self/fd")) == before
 
 
@@ -405,7 +405,7 @@ def test_a_stage_that_cannot_be_loaded(opened: Open) -> None:
 
     assert system.until_there_is(PreloadFailed) == PreloadFailed("it is broken.")
     other = system.begin()
-    system.until(Spawned(other))  # What is loaded is of use all the same.
+    system.until(Spawned(other))  # What is already loaded can still be used.
     system.system.cancel_spawn(ref)
     assert system.until_there_is(SpawnFailed).ref == ref
 
@@ -439,7 +439,7 @@ def test_a_stage_that_is_killed_each_time_is_given_up(
 
     failed = PreloadFailed("the template was killed by SIGKILL")
     assert system.until_there_is(PreloadFailed) == failed
-    assert (system.folder / "attempts").read_text() == "xxxx"  # After 0.01, 0.02 and 0.04 s.
+    assert (system.folder / "attempts").read_text() == "xxxx"  # Again after 0.01, 0.02, 0.04 s.
 
 
 @pytest.mark.parametrize("how", ["broken", "raises", "killed"])
@@ -508,7 +508,7 @@ def test_a_stage_that_is_cancelled_is_there_for_the_next(opened: Open) -> None:
     system.until(Spawned(ref))
 
 
-# ---- templates that are of no use ----
+# ---- templates that keep failing ----
 
 
 def test_a_template_that_keeps_dying_is_started_at_growing_intervals(
@@ -547,7 +547,7 @@ def test_a_template_that_cannot_be_killed_is_left_behind(
     assert f"system | {line}" in said(system)
 
 
-# ---- the end ----
+# ---- shutdown ----
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Templates: lives are forked from them, and they are forked from each other, replaced, left."""
+"""Templates: forking lives and other templates from them, replacing them, and doing without."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ pytestmark = [
 ]
 
 AT_ONCE = {"INITIAL": 0.01, "MAX": 0.02}
-# Waits for the test before it exits, so that a restart comes when the test wants it.
+# Waits for the test before it exits, so that the test decides when it is restarted.
 ENDING = code("held(); sys.exit(1)", RESTART="always", BACKOFF=AT_ONCE, START_LIMIT={"BURST": 50})
-# Says that it is no copy of a template any more.
+# Reports that it is running its own code, after the fork.
 HERE = code("print('here'); forever()")
 READS = """
     import pathlib
@@ -67,7 +67,7 @@ def test_a_template_that_is_killed_is_replaced_and_no_life_notices(start: Runs) 
 def test_a_restart_waits_for_the_next_one(start: Runs) -> None:
     run = start({"web": ENDING}, supervisor={"PRELOAD": ["slow"]}, files={"slow.py": ""})
     pid = run.held("web.1")
-    # It is loaded by the next template only once the test opens the pipe.
+    # The next template finishes loading it only once the test opens the pipe.
     os.mkfifo(run_folder(run) / "gate")
     (run_folder(run) / "slow.py").write_text("open('gate').read()")
     kill_template(run)
@@ -77,7 +77,7 @@ def test_a_restart_waits_for_the_next_one(start: Runs) -> None:
     assert gone(pid)
 
     with open(run_folder(run) / "gate", "w"):
-        """Who reads it goes on."""
+        """Opening the pipe lets the template continue."""
     run.wait_for("system", "^another template is ready$")
     run.wait_for("system", "^web.1 started")
     assert run.end(SIGTERM) == 0
@@ -177,7 +177,7 @@ def test_a_life_is_a_child_of_the_supervisor_with_a_session_of_its_own(start: Ru
     found = run.wait_for("web.1", r"^ties (\d+) True True$")
     assert int(found[1]) == run.pid
     run.wait_for("web.1", "^handlers Handlers.SIG_DFL Handlers.SIG_DFL$|^handlers 0 0$")
-    # 0 to 2, and that of the list itself.
+    # 0 to 2, and the descriptor of `listdir` itself.
     run.wait_for("web.1", r"^open 0 1 2 \d+$")
 
     assert run.end(SIGTERM) == 0
@@ -282,7 +282,7 @@ def test_a_stage_whose_template_is_killed_is_loaded_again(start: Runs) -> None:
 
 
 def test_a_thread_of_the_setup_is_there_in_what_comes_after_a_oneshot(start: Runs) -> None:
-    """A fork of a template with threads would lack them, and nobody would know."""
+    """A fork of a template with threads would silently lack them."""
     polls = """
         from django.apps import AppConfig
         import threading
@@ -338,7 +338,7 @@ def test_it_has_nothing_of_the_project_in_it(start: Runs) -> None:
     run.wait_for("system", "^all 1 ready")
     mapped = Path(f"/proc/{run.pid}/maps").read_text()
 
-    # What Django imports, and a supervisor does not.
+    # Django imports these; a supervisor does not.
     assert not re.search(r"_ssl\.|_sqlite3\.|_decimal\.|psutil|msgspec", mapped)
     assert run.end(SIGTERM) == 0
 

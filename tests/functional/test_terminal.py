@@ -1,4 +1,4 @@
-"""At a terminal, and where only half of one is there."""
+"""At a terminal, in a pipe, and with a terminal that is gone."""
 
 from __future__ import annotations
 
@@ -146,7 +146,8 @@ def test_each_name_has_its_colour(start: Runs) -> None:
 
 def test_ctrl_c_gives_130(start: Runs) -> None:
     terminal = Terminal()
-    # Those who are asked twice, by the terminal and by us, abort; they must not be.
+    # Software that is interrupted twice, by the terminal and by the supervisor, may abort: it must
+    # get only one of the two signals.
     source = """
         asked = []
         signal.signal(signal.SIGINT, lambda *_: asked.append("SIGINT"))

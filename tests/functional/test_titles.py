@@ -1,4 +1,4 @@
-"""What `ps` and `top` show of a process."""
+"""What `ps` and `top` show for a process."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.running import MARK, skip_without
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-# As long as a name can be.
+# The longest name that is allowed.
 LONG = "a-process-whose-name-is-as-long-as-the-name-of-a-process-can-be"
-# As if it was not installed.
+# As if setproctitle were not installed.
 MISSING = {"setproctitle.py": "raise ImportError('not in this test')\n"}
 
 
@@ -32,7 +32,7 @@ def environ(pid: int) -> list[bytes]:
 
 
 def pids_of(run: Run, *instances: str) -> list[int]:
-    """Their pids, whichever of them says its own first."""
+    """The pids of these instances, in whatever order they print them."""
     found: dict[str, int] = {}
     while set(instances) - set(found):
         line = run.read()
@@ -51,7 +51,7 @@ def test_every_life_is_told_apart_and_keeps_its_environment(
     start: Runs, files: dict[str, str], method: str
 ) -> None:
     entry = code(SAYS_PID, REPLICAS=2, START_METHOD=method)
-    # As gunicorn does when it is imported.
+    # gunicorn does this when it is imported.
     calls = {"calls.py": "from contextlib import suppress\nwith suppress(ImportError):\n"}
     calls["calls.py"] += "    import setproctitle\n    setproctitle.getproctitle()\n"
     run = start({"web": entry}, files={**calls, **files}, supervisor={"PRELOAD": ["calls"]})
@@ -59,10 +59,10 @@ def test_every_life_is_told_apart_and_keeps_its_environment(
     instances = ("web.1", "web.2")
     for instance, pid in zip(instances, pids_of(run, *instances)):
         assert shown(pid) == (f"prodserver: {instance}", instance)
-        # What is started by us is found by its environment.
+        # The supervisor finds its processes by this variable.
         assert any(item.startswith(f"{MARK}=".encode()) for item in environ(pid))
 
-    # The supervisor is shown as the user has started it.
+    # The supervisor is shown as the user started it.
     assert shown(run.popen.pid)[0].endswith("manage.py prodserver --all --no-timestamps")
     assert shown(run.popen.pid)[1].startswith("python")
     assert run.end(SIGTERM) == 0
@@ -99,7 +99,7 @@ def test_software_that_has_titles_of_its_own_keeps_them_and_the_environment(star
 
 
 def test_a_project_that_changes_the_environment_has_titles_as_well(start: Runs) -> None:
-    """setproctitle finds none where the first variable is another one than at the start."""
+    """On its own, setproctitle fails if the first variable has changed since the start."""
     files = {
         "changing.py": """
             import os

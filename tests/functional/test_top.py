@@ -1,4 +1,4 @@
-"""`prodctl top`, in front of real supervisors: by textual's own pilot, and in real terminals."""
+"""`prodctl top` with real supervisors: driven by textual's pilot, and in real terminals."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from textual.pilot import Pilot
 from django_prodserver.prodctl.top.app import Top
 
 SIZES = [(80, 24), (40, 10)]
-# Whatever a process may say: it takes the title of the window, and looks like textual's markup.
+# Hostile output: it sets the title of the window, and looks like textual's markup.
 HOSTILE = "\x1b]0;taken\x07\x1b[2J[red]bad[/red] [/] [@click=app.quit]"
 SAY_HOSTILE = code(f"print({HOSTILE!r} + 'said'); forever()")
 CHATTY = code("print('the first line'); signal.pause()")
@@ -48,7 +48,7 @@ def ready(start: Runs, processes: dict[str, Any]) -> Run:
 
 
 class Screen:
-    """What is on the screen, and the keys."""
+    """The text on the screen, and the keyboard."""
 
     def __init__(self, app: Top, pilot: Pilot[None]) -> None:
         self.app = app
@@ -65,7 +65,7 @@ class Screen:
         await self._pilot.resize_terminal(width, height)
 
     async def until(self, condition: Callable[[str], object]) -> None:
-        """Wait until what is on the screen is like that."""
+        """Wait until the text on the screen satisfies the condition."""
         while not condition(self.text):
             await self._pilot.pause(0.02)
 
@@ -269,7 +269,7 @@ def test_a_flood_of_lines_does_not_stop_the_keys(start: Runs) -> None:
     assert run.popen.wait() == 0
 
 
-# ---- a supervisor that ends, or does not answer ----
+# ---- a supervisor that exits, or does not answer ----
 
 
 def test_the_end_of_the_supervisor_is_shown_and_the_next_one_is_found(start: Runs) -> None:
@@ -349,7 +349,7 @@ class Window:
         )
 
     def read_until(self, text: bytes) -> None:
-        """What is written from now on is searched."""
+        """Read until new output contains the text."""
         seen = b""
         while text not in seen:
             chunk = os.read(self.master, 1 << 16)
@@ -373,7 +373,7 @@ def window() -> Iterator[Window]:
     os.close(made.master)
 
 
-# Show the cursor again, and the screen as it was before.
+# Show the cursor again, and leave the alternate screen.
 RESTORED = (b"\x1b[?25h", b"\x1b[?1049l")
 
 
@@ -482,7 +482,7 @@ def test_a_status_of_another_kind_is_a_sentence(tmp_path: Path, window: Window) 
 
 @contextmanager
 def answering(path: Path, document: Any) -> Iterator[None]:
-    """Answers everything with this document, as no supervisor of ours would."""
+    """Answer every request with this document, which no supervisor of ours would send."""
     answer = b"HTTP/1.1 200 OK\r\n\r\n" + json.dumps(document).encode()
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(str(path))

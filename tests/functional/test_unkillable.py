@@ -1,8 +1,8 @@
-"""What SIGKILL does not end is waited for no longer than five seconds, and reported.
+"""A process that survives SIGKILL is waited for no longer than five seconds, and reported.
 
-A tracer that never waits makes a process so: neither does a signal reach it, nor can it be reaped
-by its parent after SIGKILL (ptrace(2)). The kernel does likewise to a process that waits for a disk
-or a file server, and to one of another user.
+A tracer that never waits makes a process unkillable: signals do not reach it, and after SIGKILL its
+parent cannot reap it (ptrace(2)). Processes that wait for a disk or a file server, or belong to
+another user, survive SIGKILL as well.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.running import gone, skip_unless_it_works
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="ptrace(2) is not in POSIX")
 
 UNSHARE = ["unshare", "--pid", "--fork"]
-# PTRACE_SEIZE, <linux/ptrace.h>
+# 0x4206 is PTRACE_SEIZE of <linux/ptrace.h>.
 TRACER = """
 import ctypes, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -35,9 +35,9 @@ if libc.ptrace(0x4206, int(sys.argv[1]), None, None):
 print("held", flush=True)
 sys.stdin.read()
 """
-# SIGKILL has five seconds.
+# How long the supervisor waits after SIGKILL, in seconds.
 PATIENCE = 5.0
-# Its line says that it has replaced what it was forked from: held before that, it never would.
+# Its output shows that exec is done: if it were held earlier, it would never get there.
 TAIL = ["tail", "-n", "1", "-f", "manage.py"]
 LAST_LINE = "execute_from_command_line"
 
@@ -67,7 +67,7 @@ def hold() -> Iterator[Callable[[int], None]]:
 
 
 def ended(run: Run, *, within: float) -> int:
-    """Its exit status, on SIGTERM, after `within` seconds: nothing is waited for twice."""
+    """Send SIGTERM; return the exit status, which takes `within` seconds: no wait happens twice."""
     begun = time.monotonic()
     status = run.end(SIGTERM)
     assert within <= time.monotonic() - begun < within + PATIENCE
@@ -79,7 +79,7 @@ def tail(**settings: object) -> dict[str, object]:
 
 
 def pid_of_tail(run: Run) -> int:
-    """The pid of its leader, once that is `tail`."""
+    """The pid of the leader of `web.1`, once it runs `tail`."""
     run.wait_for_each({"system": r"all \d ready", "web.1": LAST_LINE})
     (started,) = lines(run, "web.1 started")
     return int(re.findall(r"\(pid (\d+)\)", started)[0])
@@ -134,7 +134,7 @@ def test_a_restart_goes_on_after_what_is_left_of_the_life_before(start: Runs, ho
     lost = run.wait_for("system", r"web\.1 survived SIGKILL for 5 s: (.*)")[1]
     assert f" (pid {grandchild}); " in lost
     run.wait_for("web.1", "life 2")
-    # It is not waited for again, and still there at the end.
+    # The shutdown does not wait for it again, and it is still alive at the end.
     assert run.end(SIGTERM) == 1
     assert len(lines(run, "SIGKILL")) == 1
 
@@ -149,7 +149,7 @@ def test_a_stray_that_sigkill_does_not_end_is_left_behind(start: Runs, hold: Hol
         forever()
     """
     run = start({"web": code(source)})
-    # The daemon may be faster than the line that tells of it.
+    # The daemon's output may come before the line with its pid.
     run.wait_for_all(("web.1", r"daemon \d+"), ("web.1", LAST_LINE))
     (daemon,) = (int(text.split()[1]) for text in run.said("web.1") if "daemon" in text)
     hold(daemon)
@@ -181,7 +181,7 @@ def test_many_strays_are_killed_at_once(start: Runs) -> None:
 
 
 def test_strays_that_proc_does_not_show_are_not_looked_for(start: Runs) -> None:
-    """The pids of a mounted /proc are those of another namespace."""
+    """The mounted /proc shows the pids of another namespace."""
     skip_unless_it_works(*UNSHARE)
     source = """
         def daemon():
@@ -203,7 +203,7 @@ def test_strays_that_proc_does_not_show_are_not_looked_for(start: Runs) -> None:
 
 
 def test_strays_live_on_where_there_is_no_proc_and_it_is_not_pid_1(start: Runs) -> None:
-    """Nobody else ends them; it is said, once, and the exit status stays."""
+    """No other process ends them; this is logged once, and the exit status is unchanged."""
     prefix = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
     skip_unless_it_works(*prefix)
     source = """

@@ -1,4 +1,4 @@
-"""Where stdout cannot be opened again, as another user's cannot, a process of ours writes to it."""
+"""If stdout cannot be reopened, as another user's cannot, a writer process writes to it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ MANY = 100 << 20
 def start_foreign(
     start: Runs, processes: Processes, kind: str = "pipe", **kwargs: Any
 ) -> tuple[Run, int]:
-    """Start it with a stdout that it can write to, and not open; return its other end, too."""
+    """Start a run whose stdout it can write to, but not open; also return the other end."""
     read, write = os.pipe() if kind == "pipe" else pty.openpty()
     os.fchmod(write, 0)
     prefix = without_access_to_all()
@@ -40,14 +40,14 @@ def start_foreign(
 
 
 def writers(run: Run, lives: int) -> list[psutil.Process]:
-    """The children of the supervisor before its lives, but its template."""
+    """The children that the supervisor started before its lives, except its template."""
     before = psutil.Process(run.pid).children()[:-lives]
     return [process for process in before if process.name() != "template"]
 
 
 @KINDS
 def test_what_is_due_is_done_though_a_write_would_block(start: Runs, kind: str) -> None:
-    """A signal would interrupt the write; here nothing but time passes."""
+    """A signal would interrupt the write; here only time passes."""
     web = code(FLOOD_AND_STAY, "NotifyingCode", READY_TIMEOUT=2.0)
     run, read = start_foreign(start, {"web": web}, kind)
     stalled_at(run)
@@ -123,7 +123,7 @@ def test_the_writer_dies_with_a_supervisor_that_is_killed(start: Runs) -> None:
 
     assert run.popen.wait() == -SIGKILL
     writer.wait()
-    # No process is left that could write: this is the end of the pipe.
+    # No process is left that could write, so the pipe ends here.
     while os.read(read, 1 << 20):
         pass
     os.close(read)
@@ -199,7 +199,7 @@ def test_stdout_and_stderr_have_a_writer_each(start: Runs) -> None:
 
     assert run.end(SIGTERM) == 0
     assert b"web.1  | for stderr\n" in os.read(read, 1 << 16)
-    # None of the two holds what the other one writes to.
+    # Neither writer holds the descriptor that the other one writes to.
     assert os.read(read, 1 << 16) == b""
     os.close(read)
 
@@ -219,7 +219,7 @@ HIDDEN = "some processes are left behind: /proc does not show them"
 
 @pytest.mark.parametrize("strays", [0, 1])
 def test_where_there_is_no_proc_stdout_cannot_be_opened_again(start: Runs, strays: int) -> None:
-    """The writer is not taken for what was left behind."""
+    """The writer is not mistaken for a process that was left behind."""
     skip_unless_it_works(*WITHOUT_PROC)
     source = f"""
         def daemon():
@@ -258,7 +258,7 @@ def writer_to(fd: int, *not_passed_on: int) -> Iterator[Writer]:
 
 
 def fill(writer: Writer) -> int:
-    """Write until it takes no more; return how many bytes that were."""
+    """Write until it takes no more; return the number of bytes."""
     filled = 0
     while True:
         try:
@@ -294,7 +294,7 @@ def test_what_it_has_not_written_is_counted_to_the_byte(kind: str, size: int) ->
 
 
 def read_to_the_end(fd: int) -> int:
-    """How many bytes there were."""
+    """Return the number of bytes."""
     taken = 0
     while chunk := os.read(fd, 1 << 16):
         taken += len(chunk)

@@ -1,4 +1,4 @@
-"""Print what a backend says of its queue, and what the software's own tool does: one line each."""
+"""Print what a backend reports about its queue, then what the software's own tool reports."""
 
 from __future__ import annotations
 

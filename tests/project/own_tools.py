@@ -1,4 +1,4 @@
-"""What task queues say themselves of their queues: ready, and running where they do."""
+"""What the tools of each task queue report: ready tasks, and running ones where they do."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def nothing():
 
 
 def celery():
-    """`celery inspect`: ids of active, of reserved and of scheduled tasks, by the node."""
+    """`celery inspect`: the numbers of active, reserved and scheduled tasks, by node."""
     from workers import app
 
     inspect = app.control.inspect()

@@ -1,4 +1,4 @@
-"""How work gets into the queue of django-q2."""
+"""Enqueue work for django-q2."""
 
 from __future__ import annotations
 

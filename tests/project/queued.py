@@ -1,4 +1,4 @@
-"""How a function becomes a task of the software that the test is about."""
+"""Make a function a task of the software under test."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ SOFTWARE = {
 
 
 def queued(function):
-    """What a module has to have under the name of the function, and what sends it."""
+    """Return what the module must keep under the function's name, and what enqueues it."""
     if settings.TASKS_OF not in SOFTWARE:
         return function, None
     import workers  # noqa: F401 - Celery's app

@@ -1,4 +1,4 @@
-"""What RQ, its scheduler and django-q2 execute, and how it gets into their queues."""
+"""Jobs of RQ, its scheduler and django-q2, and what enqueues them for RQ."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def hello():
 
 
 def enqueue(*jobs):
-    """Put jobs into RQ: the queue, the name of a function here, its arguments."""
+    """Put jobs into RQ: each is a queue, the name of a function here, and its arguments."""
     import django_rq
 
     for queue, name, *args in jobs:

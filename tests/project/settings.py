@@ -1,4 +1,4 @@
-"""A project with everything that the backends run; its processes are what the test wants."""
+"""A project with everything that the backends run; the test sets its processes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DATABASES = {
     }
 }
 if "DATABASES" in _added and "mysql" in _added["DATABASES"]["default"]["ENGINE"]:
-    # In place of mysqlclient, which has to be compiled: Django asks for that version of it.
+    # Instead of mysqlclient, which has to be compiled: Django checks for this version of it.
     import pymysql
 
     pymysql.version_info = (2, 2, 1, "final", 0)

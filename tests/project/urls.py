@@ -1,4 +1,4 @@
-"""The views of the test project; `hold` is the request in progress."""
+"""The views of the test project; `hold` keeps a request in flight."""
 
 from __future__ import annotations
 

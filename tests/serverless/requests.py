@@ -1,4 +1,4 @@
-"""Requests as clients send them, and the event that each sender of Lambda makes of one."""
+"""Requests as clients send them, and the Lambda event that each sender makes of one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import quote_plus, urlencode
 
 from django_prodserver.serverless.events import Sender
 
-# The client, to all of them; gunicorn sees its connection come from there, too.
+# The client's address for every sender, and the peer address that gunicorn sees.
 CLIENT = "127.0.0.1"
 ADDED = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Port", "443")]
 
@@ -21,7 +21,7 @@ ADDED = [("X-Forwarded-Proto", "https"), ("X-Forwarded-Port", "443")]
 class Request:
     method: str
     path: str
-    # As they are meant; keys that occur again follow each other.
+    # Not URL-encoded; repeated keys are adjacent.
     query: Sequence[tuple[str, str]] = ()
     headers: Sequence[tuple[str, str]] = ()
     cookies: Sequence[tuple[str, str]] = ()
@@ -33,7 +33,7 @@ class Request:
 
     @property
     def all_headers(self) -> list[tuple[str, str]]:
-        """Those that the application is to see, whoever passes the request on."""
+        """The headers that the application must see, whichever sender passes the request on."""
         cookie = "; ".join(f"{name}={value}" for name, value in self.cookies)
         return [
             ("Host", "shop.example"),
@@ -46,20 +46,20 @@ class Request:
 
 
 def forwarded(request: Request) -> str:
-    """The sender adds the client to what the client itself has written."""
+    """The sender appends the client's address to what the client itself has sent."""
     written = [value for name, value in request.headers if name == "X-Forwarded-For"]
     return ", ".join([*written, CLIENT])
 
 
 def as_far_as_sent(request: Request, sender: Sender) -> Request:
-    """Without what the sender loses: one kind of load balancer passes on the last of several."""
+    """Drop what the sender loses: a plain load balancer passes on the last of repeated values."""
     if sender is not Sender.PLAIN_LOAD_BALANCER:
         return request
     query, headers = dict(request.query), dict(request.headers)
     return replace(request, query=[*query.items()], headers=[*headers.items()])
 
 
-# ---- any request ----
+# ---- random requests ----
 
 TEXT = "Größe 100 % & mehr + \U0001f40d"
 KEYS = ["a", "b c", "ü", "per%cent", "e=q&l"]
@@ -99,7 +99,7 @@ def some_request(chance: random.Random) -> Request:
 
 
 def event(request: Request, sender: Sender, *, function_url: bool = False) -> dict[str, Any]:
-    """Of the two senders with payload 2.0, API Gateway or a function URL."""
+    """Return the event; with payload 2.0, from API Gateway or from a function URL."""
     headers = request.all_headers
     if sender is Sender.PAYLOAD_2:
         return _payload_2(request, headers, FUNCTION_URL if function_url else HTTP_API)
@@ -147,7 +147,7 @@ def _payload_2(
     others = [(name.lower(), value) for name, value in headers if name != "Cookie"]
     query = request.target.partition("?")[2]
     cookies = [f"{name}={value}" for name, value in request.cookies]
-    # Neither is there where it would be empty.
+    # Cookies and body are left out when they are empty.
     given = {"cookies": cookies} if cookies else {}
     body = _body(request) if request.body else {"isBase64Encoded": False}
     return {
@@ -187,7 +187,7 @@ def _body(request: Request) -> dict[str, Any]:
 
 # ---- answers ----
 
-# What belongs to a connection, or to the server.
+# Headers of the connection or of the server.
 NOT_COMPARED = {"date", "server", "connection", "transfer-encoding", "keep-alive"}
 
 
@@ -204,7 +204,7 @@ def answer(status: int, headers: Sequence[tuple[str, str]], body: bytes) -> Answ
 
 
 def received(document: dict[str, Any], sender: Sender) -> Answer:
-    """What the client gets, from what this sender reads in a document and nothing else."""
+    """What the client receives, made only from the fields that this sender reads."""
     if sender is Sender.PAYLOAD_2:
         headers = [*document["headers"].items()]
         headers += [("set-cookie", cookie) for cookie in document["cookies"]]

@@ -1,4 +1,4 @@
-"""What Lambda has on the other side of a function: the Runtime API, and the process that asks it.
+"""Lambda's side of a function: the Runtime API, and the process that polls it.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -25,11 +25,11 @@ PROJECT = Path(__file__).parent / "project"
 HANDLER = "django_prodserver.serverless.aws.handler"
 OF_THE_PROJECT = {"DJANGO_SETTINGS_MODULE": "shop.settings", "PYTHONPATH": str(PROJECT)}
 VERSION = "/2018-06-01/runtime"
-# Far more than anything here takes on a busy machine.
+# Far longer than anything here takes, even on a busy machine.
 LONG = 60.0
 
 
-# What runs a function, by its variables.
+# Returns the command that runs a function, given its environment variables.
 Command = Callable[[Mapping[str, str]], list[str]]
 
 
@@ -38,21 +38,21 @@ class TimedOut(Exception):
 
 
 class Ended(Exception):
-    """The process has ended on its own. What it has written is in the message."""
+    """The process exited on its own. The message has its output."""
 
 
 class Function:
     """A function as Lambda runs it: one process, one event at a time.
 
-    The process asks for an event, and posts the answer. So that can be served in turns, without a
-    thread: `invoke` waits for one question, then for the other, or for the end of the process.
+    The process asks for an event, then posts the answer, so one thread can serve both: `invoke`
+    waits for the first request, then for the second, or for the process to exit.
     """
 
     def __init__(self, log: Path, command: Optional[Command] = None, **environ: str) -> None:
         self.log = log
         self.listener = socket.create_server(("127.0.0.1", 0))
         host, port = self.listener.getsockname()
-        # What Lambda itself sets, and then what a function is configured with.
+        # Variables that Lambda sets, then those of the function's configuration.
         self.environ = {
             "AWS_LAMBDA_RUNTIME_API": f"{host}:{port}",
             "AWS_LAMBDA_FUNCTION_NAME": "shop",
@@ -79,7 +79,7 @@ class Function:
         self.listener.close()
 
     def start(self) -> None:
-        # It ends when the process does, which has the other end as its stdin.
+        # The other end is the stdin of the process: this end reads EOF when the process exits.
         self.alive, theirs = socket.socketpair()
         with theirs, self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -92,21 +92,21 @@ class Function:
             )
 
     def kill(self) -> None:
-        """While it waits for an event it ignores SIGTERM, and so Lambda kills it."""
-        # What has started it in namespaces of its own, too.
+        """Kill it as Lambda does: while it waits for an event it ignores SIGTERM."""
+        # The whole process group, in case the command started it in namespaces of its own.
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.alive.close()
 
     def invoke(self, event: object, limit: float = LONG) -> Any:
-        """What the function answers. Raises TimedOut after `limit` seconds, as Lambda does."""
+        """Return the function's answer. Raises TimedOut after `limit` seconds."""
         kind, document = self.invoke_raw(event, limit)
         assert kind == "response", document
         return document
 
     def invoke_raw(self, event: object, limit: float = LONG) -> tuple[str, Any]:
-        """`response` or `error`, and its document."""
+        """Return `response` or `error`, and the document."""
         self.invocations += 1
         name = f"event-{self.invocations}"
         with self.asked() as asked:
@@ -115,7 +115,7 @@ class Function:
                 200,
                 json.dumps(event).encode(),
                 {
-                    # Without a type, the client ends by a segmentation fault.
+                    # Without a content type, the runtime client dies of a segmentation fault.
                     "Content-Type": "application/json",
                     "Lambda-Runtime-Aws-Request-Id": name,
                     "Lambda-Runtime-Deadline-Ms": str(int((time.time() + limit) * 1000)),
@@ -128,7 +128,7 @@ class Function:
         return kind, document
 
     def posted(self, limit: float = LONG) -> tuple[str, Any]:
-        """The path and the document of what the process posts next."""
+        """Return the path and the document of the next POST of the process."""
         with self.asked(limit) as asked:
             asked.answer(202, b"{}", {"Content-Type": "application/json"})
             return asked.target, json.loads(asked.body)
@@ -146,7 +146,7 @@ class Function:
 
 
 class Asked:
-    """A request at the Runtime API. Each has a connection of its own, to keep no state here."""
+    """A request to the Runtime API. Each has its own connection, so that no state is kept here."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.settimeout(LONG)

@@ -1,4 +1,4 @@
-"""Programs that serve the project at a socket, to compare answers with."""
+"""Servers of the project, to compare answers with."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Server:
         with socket.create_server(("127.0.0.1", 0)) as listener, log.open("wb") as output:
             self.address = listener.getsockname()
             number = listener.fileno()
-            # It takes this socket over, as it does when it is upgraded: from its parent. So what
-            # connects before it is ready waits, and its port is not one that another may take.
+            # gunicorn takes over its parent's socket, as in an upgrade. Clients that connect before
+            # it is ready wait, and no other process can take the port.
             environ = {
                 **os.environ,
                 "GUNICORN_FD": str(number),

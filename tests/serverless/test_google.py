@@ -1,4 +1,4 @@
-"""The function of the docs in Google's own framework, beside gunicorn with the same application."""
+"""The function of the docs in Google's framework, compared with gunicorn."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_every_answer_is_that_of_gunicorn(gunicorn: Server, google: Server) -> N
     for _ in range(1000):
         asked = some_request(chance)
         if asked.path == "/unchanged":
-            continue  # It leaves out the Content-Length of a 304.
+            continue  # Google's framework drops the Content-Length of a 304.
 
         assert google.ask(asked) == gunicorn.ask(asked), asked
 

@@ -1,4 +1,4 @@
-"""What is done with each event; which application answers; commands."""
+"""How each event is handled, which application answers, and commands."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.serverless.requests import Answer, Request, event, received
 
 
 class Recorded:
-    """An adapter and a runner of commands, which keep what they are called with."""
+    """An adapter and a command runner that record their arguments."""
 
     def __init__(self) -> None:
         self.asked: list[Any] = []
@@ -154,7 +154,7 @@ def shows_where_it_is(environ: Any, start_response: Any) -> list[bytes]:
 @pytest.mark.parametrize("sender", Sender, ids=lambda sender: sender.name)
 def test_a_wsgi_application_is_mounted_at_the_base_path(sender: Sender) -> None:
     handler = Handler(adapter(read()), run, "/prod")
-    # In payload 1.0 the stage is not in the path.
+    # In payload 1.0 the path does not include the stage.
     path = "/shop/%E4" if sender is Sender.PAYLOAD_1 else "/prod/shop/%E4"
 
     answer = handler(event(Request("GET", path), sender), None)

@@ -1,4 +1,4 @@
-"""The handler in Lambda's own runtime client, beside gunicorn with the same application."""
+"""The handler in Lambda's own runtime client, compared with gunicorn."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_a_view_that_takes_too_long_ends_its_process_and_not_the_function(
 def test_a_response_that_breaks_off_is_an_error_and_the_next_one_is_not(
     gunicorn: Server, tmp_path: Path, interface: str
 ) -> None:
-    """From gunicorn a client has its beginning already. Lambda sends all or nothing: 500 or 502."""
+    """gunicorn has already sent the beginning. Lambda sends all or nothing: 500 or 502."""
     setting = f'{{"INTERFACE": "{interface}"}}'
     broken, image = Request("GET", "/breaks-off"), Request("GET", "/image")
     with pytest.raises(IncompleteRead):

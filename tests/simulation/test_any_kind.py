@@ -1,7 +1,7 @@
 """Locks, schedules and loads of any children, with signals, requests and reloads.
 
-The world itself objects to a life that is started without its lock, to a lock that is taken twice,
-and to one that is released while a life needs it.
+The world itself refuses to start a life without its lock, to take a lock twice, and to release a
+lock while a life needs it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RULES = st.builds(
     stabilization=st.sampled_from([0.0, 10.0]),
     divided=st.booleans(),
 )
-# What sets one instance apart from those of other tests.
+# The kinds of instances that only this test has.
 KINDS = (
     "plain",
     "once",
@@ -73,7 +73,7 @@ class Scenario:
 
 
 def of_kind(spec: Spec, kind: str, rule: Autoscale) -> Spec:
-    """As the settings allow it: LOCK and SCHEDULE are for oneshots, and SINGLETON for one life."""
+    """A spec that the settings allow: LOCK and SCHEDULE need a oneshot, SINGLETON one life."""
     if kind == "scaled":
         return changed(spec, oneshot=False, autoscale=rule)
     exclusion = Exclusion.NONE
@@ -149,7 +149,7 @@ def test_it_ends_and_holds_no_lock_that_nobody_needs(scenario: Scenario) -> None
 
     assert all(one.unkillable for one in world.alive)
     assert not world.unanswered
-    # Who survives SIGKILL may still do what the lock is for.
+    # A life that survives SIGKILL may still do the work that its lock protects.
     assert {*world.locks} <= {one.ref.name for one in world.alive}
     stopped_once_a_lock_is_lost(world, scenario.kill_takes)
     if not scenario.reloads:
@@ -159,7 +159,7 @@ def test_it_ends_and_holds_no_lock_that_nobody_needs(scenario: Scenario) -> None
 
 
 def stopped_once_a_lock_is_lost(world: World, kill_takes: float) -> None:
-    """Before another supervisor may have it. A oneshot cannot be undone, and goes on."""
+    """It stops before another supervisor may take the lock; only a oneshot goes on."""
     exits = {told.ref: at for at, told in world.told if isinstance(told, Exited)}
     for at, told in world.told:
         if not isinstance(told, LockLost):
@@ -181,7 +181,7 @@ def within_its_bounds(scenario: Scenario, scaled: list[Scaled]) -> None:
 
 
 def not_before_it_is_planned(scenario: Scenario, world: World) -> None:
-    """Unless an operator wants it sooner. A try that failed is followed by another one at once."""
+    """Each run starts no sooner than planned; a failed run is retried at once."""
     if scenario.requests:
         return
     planned: dict[str, float] = {}
@@ -199,7 +199,7 @@ def not_before_it_is_planned(scenario: Scenario, world: World) -> None:
 
 
 def describe(world: World, scaled: list[Scaled]) -> None:
-    """For `pytest --hypothesis-show-statistics`: how often what was met."""
+    """Count what happened, for `pytest --hypothesis-show-statistics`."""
     for kind in {type(told).__name__ for _, told in world.told}:
         if kind.startswith(("Lock", "Run", "Load")):
             event(kind)

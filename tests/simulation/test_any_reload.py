@@ -1,4 +1,4 @@
-"""Reloads of any children: everything runs the new load afterwards, or what it ran before."""
+"""Reloads of any children: afterwards everything runs the new load, or still the old one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(1800)
 @dataclass(frozen=True)
 class Scenario:
     children: tuple[Child, ...]
-    # What each reload brings, and how long that takes; None: it fails.
+    # How long each reload takes, and what it loads; None if it fails.
     loads: tuple[tuple[float, Optional[tuple[Child, ...]]], ...]
     reloads: tuple[float, ...]
     requests: tuple[tuple[float, object], ...]
@@ -58,7 +58,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
 @settings(max_examples=3 * EXAMPLES)
 def test_each_reload_changes_everything_or_nothing(scenario: Scenario) -> None:
     signals = [*((at, SIGHUP) for at in scenario.reloads), (scenario.stop_at, SIGTERM)]
-    # The first stop may have been another one; this one kills what does not end.
+    # This may be the second SIGTERM, which kills whatever is left.
     signals += [(LAST_SIGNAL_AT, SIGTERM)]
     world = World(
         scenario.children,
@@ -89,7 +89,7 @@ def test_each_reload_changes_everything_or_nothing(scenario: Scenario) -> None:
 
 
 def everything_runs_one_load(group: Group, fact: Fact) -> None:
-    """Whatever works, and is not being stopped, runs the same load."""
+    """Every life that works and is not being stopped runs the same load."""
     for instance in group.instances.values():
         for life in instance.lives:
             if life.state in WORKING:

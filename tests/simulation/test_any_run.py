@@ -50,14 +50,14 @@ from django_prodserver.supervisor.values import replace as changed
 
 from .world import NOBODY, Behaviour, Child, Member, World
 
-# As many examples as there are may take their time on a busy machine.
+# All examples together may take this long on a busy machine.
 pytestmark = pytest.mark.timeout(1800)
 
 EXAMPLES = settings().max_examples
 STOP = {SIGTERM: 0, SIGQUIT: 0, SIGINT: 130}
 LAST_SIGNAL_AT = 80.0
 
-# ---- any run ----
+# ---- strategies ----
 
 
 def seconds(most: float, least: float = 0.0) -> st.SearchStrategy[float]:
@@ -80,7 +80,7 @@ SPECS = st.builds(
     name=st.just(""),
     oneshot=st.sampled_from([False, False, False, True]),
     stop_signal=st.sampled_from([SIGTERM, SIGTERM, SIGINT, SIGQUIT]),
-    # 0.7 times each is a binary fraction, too.
+    # 0.7 times each of them is a binary fraction, too.
     stop_timeout=st.sampled_from([25.0, 25.0, 5.0, 2.5]),
     stop_group=st.booleans(),
     escalation_signal=st.sampled_from([None, None, SIGQUIT]),
@@ -124,7 +124,7 @@ MEMBERS = st.builds(
 )
 BEHAVIOURS = st.builds(
     Behaviour,
-    # One in four not at once, and so on: most runs are to get beyond their start.
+    # Three lives in four exist at once: most runs should get beyond their start.
     exists_after=st.sampled_from([*[0.0] * 12, 0.25, 1.0, 30.0, None]),
     cancelled_too_late=st.booleans(),
     cannot_start=st.integers(0, 7).map(lambda n: "no memory" if n == 7 else ""),
@@ -139,7 +139,7 @@ BEHAVIOURS = st.builds(
     stops_after=seconds(1) | seconds(1) | seconds(5) | seconds(30) | st.none(),
     escalation_after=seconds(5) | st.none(),
     stop_status=STATUSES,
-    # One in sixteen, likewise.
+    # Likewise rare.
     unkillable=st.integers(0, 7).map(lambda n: n == 7),
     stopped_after=st.none() | st.none() | seconds(30),
     refused_probes=st.frozensets(st.integers(0, 4), max_size=3),
@@ -160,7 +160,7 @@ SIGNALS = st.lists(
 )
 
 
-# Names of instances and of processes, also of some that do not exist.
+# Names of instances and of processes, including some that do not exist.
 NAMES = st.sampled_from(["p0", "p0.1", "p1", "p1.1", "p2.1", "p3", "p0.2", "p9"])
 REQUESTS = st.one_of(
     st.builds(GoalRequest, NAMES, st.sampled_from(Goal)),
@@ -175,12 +175,12 @@ class Scenario:
     signals: tuple[tuple[float, Signals], ...]
     requests: tuple[tuple[float, Request], ...]
     output_gone_at: Optional[float]
-    # From when to when the output takes no more.
+    # When the output stalls: from, until.
     stalls: tuple[tuple[float, float], ...]
     adopts: bool
     spawn_takes: float
     cancel_takes: float
-    # From when to when there is no template, and from when on there is no other.
+    # When there is no template (from, until), and from when on the preload fails.
     without_template: tuple[tuple[float, float], ...]
     preload_fails_at: Optional[float]
     # When a platform signals every process, and how much later the supervisor.
@@ -212,7 +212,7 @@ class Scenario:
 
 @st.composite
 def children(draw: st.DrawFn) -> tuple[Child, ...]:
-    """Some that come after others, in any order of their names, without a cycle."""
+    """Children that come after each other, in any order of their names, without a cycle."""
     drawn = draw(st.lists(CHILDREN, min_size=1, max_size=4))
     names = draw(st.permutations([f"p{number}.1" for number in range(len(drawn))]))
     named = []
@@ -226,7 +226,7 @@ def children(draw: st.DrawFn) -> tuple[Child, ...]:
 
 
 def _stretches(moments: list[float]) -> tuple[tuple[float, float], ...]:
-    """Between these moments, one stretch after the other; the last lasts for ever."""
+    """Pairs of consecutive moments; the last stretch may have no end."""
     ends = sorted(moments) + [2 * LAST_SIGNAL_AT] * (len(moments) % 2)
     return tuple(zip(ends[::2], ends[1::2]))
 
@@ -255,10 +255,10 @@ SCENARIOS = st.builds(
 )
 
 
-# ---- what has to come of it, told from the history alone ----
+# ---- what must follow, derived from the history alone ----
 
 
-# The first word of a line after the name of an instance that can do its work from then on.
+# The first words after an instance's name in the log lines that report it ready.
 IS_READY = ("ready", "started")
 
 
@@ -272,9 +272,9 @@ class Told:
     ready: bool = False
     faulty: bool = False
     asked: bool = False
-    # Another one was ready while it lived.
+    # Another life of the instance became ready while it lived.
     replaced: bool = False
-    # Killed because it did not stop in time, and nothing has followed it.
+    # It had to be killed because it did not stop in time, and it has no successor.
     overdue: bool = False
     lost: bool = False
     # It started although its start was cancelled.
@@ -282,7 +282,7 @@ class Told:
 
 
 class History:
-    """What followed what, and what must follow from it by the design's tables."""
+    """What happened, and what must follow from it by the design's tables."""
 
     def __init__(self, world: World) -> None:
         self.world = world
@@ -294,10 +294,10 @@ class History:
             if isinstance(told, Exited)
         }
         self.lives: dict[int, Told] = {}
-        # Instances whose start was asked of a template and is not answered, and those whose start
-        # was cancelled; and when what was started after all became known.
+        # `awaited`: instances whose start the template has not answered. `given_up`: those whose
+        # start was cancelled. `too_late`: when lives became known that started all the same.
         self.awaited: set[str] = set()
-        # Those of which a start was refused: what follows is decided by the restart policy.
+        # Instances whose start was refused: the restart policy decides what follows.
         self.refused: set[str] = set()
         self.given_up: set[str] = set()
         self.too_late: dict[int, float] = {}
@@ -307,18 +307,18 @@ class History:
         self.late: set[int] = set()
         self.reason_at: Optional[float] = None
         self.verdict = 0
-        # That is the status of what ended as on request, at this time: it may have been one.
+        # When a life ended with a status of a stopped one: a platform may have stopped it.
         self.forgivable_at = -inf
-        # Where it was killed by that, it has been so quick that the request may still be read.
+        # When a signal killed it: quickly, so the supervisor may not have read its own signal yet.
         self.killed_at = -inf
         self.forgiven = False
         self.stalled = False
-        # Every stop signal that was sent, and the times at which SIGKILL was.
+        # Every stop signal that was received.
         self.stop_signals: list[tuple[float, Signals]] = []
         for index, (at, item) in enumerate(world.history):
             rest = [what for _, what in world.history[index + 1 :]]
             if isinstance(item, str) and item.startswith("say all stopped"):
-                break  # What comes now comes too late.
+                break  # Everything is decided; later events do not count.
             if isinstance(item, str):
                 self._did(at, item, rest)
             elif isinstance(item, Signalled) and item.signal in STOP:
@@ -368,7 +368,7 @@ class History:
         if self.reason_at is None:
             self.reason_at, self.verdict = at, verdict
             for life in self.lives.values():
-                # What an operator had stopped before is an old story.
+                # Lives that an operator had stopped earlier do not count.
                 life.overdue = life.overdue and not life.gone
 
     def _requested(self, request: Request) -> None:
@@ -401,7 +401,7 @@ class History:
             life = self._meant(first, words, rest)
             life.ready = life.ready or words[0] in IS_READY
             lives = self.of(first)
-            # The message by which it is ready may say as well that something is wrong with it.
+            # The message that makes it ready may also report a fault.
             at_once = list(takewhile(lambda what: isinstance(what, str), rest))
             failed = any(
                 str(what).startswith(f"say {first} is unhealthy: it said") for what in at_once
@@ -413,14 +413,14 @@ class History:
                 life.overdue = True
             elif words[:3] == ["survived", "SIGKILL", "for"]:
                 self._lost(at, life, " ".join(words), rest)
-            # What has a successor does not count any more.
+            # A life that has a successor no longer counts.
             life.overdue = life.overdue and "restarting" not in words
 
     def _meant(self, name: str, words: Sequence[str], rest: Sequence[object]) -> Told:
-        """Which life a line is about, where an instance may have two."""
+        """The life that a line is about; an instance may have two."""
         named = [word for word in words if word.rstrip(";)").isdecimal()]
         if words[0] in (*IS_READY, "survived"):
-            pid = int(named[-1].rstrip(";)"))  # In the world members have the pid of their leader.
+            pid = int(named[-1].rstrip(";)"))  # In this world members have the pid of their leader.
             return self.lives[pid]
         if words[-2:] == ["stopping", "it"] or words[:3] == ["did", "not", "stop"]:
             done = next(what for what in rest if isinstance(what, str) and what.startswith("kill"))
@@ -428,7 +428,7 @@ class History:
         return self.of(name)[-1]
 
     def _asked_for(self, name: str) -> None:
-        """A life of it is asked of the system."""
+        """A start of this instance is requested from the system."""
         assert self.reason_at is None, "started while stopping"
         assert self.goals[name] is Goal.UP, "started although it is to be down"
         assert not (self.stalled and self.of(name)), "a life follows another while output stalls"
@@ -442,7 +442,7 @@ class History:
         assert all(self.specs[name].start_first for _ in others), f"two lives of {name}"
 
     def _spawned(self, name: str, words: Sequence[str]) -> None:
-        """The system has started it, or has not, which is not told yet."""
+        """The system has started the life, or could not; the supervisor does not know yet."""
         if name not in self.awaited:
             self._asked_for(name)
         self.awaited.discard(name)
@@ -454,7 +454,7 @@ class History:
         self.lives[int(words[0])] = Told(name)
 
     def _exists(self, at: float, spawned: Spawned, rest: Sequence[object]) -> None:
-        """It is told that it exists. Where its start was cancelled, it is ended at once."""
+        """The supervisor learns that a life exists; after a cancelled start it ends it at once."""
         pid, name = self.world.pid(spawned.ref), spawned.ref.name
         if name in self.given_up:
             self.given_up.remove(name)
@@ -466,7 +466,7 @@ class History:
         self.awaited.discard(name)
         self.refused.add(name)
         if name in self.given_up:
-            # Nobody is told.
+            # A cancelled start is not reported.
             self.given_up.remove(name)
             assert not str(rest[0]).startswith(f"say {name} could not be started")
         elif not any(life.alive and not life.lost for life in self.of(name)):
@@ -514,7 +514,7 @@ class History:
             self._ended(at, life, spec, True, 1, [f"say {life.name} {line}", *rest])
 
     def _expected(self, life: Told) -> bool:
-        """Its end is none that the restart policy has to deal with."""
+        """Whether the restart policy ignores its end."""
         lives = self.of(life.name)
         older, newer = lives[: lives.index(life)], lives[lives.index(life) + 1 :]
         return (
@@ -522,7 +522,7 @@ class History:
             or life.replaced
             or self.goals[life.name] is Goal.DOWN
             or (life.asked and not life.faulty)
-            # It was to be replaced, or was to replace another.
+            # It was being replaced, or was about to replace another life.
             or life.name in self.awaited
             or any(one.alive and not one.lost for one in newer)
             or any(one.alive and not one.lost and not one.asked for one in older)
@@ -574,7 +574,7 @@ def test_it_ends_in_time_with_nobody_left_and_the_status_of_the_table(scenario: 
 
 
 def nobody_is_left(world: World, history: History) -> None:
-    """But for what SIGKILL does not end: that was tried, and said."""
+    """Except lives that survive SIGKILL: it must have been sent, and the survival reported."""
     killed = {pid for _, pid, signal, group in world.kills if signal is SIGKILL and group}
     said = [what for _, what in world.trace if "survived SIGKILL for 5 s" in what]
     stuck = {world.pid(one.ref) for one in world.alive}
@@ -583,7 +583,7 @@ def nobody_is_left(world: World, history: History) -> None:
     assert len(stuck) <= len(said)
     assert not world.unanswered
     assert not world.giving_up
-    # The end of what was lost before may go unnoticed.
+    # The end of a lost life may go unnoticed.
     lost = {pid for pid, life in history.lives.items() if life.lost}
     assert stuck <= set(world.leaders) - world.reaped <= lost
 
@@ -591,7 +591,7 @@ def nobody_is_left(world: World, history: History) -> None:
 def killed_only_as_groups_and_only_when_due(
     scenario: Scenario, world: World, history: History
 ) -> None:
-    # While another one is being started, what was decided is done late, and so is what is due.
+    # A spawn blocks the supervisor for this long, so decisions and deadlines are late by as much.
     late = scenario.spawn_takes
     gone = {world.pid(h.ref): at for at, h in world.told if isinstance(h, GroupGone)}
     again = {at for at, _ in history.stop_signals[1:]}
@@ -604,7 +604,7 @@ def killed_only_as_groups_and_only_when_due(
     for at, pid, signal, group in world.kills:
         spec = history.by_pid[pid]
         exited_at, _ = history.exits.get(pid, (inf, None))
-        # Beyond that, the number may belong to somebody else.
+        # After that, the pid may belong to another process.
         assert at <= (gone.get(pid, inf) if group else exited_at)
         if signal is SIGKILL:
             assert group
@@ -632,7 +632,7 @@ def passed_on_only_to_who_declared_it(world: World) -> None:
 def restarted_after_a_pause_and_not_too_often(
     scenario: Scenario, world: World, history: History
 ) -> None:
-    """Between the bounds of the backoff; without one only after a recycle, or on request."""
+    """Starts keep the bounds of the backoff, except after a recycle or on request."""
     if any(isinstance(it, (GoalRequest, RestartRequest, ScaleRequest)) for _, it in world.told):
         return
     starts: dict[str, list[float]] = defaultdict(list)
@@ -646,7 +646,7 @@ def restarted_after_a_pause_and_not_too_often(
             exited_at, status = ended.get(spec.name, (0.0, ExitStatus(code=0)))
             least = (1 - JITTER) * min(spec.backoff_initial, spec.backoff_max)
             if spec.recycles and status.code == 0 and spec.name in ended:
-                continue  # It may be a recycle, which is at once, and counts not.
+                continue  # It may be a recycle, which is immediate and does not count.
             assert spec.name not in ended or at - exited_at >= least
             starts[spec.name].append(at)
     for name, times in starts.items():
@@ -658,7 +658,7 @@ def restarted_after_a_pause_and_not_too_often(
 def in_time(scenario: Scenario, world: World, history: History) -> None:
     longest = max(longest_stop(history.specs, name) for name in history.specs)
     links = len(history.specs)
-    # One sweep for what outlived its leader; where nobody reports its end, another to find out.
+    # One sweep for the rest of a process group, and another to notice an end without a report.
     sweep = SWEEP_AFTER + (scenario.kill_takes if scenario.adopts else SWEEP_AFTER)
     killing = scenario.kill_takes
     everybody = [*world.leaders.values(), *chain.from_iterable(world.members_of.values())]
@@ -671,7 +671,7 @@ def in_time(scenario: Scenario, world: World, history: History) -> None:
 
 
 def open_for_a_signal_of_its_own(world: World, history: History) -> None:
-    """Where a platform may have ended the first of them, the last end is not that of all."""
+    """After a life that a platform may have stopped, the supervisor waits for its own signal."""
     if history.stop_signals or history.killed_at != history.reason_at:
         return
     last = max(at for at, told in world.told if isinstance(told, (Exited, GroupGone)))
@@ -680,9 +680,9 @@ def open_for_a_signal_of_its_own(world: World, history: History) -> None:
 
 
 def longest_stop(specs: Mapping[str, Spec], name: str) -> float:
-    """The sum of stop timeouts along the longest chain that ends with this one.
+    """The sum of stop timeouts along the longest chain that ends with this instance.
 
-    A oneshot may first have that time to finish.
+    A oneshot may take its stop timeout twice: to finish, and to stop.
     """
     ahead = max((longest_stop(specs, one) for one in specs[name].after), default=0.0)
     return (2 if specs[name].oneshot else 1) * specs[name].stop_timeout + ahead
@@ -702,7 +702,7 @@ def nothing_follows(supervisor: Group, world: World) -> None:
 
 
 def describe(world: World, history: History, status: int) -> None:
-    """For `pytest --hypothesis-show-statistics`: how often what was met."""
+    """Count what happened, for `pytest --hypothesis-show-statistics`."""
     event(f"exit status {status}")
     spawns = Counter(leader.spec.name for leader in world.leaders.values())
     event(f"{max(spawns.values(), default=0)} lives")

@@ -1,4 +1,4 @@
-"""Whole runs, told from the first line to the last. A fixed bug leaves a history here."""
+"""Whole runs, from the first line to the last. A fixed bug leaves a history here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def child(name: str, stop_signal: Any = SIGTERM, **more: Any) -> Child:
 
 
 def told(*children: Child, notifications: bool = False, **more: Any) -> list[str]:
-    """Run them; return what was done and said, with the time."""
+    """Run these children; return every action and message, with its time."""
     world = World(children, **more)
     run(Group([child.spec for child in children]), world, world.observers)
     return [
@@ -128,7 +128,7 @@ def test_a_second_signal_waits_for_nobody() -> None:
 @pytest.mark.parametrize("adopts", [True, False])
 def test_what_a_leader_leaves_behind_gets_a_second(adopts: bool) -> None:
     web = child("web.1", members=(Member(),))
-    # Where orphans go to somebody else, only a signal that finds nobody tells that they are gone.
+    # If another process reaps orphans, only a signal that finds none shows that they are gone.
     end = [
         "11 killpg 101 SIGKILL",
         "11.25 say all stopped after 1.25 s; exit status 0",
@@ -195,7 +195,7 @@ def test_one_is_killed_from_outside() -> None:
 
 
 def test_a_platform_ends_all_of_them_before_the_supervisor_reads_its_signal() -> None:
-    # None of them handles it.
+    # Neither of them handles SIGTERM.
     children = [child(name, stop_signal=SIGINT) for name in ("web.1", "worker.1")]
 
     assert told(*children, platform=[(5.0, 0.0625)])[5:] == [
@@ -228,7 +228,7 @@ def test_a_user_signal_reaches_the_one_that_knows_it() -> None:
 
 
 def test_two_end_at_the_same_moment() -> None:
-    """The second is dead and reaped, and its pid nobody's, when the first has it asked to stop."""
+    """worker.1 is already dead and reaped, and its pid free, when the end of web.1 stops it."""
     web = child("web.1", exits_after=5.0, status=ExitStatus(code=3))
     worker = child("worker.1", exits_after=5.0, status=ExitStatus(code=4))
 
@@ -248,7 +248,7 @@ def test_one_ends_while_the_next_is_being_started() -> None:
         "0.5 say web.1 started (pid 101)",
         "1 spawn worker.1 102",
         "1 say web.1 exited with status 3 after 0.50 s; stopping everything",
-        # Its answer is on its way.
+        # The answer to the start is on its way.
         "1 cancel the start of worker.1",
         "1 kill 102 SIGTERM",
         "1 say worker.1 stopped after 0.00 s",
@@ -338,7 +338,7 @@ def test_an_unhealthy_one_is_replaced() -> None:
 
 
 def test_nobody_is_called_unhealthy_while_everything_stops() -> None:
-    """It has to live until what comes after it has ended, however it is."""
+    """web.1 must live until worker.1, which comes after it, has ended, healthy or not."""
     check = CheckSchedule(interval=1.0, timeout=1.0, retries=1)
     sick = Behaviour(health=("", "HTTP 500"))
     web = child("web.1", check=check, watchdog=9.5, behaviours=(sick,))
@@ -445,11 +445,11 @@ def test_the_service_manager_is_told() -> None:
     ]
 
 
-# ---- SIGKILL that does not take ----
+# ---- lives that survive SIGKILL ----
 
 
 def test_a_stop_does_not_wait_for_ever_for_what_sigkill_does_not_end() -> None:
-    """A leader in uninterruptible sleep, or of another user."""
+    """It is in uninterruptible sleep, or belongs to another user."""
     stuck = child("worker.1", stop_timeout=2.0, stops_after=None, unkillable=True)
 
     assert told(stuck, signals=[(10.0, SIGTERM)])[3:] == [
@@ -517,7 +517,7 @@ def test_a_restart_goes_on_once_it_has_waited_long_enough() -> None:
     ]
 
 
-# ---- a oneshot runs while something else fails ----
+# ---- a oneshot runs while another process fails ----
 
 
 def test_a_failed_oneshot_lets_another_one_finish() -> None:
@@ -715,7 +715,7 @@ def test_a_request_that_cannot_be_granted_changes_nothing() -> None:
 
 
 def test_a_shortage_of_a_moment_stops_nothing() -> None:
-    """A start that the system refuses is tried again, as the policy says."""
+    """A start that the system refuses is tried again, according to the restart policy."""
     worker = child(
         "worker.1",
         restart=RestartPolicy.ALWAYS,
@@ -945,7 +945,7 @@ def test_what_cannot_be_loaded_after_the_oneshots_stops_everything() -> None:
     ]
 
 
-# ---- the world itself: a fake that lies proves nothing ----
+# ---- the world itself: a fake that is wrong proves nothing ----
 
 
 def test_a_run_that_nothing_would_ever_end_is_a_failure() -> None:

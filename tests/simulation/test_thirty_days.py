@@ -1,4 +1,4 @@
-"""A month with a process that crashes all the time: seconds here, and nothing that grows."""
+"""A month with a process that crashes all the time: it takes seconds, and nothing grows."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ STEADY = Child(
 
 
 def pieces(supervisor: Group) -> int:
-    """Of how many objects its state is made; a number counts once, however large it has become."""
+    """The number of objects in its state; a number counts once, however large it is."""
     return sum(1 for _ in pickletools.genops(pickle.dumps(supervisor)))
 
 
 class ForgetfulWorld(World):
-    """Keeps what is alive, and of the past only how many lines were said and lives begun."""
+    """Keeps what is alive; of the past it keeps only the numbers of log lines and of lives."""
 
     supervisor: Group
 
@@ -56,7 +56,7 @@ class ForgetfulWorld(World):
         )
         self.said: Counter[str] = Counter()
         self.begun: Counter[str] = Counter()
-        # For each day the most that the supervisor's state was at the start of an instance.
+        # For each day, the largest state of the supervisor at the start of a life.
         self.most: Counter[int] = Counter()
 
     def did(self, what: str) -> None:
@@ -67,7 +67,7 @@ class ForgetfulWorld(World):
     def spawn(self, ref: Ref) -> None:
         self.begun[ref.name] += 1
         day = int(self.now() // DAY) + 1
-        # Every so often: to count takes much longer than to live. 31 meets each jitter in turn.
+        # Not for each life: counting takes much longer than a life. 31 meets each jitter in turn.
         if day in (1, 2, DAYS) and self.begun[ref.name] % 31 == 1:
             self.most[day] = max(self.most[day], pieces(self.supervisor))
         super().spawn(ref)
@@ -88,7 +88,7 @@ def test_a_month_of_crashes_leaves_no_growth() -> None:
 
     assert run(supervisor, world, world.observers) == 0
 
-    # Its pause is 30 s less a random part, so that it is started some 3,200 times a day.
+    # Its backoff is 30 s less a random part, so it is started about 3,200 times a day.
     assert world.begun["worker.1"] > DAYS * DAY / 31
     assert world.begun["web.1"] == 1
     assert world.said["worker.1"] >= world.begun["worker.1"] - 1

@@ -1,7 +1,7 @@
-"""A `System` with virtual time: children with behaviours instead of processes.
+"""A `System` with virtual time, and children with scripted behaviours instead of processes.
 
-`wait` jumps to the next happening. Time is counted in binary fractions of a second, which floats
-add and subtract exactly; so what is due at the same moment is due at the same moment.
+`wait` jumps to the next event. Times are binary fractions of a second, which floats add and
+subtract exactly, so events planned for the same moment happen at the same moment.
 """
 
 from __future__ import annotations
@@ -50,44 +50,44 @@ from django_prodserver.supervisor.spec import Exclusion, Ref, Spec, process_of
 from django_prodserver.supervisor.values import replace as changed
 
 FIRST_PID = 101
-# In seconds: after so long a lock that was lost can be had again.
+# In seconds: how long a lost lock stays unavailable.
 LOST_FOR = 6.0
-# Of messages that are written down before there is a life to send them.
+# For messages that are written before there is a life to send them.
 NOBODY = Ref("", 0, 0)
 
 
 @dataclass(frozen=True)
 class Member:
-    """A process that an instance starts in its process group; seconds count from the spawn."""
+    """A process in the process group of a life; seconds count from the spawn."""
 
     ends_after: Optional[float] = None
     heeds_stop_signal: bool = False
-    # SIGKILL never takes: it runs as another user, or never returns from a system call.
+    # SIGKILL has no effect: it runs as another user, or never returns from a system call.
     unkillable: bool = False
-    # By SIGSTOP, until SIGCONT.
+    # Stopped by SIGSTOP, until SIGCONT.
     stopped: bool = False
 
 
 @dataclass(frozen=True)
 class Behaviour:
-    """What an instance does from one start to the next; None means never.
+    """What one life of an instance does; None means never.
 
-    Seconds count from the moment at which it exists, or from its stop signal.
+    Seconds count from the moment when the life exists, or from its stop signal.
     """
 
-    # So long after it was asked for; without a template, after there is one again.
+    # Seconds from the request to start it; without a template, from when there is one again.
     exists_after: Optional[float] = 0.0
-    # It exists when its start is cancelled, and so it starts after all.
+    # It already exists when its start is cancelled, so it starts after all.
     cancelled_too_late: bool = False
     cannot_start: str = ""
-    # It says READY=1, and what else it says.
+    # When it sends READY=1, and its other messages.
     ready_after: Optional[float] = None
     says: tuple[tuple[float, Notified], ...] = ()
-    # Strangers keep its notify socket full.
+    # When other processes fill its notify socket.
     flooded_at: tuple[float, ...] = ()
-    # Its output has the line that tells so.
+    # When it prints its ready line.
     prints_after: Optional[float] = None
-    # A connection to it succeeds, or another probe of its readiness.
+    # From when on its readiness probe succeeds.
     connects_after: Optional[float] = None
     exits_after: Optional[float] = None
     status: ExitStatus = field(default=ExitStatus(code=0))
@@ -96,29 +96,29 @@ class Behaviour:
     escalation_after: Optional[float] = 0.0
     stop_status: ExitStatus = field(default=ExitStatus(code=0))
     unkillable: bool = False
-    # By SIGSTOP, until SIGCONT: what it would do meanwhile, it does then.
+    # By SIGSTOP, until SIGCONT; what it would do in between happens at SIGCONT.
     stopped_after: Optional[float] = None
     members: tuple[Member, ...] = ()
-    # Of each probe in turn, the last for ever: what is wrong, nothing, or no answer.
+    # The result of each probe in turn, the last one repeated: an error, "", or None: no answer.
     health: tuple[Optional[str], ...] = ("",)
     answers_after: float = 0.0
-    # Which of its probes the system refuses to begin, of both kinds, from 0.
+    # Numbers of the probes that the system refuses to start; both kinds are counted, from 0.
     refused_probes: frozenset[int] = frozenset()
-    # Of each look in turn, the last for ever; in bytes.
+    # Each measurement in turn, the last one repeated; in bytes.
     memory: tuple[int, ...] = (1,)
 
 
 @dataclass(frozen=True)
 class Child:
-    """An instance, and what it does in each of its lives; the last for ever."""
+    """An instance, and what it does in each of its lives, the last behaviour repeated."""
 
     spec: Spec
     behaviours: tuple[Behaviour, ...] = (Behaviour(),)
-    # From when to when another supervisor has its lock, and when the one of ours is lost.
+    # When another supervisor holds its lock (from, until), and when ours is lost.
     rivals: tuple[tuple[float, float], ...] = ()
     lock_lost_at: tuple[float, ...] = ()
-    # How long after each plan it runs, if it is scheduled; and the load that is measured of its
-    # process. Of each in turn, the last for ever.
+    # Seconds from each plan to the run, if it is scheduled; and the measured loads of its process.
+    # Each in turn, the last one repeated.
     runs_after: tuple[float, ...] = (10.0,)
     loads: tuple[Optional[float], ...] = (1.0,)
 
@@ -135,13 +135,13 @@ class Fake:
     member: Optional[Member] = None
     alive: bool = True
     stopped: bool = False
-    # What it does once it is continued.
+    # What it does after SIGCONT.
     held_back: list[Callable[[], None]] = field(default_factory=list)
     stop_signals: int = 0
     begun: int = 0
     probes: int = 0
     looks: int = 0
-    # The probe that is under way.
+    # The running probe.
     probe: Optional[object] = None
 
     @property
@@ -150,16 +150,17 @@ class Fake:
 
 
 class World:
-    """Implements `supervisor.system.System` and `Processes`, with the promises of their docstrings.
+    """Implements `supervisor.system.System` and `Processes` as their docstrings promise.
 
-    With `adopts` orphans are reaped here, as on Linux, so that the end of a process group is
-    noticed when it comes; without, when a signal finds nobody there, or when the next leader dies.
+    With `adopts`, orphans are reaped here, as on Linux, so the end of a process group is noticed at
+    once. Without it, it is noticed when a signal finds no process left, or when the next leader
+    dies.
 
-    With `spawn_takes` nothing else happens while a life is started, as where it is forked here. The
-    template dies at each first moment of `without_template`, and is replaced at the second. With
-    `preload_fails_at` there is no other template from then on. At each first moment of `platform`
-    every process gets SIGTERM from outside, and the supervisor so long after that. Each reload in
-    turn brings one of `loads`, so long after it was asked for; without children it fails.
+    Starting a life blocks the supervisor for `spawn_takes` seconds, as it does where the supervisor
+    itself forks. `without_template` has pairs: when the template dies, and when it is replaced.
+    After `preload_fails_at` there is no other template. `platform` has pairs: when every process
+    gets SIGTERM from outside, and how much later the supervisor does. `loads` has the outcome of
+    each reload in turn: how long it takes, and its children; None means that it fails.
     """
 
     def __init__(
@@ -181,14 +182,14 @@ class World:
         loads: Sequence[tuple[float, Optional[Sequence[Child]]]] = ((0.0, None),),
     ) -> None:
         self.children: Mapping[str, Child] = {child.spec.name: child for child in children}
-        # What each load of the project has brought, and which of them is run.
+        # The children of each load of the project, the current load, and all loads so far.
         self.generations: dict[int, Mapping[str, Child]] = {0: self.children}
         self.generation = 0
         self.loaded = {0}
         self._loads = loads
-        # The locks that are asked for; what is held is what the supervisor knows of.
+        # The locks that the supervisor wants; True once the supervisor knows that it holds one.
         self.locks: dict[str, bool] = {}
-        # How often each process and instance was asked about.
+        # How many values of each process and instance `_next` has returned.
         self._asked: dict[str, int] = {}
         self.leaders: dict[int, Fake] = {}
         self.members_of: dict[int, list[Fake]] = {}
@@ -196,11 +197,11 @@ class World:
         # The processes whose held sockets are open.
         self.listening = {child.spec.process for child in children if child.spec.holds}
         self.reaped: set[int] = set()
-        # What was done and what was said, each with its time: two runs can be compared.
+        # What was done and logged, with its time, so that two runs can be compared.
         self.trace: list[tuple[float, str]] = []
-        # What the supervisor was told, and when.
+        # The events that the supervisor received, with their times.
         self.told: list[tuple[float, Event]] = []
-        # Both, as they followed each other.
+        # `trace` and `told`, in order.
         self.history: list[tuple[float, Union[str, Event]]] = []
         self.kills: list[tuple[float, int, Signals, bool]] = []
         self.observers: Sequence[Observer] = [
@@ -213,9 +214,9 @@ class World:
         self.spawn_takes, self._kill_takes = spawn_takes, kill_takes
         self._cancel_takes = cancel_takes
         self._without_template = [*without_template]
-        # Starts that are not answered, each with what it was asked to be.
+        # Starts that are not answered yet, each with its behaviour.
         self.unanswered: dict[Ref, Behaviour] = {}
-        # Those that were cancelled, and of them those that will not be answered by a life.
+        # Cancelled starts, and those of them that will be answered by SpawnFailed.
         self.cancelled: list[Ref] = []
         self.giving_up: list[Ref] = []
         self._jitters = itertools.cycle(jitters)
@@ -247,7 +248,7 @@ class World:
         if output_gone_at is not None:
             self._at(output_gone_at, lambda: self._happened.append(OutputGone()))
 
-    # ---- the seam ----
+    # ---- System and Processes ----
 
     def now(self) -> float:
         return self._now
@@ -288,7 +289,7 @@ class World:
         pid = self._leader(ref).pid
         targets = [self.leaders[pid], *(self.members_of[pid] if group else ())]
         if signal is Signals.SIGCONT and not any(target.stopped for target in targets):
-            return  # To what is not stopped it means nothing.
+            return  # SIGCONT means nothing to a process that is not stopped.
         self.did(f"{'killpg' if group else 'kill'} {pid} {signal.name}")
         self.kills.append((self._now, pid, signal, group))
         if not any(target.alive for target in targets):
@@ -380,7 +381,7 @@ class World:
         assert not [ref for ref in self.unanswered if ref.generation == generation]
 
     def unlisten(self, process: str) -> None:
-        # What had held sockets in a load that was dropped may be closed once more.
+        # The held sockets of a dropped load may be closed twice.
         reloaded = len(self.loaded) > 1
         assert process in self.listening or reloaded, f"{process} has no open socket"
         self.listening.discard(process)
@@ -406,7 +407,7 @@ class World:
         everybody = [leader, *self.members_of[leader.pid]]
         return [("member" if one.member else "leader", one.pid) for one in everybody if one.alive]
 
-    # ---- the world behind it ----
+    # ---- the simulated processes ----
 
     @property
     def alive(self) -> list[Fake]:
@@ -419,7 +420,7 @@ class World:
         self.history.append((self._now, what))
 
     def _saw(self, fact: Fact) -> None:
-        """What users see has changed, if no line says so either."""
+        """A change of state counts as work, even if it is not logged."""
         if isinstance(fact, StateChanged):
             self._woken_for_nothing = False
 
@@ -432,13 +433,13 @@ class World:
         self.history.append((self._now, event))
 
     def _next(self, name: str, values: Sequence[Any]) -> Any:
-        """Of these the one whose turn it is; the last for ever."""
+        """Each of these values in turn, the last one repeated."""
         number = self._asked.get(name, 0)
         self._asked[name] = number + 1
         return values[min(number, len(values) - 1)]
 
     def _try_lock(self, name: str) -> None:
-        """Take it once no rival has it. What a rival has done once need not be done again."""
+        """Take the lock, or try again once the rival releases it; with ONCE, find it used then."""
         if self.locks.get(name) is not False:
             return
         child = self._newest(name)
@@ -462,13 +463,13 @@ class World:
             self._after(LOST_FOR, lambda: self._try_lock(name))
 
     def _template_gone_until(self) -> float:
-        """When there is a template again; 0 if there is one."""
+        """When there will be a template again; 0 if there is one."""
         return max(
             (until for at, until in self._without_template if at <= self._now < until), default=0.0
         )
 
     def _begin_by_template(self, ref: Ref) -> None:
-        """A start that waits for the template begins once there is one."""
+        """Begin a start, once there is a template."""
         until = self._template_gone_until()
         if not until:
             self._begin(ref)
@@ -480,7 +481,7 @@ class World:
         self._happened.append(SpawnFailed(ref, "cancelled", next(self._jitters)))
 
     def _begin(self, ref: Ref) -> None:
-        """It exists from now on, and that is the answer; or it could not be started."""
+        """Answer a start: the life exists from now on, or it could not be started."""
         if ref not in self.unanswered:
             return
         child, behaviour = self._child(ref.name, ref.generation), self.unanswered.pop(ref)
@@ -512,7 +513,7 @@ class World:
         self._happened.append(Spawned(ref))
 
     def _child(self, name: str, generation: int = 0) -> Child:
-        """An instance that was not there at first does what the first of its process does."""
+        """An instance that scaling added behaves like the first one of its process."""
         children = self.generations[generation]
         if name in children:
             return children[name]
@@ -520,7 +521,7 @@ class World:
         return Child(changed(sibling.spec, name=name), sibling.behaviours)
 
     def _newest(self, name: str) -> Child:
-        """That of the newest load that has its process."""
+        """The child of the newest load that has its process."""
         process = process_of(name)
         having = [
             generation
@@ -530,7 +531,7 @@ class World:
         return self._child(name, max(having))
 
     def _doubled(self, spec: Spec) -> bool:
-        """Two lives that do their work, which only an update by start-first may have."""
+        """Whether too many lives of it are running; only a start-first update may have two."""
         leaders = [one for one in self.alive if one.spec.name == spec.name and not one.member]
         others = [one.ref for one in leaders if not one.unkillable]
         others += [ref for ref in (*self.unanswered, *self.giving_up) if ref.name == spec.name]
@@ -550,7 +551,7 @@ class World:
             self._at(self._now + seconds, event)
 
     def _pass(self, until: float) -> None:
-        """Let time pass, and with it happen what is to happen; then look who died."""
+        """Run everything that is due until then, then reap what died."""
         while self._future and self._future[0][0] <= until:
             time, _, event = heapq.heappop(self._future)
             self._now = max(self._now, time)
@@ -580,7 +581,7 @@ class World:
             self._happened.append(NotifyFlooded(leader.ref))
 
     def _end(self, one: Fake, status: ExitStatus) -> None:
-        """It exits, which it cannot do while it is stopped."""
+        """Exit; a stopped process exits after SIGCONT."""
         if one.stopped:
             one.held_back.append(lambda: self._end(one, status))
         else:
@@ -639,7 +640,7 @@ class World:
 
 
 class _Told(list[Event]):
-    """Events that are written down one by one, as the supervisor takes them."""
+    """Events that are recorded one by one, as the supervisor takes them."""
 
     def __init__(self, world: World, happened: list[Event]) -> None:
         super().__init__(happened)

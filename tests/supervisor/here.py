@@ -1,4 +1,4 @@
-"""A group whose time passes when a test says so."""
+"""A group whose clock is moved by the test."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Here:
         self.group = Group(specs, reloads=reloads)
         self.group.start(0.0)
         self.now = 0.0
-        # All that has come of events.
+        # The outputs of all events so far.
         self.told: list[Output] = []
 
     def after(self, seconds: float = 0.0) -> list[Output]:
-        """What is done of itself, until nothing is due."""
+        """Let time pass, and handle the deadlines; returns the outputs."""
         self.now += seconds
         outputs: list[Output] = []
         while self.group.deadline is not None and self.group.deadline <= self.now:

@@ -1,4 +1,4 @@
-"""The first of many moments, however often they change."""
+"""The earliest of many deadlines, however often they change."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from django_prodserver.supervisor.agenda import Agenda
 
 MOMENTS = st.one_of(st.none(), st.integers(0, 6).map(float))
-# A key gets a moment, or none; or time has come to so much.
+# A key gets a deadline or loses it; or the time advances.
 STEPS = st.lists(st.one_of(st.tuples(st.integers(0, 4), MOMENTS), st.integers(0, 6).map(float)))
 
 

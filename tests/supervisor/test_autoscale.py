@@ -1,4 +1,4 @@
-"""Autoscaling: as many instances as the load asks for, without restlessness."""
+"""Autoscaling: as many instances as the load needs, without flapping."""
 
 from __future__ import annotations
 
@@ -44,16 +44,16 @@ def scaler(rule: Autoscale = RULE) -> Autoscaler:
 @pytest.mark.parametrize(
     ("load", "count", "decided"),
     [
-        (0.0, 1, 1),  # MIN
+        (0.0, 1, 1),  # the minimum
         (10.0, 1, 1),
         (11.0, 1, 1),  # within 10 % of the target
         (12.0, 1, 2),
         (18.0, 2, 2),
         (21.0, 2, 2),
         (37.0, 2, 4),
-        (1000.0, 1, 5),  # four more at once
-        (1000.0, 5, 8),  # MAX
-        (30.0, 1, 3),  # not four because of a quotient's last bit
+        (1000.0, 1, 5),  # at most four more at once
+        (1000.0, 5, 8),  # the maximum
+        (30.0, 1, 3),  # not four: the quotient is not exact in its last bit
     ],
 )
 def test_what_is_wanted_is_the_load_by_the_target(load: float, count: int, decided: int) -> None:
@@ -107,7 +107,7 @@ def test_those_that_are_not_ready_have_taken_nothing_yet() -> None:
 def test_somebody_elses_number_counts_as_wanted_then() -> None:
     one = scaler()
     one.decide(0.0, 10.0, 1, 0)
-    # An operator has scaled to 6.
+    # An operator has scaled it to 6.
     assert one.decide(400.0, 10.0, 6, 0) == 6
     assert one.decide(699.0, 10.0, 6, 0) == 6
     assert one.decide(700.0, 10.0, 6, 0) == 1
@@ -159,14 +159,14 @@ OK = ExitStatus(code=0)
 
 
 class Workers(Here):
-    """Of which everything that is started becomes ready, and what is asked to stop does so."""
+    """Workers that become ready as soon as they start, and stop as soon as they are asked."""
 
     def __init__(self, *specs: Spec, reloads: bool = False) -> None:
         super().__init__(*(specs or WORKERS), reloads=reloads)
         self.begin()
 
     def begin(self, outputs: Optional[list[Output]] = None) -> None:
-        """Let processes begin and end, until nothing is asked of them any more."""
+        """Start and stop processes, until the group has no more commands."""
         done = self.after() if outputs is None else outputs
         while done:
             events: list[Any] = []
@@ -178,7 +178,7 @@ class Workers(Here):
             done = self.take(*events)
 
     def measured(self, value: Optional[float] = None, **more: Any) -> list[Output]:
-        """After another interval, what follows from a load."""
+        """Let an interval pass and report this load; returns the outputs."""
         (scaled,) = self.group.snapshot(self.now).autoscale
         asked = MeasureLoad("worker", scaled.rule.metric)
         assert of(MeasureLoad, self.after(15.0)) == [asked]
@@ -196,7 +196,7 @@ def test_the_load_is_measured_at_each_interval() -> None:
     assert here.group.deadline == 15.0
     assert here.after(14.9) == []
     assert of(MeasureLoad, here.after(0.1)) == [MeasureLoad("worker", "queue")]
-    # Not once more before it has been measured.
+    # There is no second measurement before the first one is answered.
     assert of(MeasureLoad, here.after(1000.0)) == []
     here.take(LoadMeasured("worker", 20.0))
     assert here.group.deadline == here.now + 15.0
@@ -232,7 +232,7 @@ def test_the_idle_are_stopped_first_and_the_first_one_last() -> None:
     here.measured(40.0)
     here.measured(20.0, of_instances={"worker.1": 0.0, "worker.2": 7.0, "worker.4": 3.0})
     assert here.up == ["worker.1", "worker.2"]
-    # Nothing is known of them: the last ones, and then the numbers are taken again.
+    # Instances without a known load stop first, the last one first; then their numbers are reused.
     here.measured(40.0)
     here.measured(29.0, of_instances={"worker.3": 1.0, "worker.4": 2.0})
     assert here.up == ["worker.1", "worker.3", "worker.4"]
@@ -260,7 +260,7 @@ def test_what_is_not_known_changes_nothing_and_is_told_once() -> None:
     assert here.group.snapshot(here.now + 2.0).autoscale[0].why == "no route to host"
     assert of(Scaled, here.measured(37.0))
     assert of(LoadUnknown, here.measured(why="no route to host"))
-    # Nothing to compare with yet, which is nobody's fault.
+    # There is no earlier value to compare with, which is not an error.
     assert here.measured() == []
 
 
@@ -311,7 +311,7 @@ def test_a_reload_keeps_what_was_decided_and_brings_a_new_rule() -> None:
     here.measured(37.0)
     here.begin(here.take(ReloadRequest()))
     here.after(15.0)
-    # Nothing is decided meanwhile.
+    # Nothing is decided during the reload.
     assert of(Scaled, here.take(LoadMeasured("worker", 80.0))) == []
     rule = replace(RULE, most=3, interval=5.0)
     specs = tuple(replace(one, autoscale=rule) for one in WORKERS)
@@ -326,7 +326,7 @@ def test_a_reload_keeps_what_was_decided_and_brings_a_new_rule() -> None:
 
 
 def test_what_was_asked_for_an_earlier_rule_is_no_answer_for_a_new_one() -> None:
-    """Bytes would be taken for tasks."""
+    """Bytes would be mistaken for tasks."""
     memory = Autoscale("memory", target=1e8, least=1, most=8)
     here = Workers(*(replace(one, autoscale=memory) for one in WORKERS), reloads=True)
     assert of(MeasureLoad, here.after(15.0))
@@ -348,13 +348,13 @@ def test_a_reload_that_takes_the_rule_away_ends_it() -> None:
     assert here.group.snapshot(here.now).autoscale == ()
 
 
-# ---- over time: queues ----
+# ---- queues over time ----
 
 
 class Queue:
-    """Tasks that come, wait, and are run by instances of which each runs one at a time.
+    """Tasks that arrive, wait, and run on instances; each instance runs one task at a time.
 
-    `comes` gives the moments at which tasks come, and each takes `takes` seconds.
+    `comes` gives the arrival times, and each task takes `takes` seconds.
     """
 
     def __init__(self, rule: Autoscale, comes: Iterator[float], takes: float) -> None:
@@ -366,9 +366,9 @@ class Queue:
         # When each running task ends.
         self.running: list[float] = []
         self.count = rule.least
-        # When each instance that is starting is ready.
+        # When each starting instance will be ready.
         self.starting: list[float] = []
-        # After each decision: when, and how many.
+        # The time and the count of each decision.
         self.decided: list[tuple[float, int]] = []
         self.waited: list[float] = []
         self.needed: list[int] = []
@@ -397,7 +397,7 @@ class Queue:
         if count > self.count:
             self.starting += [now + 5.0] * (count - self.count)
         elif count < self.count:
-            # A graceful stop lets the running ones end: the idle are stopped first.
+            # Idle instances stop first, and a graceful stop lets running tasks end.
             self.starting = self.starting[: max(0, len(self.starting) + count - self.count)]
         self.count = count
         self.decided.append((now, count))
@@ -405,7 +405,7 @@ class Queue:
 
     @property
     def turns(self) -> int:
-        """How often the number began to grow after it had become smaller, or the other way."""
+        """How often the count changed direction."""
         counts = [count for _, count in self.decided]
         steps = [after - before for before, after in zip(counts, counts[1:]) if after != before]
         return sum((one > 0) is not (other > 0) for one, other in zip(steps, steps[1:]))
@@ -426,7 +426,7 @@ def at_random(rate: float, seed: int) -> Iterator[float]:
 
 
 def in_bursts(low: float, high: float, period: float, seed: int) -> Iterator[float]:
-    """Of each period the last tenth has the high rate."""
+    """Arrival times with the high rate in the last tenth of each period."""
     chance, at = random.Random(seed), 0.0
     while True:
         at += chance.expovariate(high if at % period > 0.9 * period else low)
@@ -440,13 +440,13 @@ RULES = pytest.mark.parametrize("rule", [ONE_EACH, OLDEST], ids=lambda rule: rul
 
 @RULES
 def test_an_even_load_comes_to_rest(rule: Autoscale) -> None:
-    queue = Queue(rule, evenly(2.0), takes=20.0)  # Ten at once.
+    queue = Queue(rule, evenly(2.0), takes=20.0)  # Ten tasks run at once.
     queue.run(3 * 3600)
     last = {count for at, count in queue.decided if at > 2 * 3600}
     if rule.divided:
         assert last == {11} or last == {10}
     else:
-        # It finds out that one fewer is too few, once in a while, by one.
+        # Now and then it tries one instance fewer, which is too few.
         assert last <= {9, 10, 11, 12}
     assert queue.turns <= 3 * 3600 / 300
 
@@ -454,7 +454,7 @@ def test_an_even_load_comes_to_rest(rule: Autoscale) -> None:
 @pytest.mark.parametrize("seed", range(20))
 @RULES
 def test_a_random_load_does_not_flap(rule: Autoscale, seed: int) -> None:
-    """Between a step up and the next one down there is the time of stabilization."""
+    """A step down comes no sooner than the stabilization time after a step up."""
     queue = Queue(rule, at_random(0.5, seed), takes=20.0)
     queue.run(3600)
     counts = queue.decided
@@ -463,7 +463,7 @@ def test_a_random_load_does_not_flap(rule: Autoscale, seed: int) -> None:
     for down in downs:
         assert not [up for up in ups if down - rule.stabilization < up < down and rule.divided]
     assert queue.turns <= 2 * 3600 / rule.stabilization
-    # Three quarters of the tasks begin at once or after a moment.
+    # Three quarters of the tasks begin at once or after a short wait.
     assert sorted(queue.waited)[len(queue.waited) * 3 // 4] < 15
 
 
@@ -473,7 +473,7 @@ def test_it_overshoots_by_no_more_than_a_tenth(seed: int) -> None:
     queue.run(6000)
     most = max(queue.needed)
     assert max(count for _, count in queue.decided) <= most
-    # What comes in a burst waits for a few intervals at most.
+    # Tasks that come in a burst wait for a few intervals at most.
     assert sorted(queue.waited)[int(len(queue.waited) * 0.95)] <= 2 * ONE_EACH.interval
 
 

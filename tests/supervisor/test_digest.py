@@ -1,4 +1,4 @@
-"""What is added to the record of an end that nobody wanted, and how often."""
+"""What the record of an unexpected end contains in addition, and how often."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AGAIN = Restart(0.5)
 
 
 class System:
-    """What there is to be found out, and a clock."""
+    """What a digest can find out, and a clock."""
 
     def __init__(self) -> None:
         self.time = 100.0
@@ -58,7 +58,7 @@ class System:
         return self.dumped
 
     def end(self, status: ExitStatus, **more: Any) -> Optional[dict[str, Any]]:
-        """Its digest, if there is one."""
+        """End a life; return the digest of its record, if it has one."""
         more = {"consequence": AGAIN, **more}
         self.observe(Ended(more.pop("ref", WEB), LifeState.RUNNING, status, after=2.0, **more))
         found: Optional[dict[str, Any]] = self.said[-1].fields.get("digest")
@@ -122,7 +122,7 @@ def test_a_digest_says_what_is_known(system: System) -> None:
         "memory_bytes": 530,
         "lines": ["last line of web.1, not older than 2 s"],
     }
-    # All of that is in the line, or above it.
+    # All of that is in the line itself, or above it.
     assert system.below == []
 
 

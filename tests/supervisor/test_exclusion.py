@@ -1,4 +1,4 @@
-"""Locks: an instance starts once it has its lock, and releases it once it needs it no more."""
+"""Locks: an instance starts once it has its lock, and releases it once it no longer needs it."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def standing_by() -> Here:
     return here
 
 
-# ---- to start ----
+# ---- starting ----
 
 
 def test_it_starts_once_it_has_its_lock() -> None:
@@ -122,7 +122,7 @@ def test_it_takes_over() -> None:
     assert commands(told) == [Spawn(FIRST)]
 
 
-# ---- to keep it, and to release it ----
+# ---- keeping the lock, and releasing it ----
 
 
 def test_a_singleton_keeps_its_lock_between_its_lives() -> None:
@@ -191,7 +191,7 @@ def test_a_cancelled_start_leaves_the_lock_where_it_is() -> None:
     assert commands(here.take(GoalRequest("beat", Goal.DOWN))) == [CancelSpawn(FIRST)]
 
 
-# ---- to lose it ----
+# ---- losing it ----
 
 
 @pytest.mark.parametrize("policy", RestartPolicy)
@@ -204,7 +204,7 @@ def test_a_singleton_that_has_lost_its_lock_stops_and_stands_by(policy: RestartP
     assert of(Stopping, lost) == [Stopping(FIRST, WithoutLock("gone"))]
     (end,) = of(Ended, ended)
     assert end.consequence == StandBy()
-    # What is left of its group must not go on either.
+    # The rest of its process group must not go on, either.
     assert commands(ended) == [Kill(FIRST, SIGKILL, group=True)]
     assert here.state("beat.1") is State.STANDBY
     assert commands(here.take(LockTaken("beat.1"))) == [Spawn(SECOND)]
@@ -252,7 +252,7 @@ def test_one_that_is_stopping_already_has_no_more_time_either(before: float, lef
 
     assert commands(here.take(LockLost("beat.1", "gone"))) == []
 
-    # It is asked again at 0.7 of that time, unless that has been done.
+    # It gets the escalation signal at 0.7 of its stop timeout, unless it has had it already.
     again = [Kill(FIRST, SIGQUIT)] if before < 17.5 else []
     assert commands(here.after(left - 0.1))[:1] == again
     killed = here.after(0.1)
@@ -277,7 +277,7 @@ def test_a_oneshot_goes_on_without_its_lock() -> None:
     assert here.state("migrate.1") is State.STARTING
 
 
-# ---- once among all ----
+# ---- once among all supervisors ----
 
 
 def test_what_has_done_its_work_releases_its_lock_and_says_so() -> None:

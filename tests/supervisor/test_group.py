@@ -88,7 +88,7 @@ from .words import asks
 
 
 def spec(name: str, **more: Any) -> Spec:
-    """With a stop timeout that is too short to be reported, unless it matters."""
+    """A spec whose default stop timeout is too short for a slow stop to be reported."""
     more["after"] = frozenset(more.get("after", ()))
     return Spec(name, **{"stop_timeout": 1.0, **more})
 
@@ -121,9 +121,9 @@ def ended(ref: Ref, old: LifeState, code: int = 0, **more: Any) -> Ended:
 
 
 def settle(group: Group, now: float, outputs: Iterable[Output]) -> list[Output]:
-    """Answer each `Spawn`, and let the next life begin, as the pump does."""
+    """Answer each `Spawn`, and begin the starts that are due, as the pump does."""
     settled = list(outputs)
-    for output in settled:  # It grows meanwhile.
+    for output in settled:  # The list grows meanwhile.
         if isinstance(output, Spawn):
             settled += group.take(now, Spawned(output.ref))
     if any(instance.due(now) for instance in group.instances.values()):
@@ -132,7 +132,7 @@ def settle(group: Group, now: float, outputs: Iterable[Output]) -> list[Output]:
 
 
 def take(group: Group, now: float, *events: Event) -> list[Output]:
-    """Let one event follow another; returns what came of the last, all `Spawn`s answered."""
+    """Take one event after another, with all `Spawn`s answered; returns the last outputs."""
     outputs: list[Output] = []
     for event in events:
         outputs = settle(group, now, group.take(now, event))
@@ -140,12 +140,12 @@ def take(group: Group, now: float, *events: Event) -> list[Output]:
 
 
 def hear(group: Group, now: float, event: Event) -> list[Output]:
-    """What comes of an event, with the lives that begin next; no `Spawn` is answered."""
+    """The outputs of an event and of the starts that begin next; no `Spawn` is answered."""
     return group.take(now, event) + begin_due(group, now)
 
 
 def tick(group: Group, now: float) -> list[Output]:
-    """Do what is due; no `Spawn` is answered."""
+    """Handle the deadlines that have passed; no `Spawn` is answered."""
     return group.tick(now) + begin_due(group, now)
 
 
@@ -157,7 +157,7 @@ def begin_due(group: Group, now: float) -> list[Output]:
 
 
 def die(group: Group, now: float, *exits: Exited) -> list[Output]:
-    """Leaders exit, and nothing is left in their groups; returns what came of the last."""
+    """Leaders exit, and their process groups are empty; returns the last outputs."""
     outputs: list[Output] = []
     for event in exits:
         outputs = group.take(now, event)
@@ -170,7 +170,7 @@ def start(group: Group, now: float = 0.0) -> list[Output]:
 
 
 def begin(group: Group, now: float = 0.0) -> list[Output]:
-    """The first life is about to be spawned."""
+    """Start the group, up to the first `Spawn`."""
     return group.start(now) + group.tick(now)
 
 
@@ -185,7 +185,7 @@ def web_and_worker() -> Group:
 
 
 def kills(outputs: Iterable[Output]) -> list[Kill]:
-    """Without SIGCONT, which follows each that asks; see `asks`."""
+    """All signals except the SIGCONT that follows each stop signal; see `asks`."""
     return [one for one in outputs if isinstance(one, Kill) and one.signal is not SIGCONT]
 
 
@@ -198,7 +198,7 @@ def states(group: Group) -> dict[str, State]:
 
 
 def stopped(ref: Ref, signal: Signals = SIGTERM) -> list[Output]:
-    """It is running, and asked to stop."""
+    """The outputs of a stop of a running life."""
     return [
         Stopping(ref),
         *asks(ref, signal),
@@ -376,7 +376,7 @@ def test_a_dependent_starts_at_the_moment_a_service_is_ready() -> None:
         Spawn(WORKER),
         seen("worker.1", WAITING, STARTING),
     ]
-    # A oneshot that has finished counts as one that is ready.
+    # A oneshot that has finished counts as ready.
     assert hear(group, 5.0, Spawned(WORKER)) == [
         Started(WORKER),
         seen("worker.1", STARTING, RUNNING),
@@ -441,7 +441,7 @@ def test_a_start_that_was_planned_waits_again_if_what_it_comes_after_does() -> N
     group = started(spec("db.1", notifies=True), spec("web.1", after={"db.1"}))
 
     group.take(1.0, GoalRequest("db", Goal.DOWN))
-    assert group.deadline == 1.0  # web.1 is to be started, in the next turn.
+    assert group.deadline == 1.0  # The start of web.1, in the next turn.
     group.take(1.0, GoalRequest("db", Goal.UP))
 
     assert spawns(take(group, 1.0, exited(life("db.1")), GroupGone(life("db.1")))) == ["db.1"]
@@ -570,7 +570,7 @@ def test_several_that_end_at_the_same_moment_are_one_reason_to_stop() -> None:
     group = web_and_worker()
 
     assert kills(hear(group, 1.0, exited(WEB, 3))) == [Kill(WORKER, SIGINT)]
-    # It was dead when it was asked, but that comes to be known only now.
+    # It was already dead when it was asked to stop, but its exit is reported only now.
     assert hear(group, 1.0, exited(WORKER, 4)) == [
         ended(WORKER, LifeState.STOPPING, 4, after=1.0, lasted=0.0),
         seen("worker.1", STOPPING, EXITED),
@@ -653,7 +653,7 @@ PLATFORM = [
 def test_what_a_platform_stops_just_before_the_supervisor_is_no_failure(
     end: Exited, signal: Signals, status: int
 ) -> None:
-    """It signals all processes, and the supervisor may be the last to read its own."""
+    """A platform signals all processes at once, and the supervisor may read its own signal last."""
     group = started(spec("web.1", success_exit_statuses=frozenset({7})), spec("worker.1"))
     die(group, 8.0, end)
 
@@ -818,7 +818,7 @@ def test_what_others_come_after_stops_once_they_have() -> None:
         Kill(BEAT, SIGTERM),
     ]
     assert kills(die(group, 2.0, exited(WORKER))) == []
-    # At the moment of the last one's death; what is left of its group has nothing to say.
+    # When the last leader has exited; the rest of its process group does not matter.
     assert kills(hear(group, 3.0, exited(WEB))) == [Kill(DB, SIGTERM)]
     assert group.instances["db.1"].task_at == 4.0
 
@@ -923,7 +923,7 @@ def test_what_was_to_be_asked_later_is_not_called_unhealthy() -> None:
     assert hear(group, 2.0, Measured(DB, 2)) == []
 
 
-# ---- a oneshot runs while something else failed ----
+# ---- a oneshot runs while another process fails ----
 
 
 def test_a_oneshot_may_finish_while_a_failure_stops_everything() -> None:
@@ -940,13 +940,13 @@ def test_a_oneshot_may_finish_while_a_failure_stops_everything() -> None:
         WaitingToFinish(("migrate.1", "static.1"), 25.0),
     ]
     hear(group, 5.5, GroupGone(life("load.1")))
-    # Said once.
+    # WaitingToFinish is reported once.
     assert die(group, 6.0, exited(WEB))[2:] == [seen("web.1", EXITED, STOPPED)]
-    # What finishes in time is never asked.
+    # A oneshot that finishes in time is not asked to stop.
     assert die(group, 7.0, exited(MIGRATE))[0] == ended(
         MIGRATE, LifeState.STARTING, after=7.0, lasted=7.0, expected=True, oneshot=True
     )
-    # What does not is asked like any other.
+    # One that does not is asked like any other.
     assert group.deadline == 15.0
     assert tick(group, 15.0) == [
         Stopping(life("static.1")),
@@ -1021,7 +1021,7 @@ def test_a_service_is_restarted_and_the_others_go_on() -> None:
     assert group.deadline == 8.375
     assert tick(group, 8.375) == [Spawn(again), seen("worker.1", State.BACKOFF, STARTING)]
     assert hear(group, 8.375, Spawned(again)) == []
-    # That all are ready is said once.
+    # AllReady is reported once.
     assert hear(group, 9.0, ready(again)) == [
         Ready(again, 0.625),
         seen("worker.1", STARTING, RUNNING),
@@ -1051,7 +1051,7 @@ def test_the_start_limit_stops_everything_with_the_last_status() -> None:
         *stopped(WEB),
     ]
     die(group, 2.5, exited(WEB))
-    # The group of the one that failed for good is swept like any other.
+    # The process group of the failed life is swept like any other.
     assert tick(group, 3.0) == [Kill(again, SIGKILL, group=True)]
     assert hear(group, 3.0, GroupGone(again)) == [AllStopped(5, after=1.0)]
 
@@ -1085,18 +1085,18 @@ def test_two_restarts_refused_for_good_at_once_stop_the_rest() -> None:
     die(group, 1.0, exited(WEB, 1), exited(WORKER, 1))
     assert spawns(tick(group, 1.5)) == ["web.1", "worker.1"]
 
-    # The other is about to be spawned: it counts as alive.
+    # The other start is not answered yet: it counts as alive.
     assert kills(hear(group, 1.5, SpawnFailed(life("web.1", 2), "no memory"))) == []
     assert kills(hear(group, 1.5, SpawnFailed(life("worker.1", 2), "no memory"))) == [
         Kill(DB, SIGTERM)
     ]
 
 
-# ---- starts that are not answered ----
+# ---- starts that are not answered yet ----
 
 
 def both_unanswered() -> tuple[Group, Ref, Ref]:
-    """Both failed, and are about to be started again, for the last time."""
+    """Both failed and are being restarted, for the last time that the start limit allows."""
     group = started(
         spec("web.1", restart=ALWAYS, start_burst=2),
         spec("worker.1", restart=ALWAYS, start_burst=2),
@@ -1115,7 +1115,7 @@ def test_no_answer_keeps_the_next_start_or_a_failure_waiting() -> None:
     assert spawns(begin(group)) == ["web.1"]
     assert spawns(group.tick(0.5)) == ["worker.1"]
     assert spawns(group.tick(0.5)) == ["beat.1"]
-    # Nothing is due until one of them is answered, however long that takes.
+    # There is no deadline until one of them is answered, however long that takes.
     assert group.deadline is None
 
     hear(group, 60.0, Spawned(BEAT))
@@ -1158,7 +1158,7 @@ def test_what_starts_although_everything_is_killed_is_killed_at_once() -> None:
 
 
 def test_what_others_come_after_is_cancelled_at_once_and_asked_once_it_exists() -> None:
-    """Nothing that is alive could need what is not there."""
+    """No running process can depend on a life that does not exist yet."""
     group = started(spec("db.1", restart=ALWAYS), spec("web.1", after={"db.1"}))
     die(group, 1.0, exited(DB, 1))
     assert spawns(tick(group, 1.5)) == ["db.1"]
@@ -1170,7 +1170,7 @@ def test_what_others_come_after_is_cancelled_at_once_and_asked_once_it_exists() 
 
 
 def test_what_is_not_answered_keeps_what_it_comes_after_alive() -> None:
-    """It may exist."""
+    """The life may already exist."""
     group = started(spec("db.1"), spec("web.1", restart=ALWAYS, after={"db.1"}))
     die(group, 1.0, exited(WEB, 1))
     tick(group, 1.5)
@@ -1221,7 +1221,7 @@ def test_a_stop_ends_a_rolling_update_whose_new_life_is_not_answered() -> None:
     outputs = hear(group, 2.0, GoalRequest("web.1", Goal.DOWN))
     assert outputs[:2] == [CancelSpawn(again), Updated("web.1", replaced=False)]
     assert kills(outputs) == [Kill(WEB, SIGTERM)]
-    # Nor does the next instance follow.
+    # The update does not go on to the next instance either.
     assert hear(group, 2.5, SpawnFailed(again, "cancelled")) == []
     assert die(group, 3.0, exited(WEB))[-1] == seen("web.1", EXITED, STOPPED)
 
@@ -1243,7 +1243,7 @@ def test_a_oneshot_that_is_not_answered_is_cancelled_and_one_that_runs_may_finis
     ]
 
 
-# ---- what cannot be loaded ----
+# ---- a project that cannot be loaded ----
 
 
 def test_what_cannot_be_loaded_stops_everything() -> None:
@@ -1260,11 +1260,11 @@ def test_what_cannot_be_loaded_stops_everything() -> None:
         *stopped(BEAT),
         WaitingToFinish(("migrate.1",), 1.0),
     ]
-    # It is said once.
+    # The failure is reported once.
     assert hear(group, 1.0, BROKEN) == []
 
 
-# ---- an output that takes no more ----
+# ---- an output that stalls ----
 
 
 def test_no_life_follows_another_while_the_output_stalls() -> None:
@@ -1305,7 +1305,7 @@ def test_requests_wait_for_the_output() -> None:
 
     assert spawns(take(group, 3.0, GoalRequest("web", Goal.UP))) == []
     assert kills(take(group, 3.0, RestartRequest("worker"))) == []
-    # Instances that have never been started are.
+    # Instances that have never been started do not wait.
     assert spawns(take(group, 3.0, ScaleRequest("web", 2))) == ["web.2"]
     resumed = take(group, 4.0, OutputResumed())
     assert (spawns(resumed), kills(resumed)) == (["web.1"], [Kill(WORKER, SIGTERM)])
@@ -1325,19 +1325,19 @@ def test_recycling_is_not_a_failure() -> None:
 
     (end, _) = hear(group, 5.0, exited(WORKER, 0))
     assert end == ended(WORKER, LifeState.RUNNING, after=5.0, lasted=5.0, consequence=Restart(0.0))
-    # It was ready, and no pause is needed: only the end of its group is waited for.
+    # It was ready, so there is no backoff: only the sweep of its process group comes first.
     assert group.deadline == 5.0
     assert kills(tick(group, 5.0)) == [Kill(WORKER, SIGKILL, group=True)]
     assert spawns(hear(group, 5.0, GroupGone(WORKER))) == ["worker.1"]
 
 
-# ---- what is wrong with one of them ----
+# ---- faults ----
 
 CHECK = CheckSchedule(interval=10.0, timeout=3.0, retries=1)
 
 
 def faulty(**more: Any) -> Group:
-    """`web.1` became ready at 2; `beat.1` has nothing to do with it."""
+    """`web.1` became ready at 2; `beat.1` is unrelated."""
     group = started(spec("web.1", notifies=True, **more), spec("beat.1"))
     hear(group, 2.0, ready(WEB))
     return group
@@ -1447,7 +1447,7 @@ def test_what_an_instance_says_about_itself_is_told() -> None:
     assert hear(group, 3.0, Notified(WEB, status="4 tasks")) == [StatusReported(WEB, "4 tasks")]
 
 
-# ---- a stop that takes its time ----
+# ---- slow stops ----
 
 
 def slow(**more: Any) -> Group:
@@ -1529,7 +1529,7 @@ def test_a_notice_comes_after_what_is_done_at_the_same_moment() -> None:
     ]
 
 
-# ---- what cannot be killed ----
+# ---- lives that survive SIGKILL ----
 
 
 def test_what_sigkill_does_not_end_is_given_up_and_the_exit_status_is_1() -> None:
@@ -1616,7 +1616,7 @@ def test_what_was_lost_before_and_ended_after_all_does_not_count() -> None:
     assert die(group, 20.5, exited(life("web.1", 2)))[-1] == AllStopped(0, after=0.5)
 
 
-# ---- who watches the supervisor ----
+# ---- the watchdog of the supervisor ----
 
 
 def test_it_says_that_it_is_alive_at_once_and_then_twice_as_often_as_it_has_to() -> None:
@@ -1656,7 +1656,7 @@ def test_a_user_signal_goes_to_those_that_declare_it(signal: Signals) -> None:
         spec("beat.1", forwards={signal}),
     )
 
-    # Not to the slow one: before it is ready, it may have no handler yet.
+    # Not to the slow one: it is not ready, and may have no handler yet.
     assert hear(group, 1.0, Signalled(signal)) == [
         SignalReceived(signal, SignalEffect.FORWARD),
         Kill(WEB, signal),
@@ -1694,7 +1694,7 @@ def test_a_hangup_stops_everything_where_the_terminal_is_gone() -> None:
     settle(group, 0.0, group.start(0.0))
 
     assert group.take(1.0, hangup)[0] == SignalReceived(Signals.SIGHUP, SignalEffect.STOP)
-    # The kernel sends one, and the shell another.
+    # The kernel sends one SIGHUP, and the shell another.
     assert group.take(1.1, hangup) == [SignalReceived(Signals.SIGHUP, SignalEffect.NOTHING)]
     die(group, 1.2, died(WEB, 15))
     assert group.exit_status == 129
@@ -1881,7 +1881,7 @@ def test_the_instances_of_a_process_are_restarted_one_by_one() -> None:
     assert kills(hear(group, 5.0, RestartRequest("web"))) == [Kill(WEB, SIGTERM)]
     die(group, 5.5, exited(WEB))
     assert kills(take(group, 5.5, Spawned(again))) == []
-    # The next one is asked once this one is ready.
+    # The next instance is asked to stop once this one is ready.
     assert kills(hear(group, 6.0, ready(again))) == [Kill(WEB_2, SIGTERM)]
     die(group, 6.5, exited(WEB_2))
     take(group, 6.5, Spawned(again_2))
@@ -1954,7 +1954,7 @@ def test_a_restart_starts_what_does_not_run() -> None:
 
 
 def test_a_restart_of_a_process_leaves_down_what_is_down_unless_nothing_is_up() -> None:
-    """What `scale` or `stop` has taken away does not come back by it."""
+    """Instances that `scale` or `stop` has taken down stay down."""
     group = two_webs()
     hear(group, 5.0, ScaleRequest("web", 1))
     die(group, 5.5, exited(WEB_2))
@@ -2178,7 +2178,7 @@ def test_a_scaled_up_instance_that_is_refused_stops_everything() -> None:
         (GoalRequest("web.9", Goal.DOWN), "web.9"),
         (RestartRequest("mail"), "mail"),
         (ScaleRequest("mail", 2), "mail"),
-        # It takes a process.
+        # The request takes a process, not an instance.
         (ScaleRequest("web.1", 2), "web.1"),
     ],
     ids=str,
@@ -2392,7 +2392,7 @@ def test_the_exit_status_of_other_processes(
     group = started(*(spec(f"p{number}.1", **more) for number, more in enumerate(specs)))
     now = 1.0
     for event in [*history, *map(GroupGone, (FIRST, SECOND, AGAIN_))]:
-        # Of a life whose end was in the history, or that never was, this comes in vain.
+        # Skip it if the end of that life was in the history, or if there was no such life.
         gone = isinstance(event, GroupGone) and event.ref not in [
             one.ref for instance in group.instances.values() for one in instance.lives
         ]

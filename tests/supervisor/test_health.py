@@ -1,4 +1,4 @@
-"""The health of one life: each input is answered by READY, by a fault, or by nothing."""
+"""The health of one life: each input results in READY, in a fault, or in nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STARTED: Answer = ([], Conclusion.STARTED)
 
 
 class Patient:
-    """The health of a life that was started at 10, with what the life does about it."""
+    """The health of a life that was started at 10, and the life's deadlines."""
 
     def __init__(self, **more: Any) -> None:
         self.deadlines: dict[Deadline, float] = {}
@@ -45,20 +45,20 @@ class Patient:
         return min(self.deadlines.values(), default=None)
 
     def ready(self, now: float) -> Patient:
-        """Let it be ready from now on."""
+        """It becomes ready now."""
         deadlines = self.health.became_ready(now)
         self.deadlines.clear()
         self.deadlines.update(deadlines)
         return self
 
     def due(self, now: float) -> Answer:
-        """Do the first thing that is due."""
+        """Handle the first deadline that has passed."""
         deadline = next(one for one in Deadline if self.deadlines.get(one, now + 1) <= now)
         del self.deadlines[deadline]
         return self.health.due(now, deadline)
 
     def says(self, now: float, **what: Any) -> Answer:
-        """What it says of its readiness; and of its watchdog, if that is all."""
+        """A message about its readiness; or about its watchdog, if it has only that."""
         if "watchdog" in what:
             return self.health.pinged(now, what["watchdog"])
         return self.health.notified(now, Notified(REF, **what))
@@ -117,7 +117,7 @@ def test_how_a_life_becomes_ready(
         ({}, {}),
         ({"check": CheckSchedule(interval=5.0)}, {Deadline.PROBE: 17.0}),
         ({"watchdog": 30.0}, {Deadline.WATCHDOG: 42.0}),
-        # It goes on as it was.
+        # The measurement of memory goes on as before.
         ({"max_memory": MB}, {Deadline.MEASURE: 20.0}),
         (
             {"check": CheckSchedule(), "watchdog": 30.0, "max_memory": MB},
@@ -205,7 +205,7 @@ def test_a_connection_is_tried_until_it_succeeds() -> None:
     assert patient.health.probed(10.25, "refused") == NOTHING
     assert patient.deadline == 10.375
     assert patient.due(10.375) == ([CONNECT], Conclusion.NOTHING)
-    # No answer at all: the try is ended, and the next one begins a moment later.
+    # No answer: the attempt is cancelled, and the next one begins a moment later.
     assert patient.due(11.375) == ([CANCEL], Conclusion.NOTHING)
     assert patient.due(11.5) == ([CONNECT], Conclusion.NOTHING)
     assert patient.health.probed(11.5, "") == READY
@@ -226,7 +226,7 @@ def test_it_may_ask_for_more_time_to_become_ready_and_never_for_less() -> None:
     assert patient.deadline == 70.0
     assert patient.says(60.0, extend_timeout=30.0) == NOTHING
     assert patient.deadline == 90.0
-    # Counted from its start.
+    # The time counts from its start.
     assert patient.due(90.0) == ([], NotReady(80.0))
 
 
@@ -242,13 +242,13 @@ def test_what_has_no_time_to_become_ready_cannot_extend_it(patient: Patient) -> 
 
 
 def checked(**more: Any) -> Patient:
-    """Checked each 10 s from 22 on; unhealthy after two failures."""
+    """Checked every 10 s from 22; unhealthy after two failures."""
     schedule = {"interval": 10.0, "timeout": 3.0, "retries": 2, **more}
     return spawned(notifies=True, check=CheckSchedule(**schedule)).ready(12.0)
 
 
 def check(patient: Patient, *answers: Optional[str]) -> Answer:
-    """Let one check after another be answered after 1 s, or not at all; returns the last answer."""
+    """Answer one check after another after 1 s, None by a timeout; returns the last answer."""
     answer = NOTHING
     for failure in answers:
         assert patient.deadline is not None
@@ -331,7 +331,7 @@ def test_the_number_of_failed_checks_and_the_last_reason_are_known() -> None:
     assert (patient.health.failures, patient.health.last_failure) == (0, None)
 
 
-# ---- probes that could not begin ----
+# ---- probes that cannot start ----
 
 
 def test_a_check_that_could_not_begin_is_no_answer() -> None:
@@ -344,7 +344,7 @@ def test_a_check_that_could_not_begin_is_no_answer() -> None:
         [NotChecked(REF, "no process")],
         Conclusion.NOTHING,
     )
-    # Neither a failure nor a success, and the next one comes as it would have.
+    # It counts neither as a failure nor as a success, and the next check comes as planned.
     assert (patient.health.failures, patient.deadlines) == (1, {Deadline.PROBE: 27.0})
     patient.due(27.0)
     assert patient.health.probed(27.0, "HTTP 500") == ([], ChecksFailed("HTTP 500", 2))
@@ -440,10 +440,10 @@ def test_silence_does_not_count_while_strangers_flood_its_socket() -> None:
 
     assert patient.health.flooded(40.0) == ([Unheard(REF)], Conclusion.NOTHING)
     assert patient.deadlines == {Deadline.WATCHDOG: 70.0}
-    # Told once.
+    # It is reported once.
     assert patient.health.flooded(60.0) == NOTHING
     assert patient.deadlines == {Deadline.WATCHDOG: 90.0}
-    # It has to be heard once the flood is over.
+    # After the flood it has to be heard again.
     assert patient.due(90.0) == ([], WatchdogSilent(30.0))
 
 

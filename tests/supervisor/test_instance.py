@@ -1,4 +1,4 @@
-"""The slot of an instance: every input in every state, restarts, updates, and what users see."""
+"""The slot of an instance: every input in every state, restarts, updates, and visible states."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ SPEC = Spec(
     max_memory=500 * MB,
 )
 PLAIN = Spec("web.1")
-# It says when it is ready, and there is nothing else that would be due.
+# It reports its readiness, and has no other deadline.
 NOTIFIES = replace(PLAIN, notifies=True)
 FAILED, ZERO, KILLED = ExitStatus(code=1), ExitStatus(code=0), ExitStatus(signal=SIGKILL)
 NEVER_AGAIN, ON_FAILURE, ALWAYS = (
@@ -95,7 +95,7 @@ def ready(ref: Ref = REF) -> Notified:
 
 
 def trigger(ref: Ref = REF) -> Notified:
-    """Something is wrong with it."""
+    """The life reports that something is wrong with it."""
     return Notified(ref, watchdog=WatchdogMessage.TRIGGER)
 
 
@@ -108,7 +108,7 @@ def seen(old: State, new: State) -> StateChanged:
 
 
 def take(instance: Instance, now: float, *events: LifeEvent) -> list[Output]:
-    """Let one event follow another; returns what came of the last."""
+    """Take one event after another; returns the outputs of the last one."""
     outputs: list[Output] = []
     for event in events:
         outputs = instance.take(now, event) + begin_due(instance, now)
@@ -125,11 +125,11 @@ def start(instance: Instance, now: float) -> list[Output]:
 
 
 def begin_due(instance: Instance, now: float) -> list[Output]:
-    """As the group does, one after another."""
+    """Begin the start that is due, as the group does."""
     return instance.begin(now) if instance.due(now) else []
 
 
-# ---- the states, each reached as a supervisor would: started at 10, ready at 12, asked at 20 ----
+# ---- the states, reached as by a supervisor: started at 10, ready at 12, stopped at 20 ----
 
 
 def stopped() -> Instance:
@@ -156,14 +156,14 @@ def spawning(spec: Spec = SPEC) -> Instance:
 
 
 def cancelling(spec: Spec = SPEC) -> Instance:
-    """Its goal is down, and its start is not answered."""
+    """Its goal is down, and its start is not answered yet."""
     instance = spawning(spec)
     instance.want(20.0, Goal.DOWN)
     return instance
 
 
 def wanted_again() -> Instance:
-    """And it is to be started after all."""
+    """Its start was cancelled, but now it is to be started after all."""
     instance = cancelling()
     instance.want(25.0, Goal.UP)
     return instance
@@ -188,26 +188,26 @@ def running(spec: Spec = SPEC) -> Instance:
 
 
 def probing() -> Instance:
-    """A check has begun, which has three seconds."""
+    """A check has begun; it has three seconds."""
     instance = running()
     instance.tick(22.0)
     return instance
 
 
 def last_chance() -> Instance:
-    """Its next start would be one too many."""
+    """Its next start would exceed the start limit."""
     return running(replace(SPEC, start_burst=1))
 
 
 def unwanted() -> Instance:
-    """Its goal is down, and it is to be asked to stop after others."""
+    """Its goal is down, but others have to stop before it."""
     instance = running()
     instance.want(15.0, Goal.DOWN)
     return instance
 
 
 def stopping(spec: Spec = SPEC) -> Instance:
-    """Asked to stop, for another life to follow."""
+    """Asked to stop; another life will follow."""
     instance = running(spec)
     instance.stop(20.0)
     return instance
@@ -220,7 +220,7 @@ def stopping_for_good() -> Instance:
 
 
 def faulty(spec: Spec = SPEC) -> Instance:
-    """Asked to stop, because something is wrong with it."""
+    """Asked to stop because something is wrong with it."""
     instance = running(spec)
     take(instance, 20.0, trigger())
     return instance
@@ -246,7 +246,7 @@ def overdue(spec: Spec = SPEC) -> Instance:
 
 
 def leaving_others() -> Instance:
-    """Dead while its goal is down, and others of its process group may live."""
+    """Its goal is down and its leader is dead, but others of its process group may live."""
     instance = unwanted()
     take(instance, 20.0, exited(FAILED))
     return instance
@@ -265,7 +265,7 @@ def stopped_for_good() -> Instance:
 
 
 def restarting() -> Instance:
-    """Dead, and to be started again at 24."""
+    """Dead; it will be restarted at 24."""
     instance = running()
     take(instance, 20.0, exited(FAILED))
     return instance
@@ -278,7 +278,7 @@ def backing_off() -> Instance:
 
 
 def refused(spec: Spec = SPEC) -> Instance:
-    """The operating system did not start it; it is tried again at 14."""
+    """The operating system refused to start it; the next attempt is at 14."""
     instance = spawning(spec)
     take(instance, 10.0, SpawnFailed(REF, "no memory"))
     return instance
@@ -295,7 +295,7 @@ def given_up() -> Instance:
 
 
 def lost() -> Instance:
-    """Its goal is down, and SIGKILL did not take."""
+    """Its goal is down, and it survived SIGKILL."""
     instance = killing_for_good()
     instance.tick(35.0)
     return instance
@@ -308,11 +308,11 @@ STATES: tuple[Callable[[], Instance], ...] = (
     *(refused_for_good, cancelling, wanted_again, discarding),
 )
 
-# ---- the inputs, nearly all at 50, when everything that has a time is due ----
+# ---- the inputs, nearly all at 50, when every deadline has passed ----
 
 
 def next_at(instance: Instance) -> Optional[float]:
-    """The next moment at which something has to be done."""
+    """The next deadline."""
     moments = (instance.task_at, instance.start_at)
     return min((moment for moment in moments if moment is not None), default=None)
 
@@ -364,11 +364,11 @@ class Does(NamedTuple):
 
 
 class Illegal(NamedTuple):
-    """Our bug; an assertion says so."""
+    """A bug of the caller; an assertion fails."""
 
 
 class Never(NamedTuple):
-    """Cannot come: the group does not do it, or nothing speaks of the life in this state."""
+    """Cannot happen: the group never does it, or no event reports it in this state."""
 
 
 Result = Union[Does, Illegal, Never]
@@ -383,7 +383,7 @@ EXIT = ("failed", "ended with 0")
 GONE = ("group gone, at once", "group gone")
 TICK = ("tick, too early", "tick, due")
 WANT = ("want it up", "want it down")
-# What may be said of a life that once was.
+# Events that may still come from an earlier life.
 OF_A_LIFE = (*BIRTH, "says its status", *SAYS, *PROBED, *MEASURED, *EXIT, *GONE)
 
 BUSY = StatusReported(REF, "busy")
@@ -399,12 +399,12 @@ def each(result: Result, *inputs: str) -> dict[str, Result]:
 
 
 def remains(state: State, deadline: Optional[float], *inputs: str) -> dict[str, Result]:
-    """What means nothing in this state."""
+    """Inputs that have no effect in this state."""
     return each(Does([], state, deadline), *inputs)
 
 
 def turns(old: State, new: State, deadline: Optional[float] = None) -> Does:
-    """Nothing is done, but users see something else."""
+    """Only the state that users see changes."""
     return Does([seen(old, new)], new, deadline)
 
 
@@ -426,7 +426,7 @@ def buried(
     consequence: Optional[Consequence] = None,
     **more: Any,
 ) -> Does:
-    """It is over, and its group is swept a second later."""
+    """Its leader has ended, and its process group is swept a second later."""
     outputs = [
         end(old, lasted, status, consequence, **more),
         seen(State[old.name], State.EXITED),
@@ -440,7 +440,7 @@ def begun(old: State, ref: Ref = REF) -> Does:
 
 def asked(old: State, *before: Output, fault: Optional[Fault] = None) -> Does:
     stop = [*before, Stopping(REF, fault), *asks(REF, SIGINT), seen(old, State.STOPPING)]
-    # It is due to be reported after a second.
+    # The slow stop is reported after a second.
     return Does(stop, State.STOPPING, 51.0)
 
 
@@ -450,7 +450,7 @@ def killed(old: State, *before: Output, overran: Optional[float] = None) -> Does
 
 
 def at_rest(state: State, deadline: Optional[float] = None) -> dict[str, Result]:
-    """It has no life; what is said of the one that it had means nothing."""
+    """It has no life; events of an earlier one have no effect."""
     return {
         **remains(state, deadline, "stop", "kill", "let_finish", *FORWARD, *TICK, *OF_A_LIFE),
         **remains(state, deadline, *WANT),
@@ -460,7 +460,7 @@ def at_rest(state: State, deadline: Optional[float] = None) -> dict[str, Result]
 
 
 def unanswered() -> dict[str, Result]:
-    """Its start is not answered."""
+    """Its start is not answered yet."""
     return {
         **remains(State.STARTING, None, *WANT, "stop", "kill", "let_finish", *FORWARD, *TICK),
         **each(ILLEGAL, "start", "begin", "replace", *EXIT, *GONE),
@@ -469,7 +469,7 @@ def unanswered() -> dict[str, Result]:
 
 
 def working(state: LifeState, lasted: float, *before: Output) -> dict[str, Result]:
-    """What means the same from the spawn until it is asked to stop."""
+    """Inputs that mean the same from the spawn until it is asked to stop."""
     old = State[state.name]
     return {
         **each(asked(old, *before), "stop", "replace"),
@@ -500,7 +500,7 @@ MEASURE_AND_CHECK = Does([StartProbe(REF, ProbeKind.HEALTH), Measure(REF)], Stat
 
 
 def on_its_way_out(state: State, deadline: float) -> dict[str, Result]:
-    """What means nothing any more once it is asked to stop."""
+    """Inputs that have no effect once it is asked to stop."""
     return {
         "says its status": Does([BUSY], state, deadline),
         **remains(state, deadline, *SAYS, *PROBED, *MEASURED, *WANT, "stop", "let_finish"),
@@ -538,7 +538,7 @@ def being_killed(
 
 
 def dead(state: State) -> dict[str, Result]:
-    """Its leader has ended, and its group is to be swept."""
+    """Its leader has ended, and its process group has not been swept yet."""
     return {
         **on_its_way_out(state, 21.0),
         **each(Does([SWEEP], state, 51.0), "kill", "tick, due"),
@@ -550,7 +550,7 @@ EXPECTED: dict[str, dict[str, Result]] = {
     "stopped": {
         **at_rest(State.STOPPED),
         "wait": turns(State.STOPPED, State.WAITING),
-        # It begins in the turn of the loop that is its own.
+        # It begins in its own turn of the loop.
         "start": Does([], State.STOPPED, 50.0),
         "want it up": turns(State.STOPPED, State.WAITING),
     },
@@ -573,7 +573,7 @@ EXPECTED: dict[str, dict[str, Result]] = {
         **unanswered(),
         **each(Does([CancelSpawn(REF)], State.STARTING), "want it down", "stop", "kill"),
     },
-    # Cancelled once.
+    # It is cancelled only once.
     "cancelling": {
         **unanswered(),
         "spawned": asked(State.STARTING),
@@ -581,7 +581,7 @@ EXPECTED: dict[str, dict[str, Result]] = {
     },
     "wanted_again": {
         **unanswered(),
-        # Another life follows it.
+        # Another life follows this one.
         "spawned": asked(State.STARTING),
         "spawn failed": turns(State.STARTING, State.WAITING),
     },
@@ -592,7 +592,7 @@ EXPECTED: dict[str, dict[str, Result]] = {
     },
     "starting": {
         **working(LifeState.STARTING, 40.0),
-        # Memory was due at 20; the first check comes an interval after it is ready.
+        # Memory was due at 20; the first check comes one interval after it is ready.
         "says READY=1": Does(
             [Ready(REF, 40.0), seen(State.STARTING, State.RUNNING)], State.RUNNING, 20.0
         ),
@@ -610,7 +610,7 @@ EXPECTED: dict[str, dict[str, Result]] = {
         **remains(State.RUNNING, 20.0, *PROBED),
     },
     "probing": {
-        # Nothing waits for the answer any more where it is asked to stop.
+        # A stop cancels the running probe.
         **at_work(25.0, CancelProbe(REF)),
         "probed, well": Does([], State.RUNNING, 32.0),
         "probed, not well": Does([CheckFailed(REF, "refused", 1, 2)], State.RUNNING, 32.0),
@@ -638,17 +638,17 @@ EXPECTED: dict[str, dict[str, Result]] = {
         **working(LifeState.RUNNING, 38.0),
         "says its status": Does([BUSY], State.RUNNING),
         "forward, declared": Does([Kill(REF, SIGUSR1)], State.RUNNING),
-        # How well it is does not matter any more.
+        # Its health no longer matters.
         **remains(State.RUNNING, None, *SAYS, *PROBED, *MEASURED, *TICK, *WANT, "let_finish"),
         **remains(State.RUNNING, None, "forward, not declared"),
         "failed": buried(LifeState.RUNNING, 38.0, FAILED),
         "ended with 0": buried(LifeState.RUNNING, 38.0, ZERO),
-        # The group replaces only what is wanted.
+        # The group replaces only instances whose goal is up.
         "replace": NEVER,
     },
     "stopping": asked_to_stop(NOW, NOW),
     "stopping_for_good": asked_to_stop(None, None),
-    # What was wrong with it makes it a failure, however it ends.
+    # The fault makes it a failure, whatever its exit status.
     "faulty": asked_to_stop(PAUSE, PAUSE),
     "killing": being_killed(
         30.0,
@@ -691,12 +691,12 @@ EXPECTED: dict[str, dict[str, Result]] = {
     "restarting": {
         **dead(State.EXITED),
         "group gone, at once": turns(State.EXITED, State.BACKOFF, 24.0),
-        # The sweep took longer than the pause.
+        # The sweep took longer than the backoff.
         "group gone": Does([], State.EXITED, 24.0),
     },
     "backing_off": {
         **at_rest(State.BACKOFF, 24.0),
-        # It does not wait until the pause is over.
+        # A request does not wait for the end of the backoff.
         "want it up": turns(State.BACKOFF, State.WAITING),
         "want it down": turns(State.BACKOFF, State.STOPPED),
         "begin": begun(State.BACKOFF, NEXT),
@@ -719,7 +719,7 @@ EXPECTED: dict[str, dict[str, Result]] = {
     "lost": {
         **at_rest(State.STOPPED),
         "says its status": Does([BUSY], State.STOPPED),
-        # It may end after all, which changes nothing.
+        # It may end after all; its state stays the same.
         **remains(State.STOPPED, None, *EXIT),
         **each(Does([Retired(REF)], State.STOPPED), *GONE),
         **each(ILLEGAL, *BIRTH),
@@ -732,7 +732,7 @@ def test_every_input_in_every_state_is_decided() -> None:
     assert {state: set(row) for state, row in EXPECTED.items()} == {
         state.__name__: set(INPUTS) for state in STATES
     }
-    # `test_exclusion` has the instances with a lock.
+    # `test_exclusion` covers instances with a lock.
     assert {state().state for state in STATES} == {*State} - {State.STANDBY}
 
 
@@ -805,7 +805,7 @@ def test_an_instance_knows_since_when_users_see_its_state() -> None:
     assert instance.since == 40.0
 
 
-# ---- a oneshot ----
+# ---- oneshots ----
 
 ONESHOT = replace(PLAIN, oneshot=True)
 
@@ -877,7 +877,7 @@ def test_a_oneshot_may_finish_where_the_group_lets_it() -> None:
     ]
 
 
-# ---- a start that the operating system refuses ----
+# ---- starts that the operating system refuses ----
 
 
 @pytest.mark.parametrize("policy", [ON_FAILURE, ALWAYS])
@@ -890,7 +890,7 @@ def test_a_start_that_is_refused_is_a_failed_start(policy: RestartPolicy) -> Non
         seen(State.STARTING, State.BACKOFF),
     ]
     assert tick(instance, 10.75) == [Spawn(NEXT), seen(State.BACKOFF, State.STARTING)]
-    # The pause doubles, and the limit counts it.
+    # The backoff doubles, and the start limit counts the refusal.
     assert take(instance, 10.75, SpawnFailed(NEXT, "no memory"))[0] == StartRefused(
         "web.1", "no memory", Restart(2.0)
     )
@@ -926,7 +926,7 @@ def test_without_a_pause_it_is_tried_again_in_the_next_turn() -> None:
     assert instance.begin(10.0) == [Spawn(NEXT), seen(State.EXITED, State.STARTING)]
 
 
-# ---- a start that is cancelled ----
+# ---- starts that are cancelled ----
 
 
 @pytest.mark.parametrize("policy", RestartPolicy)
@@ -1001,13 +1001,13 @@ def test_a_oneshot_that_had_finished_has_not_once_its_next_run_is_cancelled() ->
     assert (instance.state, instance.finished) == (State.STOPPED, False)
 
 
-# ---- what follows an end on its own ----
+# ---- consequences of an end on its own ----
 
 SEGV = ExitStatus(signal=11)
 
 
 def consequence(outputs: Sequence[Output]) -> Optional[Consequence]:
-    """Of the end that is told first."""
+    """The consequence of the end that is reported first."""
     first = outputs[0]
     assert isinstance(first, (Ended, Lost))
     return first.consequence
@@ -1080,7 +1080,7 @@ def test_recycling_is_at_once_and_does_not_count_against_the_limit() -> None:
     for number in range(1, 101):
         now, ref, following = 20.0 + number, Ref("web.1", 0, number), Ref("web.1", 0, number + 1)
         assert consequence(take(instance, now, exited(ZERO, ref))) == Restart(0.0)
-        # Its group had its time: it does not keep a new life waiting.
+        # The sweep is due at once: the old process group does not delay the new life.
         assert tick(instance, now) == [Kill(ref, SIGKILL, group=True)]
         assert take(instance, now, GroupGone(ref)) == [
             Spawn(following),
@@ -1172,13 +1172,13 @@ def test_what_is_said_of_a_life_that_is_gone_means_nothing() -> None:
     assert instance.state is State.STARTING
 
 
-# ---- pauses, and the start limit ----
+# ---- backoff, and the start limit ----
 
 
 def lives(
     instance: Instance, count: int, *, now: float, lasting: float = 0.0, jitter: float = 0.0
 ) -> list[float]:
-    """The pauses after so many lives, each of which lasts so long after it was ready."""
+    """The pauses after `count` lives, each of which ends `lasting` seconds after it was ready."""
     pauses: list[float] = []
     for _ in range(count):
         assert instance.life is not None
@@ -1261,7 +1261,7 @@ def test_more_starts_than_the_limit_are_fatal() -> None:
 
 
 def test_starts_that_are_an_interval_ago_do_not_count() -> None:
-    # Starts at 10, 20, 30 and so on: three in each 30 s, if the one 30 s ago does not count.
+    # Starts at 10, 20, 30 and so on: three in each 30 s, because the one 30 s ago does not count.
     instance = crashing(start_burst=3, start_interval=30.0, backoff_initial=5.0, backoff_max=5.0)
 
     assert len(lives(instance, 50, now=10.0, lasting=5.0)) == 50
@@ -1275,7 +1275,7 @@ def test_one_start_too_many_in_any_interval_is_fatal() -> None:
 
 
 def test_a_start_counts_from_its_answer_and_not_from_when_it_was_planned() -> None:
-    """A minute without an answer does not bring new starts."""
+    """A minute without an answer does not allow more starts."""
     instance = crashing(start_burst=2, start_interval=30.0)
     take(instance, 11.0, exited(FAILED), GroupGone(REF))
     instance.begin(11.5)
@@ -1469,7 +1469,7 @@ def updating(spec: Spec = START_FIRST) -> Instance:
 
 
 def replaced() -> Instance:
-    """The new life has been ready since 23, and the old one is on its way out."""
+    """The new life became ready at 23, and the old one is stopping."""
     instance = updating()
     take(instance, 23.0, ready(NEXT))
     return instance
@@ -1491,7 +1491,7 @@ def test_an_update_that_starts_first_stops_the_old_life_once_the_new_one_is_read
         Stopping(REF),
         *asks(REF, SIGTERM),
     ]
-    # Users see nothing but an instance that is running.
+    # Users see only that the instance is running.
     assert instance.state is State.RUNNING
     assert take(instance, 24.0, exited(ZERO)) == [
         end(LifeState.STOPPING, 1.0, ZERO, after=14.0, expected=True)
@@ -1515,7 +1515,7 @@ def test_a_successor_that_does_not_notify_replaces_the_old_life_at_once() -> Non
 
 
 def test_a_successor_whose_start_is_cancelled_stops_nothing_by_itself() -> None:
-    """The old life may have to live on, until what comes after it has stopped."""
+    """The old life may have to run until the processes that come after it have stopped."""
     instance = running(START_FIRST)
     instance.replace(20.0)
     assert instance.want(20.0, Goal.DOWN) == [
@@ -1682,7 +1682,7 @@ def test_an_old_life_with_a_fault_is_stopped_while_its_successor_starts() -> Non
         *asks(REF, SIGTERM),
         seen(State.RUNNING, State.STOPPING),
     ]
-    # It is asked once.
+    # It is asked to stop only once.
     assert take(instance, 23.0, ready(NEXT)) == [
         Ready(NEXT, 3.0),
         Updated("web.1", replaced=True),
@@ -1764,7 +1764,7 @@ def test_the_end_of_a_life_on_its_way_out_does_not_restart_anything() -> None:
     assert (instance.state, instance.failure, instance.next_start) == (State.RUNNING, None, None)
 
 
-# ---- a life that cannot be killed ----
+# ---- lives that survive SIGKILL ----
 
 
 @pytest.mark.parametrize(

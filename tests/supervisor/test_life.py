@@ -1,4 +1,4 @@
-"""One life: every input in every state, the table of its moves, and what is due when."""
+"""One life: every input in every state, the table of its moves, and its deadlines."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ ONESHOT = replace(PLAIN, oneshot=True)
 FAILED, ZERO = Exited(REF, ExitStatus(code=1)), Exited(REF, ExitStatus(code=0))
 TRIGGER = Notified(REF, watchdog=WatchdogMessage.TRIGGER)
 
-# ---- the states, each reached as a supervisor would: started at 10, ready at 12, asked at 20 ----
+# ---- the states, reached as by a supervisor: started at 10, ready at 12, stopped at 20 ----
 
 
 def spawning(spec: Spec = SPEC) -> Life:
@@ -85,7 +85,7 @@ def cancelling() -> Life:
 
 
 def discarding() -> Life:
-    """And it is to be killed if it starts after all."""
+    """Its start was cancelled, and it will be killed if it starts after all."""
     life = cancelling()
     life.kill(30.0)
     return life
@@ -111,7 +111,7 @@ def running(spec: Spec = SPEC) -> Life:
 
 
 def probing() -> Life:
-    """A probe has begun, which has three seconds."""
+    """A probe has begun; it has three seconds."""
     life = running()
     life.tick(22.0)
     return life
@@ -136,14 +136,14 @@ def killing() -> Life:
 
 
 def sweeping() -> Life:
-    """Its leader exited, others of its process group have a second to do so, too."""
+    """Its leader exited; the rest of its process group has one second to exit."""
     life = running()
     life.exited(20.0, sweep_after=1.0)
     return life
 
 
 def swept() -> Life:
-    """They did not."""
+    """The process group did not exit in time."""
     life = sweeping()
     life.tick(21.0)
     return life
@@ -156,7 +156,7 @@ def gone() -> Life:
 
 
 def lost() -> Life:
-    """SIGKILL did not take."""
+    """It survived SIGKILL."""
     life = killing()
     life.tick(35.0)
     return life
@@ -167,7 +167,7 @@ STATES: tuple[Callable[[], Life], ...] = (
     *(killing, sweeping, swept, gone, lost),
 )
 
-# ---- the inputs, nearly all at 50, when everything that has a time is due ----
+# ---- the inputs, nearly all at 50, when every deadline has passed ----
 
 
 def nothing(outputs: None) -> list[Output]:
@@ -179,7 +179,7 @@ def tick_too_early(life: Life) -> list[Output]:
 
 
 def says(message: Notified) -> Callable[[Life], list[Output]]:
-    """Its health is minded as long as it does its work."""
+    """A message from the life; its health is minded while it does its work."""
     return lambda life: life.notified(50.0, message, minded=life.state in WORKING)
 
 
@@ -219,11 +219,11 @@ class Does(NamedTuple):
 
 
 class Illegal(NamedTuple):
-    """Our bug; an assertion says so."""
+    """A bug of the caller; an assertion fails."""
 
 
 class Never(NamedTuple):
-    """Cannot come: nothing speaks of it in this state."""
+    """Cannot happen: no event reports it in this state."""
 
 
 Result = Union[Does, Illegal, Never]
@@ -237,7 +237,7 @@ def each(result: Result, *inputs: str) -> dict[str, Result]:
 def remains(
     state: LifeState, deadlines: Mapping[Deadline, float], *inputs: str
 ) -> dict[str, Result]:
-    """What means nothing in this state."""
+    """Inputs that have no effect in this state."""
     return each(Does([], state, deadlines), *inputs)
 
 
@@ -249,7 +249,7 @@ PROBED = ("probed, well", "probed, not well")
 MEASURED = ("measured, little", "measured, too much")
 FORWARD = ("forward, declared", "forward, not declared")
 BIRTH = ("spawned", "refused")
-# Counts only where the life does its work.
+# These count only while the life does its work.
 WHILE_WORKING = (*PROBED, *MEASURED)
 
 BUSY = StatusReported(REF, "busy")
@@ -261,7 +261,7 @@ SWEPT = Does([], LifeState.SWEEPING, {Deadline.SWEEP: 50.5})
 
 
 def asked(*before: Output, fault: Optional[Fault] = None) -> Does:
-    """After a second it is reported, at 70 % of its time asked again, and then killed."""
+    """Asked to stop: a notice after a second, escalation at 70 % of the timeout, then SIGKILL."""
     due = {Deadline.KILL: 75.0, Deadline.NOTICE: 51.0, Deadline.ESCALATE: 67.5}
     return Does([*before, Stopping(REF, fault), *asks(REF, SIGINT)], LifeState.STOPPING, due)
 
@@ -272,7 +272,7 @@ def killed(*before: Output, overran: Optional[float] = None) -> Does:
 
 
 def unanswered(state: LifeState) -> dict[str, Result]:
-    """It does not exist yet, or is not known to."""
+    """The life does not exist yet, or is not known to."""
     return {
         **remains(state, NOTHING_DUE, *FORWARD, *TICK, "ignore_health", "let_finish"),
         **each(ILLEGAL, "exited", "group_gone"),
@@ -281,7 +281,7 @@ def unanswered(state: LifeState) -> dict[str, Result]:
 
 
 def working(*before: Output) -> dict[str, Result]:
-    """What means the same from the spawn until it is asked to stop."""
+    """Inputs that mean the same from the spawn until it is asked to stop."""
     return {
         "stop": asked(*before),
         "stop, for a fault": asked(*before, fault=NotReady(40.0)),
@@ -309,7 +309,7 @@ def at_work(deadlines: Mapping[Deadline, float], *before: Output) -> dict[str, R
 
 
 def on_its_way_out(state: LifeState, deadlines: Mapping[Deadline, float]) -> dict[str, Result]:
-    """What means nothing any more once it is asked to stop."""
+    """Inputs that have no effect once it is asked to stop."""
     return {
         "says its status": Does([BUSY], state, deadlines),
         "exited": SWEPT,
@@ -325,7 +325,7 @@ def asked_to_stop(deadlines: Mapping[Deadline, float]) -> dict[str, Result]:
         **on_its_way_out(LifeState.STOPPING, deadlines),
         "kill": killed(),
         "kill, too late": killed(overran=25.0),
-        # The loop was late: it is neither reported nor asked again just before the end.
+        # The loop was late: no notice and no escalation just before SIGKILL.
         "tick, due": killed(overran=25.0),
     }
 
@@ -339,7 +339,7 @@ def leaderless(deadlines: Mapping[Deadline, float], sweep: Does) -> dict[str, Re
     }
 
 
-# Of `running`, `stopping` and `swept`.
+# The deadlines of `running`, `stopping` and `swept`.
 AT_WORK = {Deadline.PROBE: 22.0, Deadline.MEASURE: 20.0}
 ASKED = {Deadline.KILL: 45.0, Deadline.NOTICE: 21.0, Deadline.ESCALATE: 37.5}
 SWEEPING_AGAIN = {Deadline.SWEEP: 22.0, Deadline.LOSE: 26.0}
@@ -352,7 +352,7 @@ EXPECTED: dict[str, dict[str, Result]] = {
         **each(Does([CancelSpawn(REF)], LifeState.DISCARDING, NOTHING_DUE), *KILL),
         **unanswered(LifeState.SPAWNING),
     },
-    # Cancelled once.
+    # It is cancelled only once.
     "cancelling": {
         "spawned": asked(),
         "refused": Does([], LifeState.GONE, NOTHING_DUE),
@@ -368,7 +368,7 @@ EXPECTED: dict[str, dict[str, Result]] = {
     },
     "starting": {
         **working(),
-        # Memory was to be measured at 20; the first check comes an interval after it is ready.
+        # Memory was due at 20; the first check comes one interval after it is ready.
         "says READY=1": Does(
             [Ready(REF, 40.0)],
             LifeState.RUNNING,
@@ -383,7 +383,7 @@ EXPECTED: dict[str, dict[str, Result]] = {
         "tick, due": Does(
             [Measure(REF)], LifeState.STARTING, {Deadline.READY: 70.0, Deadline.MEASURE: 60.0}
         ),
-        # The group lets only a oneshot finish.
+        # The group lets only oneshots finish.
         "let_finish": NEVER,
         **remains(
             LifeState.STARTING,
@@ -408,11 +408,11 @@ EXPECTED: dict[str, dict[str, Result]] = {
         **remains(
             LifeState.STARTING,
             {Deadline.FINISH: 45.0},
-            # Said once.
+            # It is let finish only once.
             *(*HEALTH, *PROBED, *MEASURED, *FORWARD, "let_finish", "tick, too early"),
         ),
         **each(ILLEGAL, *BIRTH, "group_gone"),
-        # Its health was no longer minded before it was let finish.
+        # Its health was ignored even before it was let finish.
         **each(NEVER, "stop, for a fault", "kill, too late", "ignore_health"),
     },
     "running": {
@@ -425,7 +425,7 @@ EXPECTED: dict[str, dict[str, Result]] = {
         **remains(LifeState.RUNNING, AT_WORK, *PROBED),
     },
     "probing": {
-        # Nothing waits for the answer any more where it is asked to stop.
+        # A stop cancels the running probe.
         **at_work({Deadline.ANSWER: 25.0, Deadline.MEASURE: 32.0}, CANCEL),
         "probed, well": Does([], LifeState.RUNNING, {Deadline.PROBE: 60.0, Deadline.MEASURE: 32.0}),
         "probed, not well": Does(
@@ -479,7 +479,7 @@ EXPECTED: dict[str, dict[str, Result]] = {
     },
     "lost": {
         "says its status": Does([BUSY], LifeState.LOST, NOTHING_DUE),
-        # Nothing is due: it is no longer waited for.
+        # It has no deadline: the supervisor no longer waits for it.
         "exited": Does([], LifeState.LOST, NOTHING_DUE),
         "group_gone": Does([], LifeState.GONE, NOTHING_DUE),
         **remains(LifeState.LOST, NOTHING_DUE, *HEALTH, *STOP, *KILL, *FORWARD, *TICK),
@@ -516,7 +516,7 @@ def test_an_input_in_a_state(state: Callable[[], Life], name: str) -> None:
 
 
 def moves(state: Callable[[], Life]) -> set[tuple[LifeState, Cause, LifeState]]:
-    """Where the inputs lead from this state, as far as they lead anywhere."""
+    """The moves that the inputs make from this state."""
     old, row = state().state, EXPECTED[state.__name__]
     made = set()
     for name, (cause, _) in CAUSES.items():
@@ -524,7 +524,7 @@ def moves(state: Callable[[], Life]) -> set[tuple[LifeState, Cause, LifeState]]:
         if not isinstance(result, Does):
             continue
         if cause is Cause.EXPIRED and result.state is not LifeState.LOST:
-            continue  # Something else was due.
+            continue  # Another deadline had passed.
         if result.state is not old or (old, cause) == (LifeState.LOST, Cause.EXITED):
             made.add((old, cause, result.state))
     return made
@@ -574,7 +574,7 @@ def test_a_life_knows_since_when_it_is_in_its_state() -> None:
 
 @pytest.mark.parametrize("state", [spawning, cancelling, discarding])
 def test_its_time_begins_when_it_exists(state: Callable[[], Life]) -> None:
-    """A start may wait for a long time, which is not the time that it has to become ready."""
+    """A start may wait for a long time; that time does not count towards its ready timeout."""
     life = state()
     assert life.started == 10.0
 
@@ -684,7 +684,7 @@ def test_what_is_left_of_its_group_is_swept_each_second_until_it_is_gone() -> No
 
 
 def end(life: Life, exited: Exited, now: float = 50.0) -> Ended:
-    """How it ended, told as the instance does it."""
+    """Its end, recorded as the instance does it."""
     ended = life.ended(now, exited)
     life.exited(now, sweep_after=1.0)
     return ended
@@ -805,7 +805,7 @@ def test_a_ping_while_it_stops_means_nothing() -> None:
     assert life.deadlines == {Deadline.KILL: 45.0, Deadline.NOTICE: 21.0}
 
 
-# ---- what it reported about its end, and what is known of it ----
+# ---- its own report of its end, and what else is known ----
 
 
 @pytest.mark.parametrize("minded", [True, False])
@@ -928,7 +928,7 @@ def test_a_connection_that_never_succeeds_is_a_failure_to_start() -> None:
     assert life.tick(11.0) == [CANCEL, Stopping(REF, NotReady(1.0)), *asks(REF, SIGTERM)]
 
 
-# ---- a oneshot ----
+# ---- oneshots ----
 
 
 def test_a_oneshot_has_all_the_time_it_takes_and_cannot_be_ready() -> None:
@@ -993,7 +993,7 @@ def test_a_oneshot_that_finishes_while_everything_stops_has_finished() -> None:
     assert end(finishing(), ZERO).finished
 
 
-# ---- health is minded as long as it is at work ----
+# ---- health is minded while it does its work ----
 
 
 def test_memory_is_measured_every_ten_seconds_from_the_start_until_it_stops() -> None:

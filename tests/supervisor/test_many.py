@@ -1,4 +1,4 @@
-"""With ten times as many instances each event costs the same."""
+"""With ten times as many instances, each event costs the same."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from django_prodserver.supervisor.spec import Ref, Spec
 
 
 def calls_of_a_run(count: int, *, after: bool) -> int:
-    """How many functions are called until so many have started and stopped again."""
+    """The number of function calls until this many instances have started and stopped."""
     ahead = frozenset({"p0.1"}) if after else frozenset()
     specs = [Spec(name=f"p{i}.1", after=ahead if i else frozenset()) for i in range(count)]
     group = Group(specs)

@@ -41,15 +41,15 @@ from django_prodserver.supervisor.spec import CheckSchedule, Ref, Spec
 
 WEB, WORKER = Ref("web.1", 0, 1), Ref("worker.1", 0, 1)
 ZERO, BY_SIGKILL = ExitStatus(code=0), ExitStatus(signal=9)
-# Nothing happens but that a start is answered, or is due.
+# No event, only the answer to a start or a deadline.
 LOOK: tuple[float, list[Event]] = (0.0, [])
 
 
 class Script:
-    """A `System` in which each sleep ends with the next events, at a time of their own.
+    """A `System` in which each sleep ends with the next events of the script, at their time.
 
-    Each start is answered by the next one, before all else.
-    `seen` holds what was done to it, and what was observed, as they followed each other.
+    The next sleep answers each start, before all other events. `seen` holds what was done to the
+    system and what was observed, in order.
     """
 
     def __init__(self, *script: tuple[float, list[Event]], refuses: str = "") -> None:
@@ -58,7 +58,7 @@ class Script:
         self._now = 0.0
         self._refuses = refuses
         self._answers: list[Event] = []
-        # Starts are answered before they are cancelled.
+        # Whether starts are answered before they are cancelled.
         self.answers = True
 
     def now(self) -> float:
@@ -128,13 +128,13 @@ def test_each_command_reaches_the_system_and_each_fact_the_observer_in_order() -
         "sleep 0",
         "spawn web.1",
         StateChanged("web.1", State.STOPPED, State.STARTING),
-        # Nothing is due before it is answered.
+        # Until the start is answered there is no deadline.
         "sleep",
         "sleep 60",
         Ready(WEB, 0.5),
         StateChanged("web.1", State.STARTING, State.RUNNING),
         AllReady(1, 0.5),
-        # Nothing is due.
+        # There is no deadline.
         "sleep",
         SignalReceived(SIGTERM, SignalEffect.STOP),
         StoppingAll(),
@@ -299,7 +299,7 @@ def test_what_became_due_while_facts_were_observed_is_done_without_a_sleep() -> 
         *asked("web.1"),
         "sleep 1",
         "killpg web.1 SIGKILL",
-        # It was to be given up after 5 s, and 10 have passed.
+        # It was to be given up after 5 s, and 10 s have passed.
         "sleep 0",
     ]
 

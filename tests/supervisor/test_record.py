@@ -1,4 +1,4 @@
-"""What machines read of the supervisor's own lines. Names of events and fields are a contract."""
+"""The supervisor's own lines for machines. Names of events and fields are a contract."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ INFO, WARNING, ERROR = Severity.INFO, Severity.WARNING, Severity.ERROR
 ZERO, THREE, KILLED = ExitStatus(code=0), ExitStatus(code=3), ExitStatus(signal=9)
 END, AGAIN = StopEverything(), Restart(0.5123)
 ITS = {"instance": "web.1", "pid": 12}
-# What happens all the time, or what another fact tells of already.
+# Facts that are too frequent, or that another fact reports already.
 SILENT = {StatusReported, Retired, Alive}
 
 
@@ -104,7 +104,7 @@ def recorded(fact: Fact) -> Record:
 
 
 def happened(fact: Fact) -> list[Record]:
-    """What is an event although the log has no line about it."""
+    """The event of a fact, even if the log has no line about it."""
     told: list[Record] = []
     report.to_events(told.append, PROCESSES)(fact)
     return told
@@ -399,7 +399,7 @@ RECORDS += [
 ]
 
 
-# Without a line in the log.
+# Events without a line in the log.
 EVENTS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
     (
         StateChanged("web.1", State.WAITING, State.STARTING),
@@ -435,7 +435,7 @@ EVENTS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
     ),
     (StoppingAll(), "supervisor.stopping", INFO, {}),
 ]
-# What is told otherwise: by `Ready`, `Ended`, `StartRefused` and so on.
+# Changes that `Ready`, `Ended`, `StartRefused` and other facts report.
 NO_EVENTS: list[Fact] = [
     *(
         StateChanged("web.1", old, new)

@@ -1,4 +1,4 @@
-"""A reload: everything comes to run another load of the project, step by step, or nothing does."""
+"""A reload: every process moves to another load of the project, step by step, or none does."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ def oneshot(name: str, **more: Any) -> Spec:
 class Site:
     """A group whose lives do what they should, unless a test says that they do not.
 
-    `seen` has what was done and said about the reload, in order: `+web.1/1.2` is the second life of
-    web.1, which runs generation 1, and `-web.1/0.1` a stop signal.
+    `seen` has the steps of the reload and the messages about it, in order: `+web.1/1.2` is the
+    second life of web.1, which runs generation 1, and `-web.1/0.1` a stop signal.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Site:
         self.group = Group(specs, reloads=True, at_once=at_once)
         self.now = 0.0
         self.seen: list[str] = []
-        # Names of instances whose lives of a generation never get ready, or fail.
+        # Each (name, generation): never ready, failing, refused, or starts that are never answered.
         self.hang = {(name, 0) for name in hang}
         self.fail: set[tuple[str, int]] = set()
         self.refuse: set[tuple[str, int]] = set()
@@ -89,7 +89,7 @@ class Site:
         self.seen.clear()
 
     def tell(self, *events: Event, after: float = 0.0) -> list[str]:
-        """Let these happen, and all that follows at once; returns what was seen of that."""
+        """Take these events and do all that follows at once; returns what was seen."""
         self.now += after
         before = len(self.seen)
         for event in events:
@@ -100,7 +100,7 @@ class Site:
         return self.seen[before:]
 
     def reload(self, *specs: Spec) -> list[str]:
-        """Ask for it, and answer with these."""
+        """Request a reload that loads these."""
         self.tell(HANGUP)
         self.seen.clear()
         return self.tell(Loaded(self.newest, specs))
@@ -111,7 +111,7 @@ class Site:
 
     @property
     def states(self) -> dict[str, str]:
-        """With the generation of the life that counts."""
+        """The state of each instance, with the generation of its current life."""
         found = {}
         for name, one in self.group.instances.items():
             generation = "" if one.life is None else f"/{one.life.ref.generation}"
@@ -306,7 +306,7 @@ def test_what_replaces_all_at_once_does_not_wait_for_what_never_gets_ready() -> 
 
 
 def test_what_replaces_all_at_once_waits_for_an_update_that_is_under_way() -> None:
-    """Else the life that is to replace another one would be forgotten."""
+    """Otherwise the life that is to replace another one would be forgotten."""
     web = spec("web.1", start_first=True)
     site = Site(web, at_once=True)
     site.hang = {("web.1", 0)}
@@ -347,7 +347,7 @@ def test_what_is_new_is_started_and_what_is_gone_is_stopped_last() -> None:
 def test_replicas_can_become_more_or_less() -> None:
     site = Site(spec("web.1"), spec("web.2"))
 
-    # What there is to be no more of is not replaced first.
+    # web.2, which the new settings do not have, is not replaced first.
     assert site.reload(spec("web.1")) == [
         *("-web.1/0.1", "+web.1/1.2", "-web.2/0.1"),
         *("adopt 1", "reloaded 1"),
@@ -611,7 +611,7 @@ def test_a_stop_wins() -> None:
 
 
 def test_a_stop_drops_what_is_loading_before_it_closes_sockets() -> None:
-    """It would bind them again, and clients that connect then would be reset."""
+    """The load would bind them again, and clients that connect then would be reset."""
     site = Site(spec("web.1", holds=True))
     site.tell(HANGUP)
 

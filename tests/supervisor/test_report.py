@@ -1,5 +1,7 @@
-"""The supervisor's own lines and notifications. The lines are a contract: people and log searches
-rely on them."""
+"""The supervisor's own lines and notifications.
+
+The lines are a contract: people and log searches rely on them.
+"""
 
 from __future__ import annotations
 
@@ -88,7 +90,7 @@ STUBBORN = Ref("stubborn.1", 0, 1)
 
 
 class Processes:
-    """`web.1` is pid 12; `stubborn.1` has two processes that are left."""
+    """`web.1` has pid 12; `stubborn.1` has two processes left."""
 
     def pid(self, ref: Ref) -> Optional[int]:
         return 12
@@ -115,7 +117,7 @@ LINES: list[tuple[Fact, str]] = [
     (Started(WEB), "web.1 started (pid 12)"),
     (AllReady(2, after=0.61), "all 2 ready after 0.61 s"),
     (AllFinished(2, after=1.63), "all 2 finished after 1.63 s"),
-    # Ends that were not requested: everything that is known.
+    # Ends that were not requested, with everything that is known.
     (
         Ended(
             WORKER,
@@ -153,7 +155,7 @@ LINES: list[tuple[Fact, str]] = [
         "web.1 was killed by SIGKILL (out of memory, 530 MB when last seen) after 2.00 s",
     ),
     (
-        # One of its workers was killed for want of memory, and it exited for want of a worker.
+        # One of its workers was killed for lack of memory, so it exited.
         ended(RUNNING, ExitStatus(code=3), after=2.0, out_of_memory=True),
         "web.1 exited with status 3 (out of memory) after 2.00 s",
     ),
@@ -191,7 +193,7 @@ LINES: list[tuple[Fact, str]] = [
         ),
     ),
     (
-        # By its own options.
+        # It recycled itself, by its own options.
         ended(RUNNING, ExitStatus(code=0), after=2.0, consequence=Restart(0.0)),
         "web.1 exited with status 0 after 2.00 s; restarting",
     ),
@@ -238,7 +240,7 @@ LINES: list[tuple[Fact, str]] = [
         ended(KILLING, BY_SIGKILL, consequence=Restart(0.5)),
         "web.1 killed; restarting in 0.50 s",
     ),
-    # What cannot be killed.
+    # Lives that survive SIGKILL.
     (
         Lost(STUBBORN, 5.0),
         (
@@ -246,7 +248,7 @@ LINES: list[tuple[Fact, str]] = [
             "no longer waiting for it"
         ),
     ),
-    # Nothing may be known of its processes.
+    # Its processes may be unknown.
     (Lost(WEB, 5.0), "web.1 survived SIGKILL for 5 s (pid 12); no longer waiting for it"),
     (
         Lost(WEB, 5.0, Restart(0.5)),
@@ -256,7 +258,7 @@ LINES: list[tuple[Fact, str]] = [
         Lost(WEB, 5.0, END),
         ("web.1 survived SIGKILL for 5 s (pid 12); no longer waiting for it; stopping everything"),
     ),
-    # What is done about it.
+    # What is done about a fault.
     (
         Stopping(WEB, WatchdogSilent(30.0)),
         "web.1 is unhealthy: no WATCHDOG=1 for 30 s; stopping it",
@@ -425,7 +427,7 @@ SILENT: list[Fact] = [
     StatusReported(WEB, "4 tasks"),
     StoppingAll(),
     Alive(),
-    # On request, which has a line of its own, and so has a second signal.
+    # A stop on request, and SIGKILL after a second signal: both have a line of their own.
     Stopping(WEB),
     Killing(WEB),
     Updated("web.1", replaced=True),
@@ -454,7 +456,7 @@ def test_what_is_not_a_fact_is_an_assertion() -> None:
         report.line(WEB, PROCESSES)  # type: ignore[arg-type]
 
 
-# ---- why it has to stop, and what follows ----
+# ---- why a life has to stop, and what follows ----
 
 FAULTS: list[tuple[Fault, str]] = [
     (NotReady(60.0), "was not ready within 60 s"),
@@ -487,7 +489,7 @@ def members(union: object) -> set[object]:
 
 
 def test_every_member_of_a_union_and_of_an_enum_has_its_words() -> None:
-    """What is added to the core has to be added here."""
+    """Whatever is added to the core must be added here."""
     assert {type(fault) for fault, _ in FAULTS} == members(Fault)
     told = [fact for fact, _ in LINES]
     failures = {type(fact.failure) for fact in told if isinstance(fact, CheckFailed)}
@@ -544,7 +546,7 @@ def test_a_line_about_an_end_says_what_happens_next(
     assert report.line(followed, PROCESSES) == said + text
 
 
-# ---- what a service manager is told ----
+# ---- notifications to a service manager ----
 
 NOTIFICATIONS: list[tuple[Fact, str]] = [
     (AllReady(2, after=0.61), "READY=1\nSTATUS=all 2 ready after 0.61 s"),

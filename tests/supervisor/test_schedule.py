@@ -1,4 +1,4 @@
-"""What runs again and again: its runs are planned by the edge, and one follows the other."""
+"""Scheduled processes: the edge plans their runs, and runs never overlap."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run(number: int, generation: int = 0) -> Ref:
 
 
 class Nightly(Here):
-    """With something that is scheduled first."""
+    """A supervisor with a scheduled instance as its first one."""
 
     def __init__(self, *specs: Spec, reloads: bool = False) -> None:
         super().__init__(*(specs or (NIGHTLY,)), reloads=reloads)
@@ -95,7 +95,7 @@ def test_it_is_planned_and_everything_is_ready() -> None:
 
 
 def test_a_plan_of_long_ago_is_made_again_each_minute() -> None:
-    """The clock on the wall may have been set."""
+    """The wall clock may have been set."""
     here = Nightly()
     here.after()
     here.take(planned(90.0))
@@ -287,7 +287,7 @@ def test_a_run_that_a_reload_interrupts_is_begun_again_and_not_waited_for() -> N
 
 
 def test_a_reload_may_end_a_schedule() -> None:
-    """It is a oneshot then, and counts once it has finished."""
+    """It becomes a plain oneshot, which counts as ready once it has finished."""
     here = Nightly(reloads=True)
     here.after()
     here.take(planned(3600.0), ReloadRequest())

@@ -1,4 +1,4 @@
-"""What is known of a group at one moment: the snapshot, as a whole value."""
+"""The state of a group at one moment: the snapshot, as a whole value."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ SPEC = Spec(
 
 
 def instance(state: State, since: float, *lives: LifeSnapshot, **more: Any) -> InstanceSnapshot:
-    """As it is where nothing has happened to it yet."""
+    """The snapshot of an instance to which nothing has happened yet."""
     values: dict[str, Any] = {
         "name": "web.1",
         "process": "web",
@@ -70,7 +70,7 @@ def instance(state: State, since: float, *lives: LifeSnapshot, **more: Any) -> I
 
 
 def instance_of_spec(*args: Any, **more: Any) -> InstanceSnapshot:
-    """One of SPEC, which is checked."""
+    """The snapshot of an instance of SPEC, which has a health check."""
     return instance(*args, checked=True, **more)
 
 
@@ -128,7 +128,7 @@ def only(group: Group, now: float) -> InstanceSnapshot:
 
 
 def test_an_instance_that_says_what_it_does() -> None:
-    """The last text counts, also of one that is not ready."""
+    """The last status counts, even before it is ready."""
     group = starting()
 
     group.take(11.0, Notified(WEB, status="loading"))
@@ -265,7 +265,7 @@ def test_an_instance_that_starts() -> None:
             LifeState.STARTING,
             1.0,
             1.0,
-            # In the order in which they are due.
+            # In the order of their deadlines.
             ("MEASURE", 9.0),
             ("READY", 59.0),
             health=health(),

@@ -1,4 +1,4 @@
-"""Words from outside, in a line of ours: they can be read, and do nothing else."""
+"""Text from outside in our lines: it is readable, and has no other effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Values are immutable and small, and equal if both their type and their fields are."""
+"""Values are immutable and small; they are equal if both their types and their fields are."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Named(Point):
         return f"{self.x}/{self.y}"
 
 
-# ---- how a value is made ----
+# ---- making a value ----
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_field_that_is_not_given_has_its_default() -> None:
 
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="others allocate differently")
 def test_reading_the_fields_takes_no_memory_that_stays() -> None:
-    """As a tuple of a generator does, up to 2,000 times for each length."""
+    """A tuple made from a generator would: up to 2,000 of each length are kept for reuse."""
     point = Point(1)
     before = sys.getallocatedblocks()
     for _ in range(1000):
@@ -120,7 +120,7 @@ def test_a_subclass_leaves_the_fields_of_its_base_as_they_are() -> None:
     assert Named(1, 2).name == "1/2"
 
 
-# ---- what can be done with it ----
+# ---- operations on a value ----
 
 
 def test_a_field_can_be_neither_set_nor_deleted() -> None:
@@ -205,7 +205,7 @@ MODULES = (
 
 
 def kinds() -> Iterator[type[Value]]:
-    """All classes of values that the supervisor has."""
+    """All value classes of the supervisor."""
     for module in MODULES:
         for kind in vars(module).values():
             if isinstance(kind, type) and issubclass(kind, Value):
@@ -222,7 +222,7 @@ def test_every_value_of_the_supervisor_has_slots_and_no_dict(kind: type[Value]) 
 
 
 def test_the_supervisor_imports_almost_nothing() -> None:
-    """A supervisor is small because it imports little: above all none of what dataclasses need."""
+    """A supervisor is small because it imports little, above all nothing that dataclasses need."""
     program = (
         "import collections, enum, signal, sys, typing\n"
         "before = set(sys.modules)\n"
@@ -233,7 +233,7 @@ def test_the_supervisor_imports_almost_nothing() -> None:
     result = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, check=True)
 
     imported = {name.partition(".")[0] for name in result.stdout.decode().split()}
-    # Python 3.9 needs `re` for `typing`, so it was there before.
+    # In Python 3.9 `typing` imports `re`, so it was there before.
     assert imported - {"__future__", "heapq", "_heapq"} == {"django_prodserver"}
 
 

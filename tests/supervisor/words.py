@@ -1,4 +1,4 @@
-"""What several tests of the core say in the same words."""
+"""Outputs that several tests of the core expect."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from django_prodserver.supervisor.spec import Ref
 
 
 def asks(ref: Ref, signal: Signals, *, group: bool = False) -> list[Output]:
-    """It is asked to end, and goes on where it was stopped, so that it can obey."""
+    """The signal that asks a life to stop, and SIGCONT, so that a stopped process can obey."""
     return [Kill(ref, signal, group), Kill(ref, SIGCONT, group=True)]

@@ -28,17 +28,17 @@ ENTRIES = {
     "manage.py": ("-W", "ignore", "manage.py", "prodserver"),
     "module": ("-W", "ignore", "-m", "django_prodserver"),
 }
-# In seconds: what is left this long after SIGKILL has survived.
+# In seconds: a process that still runs this long after SIGKILL has survived.
 SURVIVED = 2.0
-# Of importing the project, in the trials of SIGTERM; within which a signal comes; and to obey it.
+# In seconds, for SIGTERM: the project's import, the latest moment, and the time to exit.
 IMPORTS, MOMENTS, GRACE = 1.5, 2.0, 1.0
-# No trial takes longer.
+# In seconds: a trial that takes longer has failed.
 TRIAL = 90
 
 FLAPPING = code("sys.exit(1)", RESTART="always", BACKOFF={"INITIAL": 0.05, "MAX": 0.05})
 FLAPPING["START_LIMIT"] = {"BURST": 10_000, "INTERVAL": 1}
 RESTARTED = {**kinds.DAEMON, "RESTART": "always"}
-# Numbers, whole: one that is missing is a line that was lost.
+# Consecutive numbers: a missing one is a lost line.
 COUNTING = code(
     """
     for number in range(10**9):
@@ -49,7 +49,7 @@ COUNTING = code(
 
 
 class Failed(Exception):
-    """What did not hold."""
+    """What was wrong in a trial."""
 
 
 def check(holds: object, otherwise: str) -> None:
@@ -68,7 +68,7 @@ def wait_until(holds: Callable[[], object], otherwise: str, within: float = 30.0
 
 
 def supervisor_killed(site: Site, chance: random.Random, entry: str) -> str:
-    """At a moment of start, run, restart or stop: nothing is left."""
+    """SIGKILL at a random moment of a start, run, restart or stop leaves no process behind."""
     processes: dict[str, Any] = {"shell": kinds.SHELL, "daemon": RESTARTED, "flap": FLAPPING}
     if chance.random() < 0.4:
         user: dict[str, dict[str, str]] = {"gunicorn": {}, "celery": {}}
@@ -101,7 +101,7 @@ def supervisor_killed(site: Site, chance: random.Random, entry: str) -> str:
 
 
 def template_killed(site: Site, chance: random.Random, entry: str) -> str:
-    """No life dies, no line is lost, restarts go on, and so does the exit status."""
+    """No life dies, no line is lost, restarts still work, and the exit status is 0."""
     again = code("forever()", RESTART="always", BACKOFF={"INITIAL": 0, "MAX": 0})
     again["START_LIMIT"] = {"BURST": 10_000, "INTERVAL": 1}
     run = start(site, {"count": COUNTING, "again": again}, entry)
@@ -111,7 +111,7 @@ def template_killed(site: Site, chance: random.Random, entry: str) -> str:
     time.sleep(chance.uniform(0, 0.5))
     found = templates(run)
     check(found, f"no child of the supervisor is named {TEMPLATE!r}")
-    # A life that was forked just now has its name for a moment.
+    # A life that was just forked still has the template's name for a moment.
     template = min(found, key=lambda one: one.create_time())
     restart_before = chance.random() < 0.5
     if restart_before:
@@ -144,7 +144,7 @@ def templates(run: Run) -> list[psutil.Process]:
 
 
 def stopped_as_pid_1(site: Site, chance: random.Random, entry: str) -> str:
-    """At a moment of the first two seconds: it ends within a second, or has been deaf."""
+    """SIGTERM in the first two seconds stops the supervisor within one second."""
     (site.project / "slow.py").write_text(f"import time\ntime.sleep({IMPORTS})\n")
     moment = chance.uniform(0, MOMENTS)
     begun = time.monotonic()
@@ -169,7 +169,7 @@ def stopped_as_pid_1(site: Site, chance: random.Random, entry: str) -> str:
 SLOW = {"PRELOAD": ["slow"]}
 
 
-# ---- how ----
+# ---- running trials ----
 
 
 def start(
@@ -212,7 +212,7 @@ def bounded(seconds: int) -> Iterator[None]:
 
 
 def trial(kind: str, seed: str, entry: str) -> tuple[str, bool]:
-    """What came of it, and whether it held."""
+    """Run one trial; return what happened, and whether it passed."""
     with folder_for_all_users() as folder:
         site = Site(folder / "site")
         try:

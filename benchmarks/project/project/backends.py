@@ -5,7 +5,7 @@ from project import member
 
 
 class Member(BaseServerBackend):
-    """A third-party backend with nothing but `start_server`."""
+    """A third-party backend with only `start_server`."""
 
     def start_server(self, *args: str) -> None:
         member.main(args[0])

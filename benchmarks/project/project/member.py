@@ -1,10 +1,10 @@
-"""A process that sleeps until a signal, and writes down when it came. It knows neither Django nor
-a supervisor: under a peer it is `python -m project.member NAME`, under django-prodserver a backend
-calls `main`.
+"""A process that sleeps until a signal comes, and records when. It depends on neither Django nor a
+supervisor: a peer runs `python -m project.member NAME`; under django-prodserver a backend calls
+`main`.
 
-SIGUSR1 asks it to die on its own account; SIGTERM or SIGINT, whichever comes first, is the stop
-signal. `NAME.died` and `NAME.stopped` in BENCH_FOLDER hold the moment in ns of CLOCK_MONOTONIC,
-which all processes share.
+SIGUSR1 makes it exit on its own; SIGTERM or SIGINT, whichever comes first, is the stop signal.
+`NAME.died` and `NAME.stopped` in BENCH_FOLDER hold the time in ns of CLOCK_MONOTONIC, which all
+processes share.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 
 
 def main(name: str) -> None:
-    # sigwait returns without a Python handler in between: the moment is the signal's own.
+    # sigwait returns without a Python handler in between, so the time is that of the signal.
     awaited = {signal.SIGUSR1, signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     folder = os.environ["BENCH_FOLDER"]
@@ -26,10 +26,10 @@ def main(name: str) -> None:
 
     if signal.sigwait(awaited) != signal.SIGUSR1:
         os.write(stopped, b"%d" % time.monotonic_ns())
-        # The kernel takes a while to bury a process: not before the others have had their signal.
+        # The kernel takes a while to tear down a process: exit only after the others are signalled.
         time.sleep(0.2)
         os._exit(0)
-    # _exit, so that no interpreter's way out lies between the moment and the death.
+    # _exit, so that no interpreter shutdown comes between the recorded time and the exit.
     os.write(died, b"%d" % time.monotonic_ns())
     os._exit(3)
 

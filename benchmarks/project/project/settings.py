@@ -1,7 +1,7 @@
-"""A small but typical Django project: what the peers run.
+"""A small but typical Django project, which the peers run.
 
-Nothing here knows django-prodserver, so a peer does not pay for importing it. Everything that is
-written goes below the folder that BENCH_FOLDER names.
+Nothing here imports django-prodserver, so a peer does not pay for that. All files are written below
+the folder that BENCH_FOLDER names.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 FOLDER = Path(os.environ["BENCH_FOLDER"])
 
-# django-tasks brought its database backend itself up to 0.11; later it is a package of its own.
+# Up to 0.11 django-tasks included its database backend; since then it is a separate package.
 TASKS_APPS, TASKS_BACKEND = (
     (["django_tasks_db"], "django_tasks_db.DatabaseBackend")
     if find_spec("django_tasks_db")
@@ -37,7 +37,7 @@ INSTALLED_APPS = [
     "entries",
 ]
 if os.environ.get("BENCH_HEAVY"):
-    # A project that takes its time to be imported; see urls.py, too.
+    # A project that is slow to import; see urls.py, too.
     INSTALLED_APPS += [
         "rest_framework",
         *(f"wagtail.contrib.{name}" for name in ("forms", "redirects", "settings")),

@@ -1,5 +1,5 @@
-"""Any commands under django-prodserver: those in the JSON file that BENCH_COMMANDS names, an object
-of name -> argv. peers.py writes it."""
+"""Any commands under django-prodserver, from the JSON file that BENCH_COMMANDS names: an object of
+name -> argv, written by peers.py."""
 
 from __future__ import annotations
 

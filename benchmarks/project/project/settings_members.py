@@ -1,4 +1,4 @@
-"""Ten members of `project.member` under django-prodserver: what members.py says to peers."""
+"""The ten processes of members.py, for django-prodserver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same project under django-prodserver: what startup.py says to peers."""
+"""The same project with the commands of startup.py, for django-prodserver."""
 
 from __future__ import annotations
 

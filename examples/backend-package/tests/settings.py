@@ -1,4 +1,4 @@
-"""A project with one process: the backend that this package brings."""
+"""A project with one process, which uses the backend of this package."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@ import os
 
 DEBUG = False
 SECRET_KEY = os.environ["SECRET_KEY"]
-# The health check asks at 127.0.0.1.
+# The health check connects to 127.0.0.1.
 ALLOWED_HOSTS = ["127.0.0.1", os.environ.get("SITE_HOST", "localhost")]
 ROOT_URLCONF = "mysite.urls"
 WSGI_APPLICATION = "mysite.wsgi.application"

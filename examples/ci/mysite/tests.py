@@ -13,7 +13,7 @@ def free_port():
 
 
 class ProductionTests(SimpleTestCase):
-    """The processes of production, with the services of the pipeline."""
+    """The production processes, with the database and broker of the pipeline."""
 
     def test_everything_becomes_ready_works_together_and_stops(self):
         address = f"127.0.0.1:{free_port()}"

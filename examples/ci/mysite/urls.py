@@ -10,7 +10,7 @@ def healthz(request):
 
 
 def index(request):
-    """It needs the tables, and a worker."""
+    """Needs the database tables and a worker."""
     users = get_user_model().objects.count()
     return HttpResponse(f"{greet.delay(users).get(timeout=10)}\n")
 

@@ -3,7 +3,7 @@ from django.db.backends.signals import connection_created
 
 
 def let_readers_and_a_writer_work_at_once(connection, **kwargs):
-    """Switch SQLite to its write-ahead log; the init_command option does it from Django 5.1 on."""
+    """Switch SQLite to its write-ahead log. Since Django 5.1, init_command can do this."""
     if connection.vendor == "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("PRAGMA journal_mode = WAL")

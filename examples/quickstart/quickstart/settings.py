@@ -103,7 +103,7 @@ CELERY_BEAT_SCHEDULE = {
 
 TASKS = {"default": {"BACKEND": compat.TASKS_BACKEND}}
 
-# No time and no process name here: the supervisor puts both in front of every line.
+# No time and no process name here: the supervisor adds both before every line.
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,

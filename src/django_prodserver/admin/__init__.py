@@ -1,4 +1,4 @@
-"""The page "Processes" of Django's admin, which imports this where it is installed."""
+"""The page "Processes" of Django's admin, which imports this module if it is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pages: a table of all processes, one of them with its last lines, and what is asked of it."""
+"""The pages: a table of all processes, a page for each with its last log lines, and actions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 else:
     Base = admin.ModelAdmin
 
-# The verbs in the order of their buttons, and what the log of the admin says of each.
+# Verb -> its message in the admin's log, in the order of the buttons.
 VERBS = {
     "restart": "Requested a restart.",
     "start": "Requested a start.",
@@ -48,9 +48,9 @@ def _may(request: HttpRequest, permission: str) -> bool:
 
 
 class ProcessAdmin(Base):
-    """Shows what the supervisor says, and passes requests on to it: there are no rows to edit."""
+    """Shows the supervisor's status and sends it requests; there are no rows to edit."""
 
-    # ---- who may ----
+    # ---- permissions ----
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -62,19 +62,19 @@ class ProcessAdmin(Base):
         return False
 
     def has_view_permission(self, request: HttpRequest, obj: Optional[Process] = None) -> bool:
-        """Whoever controls them sees them too, as with `change` and `view`."""
+        """The permission `control` includes viewing, as `change` includes `view`."""
         return _may(request, "view_process") or self.has_control_permission(request)
 
     def has_control_permission(self, request: HttpRequest) -> bool:
         return _may(request, "control")
 
-    # ---- where ----
+    # ---- URLs ----
 
     def get_urls(self) -> list[URLPattern]:
-        """None of those that would look for a row, but of the same names.
+        """Replace ModelAdmin's URLs, which would look up a row, under the same names.
 
-        What asks the supervisor is imported with the URLs: only by what serves them, and before a
-        server forks its processes or changes its user.
+        The client of the supervisor is imported here, with the URLs: only in processes that serve
+        them, and before a server forks or changes its user.
         """
         if hasattr(os, "fork"):
             from . import supervised  # noqa: F401
@@ -102,7 +102,7 @@ class ProcessAdmin(Base):
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: Optional[str] = None
     ) -> Process:
-        """What the history is about. There may be no such process any more."""
+        """Return the process of a history page. It may no longer exist."""
         return Process(name=printable(object_id))
 
     # ---- the pages ----
@@ -124,12 +124,12 @@ class ProcessAdmin(Base):
         return self._one(request, unquote(object_id), extra_context)
 
     def table_view(self, request: HttpRequest) -> HttpResponse:
-        """What the table shows by now, for the script."""
+        """Return the current contents of the table, for the script."""
         self._require(self.has_view_permission(request))
         return JsonResponse(self._look(request))
 
     def lines_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """What the page of one process shows by now, for the script."""
+        """Return the current contents of a process's page, for the script."""
         self._require(self.has_view_permission(request))
         seen = self._look(request, unquote(object_id))
         return JsonResponse(seen, status=200 if seen["known"] else 404)
@@ -167,7 +167,7 @@ class ProcessAdmin(Base):
         self.message_user(request, outcome.message, LEVELS[outcome.level])
         one = "from_one" in request.POST
         if outcome.accepted and supervised.serves_itself(name):
-            # What would be redirected to may not answer for a moment.
+            # A redirect would lead to a page that may not answer for a moment.
             warning = f"{name} serves this page, which may not answer for a moment."
             if verb == "stop":
                 warning = f"{name} serves this page: only `prodctl start {name}` starts it again."
@@ -175,10 +175,10 @@ class ProcessAdmin(Base):
             return self._one(request, name) if one else self._table(request)
         return HttpResponseRedirect(self._url("change", name) if one else self._url("changelist"))
 
-    # ---- how they are made ----
+    # ---- rendering ----
 
     def _look(self, request: HttpRequest, name: Optional[str] = None) -> dict[str, Any]:
-        """What is shown, and which buttons work for this user."""
+        """Return what the page shows, and whether this user may use the buttons."""
         if not hasattr(os, "fork"):
             return {"problem": WITHOUT_FORK, "known": True}
         from . import supervised
@@ -240,7 +240,7 @@ class ProcessAdmin(Base):
             "verbs": [(verb, verb.capitalize()) for verb in VERBS],
             "ask_url": self._url("ask"),
             "list_url": self._url("changelist"),
-            # Its admin has breadcrumbs as lists, and the tools of a page outside of its content.
+            # Since 6.1 the admin has breadcrumbs as lists, and a page's tools outside its content.
             "is_django_6_1": django.VERSION >= (6, 1),
             **context,
         }

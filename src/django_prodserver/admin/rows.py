@@ -9,7 +9,7 @@ from typing import Any
 from django_prodserver.prodctl import table
 from django_prodserver.supervisor.text import printable
 
-# What the cells of a row show, and their headings.
+# Cell of a row -> heading of its column.
 COLUMNS = {
     "state": "State",
     "pid": "PID",
@@ -19,7 +19,7 @@ COLUMNS = {
     "memory": "Memory",
     "info": "Info",
 }
-# By state, what there is to do about an instance. In the other states it is ending.
+# State of an instance -> verbs that apply. In all other states it is already being stopped.
 VERBS: Mapping[str, Collection[str]] = {
     "STOPPED": {"start"},
     "EXITED": {"start"},
@@ -30,7 +30,7 @@ VERBS: Mapping[str, Collection[str]] = {
     "STARTING": {"restart", "stop"},
     "RUNNING": {"restart", "stop"},
 }
-# How an instance looks that is not as it should be.
+# States that are shown as "bad" if the instance is not as wanted.
 BAD_STATES = frozenset({"FATAL", "EXITED", "BACKOFF"})
 
 Document = Mapping[str, Any]
@@ -38,9 +38,9 @@ Row = dict[str, Any]
 
 
 def rows(status: Document, now: datetime, serving: str = "") -> list[Row]:
-    """A row for each instance; above those of a process that has several, one for all of them.
+    """Return a row for each instance, and a summary row above several instances of a process.
 
-    `serving` is the instance that serves the page itself, if any does.
+    `serving` is the instance that serves this page, if any.
     """
     cells = {one[0]: dict(zip(COLUMNS, one[1:])) for one in table.rows(status, now)}
     return [row for process in status["processes"] for row in _of_process(process, cells, serving)]
@@ -92,7 +92,7 @@ def _memory(instances: Sequence[Document]) -> str:
 
 
 def _mood(instance: Document) -> str:
-    """In one word, for the eye: good, off, changing, or bad."""
+    """Return what its colour depends on: good, off, changing or bad."""
     if instance["as_wanted"]:
         return "good" if instance["goal"] == "up" else "off"
     return "bad" if instance["state"] in BAD_STATES else "changing"

@@ -1,4 +1,4 @@
-"""What the page asks of the supervisor. Where it cannot be asked, a sentence says why."""
+"""The page's requests to the supervisor. If one fails, a sentence says why."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from django_prodserver.supervisor.text import printable
 
 from .rows import Document, rows
 
-# In seconds: the longest wait for an answer, and for the end of a change; the latter also where
-# the process has to end that waits.
+# In seconds: the longest wait for an answer, for a change to finish, and for a change to finish
+# that stops the waiting process itself.
 PATIENCE = 2.0
 WAIT = 1.0
 WAIT_FOR_OWN = 0.2
-# Of the log, as many lines are shown.
+# How many log lines are shown.
 LINES = 100
-# By verb, what is being done, and what has been.
+# Verb -> words for a change that is running, and for one that is done.
 VERBS = {
     "restart": ("Restarting", "Restarted"),
     "start": ("Starting", "Started"),
@@ -37,12 +37,12 @@ VERBS = {
 
 
 class NoSuchName(Failure):
-    """Nothing has this name."""
+    """No process or instance has this name."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What has become of a request: one of `success`, `info` and `error`, and a sentence."""
+    """The result of a request: one of `success`, `info` and `error`, and a sentence."""
 
     level: str
     message: str
@@ -50,10 +50,10 @@ class Outcome:
 
 
 def look(name: Optional[str] = None) -> dict[str, Any]:
-    """What there is to show, of JSON's types: of everything, or of one name with its last lines.
+    """Return what to show, as JSON types: all processes, or one name with its last log lines.
 
-    `problem` says why there is nothing, and `read_only` why nothing can be changed. Where nothing
-    has this name, it is not `known`.
+    `problem` says why there is nothing to show, and `read_only` why nothing can be changed.
+    `known` is False if no process or instance has this name.
     """
     seen: dict[str, Any] = {"problem": None, "read_only": None, "summary": "", "rows": []}
     seen["known"] = True
@@ -74,7 +74,7 @@ def look(name: Optional[str] = None) -> dict[str, Any]:
 
 
 def ask(verb: str, name: str) -> Outcome:
-    """Restart, start or stop an instance, or all of a process."""
+    """Restart, start or stop an instance, or all instances of a process."""
     try:
         with understood():
             client = _client()
@@ -91,14 +91,14 @@ def serving() -> str:
 
 
 def serves_itself(name: str) -> bool:
-    """Whether what has this name serves the page."""
+    """Whether the process or instance of this name serves the page."""
     own = serving()
     return bool(own) and name in (own, own.rpartition(".")[0])
 
 
 def _client() -> Client:
-    """Asks the supervisor of this project. Raises Failure."""
-    # The variable is in it, too.
+    """Return a client of this project's supervisor. Raises Failure."""
+    # The settings include the environment variable.
     settings = read().supervisor
     if settings.control is False:
         raise Failure(f"the control socket is switched off: {SUPERVISOR}['CONTROL'] is False", 4)
@@ -118,7 +118,7 @@ def _why_read_only(client: Client) -> Optional[str]:
 
 
 def _of_one(status: Document, name: str) -> Document:
-    """The same of one process or instance. Raises NoSuchName."""
+    """Reduce the status to one process or instance. Raises NoSuchName."""
     found = only([name], status)
     if not found["processes"]:
         raise NoSuchName(unknown(name, all_names(status)), 4)
@@ -126,13 +126,13 @@ def _of_one(status: Document, name: str) -> Document:
 
 
 def _at_its_end(client: Client, change: Document, name: str) -> Document:
-    """The change as it is after a moment: it may be over."""
+    """Wait a moment for the change to finish, and return its latest state."""
     wait = WAIT_FOR_OWN if serves_itself(name) else WAIT
     try:
         answer = client.get(f"/v1/changes/{change['change']}?wait={wait}")
         return answer.document if answer.status == 200 else change
     except Failure:
-        return change  # It goes on, whether anyone tells or not.
+        return change  # The change goes on even if there is no answer.
 
 
 def _outcome(verb: str, name: str, change: Document) -> Outcome:
@@ -146,7 +146,7 @@ def _outcome(verb: str, name: str, change: Document) -> Outcome:
 
 
 def _lines(client: Client, name: str) -> Iterator[str]:
-    """Its last lines, without anything that could do harm to who reads them."""
+    """Yield its last log lines, without colours or control characters."""
     answer = client.get(f"/v1/logs?lines={LINES}&names={quote(name, safe='')}")
     if answer.status != 200:
         raise refusal(answer)

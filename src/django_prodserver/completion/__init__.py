@@ -1,7 +1,7 @@
-"""What may come next on a command line, for a shell that asks.
+"""Shell completion: what may come next on a command line.
 
-The scripts beside this file ask with `COMMAND --complete WORD...`: the words behind `prodserver` or
-`prodctl` up to the cursor, the last one being what is typed there, empty perhaps.
+The scripts beside this file run `COMMAND --complete WORD...`, with the words after `prodserver` or
+`prodctl` up to the cursor. The last word is the one being typed, and may be empty.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ from django_prodserver.supervisor.hints import Callable, Optional
 
 ASKED = "--complete"
 SHELLS = ("bash", "zsh")
-# In front of each answer: what else is printed comes from the settings.
+# Marks each candidate: anything else on stdout was printed by the settings.
 MARK = "\t"
 
-# The values that an option or an argument can have, or None where the shell knows better.
+# Returns the values of an option or argument; None if the shell is to complete it.
 ValuesOf = Callable[[Action], Optional[Sequence[str]]]
 
 
 def script(shell: str) -> str:
-    """What a shell has to read, for both commands and every project."""
+    """Return the completion script for a shell; it serves both commands and every project."""
     path = os.path.join(os.path.dirname(__file__), f"prodserver.{shell}")
     with open(path, encoding="utf-8") as file:
         return file.read()
 
 
 def answer(parser: ArgumentParser, words: Sequence[str], values_of: ValuesOf) -> Optional[str]:
-    """A line for each candidate; None where the shell knows better, as of files."""
+    """Return a line for each candidate; None if the shell is to complete it, as for files."""
     found = candidates(parser, words or [""], values_of)
     return None if found is None else "".join(f"{MARK}{one}\n" for one in found)
 
@@ -37,14 +37,14 @@ def answer(parser: ArgumentParser, words: Sequence[str], values_of: ValuesOf) ->
 def candidates(
     parser: ArgumentParser, words: Sequence[str], values_of: ValuesOf
 ) -> Optional[list[str]]:
-    """What can stand in place of the last word. The parser knows the options and their choices.
+    """Return the candidates for the last word, from the parser's options and choices.
 
-    Each value is offered once. One that a number may follow is among them with an = too, which is
-    offered when the value is complete.
+    Each value is offered once. A value that can take a number is listed with a trailing = as well,
+    which is offered once the value is complete.
     """
     *before, typed = words
     if "--" in before:
-        return None  # For the software, whose options only it knows.
+        return None  # Only the server or worker knows its options.
     options = _options(parser)
     arguments = [action for action in parser._actions if not action.option_strings]
     used: list[Action] = []
@@ -91,7 +91,7 @@ def _options(parser: ArgumentParser) -> Mapping[str, Action]:
 
 
 def _is_possible(parser: ArgumentParser, action: Action, used: Sequence[Action]) -> bool:
-    """Not for a second time, nor beside one that excludes it."""
+    """Whether the option may still be given: not used yet, and not excluded by a used one."""
     groups = parser._mutually_exclusive_groups
     excluded = [
         one for g in groups for one in g._group_actions if any(u in g._group_actions for u in used)
@@ -100,7 +100,7 @@ def _is_possible(parser: ArgumentParser, action: Action, used: Sequence[Action])
 
 
 def _values(action: Action, values_of: ValuesOf, given: Sequence[str]) -> Optional[list[str]]:
-    """Those that have not been given, with or without a number."""
+    """Return the values that have not been given yet, with or without a number."""
     values = values_of(action) if action.choices is None else [*map(str, action.choices)]
     names = [one.partition("=")[0] for one in given]
     if values is None:

@@ -1,8 +1,8 @@
-"""What is configured, as text: for people to read, and in the formats of other programs."""
+"""The configuration as text: for people to read, and in the formats of other programs."""
 
 from __future__ import annotations
 
-# The formats of `--export`: `formats` has a row for each. A start does not import that.
+# The formats of `--export`. `formats` has a row for each, but a start should not import it.
 EXPORTS = (
     "procfile",
     "systemd",

@@ -1,7 +1,7 @@
-"""`--dry-run`: the instances in the order of their start, with the arguments of their software.
+"""`--dry-run`: the instances in starting order, with the arguments of their software.
 
-Behind them stands what else changes how a process runs: its USER, GROUP, UMASK and CWD, and its
-START_METHOD, unless that is "auto" and only the preload tells.
+After them comes what else changes how a process runs: USER, GROUP, UMASK, CWD, and START_METHOD,
+unless that is "auto" and only the preload decides.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def _instances(
 
 
 def _start_method(process: ResolvedProcess, patched: Collection[str]) -> dict[str, str]:
-    """START_METHOD, where it is known without a preload."""
+    """Return START_METHOD, if it is known without a preload."""
     method = known_before_the_preload(process, patched)
     return {} if method == "auto" else {"start_method": method}
 

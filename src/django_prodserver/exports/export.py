@@ -1,4 +1,4 @@
-"""`--export`: from settings to the files of a platform, and what they do not say."""
+"""`--export`: turns settings into the files of a platform, and reports what is lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .losses import losses
 from .render import rendered
 from .workload import apart, together
 
-# Where the probes of Kubernetes ask, unless MONITOR is set.
+# The port that Kubernetes probes, unless MONITOR is set.
 MONITOR_PORT = 9180
 # RFC 1123, section 2.1.
 LONGEST_LABEL = 63
@@ -29,7 +29,7 @@ LONGEST_LABEL = 63
 
 @dataclass(frozen=True)
 class Surroundings:
-    """Of the project that is exported."""
+    """The environment of the exported project."""
 
     name: str
     # The folder of manage.py, and the interpreter.
@@ -49,12 +49,12 @@ class Text(NamedTuple):
 @dataclass(frozen=True)
 class Exported:
     texts: Sequence[Text]
-    # A sentence for each thing that they do not say.
+    # A sentence for each setting that they do not carry over.
     losses: Sequence[str]
 
     @property
     def printed(self) -> str:
-        """What belongs on stdout; several files with their names, as comments."""
+        """The text for stdout; several files have their names above them, as comments."""
         shown = [one for one in self.texts if one.file.printed]
         if len(shown) == 1:
             return shown[0].content
@@ -62,7 +62,7 @@ class Exported:
 
 
 def surroundings(settings_module: str, monitor: Optional[str]) -> Surroundings:
-    """Those of this process; `monitor` is what MONITOR says."""
+    """Return the surroundings of this process; `monitor` is the value of MONITOR."""
     folder = os.path.dirname(os.path.abspath(sys.argv[0]))
     return Surroundings(
         settable.default_name(settings_module, os.path.basename(folder)),
@@ -80,10 +80,10 @@ def export(
     words: Iterable[str],
     surroundings: Surroundings,
 ) -> Exported:
-    """Write processes, which are in the order of their start, in a format.
+    """Render `processes`, which are in starting order, in a format.
 
     `selected` are the arguments of `prodserver` that select them, and `words` those of `--set`.
-    Raises CommandError for wrong words, and where two processes would get one name.
+    Raises CommandError for invalid words, and if two processes would get the same name.
     """
     to, words = FORMATS[name], list(words)
     given = _options(to, words, surroundings)
@@ -124,7 +124,7 @@ def _options(to: Format, words: Iterable[str], here: Surroundings) -> settable.O
 
 
 def _names(to: Format, processes: Sequence[ResolvedProcess], site: str) -> Mapping[str, str]:
-    """What the platform calls each process."""
+    """Return the platform's name for each process."""
     names = {one.name: _label(one.name) if to.in_container else one.name for one in processes}
     for label in names.values():
         twins = [name for name, other in names.items() if other == label]
@@ -137,21 +137,21 @@ def _names(to: Format, processes: Sequence[ResolvedProcess], site: str) -> Mappi
 
 
 def _label(name: str) -> str:
-    """The name of a process as containers and hosts have it (RFC 1123): web_1 is web-1."""
+    """Turn a process name into a host or container name (RFC 1123): web_1 becomes web-1."""
     return name.lower().replace("_", "-").strip("-") or "process"
 
 
 # ---- files ----
 
-# In each file that may have comments. Every line of one that may not, a Procfile, runs OURS.
+# Every exported file contains MARK, except for a Procfile, in which every line contains OURS.
 MARK = "manage.py prodserver --export"
 OURS = "prodserver "
 
 
 def write(texts: Iterable[Text], folder: Path) -> list[Path]:
-    """Write files into a folder; returns those that are written.
+    """Write files into a folder; return the paths of those written.
 
-    Raises CommandError, and writes nothing, where another file is in the way.
+    Raises CommandError, and writes nothing, if a file that was not exported is in the way.
     """
     found = {folder / one.path: one for one in texts}
     wanted = {path: one for path, one in found.items() if not (one.file.to_edit and path.exists())}
@@ -167,7 +167,7 @@ def write(texts: Iterable[Text], folder: Path) -> list[Path]:
 
 
 def left_over(name: str, texts: Iterable[Text], folder: Path) -> list[Path]:
-    """Files of an earlier export in this format, beside those that are written now."""
+    """Return files of an earlier export in this format that are not part of this one."""
     written = {folder / one.path for one in texts}
     beside = sorted({path for one in written for path in one.parent.glob("*") if path.is_file()})
     line = f"{MARK} {name}\n"

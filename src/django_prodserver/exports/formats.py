@@ -11,10 +11,10 @@ from typing import Callable, NamedTuple, Optional
 from .options import Options
 from .workload import Port, Workload, held_listeners, streams
 
-# Where nothing has to be done for these: outside of containers, and inside.
+# Keys that need no work outside of containers, and inside.
 _ON_A_HOST = frozenset({"SOCKETS", "AFTER", "BACKEND"})
 _IN_A_CONTAINER = frozenset({"SOCKETS", "AFTER"})
-# Whoever asks a container's platform for a check gets it, of these kinds.
+# The kinds of HEALTHCHECK that a container platform can run.
 _PROBES = frozenset({"HEALTHCHECK HTTP", "HEALTHCHECK TCP"})
 
 Values = Mapping[str, object]
@@ -22,7 +22,7 @@ Values = Mapping[str, object]
 
 @dataclass(frozen=True)
 class Export:
-    """What templates ask for; `monitor_port` is that of MONITOR."""
+    """The values that templates use; `monitor_port` is the port of MONITOR."""
 
     options: Options
     workloads: Sequence[Workload]
@@ -35,13 +35,13 @@ class Export:
 
     @property
     def release(self) -> list[str]:
-        """The command that runs all oneshots, in the order of AFTER; none where there are none."""
+        """The command that runs all oneshots, in the order of AFTER; empty without oneshots."""
         names = [one.processes[0].name for one in self.workloads if one.oneshot]
         return [*self.prodserver, *names] if names else []
 
     @property
     def grace(self) -> int:
-        """The longest of all, in seconds."""
+        """The longest grace period of all workloads, in seconds."""
         return max(one.grace for one in self.workloads)
 
     @property
@@ -54,7 +54,7 @@ class Export:
 
     @property
     def at_home(self) -> bool:
-        """Whether it is in a folder of a user."""
+        """Whether the project or its Python is in a user's own folder."""
         paths = self.options["directory"], self.options["python"]
         return any(path.startswith(("/home/", "/root/", "/run/user/")) for path in paths)
 
@@ -68,57 +68,57 @@ class Export:
 
     @property
     def _image(self) -> tuple[str, str]:
-        # A colon may stand before the port of a registry, too.
+        # A colon may also precede the port of a registry.
         found = re.fullmatch(r"(.+?)(?::([^:/@]+))?(?:@.*)?", self.options["image"])
         assert found is not None, "it has no blanks"
         return found[1], found[2] or ""
 
 
 class File(NamedTuple):
-    """A file, or one for each of what `each` finds; the path may have `{name}` in it."""
+    """One file for each item that `each` returns; the path may contain `{name}`."""
 
     template: str
     path: str
     each: Callable[[Export], Iterable[Values]] = lambda export: [{"name": export.options["name"]}]
-    # It is to be edited: only `--output` writes it, and only where it is not there.
+    # It is meant to be edited: only `--output` writes it, and only if it does not exist.
     to_edit: bool = False
-    # Only `--output` writes it: printed with the others it would be in their way.
+    # If False, only `--output` writes it, because it would clutter stdout.
     printed: bool = True
 
 
 @dataclass(frozen=True)
 class Format:
-    """A row: `carries` are the keys of which the platform itself can do what they ask for."""
+    """A row of FORMATS; `carries` are the keys that the platform itself implements."""
 
     name: str
     files: Sequence[File]
     options: Sequence[str]
-    # What runs `prodserver`, with options in braces.
+    # The command that runs `prodserver`, with options in braces.
     prodserver: Sequence[str] = ("python", "-m", "django_prodserver")
-    # Where its variables come from, unless `--set` says so.
+    # Where environment variables come from, unless `--set` overrides it.
     environment: str = ""
-    # A workload for each process, and not one supervisor with all.
+    # A workload for each process, instead of one supervisor with all.
     apart: bool = True
     carries: frozenset[str] = _ON_A_HOST
-    # Gives a process a supervisor of its own, for what the platform cannot do.
+    # A process gets a supervisor of its own, for what the platform cannot do.
     supervises: bool = True
-    # In a container with an address of its own, in which nobody is root.
+    # It runs in a container with an address of its own, as one user that is not root.
     in_container: bool = False
     as_one_user: bool = False
-    # Why no process waits for those that it comes after; "" if they do.
+    # Why processes do not wait for their AFTER; "" if they do.
     no_order: str = ""
     no_oneshots: bool = False
-    # Oneshots run before everything else, whatever they come after.
+    # Oneshots run before everything else, whatever their AFTER.
     oneshots_first: bool = False
-    # The longest wait for an end, in seconds.
+    # The longest that the platform waits for a stop, in seconds.
     longest_grace: Optional[int] = None
-    # Requests come to one port only; to the process of this name, if there is one.
+    # Requests reach only one port; if a name is given, only the process of that name.
     one_port: bool = False
     public_name: str = ""
 
 
 def _each_workload(export: Export) -> Iterator[Values]:
-    """A unit of systemd for each, with the names of its sockets."""
+    """Yield a systemd unit for each workload, with the names of its sockets."""
     sockets = [(values["workload"], values["socket"]) for values in _each_socket(export)]
     for one in export.workloads:
         own = [socket for workload, socket in sockets if workload is one]
@@ -126,7 +126,7 @@ def _each_workload(export: Export) -> Iterator[Values]:
 
 
 def _each_socket(export: Export) -> Iterator[Values]:
-    """A unit of systemd for each process that listens: FileDescriptorName says whose they are."""
+    """Yield a socket unit for each process that listens: FileDescriptorName names one process."""
     for workload in export.workloads:
         for process in workload.processes:
             listeners = held_listeners(process)

@@ -1,4 +1,4 @@
-"""What a format does not carry over: a sentence for each, which begins with whom it is about."""
+"""What a format does not carry over: a sentence for each, which begins with the workload."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .workload import Workload, asks_for, is_singleton, stop_signal, unix_socket
 
 # In seconds: https://kubernetes.io/docs/reference/kubernetes-api/
 LONGEST_STABILIZATION = 3600
-# What becomes of a key if nobody does what it asks for.
+# What happens to a key that neither the platform nor a supervisor implements.
 _NOT_DONE = {
     "ARGS": "is a command of a shell, which does not pass on the stop signal",
     "REPLICAS": "is {replicas}, but one is run",
@@ -23,7 +23,7 @@ _NOT_DONE = {
 
 
 def losses(workloads: Sequence[Workload], to: Format, hooks: bool) -> Iterator[str]:
-    """Of all workloads, in order. `hooks` let oneshots run before everything else."""
+    """Yield the losses of all workloads, in order. `hooks`: oneshots run before everything else."""
     for workload in workloads:
         if workload.oneshot and to.no_oneshots:
             yield f"{workload.name}: left out, because it is a oneshot; run it before the rest"
@@ -88,7 +88,7 @@ def _users(workload: Workload) -> Iterator[str]:
 
 def _order(workload: Workload, to: Format, hooks: bool) -> Iterator[str]:
     first = to.oneshots_first or to.no_oneshots or hooks
-    # Oneshots that run first run in their own order, and what comes after them finds them done.
+    # Oneshots that run first keep their own order, and are done before anything else starts.
     lost = [one.name for one in workload.after if not (first and one.oneshot)]
     if to.no_order and lost:
         yield f"does not wait for {' and '.join(lost)}: {to.no_order}"

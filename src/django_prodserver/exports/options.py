@@ -1,4 +1,4 @@
-"""`--set KEY=VALUE`: what an export has to know, and settings do not say."""
+"""`--set KEY=VALUE`: values that an export needs and settings do not have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Options = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Option:
-    """A key: what it means, and which values it takes, `form` in words."""
+    """A key: what it means, the pattern of its values, and `form`, the pattern in words."""
 
     means: str
     pattern: str
@@ -54,9 +54,9 @@ OPTIONS = {
 
 
 def given(words: Iterable[str], defaults: Options) -> Options:
-    """All keys with their values: those of `words`, each KEY=VALUE, or else the defaults.
+    """Return all keys with their values: from `words`, each KEY=VALUE, or else the defaults.
 
-    Raises CommandError for an unknown key, and for a wrong value.
+    Raises CommandError for an unknown key or an invalid value.
     """
     values: dict[str, str] = {}
     for word in words:
@@ -69,13 +69,13 @@ def given(words: Iterable[str], defaults: Options) -> Options:
         if not re.fullmatch(OPTIONS[key].pattern, value):
             raise CommandError(f"--set {word}: {key} has to be {OPTIONS[key].form}.")
         values[key] = value
-    # A name decides other defaults.
+    # Other defaults depend on the name.
     name = values.get("name", defaults["name"])
     return {**defaults, "image": f"{name}:latest", "user": name, **values}
 
 
 def default_name(settings_module: str, folder: str) -> str:
-    """A name for the project: of its package, or of its folder where that has a usual name."""
+    """Return the project's name: its package, or its folder if the package has a usual name."""
     package = settings_module.partition(".")[0]
     for one in [folder, package] if package in USUAL else [package, folder]:
         name = re.sub("[^a-z0-9]+", "-", one.lower()).strip("-0123456789")[:31].strip("-")
@@ -84,5 +84,5 @@ def default_name(settings_module: str, folder: str) -> str:
     return "site"
 
 
-# Packages of settings that many projects have.
+# Names that the settings package has in many projects.
 USUAL = {"config", "conf", "settings", "project", "core", "app", "backend", "src"}

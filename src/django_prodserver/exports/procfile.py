@@ -12,9 +12,9 @@ from django_prodserver.settings.schema import ProcessSettings
 
 
 def services(processes: Mapping[str, ProcessSettings]) -> list[str]:
-    """The names of the services. Raises CommandError where there are none.
+    """Return the names of the services. Raises CommandError if there are none.
 
-    What runs a Procfile stops everything once one of its processes exits, so oneshots are left out.
+    Oneshots are left out, because Procfile runners stop everything once one process exits.
     """
     found = [name for name, process in processes.items() if not process.runs_first]
     if not found:
@@ -27,7 +27,7 @@ def services(processes: Mapping[str, ProcessSettings]) -> list[str]:
 def notes(
     configuration: Configuration, services: Iterable[str], disabled: Iterable[str]
 ) -> Iterator[str]:
-    """What the lines of these services do not say."""
+    """Yield what the lines of these services cannot express."""
     for name in disabled:
         yield f"{name} is left out: it is disabled."
     for name in services:
@@ -44,7 +44,7 @@ def render(names: Iterable[str]) -> str:
 
 
 def line(label: str, name: str, folder: str = "") -> str:
-    """`folder` is that of manage.py, where it is not beside the Procfile."""
+    """Return a process's line; `folder` is that of manage.py, unless it is the Procfile's."""
     # Not this interpreter: a Procfile runs elsewhere, in an environment of its own.
     command = f"python manage.py prodserver {name}"
     return (

@@ -1,7 +1,7 @@
-"""An export as text: templates of Django's, in the folder beside this file.
+"""Renders an export with Django templates, from the folder beside this file.
 
-A line with nothing but a tag leaves no line. What a value has to look like in a format is said by
-a filter: {{ workload.command|yaml }}.
+A line with nothing but a tag leaves no line. Filters write values in the syntax of a format:
+{{ workload.command|yaml }}.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class TagsLeaveNoLine(Loader):
 
 
 def rendered(template: str, values: Mapping[str, object]) -> str:
-    """A template of the folder, without blank lines at its end."""
+    """Render a template of the folder, without blank lines at its end."""
     context = Context(dict(values), autoescape=False, use_l10n=False, use_tz=False)
     return _engine().get_template(template).render(context).rstrip("\n") + "\n"
 
@@ -66,7 +66,7 @@ def _engine() -> Engine:
 
 
 def yaml(value: Any) -> str:
-    """A text, a number or a list in one line of YAML."""
+    """Write a string, a number or a list as one line of YAML."""
     try:
         import yaml as library
     except ImportError:
@@ -78,33 +78,33 @@ def yaml(value: Any) -> str:
 
 
 def compose(value: Any) -> str:
-    """The same; Compose replaces $NAME by a variable."""
+    """Write YAML for Compose, which replaces $NAME with a variable."""
     return yaml(_each(value, lambda text: text.replace("$", "$$")))
 
 
 def kubernetes(value: Any) -> str:
-    """The same; Kubernetes replaces $(NAME) by a variable."""
+    """Write YAML for Kubernetes, which replaces $(NAME) with a variable."""
     return yaml(_each(value, lambda text: text.replace("$(", "$$(")))
 
 
 def toml(value: Any) -> str:
-    """A text or a list: JSON's are those of TOML, but for DEL (TOML 1.0, "String")."""
+    """Write a string or a list as JSON, which is TOML, too, except for DEL (TOML 1.0, "String")."""
     plain = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
     return json.dumps(plain, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def shell(value: Sequence[str]) -> str:
-    """A command as a shell reads it."""
+    """Quote a command for a shell."""
     return shlex.join(value)
 
 
 def unit(value: Any) -> str:
-    """A text in a unit of systemd (systemd.unit(5), "Specifiers")."""
+    """Escape a string for a systemd unit (systemd.unit(5), "Specifiers")."""
     return str(value).replace("%", "%%")
 
 
 def words(value: Sequence[str]) -> str:
-    """A command in a unit of systemd (systemd.service(5), "Command Lines")."""
+    """Quote a command for a systemd unit (systemd.service(5), "Command Lines")."""
     return " ".join(_word(one) for one in value)
 
 
@@ -117,9 +117,9 @@ def _word(word: str) -> str:
 
 
 def supervisord(value: Any) -> str:
-    """A text or a command in a file of supervisord, which replaces %(name)s.
+    """Escape a string or a command for supervisord, which replaces %(name)s.
 
-    Raises CommandError for what cannot be written there: ` ;` begins a comment.
+    Raises CommandError for a value with ` ;`, which would begin a comment.
     """
     text = (
         shlex.join(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
@@ -140,17 +140,17 @@ def whole(value: float) -> int:
 
 
 def thousandths(value: float) -> int:
-    """How many of them, rounded up: 0.7 is 700."""
+    """Convert to thousandths, rounded up: 0.7 is 700."""
     return math.ceil(round(1000 * value, 6))
 
 
 def decimal(value: float) -> str:
-    """A number as a text, without an exponent."""
+    """Write a number without an exponent."""
     return f"{Decimal(repr(value)).normalize():f}"
 
 
 def every(value: int, seconds: int) -> int:
-    """How often it is tried within so many seconds."""
+    """Return how many tries, one every `seconds`, cover `value` seconds."""
     return -(-value // seconds)
 
 
@@ -163,7 +163,7 @@ def at_most(value: int, limit: int) -> int:
 
 
 def deeper(text: str) -> str:
-    """Lines of YAML, two levels further in."""
+    """Indent lines of YAML by two levels."""
     return textwrap.indent(text, 4 * " ")
 
 

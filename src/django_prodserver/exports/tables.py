@@ -1,4 +1,4 @@
-"""What is configured (`--list`, `--check --verbosity 2`), and what is wrong with it (`--json`)."""
+"""The configuration (`--list`, `--check --verbosity 2`) and findings (`--check --json`)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def processes_table(configuration: Configuration, names: Iterable[str]) -> list[
 
 
 def processes_json(configuration: Configuration, names: Iterable[str]) -> str:
-    """`enabled` is there where it is false, and `after` where there is any.
+    """Return the processes as JSON; `enabled` only if it is false, `after` only if not empty.
 
-    In `after` names override "@oneshots", and disabled processes are left out.
+    In `after`, "@oneshots" is replaced with names, and disabled processes are left out.
     """
     rows: list[dict[str, Any]] = []
     for name in names:
@@ -41,7 +41,7 @@ def processes_json(configuration: Configuration, names: Iterable[str]) -> str:
 
 
 def findings_json(findings: Iterable[Finding]) -> str:
-    """What `--check` has found, the worst first."""
+    """Return the findings of `--check`, those that block a start first."""
     objects = [
         {
             "level": finding.level,
@@ -58,7 +58,7 @@ def findings_json(findings: Iterable[Finding]) -> str:
 def variables_table(
     configuration: Configuration, names: Iterable[str], options: Collection[str]
 ) -> list[str]:
-    """Each variable with the value that counts, and where that comes from.
+    """List each variable with its effective value and where that comes from.
 
     `options` are the keys that the command line sets.
     """

@@ -1,7 +1,7 @@
-"""Workloads: what a platform starts and stops, and all that it has to know of each.
+"""Workloads: the units that a platform starts and stops, with all it has to know about each.
 
-A workload is one process, run alone or under a supervisor of its own, or one supervisor with all of
-them. Every format is written from these values.
+A workload is one process (alone, or under a supervisor of its own), or one supervisor with all
+processes. Every format is written from these values.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ from django_prodserver.settings.schema import EffectiveSettings
 from django_prodserver.settings.texts import Place, path_or_url, tcp_address
 from django_prodserver.supervisor.spec import Autoscale
 
-# A platform waits so many seconds longer than the stop timeouts: the supervisor, or the software,
-# is to say what happened before it is killed itself.
+# A platform waits this many seconds longer than the stop timeouts, so that the supervisor (or the
+# software) can log what happened before the platform kills it.
 MARGIN = 5
-# An instance above its MAX_MEMORY is restarted gracefully. The platform's limit, which kills, is
+# An instance above its MAX_MEMORY is restarted gracefully. The platform's limit kills, so it is
 # higher by this factor.
 HEADROOM = 1.25
-# For how long a platform is patient with oneshots that run before the services, in seconds.
+# How long a platform waits for the oneshots that run before the services, in seconds.
 ONESHOTS_TAKE = 600
 
 
-# What scales Deployments of Kubernetes: a HorizontalPodAutoscaler, or a ScaledObject of KEDA.
+# What scales a Kubernetes Deployment: a HorizontalPodAutoscaler, or a ScaledObject of KEDA.
 HPA, KEDA = "HPA", "KEDA"
 
 
 @dataclass(frozen=True)
 class Port:
-    """A TCP port that a server listens at."""
+    """A TCP port that a server listens on."""
 
     number: int
-    # Others than this machine, or this container, can reach it.
+    # Reachable from outside this machine or container.
     public: bool
     tls: bool = False
 
 
 @dataclass(frozen=True)
 class Stream:
-    """An address as systemd.socket(5) has it; `v6only` for IPv6, `mode` for a file, in octal."""
+    """An address for systemd.socket(5); `v6only` is for IPv6, `mode` (octal) for a Unix socket."""
 
     address: str
     v6only: Optional[bool] = None
@@ -60,9 +60,9 @@ class Stream:
 
 @dataclass(frozen=True)
 class Check:
-    """A check that a platform makes itself: an HTTP request, a connection, or a command.
+    """A check that the platform itself runs: an HTTP request, a connection, or a command.
 
-    Times are in whole seconds, rounded up: no platform takes parts of them.
+    Times are in whole seconds, rounded up: no platform accepts fractions.
     """
 
     port: int = 0
@@ -81,27 +81,27 @@ class Check:
 
 @dataclass(frozen=True)
 class Workload:
-    """One of them; `name` is unique among them.
+    """A unit that a platform runs, by a unique `name`.
 
-    `command` runs it. `needs` are the keys for whose sake a process that could run alone has a
-    supervisor of its own, and `after` are the workloads that it comes after.
+    `command` runs it. `needs` lists the keys that require a supervisor for a process that could
+    otherwise run alone. `after` lists the workloads that it starts after.
     """
 
     name: str
     processes: Sequence[ResolvedProcess]
     command: Sequence[str]
     supervised: bool
-    # It has the supervisor of all processes, or of as many as were named.
+    # One supervisor runs all processes, or all that were named.
     together: bool = False
     needs: Sequence[str] = ()
     after: Sequence[Workload] = ()
-    # How many of it the platform is to run; or what scales it there by its AUTOSCALE.
+    # How many copies the platform runs; or what scales it there by its AUTOSCALE: HPA or KEDA.
     replicas: int = 1
     scaled: str = ""
 
     @property
     def settings(self) -> EffectiveSettings:
-        """Of its process, where there is one."""
+        """The settings of its only process; of the first, if there are several."""
         return self.processes[0].settings
 
     @property
@@ -110,12 +110,12 @@ class Workload:
 
     @property
     def monitored(self) -> bool:
-        """A platform asks its MONITOR."""
+        """Whether the platform queries its MONITOR."""
         return (self.together and not self.oneshot) or self.scaled == KEDA
 
     @property
     def process(self) -> Optional[ResolvedProcess]:
-        """None where it has them all."""
+        """Its only process; None if one supervisor runs all processes."""
         return None if self.together else self.processes[0]
 
     @property
@@ -124,7 +124,7 @@ class Workload:
 
     @property
     def cron(self) -> str:
-        """Its SCHEDULE, which the platform keeps; "" where a supervisor does."""
+        """Its SCHEDULE, if the platform runs it on schedule; "" if a supervisor does."""
         return "" if self.supervised else self.settings.schedule or ""
 
     @property
@@ -133,27 +133,27 @@ class Workload:
 
     @property
     def singleton(self) -> bool:
-        """It must not run twice at once."""
+        """Whether it must not run twice at once."""
         return any(is_singleton(process) for process in self.processes)
 
     @property
     def stop_signal(self) -> str:
-        """What asks it to stop, such as SIGINT: a supervisor passes on the right one."""
+        """What asks it to stop, such as SIGINT. SIGTERM for a supervisor, which translates it."""
         return "SIGTERM" if self.supervised else stop_signal(self.processes[0])
 
     @property
     def stops_within(self) -> int:
-        """How long it may take after that signal, in seconds."""
+        """How long it may take to stop after that signal, in seconds."""
         return math.ceil(seconds(self.slowest))
 
     @property
     def grace(self) -> int:
-        """For how long a platform is to wait then."""
+        """How long a platform must wait before it kills it, in seconds."""
         return self.stops_within + MARGIN
 
     @property
     def slowest(self) -> Sequence[ResolvedProcess]:
-        """The processes that stop one after the other, and take the longest."""
+        """The chain of processes that stop one after another and take longest."""
         return longest_chain(self.processes)
 
     @cached_property
@@ -167,20 +167,20 @@ class Workload:
 
     @property
     def check(self) -> Optional[Check]:
-        """The HEALTHCHECK of its process, as far as a platform can do the same."""
+        """The HEALTHCHECK of its process; None if a platform cannot run it."""
         return None if self.process is None else check_of(self.process)
 
     @property
     def ready_timeout(self) -> int:
-        """Within how many seconds it has to be ready; oneshots have no limit."""
+        """Seconds within which it must be ready; oneshots have no limit."""
         services = [one for one in self.processes if not is_oneshot(one)]
         return math.ceil(max((one.settings.ready_timeout for one in services), default=0))
 
     @property
     def starts_within(self) -> int:
-        """In how many seconds a platform sees it ready, at the latest."""
+        """Seconds until a platform sees it ready, at the latest."""
         check, oneshots = self.check, any(is_oneshot(one) for one in self.processes)
-        # What comes before the services may take long.
+        # Oneshots before the services may take long.
         before = ONESHOTS_TAKE if oneshots else 0
         return max(self.ready_timeout, 0 if check is None else check.start_period) + before
 
@@ -195,7 +195,7 @@ class Workload:
 
     @property
     def changes_user(self) -> bool:
-        """Its supervisor gives processes their users, which only root can."""
+        """Whether its supervisor changes the user of processes, which only root can do."""
         settings = [one.settings for one in self.processes]
         return self.together and any(
             one.user is not None or one.group is not None for one in settings
@@ -203,18 +203,18 @@ class Workload:
 
     @property
     def success_statuses(self) -> list[str]:
-        """Exit statuses of its software after a stop, besides 0 and those by signals."""
+        """Exit statuses of a clean stop, besides 0 and death by signal."""
         statuses = self.processes[0].backend.success_exit_statuses
         return [] if self.supervised else [str(one) for one in sorted(statuses)]
 
     @property
     def variable(self) -> str:
-        """The end of its variables: WEB in PRODSERVER_STOP_TIMEOUT_WEB."""
+        """The suffix of its environment variables: WEB in PRODSERVER_STOP_TIMEOUT_WEB."""
         return in_variables(self.processes[0].name)
 
     @property
     def memory(self) -> Optional[int]:
-        """What MAX_MEMORY allows, in bytes; None where not all of its processes have a limit."""
+        """The sum of MAX_MEMORY over all instances, in bytes; None unless all services have one."""
         limits = [one.settings.max_memory for one in self.processes if not is_oneshot(one)]
         counts = [one.settings.most for one in self.processes if not is_oneshot(one)]
         if self.replicas > 1 or self.scaled:
@@ -228,12 +228,12 @@ class Workload:
 
     @property
     def memory_limit(self) -> Optional[int]:
-        """Where it is killed."""
+        """The memory above which the platform kills it, in bytes."""
         return None if self.memory is None else math.ceil(self.memory * HEADROOM)
 
     @property
     def attempts(self) -> int:
-        """How often a oneshot may be started."""
+        """How many times a oneshot may be started."""
         given = self.settings
         return 1 if given.restart == "never" else given.start_limit.burst
 
@@ -241,7 +241,7 @@ class Workload:
 def together(
     processes: Sequence[ResolvedProcess], name: str, command: Sequence[str]
 ) -> list[Workload]:
-    """One supervisor with all of them."""
+    """Return one workload: a supervisor with all processes."""
     return [Workload(name, processes, command, supervised=True, together=True)]
 
 
@@ -253,11 +253,11 @@ def apart(
     *,
     supervise: bool,
 ) -> list[Workload]:
-    """A workload for each process, which are in the order of their start.
+    """Return a workload for each of `processes`, which are in starting order.
 
-    `names` are what the platform calls each process, `prodserver` the command before its name, and
-    `carries` the keys of which the platform itself can do what they ask for. For the sake of others
-    a process gets a supervisor of its own, if `supervise`.
+    `names` are the platform's names for the processes, `prodserver` is the command before a
+    process name, and `carries` are the keys that the platform itself implements. If `supervise`, a
+    process that sets any other key gets a supervisor of its own.
     """
     awaited = {name for one in processes for name in one.settings.after}
     found: dict[str, Workload] = {}
@@ -267,10 +267,10 @@ def apart(
         needs = [key.partition(" ")[0] for key in asked if key not in carries and supervise]
         scaler, count = scaler_of(process), process.settings.replicas
         if f"AUTOSCALE {scaler}" in carries:
-            # By a number it has a supervisor, which measures the load and does not scale.
+            # NAME=1 starts a supervisor that measures the load but does not scale.
             needs, by_platform, word = [*needs, "AUTOSCALE"], 1, f"{name}=1"
         elif process.settings.autoscale is not None:
-            # Without a number, too, and that decides how many there are.
+            # NAME alone starts a supervisor, too: one that scales.
             scaler, by_platform, word = "", 1, name
         else:
             by_platform = count if "REPLICAS" in carries else 1
@@ -282,7 +282,6 @@ def apart(
             supervised=bool(needs),
             replicas=by_platform,
             scaled=scaler,
-            # Each once: there are several ways to check.
             needs=list(dict.fromkeys(needs)),
             after=[found[other] for other in process.settings.after if other in found],
         )
@@ -290,17 +289,17 @@ def apart(
 
 
 def asks_for(process: ResolvedProcess, awaited: Container[str]) -> list[str]:
-    """The keys for whose sake a platform, or else a supervisor, has something to do.
+    """Return the keys that the platform, or else a supervisor, has to implement.
 
-    HEALTHCHECK is told with its kind, such as "HEALTHCHECK HTTP", if a platform could do the same.
+    HEALTHCHECK has its kind appended, as in "HEALTHCHECK HTTP", if a platform could run it.
     """
     given, check = process.settings, check_of(process)
     health = "HEALTHCHECK" if check is None else f"HEALTHCHECK {check.kind}"
     asked = {
-        # A shell does not pass on a signal that it gets alone.
+        # A shell does not forward a signal that is sent to the shell alone.
         "ARGS": process.backend.stop_group,
-        # As the first process of a container, a program that has no handler for SIGTERM ignores it
-        # (pid_namespaces(7)). Python's have one.
+        # As PID 1 of a container, a program without a SIGTERM handler ignores SIGTERM
+        # (pid_namespaces(7)). The Python programs have a handler.
         "BACKEND": process.becomes_another_program,
         "REPLICAS": given.replicas > 1,
         f"AUTOSCALE {scaler_of(process)}".rstrip(): given.autoscale is not None,
@@ -310,17 +309,17 @@ def asks_for(process: ResolvedProcess, awaited: Container[str]) -> list[str]:
         "MAX_MEMORY": given.max_memory is not None,
         "SOCKETS": bool(held_listeners(process)),
         "AFTER": process.name in awaited and not is_oneshot(process),
-        # `prodserver NAME` supervises these itself.
+        # `prodserver NAME` runs these two under a supervisor anyway.
         "SCHEDULE": given.schedule is not None,
         "EVERY": given.every is not None,
-        # What keeps the schedule runs it once.
+        # A SCHEDULE needs neither: its scheduler never runs it twice at once.
         "LOCK": given.lock is not None and given.schedule is None,
         "SINGLETON": given.singleton and given.schedule is None,
     }
     return [key for key, is_asked in asked.items() if is_asked]
 
 
-# ---- what is asked of one process ----
+# ---- one process ----
 
 
 def is_oneshot(process: ResolvedProcess) -> bool:
@@ -335,9 +334,9 @@ def is_singleton(process: ResolvedProcess) -> bool:
 
 
 def scaler_of(process: ResolvedProcess) -> str:
-    """What of Kubernetes could scale it by its AUTOSCALE; "" if nothing could.
+    """Return what could scale it in Kubernetes by its AUTOSCALE; "" if nothing could.
 
-    KEDA asks one of its pods for the load of all. Nothing adds up how busy each of them is.
+    KEDA asks one pod for the load of all pods, and nothing adds up how busy each pod is.
     """
     autoscale = process.settings.autoscale
     if autoscale is None or autoscale.metric == "busy":
@@ -350,7 +349,7 @@ def stop_signal(process: ResolvedProcess) -> str:
 
 
 def addresses(process: ResolvedProcess) -> Sequence[Address]:
-    """Where it listens; none where its software cannot be asked here."""
+    """Return the addresses it listens on; none if its software cannot tell them here."""
     if not importable_here([process]):
         return ()
     try:
@@ -360,12 +359,12 @@ def addresses(process: ResolvedProcess) -> Sequence[Address]:
 
 
 def held_listeners(process: ResolvedProcess) -> Sequence[Listener]:
-    """Where it listens, if that can be held for it."""
+    """Return its listeners, if a supervisor or systemd can hold their sockets."""
     return listeners_of(process) if holding([process]) else ()
 
 
 def streams(listener: Listener) -> list[Stream]:
-    """What systemd is to bind for it."""
+    """Return the addresses that systemd is to bind for a listener."""
     if listener.path:
         mode = 0o666 if listener.mode is None else listener.mode
         return [Stream(listener.path, mode=f"{mode:04o}")]
@@ -397,9 +396,9 @@ def is_local(host: str) -> bool:
 
 
 def check_of(process: ResolvedProcess) -> Optional[Check]:
-    """Its HEALTHCHECK as a platform would make it; None where none could.
+    """Return its HEALTHCHECK as a platform would run it; None if no platform could.
 
-    A platform connects to the container or machine only, and verifies no certificate.
+    A platform connects only to the container or machine, and verifies no certificate.
     """
     given = process.settings.healthcheck
     if given is None or given.verify:
@@ -433,7 +432,7 @@ def check_of(process: ResolvedProcess) -> Optional[Check]:
 
 
 def longest_chain(processes: Sequence[ResolvedProcess]) -> list[ResolvedProcess]:
-    """Of the services that stop one after the other, because of AFTER, those that take longest."""
+    """Return the services that AFTER makes stop one after another, and that take longest."""
     services = {one.name: one for one in processes if not is_oneshot(one)} or {
         one.name: one for one in processes
     }
@@ -449,5 +448,5 @@ def longest_chain(processes: Sequence[ResolvedProcess]) -> list[ResolvedProcess]
 
 
 def seconds(chain: Iterable[ResolvedProcess]) -> float:
-    """How long they may take to stop."""
+    """Return how long they may take to stop, one after another."""
     return sum(one.settings.stop_timeout for one in chain)

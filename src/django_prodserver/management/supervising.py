@@ -1,4 +1,4 @@
-"""What the commands have in common that supervise processes: `prodserver` and `devserver`."""
+"""What `prodserver` and `devserver`, the commands that supervise processes, have in common."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ def add_skip_oneshots(group: _ArgumentGroup, help: str) -> None:
 class SupervisingCommand(BaseCommand):
     @contextmanager
     def mistakes_in_a_sentence(self, traces: bool) -> Iterator[None]:
-        """What is wrong with the settings or with the project becomes a CommandError.
+        """Turn errors in the settings or the project into a CommandError.
 
-        With `traces` it is raised from the error of the project that is its cause.
+        With `traces`, it is raised from the project's error that caused it.
         """
         try:
             yield
         except ConfigurationError as error:
             causes = error.causes
             if traces:
-                # Python itself shows that of the first one.
+                # Python itself prints the traceback of the first cause.
                 self.stderr.write("".join(map(trace, causes[1:])), ending="")
             raise CommandError(str(error)) from (causes[0] if causes else None)
         except SystemCheckError:
@@ -88,7 +88,7 @@ class SupervisingCommand(BaseCommand):
         status = supervise_project(
             configuration,
             *(names, extra, check_of_project, self.advise),
-            # Who calls this from a program wants to go on after it.
+            # A program that uses `call_command` goes on afterwards.
             returns=not getattr(self, "_called_from_command_line", False),
             development=development,
         )
@@ -96,9 +96,9 @@ class SupervisingCommand(BaseCommand):
             sys.exit(status)
 
     def check_of_project(self, skip: bool, whole: bool = True) -> Callable[[], object]:
-        """Django's system checks, unless they are to be skipped.
+        """Return a function that runs Django's system checks, or none if `skip`.
 
-        If not the `whole`, then those that do not import the URLconf, as far as that is known.
+        If not `whole`, it runs only the checks that, by their tags, do not import the URLconf.
         """
         if skip:
             return lambda: None
@@ -112,14 +112,14 @@ class SupervisingCommand(BaseCommand):
 
 
 def _say_to_machines(error: CommandError) -> bool:
-    """Say it in one line, where each line is an object for machines; False where that is not so."""
+    """Log the error as one JSON object, if the output is JSON lines; return whether it is."""
     if not hasattr(os, "fork"):
         return False
     from django_prodserver.posix import early
 
     if not early.begun():
         return False
-    # SystemCheckError says itself what it is, as in Django.
+    # A SystemCheckError names itself in its text, as in Django.
     kind = "" if isinstance(error, SystemCheckError) else f"{type(error).__name__}: "
     early.say(report.refused(f"{kind}{error}"))
     return True

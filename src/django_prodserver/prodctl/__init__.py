@@ -1,1 +1,1 @@
-"""`prodctl`: sees what a supervisor does, and tells it what to do. It imports no Django."""
+"""`prodctl`: shows what a supervisor does, and controls it. It does not import Django."""

@@ -1,4 +1,4 @@
-"""The start-up as a bar chart: SVG that is small, and readable on light and dark pages."""
+"""The start-up as a bar chart: a small SVG that is readable on light and dark pages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .startup import BY_THEMSELVES, PROGRAM, Analysis, slowest, total
 # In pixels.
 WIDTH, MARGIN, LABEL, ROW, BAR = 960, 16, 230, 22, 14
 PLOT = WIDTH - LABEL - 2 * MARGIN - 64
-# Of a name, in characters.
+# The longest name that is shown in full, in characters.
 LONGEST = 32
 STYLE = """\
 svg{background:#fff;color:#1f2328;font:12px system-ui,sans-serif}
@@ -33,13 +33,13 @@ OF_TIMES = (
 )
 OF_MODULES = (("own", "by itself"), ("total", "with all that it imports"))
 
-# A class, and from when to when, in seconds.
+# A CSS class, and the beginning and end in seconds.
 Bar = tuple[str, float, float]
 Row = tuple[str, bool, list[Bar]]
 
 
 def svg(analysis: Analysis) -> str:
-    """The chart, as a document of its own."""
+    """Return the chart as a document of its own."""
     y = MARGIN + 14
     parts = [_text(MARGIN, y, total(analysis), "title")]
     for rows, meaning in ((_times(analysis), OF_TIMES), (_imports(analysis), OF_MODULES)):
@@ -107,7 +107,7 @@ def _plot(y: int, rows: list[Row]) -> Iterator[str]:
 
 
 def _ticks(end: float) -> Iterator[float]:
-    """Round numbers up to the end, nine at most."""
+    """Yield round numbers up to the end, at most nine."""
     steps = (digit * 10.0**power for power in range(-4, 9) for digit in (1, 2, 5))
     step = next(one for one in steps if end <= 8 * one)
     for number in range(int(end / step) + 1):

@@ -1,6 +1,6 @@
-"""What may come next on a command line of `prodctl`, for a shell that asks.
+"""Shell completion for `prodctl`.
 
-Names are those that the supervisor has now. Where none answers there are none, and no message.
+The names come from the running supervisor. If none answers, there are no names and no message.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from . import table
 from .parser import COUNT, NAME, SIGNAL, parser
 from .verbs import ALL, DONE, FAILED, status_of
 
-# As the option `--socket` says which, or by None.
+# Finds the supervisor; the argument is the value of `--socket`, or None.
 Find = Callable[[Optional[str]], Client]
 
 
 def complete(words: Sequence[str], find: Find) -> int:
-    """Print an answer to the shell; fails where the shell knows better."""
+    """Print the candidates; fails if the shell is to complete the word itself."""
 
     def values_of(action: Action) -> Optional[list[str]]:
         if action.metavar == SIGNAL:
@@ -43,7 +43,7 @@ def complete(words: Sequence[str], find: Find) -> int:
 
 
 def _names(find: Find, socket: Optional[str]) -> tuple[list[str], list[str]]:
-    """Those of processes, and those of instances."""
+    """Return the names of the processes, and those of the instances."""
     with suppress(Failure, OSError):
         status = status_of(find(socket), usage=False)
         return table.processes(status), [one["name"] for one in table.instances(status)]
@@ -51,7 +51,7 @@ def _names(find: Find, socket: Optional[str]) -> tuple[list[str], list[str]]:
 
 
 def _socket(words: Sequence[str]) -> Optional[str]:
-    """What the line says behind --socket."""
+    """Return the value of --socket on the command line."""
     for word, following in zip(words, words[1:]):
         option, equals, value = word.partition("=")
         if option == "--socket":

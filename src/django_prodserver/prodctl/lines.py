@@ -1,4 +1,4 @@
-"""Lines of the log, as the supervisor answers with them: what of them is shown everywhere alike."""
+"""Log lines in the supervisor's answers: the parts that look the same wherever they are shown."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from django_prodserver.supervisor.hints import Any
 
 from . import table
 
-# Colours, as a terminal is told them.
+# The escape sequences for colours.
 _COLORS = re.compile(r"\x1b\[[0-9;:]*m")
 
 
 def missing(gap: Mapping[str, Any], verb: str = "logs") -> str:
-    """What is shown where lines, or events, are lost."""
+    """Return the text to show in place of lost lines or events."""
     return f"... {gap['lost']} {'events' if verb == 'events' else 'lines'} are missing here ..."
 
 
 def clock(entry: Mapping[str, Any]) -> str:
-    """When it was logged, in the time zone of who looks at it."""
+    """Return when an entry was logged, in the local time zone."""
     return f"{table.moment(entry['time']).astimezone():%H:%M:%S}"
 
 

@@ -17,18 +17,18 @@ from django_prodserver.supervisor.hints import Optional
 from .parser import parser
 from .verbs import VERBS, WITHOUT_ONE_CLIENT
 
-# 128 and the number of the signal, as shells have it.
+# 128 plus the number of SIGINT, as in shells.
 INTERRUPTED = 130
-# In seconds: how long an answer may take; and how long somebody waits who has pressed the Tab key.
+# In seconds: how long an answer may take, and how long after the Tab key is pressed.
 PATIENCE, PATIENCE_OF_TAB = 10.0, 3.0
 
 
 def main(
     words: Optional[Sequence[str]] = None, prog: str = "prodctl", socket: Optional[str] = None
 ) -> int:
-    """Run the command; returns its exit status. `socket` is asked where no other is chosen."""
+    """Run the command; return its exit status. `socket` is used unless another one is chosen."""
     words = sys.argv[1:] if words is None else words
-    # An encoding that lacks a character is no reason to show nothing.
+    # If the encoding lacks a character, print an escape instead of failing.
     getattr(sys.stdout, "reconfigure", dict)(errors="backslashreplace")
     default = None if os.environ.get(VARIABLE) else socket
     if words and words[0] == ASKED:
@@ -50,7 +50,7 @@ def main(
         print(f"{prog}: {failure}", file=sys.stderr)
         return failure.status
     except BrokenPipeError:
-        # The reader has seen enough; Python is not to complain about it at its end.
+        # The reader has closed the pipe. Keep Python from reporting that when it exits.
         give_up_stdout()
         return 0
     except KeyboardInterrupt:
@@ -58,7 +58,7 @@ def main(
 
 
 def _client(chosen: Optional[str], timeout: Optional[float] = None) -> Client:
-    """One that asks the supervisor that is meant now. Raises Failure where there is none."""
+    """Return a client of the supervisor that runs now. Raises Failure if there is none."""
     return Client(find(chosen, os.environ, current_folder()), timeout)
 
 

@@ -14,11 +14,11 @@ from django_prodserver import DOCUMENTATION, __version__
 from django_prodserver.completion import SHELLS
 from django_prodserver.supervisor.hints import Callable, Optional
 
-# Lines of the log that `logs` shows where nothing else is said.
+# How many log lines `logs` shows by default.
 LINES = 100
-# Of the help, in columns.
+# The width of the help, in columns.
 WIDTH = 80
-# What arguments are, which the completion of shells goes by.
+# The metavars of arguments, by which shell completion tells them apart.
 NAME, COUNT, SIGNAL = "NAME", "NAME=COUNT", "SIGNAL"
 NAMES = "a process (web), an instance (web.2), a pattern ('web*'), or `all`"
 STATUSES = """\
@@ -32,9 +32,9 @@ exit status:
 
 
 def parser(prog: str, words: Optional[Collection[str]] = None) -> ArgumentParser:
-    """What the words of the command line mean.
+    """Return the parser of the command line.
 
-    With `words`, the verbs that are not among them lack their arguments, which take time to make.
+    With `words`, verbs that are not among them get no arguments, because these take time to add.
     """
     made = ArgumentParser(
         prog=prog,
@@ -58,7 +58,7 @@ def parser(prog: str, words: Optional[Collection[str]] = None) -> ArgumentParser
 
 
 def _layout(prog: str) -> HelpFormatter:
-    """Of the help. Its own would ask for the width of the terminal at each argument."""
+    """Format the help with a fixed width; argparse would query the terminal for each argument."""
     return RawDescriptionHelpFormatter(prog, width=WIDTH)
 
 
@@ -143,7 +143,7 @@ def _completion(verb: ArgumentParser) -> None:
     verb.add_argument("shell", choices=SHELLS, metavar="SHELL", help=" or ".join(SHELLS))
 
 
-#: What each verb does, and what adds its arguments.
+#: Verb -> what it does, and the function that adds its arguments.
 VERBS: Mapping[str, tuple[str, Callable[[ArgumentParser], None]]] = {
     "status": ("show all processes, or some; the default", _status),
     "start": ("start what is not running, and wait until it is ready", _names_and_waits),

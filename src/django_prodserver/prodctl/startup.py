@@ -7,16 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from django_prodserver.supervisor.hints import Any, Optional
 from django_prodserver.supervisor.text import printable
 
-# So many of the slowest modules are shown: by themselves, and with all that they import.
+# How many of the slowest modules are shown: by themselves, and with all that they import.
 BY_THEMSELVES, WHOLE = 20, 10
-# What comes before anything of ours is called.
+# What runs before any of our code is called.
 PROGRAM = "Python, Django and the settings"
 
 Analysis = Mapping[str, Any]
 
 
 def rendered(analysis: Analysis) -> str:
-    """The analysis as text, without anything that could do harm to a terminal."""
+    """Return the analysis as text, with control characters escaped."""
     parts = [[total(analysis), *analysis["missing"]], [*_chain(analysis)], [*_instances(analysis)]]
     parts += _modules(analysis)
     return "\n\n".join("\n".join(map(printable, lines)) for lines in parts if lines)
@@ -39,12 +39,12 @@ def total(analysis: Analysis) -> str:
 
 
 def label(link: Mapping[str, Any]) -> str:
-    """What a part of the critical chain is called."""
+    """Return the name of a link in the critical chain."""
     return PROGRAM if link["kind"] == "program" else str(link["name"])
 
 
 def slowest(analysis: Analysis, key: str, most: int) -> list[Mapping[str, Any]]:
-    """The modules of which this took the longest, of all preloads: "own" or "seconds"."""
+    """Return the slowest modules of all preloads, by `key`: "own" or "seconds"."""
     found = [module for preload in analysis["preloads"] for module in preload["slowest"]]
     return sorted(found, key=lambda one: -float(one[key]))[:most]
 
@@ -74,7 +74,7 @@ def _instances(analysis: Analysis) -> Iterator[str]:
 
 
 def _times(start: Mapping[str, Any]) -> tuple[str, str, str]:
-    """How long it waited, how long it took to be ready since it began, and when that was."""
+    """Return how long it waited, how long it then took to be ready, and when it was ready."""
     began, ready = start["started"], start["ready"]
     if ready is None:
         return "-", "-", "-"

@@ -10,7 +10,7 @@ from django_prodserver.supervisor.hints import Any, Optional
 from django_prodserver.supervisor.text import printable
 
 COLUMNS = ("NAME", "STATE", "PID", "UPTIME", "RESTARTS", "CPU", "MEMORY", "INFO")
-# Those that are numbers.
+# Columns of numbers.
 RIGHT = frozenset({"PID", "UPTIME", "RESTARTS", "CPU", "MEMORY"})
 # ANSI colours of states; others have none.
 COLORS = {
@@ -26,10 +26,10 @@ Instance = Mapping[str, Any]
 def rows(
     status: Mapping[str, Any], now: datetime, before: Optional[Mapping[str, float]] = None
 ) -> list[list[str]]:
-    """The cells of each instance, without anything that could do harm to a terminal.
+    """Return the cells of each instance, with control characters escaped.
 
-    CPU is a share of one processor: of the time since `before` where that has its CPU seconds by
-    name, else since its start.
+    CPU is a share of one processor: the share that `before` has for the instance's name, else the
+    average since the instance started.
     """
     return [
         [printable(cell) for cell in _row(instance, now, before or {})]
@@ -49,7 +49,7 @@ def processes(status: Mapping[str, Any]) -> list[str]:
 def rendered(
     cells: Sequence[Sequence[str]], width: Optional[int] = None, *, color: bool = False
 ) -> str:
-    """The table as text; with a width, no line is longer."""
+    """Return the table as text; with a width, longer lines are cut."""
     table = [COLUMNS, *cells]
     widths = [max(len(row[at]) for row in table) for at in range(len(COLUMNS))]
     lines = []
@@ -67,7 +67,7 @@ def rendered(
 
 
 def scaling(status: Mapping[str, Any]) -> list[str]:
-    """A line for each process of which the load decides how many instances there are."""
+    """Return a line for each process with AUTOSCALE."""
     return [
         printable(f"{process['name']}: {_scaling(process['autoscale'], process['replicas'])}")
         for process in status["processes"]
@@ -85,7 +85,7 @@ def _scaling(one: Mapping[str, Any], replicas: int) -> str:
 
 
 def summary(status: Mapping[str, Any]) -> str:
-    """What stands above the table while it is watched; where it is long, its end may be cut."""
+    """Return the line above a watched table; if it is long, its end may be cut."""
     everyone = instances(status)
     ready = sum(one["as_wanted"] for one in everyone)
     what = f"{ready} of {len(everyone)} as wanted"
@@ -107,7 +107,7 @@ def _row(instance: Instance, now: datetime, before: Mapping[str, float]) -> Iter
 
 
 def info(instance: Instance, now: datetime) -> str:
-    """Why it is not running, what it says, what happens next, and what an operator has changed."""
+    """Return why it is not running, what it reports, what is next, and what an operator changed."""
     parts = []
     if instance["reason"]:
         parts.append(str(instance["reason"]))
@@ -133,7 +133,7 @@ def _cpu(instance: Instance, uptime: Optional[float], share: Optional[float]) ->
 
 
 def moment(text: str) -> datetime:
-    """A moment of a document. (Before Python 3.11 `fromisoformat` does not take the Z.)"""
+    """Parse a time of a document. (`fromisoformat` accepts the Z only since Python 3.11.)"""
     return datetime.fromisoformat(text[:-1]).replace(tzinfo=timezone.utc)
 
 
@@ -151,7 +151,7 @@ def duration(seconds: float) -> str:
 
 
 def size(count: int) -> str:
-    """In the units of `docker stats`: `43.2MiB`."""
+    """Write a number of bytes in the units of `docker stats`: `43.2MiB`."""
     value = float(count)
     for unit in ("B", "KiB", "MiB"):
         if value < 1000:
@@ -161,7 +161,7 @@ def size(count: int) -> str:
 
 
 def _colored(line: str, parts: Sequence[str], code: str) -> str:
-    """The state in its colour."""
+    """Return a line of the table with the state in colour."""
     before = len(parts[0]) + 2
     state = line[before : before + len(parts[1])]
     return f"{line[:before]}\x1b[{code}m{state}\x1b[0m{line[before + len(parts[1]) :]}"

@@ -1,4 +1,4 @@
-"""What processes use: CPU time and memory of their whole trees, as far as this user may know."""
+"""CPU time and memory of whole process trees, as far as this user may read them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from django_prodserver.supervisor.hints import Any, Optional
 
 
 def add_usage(status: dict[str, Any]) -> None:
-    """Fill in `cpu_seconds` and `memory_bytes` of a status; what is not known stays null."""
+    """Fill in `cpu_seconds` and `memory_bytes` of a status; unknown values stay null."""
     for process in status["processes"]:
         for instance in process["instances"]:
             if instance["pid"] is not None:
@@ -20,15 +20,15 @@ def add_usage(status: dict[str, Any]) -> None:
 
 
 class CpuShares:
-    """The part of a processor that each instance has used between two looks at the status."""
+    """The share of one processor that each instance has used between two statuses."""
 
     def __init__(self) -> None:
         self._at = 0.0
-        # By the name and the pid of each instance: one that has been replaced starts again.
+        # CPU seconds by name and PID, so that an instance is not compared with its previous life.
         self._used: Mapping[tuple[str, int], float] = {}
 
     def since_last(self, status: Mapping[str, Any], at: float) -> dict[str, float]:
-        """By the names of instances; `at` is the moment of this look, in seconds."""
+        """Return the shares by instance name; `at` is the time of this status, in seconds."""
         seconds, before = at - self._at, self._used
         self._at, self._used = at, _cpu_seconds(status)
         return {
@@ -48,7 +48,7 @@ def _cpu_seconds(status: Mapping[str, Any]) -> dict[tuple[str, int], float]:
 
 
 def of_tree(pid: int) -> tuple[Optional[float], Optional[int]]:
-    """CPU time in seconds, that of children that have ended included, and memory in bytes."""
+    """Return CPU time in seconds, including children that have exited, and memory in bytes."""
     if not os.path.isdir("/proc/self"):
         return _of_tree_elsewhere(pid)
     cpu, memory = [], []
@@ -61,7 +61,7 @@ def of_tree(pid: int) -> tuple[Optional[float], Optional[int]]:
 
 
 def _memory(pid: int, fields: Sequence[bytes]) -> int:
-    """The memory of a process, where a part of what is shared counts; or all of what it has."""
+    """Return the PSS of a process, or its resident memory if the PSS cannot be read."""
     for line in process_table.smaps_rollup(pid).splitlines():
         if line.startswith(b"Pss:"):
             return int(line.split()[1]) * 1024

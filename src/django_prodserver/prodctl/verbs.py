@@ -1,4 +1,4 @@
-"""What each verb of prodctl does; each returns the exit status."""
+"""The verbs of prodctl; each returns the exit status."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ API = 1
 DONE, FAILED, USAGE, NOT_AS_WANTED, UNKNOWN, TIMED_OUT = 0, 1, 2, 3, 4, 124
 ALL = "all"
 SYSTEM = "system"
-# In seconds: how long one answer about a change is waited for, and between two looks.
+# In seconds: how long one request waits for a change, and the pause between two statuses.
 WAIT = 20.0
 REFRESH = 1.0
 
 
 def status_of(client: Client, *, usage: bool = True) -> dict[str, Any]:
-    """The status, with what the processes use if that is wanted. Raises Failure."""
+    """Return the status; with `usage`, including CPU time and memory. Raises Failure."""
     answer = client.get("/v1/status")
     if answer.status != 200:
         raise refusal(answer)
@@ -43,21 +43,21 @@ def status_of(client: Client, *, usage: bool = True) -> dict[str, Any]:
     status: dict[str, Any] = found if isinstance(found, dict) else {}
     if status.get("api") != API:
         raise OtherVersion()
-    # Pids of another namespace would be those of other processes here.
+    # PIDs of another PID namespace would be those of other processes here.
     if usage and client.pid == status["pid"]:
         add_usage(status)
     return status
 
 
 def selected(status: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """The same of some processes and instances only. Raises Failure for unknown names."""
+    """Reduce the status to some processes and instances. Raises Failure for unknown names."""
     if not names or ALL in names:
         return status
     return only(expanded(names, status), status)
 
 
 def only(names: Collection[str], status: Mapping[str, Any]) -> dict[str, Any]:
-    """The same of what has these names, without patterns; without what has none."""
+    """Reduce the status to the processes and instances of these names, without patterns."""
     processes = []
     for process in status["processes"]:
         ours = [
@@ -69,12 +69,12 @@ def only(names: Collection[str], status: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def all_names(status: Mapping[str, Any]) -> list[str]:
-    """Those of processes, and then those of instances."""
+    """Return the names of the processes, then those of the instances."""
     return [*table.processes(status), *(one["name"] for one in table.instances(status))]
 
 
 def expanded(names: Sequence[str], status: Mapping[str, Any], *others: str) -> list[str]:
-    """Names without patterns, each once. Raises Failure for one that nothing has."""
+    """Expand patterns; return each name once. Raises Failure for a name without a match."""
     processes, known = table.processes(status), [*all_names(status), *others]
     found: list[str] = []
     for name in names:
@@ -85,7 +85,7 @@ def expanded(names: Sequence[str], status: Mapping[str, Any], *others: str) -> l
         else:
             from fnmatch import fnmatchcase
 
-            # Of patterns that fit a process its instances are not asked once more.
+            # If a pattern matches a process, do not list the instances that it matches as well.
             fitting = [one for one in known if fnmatchcase(one, name)]
             found += [one for one in fitting if one in processes] or fitting
             if not fitting:
@@ -102,7 +102,7 @@ def _check_processes(names: Iterable[str], status: Mapping[str, Any]) -> None:
 
 
 def unknown(name: str, known: Sequence[str], kind: str = "process or instance") -> str:
-    """The sentence about a name that nothing has."""
+    """Return the message about an unknown name."""
     from difflib import get_close_matches
 
     near = get_close_matches(name, known, 1)
@@ -127,7 +127,7 @@ def show_status(client: Client, options: Namespace) -> int:
 
 def _print_table(status: Mapping[str, Any], cpu: Optional[Mapping[str, float]] = None) -> None:
     terminal = sys.stdout.isatty()
-    # 0 where the terminal does not say.
+    # 0 if the terminal does not report it.
     width = (os.get_terminal_size().columns or None) if terminal else None
     cells = table.rows(status, datetime.now(timezone.utc), cpu)
     print(table.rendered(cells, width, color=terminal and not os.environ.get("NO_COLOR")))
@@ -137,7 +137,7 @@ def _print_table(status: Mapping[str, Any], cpu: Optional[Mapping[str, float]] =
 
 
 def _watch(client: Client, options: Namespace) -> int:
-    """Show it again and again; what an instance uses is that of the last second."""
+    """Show the status every second, with the CPU that was used in that second."""
     shares = CpuShares()
     while True:
         status = selected(status_of(client), options.names)
@@ -167,7 +167,7 @@ def ask(client: Client, options: Namespace) -> int:
 
 
 def requested(client: Client, verb: str, body: Mapping[str, Any]) -> dict[str, Any]:
-    """Ask for a change; returns it as it begins. Raises Failure if it is refused."""
+    """Request a change; return its first state. Raises Failure if it is refused."""
     answer = client.post(f"/v1/{verb}", body)
     if answer.status != 202:
         raise refusal(answer)
@@ -176,7 +176,7 @@ def requested(client: Client, verb: str, body: Mapping[str, Any]) -> dict[str, A
 
 
 def _wait(client: Client, change: Mapping[str, Any], timeout: Optional[float]) -> int:
-    """Wait until a change has come to its end."""
+    """Wait until a change is no longer running."""
     end = None if timeout is None else time.monotonic() + timeout
     ends_all = change["verb"] == "shutdown"
     while change["state"] == "running":
@@ -196,14 +196,14 @@ def _wait(client: Client, change: Mapping[str, Any], timeout: Optional[float]) -
     if change["state"] != "done":
         raise Failure(f"{change['verb']} failed: {change['message']}", FAILED)
     if not ends_all:
-        # Where it has ended since, there is nothing to say.
+        # If the supervisor has exited since, there is nothing to print.
         with suppress(NoAnswer):
             print(*outcome(change, status_of(client)), sep="\n")
     return DONE
 
 
 def outcome(change: Mapping[str, Any], status: Mapping[str, Any]) -> list[str]:
-    """What has become of a change that is done: its message, and all that it was about."""
+    """Return the result of a change that is done: its message, and the instances it concerned."""
     names = [name.partition("=")[0] for name in change["names"]]
     said = [change["message"]] if change["message"] else []
     for process in status["processes"]:
@@ -229,7 +229,7 @@ def _show(
     query: list[str],
     shown: Callable[[Mapping[str, Any]], str],
 ) -> int:
-    """Print what the supervisor has kept, and what follows."""
+    """Print the entries that the supervisor has kept and, if asked to, those that follow."""
     if options.names and ALL not in options.names:
         names = expanded(options.names, status_of(client), SYSTEM)
         query.append(f"names={','.join(names)}")
@@ -248,7 +248,7 @@ def _show(
 
 
 def _line(entry: Mapping[str, Any]) -> str:
-    """As the log itself has it, with the local time."""
+    """Format an entry like the log itself, with the local time."""
     return f"{lines.clock(entry)} {entry['process']:<9} | {entry['message']}"
 
 
@@ -256,7 +256,7 @@ def _event(event: Mapping[str, Any]) -> str:
     return f"{lines.clock(event)} {event['event']:<20} {printable(event['message'])}"
 
 
-# By the status of HTTP.
+# HTTP status -> exit status.
 HEALTH: Mapping[int, int] = {200: DONE, 503: NOT_AS_WANTED}
 
 
@@ -302,9 +302,9 @@ VERBS: Mapping[str, Callable[[Client, Namespace], int]] = {
 }
 
 
-# ---- what asks again and again, or not at all ----
+# ---- verbs that need several clients, or none ----
 
-#: Makes a client of the supervisor that is meant now; the argument is its timeout, in seconds.
+#: Makes a client of the supervisor that runs now; the argument is its timeout, in seconds.
 Find = Callable[[Optional[float]], Client]
 
 
@@ -318,7 +318,7 @@ def show_top(find: Find, options: Namespace) -> int:
     from .top.app import Top
     from .top.asking import PATIENCE
 
-    # That there is no supervisor is said here, and not in a table without rows.
+    # If there is no supervisor, fail here instead of showing a table without rows.
     status_of(find(PATIENCE))
     top = Top(find)
     top.run()

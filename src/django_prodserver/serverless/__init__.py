@@ -1,1 +1,1 @@
-"""The project as a function of a cloud: no server, no supervisor, one request at a time."""
+"""The project as a cloud function: no server, no supervisor, one request at a time."""

@@ -1,7 +1,7 @@
-"""The project's application as a function of requests in payload 2.0, by apig-wsgi or mangum.
+"""Adapts the project's application to requests in payload 2.0, with apig-wsgi or mangum.
 
-What they do not do themselves is done around the application: the base path is what the site is
-mounted at (SCRIPT_NAME, root_path), and headers are as Django sends them.
+What these packages lack is added around the application: the site is mounted at the base path
+(SCRIPT_NAME, root_path), and headers arrive as Django sent them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from django_prodserver.settings.names import SERVERLESS
 from .events import BASE_PATH
 
 Adapter = Callable[[dict[str, Any], Any], dict[str, Any]]
-# An application, of either interface.
+# A WSGI or ASGI application.
 Application = Callable[..., Any]
 
 # Interface -> the module of its adapter, and the package to install for it.
@@ -28,7 +28,7 @@ PACKAGES = {"wsgi": ("apig_wsgi", "apig-wsgi"), "asgi": ("mangum", "mangum")}
 
 
 def adapter(configuration: Configuration) -> Adapter:
-    """Import the application and what adapts it. Raises ConfigurationError without the package."""
+    """Import the application and its adapter. Raises ConfigurationError without the package."""
     interface = interface_of(configuration)
     module, package = PACKAGES[interface]
     if find_spec(module) is None:
@@ -38,7 +38,7 @@ def adapter(configuration: Configuration) -> Adapter:
 
 
 def interface_of(configuration: Configuration) -> str:
-    """INTERFACE, else that of the first web server, else "wsgi"."""
+    """Return INTERFACE, else the interface of the first web server, else "wsgi"."""
     if configuration.serverless.interface:
         return configuration.serverless.interface
     for process in configuration.processes.values():
@@ -46,7 +46,7 @@ def interface_of(configuration: Configuration) -> str:
         try:
             backend = import_string(path)
         except ImportError:
-            continue  # In a deployment for Lambda, packages of workers may be missing.
+            continue  # In a Lambda deployment the packages of workers may be missing.
         if isinstance(backend, type) and issubclass(backend, application.ApplicationServer):
             return backend.interface
     return "wsgi"
@@ -59,7 +59,7 @@ def over_wsgi() -> Adapter:
     from apig_wsgi import make_lambda_handler
 
     served = mounted_wsgi(_import(application.wsgi()))
-    # Nothing is text to it: of its own it decodes text in any charset as UTF-8.
+    # Treat every response as binary: by default it decodes text in any charset as UTF-8.
     handler: Adapter = make_lambda_handler(
         served, binary_support=True, non_binary_content_type_prefixes=()
     )
@@ -81,7 +81,7 @@ def mounted_wsgi(served: Application) -> Application:
 def over_asgi() -> Adapter:
     from mangum import Mangum
 
-    # Django has no lifespan; asked for it, it writes an error for each request.
+    # Django does not support lifespan: with it on, every request would log an error.
     handler: Adapter = Mangum(mounted_asgi(_import(application.asgi())), lifespan="off")
     return handler
 
@@ -101,7 +101,7 @@ def mounted_asgi(served: Application) -> Application:
 
 
 def _for_mangum(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """It decodes headers as UTF-8, and where there is no Content-Type it adds one, of JSON."""
+    """Encode headers as UTF-8, as mangum decodes them; without a Content-Type it adds JSON's."""
     encoded = [(name, value.decode("latin-1").encode()) for name, value in headers]
     if all(name.lower() != b"content-type" for name, _ in encoded):
         encoded.append((b"content-type", b""))

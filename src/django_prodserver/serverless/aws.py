@@ -1,7 +1,7 @@
 """AWS Lambda: `django_prodserver.serverless.aws.handler` is the handler of the function.
 
-To import this module is the cold start: Django is set up and the application loaded. A mistake in
-PRODUCTION_SERVERLESS raises ConfigurationError, which Lambda writes into the log.
+Importing this module is the cold start: it sets up Django and loads the application. A mistake in
+PRODUCTION_SERVERLESS raises ConfigurationError, which Lambda logs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,6 @@ from .handler import Handler
 django.setup()
 
 _configuration = read()
-# What is wrong with processes does not concern a function, which starts none.
+# Findings about processes do not matter here: a function starts none.
 refuse(one for one in _configuration.findings if one.place.startswith(SERVERLESS))
 handler = Handler(adapter(_configuration), run, _configuration.serverless.base_path)

@@ -1,4 +1,4 @@
-"""A management command in a function: what `manage.py` does, with its output as a value."""
+"""Runs a management command in a function, as `manage.py` does, and returns its output."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from django.core.management import execute_from_command_line
 
 
 class _Copied(io.StringIO):
-    """Keeps what is written, and passes it on at once: a command that takes too long is killed."""
+    """Keeps the output, and logs it at once: Lambda kills a command that takes too long."""
 
     def __init__(self, log: TextIO) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class _Copied(io.StringIO):
 
 
 def run(words: Sequence[str]) -> dict[str, Any]:
-    """Its exit status and everything it writes: `{"status": 0, "output": "..."}`."""
+    """Run a command; return its exit status and output: `{"status": 0, "output": "..."}`."""
     output = _Copied(sys.stdout)
     with redirect_stdout(output), redirect_stderr(output):
         status = _status(words)

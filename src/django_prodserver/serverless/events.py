@@ -1,10 +1,10 @@
-"""HTTP as Lambda has it: the requests of four senders in one form, and the answer for each sender.
+"""HTTP in Lambda: converts requests of four senders to one form, and answers to each sender's form.
 
-Every request becomes payload 2.0, because only that has the query string as it was sent, the
-cookies one by one, and the client's address as the sender knows it. The adapters see nothing else,
-so they cannot differ by sender. An answer in payload 2.0 becomes what the sender reads.
+Every request becomes payload 2.0: only that form has the query string as it was sent, separate
+cookies, and the client's address as the sender knows it. The adapters see only this form, so they
+behave alike for every sender. An answer in payload 2.0 becomes the form that the sender reads.
 
-Pure: events and answers are what `json` makes of them.
+Pure: events and answers consist of JSON types.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import Any, Optional
 from urllib.parse import quote, urlencode
 
 Event = Mapping[str, Any]
-# Names and values; a name is in small letters.
+# Lower-case name -> values.
 Headers = Mapping[str, list[str]]
 
-# Of a request in payload 2.0: the beginning of its path that is not part of the site's own URLs.
-# AWS has no such key.
+# Our own key in a request in payload 2.0: the prefix of its path that is not part of the site's
+# URLs. AWS has no such key.
 BASE_PATH = "prodserverBasePath"
 
 
 class Sender(Enum):
-    """Who sends an event and reads the answer."""
+    """What sends an event and reads the answer."""
 
     # https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html, and API Gateway.
     PAYLOAD_2 = "API Gateway, payload 2.0, or a function URL"
@@ -37,7 +37,7 @@ class Sender(Enum):
 
 
 def sender_of(event: object) -> Optional[Sender]:
-    """Who has sent it; None if it is not an HTTP request."""
+    """Return the sender of an event; None if it is not an HTTP request."""
     context = event.get("requestContext") if isinstance(event, Mapping) else None
     if not isinstance(event, Mapping) or not isinstance(context, Mapping):
         return None
@@ -52,10 +52,10 @@ def sender_of(event: object) -> Optional[Sender]:
 
 
 def command_in(event: object) -> Optional[list[str]]:
-    """The management command that an event asks for: `{"manage": ["migrate", "--noinput"]}`.
+    """Return the management command in an event such as `{"manage": ["migrate", "--noinput"]}`.
 
-    Nothing else may be in it. Whatever a client writes is one value among others in the events of
-    all senders, so that no request can be mistaken for it.
+    `manage` must be its only key. The events of all senders have more keys, whatever a client
+    sends, so no request can be mistaken for a command.
     """
     if not isinstance(event, Mapping) or set(event) != {"manage"}:
         return None
@@ -69,7 +69,7 @@ def command_in(event: object) -> Optional[list[str]]:
 
 
 def request(event: Event, sender: Sender, base_path: str = "") -> dict[str, Any]:
-    """The same request in payload 2.0, with what AWS calls the path without `base_path`."""
+    """Convert a request to payload 2.0, and move `base_path` from its path to a key of its own."""
     context = event["requestContext"]
     headers = _headers(event)
     cookies = "; ".join([*(event.get("cookies") or ()), *headers.pop("cookie", ())])
@@ -87,17 +87,17 @@ def request(event: Event, sender: Sender, base_path: str = "") -> dict[str, Any]
         "version": "2.0",
         "rawPath": path,
         "rawQueryString": _query(event, sender),
-        # One text, because the adapters join several in different ways.
+        # One string, because each adapter joins several cookies in another way.
         "cookies": [cookies] if cookies else [],
         "headers": {name: ",".join(values) for name, values in headers.items()},
-        # By "elb" the adapters know the events of load balancers, which this no longer is.
+        # The adapters take an event with "elb" for one of a load balancer, which this no longer is.
         "requestContext": {**{k: v for k, v in context.items() if k != "elb"}, "http": http},
         BASE_PATH: base_path,
     }
 
 
 def _headers(event: Event) -> dict[str, list[str]]:
-    """Without names that have a `_`: to Django X_Real_User is X-Real-User, which proxies set."""
+    """Drop names with a `_`: Django reads X_Real_User as X-Real-User, which proxies set."""
     single = {name: [value] for name, value in (event.get("headers") or {}).items()}
     headers: dict[str, list[str]] = {}
     for name, values in (event.get("multiValueHeaders") or single).items():
@@ -107,11 +107,11 @@ def _headers(event: Event) -> dict[str, list[str]]:
 
 
 def _path(event: Event, sender: Sender, base_path: str) -> str:
-    """Percent-encoded, whether the sender has decoded it or not: the adapters decode it."""
+    """Return the path percent-encoded, even if the sender decoded it: the adapters decode it."""
     if sender is Sender.PAYLOAD_2:
         path = event["rawPath"]
     elif base_path:
-        # Without a domain name of its own, API Gateway leaves out the stage, except for here.
+        # Without a custom domain, this is the only path in which API Gateway includes the stage.
         path = event["requestContext"].get("path") or event["path"]
     else:
         path = event["path"]
@@ -119,7 +119,7 @@ def _path(event: Event, sender: Sender, base_path: str) -> str:
 
 
 def _mounted(path: str, base_path: str) -> tuple[str, str]:
-    """The base path and the rest; no base path where the path does not begin with it."""
+    """Split a path into the base path and the rest; "" if it does not begin with the base path."""
     if base_path and f"{path}/".startswith(f"{base_path}/"):
         return base_path, path[len(base_path) :] or "/"
     return "", path or "/"
@@ -132,7 +132,7 @@ def _query(event: Event, sender: Sender) -> str:
     several = event.get("multiValueQueryStringParameters") or {k: [v] for k, v in single.items()}
     if sender is Sender.PAYLOAD_1:
         return urlencode(several, doseq=True)
-    # Load balancers do not decode it.
+    # Load balancers do not decode the query string.
     return _ascii("&".join(f"{key}={value}" for key in several for value in several[key]))
 
 
@@ -141,9 +141,9 @@ def _ascii(text: str) -> str:
 
 
 def _client(context: Event, sender: Sender, headers: Headers) -> str:
-    """The address at the other end of the connection to the sender.
+    """Return the address at the other end of the connection to the sender.
 
-    The X-Forwarded-For of a request may have anything before that, because clients send their own.
+    It comes last in X-Forwarded-For. Clients may send that header, too, so anything may precede it.
     """
     if sender is Sender.PAYLOAD_2:
         return str(context["http"].get("sourceIp") or "")
@@ -156,10 +156,10 @@ def _client(context: Event, sender: Sender, headers: Headers) -> str:
 
 
 def response(answer: Event, sender: Sender, method: str) -> dict[str, Any]:
-    """An answer in payload 2.0 as the sender reads it, with the body that the method allows."""
+    """Convert an answer from payload 2.0 to the sender's form, without a body if it is for HEAD."""
     body = "" if method == "HEAD" else answer.get("body") or ""
     content = b64decode(body) if answer.get("isBase64Encoded") else body.encode()
-    # An empty Content-Type is none, see `adapters`.
+    # An empty Content-Type means none; see `adapters`.
     given = answer.get("headers") or {}
     headers = {name: value for name, value in given.items() if value or name != "content-type"}
     cookies = answer.get("cookies") or []
@@ -167,7 +167,7 @@ def response(answer: Event, sender: Sender, method: str) -> dict[str, Any]:
     if sender is Sender.PAYLOAD_2:
         return {**shaped, "headers": headers, "cookies": cookies}
     if sender is Sender.PLAIN_LOAD_BALANCER:
-        # It takes one value for each name, and to it names that differ in case are different.
+        # It takes one value for each name, but treats names that differ in case as different.
         return {**shaped, "headers": {**headers, **dict(zip(_spellings("set-cookie"), cookies))}}
     several = {name: [value] for name, value in headers.items()}
     if cookies:
@@ -176,7 +176,7 @@ def response(answer: Event, sender: Sender, method: str) -> dict[str, Any]:
 
 
 def _body(content: bytes) -> dict[str, Any]:
-    """As text if it can be: Base64 is a third longer, and Lambda's limit is 6 MB."""
+    """Return it as text if possible: Base64 is a third longer, and Lambda's limit is 6 MB."""
     try:
         return {"body": content.decode(), "isBase64Encoded": False}
     except UnicodeDecodeError:
@@ -184,5 +184,5 @@ def _body(content: bytes) -> dict[str, Any]:
 
 
 def _spellings(name: str) -> Iterator[str]:
-    """All 512 of set-cookie, in small and in capital letters."""
+    """Yield every mix of lower and upper case: 512 spellings of set-cookie."""
     return map("".join, product(*(sorted({letter, letter.upper()}) for letter in name)))

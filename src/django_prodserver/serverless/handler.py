@@ -1,4 +1,4 @@
-"""What is done with an event: answer a request, run a management command, or refuse it."""
+"""Handles an event: answers a request, runs a management command, or refuses it."""
 
 from __future__ import annotations
 
@@ -33,6 +33,6 @@ class Handler:
         words = command_in(event)
         if words is not None:
             return self.run(words)
-        # The keys and no values, which may be secrets.
+        # Only the keys: values may be secrets.
         got = f"the keys {', '.join(event)}" if isinstance(event, Mapping) else type(event).__name__
         raise ValueError(f"{ACCEPTED}; got {got or 'no keys'}")

@@ -1,4 +1,4 @@
-"""No page may have a script or a style in it."""
+"""A policy that forbids inline scripts and styles."""
 
 from __future__ import annotations
 

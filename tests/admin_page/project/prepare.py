@@ -1,4 +1,4 @@
-"""Creates the tables and the users, whose passwords are their names."""
+"""Create the tables and the users, whose passwords are their names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application; as a program, a server of its own for it, without a supervisor."""
+"""The WSGI application; run as a program, it serves itself without a supervisor."""
 
 from __future__ import annotations
 

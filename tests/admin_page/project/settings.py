@@ -1,4 +1,4 @@
-"""A project with the admin; its processes are what the test wants."""
+"""A project with the admin; the test sets its processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The admin, and another one beside it, as a project may have for some of its users."""
+"""The admin and a second admin site, as a project may have for some of its users."""
 
 from __future__ import annotations
 

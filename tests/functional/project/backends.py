@@ -1,4 +1,4 @@
-"""Backends as a third party writes them."""
+"""Backends as a third party would write them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHANNEL = "PRODSERVER_TEST_CHANNEL"
 
 
 class Code(BaseServerBackend):
-    """Runs its first argument as Python source, with a few words that children need."""
+    """Runs its first argument as Python source, with the functions that children need."""
 
     def start_server(self, source, *args):
         modules = (atexit, json, os, select, signal, socket, subprocess, sys, threading, time)
@@ -35,7 +35,7 @@ class NotifyingCode(Code):
 
 
 class ServingCode(Code):
-    """Listens at 127.0.0.1, at the port that its second argument names."""
+    """Listens on 127.0.0.1, at the port in its second argument."""
 
     connects = True
 
@@ -44,7 +44,7 @@ class ServingCode(Code):
 
 
 class HoldingCode(Code):
-    """Listens at the port or the path that its second argument names, at a held socket."""
+    """Listens on a held socket, at the port or path in its second argument."""
 
     takes_sockets = True
 
@@ -54,7 +54,7 @@ class HoldingCode(Code):
 
 
 class ListeningCode(Code):
-    """Of which only one instance can listen, because each would at the same address."""
+    """Allows only one instance, because all would listen at the same address."""
 
     def addresses(self):
         return [Address(("127.0.0.1", 65000))]
@@ -74,20 +74,20 @@ class CodeWithSIGUSR1(Code):
 
 
 def forever():
-    """Do nothing but take signals."""
+    """Do nothing but handle signals."""
     while True:
         signal.pause()
 
 
 def held():
-    """Wait until the test lets it go on, by SIGALRM."""
+    """Wait until the test sends SIGALRM."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
     say(f"held as {os.getpid()}")
     signal.sigwait({signal.SIGALRM})
 
 
 def serve(ready=lambda: notify(), answer=lambda: None):
-    """Tell each client which life it is connected to, one after the other, until SIGTERM."""
+    """Tell each client in turn which life it is connected to, until SIGTERM."""
     asked = []
     signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
     (listening,) = sockets()
@@ -97,7 +97,7 @@ def serve(ready=lambda: notify(), answer=lambda: None):
             try:
                 client, _ = listening.accept()
             except BlockingIOError:
-                continue  # Another instance was faster.
+                continue  # Another instance has accepted it.
             answer()
             client.sendall(f"{os.environ['PRODSERVER_INSTANCE']} {os.getpid()}".encode())
             client.close()
@@ -105,24 +105,24 @@ def serve(ready=lambda: notify(), answer=lambda: None):
 
 
 def life():
-    """How often this instance has been started in this project by now."""
+    """How often this instance has been started in this project so far."""
     with open(f"lives of {os.environ['PRODSERVER_INSTANCE']}", "a+") as lives:
         lives.write(".")
         return lives.tell()
 
 
 def say(text):
-    """Print it, in a signal handler too."""
+    """Print the text; safe in a signal handler."""
     os.write(1, text.encode() + b"\n")
 
 
 def tell(text):
-    """Say something to the test that does not go through the supervisor."""
+    """Send text to the test directly, not through the supervisor."""
     os.write(int(os.environ[CHANNEL]), text.encode() + b"\n")
 
 
 def beget(function):
-    """Fork a grandchild that calls the function and ends; returns its pid."""
+    """Fork a grandchild that calls the function and exits; return its pid."""
     pid = os.fork()
     if pid:
         return pid

@@ -1,4 +1,4 @@
-"""Numbered lines of differing content and length; both who writes and who verifies make them."""
+"""Numbered lines of varying content and length, generated both to write and to verify them."""
 
 from __future__ import annotations
 

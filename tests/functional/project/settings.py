@@ -1,4 +1,4 @@
-"""The smallest project; what it runs is in a file that the test wrote."""
+"""The smallest project; the test writes its processes to a file."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""An app that opens all it can as soon as it is set up: a pool, a cache, a thread, a generator."""
+"""An app that opens all it can when it is set up: a pool, a cache, a thread, a generator."""

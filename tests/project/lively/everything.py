@@ -1,4 +1,4 @@
-"""What `ready` leaves in the process, and what each process finds of it."""
+"""What `ready` opens in the process, and what each process later finds of it."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _poll():
 
 
 def report(token, seconds=0):
-    """What this process is told for a token after a sleep, and what it is."""
+    """Report what this process receives for a token after a sleep, and facts about the process."""
     try:
         return json.dumps(_report(token, seconds))
     except Exception as error:
@@ -44,8 +44,8 @@ def _cached(token):
     if not settings.ASYNC:
         cache.set(token, token)
         return cache.get(token)
-    # Tasks of asyncio inherit the context that the project is set up in, and with it the cache that
-    # `ready` has opened: at once they get each other's answers, whoever runs them.
+    # asyncio's tasks inherit the context in which the project was set up, and with it the cache
+    # that `ready` opened: concurrent tasks get each other's answers, under any server.
     own = caches.create_connection("default")
     try:
         own.set(token, token)

@@ -1,4 +1,4 @@
-"""One task, as the software of the test has it."""
+"""One task, in the form that the software under test needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from queued import queued
 def tell(token, seconds):
     from .everything import report
 
-    # By a system call: greenlets of eventlet must not call `os.write` at once.
+    # A direct system call: greenlets of eventlet must not call `os.write` concurrently.
     io.FileIO(1, "w", closefd=False).write(f"told {report(token, seconds)}\n".encode())
 
 

@@ -1,1 +1,1 @@
-"""An app with a task that writes down that it is executed."""
+"""An app with a task that records its executions."""

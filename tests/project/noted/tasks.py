@@ -1,4 +1,4 @@
-"""One task, which writes down when it begins and when it ends; and what enqueues it."""
+"""One task, which records when it begins and ends, and functions that enqueue it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from queued import queued
 
 RELEASE = (settings.BASE_DIR / "release").read_text()
 NOTES = settings.BASE_DIR / "notes"
-# In seconds, and in tasks: some of them wait while others are executed.
+# Seconds between batches, and tasks per batch: some wait while others are executed.
 EVERY, AT_ONCE = 0.2, 4
 
 
@@ -28,7 +28,7 @@ note, send = queued(note)
 def _write(line):
     with open(NOTES, "ab", buffering=0) as file:
         file.write(line.encode())
-    # For who waits for it.
+    # For tests that wait for this line.
     os.write(1, line.encode())
 
 
@@ -38,7 +38,7 @@ def send_all(tokens, seconds):
 
 
 def enqueue(least):
-    """Until the standard input is closed, and at least so many; say how many they were."""
+    """Enqueue at least so many tasks, until stdin is closed; print how many there were."""
     number, closed = 0, False
     while number < least or not closed:
         for token in range(number, number + AT_ONCE):

@@ -1,1 +1,1 @@
-"""Answers of the database, over Django's pool; who asks must get its own."""
+"""Answers of the database, over Django's pool; each client must get its own."""

@@ -1,4 +1,4 @@
-"""An app that asks the database as soon as it is set up, against Django's advice, as many do."""
+"""An app that queries the database when it is set up, against Django's advice, as many do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A system check that asks the database."""
+"""A system check that queries the database."""
 
 from __future__ import annotations
 

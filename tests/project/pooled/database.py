@@ -1,4 +1,4 @@
-"""The database answers what it is asked."""
+"""A query that returns its token."""
 
 from __future__ import annotations
 

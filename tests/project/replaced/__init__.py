@@ -1,1 +1,1 @@
-"""Commands of the same names that have nothing to do with the software."""
+"""Commands with the same names that have nothing to do with the software."""

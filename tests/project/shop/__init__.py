@@ -1,1 +1,1 @@
-"""A site that reads, while it is loaded, what oneshots have made."""
+"""A site that reads the results of oneshots while it is imported."""

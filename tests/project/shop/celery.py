@@ -8,7 +8,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 
 @app.on_after_finalize.connect
 def plan(sender, **kwargs):
-    """Celery swallows what goes wrong here."""
+    """Celery swallows exceptions that are raised here."""
     from shop.models import Task
 
     Task.objects.update_or_create(name="tick")

@@ -3,17 +3,17 @@ from __future__ import annotations
 from django.contrib.staticfiles.storage import staticfiles_storage
 from django.db import models
 
-# With its first use it reads which files there are.
+# On first use the storage reads which files exist.
 URL_OF_FILES = staticfiles_storage.base_url
 
 
 class Task(models.Model):
-    """A periodic one, as django-celery-beat keeps them."""
+    """A periodic task, as django-celery-beat stores them."""
 
     name = models.CharField(max_length=50)
 
     class Meta:
-        # While this is imported, Django translates what it would say.
+        # On import, Django translates the constraint's error message.
         constraints = (models.UniqueConstraint("name", name="names_are_unique"),)
 
     def __str__(self) -> str:

@@ -1,1 +1,1 @@
-"""An app that tells in which process it is set up."""
+"""An app that reports the process in which it is set up."""

@@ -3,7 +3,7 @@ from django.urls import path
 
 
 def basket(request):
-    """Counts the visits of a browser."""
+    """Count the visits of a browser."""
     visits = request.session["visits"] = request.session.get("visits", 0) + 1
     return HttpResponse(f"visit {visits}\n", content_type="text/plain")
 

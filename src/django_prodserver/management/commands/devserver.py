@@ -25,7 +25,7 @@ from django_prodserver.settings.findings import ConfigurationError, refuse
 from django_prodserver.settings.load import read
 from django_prodserver.settings.names import PROCESSES
 
-# The one of this project: staticfiles, Channels and others replace Django's.
+# The project's `runserver`: staticfiles, Channels and others replace Django's.
 _Runserver = type(ManagementUtility().fetch_command("runserver"))
 
 HELP = """\
@@ -46,7 +46,7 @@ class Command(SupervisingCommand, _Runserver):  # type: ignore[misc, valid-type]
 
     def handle(self, *args: str, **options: Any) -> None:
         given = Namespace(**options)
-        # The first one is where `runserver` takes its address.
+        # `runserver` parses the first word as its address.
         words = [word for word in (given.addrport, *given.names) if word]
         if not (given.all or given.excluded or _has_names(words)):
             gc.enable()  # `apps` has disabled it, for a supervisor.
@@ -88,6 +88,6 @@ class Command(SupervisingCommand, _Runserver):  # type: ignore[misc, valid-type]
 
 
 def _has_names(words: Sequence[str]) -> bool:
-    """Whether they name processes; one that does not may be an address."""
+    """Whether `words` name processes; a single word that does not may be an address."""
     known = getattr(settings, PROCESSES, None) or ()
     return len(words) > 1 or any(word.partition("=")[0] in known for word in words)

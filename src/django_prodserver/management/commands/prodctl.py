@@ -1,4 +1,4 @@
-"""`manage.py prodctl`: the command `prodctl`, which knows the CONTROL of the settings here."""
+"""`manage.py prodctl`: the command `prodctl`, with the control socket from the settings."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from django_prodserver.settings.load import read
 
 
 class Command(BaseCommand):
-    """Its command line is that of prodctl, and not Django's."""
+    """Leaves its command line to prodctl's parser, not Django's."""
 
     help = "See what the processes of a running prodserver do, and control them."
     requires_system_checks = ()

@@ -53,12 +53,12 @@ from django_prodserver.supervisor.text import literal, printable
 if TYPE_CHECKING:
     from argparse import _ArgumentGroup
 
-# What only some calls need is imported where it is used: a start does not wait for it.
+# Modules that only some actions need are imported where they are used, so as not to slow a start.
 
 
 JSON_IS_FOR = "--json requires --list, --check or --dry-run."
 
-# What --help prints. Nothing in it depends on the settings: it works however wrong they are.
+# Printed by --help. It does not depend on the settings, so it works even if they are broken.
 USAGE = """\
 %(prog)s [NAME] [OPTION ...] [-- ARGUMENT ...]
   %(prog)s NAME NAME ... | NAME=N ... [OPTION ...]
@@ -78,7 +78,7 @@ PRODSERVER_LOG_FORMAT=json manage.py prodserver --all"""
 
 class Command(SupervisingCommand):
     help = HELP
-    # They run in `resolve_to_start`, once our own settings are known to be right.
+    # They run in `resolve_to_start`, once our own settings are known to be valid.
     requires_system_checks = ()
 
     def get_version(self) -> str:
@@ -112,11 +112,11 @@ class Command(SupervisingCommand):
             self.stdout.flush()
             return done
         except BrokenPipeError:
-            # The reader has seen enough, as `head` has.
+            # The reader has closed the pipe, as `head` does.
             give_up_stdout()
 
     def _without_processes(self, options: Namespace) -> str:
-        """What can be printed however wrong the settings are."""
+        """Return the output of an action that works even with broken settings."""
         option = "--schema" if options.schema else "--init" if options.init else "--completion"
         if options.json:
             raise CommandError(JSON_IS_FOR)
@@ -135,7 +135,7 @@ class Command(SupervisingCommand):
     def _with_processes(self, options: Namespace) -> None:
         if not options.interactive:
             raise CommandError("--noinput requires --init.")
-        # Without anything else `--json` lists what is configured.
+        # `--json` alone lists the configured processes.
         alone = options.names or options.all or options.excluded or options.procfile
         alone = alone or options.export
         lists = options.list or (options.json and not (options.check or options.dry_run or alone))
@@ -180,7 +180,7 @@ class Command(SupervisingCommand):
 
         names: Sequence[str] = selection.names
         if selection.disabled and (options.list or options.json):
-            # A list is of what is configured; the rest is of what would run.
+            # A list shows what is configured; other output shows what would run.
             listed = {*names, *selection.disabled}
             names = [name for name in configuration.processes if name in listed]
         processes = {name: configuration.processes[name] for name in names}
@@ -271,7 +271,7 @@ class Command(SupervisingCommand):
             self._print(tables.variables_table(configuration, names, keys))
 
     def _print_previews(self, processes: Sequence[ResolvedProcess]) -> None:
-        """What processes would do that know it."""
+        """Print what each process would do, if its backend can tell."""
         for process in processes:
             try:
                 shown = process.backend.preview()
@@ -281,7 +281,7 @@ class Command(SupervisingCommand):
                 self.stdout.write(f"{process.name}: {line}")
 
     def _print_start_methods(self, processes: Sequence[ResolvedProcess]) -> None:
-        """How each process would be started; the project has been preloaded."""
+        """Print how each process would be started. The project must have been preloaded."""
         from django_prodserver.launch import start_method
 
         leftovers = start_method.left_by_preload()
@@ -317,10 +317,10 @@ class Command(SupervisingCommand):
 
 
 class _HelpFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
-    """Keeps lines as they are written, and has `Usage:` as a heading like the others."""
+    """Keeps line breaks, and prints `Usage:` as a heading like the others."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        # No wider in a wide terminal: long lines are hard to read.
+        # At most 78 columns, even in a wide terminal: long lines are hard to read.
         width = min(shutil.get_terminal_size().columns - 2, 78)
         super().__init__(*args, **{"width": width, **kwargs})
 
@@ -412,7 +412,7 @@ def _add_options(group: _ArgumentGroup) -> None:
         dest="interactive",
         help="Ask no questions; for --init.",
     )
-    # Django has this option for commands that let it run the checks, and so has this one.
+    # Django adds this option only to commands whose checks Django runs. This command runs its own.
     group.add_argument(
         "--skip-checks",
         action="store_true",
@@ -452,12 +452,12 @@ def _add_options(group: _ArgumentGroup) -> None:
 
 
 def _overriding(sentence: str, key: str) -> str:
-    """Of an option that overrides a variable, which overrides the setting."""
+    """Return the help of an option that overrides a variable, which overrides the setting."""
     return f"{sentence} Variable: {Variable(None, key)}."
 
 
 def _put_djangos_options_last(parser: CommandParser) -> None:
-    """Those that every management command has, which readers of ours know; `-h` among them."""
+    """Move the options of every Django command, `-h` included, to the end: readers know them."""
     djangos = parser._optionals
     djangos.title = "Options of every Django command"
     groups = parser._action_groups
@@ -466,7 +466,7 @@ def _put_djangos_options_last(parser: CommandParser) -> None:
 
 
 def _values(action: Action) -> Optional[list[str]]:
-    """Names of processes, for the completion of shells: however wrong the settings are."""
+    """Return process names for shell completion, even if the settings are broken."""
     if action.metavar not in ("NAME", "NAME[=N]"):
         return None
     try:
@@ -477,10 +477,10 @@ def _values(action: Action) -> Optional[list[str]]:
 
 
 class _Parser(CommandParser):
-    """Takes out what argparse cannot parse, and says in one sentence what it does not know.
+    """Handles what argparse cannot parse, and reports unknown options in one sentence.
 
-    That is the arguments after `--`, which its versions treat differently, the unfinished command
-    line that a shell wants to complete, and names behind an option.
+    argparse cannot parse the unfinished command line of a shell completion, or names after an
+    option, and its versions treat arguments after `--` differently.
     """
 
     def parse_args(  # type: ignore[override]
@@ -511,7 +511,7 @@ class _Parser(CommandParser):
         return f"{option} is not an option of prodserver. {hint}"
 
     def error(self, message: str) -> NoReturn:
-        """One sentence and exit status 1, as for every other mistake; argparse prints the usage."""
+        """Report any error in one sentence with exit status 1; argparse would print the usage."""
         choice = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
         if choice:
             near = did_you_mean(choice[1], re.findall(r"[\w-]+", choice[2])).strip()
@@ -526,7 +526,7 @@ class _Parser(CommandParser):
 
 
 def _select(configuration: Configuration, options: Namespace, lists: bool) -> Selection:
-    """The processes that the command line means. A wrong name does not hide other mistakes."""
+    """Select the processes of the command line. A wrong name does not hide other mistakes."""
     try:
         return select(
             configuration,
@@ -546,7 +546,7 @@ def _select(configuration: Configuration, options: Namespace, lists: bool) -> Se
 
 
 def _overrides(options: Namespace) -> dict[str, Any]:
-    """The options that override PRODUCTION_SUPERVISOR, as far as they are given."""
+    """Return the given options that override PRODUCTION_SUPERVISOR."""
     overrides = {
         "stop_timeout": options.stop_timeout,
         "start_method": options.start_method,
@@ -558,7 +558,7 @@ def _overrides(options: Namespace) -> dict[str, Any]:
 
 
 def _djangos_color(options: Namespace) -> Optional[str]:
-    """Every management command has `--no-color` and `--force-color`."""
+    """Translate `--no-color` and `--force-color`, which every management command has."""
     return "never" if options.no_color else "always" if options.force_color else None
 
 

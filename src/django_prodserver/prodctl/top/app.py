@@ -1,4 +1,4 @@
-"""The table, live; what it says in full of the selected instance; and what became of requests."""
+"""The live table, the selected instance in full, and the results of requests."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from .asking import Asked, Look, Request, Row, ask, look
 from .dialogs import Help, Question
 from .log import LogOf
 
-# Colours of states, by the ANSI colours that `prodctl status` gives them.
+# ANSI colour of a state in `prodctl status` -> style of rich.
 STYLES = {"32": "green", "33": "yellow", "31": "bold red"}
 
 T = TypeVar("T")
 
 
 class Top(App[None]):
-    """Begins with the table."""
+    """The application; its first screen is the table."""
 
     TITLE = "prodctl top"
     ENABLE_COMMAND_PALETTE = False
@@ -49,8 +49,8 @@ class Top(App[None]):
         self._find = find
 
     def on_mount(self) -> None:
-        # The terminal is to be restored before it ends. (Before Python 3.11 an interrupt that comes
-        # while the loop waits would not end it at all.)
+        # Restore the terminal before exiting. (Before Python 3.11 an interrupt while the loop waits
+        # would not end the loop at all.)
         for number in (SIGINT, SIGTERM):
             end = partial(self.exit, return_code=128 + number)
             get_running_loop().add_signal_handler(number, end)
@@ -60,9 +60,9 @@ class Top(App[None]):
 
 
 class Instances(Screen[None]):
-    """A row for each instance, the one that is selected in full, and what became of requests."""
+    """A row for each instance, the selected one in full, and the results of requests."""
 
-    # The first are those that are to be seen on a narrow terminal too.
+    # The most important first: a narrow terminal shows only the first few.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("q", "app.quit", "Quit"),
@@ -77,16 +77,16 @@ class Instances(Screen[None]):
     def __init__(self, find: Find) -> None:
         super().__init__()
         self._find = find
-        # No supervisor has answered the last time.
+        # Whether no supervisor answered the last query.
         self._gone = True
-        # The supervisor that was there last.
+        # The run of the last supervisor that answered.
         self._run: Optional[str] = None
         self._looking = False
         self._asking = Lock()
-        # Changes that are not done, by their numbers: the words that asked for them.
+        # Number of a change that is not done -> the words that requested it.
         self._changes: dict[int, str] = {}
         self._cpu = CpuShares()
-        # Those on the screen, by the names of instances.
+        # The rows on the screen, by instance name.
         self._rows: dict[str, Row] = {}
 
     def compose(self) -> ComposeResult:
@@ -102,10 +102,10 @@ class Instances(Screen[None]):
         self.set_interval(REFRESH, self._look)
         self._look()
 
-    # ---- what is there ----
+    # ---- the status ----
 
     def _look(self) -> None:
-        if not self._looking:  # The one before may still be waiting for an answer.
+        if not self._looking:  # The last query may still be waiting for an answer.
             self._looking = True
             find_out = partial(look, self._find, list(self._changes), self._cpu)
             self._in_a_thread(find_out, self._looked)
@@ -128,7 +128,7 @@ class Instances(Screen[None]):
         self._show_rows(found.rows)
 
     def _show_rows(self, rows: dict[str, Row]) -> None:
-        """Change the cells that are different: to draw all of them takes much of a processor."""
+        """Update only the cells that differ: redrawing all of them takes a lot of CPU."""
         before, self._rows = self._rows, rows
         if list(rows) == list(before):
             for name, row in rows.items():
@@ -146,7 +146,7 @@ class Instances(Screen[None]):
         self._describe()
 
     def _describe(self) -> None:
-        """Say in full of the selected one why it is not running: its column may be too narrow."""
+        """Show the INFO of the selected instance in full: its column may be too narrow."""
         row = self._rows.get(self._selected or "")
         if row is None:
             self._show("selected", "")
@@ -174,7 +174,7 @@ class Instances(Screen[None]):
     def on_data_table_row_highlighted(self) -> None:
         self._describe()
 
-    # ---- what is asked for ----
+    # ---- requests ----
 
     def action_request(self, verb: str) -> None:
         name = self._target()
@@ -209,7 +209,7 @@ class Instances(Screen[None]):
         self.app.push_screen(Help())
 
     def _target(self) -> Optional[str]:
-        """The selected instance; None, and a sentence, if nothing can be asked for."""
+        """Return the selected instance; None, with a message, if there is no supervisor."""
         if self._gone:
             self._say("there is no supervisor to ask")
             return None
@@ -224,7 +224,7 @@ class Instances(Screen[None]):
 
     def _request(self, request: Request) -> None:
         def one_at_a_time() -> Asked:
-            # The number of instances that `scale` asks for depends on what was asked for before.
+            # `scale` requests a number that depends on the requests before it.
             with self._asking:
                 return ask(self._find, request)
 
@@ -240,7 +240,7 @@ class Instances(Screen[None]):
             self._look()
 
     def _in_a_thread(self, find_out: Callable[[], T], then: Callable[[T], None]) -> None:
-        """Ask in a thread that the end does not wait for: an answer may never come."""
+        """Run `find_out` in a thread that does not delay exit: an answer may never come."""
 
         def run() -> None:
             found = find_out()

@@ -1,4 +1,4 @@
-"""What `top` asks the supervisor. What goes wrong is a sentence in the answer, no exception."""
+"""The queries and requests of `top`. An error is a sentence in the result, not an exception."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from django_prodserver.supervisor.text import printable
 
 # In seconds: how long an answer may take.
 PATIENCE = 3.0
-# What is longer is cut: a screen is not wide.
+# In characters: longer lines are cut, because a screen is not that wide.
 LONGEST_LINE = 2000
 
 
 @dataclass(frozen=True)
 class Row:
-    """What is shown of an instance, and how many instances of its process are to run."""
+    """The cells of an instance, and how many instances of its process are to run."""
 
     cells: list[str]
     process: str
@@ -31,20 +31,20 @@ class Row:
 
 @dataclass(frozen=True)
 class Look:
-    """What is there: a row for each instance, or why there is no answer."""
+    """The current status: a row for each instance, or why there is no answer."""
 
     failure: str = ""
     summary: str = ""
     rows: dict[str, Row] = field(default_factory=dict)
-    # The mark of the supervisor: another one has another.
+    # Identifies the supervisor: each has a run of its own.
     run: str = ""
-    # By their numbers, the changes that are not running any more, and what has become of them.
+    # Number of a change that is no longer running -> its result.
     outcomes: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Request:
-    """`verb` for an instance, or `scale` for a process with so many instances more."""
+    """A `verb` for an instance; or `scale` for a process, by `more` instances."""
 
     verb: str
     name: str
@@ -59,7 +59,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it is typed for `prodctl`, and the number of its change or why there is none."""
+    """A request as typed for `prodctl`, and the number of its change or why there is none."""
 
     words: str
     change: Optional[int] = None
@@ -75,7 +75,7 @@ def look(find: Find, changes: Collection[int], cpu: CpuShares) -> Look:
 
 
 def _look(client: Client, changes: Collection[int], cpu: CpuShares) -> Look:
-    # The status comes last: it is what has become of the changes.
+    # Query the status last, so that it shows the result of the changes.
     answers = [(number, client.get(f"/v1/changes/{number}")) for number in changes]
     status = status_of(client)
     shares = cpu.since_last(status, time.monotonic())
@@ -100,7 +100,7 @@ def _rows(status: Mapping[str, Any], cells: Sequence[list[str]]) -> dict[str, Ro
 
 
 def _outcome(answer: Answer, status: Mapping[str, Any]) -> Optional[str]:
-    """What has become of a change; None while it is running."""
+    """Return the result of a change; None while it is running."""
     if answer.status != 200:
         return f"failed: {refusal(answer)}"
     change = answer.document
@@ -125,7 +125,7 @@ def ask(find: Find, request: Request) -> Asked:
 
 
 def line(entry: Mapping[str, Any]) -> str:
-    """A line of the log of one instance, which is named elsewhere; its colours are left out."""
+    """Format a log line without the instance's name, which is in the title, and without colours."""
     if "lost" in entry:
         return lines.missing(entry)
     message = lines.without_colors(str(entry["message"])[: 2 * LONGEST_LINE])

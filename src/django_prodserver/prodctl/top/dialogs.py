@@ -1,4 +1,4 @@
-"""What is shown in front of the table: a question before something is stopped, and the keys."""
+"""Dialogs in front of the table: a question before something is stopped, and the keys."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEYS = (
     ("q", "quit; all goes on running"),
 )
 
-# In a narrow terminal lines are wrapped, and in a low one they can be scrolled.
+# In a narrow terminal lines wrap, and in a low one they can be scrolled.
 CSS = """
 Question, Help { align: center middle; }
 Question > VerticalScroll, Help > VerticalScroll {
@@ -33,7 +33,7 @@ Question > VerticalScroll, Help > VerticalScroll {
 
 
 class Question(ModalScreen[bool]):
-    """Is answered by yes or no."""
+    """A question to be answered with yes or no."""
 
     CSS = CSS
     BINDINGS: ClassVar[list[BindingType]] = [

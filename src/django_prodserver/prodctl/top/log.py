@@ -20,15 +20,15 @@ from django_prodserver.supervisor.text import printable
 
 from .asking import PATIENCE, line
 
-# In seconds: between two looks at new lines, and between two tries to find a supervisor.
+# In seconds: the pause between two checks for new lines, and between two tries to connect.
 REDRAW, RETRY = 0.1, 1.0
-# Lines: so many of those before are shown, so many are kept, and so many may wait to be shown.
-# While that many wait, no more are read, and the supervisor counts those that it leaves out.
+# In lines: how many earlier ones are shown, how many are kept, and how many may wait in the queue.
+# While the queue is full, no more are read, and the supervisor counts the lines that it drops.
 LAST, KEPT, WAITING = 1000, 10_000, 1000
 
 
 class LogOf(Screen[None]):
-    """A thread follows the log, also that of the next supervisor if this one ends."""
+    """Follows the log in a thread; if the supervisor exits, the log of the next one."""
 
     CSS = """
     #title { height: 1; background: $primary; color: $text; }
@@ -60,13 +60,13 @@ class LogOf(Screen[None]):
         self._left.set()
         if self._client is not None:
             self._client.hang_up()
-        list(self._waiting())  # The thread may be waiting for room.
+        list(self._waiting())  # The thread may be waiting for room in the queue.
 
     def _write(self) -> None:
         log = self.query_one(Log)
         lines = list(self._waiting())
         if lines:
-            # A user who has scrolled back is reading there.
+            # Do not scroll to the end while the user is reading further up.
             log.write_lines(lines, scroll_end=log.is_vertical_scroll_end)
 
     def _waiting(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Views that show what reaches them, and answer with what is hard to carry over."""
+"""Views that return what reaches them, and responses that are hard to pass on."""
 
 import gzip
 import threading
@@ -11,7 +11,7 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
 def echo(request, rest=""):
-    """What a view sees of the request, with the status, and the cookies, that it asks for."""
+    """Return what a view sees of the request, with the status and cookies that this asks for."""
     response = JsonResponse(
         {
             "method": request.method,

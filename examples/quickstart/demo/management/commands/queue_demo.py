@@ -39,8 +39,8 @@ class Command(BaseCommand):
 
         while waiting:
             if time.monotonic() > again:
-                # Once more after a while: a broker made of files may lose a message that a worker
-                # takes in the moment in which it is being written.
+                # Retry after a while: a broker made of files may lose a message that a worker takes
+                # while it is being written.
                 again = time.monotonic() + AGAIN_AFTER
                 for button, queue in (queues[name] for name in sorted(waiting)):
                     if browser:
@@ -61,7 +61,7 @@ class Command(BaseCommand):
 
 class Browser:
     def __init__(self, url, deadline):
-        """Open the page, of a site that may be about to start and to create its tables."""
+        """Open the page, and retry while the site is starting and creating its tables."""
         self.url = url
         self.cookies = CookieJar()
         self.opener = build_opener(HTTPCookieProcessor(self.cookies))
