@@ -22,7 +22,7 @@ from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.base import BaseServerBackend
 from django_prodserver.launch.development import for_developers, for_development, web_servers
 from django_prodserver.launch.resolve import import_backend
-from django_prodserver.launch.warm import PATCHES, tell, warmed
+from django_prodserver.launch.warm import PATCHES, describe_warm_up, warmed
 from django_prodserver.launch.watching import Code
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.load import load
@@ -208,7 +208,7 @@ def test_nothing_waits_for_readiness_and_what_stops_is_asked_once(
 ) -> None:
     spec = for_developers(Spec("worker.1", notifies=True, escalation_signal=escalation_signal))
 
-    assert not spec.tells
+    assert not spec.reports_ready
     assert (spec.stop_signal, spec.escalation_signal) == (escalation_signal or SIGTERM, None)
 
 
@@ -337,11 +337,11 @@ def test_a_package_depends_on_settings_as_a_whole() -> None:
 def test_nothing_is_imported_before_what_patches_python(monkeypatch: pytest.MonkeyPatch) -> None:
     for one in PATCHES:
         monkeypatch.delitem(sys.modules, one, raising=False)
-    assert marshal.loads(tell(True))[1]
+    assert marshal.loads(describe_warm_up(True))[1]
 
     monkeypatch.setitem(sys.modules, "gevent.monkey", ModuleType("gevent.monkey"))
 
-    assert marshal.loads(tell(True)) == ([], [])
+    assert marshal.loads(describe_warm_up(True)) == ([], [])
 
 
 def test_packages_of_others_are_left_out_where_they_may_depend_on_variables() -> None:

@@ -17,7 +17,7 @@ from django_prodserver.control.requests import MOST_INSTANCES, VERBS, Accepted, 
 from django_prodserver.control.routes import CHANGE, READ, WRITE
 from django_prodserver.control.startup import MOST_MODULES, Imported
 from django_prodserver.logs.recent import KEPT
-from django_prodserver.posix.control.clients import MOST_CLIENTS, PATIENCE
+from django_prodserver.posix.control.clients import CLIENT_TIMEOUT, MOST_CLIENTS
 from django_prodserver.posix.control.connection import LONGEST
 from django_prodserver.posix.control.place import BACKLOG, folders, name_of
 from django_prodserver.posix.control.server import LONGEST_WAIT, MOST_FOLLOWERS
@@ -188,7 +188,7 @@ def test_the_limits_are_documented() -> None:
         f"{MOST_FOLLOWERS}",
         f"{BACKLOG}",
         f"{LONGEST} bytes",
-        f"{PATIENCE:g} s",
+        f"{CLIENT_TIMEOUT:g} s",
         f"{LONGEST_WAIT:g} s",
         f"{MOST_INSTANCES}",
         f"{REMEMBERED}",

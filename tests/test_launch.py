@@ -217,7 +217,7 @@ def test_how_it_is_known_that_a_process_is_ready() -> None:
     }
     specs, programs = planned(processes)
 
-    assert [spec.tells for spec in specs] == [False, True, True, True, True, True]
+    assert [spec.reports_ready for spec in specs] == [False, True, True, True, True, True]
     assert [spec.connects for spec in specs] == [False] * 6
     assert [spec.ready_line for spec in specs] == [False, True, *[False] * 4]
     assert [program.ready_line for program in programs] == [None, "up$", *[None] * 4]

@@ -15,7 +15,7 @@ from django_prodserver.launch.start_method import (
     JUDGED,
     how_started,
     known_before_the_preload,
-    said_of_start_methods,
+    start_method_records,
     to_fork,
     to_spawn,
 )
@@ -57,7 +57,7 @@ def resolved(**processes: Any) -> list[ResolvedProcess]:
 
 def decided(leftovers: Sequence[Leftover], **processes: Any) -> tuple[list[str], list[str]]:
     found = resolved(**processes)
-    said = said_of_start_methods(found, leftovers, Price(0.44, 38_000_000))
+    said = start_method_records(found, leftovers, Price(0.44, 38_000_000))
     return to_spawn(found, leftovers), [record.message for record in said]
 
 
@@ -97,7 +97,7 @@ def test_threads_that_a_fork_will_not_have_are_named() -> None:
 
 def test_the_price_is_in_the_record_too() -> None:
     found = resolved(a=entry(), b=SPAWN)
-    (record,) = said_of_start_methods(found, [X, POOL, LOOP], Price(0.4444))
+    (record,) = start_method_records(found, [X, POOL, LOOP], Price(0.4444))
 
     assert record.fields == {
         "processes": ["a"],

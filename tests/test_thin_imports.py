@@ -201,7 +201,7 @@ class Told:
 
 sys.meta_path.insert(0, Told)
 program = Program("web", execute=("echo", "became"))
-child.become(program, None, child.Ties(1, 2, "mark"), os.getppid(), lambda: None)
+child.become(program, None, child.Wiring(1, 2, "mark"), os.getppid(), lambda: None)
 """)
 
     assert said == ["became"]

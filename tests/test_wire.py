@@ -54,7 +54,7 @@ PLAN = Plan(
     debug=False,
     began=1.5,
     loaded_in=0.25,
-    said=(report.going_on("so"),),
+    records=(report.preload_warning("so"),),
     urls=((("web.1",), "http://localhost/"),),
 )
 

@@ -609,12 +609,12 @@ def test_a_view_that_says_whether_the_site_is_well_is_found(
     monkeypatch.setitem(sys.modules, urls.__name__, urls)
 
     with override_settings(ROOT_URLCONF=urls.__name__):
-        assert look.look().health == found
+        assert look.inspect_project().health == found
 
 
 def test_urls_that_cannot_be_read_are_a_note() -> None:
     with override_settings(ROOT_URLCONF="no.such.urls"):
-        project = look.look()
+        project = look.inspect_project()
 
     assert project.health == ""
     assert project.notes == ("The URLs cannot be read: ModuleNotFoundError: No module named 'no'.",)
@@ -622,9 +622,9 @@ def test_urls_that_cannot_be_read_are_a_note() -> None:
 
 def test_processes_that_are_set_already_are_a_note() -> None:
     with configured({"web": sleeper(), "worker": sleeper()}):
-        right = look.look().notes
+        right = look.inspect_project().notes
     with configured({"web": {"BACKEDN": "gunicorn"}}):
-        wrong = look.look().notes
+        wrong = look.inspect_project().notes
 
     assert right == (
         "PRODUCTION_PROCESSES is set already (web, worker): this proposal ignores it.",
@@ -632,12 +632,12 @@ def test_processes_that_are_set_already_are_a_note() -> None:
     assert wrong == (
         "PRODUCTION_PROCESSES is set already, and wrong: `prodserver --check` says why.",
     )
-    assert look.look().notes == ()
+    assert look.inspect_project().notes == ()
 
 
 def test_applications_are_there_only_if_their_modules_are() -> None:
     with override_settings(WSGI_APPLICATION="no.such.application", ASGI_APPLICATION=None):
-        project = look.look()
+        project = look.inspect_project()
 
     assert (project.wsgi, project.asgi, project.wants_asgi) == ("", "", False)
 
@@ -651,7 +651,7 @@ def test_the_first_file_that_names_packages_counts(
         (tmp_path / name).write_text("[project]\n")
     monkeypatch.setattr(sys, "argv", [str(tmp_path / "manage.py")])
 
-    assert look.look().dependencies == DEPENDENCIES[first]
+    assert look.inspect_project().dependencies == DEPENDENCIES[first]
 
 
 @pytest.mark.parametrize(
@@ -670,7 +670,7 @@ def test_whether_manage_py_takes_these_settings_by_itself(
     monkeypatch.chdir(tmp_path)
 
     with override_settings(SETTINGS_MODULE="site.settings"):
-        assert look.look().settings_by_environment == by_environment
+        assert look.inspect_project().settings_by_environment == by_environment
 
 
 def test_a_database_that_is_a_file_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -680,7 +680,7 @@ def test_a_database_that_is_a_file_is_a_note(monkeypatch: pytest.MonkeyPatch) ->
     # Not override_settings: its warning about DATABASES is right about open connections.
     monkeypatch.setattr(settings, "DATABASES", {"default": memory, "other": file})
 
-    assert look.look().notes == (
+    assert look.inspect_project().notes == (
         "The database is the file /srv/db.sqlite3: in a container it needs a volume.",
     )
 
@@ -691,7 +691,7 @@ def test_a_pyproject_that_only_configures_tools_names_no_packages(
     (tmp_path / "pyproject.toml").write_text("[tool.ruff]\n")
     monkeypatch.chdir(tmp_path)
 
-    assert look.look().dependencies == ""
+    assert look.inspect_project().dependencies == ""
 
 
 # ---- the command ----

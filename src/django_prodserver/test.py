@@ -19,7 +19,7 @@ import msgspec
 import psutil
 from django.conf import settings as project
 
-from django_prodserver.launch.examine import everything_wrong
+from django_prodserver.launch.examine import all_findings
 from django_prodserver.logs.formats import SYSTEM
 from django_prodserver.settings.load import read
 from django_prodserver.settings.wording import no_such_process
@@ -45,7 +45,7 @@ def assert_valid_configuration(*names: str, preload: bool = True) -> None:
     missing = [no_such_process(name, configured) for name in names if name not in configured]
     enabled = [name for name in configured if name not in configuration.disabled]
     known = [name for name in names or enabled if name in configured]
-    found = everything_wrong(configuration, known, in_use=False, imports=preload)
+    found = all_findings(configuration, known, in_use=False, imports=preload)
     wrong = [*missing, *(str(one) for one in found if one.blocks)]
     if wrong:
         raise AssertionError("\n".join(wrong))

@@ -13,7 +13,7 @@ from typing import Optional
 
 import pytest
 
-from django_prodserver.backends.hooks.in_flight import EVERY, Board, Count, Running, Teller, text
+from django_prodserver.backends.hooks.in_flight import EVERY, Board, Count, Reporter, Running, text
 from django_prodserver.posix.notify import NotifySocket
 from django_prodserver.supervisor.events import Notified
 from django_prodserver.supervisor.spec import Ref
@@ -59,23 +59,23 @@ class Scene:
     def __init__(self, board: Optional[Board] = None) -> None:
         self.now = 100.0
         self.counted = Count(0)
-        self.teller = Teller("task", lambda: self.counted, board, lambda: self.now)
+        self.reporter = Reporter("task", lambda: self.counted, board, lambda: self.now)
 
-    def tell(self, now: float, *counted: float) -> None:
+    def report(self, now: float, *counted: float) -> None:
         self.now, self.counted = now, Count(len(counted), max(counted, default=None))
-        self.teller.tell()
+        self.reporter.report()
 
 
 def test_it_is_told_at_once_and_then_when_it_has_changed_but_not_too_often(
     listener: NotifySocket,
 ) -> None:
     scene = Scene()
-    scene.tell(100.0, 14.2, 3.0)
-    scene.tell(100.0 + EVERY / 2, 14.6)
-    scene.tell(101.0, 14.9, 3.8)
-    scene.tell(102.0, 15.9)
-    scene.tell(103.0)
-    scene.tell(104.0)
+    scene.report(100.0, 14.2, 3.0)
+    scene.report(100.0 + EVERY / 2, 14.6)
+    scene.report(101.0, 14.9, 3.8)
+    scene.report(102.0, 15.9)
+    scene.report(103.0)
+    scene.report(104.0)
 
     assert heard(listener) == ["2 tasks, oldest 14 s", "1 task, oldest 15 s", "no tasks"]
 
@@ -89,20 +89,20 @@ def test_what_changes_while_it_is_counted_is_told_the_next_time(listener: Notify
             raise error
         return Count(1, 2.0)
 
-    teller = Teller("task", count)
-    teller.tell()
-    teller.tell()
+    reporter = Reporter("task", count)
+    reporter.report()
+    reporter.report()
 
     assert heard(listener) == ["1 task, oldest 2 s"]
 
 
 def test_nobody_is_told_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    teller = Teller("task", lambda: pytest.fail("nobody wants to know"))
+    reporter = Reporter("task", lambda: pytest.fail("nobody wants to know"))
 
-    teller.keep_telling()
+    reporter.start_reporting()
 
-    assert not teller.keeps_telling
+    assert not reporter.is_reporting
 
 
 def test_what_runs_is_what_has_begun_and_has_not_ended() -> None:
@@ -153,10 +153,10 @@ def test_a_board_has_what_all_processes_have_in_flight_that_are_there(method: st
 def test_of_all_processes_with_a_board_one_tells(listener: NotifySocket) -> None:
     board = Board()
     first, second = Scene(board), Scene(board)
-    first.tell(100.0, 3.0)
-    second.tell(100.1, 3.1)
-    second.tell(101.1, 4.1)
-    first.tell(101.2, 4.2)
+    first.report(100.0, 3.0)
+    second.report(100.1, 3.1)
+    second.report(101.1, 4.1)
+    first.report(101.2, 4.2)
 
     assert heard(listener) == ["1 task, oldest 3 s", "1 task, oldest 4 s"]
 
@@ -173,7 +173,7 @@ from django_prodserver.posix import stop_signals
 def stop(*_): ...
 signal.signal(signal.SIGTERM, stop)
 running = in_flight.Running()
-in_flight.tell_once_asked("job", running.count)
+in_flight.report_after_stop_signal("job", running.count)
 stop_signals.count_as_one()
 with running.one():
     os.kill(os.getpid(), signal.SIGTERM)

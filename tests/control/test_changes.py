@@ -12,7 +12,7 @@ from django_prodserver.control.changes import REMEMBERED, Change, Changes, Progr
 from django_prodserver.control.requests import Accepted, Refused, understand
 from django_prodserver.supervisor.commands import Spawn
 from django_prodserver.supervisor.events import (
-    Asked,
+    ChangeRequest,
     Event,
     Exited,
     ExitStatus,
@@ -70,7 +70,7 @@ class Operated:
         # Other things may be decided before the group hears of it.
         self.changes.settle(self.group.snapshot(self.now))
         assert not change.over
-        self.take(Asked(change.number, OPERATOR, verb, meant.names, meant.requests))
+        self.take(ChangeRequest(change.number, OPERATOR, verb, meant.names, meant.requests))
         return change
 
     def exit(self, ref: Ref, code: Optional[int] = 0) -> None:
@@ -233,7 +233,7 @@ def test_a_request_that_comes_too_late_changes_nothing() -> None:
     assert isinstance(meant, Accepted)
     change = run.changes.begin("restart", meant.names, meant.targets, snapshot)
     run.take(Signalled(SIGTERM))
-    run.take(Asked(change.number, OPERATOR, "restart", meant.names, meant.requests))
+    run.take(ChangeRequest(change.number, OPERATOR, "restart", meant.names, meant.requests))
 
     assert (change.progress, change.message) == (
         Progress.FAILED,

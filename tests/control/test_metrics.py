@@ -21,7 +21,7 @@ from django_prodserver.control.tally import Tally
 from django_prodserver.logs.counts import Counts
 from django_prodserver.logs.lines import whole
 from django_prodserver.supervisor.events import (
-    Asked,
+    ChangeRequest,
     Exited,
     ExitStatus,
     GroupGone,
@@ -146,7 +146,7 @@ def test_what_was_scaled_away_is_not_told_any_more() -> None:
 
     def names_with(count: int) -> set[str]:
         asked = ScaleRequest("web", count)
-        made.take(7.0, Asked(count, Operator(0, 1), "scale", ("web",), (asked,)))
+        made.take(7.0, ChangeRequest(count, Operator(0, 1), "scale", ("web",), (asked,)))
         made.tick(7.0)
         ups = values(readings(made))["prodserver_instance_up"]
         return {dict(labels)["name"] for labels in ups}

@@ -17,9 +17,9 @@ from django_prodserver.supervisor.facts import (
     LifeState,
     Lost,
     NotReady,
-    NotRenewed,
     Reloaded,
     ReloadFailed,
+    RenewalFailed,
     Renewed,
     Restart,
     StartRefused,
@@ -127,8 +127,8 @@ def test_reloads_count_by_their_outcome() -> None:
     counted = tally(
         Reloaded(1, 0.5),
         ReloadFailed(2, "SyntaxError"),
-        ReloadFailed(3, NotRenewed("web.1"), rolled_back=True),
-        ReloadFailed(4, NotRenewed("web.1"), rolled_back=True),
+        ReloadFailed(3, RenewalFailed("web.1"), rolled_back=True),
+        ReloadFailed(4, RenewalFailed("web.1"), rolled_back=True),
     )
 
     assert counted.reloads == {"finished": 1, "failed": 1, "rolled_back": 2}

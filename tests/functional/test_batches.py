@@ -184,7 +184,7 @@ def test_at_the_end_everything_is_told_at_once(world: World) -> None:
         return []
 
     world.in_the_loop = [end, end]
-    world.handlers.tell_the_rest()
+    world.handlers.deliver_rest()
 
     assert world.told == [ids(1, BATCH), ids(BATCH + 1, BATCH + 5)]
     assert [within for _, within in world.asked] == [LAST_WITHIN, LAST_WITHIN - 1.0]
@@ -195,7 +195,7 @@ def test_the_end_waits_for_the_batch_that_is_being_told(world: World) -> None:
     world.handlers.tick()
     world.in_the_loop = [list, lambda: world.end() or []]  # type: ignore[func-returns-value]
 
-    world.handlers.tell_the_rest()
+    world.handlers.deliver_rest()
 
     assert world.done is None
     assert world.clock.time == 100.0
@@ -204,7 +204,7 @@ def test_the_end_waits_for_the_batch_that_is_being_told(world: World) -> None:
 def test_the_end_does_not_wait_for_ever(world: World) -> None:
     world.happen()
 
-    world.handlers.tell_the_rest()
+    world.handlers.deliver_rest()
 
     assert world.clock.time == 100.0 + LAST_WITHIN
 
@@ -214,7 +214,7 @@ def test_a_signal_ends_the_wait(world: World) -> None:
     (signal, *_) = STOP_SIGNALS
     world.in_the_loop = [lambda: [Signalled(signal)]]
 
-    world.handlers.tell_the_rest()
+    world.handlers.deliver_rest()
 
     assert world.clock.time == 100.0
 
@@ -227,7 +227,7 @@ def test_without_handlers_nothing_is_kept_for_them() -> None:
     world.handlers.use([])
     world.happen(BATCH)
     world.handlers.tick()
-    world.handlers.tell_the_rest()
+    world.handlers.deliver_rest()
 
     assert (world.told, world.handlers.deadline) == ([], None)
 

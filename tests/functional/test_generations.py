@@ -43,7 +43,7 @@ def loads(system: PosixSystem, folder: Path, source: str) -> Event:
     script.write_text(TEMPLATE + source)
     ours, theirs = pair()
     command = Command([sys.executable, str(script)], str(folder), dict(os.environ))
-    system._starter._again = First(Channel(ours), 0, command, "run")
+    system._starter._reloader = First(Channel(ours), 0, command, "run")
     system.load(1)
     ours.close()
     theirs.close()

@@ -64,7 +64,7 @@ def test_one_that_was_reaped_already_is_not_waited_for() -> None:
     os.waitpid(pid, 0)
 
     assert child.reap_all([pid], Clock(), pipe, inf) == set()
-    child.end_all([pid], Clock(), pipe, inf)
+    child.reap_or_kill([pid], Clock(), pipe, inf)
 
     pipe.close()
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from django_prodserver.posix.control.client import Client, Failure, NoAnswer, TooLate
+from django_prodserver.posix.control.client import Client, Failure, NoAnswer, TimedOut
 
 HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
 
@@ -40,9 +40,9 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 
 def test_a_silent_supervisor_is_too_late_for_an_answer_and_for_lines(server: Server) -> None:
-    with pytest.raises(TooLate, match="does not answer"):
+    with pytest.raises(TimedOut, match="does not answer"):
         Client(server.path, 0.01).get("/v1/status")
-    with pytest.raises(TooLate, match="does not answer"):
+    with pytest.raises(TimedOut, match="does not answer"):
         list(Client(server.path, 0.01).lines("/v1/logs"))
 
 

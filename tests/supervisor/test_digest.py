@@ -19,7 +19,7 @@ from django_prodserver.supervisor.digest import (
     Digests,
     GroupMemory,
 )
-from django_prodserver.supervisor.events import Asked, ExitStatus, Operator, SignalRequest
+from django_prodserver.supervisor.events import ChangeRequest, ExitStatus, Operator, SignalRequest
 from django_prodserver.supervisor.facts import (
     Ended,
     Granted,
@@ -184,7 +184,7 @@ def test_where_the_core_dump_is(
 
 def asked(signal: Signals, name: str) -> Granted:
     request = SignalRequest(name, signal)
-    return Granted(Asked(7, Operator(1000, 77), "signal", (name, signal.name), (request,)))
+    return Granted(ChangeRequest(7, Operator(1000, 77), "signal", (name, signal.name), (request,)))
 
 
 @pytest.mark.parametrize("name", ["web", "web.1"])

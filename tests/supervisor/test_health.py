@@ -15,8 +15,8 @@ from django_prodserver.supervisor.facts import (
     NoAnswer,
     NotChecked,
     NotReady,
+    ReportsLost,
     TooMuchMemory,
-    Unheard,
     WatchdogSilent,
     WatchdogTriggered,
 )
@@ -438,7 +438,7 @@ def test_a_ping_that_nothing_waits_for_means_nothing(patient: Patient) -> None:
 def test_silence_does_not_count_while_strangers_flood_its_socket() -> None:
     patient = spawned(watchdog=30.0).ready(12.0)
 
-    assert patient.health.flooded(40.0) == ([Unheard(REF)], Conclusion.NOTHING)
+    assert patient.health.flooded(40.0) == ([ReportsLost(REF)], Conclusion.NOTHING)
     assert patient.deadlines == {Deadline.WATCHDOG: 70.0}
     # It is reported once.
     assert patient.health.flooded(60.0) == NOTHING
@@ -450,7 +450,7 @@ def test_silence_does_not_count_while_strangers_flood_its_socket() -> None:
 def test_it_has_more_time_to_say_that_it_is_ready_while_strangers_flood_its_socket() -> None:
     patient = spawned(notifies=True, ready_timeout=5.0)
 
-    assert patient.health.flooded(14.0) == ([Unheard(REF)], Conclusion.NOTHING)
+    assert patient.health.flooded(14.0) == ([ReportsLost(REF)], Conclusion.NOTHING)
     assert patient.deadlines == {Deadline.READY: 19.0}
     assert patient.due(19.0) == ([], NotReady(9.0))
 

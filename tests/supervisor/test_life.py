@@ -106,7 +106,7 @@ def finishing() -> Life:
 
 def running(spec: Spec = SPEC) -> Life:
     life = starting(spec)
-    life.notified(12.0, Notified(REF, ready=True), minded=True)
+    life.notified(12.0, Notified(REF, ready=True), health_matters=True)
     return life
 
 
@@ -125,7 +125,7 @@ def stopping(spec: Spec = SPEC) -> Life:
 
 def faulty() -> Life:
     life = running()
-    life.notified(20.0, TRIGGER, minded=True)
+    life.notified(20.0, TRIGGER, health_matters=True)
     return life
 
 
@@ -180,7 +180,7 @@ def tick_too_early(life: Life) -> list[Output]:
 
 def says(message: Notified) -> Callable[[Life], list[Output]]:
     """A message from the life; its health is minded while it does its work."""
-    return lambda life: life.notified(50.0, message, minded=life.state in WORKING)
+    return lambda life: life.notified(50.0, message, health_matters=life.state in WORKING)
 
 
 CAUSES: dict[str, tuple[Cause, Callable[[Life], list[Output]]]] = {
@@ -587,7 +587,7 @@ def test_a_start_that_was_answered_late_has_the_whole_time_to_become_ready() -> 
     life = spawning(replace(PLAIN, notifies=True, ready_timeout=60.0))
     life.spawned(80.0)
 
-    life.notified(90.0, Notified(REF, extend_timeout=55.0), minded=True)
+    life.notified(90.0, Notified(REF, extend_timeout=55.0), health_matters=True)
 
     assert life.tick(145.0) == [Stopping(REF, NotReady(65.0)), *asks(REF, SIGTERM)]
 
@@ -742,11 +742,11 @@ def test_a_slow_stop_goes_step_by_step() -> None:
 
 def test_a_slow_stop_is_reported_with_what_was_last_said_since_it_was_requested() -> None:
     life = running(replace(PLAIN, notifies=True, stop_timeout=25.0))
-    life.notified(15.0, Notified(REF, status="serving"), minded=True)
+    life.notified(15.0, Notified(REF, status="serving"), health_matters=True)
     life.stop(20.0)
     first = life.tick(21.0)
     for now, status in ((22.0, "2 tasks, oldest 14 s"), (23.0, "1 task, oldest 15 s")):
-        life.notified(now, Notified(REF, status=status), minded=False)
+        life.notified(now, Notified(REF, status=status), health_matters=False)
 
     assert first == [StillRunning(("web.1",), 24.0)]
     assert life.tick(32.5) == [StillRunning(("web.1",), 12.5, {"web.1": "1 task, oldest 15 s"})]
@@ -792,7 +792,7 @@ def test_a_second_signal_does_not_mean_that_it_overran() -> None:
 def test_a_life_cannot_extend_the_time_to_stop() -> None:
     life = stopping(replace(PLAIN, notifies=True, stop_timeout=1.0))
 
-    life.notified(20.5, Notified(REF, extend_timeout=1000.0), minded=False)
+    life.notified(20.5, Notified(REF, extend_timeout=1000.0), health_matters=False)
 
     assert life.deadlines == {Deadline.KILL: 21.0}
 
@@ -800,7 +800,7 @@ def test_a_life_cannot_extend_the_time_to_stop() -> None:
 def test_a_ping_while_it_stops_means_nothing() -> None:
     life = stopping(replace(PLAIN, notifies=True, watchdog=0.5))
 
-    life.notified(20.0, Notified(REF, watchdog=WatchdogMessage.PING), minded=False)
+    life.notified(20.0, Notified(REF, watchdog=WatchdogMessage.PING), health_matters=False)
 
     assert life.deadlines == {Deadline.KILL: 45.0, Deadline.NOTICE: 21.0}
 
@@ -808,7 +808,7 @@ def test_a_ping_while_it_stops_means_nothing() -> None:
 # ---- its own report of its end, and what else is known ----
 
 
-@pytest.mark.parametrize("minded", [True, False])
+@pytest.mark.parametrize("health_matters", [True, False])
 @pytest.mark.parametrize(
     ("said", "reported"),
     [
@@ -821,11 +821,11 @@ def test_a_ping_while_it_stops_means_nothing() -> None:
     ids=str,
 )
 def test_what_it_reported_about_its_end_is_told_with_it(
-    said: list[Notified], reported: str, minded: bool
+    said: list[Notified], reported: str, health_matters: bool
 ) -> None:
     life = running()
     for message in said:
-        life.notified(20.0, message, minded)
+        life.notified(20.0, message, health_matters)
 
     assert end(life, FAILED).reported == reported
 
@@ -850,7 +850,7 @@ def test_one_message_may_say_several_things() -> None:
     life = starting(replace(PLAIN, notifies=True, watchdog=30.0))
     message = replace(TRIGGER, ready=True, status="serving")
 
-    assert life.notified(15.0, message, minded=True) == [
+    assert life.notified(15.0, message, health_matters=True) == [
         StatusReported(REF, "serving"),
         Ready(REF, 5.0),
         Stopping(REF, WatchdogTriggered()),
@@ -862,7 +862,7 @@ def test_what_is_not_minded_is_only_written_down() -> None:
     life = starting()
     message = replace(TRIGGER, ready=True, status="serving", extend_timeout=1000.0, error="Oops")
 
-    assert life.notified(15.0, message, minded=False) == [StatusReported(REF, "serving")]
+    assert life.notified(15.0, message, health_matters=False) == [StatusReported(REF, "serving")]
     assert (life.state, life.deadlines) == (
         LifeState.STARTING,
         {Deadline.READY: 70.0, Deadline.MEASURE: 20.0},
@@ -914,7 +914,7 @@ def test_what_reports_ready_needs_no_connection_any_more() -> None:
     life = starting(replace(PLAIN, connects=True))
     life.tick(10.0)
 
-    assert life.notified(10.5, Notified(REF, ready=True), minded=True) == [
+    assert life.notified(10.5, Notified(REF, ready=True), health_matters=True) == [
         CANCEL,
         Ready(REF, 0.5),
     ]
@@ -935,7 +935,7 @@ def test_a_oneshot_has_all_the_time_it_takes_and_cannot_be_ready() -> None:
     life = starting(replace(ONESHOT, notifies=True))
 
     assert life.deadline is None
-    assert life.notified(11.0, Notified(REF, ready=True), minded=True) == []
+    assert life.notified(11.0, Notified(REF, ready=True), health_matters=True) == []
     assert life.state is LifeState.STARTING
 
 
@@ -1001,7 +1001,7 @@ def test_memory_is_measured_every_ten_seconds_from_the_start_until_it_stops() ->
 
     assert life.deadline == 20.0
     assert life.tick(20.0) == [Measure(REF)]
-    life.notified(25.0, Notified(REF, ready=True), minded=True)
+    life.notified(25.0, Notified(REF, ready=True), health_matters=True)
     assert life.deadline == 30.0
     assert life.tick(30.0) == [Measure(REF)]
     life.stop(35.0)

@@ -12,7 +12,7 @@ import pytest
 
 from django_prodserver.supervisor import report
 from django_prodserver.supervisor.events import (
-    Asked,
+    ChangeRequest,
     ExitStatus,
     Operator,
     RestartRequest,
@@ -42,13 +42,14 @@ from django_prodserver.supervisor.facts import (
     NotChecked,
     NotPreloaded,
     NotReady,
-    NotRenewed,
     Ready,
     Refusal,
     ReloadBegun,
     Reloaded,
     ReloadFailed,
+    RenewalFailed,
     Renewed,
+    ReportsLost,
     RequestRefused,
     Restart,
     Retired,
@@ -67,7 +68,6 @@ from django_prodserver.supervisor.facts import (
     Stopping,
     StoppingAll,
     TooMuchMemory,
-    Unheard,
     Updated,
     WaitingToFinish,
     WatchdogSilent,
@@ -214,7 +214,7 @@ RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
         WARNING,
         {**ITS, "error": "no files"},
     ),
-    (Unheard(WEB), "instance.notify_flooded", WARNING, ITS),
+    (ReportsLost(WEB), "instance.notify_flooded", WARNING, ITS),
     (
         StartRefused("web.1", "no memory", END),
         "instance.fatal",
@@ -299,7 +299,7 @@ RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
         },
     ),
     (
-        ReloadFailed(2, NotRenewed("web.1", NotReady(3.0)), rolled_back=True),
+        ReloadFailed(2, RenewalFailed("web.1", NotReady(3.0)), rolled_back=True),
         "reload.rolled_back",
         ERROR,
         {"generation": 2, "instance": "web.1", "rolled_back": True, "changes": []},
@@ -322,13 +322,15 @@ RECORDS: list[tuple[Fact, str, Severity, dict[str, Any]]] = [
         {"instance": "wbe", "reason": "stopping", "change": 7},
     ),
     (
-        Granted(Asked(7, Operator(1000, 77), "restart", ("web",), (RestartRequest("web"),))),
+        Granted(
+            ChangeRequest(7, Operator(1000, 77), "restart", ("web",), (RestartRequest("web"),))
+        ),
         "operator.request",
         INFO,
         {"change": 7, "verb": "restart", "names": ["web"], "uid": 1000, "operator_pid": 77},
     ),
     (
-        Granted(Asked(8, Operator(0, 0), "shutdown", (), (ShutdownRequest(),))),
+        Granted(ChangeRequest(8, Operator(0, 0), "shutdown", (), (ShutdownRequest(),))),
         "operator.request",
         INFO,
         {"change": 8, "verb": "shutdown", "names": [], "uid": 0},
@@ -468,7 +470,7 @@ def test_a_fact_without_a_line_is_an_event(
     fact: Fact, event: str, severity: Severity, fields: dict[str, Any]
 ) -> None:
     assert report.line(fact, PROCESSES) is None
-    assert happened(fact) == [Record(event, severity, report.aside(fact) or "", fields)]
+    assert happened(fact) == [Record(event, severity, report.event_message(fact) or "", fields)]
 
 
 @pytest.mark.parametrize("fact", [*NO_EVENTS, *(fact for fact, *_ in RECORDS)], ids=str)
@@ -526,7 +528,7 @@ OTHERS = [
     report.survived_sigkill([("sleep", 15)], 5.0),
     report.descendants_hidden(),
     report.memory_hidden(),
-    report.going_on("The system checks cannot run; going on, because it may answer later"),
+    report.preload_warning("The system checks cannot run; going on, because it may answer later"),
     report.not_waiting("web", ["migrate"]),
     report.template_ended("was killed by SIGKILL"),
     report.template_failed("exited with status 1", 1.0),

@@ -19,7 +19,7 @@ from django_prodserver.supervisor.commands import (
     Unlisten,
 )
 from django_prodserver.supervisor.events import (
-    Asked,
+    ChangeRequest,
     Event,
     Exited,
     ExitStatus,
@@ -631,9 +631,9 @@ def test_one_that_is_loaded_too_late_is_dropped() -> None:
 @pytest.mark.parametrize("reloads", [True, False])
 def test_who_asks_is_told_whether_it_is_granted(reloads: bool) -> None:
     group = Group([spec("web.1")], reloads=reloads)
-    asked = Asked(5, Operator(0, 1), "reload", (), (ReloadRequest(),))
+    asked = ChangeRequest(5, Operator(0, 1), "reload", (), (ReloadRequest(),))
 
-    outputs = group.ask(0.0, asked)
+    outputs = group.handle_request(0.0, asked)
 
     refused = RequestRefused("reload", Refusal.NO_RELOAD, 5)
     assert (refused in outputs) is not reloads
@@ -642,7 +642,8 @@ def test_who_asks_is_told_whether_it_is_granted(reloads: bool) -> None:
 def test_the_answer_names_all_who_have_asked() -> None:
     site = Site(WEB)
     asked = [
-        Asked(number, Operator(0, 1), "reload", (), (ReloadRequest(),)) for number in (5, 6, 7)
+        ChangeRequest(number, Operator(0, 1), "reload", (), (ReloadRequest(),))
+        for number in (5, 6, 7)
     ]
     outputs: list[Output] = []
     for one in asked:

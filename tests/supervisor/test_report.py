@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from django_prodserver.supervisor import amounts, facts, report
 from django_prodserver.supervisor.events import (
-    Asked,
+    ChangeRequest,
     ExitStatus,
     Operator,
     RestartRequest,
@@ -47,14 +47,15 @@ from django_prodserver.supervisor.facts import (
     NotChecked,
     NotPreloaded,
     NotReady,
-    NotRenewed,
     ProbeFailure,
     Ready,
     Refusal,
     ReloadBegun,
     Reloaded,
     ReloadFailed,
+    RenewalFailed,
     Renewed,
+    ReportsLost,
     RequestRefused,
     Restart,
     Retired,
@@ -74,7 +75,6 @@ from django_prodserver.supervisor.facts import (
     Stopping,
     StoppingAll,
     TooMuchMemory,
-    Unheard,
     Updated,
     WaitingToFinish,
     WatchdogSilent,
@@ -283,15 +283,15 @@ LINES: list[tuple[Fact, str]] = [
         "reload failed: SyntaxError: invalid syntax; nothing was changed",
     ),
     (
-        ReloadFailed(2, NotRenewed("web.1", NotReady(3.0)), rolled_back=True),
+        ReloadFailed(2, RenewalFailed("web.1", NotReady(3.0)), rolled_back=True),
         "reload failed: web.1 was not ready within 3 s; everything was rolled back",
     ),
     (
-        ReloadFailed(2, NotRenewed("web.1", StartRefused("web.1", "out of pids"))),
+        ReloadFailed(2, RenewalFailed("web.1", StartRefused("web.1", "out of pids"))),
         "reload failed: web.1 could not be started: out of pids; nothing was changed",
     ),
     (
-        ReloadFailed(2, NotRenewed("web.1")),
+        ReloadFailed(2, RenewalFailed("web.1")),
         "reload failed: web.1 did not become ready; nothing was changed",
     ),
     (
@@ -305,7 +305,7 @@ LINES: list[tuple[Fact, str]] = [
         "web.1 failed a health check (1 of 3): connection refused",
     ),
     (
-        Unheard(WEB),
+        ReportsLost(WEB),
         "web.1: other processes flood its notify socket; its WATCHDOG is not enforced meanwhile",
     ),
     (
@@ -357,11 +357,15 @@ LINES: list[tuple[Fact, str]] = [
         "web: everything is being stopped; nothing was changed",
     ),
     (
-        Granted(Asked(7, Operator(1000, 77), "restart", ("web", "a.1"), (RestartRequest("web"),))),
+        Granted(
+            ChangeRequest(
+                7, Operator(1000, 77), "restart", ("web", "a.1"), (RestartRequest("web"),)
+            )
+        ),
         "restart web a.1: requested by uid 1000 (pid 77)",
     ),
     (
-        Granted(Asked(8, Operator(0, 0), "shutdown", (), (ShutdownRequest(),))),
+        Granted(ChangeRequest(8, Operator(0, 0), "shutdown", (), (ShutdownRequest(),))),
         "shutdown: requested by uid 0",
     ),
     (

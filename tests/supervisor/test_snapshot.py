@@ -77,7 +77,7 @@ def instance_of_spec(*args: Any, **more: Any) -> InstanceSnapshot:
 def health(**more: Any) -> HealthSnapshot:
     values: dict[str, Any] = {
         "ready": False,
-        "tells": True,
+        "reports_ready": True,
         "ready_after": None,
         "failures": 0,
         "last_failure": None,

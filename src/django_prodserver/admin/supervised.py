@@ -10,7 +10,7 @@ from datetime import datetime, timezone
 from typing import Any, Optional
 from urllib.parse import quote
 
-from django_prodserver.posix.control.client import Client, Failure, refusal, understood
+from django_prodserver.posix.control.client import Client, Failure, checking_version, refusal
 from django_prodserver.posix.control.finding import current_folder, find
 from django_prodserver.posix.control.place import VARIABLE
 from django_prodserver.prodctl import lines, table
@@ -23,7 +23,7 @@ from .rows import Document, rows
 
 # In seconds: the longest wait for an answer, for a change to finish, and for a change to finish
 # that stops the waiting process itself.
-PATIENCE = 2.0
+TIMEOUT = 2.0
 WAIT = 1.0
 WAIT_FOR_OWN = 0.2
 # How many log lines are shown.
@@ -58,7 +58,7 @@ def look(name: Optional[str] = None) -> dict[str, Any]:
     seen: dict[str, Any] = {"problem": None, "read_only": None, "summary": "", "rows": []}
     seen["known"] = True
     try:
-        with understood():
+        with checking_version():
             client = _client()
             status = status_of(client)
             seen["read_only"] = _why_read_only(client)
@@ -76,7 +76,7 @@ def look(name: Optional[str] = None) -> dict[str, Any]:
 def ask(verb: str, name: str) -> Outcome:
     """Restart, start or stop an instance, or all instances of a process."""
     try:
-        with understood():
+        with checking_version():
             client = _client()
             _of_one(status_of(client), name)
             change = _at_its_end(client, requested(client, verb, {"names": [name]}), name)
@@ -102,9 +102,7 @@ def _client() -> Client:
     settings = read().supervisor
     if settings.control is False:
         raise Failure(f"the control socket is switched off: {SUPERVISOR}['CONTROL'] is False", 4)
-    return Client(
-        find(settings.control_path, os.environ, current_folder(), foreign=False), PATIENCE
-    )
+    return Client(find(settings.control_path, os.environ, current_folder(), foreign=False), TIMEOUT)
 
 
 def _why_read_only(client: Client) -> Optional[str]:

@@ -108,7 +108,7 @@ class CeleryWorker(CeleryBackend):
 
         options = self.parse()
         include, exclude = options.get("queues") or (), options.get("exclude_queues") or ()
-        return Queue(*queues_of_celery.look(self.config["APP"], include, exclude))
+        return Queue(*queues_of_celery.measure_queues(self.config["APP"], include, exclude))
 
 
 class CeleryBeat(CeleryBackend):

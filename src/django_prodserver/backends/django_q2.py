@@ -39,4 +39,4 @@ class DjangoQ2Worker(CommandBackend):
     def queue(self) -> Queue:
         from .hooks import django_q2 as hooks
 
-        return Queue(*hooks.look(self.environ().get("Q_CLUSTER_NAME", "")))
+        return Queue(*hooks.measure_queues(self.environ().get("Q_CLUSTER_NAME", "")))

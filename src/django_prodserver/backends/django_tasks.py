@@ -47,4 +47,4 @@ class DjangoTasksWorker(CommandBackend):
 
         options = self.parse()
         exclude = getattr(options, "exclude_queues", "")  # Only in django-tasks-db.
-        return Queue(*hooks.look(options.queue_name, exclude, options.backend_name))
+        return Queue(*hooks.measure_queues(options.queue_name, exclude, options.backend_name))

@@ -75,7 +75,7 @@ class DramatiqWorker(CommandBackend):
         from .hooks import queues_of_dramatiq
 
         names = getattr(self.parse(), "queues", None) or ()
-        return Queue(*queues_of_dramatiq.look(names, self._modules()))
+        return Queue(*queues_of_dramatiq.measure_queues(names, self._modules()))
 
     def _modules(self) -> Sequence[str]:
         """The modules with tasks; empty if the project's own command cannot list them."""

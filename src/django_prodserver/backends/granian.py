@@ -60,11 +60,13 @@ class GranianASGIServer(ApplicationServer):
         options = self.parse()
         at = str(options["uds"]) if options["uds"] else (options["host"], options["port"])
         tls = bool(options.get("ssl_certificate") and options.get("ssl_keyfile"))
-        demanding = tls and bool(options.get("ssl_client_verify"))
+        requires_client_certificate = tls and bool(options.get("ssl_client_verify"))
         # granian's own default is smaller.
         backlog = BACKLOG if options["backlog"] == DEFAULT_BACKLOG else options["backlog"]
         mode = options.get("uds_permissions") if options["uds"] else None
-        found: list[Address] = [PlainAddress(at, not options["uds"], tls, demanding, backlog, mode)]
+        found: list[Address] = [
+            PlainAddress(at, not options["uds"], tls, requires_client_certificate, backlog, mode)
+        ]
         if options.get("metrics_enabled"):
             metrics = (options["metrics_address"], options["metrics_port"])
             found.append(PlainAddress(metrics, shared=True))

@@ -54,8 +54,8 @@ class HypercornServer(ApplicationServer):
         config = self.parse()
         # With several workers its sockets have SO_REUSEPORT.
         shared = config.workers > 1
-        tls, demanding = config.ssl_enabled, config.verify_mode == CERT_REQUIRED
-        found = [_address(bind, shared, tls, demanding) for bind in config.bind]
+        tls, requires_client_certificate = config.ssl_enabled, config.verify_mode == CERT_REQUIRED
+        found = [_address(bind, shared, tls, requires_client_certificate) for bind in config.bind]
         if tls:
             found += [_address(bind, shared) for bind in config.insecure_bind]
         # hypercorn's default backlog is 100. If its option `umask` is not set, the file of a Unix
@@ -91,7 +91,7 @@ class HypercornWSGIServer(HypercornServer):
 
 
 def _address(
-    bind: str, shared: bool, tls: bool = False, demanding: bool = False
+    bind: str, shared: bool, tls: bool = False, requires_client_certificate: bool = False
 ) -> Optional[Address]:
     """Parse as `Config._create_sockets` does: without a number at the end, all of it is the host.
 
@@ -100,11 +100,13 @@ def _address(
     if bind.startswith("fd://"):
         return None
     if bind.startswith("unix:"):
-        return Address(bind[len("unix:") :], tls=tls, client_certificate=demanding)
+        return Address(
+            bind[len("unix:") :], tls=tls, client_certificate=requires_client_certificate
+        )
     bind = bind.replace("[", "").replace("]", "")
     host, colon, port = bind.rpartition(":")
     try:
         at = (host, int(port)) if colon else (bind, DEFAULT_PORT)
     except ValueError:
         at = (bind, DEFAULT_PORT)
-    return PlainAddress(at, shared, tls, demanding)
+    return PlainAddress(at, shared, tls, requires_client_certificate)

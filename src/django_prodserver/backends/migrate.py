@@ -53,7 +53,7 @@ class Migrate(BaseServerBackend):
                 run_command(_command(), "migrate", *args)
                 return
             except OperationalError as error:
-                if not _is_late(error) or tried == TRIES:
+                if not _is_lock_timeout(error) or tried == TRIES:
                     raise
             pause = min(2 ** (tried - 1), LONGEST_PAUSE)
             late = f"it got no lock within {lock_timeout}"
@@ -123,7 +123,7 @@ def _lock_timeout(value: str) -> Callable[..., None]:
     return set_it
 
 
-def _is_late(error: OperationalError) -> bool:
+def _is_lock_timeout(error: OperationalError) -> bool:
     cause: Any = error.__cause__
     code = getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)  # psycopg 3, 2.
     return bool(code == LOCK_NOT_AVAILABLE)

@@ -17,7 +17,7 @@ from typing import Any
 from django_prodserver.posix.interpreter import python
 from django_prodserver.posix.randomness import reseed_forks
 from django_prodserver.posix.signals import die_as_others_do
-from django_prodserver.posix.titles import set_title, show_words
+from django_prodserver.posix.titles import set_command_line, set_title
 
 # Stands for the name of the instance if that is only known once the program is started. No argument
 # of a program can contain a null character.
@@ -65,7 +65,7 @@ def main(text: str) -> None:
     told = json.loads(text.replace(json.dumps(INSTANCE)[1:-1], instance))
     sys.argv, sys.path[:] = told["argv"], told["path"]
     if told["title"]:
-        show_words(told["title"])
+        set_command_line(told["title"])
     else:
         set_title(instance)
     reseed_forks()

@@ -78,7 +78,7 @@ class ProcrastinateWorker(CommandBackend):
         from .hooks import procrastinate as hooks
 
         queues = getattr(self.parse(), "queues", _worker_defaults().get("queues"))
-        return Queue(*hooks.look(_database(), queues))
+        return Queue(*hooks.measure_queues(_database(), queues))
 
 
 def _database() -> str:

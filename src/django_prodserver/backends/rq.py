@@ -77,7 +77,7 @@ class RQWorker(RQBackend):
     def queue(self) -> Queue:
         from .hooks import rq as hooks
 
-        return Queue(*hooks.look(*_queues(self.parse())))
+        return Queue(*hooks.measure_queues(*_queues(self.parse())))
 
 
 class RQScheduler(RQBackend):

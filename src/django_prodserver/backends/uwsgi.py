@@ -237,9 +237,9 @@ def addresses_of(options: Mapping[str, Sequence[str]]) -> list[Address]:
             if text.startswith("="):
                 continue  # It refers to a `shared-socket`.
             tls = name in HTTPS_SOCKETS
-            demanding = tls and len(more) > 3 and more[3].startswith("!")
+            requires_client_certificate = tls and len(more) > 3 and more[3].startswith("!")
             shared = "reuse-port" in options
-            found.append(PlainAddress(_at(name, text), shared, tls, demanding))
+            found.append(PlainAddress(_at(name, text), shared, tls, requires_client_certificate))
     return found
 
 

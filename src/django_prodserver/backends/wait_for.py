@@ -60,7 +60,7 @@ class WaitFor(BaseServerBackend):
         for word in words:
             try:
                 self._thing(word)
-            except _Wrong as wrong:
+            except _InvalidThing as wrong:
                 message = f"has {word!r}, {wrong}."
                 yield Problem("ARGS", message, wrong.hint, cause=wrong.__cause__)
 
@@ -68,7 +68,7 @@ class WaitFor(BaseServerBackend):
         return "wait-for"
 
     def _thing(self, word: str) -> hooks.Thing:
-        """Resolve a word. Raises _Wrong. May import the project."""
+        """Resolve a word. Raises _InvalidThing. May import the project."""
         kind, colon, rest = word.partition(":")
         check: Callable[[], None]
         if kind in ("database", "migrations"):
@@ -92,26 +92,26 @@ class WaitFor(BaseServerBackend):
             return hooks.Thing(word, partial(hooks.call, _function(word)), "returned true")
         hint = f"{did_you_mean(kind, [one.partition(':')[0] for one in WORDS])}Known: "
         hint += f"{', '.join(WORDS)}, or the dotted path of a function."
-        raise _Wrong("which is nothing that can be waited for", hint)
+        raise _InvalidThing("which is nothing that can be waited for", hint)
 
     def _celery_app(self, name: str) -> str:
         hint = "Name the Celery app as APP, or as in 'broker:myproject.celery.app'."
         app = name or self.config.get("APP")
         if app is None:
-            raise _Wrong("but there is no APP", hint)
+            raise _InvalidThing("but there is no APP", hint)
         if find_spec("celery") is None:
-            raise _Wrong("which needs celery, not installed here", "Run: pip install celery")
+            raise _InvalidThing("which needs celery, not installed here", "Run: pip install celery")
         try:
             found = celery_hooks.find_app(app)
         except Exception as error:
             message = f"but {app!r} cannot be imported: {describe(error)}"
-            raise _Wrong(message, hint) from error
+            raise _InvalidThing(message, hint) from error
         if not celery_hooks.is_app(found):
-            raise _Wrong(f"but {app!r} is not a Celery app", hint)
+            raise _InvalidThing(f"but {app!r} is not a Celery app", hint)
         return str(app)
 
 
-class _Wrong(Exception):
+class _InvalidThing(Exception):
     """Why a word cannot be waited for, as the rest of a sentence, and what to do instead."""
 
     def __init__(self, why: str, hint: str) -> None:
@@ -122,18 +122,18 @@ class _Wrong(Exception):
 def _known(alias: str, aliases: Iterable[str], setting: str) -> str:
     if alias not in aliases:
         hint = f"{did_you_mean(alias, aliases)}Known: {', '.join(aliases)}."
-        raise _Wrong(f"but {setting} has no {alias!r}", hint)
+        raise _InvalidThing(f"but {setting} has no {alias!r}", hint)
     return alias
 
 
 def _address(text: str) -> tuple[str, int]:
     hint = "Write tcp://host:port, such as 'tcp://10.0.0.5:5432'."
     if not text.startswith("//"):
-        raise _Wrong("which has no //", hint)
+        raise _InvalidThing("which has no //", hint)
     try:
         return host_and_port(text[2:])
     except ValueError as error:
-        raise _Wrong(f"but {error}", hint) from None
+        raise _InvalidThing(f"but {error}", hint) from None
 
 
 def _check_url(text: str) -> None:
@@ -143,7 +143,9 @@ def _check_url(text: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise _Wrong("which is not a URL", "Write one such as 'http://10.0.0.5:8000/health'.")
+        raise _InvalidThing(
+            "which is not a URL", "Write one such as 'http://10.0.0.5:8000/health'."
+        )
 
 
 def _function(path: str) -> Callable[[], object]:
@@ -151,9 +153,9 @@ def _function(path: str) -> Callable[[], object]:
         found: Any = import_string(path)
     except Exception as error:
         hint = f"{did_you_mean(path, WORDS)}Write the dotted path of a function without arguments."
-        raise _Wrong(f"which cannot be imported: {describe(error)}", hint) from error
+        raise _InvalidThing(f"which cannot be imported: {describe(error)}", hint) from error
     if not callable(found):
-        raise _Wrong("which cannot be called", "Write the dotted path of a function.")
+        raise _InvalidThing("which cannot be called", "Write the dotted path of a function.")
     function: Callable[[], object] = found
     return function
 

@@ -119,7 +119,7 @@ class Changes:
     def observe(self, fact: Fact) -> bool:
         """Take note of a fact; returns whether it may have ended a change."""
         if isinstance(fact, Granted):
-            self._changes[fact.asked.number].granted = True
+            self._changes[fact.request.number].granted = True
         elif isinstance(fact, RequestRefused) and fact.number is not None:
             message = f"{fact.name}: {report.refusal(fact.why)}"
             self._changes[fact.number].end(Progress.FAILED, message)
@@ -164,12 +164,12 @@ def _pending(change: Change, snapshot: GroupSnapshot) -> bool:
         return snapshot.phase is not Phase.OVER
     found = {instance.name: instance for instance in snapshot.instances}
     return not all(
-        name in found and _is_there(change, found[name], target)
+        name in found and _reached(change, found[name], target)
         for name, target in change.targets.items()
     )
 
 
-def _is_there(change: Change, instance: InstanceSnapshot, target: Target) -> bool:
+def _reached(change: Change, instance: InstanceSnapshot, target: Target) -> bool:
     if target is Target.UP:
         return is_up(instance) and instance.next_start is None
     if target is Target.DOWN:
@@ -197,7 +197,7 @@ def _failure(change: Change, instance: InstanceSnapshot, snapshot: GroupSnapshot
     if target is Target.DOWN:
         again = instance.goal is Goal.UP and snapshot.phase in AT_WORK
         return f"{instance.name} was started again meanwhile" if again else None
-    if snapshot.phase not in AT_WORK and not _is_there(change, instance, target):
+    if snapshot.phase not in AT_WORK and not _reached(change, instance, target):
         ended = why(instance) if instance.state in (State.EXITED, State.FATAL) else None
         stopping = report.refusal(Refusal.STOPPING)
         return stopping if ended is None else f"{instance.name} {ended}; {stopping}"

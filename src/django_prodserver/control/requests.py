@@ -83,13 +83,13 @@ def no_such_name(name: str) -> Refused:
 
 def _goal(goal: Goal, target: Target) -> Callable[..., Answer]:
     def ask(body: Mapping[str, Any], snapshot: GroupSnapshot, _: object) -> Answer:
-        def come_to(instance: InstanceSnapshot) -> Target:
+        def target_of(instance: InstanceSnapshot) -> Target:
             # A oneshot that has finished runs again.
             again = target is Target.UP and (has_finished(instance) or instance.planned)
             return Target.REPLACED if again else target
 
         return _of_names(
-            body["names"], snapshot, lambda name: GoalRequest(name, goal), present, come_to
+            body["names"], snapshot, lambda name: GoalRequest(name, goal), present, target_of
         )
 
     return ask
@@ -167,7 +167,7 @@ def _of_names(
     snapshot: GroupSnapshot,
     ask: Callable[[str], Request],
     select: Callable[[Sequence[InstanceSnapshot]], list[InstanceSnapshot]],
-    come_to: Callable[[InstanceSnapshot], Target],
+    target_of: Callable[[InstanceSnapshot], Target],
 ) -> Answer:
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         return wrong("'names' has to be a list of names of processes or instances")
@@ -177,7 +177,7 @@ def _of_names(
         found = named(name, snapshot)
         if not found:
             return no_such_name(name)
-        targets.update({one.name: come_to(one) for one in select(found)})
+        targets.update({one.name: target_of(one) for one in select(found)})
     return Accepted(tuple(ask(name) for name in names), tuple(names), targets)
 
 

@@ -216,7 +216,7 @@ class Workload:
     def memory(self) -> Optional[int]:
         """The sum of MAX_MEMORY over all instances, in bytes; None unless all services have one."""
         limits = [one.settings.max_memory for one in self.processes if not is_oneshot(one)]
-        counts = [one.settings.most for one in self.processes if not is_oneshot(one)]
+        counts = [one.settings.max_instances for one in self.processes if not is_oneshot(one)]
         if self.replicas > 1 or self.scaled:
             counts = [1]
         total = 0

@@ -128,7 +128,7 @@ def address_problems(
     findings: list[Finding] = []
     found = listeners(processes, findings)
     refused = {finding.place for finding in findings if finding.blocks}
-    understood = [
+    readable = [
         process
         for process in processes
         if not refused & {place_of(process.name), place_of(process.name, "ARGS")}
@@ -137,11 +137,11 @@ def address_problems(
     held = holding(processes)
     findings += _shared_by_instances([one for one in found if one[0] not in held])
     findings += _conflicts(found)
-    for process in understood:
+    for process in readable:
         serves = [address for one, address in found if one is process]
         for key, probe in probes_of(process.settings):
             findings += _http_problems(process, key, probe, serves)
-    return understood, findings
+    return readable, findings
 
 
 def addresses_in_use(
@@ -196,16 +196,16 @@ def _is_possible(address: Address) -> bool:
 def _shared_by_instances(found: Sequence[Listener]) -> Iterator[Finding]:
     """Addresses at which only one of several instances can listen."""
     for process, address in found:
-        most = process.settings.most
-        if most > 1 and address.exclusive:
-            message = f"is {most}, but only one instance can listen at {address}."
+        max_instances = process.settings.max_instances
+        if max_instances > 1 and address.exclusive:
+            message = f"is {max_instances}, but only one instance can listen at {address}."
             hint = "Let the server have more workers instead, in its ARGS."
             option = process.backend_class.shares_port_with
             if process.settings.sockets == "own" and process.backend_class.takes_sockets:
                 hint = "Leave out SOCKETS: the supervisor holds one socket for all of them then."
             elif option and not isinstance(address.at, str):
                 hint = f"{hint[:-1]}, or share the port: {option}."
-            yield Finding(process.place_of_most, message, hint)
+            yield Finding(process.place_of_max, message, hint)
 
 
 def _conflicts(found: Sequence[Listener]) -> Iterator[Finding]:

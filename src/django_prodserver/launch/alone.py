@@ -70,7 +70,7 @@ def run_alone(
         # The supervisor has given all advice already.
         advise = _say_nothing
     (process,) = resolve_to_start(configuration, [name], extra, check_project, advise)
-    _obey(process, before)
+    _restart_for_env(process, before)
     _patch_first(process)
     context = context_of(process.settings)
     if context.changes_user:
@@ -90,7 +90,7 @@ def run_alone(
     backend.start_server(*arguments)
 
 
-def _obey(process: ResolvedProcess, before: Mapping[str, str]) -> None:
+def _restart_for_env(process: ResolvedProcess, before: Mapping[str, str]) -> None:
     """Restart the interpreter if ENV sets variables that were read from `before` already."""
     again = os.environ.pop(STARTED_AGAIN, None)
     variables = process.variables_already_read(before)

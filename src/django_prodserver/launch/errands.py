@@ -17,11 +17,11 @@ SENTRY_WITHIN = 2.0
 
 # Each task takes its request, and returns the parts of its answer.
 TASKS: Mapping[str, Callable[[Any], Iterable[bytes]]] = {
-    "handlers": lambda request: [handlers.tell(request)],
+    "handlers": lambda request: [handlers.deliver(request)],
     "load": lambda request: [load.measure(request)],
     "lock": locks.hold,
     "metrics": lambda request: [metrics.collect(request)],
-    "warm": lambda everything: [warm.tell(everything)],
+    "warm": lambda everything: [warm.describe_warm_up(everything)],
     "watch": watching.watch,
 }
 

@@ -19,7 +19,7 @@ from .handlers import handler_problems
 from .preload import preload
 from .process import ResolvedProcess
 from .project import failure_of
-from .resolve import examine, nothing_wrong_with
+from .resolve import examine, without_blocking_findings
 
 # The id of advice that depends on the software's options, so the system checks do not give it.
 FOUND_BY_ASKING = "W006"
@@ -62,7 +62,7 @@ def check(check_project: Callable[[], object], advise: Callable[[Finding], objec
         advise(finding)
 
 
-def everything_wrong(
+def all_findings(
     configuration: Configuration,
     names: Iterable[str],
     extra: Sequence[str] = (),
@@ -104,7 +104,7 @@ def _of_the_machine(
     found += monitor_problems(configuration.supervisor, processes)
     if not in_use:
         return found
-    fit = contexts(nothing_wrong_with(processes, [*known, *found]))
+    fit = contexts(without_blocking_findings(processes, [*known, *found]))
     return [*found, *addresses_in_use([one for one in processes if one.name in fit], fit)]
 
 

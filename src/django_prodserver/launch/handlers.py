@@ -18,7 +18,7 @@ Handler = Callable[[Mapping[str, Any]], object]
 
 # The socket timeout, in seconds, for handlers that set none themselves. Django sets none for mail
 # servers.
-PATIENCE = 10.0
+SOCKET_TIMEOUT = 10.0
 
 
 def handler_problems(paths: Sequence[str]) -> Iterator[Finding]:
@@ -29,13 +29,13 @@ def handler_problems(paths: Sequence[str]) -> Iterator[Finding]:
         yield from (finding.within(SUPERVISOR) for finding in found)
 
 
-def tell(request: Mapping[str, Any]) -> bytes:
+def deliver(request: Mapping[str, Any]) -> bytes:
     """The task: call each handler with each event; the answer has a line per failed handler.
 
     A handler that fails still gets the next event, and does not affect other handlers. The log gets
     the traceback of its first failure.
     """
-    socket.setdefaulttimeout(PATIENCE)
+    socket.setdefaulttimeout(SOCKET_TIMEOUT)
     lines = []
     for path in request["paths"]:
         errors = [error for event in request["events"] if (error := _call(path, event))]

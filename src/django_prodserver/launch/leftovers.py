@@ -57,7 +57,7 @@ SURVIVORS: dict[Kind, tuple[Sequence[str], Sequence[str]]] = {
 PYTHON = ("libpython", "python")
 
 
-def look() -> list[Leftover]:
+def collect_leftovers() -> list[Leftover]:
     """What the preload left, except for leftovers that survive a fork.
 
     Call this after connections are closed, and before `gc.freeze` hides objects.

@@ -36,7 +36,7 @@ ANSWER_WITHIN = 3
 IDLE, ASK_EVERY, ASK_TIMES = 4, 2, 2
 LEASE = IDLE + ASK_EVERY * ASK_TIMES
 # How long to hold the lock that means "done".
-TELL_FOR = 10.0
+ANNOUNCE_FOR = 10.0
 
 LEFT_ALONE = "its last holder may not have stopped yet"
 
@@ -50,10 +50,10 @@ class Lock(Protocol):
     def check(self) -> None:
         """Raise if it may no longer be held."""
 
-    def tell(self) -> None:
+    def announce_done(self) -> None:
         """Tell other supervisors, from now on, that the work is done."""
 
-    def is_told(self) -> bool:
+    def is_done(self) -> bool:
         """Whether another supervisor tells that the work is done."""
 
     def holder(self) -> str:
@@ -69,12 +69,12 @@ def hold(request: Mapping[str, str]) -> Iterator[bytes]:
     `request` has the `process` that needs the lock; the `lock`, which is "database" or the path of
     a file; and the `work`, a text: of several supervisors with the same work, only one does it.
     """
-    told = AwaitedSignal(DONE)
+    done_signal = AwaitedSignal(DONE)
     lock = lock_at(request["lock"], request["process"], request["work"])
     for report in _take_and_hold(lock):
         yield report
-        if report != USED + b"\n" and told.wait(BEAT):
-            _tell(lock, told)
+        if report != USED + b"\n" and done_signal.wait(BEAT):
+            _announce_done(lock, done_signal)
             return
 
 
@@ -92,7 +92,7 @@ def _take_and_hold(lock: Lock) -> Iterator[bytes]:
         try:
             if held:
                 lock.check()
-            elif lock.is_told():
+            elif lock.is_done():
                 yield USED + b"\n"
                 return
             else:
@@ -116,13 +116,13 @@ def _take_and_hold(lock: Lock) -> Iterator[bytes]:
         yield report + b"\n"
 
 
-def _tell(lock: Lock, told: AwaitedSignal) -> None:
+def _announce_done(lock: Lock, done_signal: AwaitedSignal) -> None:
     clock = Clock()
     with suppress(Exception):
-        lock.tell()
-        end = clock.now() + TELL_FOR
+        lock.announce_done()
+        end = clock.now() + ANNOUNCE_FOR
         while clock.now() < end:
-            told.wait(BEAT)
+            done_signal.wait(BEAT)
             lock.check()
 
 
@@ -209,10 +209,10 @@ class _PostgresLock(_DatabaseLock):
     def check(self) -> None:
         self._rows("SELECT 1")
 
-    def tell(self) -> None:
+    def announce_done(self) -> None:
         self._rows("SELECT pg_advisory_xact_lock_shared(%s)", self._keys[1])
 
-    def is_told(self) -> bool:
+    def is_done(self) -> bool:
         return bool(self._holders(self._keys[1]))
 
     def holder(self) -> str:
@@ -254,10 +254,10 @@ class _MySQLLock(_DatabaseLock):
         if not self._is("SELECT IS_USED_LOCK(%s) = CONNECTION_ID()", self._keys[0]):
             raise LookupError("the connection has lost it")
 
-    def tell(self) -> None:
+    def announce_done(self) -> None:
         self._rows("SELECT GET_LOCK(%s, 0)", self._keys[1])
 
-    def is_told(self) -> bool:
+    def is_done(self) -> bool:
         return self._is("SELECT IS_USED_LOCK(%s) IS NOT NULL", self._keys[1])
 
 

@@ -46,7 +46,7 @@ class ResolvedProcess:
         return [f"{self.name}.{number + 1}" for number in range(self.settings.replicas)]
 
     @property
-    def place_of_most(self) -> str:
+    def place_of_max(self) -> str:
         """The setting that limits the number of instances."""
         if self.settings.autoscale is None:
             return place_of(self.name, "REPLICAS")
@@ -116,7 +116,7 @@ class ResolvedProcess:
             "ARGS": given.args,
             "ENV": given.env,
             "STOP_TIMEOUT": given.stop_timeout,
-            "REPLICAS": given.most,
+            "REPLICAS": given.max_instances,
         }
         for key in ("APP", "CWD", "USER", "GROUP", "UMASK"):
             value = getattr(given, key.lower())

@@ -88,15 +88,15 @@ def examine(
         if not any(finding.blocks for finding in problems):
             processes.append(process)
     if starting:
-        understood, problems = address_problems(processes)
-        findings += [*problems, *problems_of_sockets(understood)]
-        for process in importable_here(understood):
+        readable, problems = address_problems(processes)
+        findings += [*problems, *problems_of_sockets(readable)]
+        for process in importable_here(readable):
             findings += _option_problems(process)
-        return understood, findings
+        return readable, findings
     return processes, findings
 
 
-def nothing_wrong_with(
+def without_blocking_findings(
     processes: Iterable[ResolvedProcess], findings: Iterable[Finding]
 ) -> list[ResolvedProcess]:
     """The processes without a finding that prevents a start."""
@@ -186,10 +186,10 @@ def _backend_problems(process: ResolvedProcess) -> Iterator[Finding]:
         yield Finding(place, f"cannot be used: {describe(error)}.", cause=error)
         return
     yield from (finding.within(place) for finding in found)
-    most = process.settings.most
-    if backend.singleton and most > 1:
+    max_instances = process.settings.max_instances
+    if backend.singleton and max_instances > 1:
         hint = "Use 1: every instance would do the same work."
-        yield Finding(process.place_of_most, f"is {most}.", hint)
+        yield Finding(process.place_of_max, f"is {max_instances}.", hint)
     yield from metric_problems(process)
     yield from _lock_problems(process)
     if process.settings.watchdog is not None:
@@ -257,12 +257,12 @@ def _option_problems(process: ResolvedProcess) -> Iterator[Finding]:
                 yield Finding(place, message, misfit.hint, "E016")
             else:
                 yield advice(place, message, misfit.hint, "W006")
-    most = process.settings.most
+    max_instances = process.settings.max_instances
     for name in set_options & set(backend_class.singleton_options):
-        if most > 1:
+        if max_instances > 1:
             hint = f"Use 1, or leave {name!r} to a process of its own."
-            message = f"is {most}, and each instance has {name!r} set."
-            yield Finding(process.place_of_most, message, hint)
+            message = f"is {max_instances}, and each instance has {name!r} set."
+            yield Finding(process.place_of_max, message, hint)
 
 
 def _watchdog_without_pings(process: ResolvedProcess) -> Iterator[Finding]:

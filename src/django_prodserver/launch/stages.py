@@ -37,7 +37,7 @@ from .start_method import (
     auto_spawns,
     left_by_preload,
     price,
-    said_of_start_methods,
+    start_method_records,
     to_fork,
     to_spawn,
 )
@@ -113,12 +113,12 @@ class ProjectHere:
         that is loaded already is not loaded again, and adds nothing to the log.
         """
         if stage in self._loaded:
-            return replace(self._loaded[stage], said=())
-        said: list[Record] = []
+            return replace(self._loaded[stage], records=())
+        records: list[Record] = []
         imports.begin()
 
         def note(finding: Finding) -> None:
-            said.append(report.going_on(str(finding)))
+            records.append(report.preload_warning(str(finding)))
 
         try:
             if stage:
@@ -131,12 +131,12 @@ class ProjectHere:
         except ConfigurationError as error:
             if self._traces:
                 sys.stderr.write("".join(map(trace, error.causes)))
-            return Loaded({}, said, " ".join(str(error).split()), imports.end())
+            return Loaded({}, records, " ".join(str(error).split()), imports.end())
         except CommandError as error:
             sys.stderr.write(f"{error}\n")
             found = "the system checks of the project found errors."
-            return Loaded({}, said, found, imports.end())
-        return self.loaded(stage, said)
+            return Loaded({}, records, found, imports.end())
+        return self.loaded(stage, records)
 
     def load_here(self, stage: Stage, advise: Callable[[Finding], object]) -> None:
         """Import what this stage needs. Raises ConfigurationError."""
@@ -153,7 +153,7 @@ class ProjectHere:
             gc.enable()
         self._spent += age() - began
 
-    def loaded(self, stage: Stage, said: Sequence[Record] = ()) -> Loaded:
+    def loaded(self, stage: Stage, records: Sequence[Record] = ()) -> Loaded:
         """How the processes of an imported stage are run, and what the import took.
 
         Call this once per stage, right after its import: it ends the measurement.
@@ -162,8 +162,8 @@ class ProjectHere:
         spawned = to_spawn(processes, left)
         programs = self.launches.programs([process.name for process in processes], spawned)
         self._programs.update(programs)
-        of_methods = said_of_start_methods(processes, left, price(self._spent))
-        self._loaded[stage] = Loaded(programs, [*said, *of_methods], preload=imports.end())
+        of_methods = start_method_records(processes, left, price(self._spent))
+        self._loaded[stage] = Loaded(programs, [*records, *of_methods], preload=imports.end())
         return self._loaded[stage]
 
     @property

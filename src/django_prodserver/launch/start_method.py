@@ -23,7 +23,7 @@ from django_prodserver.supervisor import report
 from django_prodserver.supervisor.record import Record, Severity
 from django_prodserver.supervisor.report import Left, Price
 
-from .leftovers import Kind, Leftover, look
+from .leftovers import Kind, Leftover, collect_leftovers
 from .process import ResolvedProcess, importable_here
 
 # The check id of advice about start methods and leftovers.
@@ -65,7 +65,7 @@ JUDGED = {
 def left_by_preload() -> list[Leftover]:
     """Close connections, which must not be shared, and return what else the preload left."""
     close_connections()
-    return look()
+    return collect_leftovers()
 
 
 def to_fork(processes: Sequence[ResolvedProcess]) -> list[ResolvedProcess]:
@@ -107,7 +107,7 @@ def price(spent: float) -> Price:
     return Price(spent, private_memory())
 
 
-def said_of_start_methods(
+def start_method_records(
     processes: Sequence[ResolvedProcess], leftovers: Collection[Leftover], price: Price
 ) -> Iterator[Record]:
     """Log records: why "auto" did not fork, and what forks lack or share."""
@@ -188,8 +188,8 @@ def problems(
     processes: Sequence[ResolvedProcess], leftovers: Collection[Leftover]
 ) -> list[Finding]:
     """The warnings of the log, as advice. Call this after a preload."""
-    said = said_of_start_methods(processes, leftovers, price(age()))
-    warnings = [record.message for record in said if record.severity is Severity.WARNING]
+    records = start_method_records(processes, leftovers, price(age()))
+    warnings = [record.message for record in records if record.severity is Severity.WARNING]
     return [advice(PROCESSES, f": {message}.", "", ID) for message in warnings]
 
 

@@ -31,7 +31,7 @@ from django_prodserver.posix.signals import (
     stop_signals_of,
 )
 from django_prodserver.posix.template.order import Order, inherited
-from django_prodserver.posix.template.parting import part
+from django_prodserver.posix.template.parting import split_off_supervisor
 from django_prodserver.posix.template.plan import Plan
 from django_prodserver.posix.template.serve import be_the_template
 from django_prodserver.posix.titles import prepare
@@ -109,7 +109,7 @@ def supervise_project(
         # Become the supervisor now, while a fork loads the project. A fork has only the thread that
         # forked it, so this process must have no others, except those that restart in a fork.
         if parts and not lacks_threads():
-            order = part()
+            order = split_off_supervisor()
         with leaving_on({} if order is not None else stop_signals) as leave_if_asked:
             modules = configuration.supervisor.preload
             project = ProjectHere(processes, modules, check_project(True), stages, traces)
@@ -119,18 +119,20 @@ def supervise_project(
     finally:
         gc.enable()
     early.end()
-    said = _said(configuration, names, unanswered)
-    plan = _plan(configuration.supervisor, project, processes, stage, said)
+    records = _records(configuration, names, unanswered)
+    plan = _plan(configuration.supervisor, project, processes, stage, records)
     plan = replace(plan, preload=loaded.preload)
     if development:
         from .development import for_developers
 
         plan = replace(plan, development=True, specs=list(map(for_developers, plan.specs)))
     if parts and order is None:
-        order = part()
+        order = split_off_supervisor()
     if order is not None:
         be_the_template(order.channel, os.getppid(), order.run, project, plan, loaded)
-    return _supervise_here(replace(plan, said=[*plan.said, *loaded.said]), stop_signals, project)
+    return _supervise_here(
+        replace(plan, records=[*plan.records, *loaded.records]), stop_signals, project
+    )
 
 
 def _supervise_here(plan: Plan, stop_signals: Mapping[Signals, int], project: ProjectHere) -> int:
@@ -158,12 +160,12 @@ def _is_of_a_reload(order: Order) -> bool:
     return order.running and (order.first or order.stage == ())
 
 
-def _said(
+def _records(
     configuration: Configuration, names: Sequence[str], unanswered: Sequence[Finding]
 ) -> list[Record]:
     not_waited_for = configuration.not_waited_for(names).items()
     return [
-        *(report.going_on(str(finding)) for finding in unanswered),
+        *(report.preload_warning(str(finding)) for finding in unanswered),
         *(report.not_waiting(name, others) for name, others in not_waited_for),
     ]
 
@@ -173,7 +175,7 @@ def _plan(
     project: ProjectHere,
     processes: Sequence[ResolvedProcess],
     stage: Stage,
-    said: Sequence[Record],
+    records: Sequence[Record],
 ) -> Plan:
     spent = age()
     return Plan(
@@ -190,7 +192,7 @@ def _plan(
         refresh=[one.name for one in processes if one.settings.refresh],
         stage=stage,
         forkable=project.forkable,
-        said=said,
+        records=records,
         urls=list(urls(processes)),
         control=control_settings(supervisor, processes, os.environ),
         about=about(processes, spent),

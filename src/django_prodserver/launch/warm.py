@@ -18,7 +18,7 @@ APPLICATIONS = "django.contrib"
 PATCHES = ("gevent.monkey", "eventlet.patcher", "ddtrace")
 
 
-def tell(everything: bool) -> bytes:
+def describe_warm_up(everything: bool) -> bytes:
     """The task: the command of an interpreter that imports modules ahead, and their names.
 
     Both are empty if there is nothing to import ahead.

@@ -16,7 +16,7 @@ from contextlib import suppress
 from types import ModuleType
 
 from django_prodserver.posix.places import OURS, STANDARD_LIBRARY, is_below, is_installed
-from django_prodserver.posix.watching import BETWEEN
+from django_prodserver.posix.watching import SEPARATOR
 
 from .start_method import age
 
@@ -103,13 +103,13 @@ def watch(request: object) -> Iterator[bytes]:
         paths = sorted({path for _, path in batch})
         paths = paths or code.changed_since(seen_until, everywhere=everywhere)
         seen_until, everywhere = time.time(), False
-        yield from _told(paths)
+        yield from _line_of(paths)
 
 
-def _told(paths: list[str]) -> Iterator[bytes]:
+def _line_of(paths: list[str]) -> Iterator[bytes]:
     if paths:
         names = [os.fsencode(_as_seen_from_here(path)).replace(b"\n", b"?") for path in paths]
-        yield BETWEEN.join(names) + b"\n"
+        yield SEPARATOR.join(names) + b"\n"
 
 
 def _as_seen_from_here(path: str) -> str:

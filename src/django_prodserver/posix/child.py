@@ -111,7 +111,7 @@ def _is_child(pid: int) -> bool:
     return True
 
 
-class Ties(Value):
+class Wiring(Value):
     """What connects a life to the supervisor."""
 
     # File descriptors; both may be the same.
@@ -125,7 +125,7 @@ class Ties(Value):
     sockets: Sequence[int] = ()
 
 
-def end_all(pids: Collection[int], clock: Clock, signals: SignalPipe, patience: float) -> None:
+def reap_or_kill(pids: Collection[int], clock: Clock, signals: SignalPipe, patience: float) -> None:
     """Reap these children, which are about to exit; SIGKILL those that take longer."""
     left = reap_all(pids, clock, signals, clock.now() + patience)
     for pid in left:
@@ -136,7 +136,7 @@ def end_all(pids: Collection[int], clock: Clock, signals: SignalPipe, patience: 
 def become(
     program: Program,
     code: Optional[Code],
-    ties: Ties,
+    wiring: Wiring,
     supervisor: int,
     release: Callable[[], None],
 ) -> NoReturn:
@@ -149,13 +149,13 @@ def become(
 
     def start() -> None:
         # `release` closes the originals.
-        sockets = [os.dup(fd) for fd in ties.sockets]
-        _stand_alone(supervisor, ties.stdout, ties.stderr, release)
+        sockets = [os.dup(fd) for fd in wiring.sockets]
+        _detach(supervisor, wiring.stdout, wiring.stderr, release)
         if not program.execute:
-            marks.show(ties.mark)
+            marks.show(wiring.mark)
         _assume(program.context, supervisor, cannot)
         _set_environment(program.environ)
-        os.environ.update({**ties.environ, marks.VARIABLE: ties.mark})
+        os.environ.update({**wiring.environ, marks.VARIABLE: wiring.mark})
         if program.watchdog is not None:
             os.environ[notify.WATCHDOG] = str(round(program.watchdog * 10**6))
         if program.in_folder or not program.execute:
@@ -171,7 +171,7 @@ def become(
         held.give(sockets)
         code.start()
 
-    _live(start)
+    _run_and_exit(start)
 
 
 def errand_name(task: str) -> str:
@@ -182,7 +182,7 @@ def errand_name(task: str) -> str:
 def become_errand(
     task: str,
     do: Callable[[], Iterable[bytes]],
-    ties: Ties,
+    wiring: Wiring,
     answer: int,
     supervisor: int,
     release: Callable[[], None],
@@ -196,8 +196,8 @@ def become_errand(
     """
 
     def start() -> None:
-        _stand_alone(supervisor, ties.stdout, ties.stderr, release)
-        marks.mark(ties.mark)
+        _detach(supervisor, wiring.stdout, wiring.stderr, release)
+        marks.mark(wiring.mark)
         _set_environment({})
         open_streams()
         set_title(errand_name(task))
@@ -220,17 +220,17 @@ def become_command(
     """Turn a freshly forked process into the command of a health check; never returns."""
 
     def start() -> None:
-        _stand_alone(parent, output, output, release)
+        _detach(parent, output, output, release)
         _assume(command.context, parent, "it cannot be started")
         _set_environment(command.environ)
         _enter(command.context, "it cannot be started")
         restore_defaults()
         execute(command.argv)
 
-    _live(start)
+    _run_and_exit(start)
 
 
-def _live(start: Callable[[], object]) -> NoReturn:
+def _run_and_exit(start: Callable[[], object]) -> NoReturn:
     status = 1
     try:
         status = run_to_the_end(start)
@@ -275,7 +275,7 @@ def _status_of(call: Callable[[], object]) -> int:
     return 0
 
 
-def _stand_alone(supervisor: int, stdout: int, stderr: int, release: Callable[[], None]) -> None:
+def _detach(supervisor: int, stdout: int, stderr: int, release: Callable[[], None]) -> None:
     """Release what belongs to the parent; start a session and set up the standard streams."""
     release()
     kernel.die_with_parent(supervisor)

@@ -186,16 +186,16 @@ def asked_within(context: Context, ask: Callable[[], str]) -> str:
 
     # Needed to look up a host. The other user may not be able to read Python's own files.
     codecs.lookup("idna")
-    said, tell = os.pipe()
+    read_end, write_end = os.pipe()
     with warnings.catch_warnings():
         # Python 3.12 warns if threads are running; this child takes none of their locks.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
-        _answer(context, ask, tell)
-    os.close(tell)
+        _answer(context, ask, write_end)
+    os.close(write_end)
     try:
-        with os.fdopen(said, "rb") as pipe:
+        with os.fdopen(read_end, "rb") as pipe:
             kind, _, text = pipe.read().decode(errors="replace").partition("\0")
         # The child is not reaped yet, so it still has the other user.
         os.kill(pid, 0)
@@ -209,7 +209,7 @@ def asked_within(context: Context, ask: Callable[[], str]) -> str:
     return text
 
 
-def _answer(context: Context, ask: Callable[[], str], tell: int) -> None:
+def _answer(context: Context, ask: Callable[[], str], write_end: int) -> None:
     """In the child: send the answer, or what was refused, and exit."""
     try:
         try:
@@ -220,7 +220,7 @@ def _answer(context: Context, ask: Callable[[], str], tell: int) -> None:
             text = f"{error.key}\0{'denied' if error.denied else ''}\0{error.reason}"
         except Exception as error:
             text = f"USER\0\0{type(error).__name__}: {error}"
-        os.write(tell, text.encode(errors="replace")[:_LONGEST])
+        os.write(write_end, text.encode(errors="replace")[:_LONGEST])
     finally:
         os._exit(0)
 

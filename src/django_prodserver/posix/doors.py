@@ -37,14 +37,14 @@ def stop_accepting(door: Door) -> None:
     gets their numbers meanwhile.
     """
     linux = sys.platform == "linux"
-    with socket.socket(socket.AF_UNIX if linux else socket.AF_INET) as stranger:
+    with socket.socket(socket.AF_UNIX if linux else socket.AF_INET) as replacement:
         # The kernel chooses a free abstract name (unix(7), autobind), or a port.
-        stranger.bind("" if linux else ("127.0.0.1", 0))
-        stranger.listen(1)
-        stranger.setblocking(False)
+        replacement.bind("" if linux else ("127.0.0.1", 0))
+        replacement.listen(1)
+        replacement.setblocking(False)
         for descriptor, listens in _sockets(door):
             if listens:
-                os.dup2(stranger.fileno(), descriptor, inheritable=False)
+                os.dup2(replacement.fileno(), descriptor, inheritable=False)
 
 
 def count_connections(door: Door) -> int:

@@ -104,24 +104,28 @@ class EarlyOutput:
         self._process = os.getpid()
         self._saved = {fd: os.dup(fd) for fd in DESCRIPTORS.values()}
         pipes = {fd: os.pipe() for fd in DESCRIPTORS.values()}
-        heard, self._tell = os.pipe()
-        self._hear, told = os.pipe()
+        from_parent, self._to_helper = os.pipe()
+        self._from_helper, to_parent = os.pipe()
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", DeprecationWarning)  # See child.quiet_fork.
                 self.helper = os.fork()
             if self.helper == 0:
-                for fd in (self._tell, self._hear, *(write for _, write in pipes.values())):
+                for fd in (
+                    self._to_helper,
+                    self._from_helper,
+                    *(write for _, write in pipes.values()),
+                ):
                     os.close(fd)
-                _help({read: fd for fd, (read, _) in pipes.items()}, heard, told, format)
+                _help({read: fd for fd, (read, _) in pipes.items()}, from_parent, to_parent, format)
             for fd, (_, write) in pipes.items():
                 os.dup2(write, fd)
         except OSError:
-            os.close(self._tell)
-            os.close(self._hear)
+            os.close(self._to_helper)
+            os.close(self._from_helper)
             raise
         finally:
-            for fd in (heard, told, *(end for pipe in pipes.values() for end in pipe)):
+            for fd in (from_parent, to_parent, *(end for pipe in pipes.values() for end in pipe)):
                 os.close(fd)
 
     def adopt(self) -> None:
@@ -136,14 +140,14 @@ class EarlyOutput:
             return  # This is a copy, in a process that imported code has forked.
         self._give_back()
         poll = select.poll()
-        poll.register(self._hear, select.POLLIN)
+        poll.register(self._from_helper, select.POLLIN)
         if not poll.poll(None if patience is None else patience * 1000):
             os.kill(self.helper, signal.SIGKILL)
-        if os.read(self._hear, 1) != GOES_ON:
+        if os.read(self._from_helper, 1) != GOES_ON:
             with suppress(ChildProcessError):  # Imported code has reaped it.
                 os.waitpid(self.helper, 0)
-        os.close(self._tell)
-        os.close(self._hear)
+        os.close(self._to_helper)
+        os.close(self._from_helper)
 
     def _give_back(self) -> None:
         _flush()
@@ -152,7 +156,7 @@ class EarlyOutput:
             os.close(saved)
         if self._saved:
             with suppress(BrokenPipeError):  # The helper was killed.
-                os.write(self._tell, HAND_OVER)
+                os.write(self._to_helper, HAND_OVER)
         self._saved = {}
 
 
@@ -165,7 +169,7 @@ def _flush() -> None:
 # ---- the helper ----
 
 
-def _help(pipes: dict[int, int], heard: int, told: int, format: Format) -> NoReturn:
+def _help(pipes: dict[int, int], from_parent: int, to_parent: int, format: Format) -> NoReturn:
     """Render what arrives in each pipe to its file descriptor, until all pipes have ended.
 
     Returns earlier if the process that it helps exits.
@@ -178,17 +182,19 @@ def _help(pipes: dict[int, int], heard: int, told: int, format: Format) -> NoRet
         os.setsid()
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
-        _read(pipes, heard, told, format, parent)
+        _read(pipes, from_parent, to_parent, format, parent)
         status = 0
     finally:
         os._exit(status)
 
 
-def _read(pipes: dict[int, int], heard: int, told: int, format: Format, parent: int) -> None:
+def _read(
+    pipes: dict[int, int], from_parent: int, to_parent: int, format: Format, parent: int
+) -> None:
     kinds = {fd: kind for kind, fd in DESCRIPTORS.items()}
     lines = {read: Lines() for read in pipes}
     poll = select.poll()
-    for fd in (*pipes, heard):
+    for fd in (*pipes, from_parent):
         os.set_blocking(fd, False)
         poll.register(fd, select.POLLIN)
 
@@ -212,9 +218,9 @@ def _read(pipes: dict[int, int], heard: int, told: int, format: Format, parent: 
         # stdout comes first: stderr may explain why nothing more was written to stdout.
         for read in [fd for fd in ready if fd in lines]:
             take(read)
-        if heard not in ready:
+        if from_parent not in ready:
             continue
-        word = os.read(heard, 1)
+        word = os.read(from_parent, 1)
         for read in [*lines]:
             take(read)  # All that is in the pipe now.
         for read in [*lines]:
@@ -223,10 +229,10 @@ def _read(pipes: dict[int, int], heard: int, told: int, format: Format, parent: 
             log(read, rest.finish())
         if not word:
             return
-        poll.unregister(heard)
+        poll.unregister(from_parent)
         if lines:
             kernel.die_with_parent(parent)
-            os.write(told, GOES_ON)
+            os.write(to_parent, GOES_ON)
 
 
 def _write(fd: int, rendered: bytes) -> None:

@@ -19,7 +19,7 @@ from django_prodserver.supervisor.events import ExitStatus
 from django_prodserver.supervisor.hints import Any, Callable, Optional, Union
 
 from . import groups, kernel, marks
-from .child import Ties, errand_name
+from .child import Wiring, errand_name
 from .log import Log
 from .loop import Loop
 from .orphans import Search
@@ -34,10 +34,10 @@ CHUNK = 1 << 18
 Done = Callable[[Optional[bytes], str], None]
 
 
-class Underway:
+class ErrandRun:
     """An errand, from its request until none of its processes is left.
 
-    `heard` gets the answer piece by piece as it arrives. Such an answer may be of any length.
+    `on_chunk` gets the answer piece by piece as it arrives. Such an answer may be of any length.
     """
 
     def __init__(
@@ -45,18 +45,18 @@ class Underway:
         name: str,
         mark: str,
         within: float,
-        late_at: float,
+        deadline: float,
         done: Done,
-        heard: Optional[Callable[[bytes], None]] = None,
+        on_chunk: Optional[Callable[[bytes], None]] = None,
     ) -> None:
         self.name = name
         self.mark = mark
         self.within = within
         # When it times out, in the clock of the loop, and the reason that is given then.
-        self.late_at = late_at
+        self.deadline = deadline
         self.why = f"it could not be started within {within:g} s"
         self.done = done
-        self.heard = heard
+        self.on_chunk = on_chunk
         # The pending start; None once the starter has answered.
         self.errand: Optional[Errand] = None
         # 0 until the process is started.
@@ -65,7 +65,7 @@ class Underway:
         self.streams: Sequence[Stream] = ()
         # The pipe from which the answer is read, until its end, and what has been read so far.
         self.answer: Optional[int] = None
-        self.said = bytearray()
+        self.received = bytearray()
         self.orphans = Search(mark)
 
 
@@ -86,10 +86,10 @@ class Errands:
         self._children = children
         self._count = 0
         # Errands whose `done` has not been called yet, in order.
-        self._awaited: dict[Underway, None] = {}
+        self._awaited: dict[ErrandRun, None] = {}
         # By pid: until the process is reaped, and from then until none of its processes is left.
-        self._running: dict[int, Underway] = {}
-        self._exited: dict[int, Underway] = {}
+        self._running: dict[int, ErrandRun] = {}
+        self._exited: dict[int, ErrandRun] = {}
 
     def run(
         self,
@@ -97,8 +97,8 @@ class Errands:
         request: Any,
         within: float,
         done: Done,
-        heard: Optional[Callable[[bytes], None]] = None,
-    ) -> Underway:
+        on_chunk: Optional[Callable[[bytes], None]] = None,
+    ) -> ErrandRun:
         """Have a task done `within` so many seconds, counted from now and not from its start.
 
         `done` is called once, by the loop: with the answer and "", or with None and the reason why
@@ -106,8 +106,8 @@ class Errands:
         """
         packed = marshal.dumps(request)
         self._count += 1
-        mark, late_at = marks.of_errand(self._run, self._count), self._loop.clock.now() + within
-        one = Underway(errand_name(task), mark, within, late_at, done, heard)
+        mark, deadline = marks.of_errand(self._run, self._count), self._loop.clock.now() + within
+        one = ErrandRun(errand_name(task), mark, within, deadline, done, on_chunk)
         self._awaited[one] = None
         try:
             one.errand = self._create(one, task, packed)
@@ -116,22 +116,22 @@ class Errands:
             self._begun(one, str(error))
         return one
 
-    def send(self, one: Underway, signal: Signals) -> None:
+    def send(self, one: ErrandRun, signal: Signals) -> None:
         """Send a signal to the errand's process, if it is running."""
         if self._running.get(one.pid) is one:
             os.kill(one.pid, signal)
 
-    def end(self, one: Underway) -> None:
+    def end(self, one: ErrandRun) -> None:
         """Kill an errand, or cancel its start; no more callbacks follow."""
         if one in self._awaited:
-            one.done, one.heard = _ignore, None
+            one.done, one.on_chunk = _ignore, None
             self._give_up(one, "")
 
-    def leave(self, one: Underway, within: float) -> None:
+    def leave(self, one: ErrandRun, within: float) -> None:
         """Let an errand run for so many more seconds, without callbacks."""
         if one in self._awaited:
-            one.done, one.heard = _ignore, None
-            one.late_at = self._loop.clock.now() + within
+            one.done, one.on_chunk = _ignore, None
+            one.deadline = self._loop.clock.now() + within
 
     # ---- queries ----
 
@@ -148,7 +148,7 @@ class Errands:
     @property
     def deadline(self) -> Optional[float]:
         """When `tick` is due next, in the clock of the loop."""
-        return min((one.late_at for one in self._awaited), default=None)
+        return min((one.deadline for one in self._awaited), default=None)
 
     # ---- events ----
 
@@ -156,7 +156,7 @@ class Errands:
         """Give up errands that have timed out."""
         if self._awaited:
             now = self._loop.clock.now()
-            for one in [one for one in self._awaited if one.late_at <= now]:
+            for one in [one for one in self._awaited if one.deadline <= now]:
                 self._give_up(one, one.why)
 
     def reaped(self, pid: int, status: ExitStatus) -> bool:
@@ -171,7 +171,7 @@ class Errands:
         groups.kill(pid)
         if one in self._awaited:
             if status.code == 0:
-                self._finish(one, bytes(one.said), "")
+                self._finish(one, bytes(one.received), "")
             else:
                 self._finish(one, None, f"it {report.exit_status(status)}")
         return True
@@ -201,7 +201,7 @@ class Errands:
 
     # ---- internals ----
 
-    def _create(self, one: Underway, task: str, request: bytes) -> Errand:
+    def _create(self, one: ErrandRun, task: str, request: bytes) -> Errand:
         """Create the pipes of an errand. Closes all of them if it raises OSError."""
         pipes = self._log.create(one.name)
         try:
@@ -214,20 +214,20 @@ class Errands:
         self._log.add(pipes.streams)
         os.set_blocking(one.answer, False)
         self._loop.selector.register(one.answer, selectors.EVENT_READ, partial(self._read, one))
-        ties = Ties(pipes.stdout, pipes.stderr, one.mark)
-        return Errand(task, request, ties, answer, partial(self._begun, one))
+        wiring = Wiring(pipes.stdout, pipes.stderr, one.mark)
+        return Errand(task, request, wiring, answer, partial(self._begun, one))
 
-    def _begun(self, one: Underway, answer: Union[int, str]) -> None:
+    def _begun(self, one: ErrandRun, answer: Union[int, str]) -> None:
         _close_theirs(one)
         if isinstance(answer, str):
             # `done` is called by the next tick: the caller of `run` may not be ready for it yet.
-            one.why, one.late_at = answer, 0.0
+            one.why, one.deadline = answer, 0.0
             return
         one.pid, one.why = answer, f"it took longer than {one.within:g} s"
         self._running[answer] = one
         self._starter.watch(answer)
 
-    def _read(self, one: Underway) -> int:
+    def _read(self, one: ErrandRun) -> int:
         """Read once; return the number of bytes: 0 at the end, or if nothing can be read now."""
         if one.answer is None:  # Given up in the same turn of the loop.
             return 0
@@ -235,23 +235,23 @@ class Errands:
             chunk = os.read(one.answer, CHUNK)
         except BlockingIOError:
             return 0
-        if one.heard is not None:
-            one.heard(chunk)
+        if one.on_chunk is not None:
+            one.on_chunk(chunk)
         else:
-            one.said += chunk
+            one.received += chunk
         if not chunk:
             self._hang_up(one)
-        elif len(one.said) > LONGEST_ANSWER:
+        elif len(one.received) > LONGEST_ANSWER:
             self._give_up(one, f"its answer is longer than {LONGEST_ANSWER >> 20} MiB")
         return len(chunk)
 
-    def _read_the_rest(self, one: Underway) -> None:
+    def _read_the_rest(self, one: ErrandRun) -> None:
         """Read what is in the pipe now: processes that hold it may write to it for ever."""
         left = 0 if one.answer is None else kernel.pipe_size(one.answer)
         while left > 0 and (size := self._read(one)):
             left -= size
 
-    def _give_up(self, one: Underway, why: str) -> None:
+    def _give_up(self, one: ErrandRun, why: str) -> None:
         if one.errand is not None:
             self._starter.cancel(one.errand)
             _close_theirs(one)
@@ -260,13 +260,13 @@ class Errands:
             os.kill(one.pid, SIGKILL)
         self._finish(one, None, why)
 
-    def _finish(self, one: Underway, answer: Optional[bytes], why: str) -> None:
+    def _finish(self, one: ErrandRun, answer: Optional[bytes], why: str) -> None:
         del self._awaited[one]
         self._hang_up(one)
-        one.said.clear()
+        one.received.clear()
         one.done(answer, why)
 
-    def _hang_up(self, one: Underway) -> None:
+    def _hang_up(self, one: ErrandRun) -> None:
         """Stop reading the answer."""
         if one.answer is not None:
             self._loop.selector.unregister(one.answer)
@@ -278,8 +278,8 @@ def _ignore(answer: Optional[bytes], why: str) -> None:
     """The `done` of an errand whose answer is no longer wanted."""
 
 
-def _close_theirs(one: Underway) -> None:
+def _close_theirs(one: ErrandRun) -> None:
     errand, one.errand = one.errand, None
     if errand is not None:
-        for fd in {errand.ties.stdout, errand.ties.stderr, errand.answer}:
+        for fd in {errand.wiring.stdout, errand.wiring.stderr, errand.answer}:
             os.close(fd)

@@ -32,14 +32,14 @@ class FileLock:
     def check(self) -> None:
         pass
 
-    def tell(self) -> None:
+    def announce_done(self) -> None:
         fd = os.open(self._paths[1], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         self._files.append(fd)
         # Written before it is locked: otherwise the text of an earlier holder would count as ours.
         _write(fd, self._work)
         _lock(fd, fcntl.LOCK_EX)
 
-    def is_told(self) -> bool:
+    def is_done(self) -> bool:
         return self._is_held(self._paths[1]) and self._text(self._paths[1]) == self._work
 
     def holder(self) -> str:

@@ -58,7 +58,7 @@ class Handlers:
         self._waiting = 0
         self._since = 0.0
         # A batch is being delivered.
-        self._telling = False
+        self._delivering = False
         # Totals, for metrics: events that were dropped because too many were waiting, and events
         # with which a handler failed.
         self.dropped = 0
@@ -77,25 +77,25 @@ class Handlers:
     @property
     def deadline(self) -> Optional[float]:
         """When `tick` is due next, in the clock of the loop."""
-        return self._since + AGE if self._waiting and not self._telling else None
+        return self._since + AGE if self._waiting and not self._delivering else None
 
     def tick(self) -> None:
         """Deliver a batch if one is due. Call it before each poll."""
-        if self._telling or not self._waiting:
+        if self._delivering or not self._waiting:
             return
         if self._waiting >= BATCH or self._loop.clock.now() >= self._since + AGE:
-            self._tell(WITHIN)
+            self._deliver(WITHIN)
 
-    def tell_the_rest(self) -> None:
+    def deliver_rest(self) -> None:
         """Deliver what is left and wait for that, at the end, while there is still a template.
 
         Stops after `LAST_WITHIN` seconds, or when a signal other than SIGHUP arrives.
         """
         end = self._loop.clock.now() + LAST_WITHIN
-        while (self._waiting or self._telling) and (left := end - self._loop.clock.now()) > 0:
-            if not self._telling:
-                self._tell(left)
-            if any(map(_hurries, self._loop.wait(left))):
+        while (self._waiting or self._delivering) and (left := end - self._loop.clock.now()) > 0:
+            if not self._delivering:
+                self._deliver(left)
+            if any(map(_is_urgent, self._loop.wait(left))):
                 return
 
     def _happened(self) -> None:
@@ -103,7 +103,7 @@ class Handlers:
             self._since = self._loop.clock.now()
         self._waiting += 1
 
-    def _tell(self, within: float) -> None:
+    def _deliver(self, within: float) -> None:
         assert self._reader is not None
         lost, batch = self._reader.take(BATCH)
         self.dropped += lost
@@ -115,16 +115,18 @@ class Handlers:
         if lost:
             self._say(report.events_dropped(lost))
         documents = [event.document(self.run, in_utc(event.at)) for event in batch]
-        self._telling = True
+        self._delivering = True
         paths = list(self._paths)
 
         def done(answer: Optional[bytes], why: str) -> None:
-            self._told(paths, len(batch), answer, why)
+            self._delivered(paths, len(batch), answer, why)
 
         self._errands.run(TASK, {"paths": paths, "events": documents}, within, done)
 
-    def _told(self, paths: Sequence[str], count: int, answer: Optional[bytes], why: str) -> None:
-        self._telling = False
+    def _delivered(
+        self, paths: Sequence[str], count: int, answer: Optional[bytes], why: str
+    ) -> None:
+        self._delivering = False
         self._since = self._loop.clock.now()
         if answer is None:
             self.failures += count
@@ -147,5 +149,5 @@ def _failures(answer: bytes, paths: Sequence[str]) -> Iterator[tuple[str, int, s
             yield path, int(failed[:9]), error
 
 
-def _hurries(event: Any) -> bool:
+def _is_urgent(event: Any) -> bool:
     return isinstance(event, Signalled) and event.signal is not Signals.SIGHUP

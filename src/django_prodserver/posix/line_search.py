@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # A regular expression can take for ever. So only this many bytes of each line are searched, and the
 # search in the lines of one read may take this many seconds of processor time.
 LONGEST = 4096
-PATIENCE = 0.25
+SEARCH_LIMIT = 0.25
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
@@ -40,7 +40,7 @@ class LineSearch:
         """Search these lines; True if no others need to be searched."""
         if not self._over and block.end:
             try:
-                found = within_processor_time(PATIENCE, lambda: self._search(bytes(block)))
+                found = within_processor_time(SEARCH_LIMIT, lambda: self._search(bytes(block)))
             except TookTooLong:
                 self._over = True
                 self._gave_up()

@@ -25,7 +25,7 @@ from django_prodserver.supervisor.hints import Callable, Optional, Union
 from django_prodserver.supervisor.spec import Ref, process_of
 
 from . import board, groups, kernel, marks, memory, orphans
-from .child import Ties
+from .child import Wiring
 from .line_search import LineSearch
 from .log import Log, Pipes
 from .loop import Loop
@@ -86,7 +86,7 @@ class Lives:
         self._children = children
         self._oom_kills = memory.OomKills()
         # Whether the log says already that memory cannot be measured.
-        self._told_of_memory = False
+        self._warned_of_memory = False
         # Added to the environment of every life.
         self.environ: dict[str, str] = {}
         # Created for the first notify socket or board.
@@ -147,7 +147,7 @@ class Lives:
                 )
 
     def kill(self, ref: Ref, signal: Signals, group: bool) -> None:
-        if signal != SIGKILL and self._sockets.afterwards(
+        if signal != SIGKILL and self._sockets.call_once_closed(
             process_of(ref.name), lambda: self.kill(ref, signal, group)
         ):
             return
@@ -172,8 +172,8 @@ class Lives:
         found = memory.of_tree(leader.pid)
         if found is not None:
             self._loop.emit(Measured(ref, found))
-        elif not (self._told_of_memory or kernel.shows_our_processes()):
-            self._told_of_memory = True
+        elif not (self._warned_of_memory or kernel.shows_our_processes()):
+            self._warned_of_memory = True
             self._log.say(report.memory_hidden())
 
     # ---- queries ----
@@ -323,9 +323,9 @@ class Lives:
             leader.board = self._create_board()
         if leader.board:
             environ[board.VARIABLE] = leader.board
-        ties = Ties(pipes.stdout, pipes.stderr, mark, environ, sockets)
+        wiring = Wiring(pipes.stdout, pipes.stderr, mark, environ, sockets)
         begun = partial(self._begun, leader)
-        leader.birth = Birth(program, ties, begun, ref.generation)
+        leader.birth = Birth(program, wiring, begun, ref.generation)
         return leader
 
     def _begun(self, leader: Leader, answer: Union[int, str]) -> None:

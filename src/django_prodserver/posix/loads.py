@@ -68,7 +68,7 @@ class Loads:
         else:
             explain = process not in self._unknown
             request = {"process": process, "metric": metric, "explain": explain}
-            self._errands.run(TASK, request, WITHIN, partial(self._told, process))
+            self._errands.run(TASK, request, WITHIN, partial(self._take_answer, process))
 
     def _measured(self, process: str, metric: str, usage: Mapping[str, Usage]) -> None:
         mine = {name: one for name, one in usage.items() if process_of(name) == process}
@@ -97,7 +97,7 @@ class Loads:
         rates = {name: one / (now - at) for name, one in used.items()}
         self._loop.emit(LoadMeasured(process, of_instances=rates))
 
-    def _told(self, process: str, answer: Optional[bytes], why: str) -> None:
+    def _take_answer(self, process: str, answer: Optional[bytes], why: str) -> None:
         event = LoadMeasured(process, why=why) if answer is None else _read(process, answer)
         if event.why:
             self._unknown.add(process)

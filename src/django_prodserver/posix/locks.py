@@ -19,7 +19,7 @@ from django_prodserver.supervisor.events import LockBusy, LockLost, LockTaken, L
 from django_prodserver.supervisor.hints import Callable, Optional
 from django_prodserver.supervisor.spec import process_of
 
-from .errands import Errands, Underway
+from .errands import ErrandRun, Errands
 from .loop import Loop
 from .program import Program
 
@@ -32,11 +32,11 @@ DONE = SIGUSR1
 
 # In seconds: how long after its last report a lock still counts as held, how long a process may say
 # nothing until it counts as stuck and is replaced, and the pause before a failed one is replaced.
-SILENT, STUCK, AGAIN = 4.0, 20.0, 1.0
+SILENT, STUCK, RETRY_AFTER = 4.0, 20.0, 1.0
 # How long a process may keep telling other supervisors that the work is done, in seconds.
-TELLS_WITHIN = 30.0
+ANNOUNCE_TIMEOUT = 30.0
 # The time limit of the errands, which in effect have none.
-FOREVER = 10.0**9
+NO_LIMIT = 10.0**9
 
 
 class _Lock:
@@ -44,12 +44,12 @@ class _Lock:
 
     def __init__(self, name: str, now: float) -> None:
         self.name = name
-        self.errand: Optional[Underway] = None
+        self.errand: Optional[ErrandRun] = None
         # When its process is to be started or restarted; None while there is one.
         self.begin_at: Optional[float] = now
         self.held = False
         # When the process last reported anything, and last reported that it holds the lock.
-        self.heard_at = self.held_at = now
+        self.reported_at = self.held_at = now
         # Why the process cannot tell whether it holds the lock.
         self.trouble = ""
         self.line = b""
@@ -58,7 +58,7 @@ class _Lock:
     def deadline(self) -> float:
         if self.begin_at is not None:
             return self.begin_at
-        stuck = self.heard_at + STUCK
+        stuck = self.reported_at + STUCK
         return min(stuck, self.held_at + SILENT) if self.held else stuck
 
 
@@ -71,13 +71,13 @@ class Locks:
         self._loop = loop
         self._locks: dict[str, _Lock] = {}
         # Processes that tell other supervisors that the work is done.
-        self._telling: dict[str, Underway] = {}
+        self._announcing: dict[str, ErrandRun] = {}
 
     def take(self, name: str) -> None:
         """Request a lock and wait for it as long as it takes; events report what happens."""
-        telling = self._telling.pop(name, None)
-        if telling is not None:
-            self._errands.end(telling)
+        announcing = self._announcing.pop(name, None)
+        if announcing is not None:
+            self._errands.end(announcing)
         self._locks[name] = _Lock(name, self._loop.clock.now())
 
     def release(self, name: str, done: bool) -> None:
@@ -87,8 +87,8 @@ class Locks:
             return
         if done and lock.held:
             self._errands.send(lock.errand, DONE)
-            self._errands.leave(lock.errand, TELLS_WITHIN)
-            self._telling[name] = lock.errand
+            self._errands.leave(lock.errand, ANNOUNCE_TIMEOUT)
+            self._announcing[name] = lock.errand
         else:
             self._errands.end(lock.errand)
 
@@ -112,25 +112,25 @@ class Locks:
                 self._begin(lock, now)
 
     def _begin(self, lock: _Lock, now: float) -> None:
-        lock.begin_at, lock.line, lock.heard_at = None, b"", now
+        lock.begin_at, lock.line, lock.reported_at = None, b"", now
         program = self._program_of(lock.name)
         process = process_of(lock.name)
         request = {"process": process, "lock": program.lock, "work": program.work}
-        told = partial(self._ended, lock), partial(self._hear, lock)
-        lock.errand = self._errands.run(TASK, request, FOREVER, *told)
+        callbacks = partial(self._ended, lock), partial(self._read, lock)
+        lock.errand = self._errands.run(TASK, request, NO_LIMIT, *callbacks)
 
-    def _hear(self, lock: _Lock, chunk: bytes) -> None:
+    def _read(self, lock: _Lock, chunk: bytes) -> None:
         *lines, lock.line = (lock.line + chunk).split(b"\n")
         for line in lines:
             if self._locks.get(lock.name) is lock:
-                self._take_note(lock, *line.partition(b" ")[::2])
+                self._handle_report(lock, *line.partition(b" ")[::2])
 
-    def _take_note(self, lock: _Lock, word: bytes, rest: bytes) -> None:
-        lock.heard_at = self._loop.clock.now()
+    def _handle_report(self, lock: _Lock, word: bytes, rest: bytes) -> None:
+        lock.reported_at = self._loop.clock.now()
         why = rest.decode(errors="replace")
         lock.trouble = why if word == CANNOT else ""
         if word == HELD:
-            lock.held_at = lock.heard_at
+            lock.held_at = lock.reported_at
             if not lock.held:
                 lock.held = True
                 self._loop.emit(LockTaken(lock.name))
@@ -154,4 +154,4 @@ class Locks:
             self._lose(lock, what)
         else:
             self._loop.emit(LockBusy(lock.name, what))
-        lock.errand, lock.begin_at = None, self._loop.clock.now() + AGAIN
+        lock.errand, lock.begin_at = None, self._loop.clock.now() + RETRY_AFTER

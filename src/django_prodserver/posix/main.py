@@ -36,12 +36,12 @@ from .signals import SignalPipe, handled, stop_signals_of
 from .starting import Project
 from .system import PosixSystem
 from .template.channel import Channel, Closed, pair
-from .template.handover import Handover, taken_over
+from .template.handover import Handover, unpack_handover
 from .template.order import FIRST
 from .template.plan import Plan
 from .template.protocol import VERSION
 from .template.templates import First
-from .titles import show_words
+from .titles import set_command_line
 
 # Seconds that the first template has to exit before it is SIGKILLed.
 END_WITHIN = 1.0
@@ -54,10 +54,10 @@ def main(fd: int) -> NoReturn:
     status = 1
     try:
         open_standard_descriptors()
-        handover = taken_over(fd)
+        handover = unpack_handover(fd)
         if handover.metrics is not None:
             metrics_folder.take_over(MetricsFolder.of(*handover.metrics))
-        show_words(handover.title)
+        set_command_line(handover.title)
         status = _run(handover)
     except BaseException:
         sys.excepthook(*sys.exc_info())
@@ -86,7 +86,7 @@ def _run(handover: Handover) -> int:
         first.channel.close()
         if handover.helper:
             # The helper has not rendered the last lines yet.
-            child.end_all([handover.helper], Clock(), signals, LAST_FLUSH)
+            child.reap_or_kill([handover.helper], Clock(), signals, LAST_FLUSH)
         return plan.shell if isinstance(plan, ExitStatus) else plan
     # Makes the loop reap other children that have exited meanwhile.
     signal.raise_signal(signal.SIGCHLD)
@@ -120,7 +120,7 @@ def supervise(
         plan.log.formats(names),
         *(signals, plan.log.max_line, begin_from),
     ) as system:
-        system.meant_to_answer(plan.control)
+        system.set_control_settings(plan.control)
         place, problem = _control_socket(plan)
         if problem is not None and problem.severity is ERROR:
             system.complain(problem)
@@ -133,18 +133,18 @@ def supervise(
         timing = (system.now() - age, watchdog_interval())
         group = Group(plan.specs, *timing, stop_signals, reloads=reloads, at_once=plan.development)
         known = replace(plan.about, pid=os.getpid())
-        counts = system.count(known, lambda: group.snapshot(system.now()))
+        counts = system.collect_metrics(known, lambda: group.snapshot(system.now()))
         monitoring = system.monitor_at(plan.monitor)
         if monitoring is not None and monitoring.severity is ERROR:
             return _refuse(system, monitoring, place)
-        system.tell_handlers(plan.on_event, plan.about.run)
+        system.use_handlers(plan.on_event, plan.about.run)
         system.say(supervising(names, plan))
-        for record in (*plan.said, *filter(None, [problem, monitoring])):
+        for record in (*plan.records, *filter(None, [problem, monitoring])):
             system.say(record)
         observers = [
             report.to_log(system.say, system, Digests(system.now, system.evidence).complete),
-            report.to_events(system.happened, system),
-            report.to_service_manager(system.tell, system),
+            report.to_events(system.record_event, system),
+            report.to_service_manager(system.notify_service_manager, system),
             counts,
         ]
         if plan.log.format == "text" and os.isatty(1):

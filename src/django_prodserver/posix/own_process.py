@@ -28,7 +28,7 @@ STACK = 16 * 1024
 # Seconds to wait until threads block: those of OpenBLAS spin for 30 ms after their creation.
 PATIENCE = 0.1
 # Libraries in which every thread starts and waits, whichever library has created it.
-NOBODYS = ("libc.", "libc-", "libpthread", "ld-", "libstdc++", "libgcc", "[")
+SHARED_LIBRARIES = ("libc.", "libc-", "libpthread", "ld-", "libstdc++", "libgcc", "[")
 # The bits of an address; those above may hold a signature of a return address (arm64).
 ADDRESS = (1 << 48) - 1
 
@@ -266,7 +266,7 @@ def _executable() -> list[_Image]:
 
 
 def _is_anonymous(file: str) -> bool:
-    return os.path.basename(file).startswith(NOBODYS)
+    return os.path.basename(file).startswith(SHARED_LIBRARIES)
 
 
 def _runs(thread: int) -> bool:

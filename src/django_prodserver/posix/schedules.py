@@ -36,7 +36,7 @@ def _moments(cron: str, zone: str, since: float) -> Iterator[float]:
         yield moment.timestamp()
 
 
-def said_of(program: Program) -> tuple[str, str, Optional[float]]:
+def settings_of(program: Program) -> tuple[str, str, Optional[float]]:
     """The settings that define when it runs."""
     return program.cron, program.zone, program.every
 
@@ -45,7 +45,7 @@ class Schedule:
     """When one instance runs; `clock` is for tests."""
 
     def __init__(self, program: Program, clock: Optional[Callable[[], float]] = None) -> None:
-        self.says = said_of(program)
+        self.settings = settings_of(program)
         self._clock = clock or (time.monotonic if program.every is not None else time.time)
         self._next = self._after(self._clock())
 
@@ -67,7 +67,7 @@ class Schedule:
         return self._next - now, left_out
 
     def _after(self, moment: float) -> float:
-        cron, zone, every = self.says
+        cron, zone, every = self.settings
         return next(_moments(cron, zone, moment)) if every is None else moment + every
 
 
@@ -82,7 +82,7 @@ class Schedules:
     def plan(self, name: str, ended: bool) -> None:
         """Let the loop emit the time of the next run; `ended` is true after a run."""
         program, known = self._program_of(name), self._schedules.get(name)
-        if known is None or known.says != said_of(program):
+        if known is None or known.settings != settings_of(program):
             self._schedules[name] = known = Schedule(program)
             ended = False
         self._loop.emit(RunPlanned(name, *known.plan(ended)))

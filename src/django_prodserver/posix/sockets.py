@@ -213,7 +213,7 @@ class HeldSockets:
 
     def unlisten(self, process: str) -> None:
         """Refuse new connections; close the sockets once pending connections are accepted."""
-        unused = self._let_go([user for user in self._open if user[0] == process])
+        unused = self._release_users([user for user in self._open if user[0] == process])
         if unused:
             self._finish(process)
             self._closing[process] = Closing(unused, self._clock.now())
@@ -221,11 +221,11 @@ class HeldSockets:
 
     def forget(self, generation: int) -> None:
         """Close the sockets that only this generation uses."""
-        for one in self._let_go([user for user in self._open if user[1] == generation]):
+        for one in self._release_users([user for user in self._open if user[1] == generation]):
             one.unlink()
             one.close()
 
-    def afterwards(self, process: str, do: Callable[[], object]) -> bool:
+    def call_once_closed(self, process: str, do: Callable[[], object]) -> bool:
         """Call `do` once the sockets of the process are closed; False if they are not closing."""
         closing = self._closing.get(process)
         if closing is not None:
@@ -271,7 +271,7 @@ class HeldSockets:
             try:
                 found.append(self._bind_one(program, listener, user))
             except OSError as error:
-                for one in self._let_go_of(found, user):
+                for one in self._release(found, user):
                     one.unlink()
                     one.close()
                 raise CannotListen(user[0], listener, error) from None
@@ -307,11 +307,11 @@ class HeldSockets:
         self._bound[key].users.add(user)
         return self._bound[key]
 
-    def _let_go(self, users: Iterable[tuple[str, int]]) -> list[Bound]:
+    def _release_users(self, users: Iterable[tuple[str, int]]) -> list[Bound]:
         """Remove these users; return the sockets that have no users left."""
-        return [one for user in users for one in self._let_go_of(self._open.pop(user), user)]
+        return [one for user in users for one in self._release(self._open.pop(user), user)]
 
-    def _let_go_of(self, some: Iterable[Bound], user: tuple[str, int]) -> list[Bound]:
+    def _release(self, some: Iterable[Bound], user: tuple[str, int]) -> list[Bound]:
         unused = []
         for one in some:
             one.users.discard(user)

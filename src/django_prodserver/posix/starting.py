@@ -14,7 +14,7 @@ from django_prodserver.supervisor.events import ExitStatus, PreloadFailed
 from django_prodserver.supervisor.hints import Callable, NoReturn, Optional, Protocol, Union
 
 from . import child, interpreter
-from .child import Ties
+from .child import Wiring
 from .log import Log
 from .loop import Loop
 from .program import Code, Program, Programs, Stage
@@ -25,17 +25,17 @@ from .template.plan import Loaded
 class Birth:
     """A request to start a life. `begun` is called once, but never after `cancel`."""
 
-    __slots__ = ("begun", "generation", "program", "ties")
+    __slots__ = ("begun", "generation", "program", "wiring")
 
     def __init__(
         self,
         program: Program,
-        ties: Ties,
+        wiring: Wiring,
         begun: Callable[[Union[int, str]], None],
         generation: int = 0,
     ) -> None:
         self.program = program
-        self.ties = ties
+        self.wiring = wiring
         # Takes a pid, or an error message that says why there is none.
         self.begun = begun
         self.generation = generation
@@ -47,20 +47,20 @@ class Errand:
     `begun` is called once, but never after `cancel`.
     """
 
-    __slots__ = ("answer", "begun", "request", "task", "ties")
+    __slots__ = ("answer", "begun", "request", "task", "wiring")
 
     def __init__(
         self,
         task: str,
         request: bytes,
-        ties: Ties,
+        wiring: Wiring,
         answer: int,
         begun: Callable[[Union[int, str]], None],
     ) -> None:
         self.task = task
         # Plain data, packed by `marshal`.
         self.request = request
-        self.ties = ties
+        self.wiring = wiring
         # The descriptor to which it writes its answer.
         self.answer = answer
         # The same as `Birth.begun`.
@@ -127,7 +127,7 @@ class Starter:
     def release(self) -> None:
         """In a forked child: close what belongs to the supervisor."""
 
-    def leave(self) -> set[int]:
+    def shut_down(self) -> set[int]:
         """Tell them all to exit; return their pids."""
         return set()
 
@@ -179,7 +179,7 @@ class Forks(Starter):
         def become() -> NoReturn:
             if self._environ is not None:
                 interpreter.set_environment(self._environ)
-            child.become(birth.program, code, birth.ties, supervisor, release)
+            child.become(birth.program, code, birth.wiring, supervisor, release)
 
         birth.begun(child.fork(become, self._signals))
 
@@ -223,8 +223,8 @@ class LocalProject(Forks):
             return self._project.run_errand(task, errand.request)
 
         def become() -> NoReturn:
-            ties = errand.ties, errand.answer
-            child.become_errand(task, do, *ties, supervisor, self._release)
+            wiring = errand.wiring, errand.answer
+            child.become_errand(task, do, *wiring, supervisor, self._release)
 
         errand.begun(child.fork(become, self._signals))
 
@@ -237,6 +237,6 @@ class LocalProject(Forks):
             if loaded.error is not None:
                 self._loop.emit(PreloadFailed(loaded.error))
             self._programs.update(loaded.programs)
-            for record in loaded.said:
+            for record in loaded.records:
                 self._log.say(record)
         return self._loaded[stage]

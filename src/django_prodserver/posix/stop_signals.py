@@ -24,7 +24,7 @@ _Handler = Callable[[int, Optional[FrameType]], Any]
 
 # When the first stop signal arrived in this process, and what is called then.
 _first: Optional[float] = None
-_when_asked: list[Callable[[], None]] = []
+_first_callbacks: list[Callable[[], None]] = []
 
 
 def count_as_one(signals: Collection[Signals] = SIGNALS) -> None:
@@ -40,9 +40,9 @@ def count_as_one(signals: Collection[Signals] = SIGNALS) -> None:
             signal.signal(number, _First(handler, signals))
 
 
-def when_asked(call: Callable[[], None]) -> None:
+def on_first_stop_signal(call: Callable[[], None]) -> None:
     """Call this in the handler of the first stop signal, before the software's own."""
-    _when_asked.append(call)
+    _first_callbacks.append(call)
 
 
 def handle(number: Signals, handler: _Handler) -> None:
@@ -80,14 +80,14 @@ def waiting_for(signals: Collection[Signals]) -> Callable[[], None]:
     received while it only waits. Blocking the signals in all other threads is not an option:
     programs that these execute would inherit the mask.
     """
-    told, tell = os.pipe()
-    os.set_blocking(tell, False)
-    signal.set_wakeup_fd(tell)
+    read_end, write_end = os.pipe()
+    os.set_blocking(write_end, False)
+    signal.set_wakeup_fd(write_end)
     for number in signals:
         signal.signal(number, _do_nothing)
 
     def wait() -> None:
-        while os.read(told, 1)[0] not in signals:
+        while os.read(read_end, 1)[0] not in signals:
             """Another signal that Python handles."""
 
     return wait
@@ -111,7 +111,7 @@ class _First:
         if _first is None:
             # Set only once: after the window every signal counts.
             _first = now
-            for call in _when_asked:
+            for call in _first_callbacks:
                 call()
         try:
             self._handler(number, frame)

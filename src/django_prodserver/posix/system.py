@@ -127,20 +127,20 @@ class PosixSystem:
 
     def _create_starter(self, begin_from: Union[First, Project, None]) -> Generations:
         ours = (self._loop, self._log, self._programs, self._release)
-        again: Optional[First] = None
+        reloader: Optional[First] = None
         starter: Starter
         if begin_from is None:
             starter = Forks(self._loop.signals, self._release)
         elif isinstance(begin_from, First):
-            again = begin_from
+            reloader = begin_from
             starter = Templates(
-                *(*ours, again, lambda why: self._loop.emit(PreloadFailed(why))),
+                *(*ours, reloader, lambda why: self._loop.emit(PreloadFailed(why))),
                 timed=partial(self.startups.loaded, 0),
             )
         else:
             starter = LocalProject(*ours, begin_from, partial(self.startups.loaded, 0))
         shared = (self._loop, self._log, self._sockets, self._release, self.startups)
-        return Generations(*shared, self._programs, starter, again)
+        return Generations(*shared, self._programs, starter, reloader)
 
     def __enter__(self) -> PosixSystem:
         return self
@@ -214,7 +214,9 @@ class PosixSystem:
         if not self._log.change(plan.log.formats(names), plan.log.max_line):
             self.say(report.needs_restart("STDERR"))
         before = self._control_settings
-        if plan.control is not before and not (plan.control and plan.control.says_as(before)):
+        if plan.control is not before and not (
+            plan.control and plan.control.same_settings_as(before)
+        ):
             self.say(report.needs_restart("CONTROL"))
         if self._known is not None:
             self._known.change(plan.about)
@@ -261,11 +263,11 @@ class PosixSystem:
         """Log a record of the supervisor, as a line and as an event."""
         self._log.say(record)
 
-    def happened(self, record: Record) -> None:
+    def record_event(self, record: Record) -> None:
         """Record an event that has no line in the log."""
         self._log.events.add(record)
 
-    def tell_handlers(self, paths: Sequence[str], run: str) -> None:
+    def use_handlers(self, paths: Sequence[str], run: str) -> None:
         """Send the events of this run to the handlers of ON_EVENT from now on."""
         self.handlers.run = run
         self.handlers.use(paths)
@@ -277,7 +279,7 @@ class PosixSystem:
         self._watching = Watching(self.errands, self._loop, self.say, self._starter)
         return self._watching.observe
 
-    def tell(self, message: str) -> None:
+    def notify_service_manager(self, message: str) -> None:
         """Send an sd_notify(3) message to the supervisor's service manager."""
         if message == report.RELOADING:
             message += f"\nMONOTONIC_USEC={time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000}"
@@ -289,11 +291,11 @@ class PosixSystem:
 
     # ---- for operators ----
 
-    def meant_to_answer(self, settings: Optional[ControlSettings]) -> None:
+    def set_control_settings(self, settings: Optional[ControlSettings]) -> None:
         """Set the control settings to compare a reload with; None if there is no control socket."""
         self._control_settings = settings
 
-    def count(self, about: About, snapshot: Callable[[], GroupSnapshot]) -> Observer:
+    def collect_metrics(self, about: About, snapshot: Callable[[], GroupSnapshot]) -> Observer:
         """Collect what clients can query; pass all facts to the returned observer."""
         tally = Tally()
         measured = self._meter, self._log, self._checks.found, self.handlers
@@ -431,7 +433,7 @@ class PosixSystem:
     # ---- the end ----
 
     def close(self) -> None:
-        self.handlers.tell_the_rest()
+        self.handlers.deliver_rest()
         self._probes.close()
         self._sockets.close()
         if self._watching is not None:

@@ -56,7 +56,7 @@ def set_title(instance: str) -> None:
     kernel.set_name(shortened(instance, kernel.NAME_LENGTH))
 
 
-def show_words(words: Sequence[str]) -> None:
+def set_command_line(words: Sequence[str]) -> None:
     """Show this process as if it had been started by this command line."""
     area = areas.arguments()
     if area is not None:

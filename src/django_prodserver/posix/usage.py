@@ -40,7 +40,7 @@ class Meter:
         self._loop = loop
         # Processor seconds by instance: of lives that have ended, and the total reported last.
         self._ended: dict[str, float] = {}
-        self._told: dict[str, float] = {}
+        self._reported: dict[str, float] = {}
         self._measured: dict[str, Usage] = {}
         self._measured_at = float("-inf")
         self._waiting: list[Done] = []
@@ -72,19 +72,19 @@ class Meter:
                         found.append(one)
                     yield
             if found:
-                measured[name] = self._together(name, found)
+                measured[name] = self._total(name, found)
         for name in self._ended.keys() - measured.keys():
-            measured[name] = self._together(name, [])
+            measured[name] = self._total(name, [])
         self._measured = measured
         self._measured_at = time.monotonic()
         waiting, self._waiting = self._waiting, []
         for done in waiting:
             done(measured)
 
-    def _together(self, name: str, found: list[Usage]) -> Usage:
+    def _total(self, name: str, found: list[Usage]) -> Usage:
         used = self._ended.get(name, 0.0) + sum(one.cpu_seconds for one in found)
         # The counter must not fall: the time of a descendant is lost if its parent did not reap it.
-        self._told[name] = used = max(used, self._told.get(name, 0.0))
+        self._reported[name] = used = max(used, self._reported.get(name, 0.0))
         return Usage(
             cpu_seconds=used,
             resident=sum(one.resident for one in found),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from django_prodserver.completion import ASKED
-from django_prodserver.posix.control.client import Client, Failure, understood
+from django_prodserver.posix.control.client import Client, Failure, checking_version
 from django_prodserver.posix.control.finding import current_folder, find
 from django_prodserver.posix.control.place import VARIABLE
 from django_prodserver.posix.stdout import give_up_stdout
@@ -20,7 +20,7 @@ from .verbs import VERBS, WITHOUT_ONE_CLIENT
 # 128 plus the number of SIGINT, as in shells.
 INTERRUPTED = 130
 # In seconds: how long an answer may take, and how long after the Tab key is pressed.
-PATIENCE, PATIENCE_OF_TAB = 10.0, 3.0
+TIMEOUT, COMPLETION_TIMEOUT = 10.0, 3.0
 
 
 def main(
@@ -34,7 +34,7 @@ def main(
     if words and words[0] == ASKED:
         from .completing import complete
 
-        return complete(words[1:], lambda chosen: _client(chosen or default, PATIENCE_OF_TAB))
+        return complete(words[1:], lambda chosen: _client(chosen or default, COMPLETION_TIMEOUT))
     options = parser(prog, words).parse_args(words)
     if options.verb is None:
         words = [*words, "status"]
@@ -43,8 +43,8 @@ def main(
     try:
         if options.verb in WITHOUT_ONE_CLIENT:
             return WITHOUT_ONE_CLIENT[options.verb](partial(_client, chosen), options)
-        timeout = options.timeout if options.verb == "health" else PATIENCE
-        with understood():
+        timeout = options.timeout if options.verb == "health" else TIMEOUT
+        with checking_version():
             return VERBS[options.verb](_client(chosen, timeout), options)
     except Failure as failure:
         print(f"{prog}: {failure}", file=sys.stderr)

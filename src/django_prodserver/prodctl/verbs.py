@@ -16,7 +16,7 @@ from django_prodserver.posix.control.client import (
     Failure,
     NoAnswer,
     OtherVersion,
-    TooLate,
+    TimedOut,
     refusal,
 )
 from django_prodserver.supervisor.hints import Any, Callable, Optional
@@ -182,7 +182,7 @@ def _wait(client: Client, change: Mapping[str, Any], timeout: Optional[float]) -
     while change["state"] == "running":
         left = WAIT if end is None else end - time.monotonic()
         if left <= 0:
-            raise TooLate(f"{change['verb']} is not done after {timeout:g} s; it goes on")
+            raise TimedOut(f"{change['verb']} is not done after {timeout:g} s; it goes on")
         wait = min(left, WAIT)
         try:
             answer = client.get(f"/v1/changes/{change['change']}?wait={wait:.3f}", longer=wait)
@@ -316,10 +316,10 @@ def show_top(find: Find, options: Namespace) -> int:
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise Failure("top needs a terminal; elsewhere use `status` or `status --watch`", FAILED)
     from .top.app import Top
-    from .top.asking import PATIENCE
+    from .top.asking import TIMEOUT
 
     # If there is no supervisor, fail here instead of showing a table without rows.
-    status_of(find(PATIENCE))
+    status_of(find(TIMEOUT))
     top = Top(find)
     top.run()
     return DONE if top.return_code is None else top.return_code

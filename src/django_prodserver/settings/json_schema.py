@@ -19,7 +19,7 @@ from .schema import (
     FOR_SERVICES,
     OF_BACKENDS,
     PROBES,
-    TELLS,
+    READY_KEYS,
     AutoscaleSettings,
     Backoff,
     HealthCheckSettings,
@@ -143,7 +143,7 @@ _RULES: dict[str, dict[str, Any]] = {
             },
         ]
     },
-    ReadySettings.__name__: _exactly_one(TELLS),
+    ReadySettings.__name__: _exactly_one(READY_KEYS),
     HealthCheckSettings.__name__: _exactly_one(PROBES),
 }
 

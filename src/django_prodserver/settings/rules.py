@@ -18,7 +18,7 @@ from .schema import (
     FOR_SERVICES,
     ONESHOTS,
     PROBES,
-    TELLS,
+    READY_KEYS,
     AutoscaleSettings,
     Backoff,
     HealthCheckSettings,
@@ -51,7 +51,7 @@ def of_mapping(
         yield from _exactly_one(PROBES, "what to probe", place, given)
         yield from _verifies_https(place, fields)
     elif struct is ReadySettings:
-        yield from _exactly_one(TELLS, "what tells that it is ready", place, given)
+        yield from _exactly_one(READY_KEYS, "what tells that it is ready", place, given)
         yield from _verifies_https(place, fields)
     elif struct is Backoff:
         yield from _initial_up_to_max(place, given, fields)

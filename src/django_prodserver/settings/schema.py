@@ -289,7 +289,7 @@ class Backoff(Keys, frozen=True, kw_only=True):
 
 PROBES = ("HTTP", "TCP", "COMMAND")
 # The keys of READY, which tell when an instance is ready.
-TELLS = (*PROBES, "LOG")
+READY_KEYS = (*PROBES, "LOG")
 
 
 class ProbeSettings(Keys, frozen=True, kw_only=True):
@@ -598,7 +598,7 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, replicas=count, autoscale=scaled)
 
     @property
-    def most(self) -> int:
+    def max_instances(self) -> int:
         """The maximum number of instances."""
         return self.replicas if self.autoscale is None else self.autoscale.max
 

@@ -14,7 +14,7 @@ from .events import ExitStatus, Operator, SignalRequest, signal_name
 from .facts import Ended, Fact, Granted
 from .hints import Any, Callable, Optional, Protocol
 from .record import INFO, Record
-from .report import asked_by
+from .report import requested_by
 from .spec import Ref, process_of
 from .values import Value, items, replace
 
@@ -86,9 +86,9 @@ class Digests:
         return replace(made, fields={**made.fields, "digest": found}, details=tuple(below))
 
     def _note(self, granted: Granted) -> None:
-        for request in granted.asked.requests:
+        for request in granted.request.requests:
             if isinstance(request, SignalRequest):
-                self._signals[request.name] = request.signal, self._now(), granted.asked.by
+                self._signals[request.name] = request.signal, self._now(), granted.request.by
 
     def _examine(self, now: float, ended: Ended, pid: int) -> tuple[dict[str, Any], list[str]]:
         """Return what is found out: fields for machines, and lines for people."""
@@ -106,7 +106,7 @@ class Digests:
         operator = self._sender(now, ended)
         if operator is not None:
             found.update(sender="operator", uid=operator.uid, operator_pid=operator.pid)
-            below.append(f"the signal was {asked_by(operator)}")
+            below.append(f"the signal was {requested_by(operator)}")
         if ended.out_of_memory:
             found.update(reason="oom", sender="kernel")
             memory = self._evidence.memory()

@@ -252,7 +252,7 @@ class ShutdownRequest(Value):
 class ReloadRequest(Value):
     """Load the project and the settings again, and switch everything to them."""
 
-    # The number of the `Asked` that it belongs to.
+    # The number of the `ChangeRequest` that it belongs to.
     number: Optional[int] = None
 
 
@@ -268,7 +268,7 @@ class Operator(Value):
     pid: int
 
 
-class Asked(Value):
+class ChangeRequest(Value):
     """The requests that an operator makes together: all of them are granted, or none.
 
     `verb` is the command, such as "restart", and `names` are its arguments: `web`, `web=4`, or
@@ -308,5 +308,5 @@ Event = Union[
     Loaded,
     LoadFailed,
     Request,
-    Asked,
+    ChangeRequest,
 ]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from signal import Signals
 
 from .commands import Command
-from .events import Asked, ExitStatus
+from .events import ChangeRequest, ExitStatus
 from .hints import Callable, Optional, Union
 from .spec import Exclusion, Ref
 from .values import Value
@@ -241,7 +241,7 @@ class NotChecked(Value):
     error: str
 
 
-class Unheard(Value):
+class ReportsLost(Value):
     """Other processes flood its notify socket, so its silence means nothing; reported once."""
 
     ref: Ref
@@ -405,7 +405,7 @@ class ReloadBegun(Value):
 class Reloaded(Value):
     """Everything runs this generation, `after` seconds after its reload began.
 
-    `numbers` are the numbers of the `Asked` requests that it answers.
+    `numbers` are the numbers of the `ChangeRequest` requests that it answers.
     """
 
     generation: int
@@ -413,7 +413,7 @@ class Reloaded(Value):
     numbers: tuple[int, ...] = ()
 
 
-class NotRenewed(Value):
+class RenewalFailed(Value):
     """An instance failed to switch to a new generation; `cause` is what prevented it."""
 
     name: str
@@ -424,7 +424,7 @@ class ReloadFailed(Value):
     """Everything runs what it ran before. A `why` that is text has no full stop."""
 
     generation: int
-    why: Union[str, NotRenewed]
+    why: Union[str, RenewalFailed]
     # Some services ran the new generation for a while.
     rolled_back: bool = False
     numbers: tuple[int, ...] = ()
@@ -457,7 +457,7 @@ class Refusal(enum.Enum):
 class RequestRefused(Value):
     """A request of an operator was not granted, and changed nothing.
 
-    `number` is the number of the `Asked` that it belongs to.
+    `number` is the number of the `ChangeRequest` that it belongs to.
     """
 
     name: str
@@ -468,7 +468,7 @@ class RequestRefused(Value):
 class Granted(Value):
     """The requests of an operator are granted, and are being carried out."""
 
-    asked: Asked
+    request: ChangeRequest
 
 
 LifeFact = Union[
@@ -482,7 +482,7 @@ LifeFact = Union[
     Lost,
     CheckFailed,
     NotChecked,
-    Unheard,
+    ReportsLost,
     StatusReported,
 ]
 InstanceFact = Union[

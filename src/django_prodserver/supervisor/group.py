@@ -19,7 +19,7 @@ from signal import Signals
 from .autoscale import Autoscalers, idlest
 from .commands import AdoptGeneration, DropGeneration, LoadGeneration, MeasureLoad, Unlisten
 from .events import (
-    Asked,
+    ChangeRequest,
     Event,
     GoalRequest,
     LifeEvent,
@@ -198,8 +198,8 @@ class Group:
         """Handle an event from the operating system, or a request from an operator."""
         if self.phase is Phase.OVER:
             return []
-        if isinstance(event, Asked):
-            return self.ask(now, event)
+        if isinstance(event, ChangeRequest):
+            return self.handle_request(now, event)
         if isinstance(event, GoalRequest):
             return self.want(now, event.name, event.goal)
         if isinstance(event, RestartRequest):
@@ -232,7 +232,7 @@ class Group:
             outputs = self._ask_to_reload([] if event.number is None else [event.number])
         else:
             outputs = self._take_of_life(now, event)
-        return outputs + self._go_on(now, outputs)
+        return outputs + self._advance(now, outputs)
 
     def tick(self, now: float) -> list[Output]:
         """Do what is due. Call this no later than `deadline`."""
@@ -246,11 +246,11 @@ class Group:
         on_time = self.instances.take_due(now)
         due = _merged(self._each(lambda instance: instance.tick(now), on_time))
         if due or self._open_until is not None:
-            due += self._go_on(now, due)
+            due += self._advance(now, due)
         begun = self._begin_one(now)
         if begun and self._reload is not None:
             # A reload step may have ended without a new life: the instance stands by.
-            begun += self._go_on(now, begun)
+            begun += self._advance(now, begun)
         return [*outputs, *due, *begun]
 
     def _take_of_life(self, now: float, event: LifeEvent) -> list[Output]:
@@ -267,18 +267,18 @@ class Group:
 
     # ---- requests of operators ----
 
-    def ask(self, now: float, asked: Asked) -> list[Output]:
+    def handle_request(self, now: float, change: ChangeRequest) -> list[Output]:
         """Grant all requests, or none of them."""
-        for request in asked.requests:
+        for request in change.requests:
             why = self._why_not(request)
             if why is not None:
-                return [replace(why, number=asked.number)]
+                return [replace(why, number=change.number)]
         numbered = [
-            replace(one, number=asked.number) if isinstance(one, ReloadRequest) else one
-            for one in asked.requests
+            replace(one, number=change.number) if isinstance(one, ReloadRequest) else one
+            for one in change.requests
         ]
         granted = [output for one in numbered for output in self.take(now, one)]
-        return [Granted(asked), *granted]
+        return [Granted(change), *granted]
 
     def want(self, now: float, name: str, goal: Goal) -> list[Output]:
         """Start or stop an instance, or all of a process; only a start waits for AFTER."""
@@ -326,7 +326,7 @@ class Group:
             return [refused]
         outputs = self._each(decide, select(named))
         closed = self._unlisten(dict.fromkeys(one.spec.process for one in named))
-        return [*closed, *outputs, *self._go_on(now, outputs)]
+        return [*closed, *outputs, *self._advance(now, outputs)]
 
     def _why_not(self, request: Request) -> Optional[RequestRefused]:
         if isinstance(request, ShutdownRequest):
@@ -447,7 +447,7 @@ class Group:
         reload.fail(message)
         return self._each(lambda instance: instance.abort(now))
 
-    def _go_on_reloading(self, now: float, outputs: Iterable[Output]) -> list[Output]:
+    def _advance_reload(self, now: float, outputs: Iterable[Output]) -> list[Output]:
         """Take the next step of the reload once the last one has ended.
 
         With `at_once`, take all steps together; a rollback still takes one at a time.
@@ -472,7 +472,7 @@ class Group:
     def _take_step(self, now: float, reload: Reload, name: str) -> list[Output]:
         instance = self.instances[name]
         if reload.failed is not None:
-            return self._let(instance, lambda one: one.turn_back(now))
+            return self._let(instance, lambda one: one.roll_back(now))
         reload.renewed.append(name)
         spec = reload.spec_of(name)
         if name in reload.new and not self._is_stopped(reload, spec.process):
@@ -533,12 +533,12 @@ class Group:
 
     # ---- decisions ----
 
-    def _go_on(self, now: float, outputs: Iterable[Output]) -> list[Output]:
+    def _advance(self, now: float, outputs: Iterable[Output]) -> list[Output]:
         """Do what has become possible, or necessary."""
         if self.phase in AT_WORK:
             failed = self.instances.failed
             if failed is None:
-                update = self._go_on_reloading(now, outputs)
+                update = self._advance_reload(now, outputs)
                 if self._reload is None:
                     update += self._update_next(now, outputs)
                 self._let_start(now)
@@ -628,7 +628,7 @@ class Group:
 
     def _signalled(self, now: float, signal: Signals) -> list[Output]:
         if signal in self._stop_signals:
-            return self._asked_to_stop(now, signal)
+            return self._take_stop_signal(now, signal)
         forwarded: list[Output] = []
         if signal in FORWARDED:
             forwarded = self._each(lambda instance: instance.forward(signal))
@@ -637,7 +637,7 @@ class Group:
         effect = SignalEffect.FORWARD if forwarded else SignalEffect.NOTHING
         return [SignalReceived(signal, effect), *forwarded]
 
-    def _asked_to_stop(self, now: float, signal: Signals) -> list[Output]:
+    def _take_stop_signal(self, now: float, signal: Signals) -> list[Output]:
         if self.phase in (*AT_WORK, Phase.ENDING):
             received, status = SignalReceived(signal, SignalEffect.STOP), self._stop_signals[signal]
             together = now <= self._stopping_since + SIGNALLED_TOGETHER

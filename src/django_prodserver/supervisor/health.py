@@ -19,8 +19,8 @@ from .facts import (
     NotReady,
     Output,
     ProbeFailure,
+    ReportsLost,
     TooMuchMemory,
-    Unheard,
     WatchdogSilent,
     WatchdogTriggered,
 )
@@ -78,7 +78,7 @@ class Health:
             self._deadlines[Deadline.MEASURE] = now + MEASURE_EVERY
         if self._spec.oneshot:
             return UNCHANGED
-        if not self._spec.tells:
+        if not self._spec.reports_ready:
             return [], Conclusion.STARTED
         self._deadlines[Deadline.READY] = now + self._spec.ready_timeout
         if self._ready_probe is not None:
@@ -123,7 +123,7 @@ class Health:
         else:
             return UNCHANGED
         known, self._unheard = self._unheard, True
-        return [] if known else [Unheard(self._ref)], Conclusion.NOTHING
+        return [] if known else [ReportsLost(self._ref)], Conclusion.NOTHING
 
     def found_ready_line(self) -> Answer:
         """Its output contains the line that says it is ready."""

@@ -236,7 +236,7 @@ class Instance:
     def wait(self, now: float) -> list[Output]:
         """Start later, once the processes that it comes after are ready or finished."""
         self._rest = State.WAITING
-        return self._told(now)
+        return self._with_state_change(now)
 
     def start(self, now: float) -> None:
         """Start now. This is not a restart: the start limit and the backoff begin again."""
@@ -268,7 +268,7 @@ class Instance:
         self.life = self._create(now)
         # A reload that interrupted a run does not wait for the repeated run to end.
         renewed = self._end_update(replaced=True) if self.spec.scheduled else []
-        return self._told(now, [Spawn(self.life.ref), *renewed])
+        return self._with_state_change(now, [Spawn(self.life.ref), *renewed])
 
     def want(self, now: float, goal: Goal) -> list[Output]:
         """Change the goal. A life that is no longer wanted still has to be stopped by `stop`.
@@ -285,7 +285,7 @@ class Instance:
                 self._await_turn()
             elif self.state in (State.EXITED, State.FATAL) and self.next_start is None:
                 self._rest, self.next_start, self.failure = State.EXITED, now, None
-            return self._told(now)
+            return self._with_state_change(now)
         self.next_start, self.lock.awaited = None, False
         self.runs.cancel()
         # How earlier lives were stopped no longer matters.
@@ -294,16 +294,20 @@ class Instance:
             self.life = None
         if self._rest in (State.WAITING, State.STANDBY, State.BACKOFF):
             self._rest = State.STOPPED
-        unwanted = [output for life in self.lives for output in _let_go(now, life)]
-        return self._told(now, unwanted + self._end_update(replaced=False))
+        unwanted = [output for life in self.lives for output in _prepare_stop(now, life)]
+        return self._with_state_change(now, unwanted + self._end_update(replaced=False))
 
     def stop(self, now: float) -> list[Output]:
         """Ask all its lives to stop."""
-        return self._told(now, [output for life in self.lives for output in life.stop(now)])
+        return self._with_state_change(
+            now, [output for life in self.lives for output in life.stop(now)]
+        )
 
     def kill(self, now: float) -> list[Output]:
         """Kill all its lives, and the rest of any process group whose leader has exited."""
-        return self._told(now, [output for life in self.lives for output in life.kill(now)])
+        return self._with_state_change(
+            now, [output for life in self.lives for output in life.kill(now)]
+        )
 
     def let_finish(self, now: float) -> list[Output]:
         """Let a running oneshot finish, within its stop timeout."""
@@ -343,7 +347,7 @@ class Instance:
         made.goal, made.held = Goal.DOWN, self.held
         return made
 
-    def turn_back(self, now: float) -> list[Output]:
+    def roll_back(self, now: float) -> list[Output]:
         """Go back to what it ran before it was renewed."""
         before, self._before = self._before, None
         if before is None:
@@ -365,9 +369,9 @@ class Instance:
             return []
         failed, life = self._end_update(replaced=False), self.successor or self.life
         if life is None or life.ref.generation == self._generation:
-            return self._told(now, failed)
+            return self._with_state_change(now, failed)
         self._updating = life is self.life
-        return self._told(now, [*failed, *life.stop(now)])
+        return self._with_state_change(now, [*failed, *life.stop(now)])
 
     def _run(self, now: float, spec: Spec, generation: int) -> list[Output]:
         self.spec, self._generation, self._policy = spec, generation, Restarts(spec)
@@ -377,12 +381,14 @@ class Instance:
             return []
         self._updating = self._on_trial = True
         if self.life is not None and self.life.state in WORKING:
-            return self._told(now, self._replace(now))
+            return self._with_state_change(now, self._replace(now))
         # It starts once its last life is gone; an unanswered start is cancelled. A planned run is
         # planned again.
         self.next_start, self.failure = now, None
         self.runs.due = False
-        return self._told(now, [] if self.life is None else _let_go(now, self.life))
+        return self._with_state_change(
+            now, [] if self.life is None else _prepare_stop(now, self.life)
+        )
 
     def _replace(self, now: float) -> list[Output]:
         if self.spec.oneshot or not self.spec.start_first:
@@ -395,7 +401,7 @@ class Instance:
     def take(self, now: float, event: LifeEvent) -> list[Output]:
         """Handle an event about one of its lives. It may be about one that is already gone."""
         life = next((one for one in self.lives if one.ref == event.ref), None)
-        return [] if life is None else self._told(now, self._take(now, life, event))
+        return [] if life is None else self._with_state_change(now, self._take(now, life, event))
 
     def take_of_lock(self, now: float, event: LockEvent) -> list[Output]:
         """Handle an event about its lock."""
@@ -405,21 +411,21 @@ class Instance:
         if isinstance(event, LockTaken):
             was_busy = self.lock.busy
             if not self.lock.taken():
-                return self._told(now)
+                return self._with_state_change(now)
             self.next_start = now
-            return self._told(now, [HasLock(name)] if was_busy else [])
+            return self._with_state_change(now, [HasLock(name)] if was_busy else [])
         if isinstance(event, LockBusy):
             if not self.lock.refused(event.why):
                 return []
             awaits = AwaitsLock(name, self.spec.exclusion, event.why)
-            return self._told(now, [awaits, *self._stand_by()])
+            return self._with_state_change(now, [awaits, *self._stand_by()])
         if isinstance(event, LockLost):
             self.lock.lost(event.why)
-            return self._told(now, self._lost_lock(now, event.why))
+            return self._with_state_change(now, self._lost_lock(now, event.why))
         self.lock.release()
         self._rest, self._succeeded = State.EXITED, True
         self._await_run(now)
-        return self._told(now, [DoneElsewhere(name), *self._end_update(replaced=True)])
+        return self._with_state_change(now, [DoneElsewhere(name), *self._end_update(replaced=True)])
 
     def tick(self, now: float) -> list[Output]:
         """Do what is due for its lives."""
@@ -428,7 +434,7 @@ class Instance:
             old = life.state
             outputs += life.tick(now)
             outputs += self._follow(now, life, old)
-        return self._told(now, outputs)
+        return self._with_state_change(now, outputs)
 
     # ---- its schedule ----
 
@@ -438,11 +444,11 @@ class Instance:
             return []  # It was stopped meanwhile.
         self.next_start = self.runs.planned(now, planned.after)
         left_out = [RunsLeftOut(self.spec.name, planned.left_out)] if planned.left_out else []
-        return self._told(now, [*left_out, *self._end_update(replaced=True)])
+        return self._with_state_change(now, [*left_out, *self._end_update(replaced=True)])
 
     def _plan_run(self, now: float) -> list[Output]:
         self.next_start, self._rest = None, State.WAITING
-        return self._told(now, [self.runs.plan(self.spec.name)])
+        return self._with_state_change(now, [self.runs.plan(self.spec.name)])
 
     def _await_run(self, now: float) -> None:
         """A run has ended, successfully or not: wait for the next one."""
@@ -456,8 +462,8 @@ class Instance:
     def _await_lock(self, now: float) -> list[Output]:
         self.next_start, self._rest = None, State.WAITING
         if self.lock.wait():
-            return self._told(now, [TakeLock(self.spec.name)])
-        return self._told(now, self._stand_by() if self.lock.busy else [])
+            return self._with_state_change(now, [TakeLock(self.spec.name)])
+        return self._with_state_change(now, self._stand_by() if self.lock.busy else [])
 
     def _stand_by(self) -> list[Output]:
         """Another supervisor has its lock. A singleton then counts as ready, also in a reload."""
@@ -504,7 +510,7 @@ class Instance:
             return self._cancelled(life) if cancelled else self._refused(now, life, event)
         if isinstance(event, Exited):
             return self._exited(now, life, event)
-        old, minded = life.state, self.goal is Goal.UP and life.state in WORKING
+        old, health_matters = life.state, self.goal is Goal.UP and life.state in WORKING
         if isinstance(event, Spawned):
             self._policy.answered(now)
             outputs = life.spawned(now)
@@ -512,17 +518,17 @@ class Instance:
             life.group_gone(now)
             outputs = []
         elif isinstance(event, Notified):
-            outputs = life.notified(now, event, minded)
+            outputs = life.notified(now, event, health_matters)
         elif isinstance(event, NotifyFlooded):
-            outputs = life.flooded(now) if minded else []
+            outputs = life.flooded(now) if health_matters else []
         elif isinstance(event, ReadyLine):
-            outputs = life.found_ready_line(now) if minded else []
+            outputs = life.found_ready_line(now) if health_matters else []
         elif isinstance(event, Probed):
-            outputs = life.probed(now, event) if minded else []
+            outputs = life.probed(now, event) if health_matters else []
         elif isinstance(event, ProbeRefused):
-            outputs = life.probe_refused(now, event) if minded else []
+            outputs = life.probe_refused(now, event) if health_matters else []
         elif isinstance(event, Measured):
-            outputs = life.measured(now, event) if minded else []
+            outputs = life.measured(now, event) if health_matters else []
         else:
             assert_never(event)
         return outputs + self._follow(now, life, old)
@@ -723,7 +729,7 @@ class Instance:
         kind = Renewed if of_reload else Updated
         return [kind(self.spec.name, replaced)]
 
-    def _told(self, now: float, outputs: Sequence[Output] = ()) -> list[Output]:
+    def _with_state_change(self, now: float, outputs: Sequence[Output] = ()) -> list[Output]:
         """Also release the lock if it is not needed, and report a change of the visible state."""
         outputs = [*outputs, *self._release_lock()]
         old, self._seen = self._seen, self.state
@@ -733,6 +739,6 @@ class Instance:
         return [*outputs, StateChanged(self.spec.name, old, self._seen)]
 
 
-def _let_go(now: float, life: Life) -> list[Output]:
+def _prepare_stop(now: float, life: Life) -> list[Output]:
     """Cancel an unanswered start; other lives are asked to stop when their turn comes."""
     return life.stop(now) if life.state is LifeState.SPAWNING else life.ignore_health()

@@ -176,9 +176,9 @@ class Life:
         return self.state in ALIVE
 
     @property
-    def tells(self) -> bool:
+    def reports_ready(self) -> bool:
         """Something reports when it is ready."""
-        return self._spec.tells
+        return self._spec.reports_ready
 
     @property
     def asked(self) -> bool:
@@ -208,8 +208,11 @@ class Life:
     def group_gone(self, now: float) -> None:
         self._move(now, Cause.EMPTIED)
 
-    def notified(self, now: float, message: Notified, minded: bool) -> list[Output]:
-        """Handle a message from it. What it says about its health counts only if `minded`."""
+    def notified(self, now: float, message: Notified, health_matters: bool) -> list[Output]:
+        """Handle a message from it.
+
+        What it says about its health counts only if `health_matters`.
+        """
         self._error = message.error or self._error
         self._said_stopping = message.stopping or self._said_stopping
         outputs: list[Output] = []
@@ -218,7 +221,7 @@ class Life:
             if self.state is LifeState.STOPPING:
                 self._message_of_stop = message.status
             outputs.append(StatusReported(self.ref, message.status))
-        if minded:
+        if health_matters:
             outputs += self._conclude(now, self.health.notified(now, message))
             outputs += self._conclude(now, self.health.pinged(now, message.watchdog))
         return outputs

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from signal import Signals
 
 from . import facts
-from .events import Asked, ExitStatus, signal_name
+from .events import ChangeRequest, ExitStatus, signal_name
 from .facts import (
     ChecksFailed,
     Ended,
@@ -126,7 +126,7 @@ ROWS: Mapping[type[Value], tuple[Named, Judged]] = {
     facts.Lost: ("instance.lost", ERROR),
     facts.CheckFailed: ("instance.check_failed", WARNING),
     facts.NotChecked: ("instance.not_checked", WARNING),
-    facts.Unheard: ("instance.notify_flooded", WARNING),
+    facts.ReportsLost: ("instance.notify_flooded", WARNING),
     facts.StartRefused: (
         lambda fact: f"instance.{'backoff' if isinstance(fact.consequence, Restart) else 'fatal'}",
         _severity_of_consequence,
@@ -190,7 +190,9 @@ REASONS: Mapping[type[Value], str] = {
 
 
 def record(fact: Fact, message: str, processes: Processes) -> Record:
-    """Describe a fact that has a row; the message is its line in the log, or its `aside`."""
+    """Describe a fact that has a row; the message is its line in the log, or its
+    `event_message`.
+    """
     event, severity = ROWS[type(fact)]
     return Record(
         event if isinstance(event, str) else event(fact),
@@ -237,9 +239,9 @@ def _members(name: str, field: Any, processes: Processes) -> Iterator[tuple[str,
         yield "consequence", "await_run"
     elif isinstance(field, facts.StandBy):
         yield "consequence", "stand_by"
-    elif isinstance(field, facts.NotRenewed):
+    elif isinstance(field, facts.RenewalFailed):
         yield "instance", field.name
-    elif isinstance(field, Asked):
+    elif isinstance(field, ChangeRequest):
         yield "change", field.number
         yield "verb", field.verb
         yield "names", list(field.names)

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from .events import Loaded
-from .facts import Ended, Fault, NotRenewed, Output, Renewed, StartRefused, Stopping
+from .facts import Ended, Fault, Output, RenewalFailed, Renewed, StartRefused, Stopping
 from .hints import Optional, Union
 from .instance import Instance
 from .roster import Roster
@@ -28,7 +28,7 @@ class Reload:
         self.numbers = tuple(numbers)
         self.is_loaded = False
         # Why it failed, once it has.
-        self.failed: Union[str, NotRenewed, None] = None
+        self.failed: Union[str, RenewalFailed, None] = None
         # By instance, what went wrong with its life of this generation.
         self.causes: dict[str, Union[Ended, StartRefused, Fault]] = {}
         # Names of instances that are to be renewed or rolled back.
@@ -84,7 +84,7 @@ class Reload:
             ),
         ]
 
-    def observe(self, outputs: Iterable[Output]) -> Optional[NotRenewed]:
+    def observe(self, outputs: Iterable[Output]) -> Optional[RenewalFailed]:
         """Note the causes of failures; return the failed step, if one has failed."""
         for output in outputs:
             if isinstance(output, Stopping) and output.fault is not None:
@@ -95,7 +95,7 @@ class Reload:
             elif isinstance(output, StartRefused):
                 self.causes[output.name] = output
             elif isinstance(output, Renewed) and not output.renewed:
-                return NotRenewed(output.name, self.causes.get(output.name))
+                return RenewalFailed(output.name, self.causes.get(output.name))
         return None
 
     @property
@@ -103,7 +103,7 @@ class Reload:
         """A service runs this generation, or has run it."""
         return any(not self.spec_of(name).oneshot for name in self.renewed)
 
-    def fail(self, why: Union[str, NotRenewed]) -> None:
+    def fail(self, why: Union[str, RenewalFailed]) -> None:
         """Roll back what has been renewed, the last first."""
         self.failed = why
         self.steps = deque(reversed(self.renewed))

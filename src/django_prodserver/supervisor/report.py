@@ -36,7 +36,6 @@ from .facts import (
     NotChecked,
     NotPreloaded,
     NotReady,
-    NotRenewed,
     Observer,
     ProbeFailure,
     Ready,
@@ -44,7 +43,9 @@ from .facts import (
     ReloadBegun,
     Reloaded,
     ReloadFailed,
+    RenewalFailed,
     Renewed,
+    ReportsLost,
     RequestRefused,
     Restart,
     Retired,
@@ -64,7 +65,6 @@ from .facts import (
     Stopping,
     StoppingAll,
     TooMuchMemory,
-    Unheard,
     Updated,
     WaitingToFinish,
     WatchdogSilent,
@@ -94,24 +94,24 @@ def to_log(
     return observe
 
 
-def to_events(happened: Callable[[Record], None], processes: Processes) -> Observer:
+def to_events(record_event: Callable[[Record], None], processes: Processes) -> Observer:
     """Report the facts that are events but have no line in the log."""
 
     def observe(fact: Fact) -> None:
-        said = aside(fact)
+        said = event_message(fact)
         if said is not None:
-            happened(record(fact, said, processes))
+            record_event(record(fact, said, processes))
 
     return observe
 
 
-def to_service_manager(tell: Callable[[str], None], processes: Processes) -> Observer:
+def to_service_manager(send: Callable[[str], None], processes: Processes) -> Observer:
     """Notify the service manager of facts, in the words of sd_notify(3)."""
 
     def observe(fact: Fact) -> None:
-        told = notification(fact, processes)
-        if told is not None:
-            tell(told)
+        message = notification(fact, processes)
+        if message is not None:
+            send(message)
 
     return observe
 
@@ -143,7 +143,7 @@ def line(fact: Fact, processes: Processes) -> Optional[str]:
         return f"{fact.ref.name} failed a health check ({count}): {failure(fact.failure)}"
     if isinstance(fact, NotChecked):
         return f"{fact.ref.name} could not be checked: {fact.error}; trying again"
-    if isinstance(fact, Unheard):
+    if isinstance(fact, ReportsLost):
         flood = "other processes flood its notify socket"
         return f"{fact.ref.name}: {flood}; its WATCHDOG is not enforced meanwhile"
     if isinstance(fact, StartRefused):
@@ -188,13 +188,15 @@ def line(fact: Fact, processes: Processes) -> Optional[str]:
     if isinstance(fact, RequestRefused):
         return f"{fact.name}: {refusal(fact.why)}; nothing was changed"
     if isinstance(fact, Granted):
-        return f"{' '.join([fact.asked.verb, *fact.asked.names])}: {asked_by(fact.asked.by)}"
+        return (
+            f"{' '.join([fact.request.verb, *fact.request.names])}: {requested_by(fact.request.by)}"
+        )
     if isinstance(fact, (StateChanged, StatusReported, Retired, Renewed, StoppingAll, Alive)):
         return None
     assert_never(fact)
 
 
-def aside(fact: Fact) -> Optional[str]:
+def event_message(fact: Fact) -> Optional[str]:
     """Put into words a fact that is an event but has no line in the log; None for others."""
     if isinstance(fact, StateChanged):
         if fact.new is State.STARTING:
@@ -243,7 +245,7 @@ def _status(text: str) -> str:
 # ---- lines that are not about a fact of the core ----
 
 
-def going_on(warning: str) -> Record:
+def preload_warning(warning: str) -> Record:
     """A warning about what the preload could not find out."""
     return Record("supervisor.preload", WARNING, warning)
 
@@ -543,7 +545,7 @@ def not_watched(why: str, pause: float) -> Record:
 
 def request_refused(verb: str, operator: Operator, why: str) -> Record:
     """The control server refused the request, so the group never received it."""
-    message = f"{verb} refused ({asked_by(operator)}): {why}"
+    message = f"{verb} refused ({requested_by(operator)}): {why}"
     fields = {"verb": verb, "uid": operator.uid, "operator_pid": operator.pid, "reason": why}
     return Record("operator.request", WARNING, message, fields)
 
@@ -685,7 +687,7 @@ def _reload(fact: Union[ReloadBegun, Reloaded, ReloadFailed]) -> str:
     return f"reload failed: {reload_failure(fact.why)}; {then}"
 
 
-def reload_failure(why: Union[str, NotRenewed]) -> str:
+def reload_failure(why: Union[str, RenewalFailed]) -> str:
     """Why a reload failed, without a full stop."""
     if isinstance(why, str):
         return why
@@ -708,7 +710,7 @@ def _signal_effect(effect: SignalEffect) -> str:
     }[effect]
 
 
-def asked_by(operator: Operator) -> str:
+def requested_by(operator: Operator) -> str:
     """`requested by uid 1000 (pid 77)`; a pid of 0 means another PID namespace."""
     pid = f" (pid {operator.pid})" if operator.pid else ""
     return f"requested by uid {operator.uid}{pid}"

@@ -17,9 +17,9 @@ from .values import Value
 class HealthSnapshot(Value):
     """The health of a life; None and 0 where nothing is known yet."""
 
-    # Its state is RUNNING. Without `tells`, that only means that it was started.
+    # Its state is RUNNING. Without `reports_ready`, that only means that it was started.
     ready: bool
-    tells: bool
+    reports_ready: bool
     # Seconds from its start until it was ready.
     ready_after: Optional[float]
     failures: int
@@ -143,7 +143,7 @@ def _life(life: Life, now: float) -> LifeSnapshot:
         message=life.message,
         health=HealthSnapshot(
             ready=life.state is LifeState.RUNNING,
-            tells=life.tells,
+            reports_ready=life.reports_ready,
             ready_after=ready_after,
             failures=health.failures,
             last_failure=health.last_failure,

@@ -142,7 +142,7 @@ class Spec(Value):
         return process_of(self.name)
 
     @property
-    def tells(self) -> bool:
+    def reports_ready(self) -> bool:
         """Something will report that it is ready; otherwise it is ready once it is started."""
         probed = self.connects or self.ready_probe is not None
         return self.notifies or probed or self.ready_line

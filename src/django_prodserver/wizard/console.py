@@ -6,7 +6,7 @@ from typing import TextIO
 
 from django.core.management.base import CommandError, OutputWrapper
 
-from .look import look
+from .look import inspect_project
 from .proposal import default_answers, propose
 from .questions import ask
 from .texts import whole
@@ -17,7 +17,7 @@ def proposal(stdin: TextIO, stderr: OutputWrapper, interactive: bool) -> str:
 
     Raises CommandError if the user cancels.
     """
-    project = look()
+    project = inspect_project()
     if interactive and not stdin.isatty():
         stderr.write("stdin is not a terminal: asking nothing, as with --noinput.", _plain)
         interactive = False

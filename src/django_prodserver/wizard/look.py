@@ -33,7 +33,7 @@ from .today import celery_apps, gunicorn_config
 # Common paths of health checks.
 HEALTH = ("/healthz", "/healthz/", "/health", "/health/", "/livez", "/healthcheck/", "/ht/")
 # No project has a view for this path, unless one of its views matches every path.
-NOBODYS = "/which-paths-have-a-view/asks-prodserver"
+UNMATCHED_PATH = "/which-paths-have-a-view/asks-prodserver"
 # Names of the settings module for production, where there are several modules.
 FOR_PRODUCTION = ("production", "prod")
 # Celery's settings for how many tasks a worker runs at once: the new name and the old one.
@@ -45,7 +45,7 @@ ENDLESS = re.compile(
 )
 
 
-def look() -> Project:
+def inspect_project() -> Project:
     """Inspect the project; failed imports and likely mistakes become notes."""
     notes: list[str] = []
     root = _root()
@@ -280,11 +280,11 @@ def _tasks() -> Iterator[TaskBackend]:
 
 def _health(notes: list[str]) -> str:
     try:
-        found = [path for path in (NOBODYS, *HEALTH) if _has_view(path)]
+        found = [path for path in (UNMATCHED_PATH, *HEALTH) if _has_view(path)]
     except Exception as error:
         notes.append(f"The URLs cannot be read: {describe(error)}.")
         return ""
-    return "" if not found or found[0] == NOBODYS else found[0]
+    return "" if not found or found[0] == UNMATCHED_PATH else found[0]
 
 
 def _has_view(path: str) -> bool:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 # In seconds, to connect and for each answer: by default clients wait forever for a silent server.
-PATIENCE = 3
+TIMEOUT = 3
 # How many of the oldest tasks are read, if only their content says that they are for later.
 OLDEST = 100
 
@@ -19,9 +19,9 @@ def redis(client: Any) -> Iterator[Any]:
     from redis.retry import Retry
 
     pool = client.connection_pool
-    options: dict[str, Any] = {"socket_timeout": PATIENCE, "retry": Retry(NoBackoff(), 0)}
+    options: dict[str, Any] = {"socket_timeout": TIMEOUT, "retry": Retry(NoBackoff(), 0)}
     if "path" not in pool.connection_kwargs:  # TCP, not a Unix socket.
-        options["socket_connect_timeout"] = PATIENCE
+        options["socket_connect_timeout"] = TIMEOUT
     pool.connection_kwargs.update(options)
     try:
         yield client
@@ -37,7 +37,7 @@ def database(alias: str) -> Iterator[None]:
     connection = connections[alias]
     connection.close()
     if connection.vendor in ("postgresql", "mysql"):
-        connection.settings_dict.setdefault("OPTIONS", {}).setdefault("connect_timeout", PATIENCE)
+        connection.settings_dict.setdefault("OPTIONS", {}).setdefault("connect_timeout", TIMEOUT)
     try:
         yield
     finally:

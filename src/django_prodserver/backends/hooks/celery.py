@@ -55,7 +55,7 @@ def run(args: Sequence[str], command: str, supervised: bool) -> None:
 
     _read_environment_again()
     maybe_patch_concurrency(["celery", *args])
-    with _nothing_of_other_commands():
+    with _without_unneeded_imports():
         from celery.bin.celery import celery
 
     date_messages()
@@ -73,7 +73,7 @@ def run(args: Sequence[str], command: str, supervised: bool) -> None:
 
 
 def preload(command: str) -> None:
-    with _nothing_of_other_commands():
+    with _without_unneeded_imports():
         for module in ("celery.bin.celery", *MODULES[command]):
             importlib.import_module(module)
     if "cffi" in sys.modules:
@@ -112,7 +112,7 @@ def is_app(found: object) -> bool:
 
 def click_command(app: Any, name: str) -> Any:
     """Return a copy of the command with the app's options: Celery changes the original."""
-    with _nothing_of_other_commands():
+    with _without_unneeded_imports():
         module = importlib.import_module(MODULES[name][0])
     command = copy(getattr(module, name))
     for kind in (name, "preload"):
@@ -146,10 +146,10 @@ def _announce_worker(supervised: bool) -> None:
     signals.worker_ready.connect(_count_stop_signals_as_one, weak=False)
     signals.worker_ready.connect(_stop_once_tasks_have_begun, weak=False)
     signals.worker_ready.connect(_notify, weak=False)
-    if in_flight.is_listened_to():
+    if in_flight.has_notify_socket():
         # Sent from Celery's stop signal handler: what is in flight matters only from then on.
-        teller = in_flight.Teller("task", _active_tasks)
-        signals.worker_shutting_down.connect(partial(_keep_telling, teller), weak=False)
+        reporter = in_flight.Reporter("task", _active_tasks)
+        signals.worker_shutting_down.connect(partial(_start_reporting, reporter), weak=False)
     if notify.watchdog_interval() is not None:
         signals.worker_ready.connect(_ping_from_the_main_loop, weak=False)
         _ping_while_connecting()
@@ -199,22 +199,22 @@ def _stop_once_tasks_have_begun(sender: Any, **kwargs: Any) -> None:
     consumer = sender
     on_close = consumer.blueprint.on_close
 
-    def hear_and_close() -> None:
+    def read_and_close() -> None:
         from celery.worker import state
 
         asynpool: Any = sys.modules.get("celery.concurrency.asynpool")
         pool = getattr(consumer.pool, "_pool", None)
         cold = state.should_terminate not in (None, False)
         if asynpool is not None and isinstance(pool, asynpool.AsynPool) and not cold:
-            _hear_what_has_begun(consumer.hub, pool)
+            _read_begin_reports(consumer.hub, pool)
         on_close()
 
-    consumer.blueprint.on_close = hear_and_close
+    consumer.blueprint.on_close = read_and_close
 
 
-def _hear_what_has_begun(hub: Any, pool: Any) -> None:
+def _read_begin_reports(hub: Any, pool: Any) -> None:
     until = time.monotonic() + BEGIN_WITHIN
-    while processes := _to_be_heard(hub, pool):
+    while processes := _yet_to_report(hub, pool):
         for process in processes:
             if not process.outq._reader.poll(max(0, until - time.monotonic())):
                 return
@@ -225,7 +225,7 @@ def _hear_what_has_begun(hub: Any, pool: Any) -> None:
                 callback(*arguments)
 
 
-def _to_be_heard(hub: Any, pool: Any) -> set[Any]:
+def _yet_to_report(hub: Any, pool: Any) -> set[Any]:
     """The processes that have been given a task but have not reported that they have begun it.
 
     With `-O default` a process may be given several tasks. A busy process reports late, and is left
@@ -241,8 +241,8 @@ def _notify(**kwargs: Any) -> None:
     notify.notify()
 
 
-def _keep_telling(teller: in_flight.Teller, **kwargs: Any) -> None:
-    teller.keep_telling()
+def _start_reporting(reporter: in_flight.Reporter, **kwargs: Any) -> None:
+    reporter.start_reporting()
 
 
 def _active_tasks() -> in_flight.Count:
@@ -307,7 +307,7 @@ def _ping_after_each_tick(sender: Any, **kwargs: Any) -> None:
 
 
 @contextmanager
-def _nothing_of_other_commands() -> Iterator[None]:
+def _without_unneeded_imports() -> Iterator[None]:
     """Import Celery's commands without modules that workers and beat do not need.
 
     Importing one command imports all, including those of plugins such as flower. Measured with

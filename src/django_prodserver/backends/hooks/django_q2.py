@@ -30,7 +30,7 @@ def announce(supervised: bool) -> None:
         return pid
 
     cluster.start = start_and_notify
-    if in_flight.is_listened_to():
+    if in_flight.has_notify_socket():
         _tell_of_its_tasks(module)
     if supervised:
         # The sentinel, and below it the workers, the monitor and the pusher.
@@ -41,7 +41,7 @@ def _tell_of_its_tasks(cluster: Any) -> None:
     """The cluster process gets the stop signal; its workers, other processes, execute tasks."""
     board = in_flight.Board()
     cluster.worker = partial(_work, cluster.worker, board)
-    in_flight.tell_once_asked("task", board.count, board)
+    in_flight.report_after_stop_signal("task", board.count, board)
 
 
 def _work(worker: Callable[..., None], board: in_flight.Board, tasks: Any, *others: Any) -> None:
@@ -66,7 +66,7 @@ class _Tasks:
         return task
 
 
-def look(name: str) -> tuple[int, int, Optional[float]]:
+def measure_queues(name: str) -> tuple[int, int, Optional[float]]:
     """Return ready, running and age of the queue of that name; "" is the one in the settings.
 
     Redis does not keep the tasks that a cluster has taken: none of them counts as running.

@@ -26,7 +26,7 @@ def announce(command: Any) -> None:
 
     _exit_at_once_only_asleep(command.Worker)
     command.Worker.run = notify_and_run
-    if in_flight.is_listened_to():
+    if in_flight.has_notify_socket():
         _tell_of_its_task(command.Worker)
 
 
@@ -39,7 +39,7 @@ def _tell_of_its_task(worker: Any) -> None:
             return run_task(self, *args, **kwargs)
 
     worker.run_task = run_one_task
-    in_flight.tell_once_asked("task", running.count)
+    in_flight.report_after_stop_signal("task", running.count)
 
 
 def _exit_at_once_only_asleep(worker: Any) -> None:
@@ -71,7 +71,7 @@ def _exit_at_once_only_asleep(worker: Any) -> None:
     worker.shutdown = shut_down
 
 
-def look(names: str, exclude: str, backend: str) -> tuple[int, int, Optional[float]]:
+def measure_queues(names: str, exclude: str, backend: str) -> tuple[int, int, Optional[float]]:
     """Return ready, running and age of the tasks that a worker with these options selects.
 
     Which instance runs a task is unknown, and a killed worker leaves its task "running".

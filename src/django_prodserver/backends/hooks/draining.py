@@ -49,16 +49,16 @@ class Drain:
         self._limit = limit
         self._busy = now
         self._requests = 0
-        self._teller = in_flight.Teller("request", lambda: in_flight.Count(self._requests))
+        self._reporter = in_flight.Reporter("request", lambda: in_flight.Count(self._requests))
 
-    def is_over(self, now: float, still: Open) -> bool:
-        self._requests = still.busy
+    def is_over(self, now: float, current: Open) -> bool:
+        self._requests = current.busy
         if in_flight.is_leader():
-            self._teller.tell()
-        if still.busy:
+            self._reporter.report()
+        if current.busy:
             self._busy = now
         lingered = now - self._busy >= LINGER
-        return not still.connections or lingered or self.left(now) == 0.0
+        return not current.connections or lingered or self.left(now) == 0.0
 
     def left(self, now: float) -> Optional[float]:
         """How many seconds of the limit are left."""
@@ -85,13 +85,13 @@ async def stop_accepting(servers: Iterable[Any]) -> None:
 
 
 async def drained(
-    still: Callable[[], Open],
+    current: Callable[[], Open],
     limit: Optional[float],
-    hurried: Callable[[], bool] = lambda: False,
+    forced: Callable[[], bool] = lambda: False,
 ) -> Optional[float]:
-    """Wait until a drain is over, or `hurried`; return the seconds left of the limit."""
+    """Wait until a drain is over, or `forced`; return the seconds left of the limit."""
     loop = asyncio.get_running_loop()
     drain = Drain(loop.time(), limit)
-    while not drain.is_over(loop.time(), still()) and not hurried():
+    while not drain.is_over(loop.time(), current()) and not forced():
         await asyncio.sleep(PAUSE)
     return drain.left(loop.time())

@@ -31,7 +31,7 @@ def run(words: Sequence[str]) -> int:
     args = cli.make_argument_parser().parse_args(words)
     _choose_start_method(args)
     # Both functions must be picklable: workers may be spawned.
-    board = in_flight.Board() if in_flight.is_listened_to() else None
+    board = in_flight.Board() if in_flight.has_notify_socket() else None
     cli.worker_process = partial(_worker_process, multiprocessing.Value("i", 0), board)
     cli.fork_process = _fork_process
     before = sys.argv
@@ -169,7 +169,7 @@ def _tell_of_its_tasks(broker: Any, board: in_flight.Board) -> None:
             running.ended(message.message_id)
 
     broker.add_middleware(Tells())
-    in_flight.tell_once_asked("task", board.count, board)
+    in_flight.report_after_stop_signal("task", board.count, board)
 
 
 def _fork_process(args: Namespace, number: int, function: str, log: Any) -> None:

@@ -36,7 +36,7 @@ def drain_at_exit(worker: Any) -> None:
     module.ASGIProtocol = _remembered(module.ASGIProtocol, connections)
     shutdown = worker._shutdown
 
-    def still() -> Open:
+    def current() -> Open:
         drain = [one for one in connections if one.websocket() is None]
         return Open(len(drain), sum(bool(one.calls) for one in drain))
 
@@ -48,7 +48,7 @@ def drain_at_exit(worker: Any) -> None:
             websocket = one.websocket()
             if websocket is not None and websocket.accepted and not websocket.closed:
                 await websocket._send_close(SERVICE_RESTART, "")
-        await drained(still, worker.cfg.graceful_timeout, lambda: bool(worker._quick_shutdown))
+        await drained(current, worker.cfg.graceful_timeout, lambda: bool(worker._quick_shutdown))
         for one in list(connections):
             if not one.calls:
                 one.transport.close()

@@ -60,7 +60,7 @@ class Server(granian.Granian):  # type: ignore[misc, valid-type]
         self._door: Any = self.bind_port if path is None else str(path)
         if self._held:
             self._door = doors.door_of(self._held[0])
-        self._board = in_flight.Board() if in_flight.is_listened_to() else None
+        self._board = in_flight.Board() if in_flight.has_notify_socket() else None
         load = partial(
             _load,
             os.getpid(),
@@ -77,7 +77,7 @@ class Server(granian.Granian):  # type: ignore[misc, valid-type]
         # listening.
         doors.stop_accepting(self._door)
         if self._board is not None:
-            in_flight.Teller("request", self._board.count).keep_telling()
+            in_flight.Reporter("request", self._board.count).start_reporting()
         super().shutdown(exit_code)
 
     def _init_shared_socket(self) -> None:
@@ -250,8 +250,8 @@ class _Drained:
         while not over:
             # Also before the first look: granian may be accepting a connection right now.
             time.sleep(PAUSE)
-            still = Open(doors.count_connections(self._door), self._running.count().number)
-            over = drain.is_over(time.monotonic(), still)
+            current = Open(doors.count_connections(self._door), self._running.count().number)
+            over = drain.is_over(time.monotonic(), current)
         self._finished = True
         self._event.set()
 

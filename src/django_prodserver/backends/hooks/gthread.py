@@ -94,8 +94,8 @@ def _with_futures(worker_class: Any, lingers: bool) -> Any:
             """The main loop calls this in each turn."""
             if self._drain is not None:
                 self._stop_accepting()
-                still = Open(self.nr_conns, len(self.futures))
-                self._over = self._drain.is_over(time.monotonic(), still)
+                current = Open(self.nr_conns, len(self.futures))
+                self._over = self._drain.is_over(time.monotonic(), current)
             super().murder_keepalived()
 
         def _stop_accepting(self) -> None:

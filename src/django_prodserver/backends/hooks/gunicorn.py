@@ -42,7 +42,7 @@ def run(args: Sequence[str], defaults: Mapping[str, Any], supervised: bool) -> N
     # from it, and send READY=1 once a worker serves.
     address = os.environ.pop(notify.VARIABLE, "")
     board = in_flight.Board()
-    teller = in_flight.Teller("request", board.count, address=address)
+    reporter = in_flight.Reporter("request", board.count, address=address)
     arbiter = os.getpid()
     _die_with_parent_as_another_user()
     if held.descriptors():
@@ -52,7 +52,7 @@ def run(args: Sequence[str], defaults: Mapping[str, Any], supervised: bool) -> N
         defaults,
         on_fork=lambda: kernel.die_with_parent(arbiter),
         on_ready=lambda: notify.notify(address=address),
-        on_stop=teller.keep_telling,
+        on_stop=reporter.start_reporting,
         running=in_flight.Running(board),
     ).run()
 

@@ -62,7 +62,7 @@ def announce() -> None:
     create_process = module.ProcessEnvironment.create_process
 
     def start_and_notify(consumer: Any) -> None:
-        if in_flight.is_listened_to():
+        if in_flight.has_notify_socket():
             processes = isinstance(consumer.environment, module.ProcessEnvironment)
             _tell_of_its_tasks(consumer.huey, in_flight.Board() if processes else None)
         start(consumer)
@@ -104,7 +104,7 @@ def _tell_of_its_tasks(huey: Any, board: Optional[in_flight.Board]) -> None:
             return execute(*args, **kwargs)
 
     huey.execute = execute_one
-    in_flight.tell_once_asked("task", (board or running).count, board)
+    in_flight.report_after_stop_signal("task", (board or running).count, board)
 
 
 def _run_with(parent: int, runnable: Callable[[], None]) -> None:

@@ -42,7 +42,7 @@ def run(args: Sequence[str], graceful_timeout: int) -> int:
         if "graceful_timeout" not in vars(config):
             config.graceful_timeout = graceful_timeout
         module = import_module(WORKER_CLASSES[config.worker_class])
-        board = in_flight.Board() if config.workers and in_flight.is_listened_to() else None
+        board = in_flight.Board() if config.workers and in_flight.has_notify_socket() else None
         sockets = _Sockets(hypercorn.config.Config.create_sockets, board)
         hooks: list[tuple[Any, str, Any]] = [
             (hypercorn.config.Config, "create_sockets", lambda config: sockets.create(config))
@@ -80,7 +80,7 @@ class _Sockets:
 
     def __init__(self, create_sockets: Any, board: Optional[in_flight.Board]) -> None:
         self._create_sockets = create_sockets
-        self._teller = None if board is None else in_flight.Teller("request", board.count)
+        self._reporter = None if board is None else in_flight.Reporter("request", board.count)
         self._all: list[Any] = []
 
     def create(self, config: Any) -> Any:
@@ -105,8 +105,8 @@ class _Sockets:
     def _close_and_call(self, handler: Any, number: int, frame: Any) -> None:
         for one in self._all:
             one.close()
-        if self._teller is not None:
-            self._teller.keep_telling()
+        if self._reporter is not None:
+            self._reporter.start_reporting()
         handler(number, frame)
 
 

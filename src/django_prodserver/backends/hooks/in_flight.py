@@ -4,7 +4,7 @@ The supervisor shows what arrives over NOTIFY_SOCKET while it waits. Nothing is 
 stop, and nothing at all without that variable.
 
     running = in_flight.Running()       # or a function that returns a `Count`
-    in_flight.tell_once_asked("task", running.count)
+    in_flight.report_after_stop_signal("task", running.count)
     with running.one(): ...             # around each task
 """
 
@@ -45,7 +45,7 @@ def of_ages(ages: Iterable[float]) -> Count:
     return Count(len(known), max(known, default=None))
 
 
-def is_listened_to() -> bool:
+def has_notify_socket() -> bool:
     return bool(os.environ.get(notify.VARIABLE))
 
 
@@ -54,19 +54,21 @@ def is_leader() -> bool:
     return os.getpid() == os.getsid(0)
 
 
-def tell_once_asked(noun: str, count: Callable[[], Count], board: Optional[Board] = None) -> None:
+def report_after_stop_signal(
+    noun: str, count: Callable[[], Count], board: Optional[Board] = None
+) -> None:
     """Report each second from the first stop signal on. Needs `stop_signals.count_as_one`.
 
     `count` is called in a separate thread.
     """
-    if is_listened_to():
-        stop_signals.when_asked(Teller(noun, count, board).keep_telling)
+    if has_notify_socket():
+        stop_signals.on_first_stop_signal(Reporter(noun, count, board).start_reporting)
 
 
-class Teller:
+class Reporter:
     """Reports how much is in flight: when it has changed, and at most about once a second.
 
-    An event loop calls `tell` as often as it likes; for other software `keep_telling` starts a
+    An event loop calls `report` as often as it likes; for other software `start_reporting` starts a
     thread. `address` defaults to the value of NOTIFY_SOCKET.
     """
 
@@ -84,36 +86,38 @@ class Teller:
         self._board = board
         self._address = os.environ.get(notify.VARIABLE, "") if address is None else address
         self._pid = os.getpid()
-        self.keeps_telling = False
-        self._said = ""
-        self._said_at: Optional[float] = None
+        self.is_reporting = False
+        self._last_status = ""
+        self._reported_at: Optional[float] = None
 
-    def tell(self) -> None:
+    def report(self) -> None:
         now = self._now()
-        if self._said_at is not None and now < self._said_at + EVERY:
+        if self._reported_at is not None and now < self._reported_at + EVERY:
             return
         try:
-            said = text(self._noun, *self._count())
+            status = text(self._noun, *self._count())
         except RuntimeError:  # The counted collection changed meanwhile.
             return
-        if said == self._said or (self._board is not None and not self._board.take_turn(now)):
+        if status == self._last_status or (
+            self._board is not None and not self._board.take_turn(now)
+        ):
             return
-        self._said, self._said_at = said, now
+        self._last_status, self._reported_at = status, now
         # A slow listener must not hold up the stop.
-        notify.notify(f"STATUS={said}".encode(), self._address, wait=False)
+        notify.notify(f"STATUS={status}".encode(), self._address, wait=False)
 
-    def keep_telling(self) -> None:
+    def start_reporting(self) -> None:
         """Report from a thread from now on, in this process but not in its forks.
 
         May be called again, and from a signal handler. It does not use the module `threading`,
         whose locks the main thread may hold at that moment.
         """
-        if self.keeps_telling or os.getpid() != self._pid or not self._address:
+        if self.is_reporting or os.getpid() != self._pid or not self._address:
             return
-        self.keeps_telling = True
+        self.is_reporting = True
         # The main thread would not notice signals that the new thread receives.
         with stop_signals.blocked(signal.valid_signals()):
-            _thread.start_new_thread(ticking.each_second, (self.tell,))
+            _thread.start_new_thread(ticking.each_second, (self.report,))
 
 
 class Running:
@@ -220,6 +224,6 @@ class Board:
         return next((at for at, pid in owners if not pid or not board.exists(pid)), places[0])
 
 
-def board_if_read() -> Optional[Board]:
+def board_if_requested() -> Optional[Board]:
     """A board for a life that needs none itself, if the supervisor wants to know its load."""
     return Board() if os.environ.get(board.VARIABLE) else None

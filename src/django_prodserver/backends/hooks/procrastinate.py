@@ -39,7 +39,7 @@ def announce() -> None:
 
 def tell_of_its_jobs() -> None:
     """Report its jobs from a thread, because a job may block the event loop."""
-    if not in_flight.is_listened_to():
+    if not in_flight.has_notify_socket():
         return
     worker: Any = import_module("procrastinate.worker").Worker
     stop = worker.stop
@@ -48,7 +48,7 @@ def tell_of_its_jobs() -> None:
     def stop_and_tell(self: Any) -> Any:
         if self not in stopping:
             stopping.append(self)
-            in_flight.Teller("job", partial(_running_jobs, self)).keep_telling()
+            in_flight.Reporter("job", partial(_running_jobs, self)).start_reporting()
         return stop(self)
 
     worker.stop = stop_and_tell
@@ -80,7 +80,9 @@ def count_stop_signals_as_one() -> None:
     signals.uninstall = uninstall_later
 
 
-def look(alias: str, queues: Optional[Collection[str]]) -> tuple[int, int, Optional[float]]:
+def measure_queues(
+    alias: str, queues: Optional[Collection[str]]
+) -> tuple[int, int, Optional[float]]:
     """Return ready, running and age, of all queues if none is named.
 
     Ready jobs are those that a free worker would begin: of several with the same lock, only the

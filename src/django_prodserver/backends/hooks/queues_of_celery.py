@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timezone
 from typing import Any, Callable, NamedTuple, Optional
 
-from .brokers import OLDEST, PATIENCE
+from .brokers import OLDEST, TIMEOUT
 from .celery import PUBLISHED_AT, find_app
 
 # In seconds: how long to wait for the answers of all workers.
@@ -44,7 +44,7 @@ class Tasks(NamedTuple):
     of_instances: Optional[dict[str, int]] = None
 
 
-def look(
+def measure_queues(
     name: str, include: Sequence[str], exclude: Sequence[str]
 ) -> tuple[int, int, Optional[float], Optional[dict[str, int]]]:
     """Return ready, running, age, and running tasks per instance, for the app of that name."""
@@ -53,7 +53,7 @@ def look(
     app.amqp.queues.deselect(exclude)
     queues = list(app.amqp.queues.consume_from.values())
     with app.connection_for_read() as connection:
-        _give_up_soon(connection)
+        _set_timeouts(connection)
         # One attempt for each address of the broker.
         connection.ensure_connection(max_retries=max(0, len(connection.alt) - 1))
         in_redis = connection.transport.driver_type == "redis"
@@ -63,14 +63,14 @@ def look(
     return messages.ready, len(running), messages.age, tasks.of_instances
 
 
-def _give_up_soon(connection: Any) -> None:
-    connection.connect_timeout = PATIENCE
+def _set_timeouts(connection: Any) -> None:
+    connection.connect_timeout = TIMEOUT
     options: Iterable[str] = ()
     if connection.transport.driver_type == "redis":
         options = ("socket_timeout", "socket_connect_timeout")
     elif connection.transport.driver_name == "py-amqp":
         options = ("read_timeout", "write_timeout")
-    connection.transport_options.update(dict.fromkeys(options, PATIENCE))
+    connection.transport_options.update(dict.fromkeys(options, TIMEOUT))
 
 
 # ---- what the broker reports ----

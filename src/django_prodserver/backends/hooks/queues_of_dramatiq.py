@@ -11,7 +11,9 @@ from typing import Any, Optional
 from . import brokers
 
 
-def look(names: Sequence[str], modules: Sequence[str]) -> tuple[int, int, Optional[float]]:
+def measure_queues(
+    names: Sequence[str], modules: Sequence[str]
+) -> tuple[int, int, Optional[float]]:
     """Return ready, running and age; without names, of all queues that these modules declare."""
     for module in () if names else modules:
         import_module(module)
@@ -51,7 +53,7 @@ def _in_rabbitmq(broker: Any, queues: Sequence[str]) -> tuple[int, int, Optional
     """RabbitMQ does not report what other clients have taken, so `running` is 0."""
     pika = import_module("pika")
     ready = 0
-    with pika.BlockingConnection(_impatient(broker.parameters)) as connection:
+    with pika.BlockingConnection(_with_short_timeouts(broker.parameters)) as connection:
         for queue in queues:
             try:
                 declared = connection.channel().queue_declare(queue=queue, passive=True)
@@ -63,11 +65,13 @@ def _in_rabbitmq(broker: Any, queues: Sequence[str]) -> tuple[int, int, Optional
     return ready, 0, None if ready else 0.0
 
 
-def _impatient(parameters: Any) -> Any:
+def _with_short_timeouts(parameters: Any) -> Any:
     """Shorten the timeouts in the parameters of one server, or of several."""
     if isinstance(parameters, list):
-        return [_impatient(one) for one in parameters]
-    soon = copy(parameters)
-    soon.socket_timeout = soon.stack_timeout = soon.blocked_connection_timeout = brokers.PATIENCE
-    soon.connection_attempts = 1
-    return soon
+        return [_with_short_timeouts(one) for one in parameters]
+    shortened = copy(parameters)
+    shortened.socket_timeout = shortened.stack_timeout = shortened.blocked_connection_timeout = (
+        brokers.TIMEOUT
+    )
+    shortened.connection_attempts = 1
+    return shortened

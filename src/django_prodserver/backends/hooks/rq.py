@@ -31,7 +31,7 @@ def announce_worker(supervised: bool) -> None:
     def hook(worker: Any) -> None:
         _remember_to_stop(worker)
         _notify_after_signal_handlers(worker)
-        if in_flight.is_listened_to():
+        if in_flight.has_notify_socket():
             _tell_of_its_job(worker)
         if supervised:
             _let_horses_die_with(leader, worker)
@@ -95,7 +95,7 @@ def _tell_of_its_job(worker: Any) -> None:
             return execute_job(*args, **kwargs)
 
     worker.execute_job = execute_one_job
-    in_flight.tell_once_asked("job", running.count)
+    in_flight.report_after_stop_signal("job", running.count)
 
 
 def _let_horses_die_with(leader: int, worker: Any) -> None:
@@ -109,7 +109,7 @@ def _let_horses_die_with(leader: int, worker: Any) -> None:
     worker.main_work_horse = die_with_the_worker_and_work
 
 
-def look(*names: str) -> tuple[int, int, Optional[float], Optional[dict[str, int]]]:
+def measure_queues(*names: str) -> tuple[int, int, Optional[float], Optional[dict[str, int]]]:
     """Return ready, running, age, and running jobs per instance.
 
     RQ's own count of running jobs would also remove the jobs of dead workers.

@@ -49,10 +49,10 @@ class Config(uvicorn.Config):
         super().__init__(*args, **kwargs)
         # What all workers have in flight, if they are processes, or if the supervisor reads it.
         self.board: Optional[in_flight.Board] = None
-        if self.workers > 1 and in_flight.is_listened_to():
+        if self.workers > 1 and in_flight.has_notify_socket():
             self.board = in_flight.Board()
         else:
-            self.board = in_flight.board_if_read()
+            self.board = in_flight.board_if_requested()
         self.path_of_held: Optional[str] = None
         if held.descriptors():
             # uvicorn would remove the file of its socket when it exits, but a held socket is not
@@ -123,7 +123,7 @@ def _multiprocess(original: Any) -> Any:
         def _begin_to_stop(self) -> None:
             board = self.config.board
             if board is not None:
-                in_flight.Teller("request", board.count).keep_telling()
+                in_flight.Reporter("request", board.count).start_reporting()
             for one in self.sockets:
                 one.close()
 
@@ -153,12 +153,12 @@ def drain_at_shutdown(server: Any) -> None:
         if any(_cycles(connections)):
             logger.info("Waiting for connections to close. (CTRL+C to force quit)")
 
-        def still() -> Open:
+        def current() -> Open:
             drain = [connection for connection in connections if _drains(connection)]
             return Open(len(drain), len([*_cycles(drain)]))
 
         limit = self.config.timeout_graceful_shutdown
-        left = await drained(still, limit, lambda: bool(self.force_exit))
+        left = await drained(current, limit, lambda: bool(self.force_exit))
         self.config.timeout_graceful_shutdown = left
         await shutdown(self, sockets=[])
 

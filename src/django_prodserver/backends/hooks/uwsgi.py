@@ -48,11 +48,11 @@ def ready_hooks(hook: str, address: str) -> list[str]:
 
 def _show(title: Any) -> None:
     """Set what `ps` shows: the instance, or the command line that the user gave."""
-    from django_prodserver.posix.titles import set_title, show_words
+    from django_prodserver.posix.titles import set_command_line, set_title
 
     instance = os.environ.get("PRODSERVER_INSTANCE")
     if title:
-        show_words(title)
+        set_command_line(title)
     elif instance:
         set_title(instance)
 

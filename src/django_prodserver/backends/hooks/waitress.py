@@ -124,12 +124,12 @@ class _Stop:
         drain = Drain(time.monotonic(), self._limit)
         while True:
             channels = [one for one in self._watched.values() if isinstance(one, HTTPChannel)]
-            still = Open(len(channels), sum(_is_busy(one) for one in channels))
-            if drain.is_over(time.monotonic(), still) or self._asked > 1:
+            current = Open(len(channels), sum(_is_busy(one) for one in channels))
+            if drain.is_over(time.monotonic(), current) or self._asked > 1:
                 # Now, not once its threads have ended: a request may arrive until then.
                 for one in channels:
                     one.handle_close()
-                return not still.busy
+                return not current.busy
             self._turn(TURN)
 
 

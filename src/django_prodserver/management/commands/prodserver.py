@@ -30,7 +30,7 @@ from django.core.management.color import color_style
 
 from django_prodserver import DOCUMENTATION, __version__, completion
 from django_prodserver.exports import EXPORTS
-from django_prodserver.launch.examine import everything_wrong, resolve_to_start
+from django_prodserver.launch.examine import all_findings, resolve_to_start
 from django_prodserver.launch.process import ResolvedProcess
 from django_prodserver.launch.resolve import resolve
 from django_prodserver.launch.selection import Selection, select, without_a_name
@@ -301,7 +301,7 @@ class Command(SupervisingCommand):
     ) -> None:
         from django_prodserver.exports import tables
 
-        found = everything_wrong(configuration, names, options.extra)
+        found = all_findings(configuration, names, options.extra)
         if hasattr(os, "fork") and not any(finding.blocks for finding in found):
             from django_prodserver.launch import start_method
 

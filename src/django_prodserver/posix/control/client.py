@@ -38,7 +38,7 @@ class NoAnswer(Failure):
         super().__init__(message, 4)
 
 
-class TooLate(Failure):
+class TimedOut(Failure):
     """There was no answer in time."""
 
     def __init__(self, message: str) -> None:
@@ -53,7 +53,7 @@ class OtherVersion(Failure):
 
 
 @contextmanager
-def understood() -> Iterator[None]:
+def checking_version() -> Iterator[None]:
     """Raise OtherVersion if the code inside finds that an answer lacks what it needs."""
     try:
         yield
@@ -132,7 +132,7 @@ class Client:
         try:
             yield
         except socket.timeout:
-            raise TooLate(f"the supervisor at {self.path} does not answer") from None
+            raise TimedOut(f"the supervisor at {self.path} does not answer") from None
         except ConnectionError:
             raise NoAnswer(f"the supervisor at {self.path} has ended") from None
 

@@ -24,7 +24,7 @@ from .credentials import peer
 # The most clients connected at once; others wait to be accepted.
 MOST_CLIENTS = 32
 # In seconds: how long a client may take to send its request, and to read its answer.
-PATIENCE = 5.0
+CLIENT_TIMEOUT = 5.0
 # In seconds: the pause before the next attempt to accept, after running out of file descriptors.
 RETRY = 1.0
 
@@ -90,9 +90,9 @@ class Clients:
         if self._retry_at is not None and self._retry_at <= now:
             self._accept_again()
 
-    def have_patience(self, client: Client) -> None:
+    def extend_deadline(self, client: Client) -> None:
         """Restart the time limit of a client."""
-        client.deadline = self._loop.clock.now() + PATIENCE
+        client.deadline = self._loop.clock.now() + CLIENT_TIMEOUT
 
     def guarded(self, client: Client, serve: Callable[[], None]) -> None:
         """Serve a client: an error disconnects this client, and never stops the supervisor."""
@@ -172,7 +172,7 @@ class Clients:
             self._say(report.control_failed(str(error)))
             return
         uid, pid = (os.geteuid(), 0) if found is None else found
-        client = Client(connection, Operator(uid, pid), self._loop.clock.now() + PATIENCE)
+        client = Client(connection, Operator(uid, pid), self._loop.clock.now() + CLIENT_TIMEOUT)
         self._clients[client] = None
         if len(self._clients) >= MOST_CLIENTS:
             self._accept_no_more()
@@ -206,7 +206,7 @@ class Clients:
         if connection.reads:
             asked = connection.read()
             if asked is not None:
-                self.have_patience(client)
+                self.extend_deadline(client)
                 self._take(client, asked)
             if connection.read_all and client.follows:
                 # Even if it still reads: only the next line, perhaps long from now, would show

@@ -112,7 +112,7 @@ class Connection:
                     self._body += event.data
                 elif isinstance(event, h11.EndOfMessage):
                     self._whole = True
-                    return self._understood()
+                    return self._parse()
                 elif isinstance(event, h11.ConnectionClosed):
                     self.gone = True
                     return None
@@ -143,7 +143,7 @@ class Connection:
             return Refused(413, "too_long", f"a request has {LONGEST} bytes at most")
         return None
 
-    def _understood(self) -> Union[HttpRequest, Refused]:
+    def _parse(self) -> Union[HttpRequest, Refused]:
         from urllib.parse import parse_qsl
 
         assert self._request is not None

@@ -46,7 +46,7 @@ class ControlSettings(Value):
     # A JSON object that describes the supervisor, without its pid.
     about: str
 
-    def says_as(self, other: Optional[ControlSettings]) -> bool:
+    def same_settings_as(self, other: Optional[ControlSettings]) -> bool:
         """Whether the settings are the same, even if the project's folder is not."""
         return other is not None and (self.path, self.gid) == (other.path, other.gid)
 

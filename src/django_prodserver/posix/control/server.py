@@ -19,7 +19,7 @@ from django_prodserver.posix.clock import in_utc
 from django_prodserver.posix.loop import Loop
 from django_prodserver.posix.startup import TimedStartups
 from django_prodserver.supervisor import report
-from django_prodserver.supervisor.events import Asked, Operator
+from django_prodserver.supervisor.events import ChangeRequest, Operator
 from django_prodserver.supervisor.facts import Fact
 from django_prodserver.supervisor.hints import Any, Callable, Optional, Union
 from django_prodserver.supervisor.snapshot import GroupSnapshot
@@ -149,7 +149,7 @@ class Server:
         self, verb: str, meant: Accepted, operator: Operator, snapshot: GroupSnapshot
     ) -> Change:
         change = self._changes.begin(verb, meant.names, meant.targets, snapshot)
-        self._loop.emit(Asked(change.number, operator, verb, meant.names, meant.requests))
+        self._loop.emit(ChangeRequest(change.number, operator, verb, meant.names, meant.requests))
         return change
 
     # ---- changes ----
@@ -175,7 +175,7 @@ class Server:
 
     def _answer_change(self, client: Client) -> None:
         client.late = None
-        self._clients.have_patience(client)
+        self._clients.extend_deadline(client)
         reply(client, 200, self._waiting.pop(client).document())
 
     def _settle(self) -> None:
@@ -193,7 +193,9 @@ class Server:
             return
         last = int(lines[:9]) if lines else None
         recent = self._kept.recent
-        self._tell(client, request, recent, lambda names: recent.read(names, last), _lines)
+        self._answer_with_kept(
+            client, request, recent, lambda names: recent.read(names, last), _lines
+        )
 
     def _events(self, client: Client, found: Route, request: HttpRequest) -> None:
         events, run, since = self._kept.events, self._known.about.run, request.query.get("since")
@@ -206,9 +208,9 @@ class Server:
         def read(names: Names) -> Reader[Event]:
             return events.read(names) if last is None else events.since(last, names)
 
-        self._tell(client, request, events, read, partial(_documents, run))
+        self._answer_with_kept(client, request, events, read, partial(_documents, run))
 
-    def _tell(
+    def _answer_with_kept(
         self,
         client: Client,
         request: HttpRequest,
@@ -256,7 +258,7 @@ class Server:
     ) -> None:
         lost, batch = reader.take()
         if not client.follows:
-            self._clients.have_patience(client)
+            self._clients.extend_deadline(client)
         if lost or batch:
             gap: list[Mapping[str, Any]] = [{"lost": lost}] if lost else []
             client.connection.send(_ndjson([*gap, *chain.from_iterable(map(rendered, batch))]))

@@ -126,7 +126,7 @@ class Channel:
                 raise Closed
             self._received += packet[1:]
             if packet[:1] != _MORE:
-                message = _understood(self._received)
+                message = _parse(self._received)
                 message.fds, message.truncated = self._fds, self._truncated
                 self._received, self._fds, self._truncated = b"", [], False
                 return message
@@ -147,7 +147,7 @@ class Channel:
         self._unsent.clear()
 
 
-def _understood(packed: bytes) -> Message:
+def _parse(packed: bytes) -> Message:
     """Unpack a message. Raises Closed for bytes that no program of ours would send."""
     try:
         word, *rest = unpack(packed)

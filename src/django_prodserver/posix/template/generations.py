@@ -61,16 +61,16 @@ class Started:
 class Loading:
     """A template that is loading the project, and has not sent its plan yet."""
 
-    def __init__(self, generation: int, started: Started, said: Reader[Entry]) -> None:
+    def __init__(self, generation: int, started: Started, log_reader: Reader[Entry]) -> None:
         self.generation = generation
         self.channel = started.channel
         self.pid = started.pid
         self.streams = started.streams
-        self.late_at = 0.0
+        self.deadline = 0.0
         # Reads what it writes to the log.
-        self.said = said
+        self.log_reader = log_reader
         # It has closed its channel, and is about to exit.
-        self.deaf = False
+        self.channel_closed = False
 
 
 class Generation:
@@ -85,7 +85,7 @@ class Generation:
 class Generations(Starter):
     """Starts the lives of all generations.
 
-    The first generation is given; `again` loads others. Without it there is no reload.
+    The first generation is given; `reloader` loads others. Without it there is no reload.
     """
 
     def __init__(
@@ -97,14 +97,14 @@ class Generations(Starter):
         startups: TimedStartups,
         programs: Programs,
         starter: Starter,
-        again: Optional[First] = None,
+        reloader: Optional[First] = None,
     ) -> None:
         self._loop = loop
         self._log = log
         self._sockets = sockets
         self._release = release
         self._startups = startups
-        self._again = again
+        self._reloader = reloader
         self._all = {0: Generation(programs, starter)}
         self._loading: Optional[Loading] = None
         # The interpreter started ahead of the next load, if there is one.
@@ -136,34 +136,34 @@ class Generations(Starter):
 
     def load(self, generation: int) -> None:
         """Load the project again; the loop emits `Loaded` or `LoadFailed`."""
-        assert self._again is not None, "the group knows that it cannot be"
+        assert self._reloader is not None, "the group knows that it cannot be"
         started, self._warm = self._warm, None
         try:
-            started = started or self._start(self._again.command)
+            started = started or self._start(self._reloader.command)
         except OSError as error:
             self._fail(generation, f"the template cannot be started: {error}")
             return
-        said = self._log.recent.read([NAME], last=0)
-        self._loading = loading = Loading(generation, started, said)
-        loading.late_at = self._loop.clock.now() + LOAD_WITHIN
-        loading.channel.send("run", self._again.run)
+        log_reader = self._log.recent.read([NAME], last=0)
+        self._loading = loading = Loading(generation, started, log_reader)
+        loading.deadline = self._loop.clock.now() + LOAD_WITHIN
+        loading.channel.send("run", self._reloader.run)
         self._loop.selector.register(loading.channel, EVENT_READ, lambda: self._read(loading))
 
     def changes_environment(self) -> bool:
         """Whether the newest load changed variables that a package may read when it is imported."""
-        assert self._again is not None
-        plan, before = self._all[max(self._all)].plan, self._again.command.environ
+        assert self._reloader is not None
+        plan, before = self._all[max(self._all)].plan, self._reloader.command.environ
         after = os.environ if plan is None else plan.environ
         changed = (name for name in {*before, *after} if before.get(name) != after.get(name))
         return any(not name.startswith(IN_ANY_PROJECT) for name in changed)
 
     def warm_up(self, argv: Sequence[str], modules: Sequence[str]) -> None:
         """Start the interpreter for the next load; until then it imports `modules`."""
-        assert self._again is not None
+        assert self._reloader is not None
         if self._warm is not None:
             return
         with suppress(OSError):  # Without it the next load only takes longer.
-            self._warm = self._start(replace(self._again.command, argv=argv))
+            self._warm = self._start(replace(self._reloader.command, argv=argv))
             self._warm.channel.send("import", modules)
 
     def adopt(self, generation: int) -> None:
@@ -184,7 +184,7 @@ class Generations(Starter):
             self._sockets.forget(generation)
             self._ended_early += dropped.starter.ended_early
             end = self._loop.clock.now() + END_WITHIN
-            self._ending.update(dict.fromkeys(dropped.starter.leave(), end))
+            self._ending.update(dict.fromkeys(dropped.starter.shut_down(), end))
 
     # ---- the seam: Starter ----
 
@@ -223,7 +223,7 @@ class Generations(Starter):
         moments = [one.starter.deadline for one in self._all.values()]
         moments += self._ending.values()
         if self._loading is not None:
-            moments.append(self._loading.late_at)
+            moments.append(self._loading.deadline)
         return min((moment for moment in moments if moment is not None), default=None)
 
     def tick(self) -> None:
@@ -232,7 +232,7 @@ class Generations(Starter):
             self._ending[pid] = now + LOAD_WITHIN
             with suppress(ProcessLookupError):
                 os.kill(pid, SIGKILL)
-        if self._loading is not None and self._loading.late_at <= now:
+        if self._loading is not None and self._loading.deadline <= now:
             late = f"the template did not read the settings within {LOAD_WITHIN:g} s"
             self._give_up(self._loading, late)
         for one in list(self._all.values()):
@@ -254,8 +254,8 @@ class Generations(Starter):
             return True
         if loading is not None and loading.pid == pid:
             self._log.read_last_words(loading.streams)
-            self._let_go(loading)
-            self._fail(loading.generation, _last_line(loading.said) or _ended(status))
+            self._forget_loading(loading)
+            self._fail(loading.generation, _last_line(loading.log_reader) or _ended(status))
             return True
         return any(one.starter.reaped(pid, status) for one in list(self._all.values()))
 
@@ -280,8 +280,8 @@ class Generations(Starter):
             self._end(self._warm)
             self._warm.channel.close()
         # All at once: waiting for some children reaps the others, too.
-        pids.update(*(one.starter.leave() for one in self._all.values()))
-        child.end_all(pids, self._loop.clock, self._loop.signals, END_WITHIN)
+        pids.update(*(one.starter.shut_down() for one in self._all.values()))
+        child.reap_or_kill(pids, self._loop.clock, self._loop.signals, END_WITHIN)
         self._ending.clear()
 
     # ---- how ----
@@ -305,8 +305,8 @@ class Generations(Starter):
         return Started(channel, pid, pipes.streams)
 
     def _fork(self, command: Command, channel: int, pipes: Pipes) -> int:
-        assert self._again is not None
-        supervisor, run, release = os.getpid(), self._again.run, self._release
+        assert self._reloader is not None
+        supervisor, run, release = os.getpid(), self._reloader.run, self._release
         output = pipes.stdout, pipes.stderr
 
         def become() -> NoReturn:
@@ -317,7 +317,7 @@ class Generations(Starter):
     def _read(self, loading: Loading) -> None:
         """Handle its messages up to its plan; its `Templates` handle the rest."""
         try:
-            while loading is self._loading and not loading.deaf:
+            while loading is self._loading and not loading.channel_closed:
                 message = loading.channel.receive()
                 if message is None:
                     return
@@ -329,14 +329,14 @@ class Generations(Starter):
                     self._take(loading, rest[0])
         except Closed:
             # It is about to exit, and has written why.
-            loading.deaf = True
-            loading.late_at = self._loop.clock.now() + END_WITHIN
+            loading.channel_closed = True
+            loading.deadline = self._loop.clock.now() + END_WITHIN
             self._loop.selector.unregister(loading.channel)
 
     def _take(self, loading: Loading, plan: Plan) -> None:
         """Bind its new addresses, and hand the template over to its `Templates`."""
-        generation, again = loading.generation, self._again
-        assert again is not None
+        generation, reloader = loading.generation, self._reloader
+        assert reloader is not None
         programs = Programs(plan.programs)
         try:
             for spec in plan.specs:
@@ -349,7 +349,7 @@ class Generations(Starter):
         self._loop.selector.unregister(loading.channel)
         self._loading = None
         first = replace(
-            again,
+            reloader,
             channel=loading.channel,
             pid=loading.pid,
             stage=plan.stage,
@@ -368,7 +368,7 @@ class Generations(Starter):
         self._all[generation] = Generation(programs, starter, plan)
         for group in self._groups:
             starter.watch(group)
-        for record in plan.said:
+        for record in plan.records:
             self._log.say(record)
 
     def _give_up(self, loading: Loading, message: str) -> None:
@@ -377,7 +377,7 @@ class Generations(Starter):
 
     def _end_loading(self, loading: Loading) -> None:
         self._end(loading)
-        self._let_go(loading)
+        self._forget_loading(loading)
 
     def _end(self, started: Union[Started, Loading]) -> None:
         """Kill it: it does not read its channel before it has loaded.
@@ -389,9 +389,9 @@ class Generations(Starter):
             os.kill(started.pid, SIGKILL)
         self._ending[started.pid] = self._loop.clock.now() + LOAD_WITHIN
 
-    def _let_go(self, loading: Loading) -> None:
+    def _forget_loading(self, loading: Loading) -> None:
         self._loading = None
-        if not loading.deaf:
+        if not loading.channel_closed:
             self._loop.selector.unregister(loading.channel)
         loading.channel.close()
         self._sockets.forget(loading.generation)
@@ -404,10 +404,10 @@ def _ended(status: ExitStatus) -> str:
     return f"the template {report.exit_status(status)}"
 
 
-def _last_line(said: Reader[Entry]) -> str:
+def _last_line(log_reader: Reader[Entry]) -> str:
     """The last line that it has written: a traceback says what is wrong at its end."""
     last = b""
-    while entries := said.take()[1]:
+    while entries := log_reader.take()[1]:
         lines = [line for entry in entries for line in entry.lines.splitlines() if line.strip()]
         last = lines[-1] if lines else last
     text = last.decode(errors="replace").strip()

@@ -51,8 +51,8 @@ class Command(Value):
             os.dup2(null, 0)
             os.chdir(self.folder)
             os.set_inheritable(channel, True)
-            told = {CHANNEL: f"{channel} {what}", marks.VARIABLE: marks.of_template(run, 0)}
-            os.execve(self.argv[0], list(self.argv), {**self.environ, **told})
+            variables = {CHANNEL: f"{channel} {what}", marks.VARIABLE: marks.of_template(run, 0)}
+            os.execve(self.argv[0], list(self.argv), {**self.environ, **variables})
         except OSError as error:
             where = error.filename or self.argv[0]
             os.write(2, f"cannot start the template: {where}: {error.strerror}\n".encode())
@@ -79,22 +79,22 @@ class Handover(Value):
     metrics: Optional[Sequence[Any]] = None
 
 
-def packed(handover: Handover) -> bytes:
+def pack_handover(handover: Handover) -> bytes:
     command = handover.command
-    told: Any = (
+    plain: Any = (
         *(list(command.argv), command.folder, dict(command.environ)),
         *(list(handover.title), handover.run, handover.hangs_up),
         *(handover.channel, handover.template, handover.helper),
         handover.metrics and list(handover.metrics),
     )
-    return marshal.dumps(told)
+    return marshal.dumps(plain)
 
 
-def taken_over(fd: int) -> Handover:
+def unpack_handover(fd: int) -> Handover:
     """In the supervisor: what was handed over."""
     with os.fdopen(fd, "rb") as file:
-        argv, folder, environ, *told = marshal.loads(file.read())
-    handover = Handover(Command(argv, folder, environ), *told)
+        argv, folder, environ, *plain = marshal.loads(file.read())
+    handover = Handover(Command(argv, folder, environ), *plain)
     if handover.channel is not None:
         os.set_inheritable(handover.channel, False)
     return handover

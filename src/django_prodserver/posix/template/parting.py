@@ -25,7 +25,7 @@ from django_prodserver.supervisor.hints import NoReturn
 from django_prodserver.supervisor.values import replace
 
 from .channel import pair
-from .handover import Command, Handover, packed
+from .handover import Command, Handover, pack_handover
 from .order import FIRST, Order
 
 # Packages outside the standard library that the supervisor may have to import.
@@ -37,7 +37,7 @@ _BEGIN = (
 )
 
 
-def part() -> Order:
+def split_off_supervisor() -> Order:
     """Become a supervisor and its first template; returns only in the template.
 
     The template is a fork of this process, and goes on with everything loaded so far.
@@ -90,7 +90,7 @@ def become_supervisor(handover: Handover) -> NoReturn:
     # Not a pipe: an environment may be larger than a pipe holds.
     memory = os.memfd_create("prodserver")
     with os.fdopen(os.dup(memory), "wb") as file:
-        file.write(packed(handover))
+        file.write(pack_handover(handover))
     os.lseek(memory, 0, os.SEEK_SET)
     for fd in (memory, handover.channel):
         if fd is not None:

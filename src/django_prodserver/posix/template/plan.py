@@ -42,7 +42,7 @@ class Plan(Value):
     stage: Stage = ()
     forkable: bool = True
     # Records of the load, to be logged.
-    said: Sequence[Record] = ()
+    records: Sequence[Record] = ()
     # For people at a terminal: instances, and the URL at which they serve.
     urls: Sequence[tuple[Sequence[str], str]] = ()
     # The control socket, if there is to be one, and what its clients are told.
@@ -62,7 +62,7 @@ class Loaded(Value):
     """The result of loading a stage: how its processes are run, or an error."""
 
     programs: Mapping[str, Program]
-    said: Sequence[Record] = ()
+    records: Sequence[Record] = ()
     # Why it could not be loaded.
     error: Optional[str] = None
     preload: Optional[Preload] = None

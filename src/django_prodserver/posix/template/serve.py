@@ -20,7 +20,7 @@ from contextlib import suppress
 from signal import Signals
 
 from django_prodserver.posix import child, kernel, marks, signals
-from django_prodserver.posix.child import Ties
+from django_prodserver.posix.child import Wiring
 from django_prodserver.posix.guardian import end_run
 from django_prodserver.posix.program import Stage
 from django_prodserver.posix.starting import Project
@@ -100,7 +100,7 @@ class _Template:
                 if rest:  # `output` has no number: stdout and stderr stay as they are.
                     self._refuse(rest[-1], OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
             elif word == "output":
-                stand_apart(*message.fds)
+                redirect_output(*message.fds)
             elif word == "watch":
                 self._groups.add(*rest)
             elif word == "forget":
@@ -120,13 +120,13 @@ class _Template:
         def become() -> NoReturn:
             stdout, stderr, *sockets, wait = fds
             program, code = self._project.program_of(name), self._project.code_of(name)
-            ties = Ties(stdout, stderr, mark, environ, sockets)
+            wiring = Wiring(stdout, stderr, mark, environ, sockets)
 
             def release() -> None:
                 self._release(wait)
                 close_all(sockets)
 
-            child.become(program, code, ties, self._supervisor, release)
+            child.become(program, code, wiring, self._supervisor, release)
 
         self._answer(number, become, group=True)
 
@@ -138,7 +138,7 @@ class _Template:
             child.become_errand(
                 task,
                 lambda: self._project.run_errand(task, request),
-                *(Ties(stdout, stderr, mark), answer, self._supervisor),
+                *(Wiring(stdout, stderr, mark), answer, self._supervisor),
                 lambda: self._release(wait),
             )
 
@@ -150,7 +150,7 @@ class _Template:
             self._release(wait)
             kernel.die_with_parent(self._supervisor)
             os.setsid()
-            stand_apart(stdout, stderr)
+            redirect_output(stdout, stderr)
             os.close(stdout)
             os.close(stderr)
             marks.show(marks.of_template(self._run, 0))
@@ -187,7 +187,7 @@ class _Template:
         os.close(wait)
 
 
-def stand_apart(stdout: int, stderr: int) -> None:
+def redirect_output(stdout: int, stderr: int) -> None:
     """Send what this process writes from here on to the log."""
     child.flush()
     null = os.open(os.devnull, os.O_RDONLY)
@@ -200,25 +200,25 @@ def stand_apart(stdout: int, stderr: int) -> None:
 def _fork_twice(become: Callable[[], NoReturn]) -> int:
     """Fork a process whose parent has exited; returns its pid. Raises OSError."""
     child.flush()
-    heard, tell = os.pipe()
+    read_end, write_end = os.pipe()
     # A signal sent to it before it has handlers of its own stays pending until then.
     signal.pthread_sigmask(signal.SIG_BLOCK, IGNORED)
     try:
         middle = child.quiet_fork()
         if middle == 0:
-            _fork_again(heard, tell, become)
-        os.close(tell)
-        tell = -1
-        said = os.read(heard, 32)
+            _fork_again(read_end, write_end, become)
+        os.close(write_end)
+        write_end = -1
+        answer = os.read(read_end, 32)
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, IGNORED)
-        os.close(heard)
-        if tell >= 0:
-            os.close(tell)
+        os.close(read_end)
+        if write_end >= 0:
+            os.close(write_end)
     # Once it has exited, its child belongs to the supervisor.
     with suppress(ChildProcessError):
         os.waitpid(middle, 0)
-    number = int(said or b"0")
+    number = int(answer or b"0")
     if number == 0:
         raise OSError("the process that forks it was killed")
     if number < 0:
@@ -226,7 +226,7 @@ def _fork_twice(become: Callable[[], NoReturn]) -> int:
     return number
 
 
-def _fork_again(heard: int, tell: int, become: Callable[[], NoReturn]) -> NoReturn:
+def _fork_again(read_end: int, write_end: int, become: Callable[[], NoReturn]) -> NoReturn:
     status = 1
     try:
         try:
@@ -234,11 +234,11 @@ def _fork_again(heard: int, tell: int, become: Callable[[], NoReturn]) -> NoRetu
         except OSError as error:
             number = -(error.errno or 0)
         if number == 0:
-            os.close(heard)
-            os.close(tell)
+            os.close(read_end)
+            os.close(write_end)
             become()
         with suppress(BrokenPipeError):  # The template was killed meanwhile.
-            os.write(tell, b"%d" % number)
+            os.write(write_end, b"%d" % number)
         status = 0
     except BaseException:
         sys.excepthook(*sys.exc_info())

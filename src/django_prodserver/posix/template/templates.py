@@ -102,15 +102,15 @@ class Template:
         self.killed = False
         self.jobs: deque[Job] = deque()
         # The job it is doing, and the number of the last request.
-        self.asked: Optional[Job] = None
+        self.current_job: Optional[Job] = None
         self.number = 0
         # When it counts as hung, in the clock of the loop; None while it has nothing to do.
-        self.late_at: Optional[float] = None
+        self.deadline: Optional[float] = None
         channel.set_blocking(False)
 
-    def ask(self, now: float) -> None:
+    def request_fork(self, now: float) -> None:
         """Request the next fork, unless the template is busy."""
-        while self.loaded and not self.killed and self.asked is None and self.jobs:
+        while self.loaded and not self.killed and self.current_job is None and self.jobs:
             job = self.jobs.popleft()
             try:
                 wait, job.go = os.pipe()
@@ -122,27 +122,27 @@ class Template:
                 _withhold(job)
                 job.answer(str(error))
                 continue
-            self.asked = job
+            self.current_job = job
             self.number += 1
-            self.late_at = now + FORK_WITHIN
+            self.deadline = now + FORK_WITHIN
 
     def answered(self, number: int) -> Optional[Job]:
         """Take the job of request `number`; None if it was cancelled."""
-        if self.asked is None or number != self.number:
+        if self.current_job is None or number != self.number:
             return None
-        job, self.asked, self.late_at = self.asked, None, None
+        job, self.current_job, self.deadline = self.current_job, None, None
         return job
 
     @property
     def undone(self) -> list[Job]:
-        return [*([self.asked] if self.asked else []), *self.jobs]
+        return [*([self.current_job] if self.current_job else []), *self.jobs]
 
     def give_up(self) -> list[Job]:
         """Take all unfinished jobs; a process already forked for one of them exits on its own."""
         jobs = self.undone
         for job in jobs:
             _withhold(job)
-        self.asked = None
+        self.current_job = None
         self.jobs.clear()
         return jobs
 
@@ -151,8 +151,8 @@ class Template:
         for job in self.undone:
             if job.start is start:
                 _withhold(job)
-                if job is self.asked:
-                    self.asked = self.late_at = None
+                if job is self.current_job:
+                    self.current_job = self.deadline = None
                 else:
                     self.jobs.remove(job)
                 return True
@@ -210,12 +210,12 @@ class Templates(Starter):
         # Stages loaded before: if one cannot be loaded again, the settings are not to blame.
         self._was_loaded: set[Stage] = set()
         # Stages given up; `failed` has been called for each.
-        self._hopeless: set[Stage] = set()
+        self._given_up: set[Stage] = set()
         # Jobs of stages whose template could not be started, until the next attempt.
-        self._stranded: dict[Stage, list[Job]] = {}
+        self._queued_for_retry: dict[Stage, list[Job]] = {}
         # The pause before the next attempt to be scheduled, and when a scheduled one is due.
         self._pauses: dict[Stage, float] = {}
-        self._again_at: dict[Stage, float] = {}
+        self._retry_at: dict[Stage, float] = {}
         # Process groups that a template is to kill if it outlives this process.
         self._groups: set[int] = set()
         # Templates that survived SIGKILL, until they are reaped.
@@ -224,7 +224,7 @@ class Templates(Starter):
         # Children that exited while their pid was unknown: a template may have just forked one.
         self._unknown: dict[int, ExitStatus] = {}
         template = Template(first.stage, first.channel, first.pid)
-        template.late_at = loop.clock.now() + LOAD_WITHIN
+        template.deadline = loop.clock.now() + LOAD_WITHIN
         self._add(template)
         if not first.has_output:
             pipes = self._pipes()
@@ -237,34 +237,34 @@ class Templates(Starter):
         if birth.program.execute:
             self._here.begin(birth)
             return
-        ties = birth.ties
-        message = ("fork", birth.program.name, ties.mark, ties.environ)
-        fds = (ties.stdout, ties.stderr, *ties.sockets)
+        wiring = birth.wiring
+        message = ("fork", birth.program.name, wiring.mark, wiring.environ)
+        fds = (wiring.stdout, wiring.stderr, *wiring.sockets)
         job = Job(birth.begun, fds, *message, start=birth)
         self._do(birth.program.stage, job)
 
     def run(self, errand: Errand) -> None:
         """Run it in the latest stage that was loaded: the one after the most oneshots."""
-        ties = errand.ties
-        message = ("errand", errand.task, errand.request, ties.mark)
-        fds = (ties.stdout, ties.stderr, errand.answer)
+        wiring = errand.wiring
+        message = ("errand", errand.task, errand.request, wiring.mark)
+        fds = (wiring.stdout, wiring.stderr, errand.answer)
         stage = max(self._was_loaded, key=_oneshots_before, default=self._first.stage)
         self._do(stage, Job(errand.begun, fds, *message, start=errand))
 
     def cancel(self, start: Union[Birth, Errand]) -> None:
         for template in list(self._templates.values()):
             if template.cancel(start):
-                self._ask(template)
-        for jobs in self._stranded.values():
+                self._request_fork(template)
+        for jobs in self._queued_for_retry.values():
             jobs[:] = [job for job in jobs if job.start is not start]
 
     def watch(self, group: int) -> None:
         self._groups.add(group)
-        self._tell("watch", group)
+        self._send_to_all("watch", group)
 
     def forget(self, group: int) -> None:
         self._groups.discard(group)
-        self._tell("forget", group)
+        self._send_to_all("forget", group)
 
     # ---- what is known ----
 
@@ -275,13 +275,13 @@ class Templates(Starter):
     @property
     def errands(self) -> list[Errand]:
         undone = (template.undone for template in self._templates.values())
-        jobs = [job for jobs in (*undone, *self._stranded.values()) for job in jobs]
+        jobs = [job for jobs in (*undone, *self._queued_for_retry.values()) for job in jobs]
         return [job.start for job in jobs if isinstance(job.start, Errand)]
 
     @property
     def deadline(self) -> Optional[float]:
         """When `tick` has something to do, in the clock of the loop."""
-        moments = [*self._again_at.values(), *(one.late_at for one in self._templates.values())]
+        moments = [*self._retry_at.values(), *(one.deadline for one in self._templates.values())]
         return min((moment for moment in moments if moment is not None), default=None)
 
     @property
@@ -293,7 +293,7 @@ class Templates(Starter):
     def tick(self) -> None:
         now = self._loop.clock.now()
         for template in list(self._templates.values()):
-            if template.late_at is None or template.late_at > now:
+            if template.deadline is None or template.deadline > now:
                 continue
             if template.killed:
                 self._lost.add(template.pid)
@@ -301,9 +301,9 @@ class Templates(Starter):
             else:
                 self._log.say(report.template_late(FORK_WITHIN if template.loaded else LOAD_WITHIN))
                 self._kill(template)
-        for stage in [one for one, at in self._again_at.items() if at <= now]:
-            del self._again_at[stage]
-            self._do(stage, *self._stranded.pop(stage, ()))
+        for stage in [one for one, at in self._retry_at.items() if at <= now]:
+            del self._retry_at[stage]
+            self._do(stage, *self._queued_for_retry.pop(stage, ()))
 
     def read(self) -> None:
         """Handle the templates' messages, before exited children are reaped."""
@@ -333,41 +333,41 @@ class Templates(Starter):
         for template in self._templates.values():
             template.close()
 
-    def leave(self) -> set[int]:
+    def shut_down(self) -> set[int]:
         pids = self.pids
         for template in list(self._templates.values()):
             template.channel.send("end")
             if not template.killed and (not template.loaded or template.channel.waiting):
                 self._kill(template)  # It is not reading its channel.
             self._remove(template)
-        self._again_at.clear()
+        self._retry_at.clear()
         return pids
 
     def close(self) -> None:
-        child.end_all(self.leave(), self._loop.clock, self._loop.signals, END_WITHIN)
+        child.reap_or_kill(self.shut_down(), self._loop.clock, self._loop.signals, END_WITHIN)
 
     # ---- how ----
 
     def _do(self, stage: Stage, *jobs: Job) -> None:
-        if stage in self._again_at:
-            self._stranded.setdefault(stage, []).extend(jobs)
+        if stage in self._retry_at:
+            self._queued_for_retry.setdefault(stage, []).extend(jobs)
             return
         template = self._templates.get(stage)
         if template is None:
             try:
                 template = self._make(stage)
             except OSError as error:
-                self._strand(stage, jobs, f"cannot be started: {error}")
+                self._queue_for_retry(stage, jobs, f"cannot be started: {error}")
                 return
             template.jobs.extend(jobs)
             if not template.pid:
                 self._fork_stage(template)
         else:
             template.jobs.extend(jobs)
-            self._ask(template)
+            self._request_fork(template)
 
-    def _ask(self, template: Template) -> None:
-        template.ask(self._loop.clock.now())
+    def _request_fork(self, template: Template) -> None:
+        template.request_fork(self._loop.clock.now())
         self._watch(template)
 
     def _make(self, stage: Stage) -> Template:
@@ -399,13 +399,13 @@ class Templates(Starter):
                 self._started(template, answer)
             else:
                 jobs = self._remove(template)
-                self._strand(template.stage, jobs, f"cannot be forked: {answer}")
+                self._queue_for_retry(template.stage, jobs, f"cannot be forked: {answer}")
 
         self._do(self._first.stage, Job(answer, template.ends, "stage", template.stage))
 
     def _started(self, template: Template, pid: int) -> None:
         template.pid = pid
-        template.late_at = self._loop.clock.now() + LOAD_WITHIN
+        template.deadline = self._loop.clock.now() + LOAD_WITHIN
         template.close_ends()
 
     def _takes_an_interpreter(self, stage: Stage) -> bool:
@@ -488,7 +488,7 @@ class Templates(Starter):
         elif word == "loaded":
             (loaded,) = rest
             self._take_loaded(template, loaded)
-        template.ask(self._loop.clock.now())
+        template.request_fork(self._loop.clock.now())
         if not self._forking:
             self._unknown.clear()
 
@@ -511,11 +511,11 @@ class Templates(Starter):
 
     def _take_loaded(self, template: Template, loaded: Loaded) -> None:
         stage = template.stage
-        template.late_at = None
+        template.deadline = None
         if loaded.error is not None:
-            template.late_at = self._loop.clock.now() + END_WITHIN
+            template.deadline = self._loop.clock.now() + END_WITHIN
             if stage not in self._was_loaded:
-                self._hopeless.add(stage)
+                self._given_up.add(stage)
                 self._failed(loaded.error)
             return
         template.loaded = True
@@ -527,7 +527,7 @@ class Templates(Starter):
             self._loaded()
         self._was_loaded.add(stage)
         self._programs.update(loaded.programs)
-        for record in loaded.said:
+        for record in loaded.records:
             self._log.say(record)
         jobs = list(template.jobs)
         template.jobs.clear()
@@ -551,14 +551,14 @@ class Templates(Starter):
         """Kill it for good: after this it is either reaped or lost."""
         self._loop.selector.unregister(template.channel)
         template.killed = True
-        template.late_at = self._loop.clock.now() + LOSE_AFTER
+        template.deadline = self._loop.clock.now() + LOSE_AFTER
         if template.pid:
             with suppress(ProcessLookupError):
                 os.kill(template.pid, SIGKILL)
 
     @property
     def _forking(self) -> bool:
-        return any(template.asked is not None for template in self._templates.values())
+        return any(template.current_job is not None for template in self._templates.values())
 
     def _ended(self, template: Template, status: Optional[ExitStatus]) -> None:
         """Replace a template, or give its stage up. Without a `status`, it survived SIGKILL.
@@ -568,7 +568,7 @@ class Templates(Starter):
         """
         jobs = self._remove(template)
         self._ended_early += 1
-        if template.stage in self._hopeless:
+        if template.stage in self._given_up:
             return
         stage, how = template.stage, f"has survived SIGKILL (pid {template.pid})"
         if status is not None:
@@ -578,9 +578,9 @@ class Templates(Starter):
             self._log.say(report.template_ended(how))
             self._do(stage, *jobs)
         elif stage in self._was_loaded or self._may_try_again(stage, status):
-            self._strand(stage, jobs, how)
+            self._queue_for_retry(stage, jobs, how)
         else:
-            self._hopeless.add(stage)
+            self._given_up.add(stage)
             self._failed(f"the template {how}")
 
     def _may_try_again(self, stage: Stage, status: Optional[ExitStatus]) -> bool:
@@ -588,12 +588,12 @@ class Templates(Starter):
         by_itself = status is not None and status.signal is None
         return not by_itself and self._pauses.get(stage, 0) < GIVE_UP_AT
 
-    def _strand(self, stage: Stage, jobs: Iterable[Job], reason: str) -> None:
+    def _queue_for_retry(self, stage: Stage, jobs: Iterable[Job], reason: str) -> None:
         """Let the jobs of a stage that cannot be loaded wait for the next attempt."""
         pause = self._pauses.get(stage, FIRST_PAUSE)
         self._pauses[stage] = min(2 * pause, LONGEST_PAUSE)
-        self._again_at[stage] = self._loop.clock.now() + pause
-        self._stranded[stage] = list(jobs)
+        self._retry_at[stage] = self._loop.clock.now() + pause
+        self._queued_for_retry[stage] = list(jobs)
         self._log.say(report.template_failed(reason, pause))
 
     def _remove(self, template: Template) -> list[Job]:
@@ -603,7 +603,7 @@ class Templates(Starter):
             self._loop.selector.unregister(template.channel)
         return template.close()
 
-    def _tell(self, *message: Any) -> None:
+    def _send_to_all(self, *message: Any) -> None:
         for template in self._templates.values():
             if not template.killed:
                 template.channel.send(*message)

@@ -58,7 +58,7 @@ def pack(message: Any) -> bytes:
 
 def unpack(packed: bytes) -> Any:
     """What was packed, with sequences as tuples, and subclasses of str, int and float as those."""
-    return _meant(marshal.loads(packed))
+    return _from_plain(marshal.loads(packed))
 
 
 def _plain(value: Any) -> Any:
@@ -85,16 +85,16 @@ def _plain(value: Any) -> Any:
     raise ValueError(f"{value!r} is not plain data")
 
 
-def _meant(plain: Any) -> Any:
+def _from_plain(plain: Any) -> Any:
     if isinstance(plain, tuple):
         name, *parts = plain
         if name in _ENUMS:
             return _ENUMS[name][parts[0]]
-        return _VALUES[name](*map(_meant, parts))
+        return _VALUES[name](*map(_from_plain, parts))
     if isinstance(plain, list):
-        return tuple(map(_meant, plain))
+        return tuple(map(_from_plain, plain))
     if isinstance(plain, dict):
-        return {key: _meant(item) for key, item in plain.items()}
+        return {key: _from_plain(item) for key, item in plain.items()}
     if isinstance(plain, frozenset):
-        return frozenset(map(_meant, plain))
+        return frozenset(map(_from_plain, plain))
     return plain

@@ -8,14 +8,20 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Optional
 
-from django_prodserver.posix.control.client import Answer, Client, Failure, refusal, understood
+from django_prodserver.posix.control.client import (
+    Answer,
+    Client,
+    Failure,
+    checking_version,
+    refusal,
+)
 from django_prodserver.prodctl import lines, table
 from django_prodserver.prodctl.usage import CpuShares
 from django_prodserver.prodctl.verbs import Find, outcome, requested, status_of
 from django_prodserver.supervisor.text import printable
 
 # In seconds: how long an answer may take.
-PATIENCE = 3.0
+TIMEOUT = 3.0
 # In characters: longer lines are cut, because a screen is not that wide.
 LONGEST_LINE = 2000
 
@@ -68,8 +74,8 @@ class Asked:
 
 def look(find: Find, changes: Collection[int], cpu: CpuShares) -> Look:
     try:
-        with understood():
-            return _look(find(PATIENCE), changes, cpu)
+        with checking_version():
+            return _look(find(TIMEOUT), changes, cpu)
     except (Failure, OSError) as failure:
         return Look(str(failure))
 
@@ -114,8 +120,8 @@ def _outcome(answer: Answer, status: Mapping[str, Any]) -> Optional[str]:
 def ask(find: Find, request: Request) -> Asked:
     words = f"{request.verb} {request.name}"
     try:
-        with understood():
-            client = find(PATIENCE)
+        with checking_version():
+            client = find(TIMEOUT)
             body = request.body(status_of(client))
             if "counts" in body:
                 words += f"={body['counts'][request.name]}"

@@ -18,7 +18,7 @@ from django_prodserver.posix.control.client import Client, Failure
 from django_prodserver.prodctl.verbs import Find
 from django_prodserver.supervisor.text import printable
 
-from .asking import PATIENCE, line
+from .asking import TIMEOUT, line
 
 # In seconds: the pause between two checks for new lines, and between two tries to connect.
 REDRAW, RETRY = 0.1, 1.0
@@ -94,7 +94,7 @@ class LogOf(Screen[None]):
             self._left.wait(RETRY)
 
     def _read(self) -> Iterator[str]:
-        self._client = client = self._find(PATIENCE)
+        self._client = client = self._find(TIMEOUT)
         target = f"/v1/logs?names={quote(self._instance, safe='')}&lines={LAST}&follow=1"
         for text in client.lines(target):
             if self._left.is_set():
