@@ -420,7 +420,7 @@ def table(figures: Sequence[Figure], results: Results, ratio: bool = True) -> st
     *_, ours = results.values()
     head = [""]
     for figure in figures:
-        head += [figure.title, "ours / it"][: 1 + ratio]
+        head += [figure.title, "ratio"][: 1 + ratio]
     rows = [head, ["---", *("---:" for _ in head[1:])]]
     for name, values in results.items():
         row = [name]

@@ -200,8 +200,8 @@ def test_an_address_of_another_machine_is_named_as_such() -> None:
 def test_a_port_without_its_colon_is_taken_for_a_host() -> None:
     assert refused({"web": gunicorn("8000")}) == [
         (
-            f"{WEB} cannot listen at 8000:8000: '8000' is taken for a host. "
-            "Write ':8000' for that port of all addresses."
+            f"{WEB} cannot listen at 8000:8000: '8000' is read as a host. "
+            "Write ':8000' for that port on all addresses."
         )
     ]
 
@@ -296,7 +296,7 @@ def test_several_instances_are_told_how_to_share_a_port() -> None:
     address = f"127.0.0.1:{free_port()}"
     (said,) = refused({"web": gunicorn(address, REPLICAS=2, SOCKETS="own")})
 
-    assert said.endswith("Leave out SOCKETS: the supervisor holds one socket for all of them then.")
+    assert said.endswith("Leave out SOCKETS: then the supervisor holds one socket for all of them.")
     with configured({"web": gunicorn(address, REPLICAS=2)}):
         resolve(load(), ["web"])
 

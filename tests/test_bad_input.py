@@ -239,7 +239,7 @@ def test_replicas_at_one_address_are_refused() -> None:
 
     message = (
         f"{WEB}['REPLICAS'] is 2, but only one instance can listen at {address}. "
-        "Leave out SOCKETS: the supervisor holds one socket for all of them then."
+        "Leave out SOCKETS: then the supervisor holds one socket for all of them."
     )
     assert refused({"web": {**entry, "REPLICAS": 2}}) == [message]
     assert refused({"web": entry}, "web=2") == [message]

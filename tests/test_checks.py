@@ -320,7 +320,7 @@ def test_E012_a_watchdog_of_software_that_never_pings() -> None:
 
 
 UNKNOWN_PINGS = checks.Warning(
-    f"{WEB}['WATCHDOG'] is set, but it is not known whether the process sends WATCHDOG=1.",
+    f"{WEB}['WATCHDOG'] is set, but it is unknown whether the process sends WATCHDOG=1.",
     hint="If it does not, it will be stopped as unhealthy: use HEALTHCHECK instead. If it does, "
     "add 'prodserver.W003' to SILENCED_SYSTEM_CHECKS.",
     id="prodserver.W003",

@@ -162,7 +162,7 @@ def test_a_supervisord_conf_in_the_manner_of_weblate(
         ),
         (
             "supervisord.conf, celery-notify: `NUMBER` is not carried over: what "
-            "'%(process_num)02d' stands for cannot be told from here."
+            "'%(process_num)02d' stands for is not known here."
         ),
         (
             "supervisord.conf, celery-notify: `API_TOKEN` is not carried over: a secret belongs "
@@ -221,7 +221,7 @@ def test_a_key_of_supervisord_that_is_carried_over(
         ("user=a b", "`user` is not carried over: USER and GROUP are names or ids."),
         ("environment=A", 'write it as KEY="value",KEY="value" for ENV.'),
         ('environment=A="1', "`environment` is not carried over: a quotation mark is missing"),
-        ("directory=%(here)s", "what '%(here)s' stands for cannot be told from here."),
+        ("directory=%(here)s", "what '%(here)s' stands for is not known here."),
         ("exitcodes=0,2", "each backend knows the exit statuses of its software."),
         (
             "numprocs_start=1",
@@ -480,7 +480,7 @@ def test_a_key_of_compose_that_is_carried_over(
         ),
         ("environment: {A=: x}", "`A=` is not carried over: it is not a variable"),
         ("environment: {REMAP_SIGTERM: SIGQUIT}", "`REMAP_SIGTERM` is not carried over: the back"),
-        ("working_dir: [x]", "`working_dir` is not carried over: its value is not a text."),
+        ("working_dir: [x]", "`working_dir` is not carried over: its value is not text."),
         ("deploy: 3", "`deploy` is not carried over: it is not a mapping."),
         (
             "entrypoint: /start.sh",
@@ -520,7 +520,7 @@ def test_services_that_depend_on_each_other_are_in_no_order(tmp_path: Path) -> N
     processes, notes = converted(tmp_path, "compose.yaml", text)
 
     assert [name for name, process in processes.items() if "AFTER" in process] == []
-    assert notes == ("What depends on what is a cycle in the files, so it is left out.",)
+    assert notes == ("The dependencies in the files form a cycle, so they are left out.",)
 
 
 # ---- Procfile ----

@@ -84,7 +84,7 @@ def test_where_all_are_disabled_nothing_is_run(arguments: list[str]) -> None:
     everyone = (
         "Every process of PRODUCTION_PROCESSES is disabled, by ENABLED or REPLICAS: web, beat."
     )
-    assert said == f"{everyone} Name one to run it all the same."
+    assert said == f"{everyone} Name one to run it anyway."
 
 
 def test_a_list_has_all_and_says_which_are_disabled() -> None:

@@ -100,5 +100,5 @@ def test_a_variable_like_ours_is_pointed_out(
 ) -> None:
     monkeypatch.setenv(name, "1")
 
-    expected = f"prodserver.W004 {name} is not a variable that is read. Did you mean {ours!r}?"
+    expected = f"prodserver.W004 {name} is not a known variable. Did you mean {ours!r}?"
     assert said() == ([expected] if ours else [])

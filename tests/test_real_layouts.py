@@ -574,7 +574,7 @@ def test_a_worker_that_runs_today(command: str, backend: str, settings: dict[str
     [
         ("nginx -g 'daemon off;'", "the program is not known here; BACKEND `shell` runs any"),
         ("manage.py runserver", "it is for development"),
-        ("celery -A shop beat -s `mktemp`", "what '`mktemp`' stands for cannot be told from here"),
+        ("celery -A shop beat -s `mktemp`", "what '`mktemp`' stands for is not known here"),
         ("celery -A shop inspect ping", "it is neither a worker, nor beat, nor flower"),
     ],
 )

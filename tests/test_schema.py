@@ -188,4 +188,4 @@ def test_what_is_not_a_tcp_address_is_refused(text: str, message: str) -> None:
 def test_a_command_is_taken_as_it_is() -> None:
     assert program_and_arguments(["test", "-e", ""]) == ["test", "-e", ""]
     assert refusal(program_and_arguments, ["", "x"]) == "the name of the program is empty"
-    assert refusal(program_and_arguments, ["x", "a\0b"]) == "it has a null character in it"
+    assert refusal(program_and_arguments, ["x", "a\0b"]) == "it contains a null character"

@@ -89,8 +89,8 @@ def test_threads_that_a_fork_will_not_have_are_named() -> None:
     assert spawned == []
     assert said == [
         (
-            "the preload left the threads 'x', 'y' running, which no process will have: "
-            "start them in the processes instead"
+            "the preload left the threads 'x', 'y' running, which will not exist in the "
+            "processes: start them in the processes instead"
         )
     ]
 
@@ -140,15 +140,15 @@ def test_each_kind_is_judged_and_said_what_to_do_about() -> None:
     assert said == [
         [
             (
-                "the preload left the thread 'x' running, which no process will have: "
-                "start it in the processes instead"
+                "the preload left the thread 'x' running, which will not exist in the "
+                "processes: start it in the processes instead"
             )
         ],
         [
             (
                 "the preload left the native thread 'polars-0' of _polars_runtime.abi3.so running, "
-                "which no process will have, so what waits for it hangs: start by spawn, or first "
-                "use the library in the processes"
+                "which will not exist in the processes, so anything that waits for it hangs: "
+                "start by spawn, or first use the library in the processes"
             )
         ],
         [
@@ -246,7 +246,7 @@ def test_other_leftovers_do_not_survive_a_fork(left: Leftover) -> None:
 
 
 def test_a_variable_that_is_read_already_makes_auto_spawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = "starting app by spawn: its ENV sets COLOUR, which is read already"
+    said = "starting app by spawn: its ENV sets COLOUR, which has already been read"
     assert decided([], app=READ_ALREADY) == (["app"], [said])
     assert to_fork(resolved(app=READ_ALREADY)) == []
 
@@ -256,7 +256,7 @@ def test_a_variable_that_is_read_already_makes_auto_spawn(monkeypatch: pytest.Mo
 
 def test_a_fork_does_not_see_a_variable_that_is_read_already() -> None:
     env = {"COLOUR": "red", "SIZE": "1", "OTHER": "2"}
-    said = "app will not see the COLOUR, SIZE of its ENV, which is read already"
+    said = "app will not see the COLOUR, SIZE of its ENV, which has already been read"
 
     assert decided([], app={**READ_ALREADY, "ENV": env, "START_METHOD": "fork"}) == ([], [said])
 
@@ -265,9 +265,9 @@ def test_a_fork_does_not_see_a_variable_that_is_read_already() -> None:
 def test_some_variables_are_read_whatever_the_software_is(name: str) -> None:
     given = entry(ENV={name: "other"})
 
-    said = f"starting a by spawn: its ENV sets {name}, which is read already"
+    said = f"starting a by spawn: its ENV sets {name}, which has already been read"
     assert decided([], a=given) == (["a"], [said])
-    said = f"a will not see the {name} of its ENV, which is read already"
+    said = f"a will not see the {name} of its ENV, which has already been read"
     assert decided([], a={**given, "START_METHOD": "fork"}) == ([], [said])
 
 
@@ -298,7 +298,7 @@ def test_how_each_is_started_and_why() -> None:
         "line": ("executed", ""),
         "fork": ("forked", "START_METHOD is 'fork'"),
         "spawn": ("spawned", "START_METHOD is 'spawn'"),
-        "app": ("spawned", "its ENV sets COLOUR, which is read already"),
+        "app": ("spawned", "its ENV sets COLOUR, which has already been read"),
     }
 
 

@@ -143,7 +143,7 @@ def test_the_settings_of_a_project_with_wsgi_and_celery() -> None:
                 "TYPE": "oneshot",
             },
             # No RESTART: if it exits, everything stops, and the platform restarts it all.
-            # No HEALTHCHECK: there is no view at /healthz, or where else it is usual.
+            # No HEALTHCHECK: no view was found at /healthz or at another usual path.
             "web": {
                 "BACKEND": "gunicorn",
                 "ARGS": {"bind": "0.0.0.0:" + os.environ.get("PORT", "8000"), "workers": 2},
@@ -320,7 +320,7 @@ def test_what_the_project_lacks_is_said() -> None:
     without_app = replace(CHAT, apps=frozenset())
 
     assert proposed(without_app).notes == (
-        "TASKS needs 'django_tasks_db' in INSTALLED_APPS, where it is not yet.",
+        "TASKS needs 'django_tasks_db' in INSTALLED_APPS, but it is not there yet.",
     )
     assert proposed(EVERYTHING).notes == (
         "TASKS['own'] is all.tasks.Backend, whose worker is not known: add it.",
@@ -336,14 +336,14 @@ def test_everything_is_printed_in_three_parts() -> None:
     above, settings, dockerfile, procfile = parts(texts.whole(SHOP, proposal))
 
     assert above[1].splitlines() == [
-        "# `manage.py prodserver --init` proposes three parts, each to be copied to its place.",
+        "# `manage.py prodserver --init` proposes three files. Copy each to its place.",
         "# Found:",
         "#   Python 3.13",
         "#   WSGI application shop.wsgi:application",
         "#   ASGI application shop.asgi:application",
         "#   Celery app shop.celery.app, with a schedule",
         "#   requirements.txt",
-        "# Then look whether all is well: python manage.py prodserver --check",
+        "# Then check that everything works: python manage.py prodserver --check",
         "",
     ]
     assert settings == ("shop/settings.py", texts.settings_block(proposal) + "\n")
@@ -630,7 +630,7 @@ def test_processes_that_are_set_already_are_a_note() -> None:
         "PRODUCTION_PROCESSES is set already (web, worker): this proposal ignores it.",
     )
     assert wrong == (
-        "PRODUCTION_PROCESSES is set already, and wrong: `prodserver --check` says why.",
+        "PRODUCTION_PROCESSES is already set, but wrong: `prodserver --check` says why.",
     )
     assert look.inspect_project().notes == ()
 
@@ -815,7 +815,7 @@ def test_a_project_with_asgi_and_django_tasks_whose_settings_are_broken(chat: Re
     (_, above), (_, block), _, (_, procfile) = found
 
     assert said == "stdin is not a terminal: asking nothing, as with --noinput.\n"
-    assert "# PRODUCTION_PROCESSES is set already, and wrong: " in above
+    assert "# PRODUCTION_PROCESSES is already set, but wrong: " in above
     assert list(parse_procfile(procfile).processes) == ["web", "tasks"]
     good, plan, how = chat.check(block)[-3:]
     assert good == "No problems found: migrate, web, tasks."

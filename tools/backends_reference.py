@@ -33,7 +33,7 @@ SOCKETS = {
 WATCHDOG = {
     True: "it sends `WATCHDOG=1`",
     False: "refused: it does not send `WATCHDOG=1`",
-    None: "for programs that send `WATCHDOG=1`; a warning reminds you of that",
+    None: "only for programs that send `WATCHDOG=1`; a warning says so",
 }
 
 
@@ -85,7 +85,7 @@ def _facts(name: str, backend: Backend) -> Iterator[tuple[str, str]]:
     to = "process group" if backend.stop_group else "leader only"
     statuses = [0, *sorted(backend.success_exit_statuses)]
     yield "class path", f"`{BUILT_IN[name]}`"
-    otherwise = getattr(backend, "comes_with", "no further package").rstrip(".")
+    otherwise = getattr(backend, "comes_with", "no other package").rstrip(".")
     yield "needs", _listed(backend.requires.values(), otherwise)
     yield "ready", _ready(backend)
     yield "stop signal", f"{backend.stop_signal}, to the {to}"
@@ -102,9 +102,9 @@ def _facts(name: str, backend: Backend) -> Iterator[tuple[str, str]]:
 
 def _ready(backend: Backend) -> str:
     if backend.notifies:
-        return "when it reports that it is"
+        return "when it reports readiness"
     if backend.connects and backend.takes_sockets:
-        return "when it reports that it is; with sockets of its own, when it accepts a connection"
+        return "when it reports readiness; with sockets of its own, when it accepts a connection"
     return "when it accepts a connection" if backend.connects else "once it is started"
 
 

@@ -54,13 +54,13 @@ class StartLimit(TypedDict, total=False):
 
 class _Autoscale(TypedDict):
     METRIC: Text
-    """The load that counts. cpu: processor cores in use. memory: bytes, as for MAX_MEMORY. queue:
-    tasks that wait or are being run. queue-age: how long the oldest waiting task has waited. busy:
-    requests that are being answered. Or the dotted path of a function that returns the load of all
-    instances together, as a number."""
+    """The load to measure. cpu: processor cores in use. memory: bytes, as for MAX_MEMORY. queue:
+    tasks that are waiting or running. queue-age: how long the oldest waiting task has waited. busy:
+    requests being answered. Or the dotted path of a function that returns the total load of all
+    instances, as a number."""
 
     TARGET: Union[float, Text]
-    """How much of it one instance is to have: cores such as 0.7, a size such as "400MB", or a
+    """How much of it each instance should have: cores such as 0.7, a size such as "400MB", or a
     number of tasks or requests; for queue-age a duration such as "30s"."""
 
     MAX: int
@@ -71,15 +71,15 @@ class Autoscale(_Autoscale, total=False):
     """How many instances of a process are up: as many as its load asks for, from MIN to MAX."""
 
     MIN: int
-    """The fewest instances. 0 is for what can be measured while none of them is up. If it is MAX,
-    the load is measured and changes nothing."""
+    """The fewest instances. 0 is allowed for loads that can be measured while no instance is
+    running. If MIN equals MAX, the load is measured but changes nothing."""
 
     INTERVAL: float
     """Seconds between two measurements."""
 
     STABILIZATION: float
-    """Seconds for which fewer instances must do before there are fewer. More are started at
-    once."""
+    """Seconds for which fewer instances must have been enough before any is stopped. New instances
+    are started without this delay."""
 
 
 class Backoff(TypedDict, total=False):
@@ -192,17 +192,17 @@ class Process(_Process, total=False):
     """The group it runs as, instead of the primary group of its USER."""
 
     UMASK: Optional[Text]
-    """The permissions that its new files do not get, in octal, such as "0027"."""
+    """The permissions to remove from new files, in octal, such as "0027"."""
 
     REPLICAS: int
     """How many instances a supervisor runs."""
 
     AUTOSCALE: Optional[Autoscale]
-    """Lets the load decide how many instances there are; REPLICAS is how many at first."""
+    """Lets the load decide how many instances run; REPLICAS is the number at the start."""
 
     TYPE: Literal["service", "oneshot"]
     """A service is meant to run until it is stopped. A oneshot is meant to finish with exit status
-    0. The backends "migrate" and "wait-for" are oneshots by default, and all others services."""
+    0. The backends "migrate" and "wait-for" are oneshots by default; all others are services."""
 
     ENABLED: bool
     """False leaves it out of "prodserver --all". It still starts if you name it."""
@@ -216,22 +216,23 @@ class Process(_Process, total=False):
     them. "@oneshots" means every oneshot that does not come after this process."""
 
     LOCK: Optional[Text]
-    """For a oneshot that is to run once, however many supervisors start it: one of them has the
-    lock and runs it, the others wait and go on without running it. "database" is a lock in the
-    default database; a path is a file that all of them can see. The backend "migrate" has
-    "database" by default."""
+    """For a oneshot that should run only once, however many supervisors start it: one of them gets
+    the lock and runs it; the others wait until it has finished, and continue without running it.
+    "database" is a lock in the default database; a path is a file that all of them can access. The
+    backend "migrate" uses "database" by default."""
 
     SCHEDULE: Optional[Text]
     """For a oneshot that runs again and again: minute, hour, day of the month, month and day of the
     week, as in cron, in the TIME_ZONE of the project. "30 3 * * *" is every night at half past
-    three. It never runs twice at once, and if it fails, that stops nothing else."""
+    three. Two runs never overlap, and a failure stops nothing else."""
 
     EVERY: Optional[Union[float, Text]]
-    """The same, with a fixed time between two starts, such as "15m"; first after that time."""
+    """Like SCHEDULE, with a fixed time between two starts, such as "15m". The first run starts
+    after that time."""
 
     SINGLETON: bool
-    """Whether at most one supervisor runs it, of all that share the default database. The others
-    stand by, and one of them takes over when that one stops or dies."""
+    """Whether at most one of the supervisors that share the default database runs it. The others
+    stand by, and one of them takes over when that supervisor stops or dies."""
 
     RESTART: Optional[Literal["never", "on-failure", "always"]]
     """What to do when it exits on its own."""
@@ -255,7 +256,7 @@ class Process(_Process, total=False):
     process counts as ready once it is started."""
 
     READY_TIMEOUT: Optional[float]
-    """Seconds within which a service must be ready; later, its start has failed."""
+    """Seconds within which a service must be ready; otherwise its start has failed."""
 
     HEALTHCHECK: Optional[HealthCheck]
     """How to check that it is healthy while it runs."""
@@ -276,13 +277,13 @@ class Process(_Process, total=False):
 
     SOCKETS: Optional[Literal["held", "own"]]
     """Who binds the addresses that a server listens on. "held": the supervisor, so that all
-    instances share them, and what connects while one is replaced waits instead of being refused.
+    instances share them, and connections wait instead of being refused while one is replaced.
     "own": the server itself. By default "held", if the backend can take sockets."""
 
     UPDATE_ORDER: Literal["auto", "start-first", "stop-first"]
     """How an instance is replaced. "start-first": the new one is ready before the old one is asked
-    to stop. "stop-first": the old one has ended before. "auto" is "start-first" with held sockets,
-    and "stop-first" otherwise."""
+    to stop. "stop-first": the old one stops before the new one starts. "auto" is "start-first" with
+    held sockets, and "stop-first" otherwise."""
 
 
 class ProductionSupervisor(TypedDict, total=False):
@@ -342,18 +343,18 @@ class ProductionSupervisor(TypedDict, total=False):
 
     CONTROL: Union[bool, Text]
     """Whether `prodctl` can talk to the supervisor, by a control socket; or the absolute path of
-    that socket. True finds a folder that only this user can enter."""
+    that socket. True uses a folder that only this user can enter."""
 
     CONTROL_GROUP: Optional[Union[int, Text]]
-    """Members of this group may read the control socket, and change nothing."""
+    """Members of this group may read the status and the log, but not change anything."""
 
     MONITOR: Optional[Text]
     """Where the supervisor answers `/healthz`, `/readyz` and `/metrics`, for example to Prometheus
-    and Kubernetes. Nothing can be changed there."""
+    and Kubernetes. It is read-only."""
 
     ON_EVENT: ListOrTuple[Text]
-    """Functions that are called with each event, which is a dict, in a process of their own. The
-    module django_prodserver.handlers has some."""
+    """Functions to call with each event, a dict, in a process of their own. The module
+    django_prodserver.handlers provides some."""
 
     PRELOAD: ListOrTuple[Text]
     """Modules to import before processes are forked, besides those that the backends import."""
@@ -368,8 +369,8 @@ class ProductionServerless(TypedDict, total=False):
     one."""
 
     BASE_PATH: Text
-    """What the path of each request begins with but is not part of the site's own URLs, such as
-    "/prod" for a stage of API Gateway. The URLs that Django builds begin with it."""
+    """The prefix of each request's path that is not part of the site's own URLs, such as "/prod"
+    for a stage of API Gateway. The URLs that Django builds begin with it."""
 
 
 # A dict and not a Mapping, because settings often add to it further down.

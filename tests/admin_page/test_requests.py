@@ -79,11 +79,9 @@ def test_a_refusal_is_said_in_the_words_of_the_supervisor(
 def test_a_user_who_may_not_control_is_told_by_the_supervisor(
     root: Visitor, fake: FakeSupervisor
 ) -> None:
-    fake.refusal = (403, "forbidden", "the user with the id 33 may read, and change nothing")
+    fake.refusal = (403, "forbidden", "the user with id 33 may only read")
 
-    assert root.ask("restart", "web.1").messages == [
-        ("error", "The user with the id 33 may read, and change nothing")
-    ]
+    assert root.ask("restart", "web.1").messages == [("error", "The user with id 33 may only read")]
 
 
 @pytest.mark.parametrize(

@@ -227,8 +227,8 @@ def test_a_supervisor_that_answers_drop_by_drop_is_not_waited_for(
 @pytest.mark.parametrize(
     ("said", "problem"),
     [
-        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "what answers there is no supervisor of this kind"),
-        (b"HTTP/1.0 200 OK\r\n\r\nhello", "what answers there is no supervisor of this kind"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "what answers there is not a prodserver supervisor"),
+        (b"HTTP/1.0 200 OK\r\n\r\nhello", "what answers there is not a prodserver supervisor"),
         (b"HTTP/1.0 200 OK\r\n\r\n[]", "the supervisor has another version of django-prodserver"),
         (
             b'HTTP/1.0 200 OK\r\n\r\n{"api": 2}',

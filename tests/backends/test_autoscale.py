@@ -60,7 +60,7 @@ def test_a_broker_that_is_away_changes_nothing(site: Site, redis: str) -> None:
         run.wait_for("system", r"^worker scaled from 1 to 2: queue is 1 task,")
 
         gate.close()
-        run.wait_for("system", "^worker is not scaled: queue is not known: ")
+        run.wait_for("system", "^worker is not scaled: queue cannot be measured: ")
         gate.open()
         release(site, run, "one")
         run.wait_for("system", r"^worker scaled from 2 to 1: queue is 0 tasks")

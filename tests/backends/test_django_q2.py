@@ -124,7 +124,7 @@ def test_the_name_of_the_queue_may_come_from_its_env(
     said = run.said("" if names else "cluster.1")
     assert "long" in said
     assert "short" not in said
-    reason = "its ENV sets Q_CLUSTER_NAME, which is read already"
+    reason = "its ENV sets Q_CLUSTER_NAME, which has already been read"
     assert names or f"starting cluster by spawn: {reason}" in run.said("system")
 
 
@@ -133,7 +133,7 @@ def test_the_log_warns_that_a_fork_does_not_see_the_name_of_its_queue(site: Site
     site.call("q2_jobs.enqueue", **ORM)
     run = site({"cluster": entry}, **ORM)
     run.wait_for(
-        "system", "cluster will not see the Q_CLUSTER_NAME of its ENV, which is read already"
+        "system", "cluster will not see the Q_CLUSTER_NAME of its ENV, which has already been read"
     )
     run.wait_for("system", "all 1 ready")
 

@@ -315,7 +315,7 @@ def test_a_database_that_is_silent_stops_it(over_postgresql: Supervisors, postgr
 
     os.kill(server, SIGSTOP)
     try:
-        run.wait_for("system", "beat.1 has lost its lock: nothing was heard of it for 4 s")
+        run.wait_for("system", "beat.1 has lost its lock: no report for 4 s")
         run.wait_for("system", "beat.1 stopped after .*; standing by")
     finally:
         os.kill(server, SIGCONT)

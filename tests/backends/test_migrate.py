@@ -64,7 +64,7 @@ def test_one_that_does_not_get_a_lock_in_time_is_tried_again(site: Site, postgre
     with connected(postgresql) as reader:
         reader.execute("LOCK TABLE django_content_type IN ACCESS SHARE MODE")
         run = site(migrate(ARGS={"lock-timeout": "50ms"}), supervisor=over(postgresql))
-        run.wait_for("migrate.1", "it got no lock within 50ms; trying again in 1 s")
+        run.wait_for("migrate.1", "migrate got no lock within 50ms; trying again in 1 s")
         # It no longer waits for the lock, and blocks no query behind it.
         with connected(postgresql) as another:
             another.execute("SELECT 1 FROM django_content_type")

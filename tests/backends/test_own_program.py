@@ -115,5 +115,5 @@ def test_a_forked_arbiter_says_that_hup_loads_no_new_code(site: Site) -> None:
 
     os.kill(run.children()[0].pid, signal.SIGHUP)
 
-    run.wait_for_all((name, "HUP loads no new code"), (name, "the worker's sockets"))
+    run.wait_for_all((name, "HUP does not load new code"), (name, "the worker's sockets"))
     assert run.end(signal.SIGTERM) == 0

@@ -151,7 +151,10 @@ def test_another_database_than_postgresql_is_refused(site: Site) -> None:
     run = site(worker(), "--check", supervisor=supervisor)
 
     assert run.end() == 1
-    assert "needs PostgreSQL, which DATABASES['default'] is not. PROCRASTINATE_DATA" in run.stderr
+    assert (
+        "needs PostgreSQL, but DATABASES['default'] does not use it. PROCRASTINATE_DATA"
+        in run.stderr
+    )
 
 
 def test_settings_and_environment_of_the_project_override_our_default_arguments(site: Site) -> None:

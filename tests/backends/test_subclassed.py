@@ -52,7 +52,7 @@ def test_commands_that_inherit_run_as_the_originals_do(
     run.wait_for_each_of(rf"^all {len(NAMES) + 1} ready")
 
     assert run.end(signal.SIGTERM) == 0
-    assert not [line for line in run.lines if "cannot tell when" in line.text]
+    assert not [line for line in run.lines if "cannot detect when" in line.text]
     assert "mine" in run.said("rq.1")
 
 
@@ -64,11 +64,11 @@ def test_commands_that_do_all_by_themselves_are_started_and_the_log_says_it(
     run.wait_for_each_of(rf"^all {len(NAMES) + 1} ready")
 
     run.end(signal.SIGTERM)
-    assert {line.name for line in run.lines if "cannot tell when" in line.text} == {
+    assert {line.name for line in run.lines if "cannot detect when" in line.text} == {
         f"{name}.1" for name in NAMES
     }
     (said,) = [line for line in run.said("rq.1") if line.startswith("prodserver:")]
     assert said == (
-        "prodserver: cannot tell when rqworker is ready: the command of replaced.own does not "
-        "inherit from django_rq's; it counts as ready from now on"
+        "prodserver: cannot detect when rqworker is ready: the command of replaced.own does not "
+        "inherit from django_rq's; treating it as ready now"
     )

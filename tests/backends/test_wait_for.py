@@ -116,7 +116,7 @@ def test_a_list_and_a_mapping_mean_the_same(args: Any) -> None:
 @pytest.mark.parametrize(
     ("word", "message", "hint"),
     [
-        ("databases", "which is nothing that can be waited for", "Did you mean 'database'?"),
+        ("databases", "which cannot be waited for", "Did you mean 'database'?"),
         ("database:defaults", "but DATABASES has no 'defaults'", "Did you mean 'default'?"),
         ("migrations:other", "but DATABASES has no 'other'", "Known: default."),
         ("cache:other", "but CACHES has no 'other'", "Known: default."),
@@ -126,7 +126,7 @@ def test_a_list_and_a_mapping_mean_the_same(args: Any) -> None:
         ("tcp:localhost:80", "which has no //", "Write tcp://host:port"),
         ("tcp://localhost", "is not host:port", "Write tcp://host:port"),
         ("http://", "which is not a URL", "Write one such as"),
-        ("path:", "which is nothing that can be waited for", "Known: "),
+        ("path:", "which cannot be waited for", "Known: "),
         ("tests.inside.nothing", "which cannot be imported", "Write the dotted path"),
         ("tests.inside.QUICKSTART", "which cannot be imported", "Write the dotted path"),
         ("tests.running.SHELL", "which cannot be called", "Write the dotted path"),

@@ -9,6 +9,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['AUTOSCALE']['METRIC'] is 'queue', which shell does not tell. Use cpu,
+PRODUCTION_PROCESSES['web']['AUTOSCALE']['METRIC'] is 'queue', which shell does not report. Use cpu,
     memory, or the dotted path of a function.
 """

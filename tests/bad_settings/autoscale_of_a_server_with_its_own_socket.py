@@ -11,5 +11,5 @@ PRODUCTION_PROCESSES = {
 
 MESSAGE = """
 PRODUCTION_PROCESSES['web']['AUTOSCALE']['MAX'] is 4, but only one instance can listen at
-    127.0.0.1:8000. Leave out SOCKETS: the supervisor holds one socket for all of them then.
+    127.0.0.1:8000. Leave out SOCKETS: then the supervisor holds one socket for all of them.
 """

@@ -6,8 +6,8 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web'] has 'detach' set, which detaches it: that looks as if it had exited.
+PRODUCTION_PROCESSES['web'] has 'detach' set, which detaches it, so it seems to have exited.
     Leave it out: the supervisor runs it in the background.
-PRODUCTION_PROCESSES['beat'] has 'detach' set, which detaches it: that looks as if it had exited.
+PRODUCTION_PROCESSES['beat'] has 'detach' set, which detaches it, so it seems to have exited.
     Leave it out: the supervisor runs it in the background.
 """

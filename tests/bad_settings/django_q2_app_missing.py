@@ -7,5 +7,5 @@ PRODUCTION_PROCESSES = {
 
 MESSAGE = """
 PRODUCTION_PROCESSES['web']['BACKEND'] needs the management command qcluster, which no installed app
-    has. Add 'django_q' to INSTALLED_APPS.
+    provides. Add 'django_q' to INSTALLED_APPS.
 """

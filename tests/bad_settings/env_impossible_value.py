@@ -5,5 +5,5 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ENV']['A'] has a null character in it.
+PRODUCTION_PROCESSES['web']['ENV']['A'] contains a null character.
 """

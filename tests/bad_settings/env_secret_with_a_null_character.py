@@ -5,5 +5,5 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ENV']['PASSWORD'] has a null character in it.
+PRODUCTION_PROCESSES['web']['ENV']['PASSWORD'] contains a null character.
 """

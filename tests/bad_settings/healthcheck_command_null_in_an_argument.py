@@ -9,6 +9,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK']['COMMAND']: it has a null character in it. Write the
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['COMMAND']: it contains a null character. Write the
     program and its arguments, such as ['pg_isready', '-q'].
 """

@@ -9,6 +9,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['HEALTHCHECK']['VERIFY'] is set, but HTTP is not a URL of https.
+PRODUCTION_PROCESSES['web']['HEALTHCHECK']['VERIFY'] is set, but HTTP is not an https:// URL.
     Leave it out.
 """

@@ -5,5 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['migrate']['ARGS'] has lock-timeout, which only PostgreSQL knows. Leave it out.
+PRODUCTION_PROCESSES['migrate']['ARGS'] has lock-timeout, which only PostgreSQL supports. Leave it
+    out.
 """

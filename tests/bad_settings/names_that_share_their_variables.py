@@ -9,7 +9,7 @@ PRODUCTION_PROCESSES = {
 
 MESSAGE = """
 PRODUCTION_PROCESSES has 'Web' and 'web', which share their variables. Rename all but one:
-    PRODSERVER_REPLICAS_WEB could be meant for any.
+    PRODSERVER_REPLICAS_WEB could mean any of them.
 PRODUCTION_PROCESSES has 'a_b' and 'a-b', which share their variables. Rename all but one:
-    PRODSERVER_REPLICAS_A_B could be meant for any.
+    PRODSERVER_REPLICAS_A_B could mean any of them.
 """

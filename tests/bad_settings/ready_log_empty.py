@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['READY']['LOG']: it is empty, and would be found in the first line.
+PRODUCTION_PROCESSES['web']['READY']['LOG']: it is empty, and would match the first line.
     Write one of Python's, such as 'listening on port [0-9]+'.
 """

@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['READY']['HTTP'] is '/health', but it is not known at which host and
+PRODUCTION_PROCESSES['web']['READY']['HTTP'] is '/health', but it is unknown at which host and
     port the process will listen. Write a whole URL, such as 'http://127.0.0.1:8000/health'.
 """

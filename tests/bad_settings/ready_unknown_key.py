@@ -7,6 +7,6 @@ PRODUCTION_PROCESSES = {
 MESSAGE = """
 PRODUCTION_PROCESSES['web']['READY']['LGO'] is not a known key. Did you mean 'LOG'? Known: HTTP,
     TCP, COMMAND, VERIFY, TIMEOUT, LOG.
-PRODUCTION_PROCESSES['web']['READY'] does not say what tells that it is ready. Set exactly one of
+PRODUCTION_PROCESSES['web']['READY'] does not say how to tell that it is ready. Set exactly one of
     HTTP, TCP, COMMAND, LOG.
 """

@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['READY'] does not say what tells that it is ready. Set exactly one of
+PRODUCTION_PROCESSES['web']['READY'] does not say how to tell that it is ready. Set exactly one of
     HTTP, TCP, COMMAND, LOG.
 """

@@ -7,5 +7,5 @@ ENVIRONMENT = {"PRODSERVER_REPLICAS_WEB": "2"}
 
 MESSAGE = """
 PRODUCTION_PROCESSES['web']['REPLICAS'] is 2, but only one instance can listen at 127.0.0.1:8011.
-    Leave out SOCKETS: the supervisor holds one socket for all of them then.
+    Leave out SOCKETS: then the supervisor holds one socket for all of them.
 """

@@ -3,5 +3,5 @@ from tests.settings import *
 PRODUCTION_PROCESSES = {"web": {"BACKEND": "shell", "ARGS": "sleep 1000\0"}}
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ARGS'] has a null character in it.
+PRODUCTION_PROCESSES['web']['ARGS'] contains a null character.
 """

@@ -5,6 +5,6 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['web']['ARGS'] has '--daemonize=/tmp/x.log', which detaches it: that looks as
-    if it had exited. Leave it out: the supervisor runs it in the background.
+PRODUCTION_PROCESSES['web']['ARGS'] has '--daemonize=/tmp/x.log', which detaches it, so it seems
+    to have exited. Leave it out: the supervisor runs it in the background.
 """

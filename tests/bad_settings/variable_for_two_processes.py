@@ -8,5 +8,5 @@ ENVIRONMENT = {"PRODSERVER_REPLICAS_WEB_A": "2"}
 
 MESSAGE = """
 PRODUCTION_PROCESSES has 'web-a' and 'web_a', which share their variables. Rename all but one:
-    PRODSERVER_REPLICAS_WEB_A could be meant for any.
+    PRODSERVER_REPLICAS_WEB_A could mean any of them.
 """

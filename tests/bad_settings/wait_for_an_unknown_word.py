@@ -6,7 +6,7 @@ PRODUCTION_PROCESSES = {
 }
 
 MESSAGE = """
-PRODUCTION_PROCESSES['wait']['ARGS'] has 'datbase', which is nothing that can be waited for. Did you
+PRODUCTION_PROCESSES['wait']['ARGS'] has 'datbase', which cannot be waited for. Did you
     mean 'database'? Known: database, cache, broker, migrations, tcp://host:port, http://host/path,
     path:/file, or the dotted path of a function.
 """

@@ -103,14 +103,14 @@ def test_a_signal_by_its_name_or_number(given: Any) -> None:
     assert set(found.targets.values()) == {Target.ANYTHING}
 
 
-NAMES = "'names' has to be a list of names of processes or instances"
+NAMES = "'names' must be a list of names of processes or instances"
 
 
 @pytest.mark.parametrize(
     ("verb", "body", "status", "message"),
     [
-        ("stop", [], 400, "the body has to be a JSON object"),
-        ("stop", None, 400, "the body has to be a JSON object"),
+        ("stop", [], 400, "the body must be a JSON object"),
+        ("stop", None, 400, "the body must be a JSON object"),
         ("stop", {}, 400, "stop takes 'names' in a JSON object"),
         ("stop", {"name": "web"}, 400, "stop takes 'names' in a JSON object"),
         ("stop", {"names": ["web"], "x": 1}, 400, "stop takes 'names' in a JSON object"),
@@ -125,33 +125,33 @@ NAMES = "'names' has to be a list of names of processes or instances"
             "signal",
             {"names": ["web"], "signal": "HUPP"},
             400,
-            "'HUPP' is no signal: write a name such as 'HUP', or a number",
+            "'HUPP' is not a signal: write a name such as 'HUP', or a number",
         ),
         (
             "signal",
             {"names": ["web"], "signal": 999},
             400,
-            "999 is no signal: write a name such as 'HUP', or a number",
+            "999 is not a signal: write a name such as 'HUP', or a number",
         ),
         ("signal", {"names": ["beat"], "signal": "HUP"}, 409, "beat.1: not running"),
         (
             "scale",
             {"counts": []},
             400,
-            "'counts' has to be an object with a number for each process",
+            "'counts' must be an object with a number for each process",
         ),
         (
             "scale",
             {"counts": {}},
             400,
-            "'counts' has to be an object with a number for each process",
+            "'counts' must be an object with a number for each process",
         ),
         *(
             (
                 "scale",
                 {"counts": {"web": count}},
                 400,
-                f"{count!r} for web is no number from 0 to {MOST_INSTANCES}",
+                f"the count of web must be an integer from 0 to {MOST_INSTANCES}; got {count!r}",
             )
             for count in ("x", -1, 1.5, True, None, MOST_INSTANCES + 1)
         ),
@@ -203,7 +203,7 @@ def test_while_everything_stops_only_a_shutdown_is_accepted() -> None:
             Refused(405, "wrong_method", "/v1/status takes GET or HEAD, not POST"),
         ),
         *(
-            ("GET", path, Refused(404, "not_found", f"there is nothing at {path}"))
+            ("GET", path, Refused(404, "not_found", f"{path} does not exist"))
             for path in (
                 *("", "/", "/v1", "/v1/", "/v1/status/", "//v1/status", "/V1/status", "/v2/status"),
                 *("/v1/changes/", "/v1/changes/x", "/v1/changes/1/2", "/v1/changes/-1"),

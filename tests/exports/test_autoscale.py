@@ -111,6 +111,6 @@ def test_what_kubernetes_cannot_keep_is_told() -> None:
     slow = scaled(WORKER, "cpu", 0.5, STABILIZATION=7200)
 
     assert said({"none": none, "slow": slow}, "kubernetes-split") == [
-        "none: MIN of AUTOSCALE is 0, but one is left: it tells the load",
+        "none: MIN of AUTOSCALE is 0, but one is kept to report the load",
         "slow: STABILIZATION of AUTOSCALE is 7200 s, but Kubernetes waits for 3600 s at most",
     ]

@@ -39,8 +39,8 @@ def said(processes: Any, to: str, *args: str) -> list[str]:
             "procfile",
             [
                 "x: REPLICAS is 2, but one is run",
-                "x: HEALTHCHECK is not made",
-                "y: ARGS is a command of a shell, which does not pass on the stop signal",
+                "x: HEALTHCHECK is not performed",
+                "y: ARGS is a shell command, and the shell does not pass on the stop signal",
             ],
         ),
         (

@@ -28,13 +28,16 @@ ONE: Any = {"x": sleeper()}
             ["--export", "compose", "--set", "names=x"],
             ["--set names=x: there is no key 'names'. Did you mean 'name'? Known: name, image"],
         ),
-        (["--export", "compose", "--set", "name=My_Site"], ["--set name=My_Site: name has to be"]),
-        (["--export", "kubernetes", "--set", "uid=0"], ["--set uid=0: uid has to be the id of"]),
+        (["--export", "compose", "--set", "name=My_Site"], ["--set name=My_Site: name must be"]),
+        (["--export", "kubernetes", "--set", "uid=0"], ["--set uid=0: uid must be the id of"]),
         (
             ["--export", "kubernetes-split", "--set", "hooks=flux"],
-            ["--set hooks=flux: hooks has to be none, helm or argocd."],
+            ["--set hooks=flux: hooks must be none, helm or argocd."],
         ),
-        (["--export", "systemd", "--set", "directory=srv"], ["--set directory=srv: directory has"]),
+        (
+            ["--export", "systemd", "--set", "directory=srv"],
+            ["--set directory=srv: directory must"],
+        ),
         (["--export", "compose", "y"], ["No process named 'y' in PRODUCTION_PROCESSES."]),
     ],
 )
@@ -74,7 +77,7 @@ def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
 
     (line,) = refused(ONE, "--export", "compose", "--output", str(tmp_path))
 
-    assert line == f"{mine} is there, and was not exported. Remove it, or choose another folder."
+    assert line == f"{mine} exists, and is not from an export. Remove it, or choose another folder."
     assert mine.read_text() == "services: {}\n"
     mine.unlink()
     exported(ONE, "compose", tmp_path)
@@ -105,7 +108,7 @@ def test_what_is_left_of_an_earlier_export_is_named(
 
     exported(ONE, "systemd-split", tmp_path, *args)
 
-    line = f"WARNING: {tmp_path}/site-y.service is of an earlier export: remove it\n"
+    line = f"WARNING: {tmp_path}/site-y.service is from an earlier export: remove it\n"
     assert capsys.readouterr().err == line
 
 
@@ -139,7 +142,7 @@ def test_values_that_mean_something_there_are_escaped(tmp_path: Path) -> None:
     assert "directory = /srv/50%% of $HOME/a b\n" in program
     assert "command = '/srv/50%% of $HOME/a b/python' manage.py prodserver x\n" in program
     assert refused(ONE, "--export", "supervisord", "--set", "directory=/a ;b") == [
-        "supervisord would take a part of /a ;b for a comment."
+        "supervisord would read a part of /a ;b as a comment."
     ]
 
 

@@ -67,4 +67,4 @@ def test_elsewhere_a_supervisor_keeps_it(to: str, tmp_path: Path) -> None:
 
 
 def test_a_procfile_cannot(tmp_path: Path) -> None:
-    assert said({"nightly": NIGHTLY}, "procfile") == ["nightly: SCHEDULE is not kept: it runs once"]
+    assert said({"nightly": NIGHTLY}, "procfile") == ["nightly: SCHEDULE is ignored: it runs once"]

@@ -174,10 +174,9 @@ def test_a_server_that_may_read_shows_everything_and_changes_nothing(
     assert "RUNNING" in page.rows["sleeper.1"]
     assert "<button" not in page.source.partition('id="content"')[2]
     assert (
-        f"The user with the id {uid}, as which this page runs, may read, and change nothing: "
-        "the supervisor runs as 0."
+        f"This page runs as the user with id {uid}, who may only read: the supervisor runs as 0."
     ) in page.text
-    assert asked.messages == [("error", f"The user with the id {uid} may read, and change nothing")]
+    assert asked.messages == [("error", f"The user with id {uid} may only read")]
     server.signal(SIGTERM)
     assert server.end() == -SIGTERM
     assert run.end(SIGTERM) == 0
@@ -191,7 +190,7 @@ def test_a_server_that_may_not_connect_says_so(open_runs: AdminRuns, tmp_path: P
     page = visitor.get(PROCESSES)
     asked = visitor.ask("restart", "sleeper.1")
 
-    problem = f"no permission for {control}, which belongs to the user with the id 0"
+    problem = f"no permission for {control}, which belongs to the user with id 0"
     assert page.problem == problem
     assert asked.messages == [("error", f"N{problem[1:]}")]
     server.signal(SIGTERM)

@@ -98,11 +98,11 @@ def test_what_is_not_known_changes_nothing_and_is_told(start: Runs, case: str) -
     here.scaled(1, 3, "25")
 
     here.load = load
-    here.run.wait_for("system", f"^worker is not scaled: load.waiting is not known: {why}")
+    here.run.wait_for("system", f"^worker is not scaled: load.waiting cannot be measured: {why}")
 
     here.load = 35
     here.scaled(3, 4, "35")
-    told = [line for line in here.run.said("system") if "not known" in line]
+    told = [line for line in here.run.said("system") if "cannot be measured" in line]
     assert len(told) == 1
     traces = [line for line in here.run.said("errand.load") if line.startswith("Traceback")]
     assert len(traces) == (case not in ("an end", "a signal"))
@@ -122,7 +122,7 @@ def test_a_function_that_hangs_is_ended(start: Runs) -> None:
     here = Scaled(start, "hang")
 
     why = "it took longer than 10 s"
-    here.run.wait_for("system", f"^worker is not scaled: load.waiting is not known: {why}")
+    here.run.wait_for("system", f"^worker is not scaled: load.waiting cannot be measured: {why}")
     here.load = 20
     here.scaled(1, 2, "20")
     assert here.run.end(SIGTERM) == 0

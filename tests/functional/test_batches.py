@@ -166,7 +166,10 @@ def test_a_batch_without_an_answer_is_not_told_again(world: World) -> None:
 
     assert world.handlers.failures == 1
     assert world.said == [
-        "the handlers of ON_EVENT failed: it took longer than 30 s; 1 event is not told again"
+        (
+            "the handlers of ON_EVENT failed: it took longer than 30 s; 1 event "
+            "will not be delivered again"
+        )
     ]
     assert world.told == [[1]]
     assert world.handlers.deadline is None

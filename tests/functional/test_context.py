@@ -253,7 +253,7 @@ def test_a_fresh_interpreter_that_its_user_could_not_run(start: Runs) -> None:
 
     assert said.startswith(f"{WEB}['USER'] is {STRANGER}, which cannot read ")
     assert said.endswith(
-        "Let it: START_METHOD is 'spawn', so a fresh interpreter runs as that user."
+        "Give it access: START_METHOD is 'spawn', so a fresh interpreter runs as that user."
     )
 
 
@@ -338,5 +338,5 @@ def test_a_folder_that_is_gone_at_a_restart(start: Runs, folder: Path) -> None:
 
     assert run.end() == 1
     (said,) = run.said("web.1")
-    cannot_be_entered = f"its CWD, {folder / 'here'}, cannot be entered: No such file or directory"
-    assert said == f"web.1 cannot be started, because {cannot_be_entered}"
+    cannot_be_entered = f"cannot enter its CWD {folder / 'here'}: No such file or directory"
+    assert said == f"web.1 cannot be started: {cannot_be_entered}"

@@ -255,7 +255,7 @@ def test_scale_starts_and_stops_the_highest_numbers(start: Runs) -> None:
 
     assert prodctl(start, "scale", "web=3").status == 0
     assert list(socket.instances()) == ["web.1", "web.2", "web.3", "worker.1"]
-    assert "added by scale" in prodctl(start, "status").stdout
+    assert "added by scaling" in prodctl(start, "status").stdout
     assert prodctl(start, "scale", "web=2", "worker=2").status == 0
     states = {name: one["state"] for name, one in socket.instances().items()}
     assert states["web.2"] == states["worker.2"] == "RUNNING"
@@ -281,7 +281,7 @@ def test_scale_to_nothing_and_back(start: Runs) -> None:
         (["web=x"], 2, "'web=x' is not NAME=COUNT, such as web=4"),
         (["web"], 2, "'web' is not NAME=COUNT"),
         (["web=-1"], 2, "'web=-1' is not NAME=COUNT"),
-        (["web=1001"], 1, "1001 for web is no number from 0 to 1000"),
+        (["web=1001"], 1, "the count of web must be an integer from 0 to 1000; got 1001"),
         (["wbe=2"], 4, "no process is named 'wbe'; did you mean 'web'?"),
         (["web.1=2"], 4, "no process is named 'web.1'"),
         (["server=2"], 1, "only one instance of server: only one instance can listen at 127.0.0.1"),
@@ -330,7 +330,7 @@ def test_signals_that_are_refused(start: Runs) -> None:
     asleep = prodctl(start, "signal", "HUP", "worker")
 
     assert unknown.status == asleep.status == 1
-    assert "'NOPE' is no signal" in unknown.stderr
+    assert "'NOPE' is not a signal" in unknown.stderr
     assert asleep.stderr == "prodctl: worker.1: not running\n"
     assert run.end(SIGTERM) == 0
 

@@ -318,7 +318,7 @@ def test_another_user_can_neither_connect_nor_list_nor_replace(shared: Runs) -> 
     (path,) = sockets(shared)
 
     assert prodctl(shared, "--socket", str(path), uid=OTHER) == Done(
-        4, "", f"prodctl: no permission for {path}, which belongs to the user with the id 0\n"
+        4, "", f"prodctl: no permission for {path}, which belongs to the user with id 0\n"
     )
     unlisted = prodctl(shared, uid=OTHER)
     assert unlisted.status == 4
@@ -339,7 +339,7 @@ def test_members_of_the_group_read_and_change_nothing(shared: Runs) -> None:
         assert prodctl(shared, *socket, *words, uid=SOMEBODY).status == 0
     for words in (["restart", "web"], ["scale", "web=2"], ["shutdown"]):
         assert prodctl(shared, *socket, *words, uid=SOMEBODY) == Done(
-            4, "", f"prodctl: the user with the id {SOMEBODY} may read, and change nothing\n"
+            4, "", f"prodctl: the user with id {SOMEBODY} may only read\n"
         )
     assert prodctl(shared, *socket, uid=OTHER).status == 4
     assert run.end(SIGTERM) == 0
@@ -461,9 +461,9 @@ def test_a_file_system_that_cannot_be_written_to(start: Runs) -> None:
     ("answer", "message"),
     [
         (b"", "has ended"),
-        (b"220 mail ready\r\n\r\n", "what answers there is no supervisor of this kind"),
+        (b"220 mail ready\r\n\r\n", "what answers there is not a prodserver supervisor"),
         (b'HTTP/1.1 200 OK\r\n\r\n{"api": 2}', "another version of django-prodserver"),
-        (b"HTTP/1.1 200 OK\r\n\r\n<html>", "what answers there is no supervisor of this kind"),
+        (b"HTTP/1.1 200 OK\r\n\r\n<html>", "what answers there is not a prodserver supervisor"),
         (
             b'HTTP/1.1 404 No\r\n\r\n{"error": {"code": "not_found", "message": "x"}}',
             "another version of django-prodserver",

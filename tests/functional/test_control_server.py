@@ -54,7 +54,7 @@ def ends(run: Run, socket: Socket) -> None:
 @pytest.mark.parametrize(
     ("data", "status", "code_", "message"),
     [
-        (b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found", "there is nothing at /nope"),
+        (b"GET /nope HTTP/1.1\r\nHost: x\r\n\r\n", 404, "not_found", "/nope does not exist"),
         (
             b"POST /v1/status HTTP/1.1\r\nHost: x\r\n\r\n",
             405,
@@ -69,13 +69,13 @@ def ends(run: Run, socket: Socket) -> None:
         ),
         (post("/v1/stop", b"{"), 400, "bad_request", "the body is not JSON"),
         (post("/v1/stop", b"[" * 10_000), 400, "bad_request", "the body is not JSON"),
-        (post("/v1/stop", b"[]"), 400, "bad_request", "the body has to be a JSON object"),
+        (post("/v1/stop", b"[]"), 400, "bad_request", "the body must be a JSON object"),
         (post("/v1/stop", b"{}"), 400, "bad_request", "stop takes 'names' in a JSON object"),
         (
             post("/v1/stop", b'{"names": ["web"]}', kind="text/plain"),
             415,
             "wrong_type",
-            "the body has to be application/json",
+            "the body must be application/json",
         ),
         (
             post("/v1/stop", b'{"names": ["nope"]}'),
@@ -83,12 +83,12 @@ def ends(run: Run, socket: Socket) -> None:
             "no_such_name",
             "no process or instance is named 'nope'",
         ),
-        (post("/v1/stop", b"x" * (LONGEST + 1)), 413, "too_long", "16384 bytes at most"),
+        (post("/v1/stop", b"x" * (LONGEST + 1)), 413, "too_long", "must not exceed 16384 bytes"),
         (
             b"POST /v1/stop HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999999999999\r\n\r\n",
             413,
             "too_long",
-            "16384 bytes at most",
+            "must not exceed 16384 bytes",
         ),
         (
             b"GET /" + b"x" * 2 * LONGEST + b" HTTP/1.1\r\n\r\n",

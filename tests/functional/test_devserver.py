@@ -450,7 +450,7 @@ def test_where_nothing_can_be_reloaded_it_is_refused(site: Developing) -> None:
     run = site.run({"web": site.web}, env={**site.env, LOCAL: "1"})
 
     assert run.end() == 1
-    assert "devserver --all takes Linux" in run.stderr
+    assert "devserver --all requires Linux" in run.stderr
 
 
 def test_a_mistake_at_the_start_is_refused(site: Developing) -> None:

@@ -334,7 +334,10 @@ def test_a_supervisor_without_descriptors_says_so(system: PosixSystem) -> None:
 
 def test_what_has_no_project_says_so() -> None:
     with system_of(program("sleep", "1000")) as system:
-        assert Asked(system, "echo").outcome() == (None, "nothing here has loaded the project")
+        assert Asked(system, "echo").outcome() == (
+            None,
+            "this supervisor has not loaded the project",
+        )
 
 
 # ---- shutdown ----
@@ -347,7 +350,7 @@ def test_the_end_of_the_supervisor_ends_it(system: PosixSystem) -> None:
     system.errands.close()
     system.errands.close()
 
-    assert [one.outcome() for one in asked] == 3 * [(None, "the supervisor stops")]
+    assert [one.outcome() for one in asked] == 3 * [(None, "the supervisor is stopping")]
 
 
 def test_a_supervisor_that_is_killed_leaves_none(tmp_path: Path) -> None:
@@ -384,7 +387,7 @@ def test_it_is_done_by_what_is_adopted(tmp_path: Path) -> None:
         before = Asked(system, "any").outcome()
         system.adopt(1)
 
-        assert before == (None, "nothing here has loaded the project")
+        assert before == (None, "this supervisor has not loaded the project")
         assert Asked(system, "any").outcome() == (b"the new one", "")
 
 

@@ -95,7 +95,7 @@ def test_who_asks_again_gets_what_is_new(run: Run, socket: Socket) -> None:
     ("query", "status", "error"),
     [
         ("?names=wbe", 404, ("no_such_name", "no process or instance is named 'wbe'")),
-        ("?since=last", 400, ("bad_request", "'since' has to be the id of an event")),
+        ("?since=last", 400, ("bad_request", "'since' must be the id of an event")),
     ],
 )
 def test_what_is_not_understood_is_refused(

@@ -368,7 +368,7 @@ def test_a_watchdog_that_may_hear_nothing_prevents_no_start(start: Runs) -> None
     run.wait_for("system", "all 1 ready")
 
     where = "PRODUCTION_PROCESSES['web']['WATCHDOG']"
-    assert f"(prodserver.W003) {where} is set, but it is not known" in run.stderr
+    assert f"(prodserver.W003) {where} is set, but it is unknown" in run.stderr
     assert run.end(SIGTERM) == 0
 
 
@@ -405,7 +405,7 @@ def test_it_may_say_itself_that_it_is_unhealthy(start: Runs) -> None:
     run.release("web.1")
     run.wait_for("system", r"web\.1 ready")
 
-    assert unhealthy(run) == ["web.1 is unhealthy: it said WATCHDOG=trigger; stopping it"]
+    assert unhealthy(run) == ["web.1 is unhealthy: it sent WATCHDOG=trigger; stopping it"]
     assert run.end(SIGTERM) == 0
     assert run.said("web.1").count("usec 3600000000") == 2
 
@@ -424,4 +424,4 @@ def test_the_reason_that_a_process_gave_for_its_exit_is_in_the_log(start: Runs) 
 
     assert run.end() == 3
     (ended,) = [text for text in run.said("system") if text.startswith("web.1 exited")]
-    assert ended.endswith(f", having said: {os.strerror(28)}; stopping everything")
+    assert ended.endswith(f", reported: {os.strerror(28)}; stopping everything")

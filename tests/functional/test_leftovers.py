@@ -132,7 +132,7 @@ def test_the_start_method_of_the_variable_overrides_auto(start: Runs) -> None:
 
     assert told(web) == "forked and have MainThread"
     (line,) = about_leftovers(web)
-    assert re.search("'native-lurker'.* running, which no process will have, so what waits", line)
+    assert re.search("'native-lurker'.* running, which will not exist in the processes, so", line)
 
 
 def test_a_connection_is_named_with_its_other_end(start: Runs, listener: socket.socket) -> None:
@@ -241,7 +241,7 @@ def test_check_tells_how_each_is_started_and_why(start: Runs) -> None:
         "No problems found: web, worker, line, other.",
         "worker: forked, because START_METHOD is 'fork'",
         "line: executed",
-        "other: spawned, because its ENV sets DJANGO_SETTINGS_MODULE, which is read already",
+        "other: spawned, because its ENV sets DJANGO_SETTINGS_MODULE, which has already been read",
     ]
     assert (
         "WARNING: (prodserver.W008) PRODUCTION_PROCESSES: starting web by spawn: " in check.stderr
@@ -268,7 +268,7 @@ def test_other_settings_of_one_process_are_obeyed(start: Runs) -> None:
 
     web.wait_for_each({"web.1": "extra is None", "job.1": "extra is other"})
     assert web.end(SIGTERM) == 0
-    said = "starting job by spawn: its ENV sets DJANGO_SETTINGS_MODULE, which is read already"
+    said = "starting job by spawn: its ENV sets DJANGO_SETTINGS_MODULE, which has already been read"
     assert said in web.said("system")
 
 
@@ -277,7 +277,7 @@ def test_a_fork_has_the_settings_of_the_supervisor_and_the_log_says_so(start: Ru
 
     web.wait_for("job.1", "extra is None")
     assert web.end(SIGTERM) == 0
-    said = "job will not see the DJANGO_SETTINGS_MODULE of its ENV, which is read already"
+    said = "job will not see the DJANGO_SETTINGS_MODULE of its ENV, which has already been read"
     assert said in web.said("system")
 
 
@@ -309,7 +309,7 @@ def test_a_program_that_overwrites_the_variable_is_not_started_again_and_again(
     assert web.end() == 1
     assert web.stderr == (
         "CommandError: The ENV of job sets DJANGO_SETTINGS_MODULE to 'other', but manage.py "
-        "overwrites it. Let it set a default only: "
+        "overwrites it. Make it set only a default: "
         "os.environ.setdefault('DJANGO_SETTINGS_MODULE', ...).\n"
     )
 

@@ -93,7 +93,7 @@ def test_the_file_and_the_line_are_named_and_traceback_shows_the_rest(
         ("raise ValueError('one\\ntwo')", "ValueError: one two (odd.py, line 1)"),
         (
             "class E(Exception):\n    def __str__(self): return 1 / 0\nraise E",
-            "E: its text cannot be had: ZeroDivisionError (odd.py, line 3)",
+            "E: its message is not available: ZeroDivisionError (odd.py, line 3)",
         ),
         (
             "import json\njson.loads('{')",

@@ -231,7 +231,7 @@ def test_no_expression_blocks_the_supervisor(start: Runs) -> None:
     run = start({"web": web, "worker": FOREVER})
     began = time.monotonic()
 
-    run.wait_for("system", r"^web\.1: the LOG of its READY takes too long to search for")
+    run.wait_for("system", r"^web\.1: the LOG of its READY takes too long to match")
     run.handshake()
 
     # The search would never finish; the limit leaves room for a busy machine.

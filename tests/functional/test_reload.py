@@ -150,7 +150,7 @@ def test_what_cannot_change_says_so(start: Runs, settings: Settings) -> None:
     settings.set({"worker": FOREVER}, CONTROL=False)
     assert settings.reload().status == 0
 
-    run.wait_for("system", "CONTROL of PRODUCTION_SUPERVISOR stays as it was: .* needs a restart")
+    run.wait_for("system", "CONTROL of PRODUCTION_SUPERVISOR is unchanged: .* after a restart")
     assert run.end(SIGTERM) == 0
 
 

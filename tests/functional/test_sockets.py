@@ -346,7 +346,7 @@ def test_a_socket_of_the_service_manager_is_held(start: Runs, name: str) -> None
 def test_a_socket_of_the_service_manager_that_nobody_takes_is_told_of(start: Runs) -> None:
     with socket.create_server(("127.0.0.1", 0)) as given:
         run = start({"web": holding(SERVE, free_port())}, **passing(given, "api"))
-        run.wait_for("system", "LISTEN_FDS has a socket api .* that no process listens at")
+        run.wait_for("system", "LISTEN_FDS has a socket api .* that no process uses")
         run.wait_for("system", "all 1 ready")
 
         assert run.end(SIGTERM) == 0

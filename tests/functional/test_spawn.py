@@ -217,8 +217,8 @@ def test_start_method_fork_is_obeyed(start: Runs) -> None:
         for line in said
     )
     assert (
-        "the preload left the thread 'lurker' running, which no process will have: "
-        "start it in the processes instead"
+        "the preload left the thread 'lurker' running, which will not exist in the "
+        "processes: start it in the processes instead"
     ) in said
 
 

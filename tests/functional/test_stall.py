@@ -33,7 +33,7 @@ FLOOD_AND_STAY = FLOOD + "    forever()"
 # In bytes: more than the buffer and a single read take; a flood exceeds it at once.
 BOUND = 12 << 20
 
-LOST = " bytes of output were lost: stdout took no more\n"
+LOST = " bytes of output were lost: stdout did not accept more\n"
 
 
 def stalled_at(run: Run) -> int:

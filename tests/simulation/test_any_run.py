@@ -404,7 +404,7 @@ class History:
             # The message that makes it ready may also report a fault.
             at_once = list(takewhile(lambda what: isinstance(what, str), rest))
             failed = any(
-                str(what).startswith(f"say {first} is unhealthy: it said") for what in at_once
+                str(what).startswith(f"say {first} is unhealthy: it sent") for what in at_once
             )
             for older in lives[: lives.index(life)] if words[0] in IS_READY and not failed else ():
                 older.replaced = older.replaced or older.alive

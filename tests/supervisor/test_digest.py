@@ -138,7 +138,7 @@ def test_out_of_memory_comes_with_the_numbers_of_the_control_group(system: Syste
         "peak": 511_900_000,
         "kills": 3,
     }
-    more = "at most it was 512 MB, 3 processes killed so far"
+    more = "its peak was 512 MB, 3 processes killed so far"
     assert system.below == [f"its control group may use 512 MB, it uses 300 MB now, {more}"]
 
 
@@ -243,7 +243,7 @@ def test_the_same_end_has_one_in_ten_minutes_and_then_the_others_are_counted(
 
     assert found is not None
     assert found["left_out"] == 2
-    assert system.below == ["2 more like it since the last one that was looked at"]
+    assert system.below == ["2 more like it since the last one with details"]
     system.time += EVERY
     again = system.end(THREE)
     assert again is not None

@@ -111,7 +111,7 @@ STOPPING, KILLING = LifeState.STOPPING, LifeState.KILLING
 BY_SIGKILL, SEGV = ExitStatus(signal=9), ExitStatus(signal=11)
 END = StopEverything()
 
-NO_RELOAD = "this supervisor cannot load the project again: that takes Linux"
+NO_RELOAD = "this supervisor cannot load the project again: that requires Linux"
 LINES: list[tuple[Fact, str]] = [
     (Ready(WEB, 0.15), "web.1 ready after 0.15 s (pid 12)"),
     (Started(WEB), "web.1 started (pid 12)"),
@@ -165,7 +165,7 @@ LINES: list[tuple[Fact, str]] = [
     ),
     (
         ended(RUNNING, ExitStatus(code=3), after=2.0, reported="No space left on device"),
-        "web.1 exited with status 3 after 2.00 s, having said: No space left on device",
+        "web.1 exited with status 3 after 2.00 s, reported: No space left on device",
     ),
     (
         ended(RUNNING, ExitStatus(code=3), after=2.0, restarts=1),
@@ -188,7 +188,7 @@ LINES: list[tuple[Fact, str]] = [
         ),
         (
             "web.1 was killed by SIGKILL (out of memory, 1 MB when last seen) after 2.00 s, "
-            "before it was ready, having said: STOPPING=1, restarted 7 times so far; "
+            "before it was ready, reported: STOPPING=1, restarted 7 times so far; "
             "restarting in 4.00 s"
         ),
     ),
@@ -419,10 +419,13 @@ LINES: list[tuple[Fact, str]] = [
     ),
     (
         LoadUnknown("worker", "queue", "it took longer than 10 s"),
-        "worker is not scaled: queue is not known: it took longer than 10 s",
+        "worker is not scaled: queue cannot be measured: it took longer than 10 s",
     ),
     (HasLock("beat.1"), "beat.1 has its lock; starting it"),
-    (LockGone("migrate.1", "no answer"), "migrate.1 has lost its lock: no answer; it runs on"),
+    (
+        LockGone("migrate.1", "no answer"),
+        "migrate.1 has lost its lock: no answer; it keeps running",
+    ),
     (DoneElsewhere("migrate.1"), "migrate.1 need not run: another supervisor has done it"),
     (AllStopped(130, after=2.41), "all stopped after 2.41 s; exit status 130"),
 ]
@@ -477,7 +480,7 @@ FAULTS: list[tuple[Fault, str]] = [
     (ChecksFailed(NoAnswer(0.5), 3), "is unhealthy: no answer within 0.5 s, 3 times in a row"),
     (WatchdogSilent(30.0), "is unhealthy: no WATCHDOG=1 for 30 s"),
     (WatchdogSilent(1.5), "is unhealthy: no WATCHDOG=1 for 1.5 s"),
-    (WatchdogTriggered(), "is unhealthy: it said WATCHDOG=trigger"),
+    (WatchdogTriggered(), "is unhealthy: it sent WATCHDOG=trigger"),
     (TooMuchMemory(600_000_000, 500_000_000), "uses 600 MB, its MAX_MEMORY is 500 MB"),
     (WithoutLock("b has the lock"), "has lost its lock: b has the lock"),
 ]
@@ -656,15 +659,15 @@ def test_ignored_notifications_are_counted(count: int, said: str) -> None:
 
 def test_what_becomes_of_a_template_says_what_follows() -> None:
     assert report.template_ended("was killed by SIGKILL").message == (
-        "the template was killed by SIGKILL; starting another one; running processes go on, "
-        "restarts wait for it"
+        "the template was killed by SIGKILL; starting another one; running processes "
+        "continue, restarts wait for it"
     )
     assert report.template_failed("exited with status 1", 2.0).message == (
         "the template exited with status 1; no process can be started until another one is ready; "
         "trying again in 2.00 s"
     )
     assert report.template_of_another_version().message == (
-        "the template cannot be replaced: another version of django-prodserver is installed by "
+        "the template cannot be replaced: another version of django-prodserver is installed "
         "now; restart the supervisor"
     )
     assert report.template_replaced().message == "another template is ready"
@@ -690,7 +693,7 @@ def test_what_was_left_behind_is_named() -> None:
 def test_lost_output_is_counted() -> None:
     assert (
         report.output_lost(12, "stdout").message
-        == "12 bytes of output were lost: stdout took no more"
+        == "12 bytes of output were lost: stdout did not accept more"
     )
 
 

@@ -110,7 +110,7 @@ def _why_read_only(client: Client) -> Optional[str]:
     if client.uid is None or uid in (0, client.uid):
         return None
     return (
-        f"the user with the id {uid}, as which this page runs, may read, and change nothing: "
+        f"this page runs as the user with id {uid}, who may only read: "
         f"the supervisor runs as {client.uid}"
     )
 

@@ -93,8 +93,8 @@ class CommandBackend(BaseServerBackend):
         command = load_command(args[0])
         problem = self._hook_into(command)
         if problem:
-            hookless = f"prodserver: cannot tell when {self.command} is ready: {problem}"
-            sys.stderr.write(f"{hookless}; it counts as ready from now on\n")
+            hookless = f"prodserver: cannot detect when {self.command} is ready: {problem}"
+            sys.stderr.write(f"{hookless}; treating it as ready now\n")
             notify()
         run_command(command, *args)
 
@@ -123,7 +123,9 @@ class CommandBackend(BaseServerBackend):
 
     def problems(self) -> Iterator[Problem]:
         if self.command not in get_commands():
-            message = f"needs the management command {self.command}, which no installed app has."
+            message = (
+                f"needs the management command {self.command}, which no installed app provides."
+            )
             yield Problem("BACKEND", message, self.comes_with)
 
     def parse(self) -> Namespace:
@@ -171,7 +173,7 @@ class ShellCommand(BaseServerBackend):
             hint = "Write it as a list of words, or as one string for the shell."
             yield Problem("ARGS", "must be a command.", hint)
         elif any("\0" in word for word in self.args):
-            yield Problem("ARGS", "has a null character in it.")
+            yield Problem("ARGS", "contains a null character.")
         elif not self.stop_group and not self._is_on_the_path():
             message = f"names {self.args[0]!r}, which is not a program on the PATH."
             hint = "Install it, or give its full path."

@@ -51,9 +51,7 @@ class GranianASGIServer(ApplicationServer):
         command, args = hooks.command_line.cli, self.prep_server_args()
         options = by_click(command, args, "granian", self.env, auto_envvar_prefix=hooks.PREFIX)
         if not options["uds"] and not _is_ip_address(options["host"]):
-            raise ValueError(
-                f"granian: the host has to be an IP address, and not {options['host']!r}"
-            )
+            raise ValueError(f"granian: the host must be an IP address; got {options['host']!r}")
         return options
 
     def addresses(self) -> Sequence[Address]:

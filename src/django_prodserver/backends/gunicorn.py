@@ -58,7 +58,7 @@ class GunicornServer(ApplicationServer):
         with temporarily_in(os.curdir), quietly("gunicorn", hooks.options):
             parsed = self._parsed
         if parsed.app_uri in self.args:
-            message = f"gunicorn would take {parsed.app_uri!r} for the application. "
+            message = f"gunicorn would treat {parsed.app_uri!r} as the application. "
             raise ValueError(f"{message}Write options as a mapping, or as a list of words")
         return parsed.cfg
 

@@ -79,7 +79,7 @@ class HueyWorker(CommandBackend):
         if hooks.is_immediate():
             raise ImproperlyConfigured(
                 "huey is in immediate mode, where no consumer can run; "
-                "set HUEY['immediate'] to False, because it is DEBUG otherwise"
+                "set HUEY['immediate'] to False, because its default is DEBUG"
             )
         hooks.validate(self._consumer())
         require(self.patched_by(options), "run_huey --worker-type=greenlet")

@@ -56,7 +56,7 @@ class Migrate(BaseServerBackend):
                 if not _is_lock_timeout(error) or tried == TRIES:
                     raise
             pause = min(2 ** (tried - 1), LONGEST_PAUSE)
-            late = f"it got no lock within {lock_timeout}"
+            late = f"migrate got no lock within {lock_timeout}"
             sys.stderr.write(f"prodserver: {late}; trying again in {pause} s\n")
             threading.Event().wait(pause)
 
@@ -74,9 +74,13 @@ class Migrate(BaseServerBackend):
             return  # This is reported for every backend.
         if options.database not in connections:
             known = ", ".join(connections)
-            yield Problem("ARGS", f"names {options.database!r}, no database.", f"Known: {known}.")
+            yield Problem(
+                "ARGS",
+                f"names {options.database!r}, which is not in DATABASES.",
+                f"Known: {known}.",
+            )
         elif options.lock_timeout and connections[options.database].vendor != "postgresql":
-            message = "has lock-timeout, which only PostgreSQL knows."
+            message = "has lock-timeout, which only PostgreSQL supports."
             yield Problem("ARGS", message, "Leave it out.")
 
     def finishing_command(self) -> str:

@@ -163,12 +163,12 @@ class Misfit(NamedTuple):
 
 
 DETACHES = Misfit(
-    "which detaches it: that looks as if it had exited",
+    "which detaches it, so it seems to have exited",
     "Leave it out: the supervisor runs it in the background.",
     refused=True,
 )
 PID_FILE = Misfit(
-    "a file that SIGKILL leaves behind, and that may then name another process",
+    "a file that SIGKILL leaves behind, with an id that another process may get",
     "Leave it out: the supervisor knows its processes.",
 )
 RELOADS = Misfit(

@@ -59,7 +59,7 @@ class ProcrastinateWorker(CommandBackend):
         yield from found
         alias = _database()
         if not found and connections[alias].vendor != "postgresql":
-            message = f"needs PostgreSQL, which DATABASES[{alias!r}] is not."
+            message = f"needs PostgreSQL, but DATABASES[{alias!r}] does not use it."
             hint = "PROCRASTINATE_DATABASE_ALIAS can name another database."
             yield Problem("BACKEND", message, hint)
 

@@ -46,7 +46,7 @@ class Runserver(CommandBackend):
         command: Any = load_command(self.command)
         found = naiveip_re.match(options.addrport or command.default_port)
         if found is None:
-            raise ValueError(f"{options.addrport!r} is not a port, nor an address with a port")
+            raise ValueError(f"{options.addrport!r} is neither a port nor an address with a port")
         host, port = found[1], int(found[5])
         if not host:
             host = command.default_addr_ipv6 if options.use_ipv6 else command.default_addr

@@ -203,7 +203,7 @@ class UwsgiServer(ApplicationServer):
         try:
             return ask(self._command(args), environ, self.config.get("CWD"))
         except ValueError as error:
-            raise ValueError(f"uwsgi cannot be asked for its options: {error}") from None
+            raise ValueError(f"cannot get the options of uwsgi: {error}") from None
 
     def _known_options(self) -> Iterable[str]:
         return re.findall(r"--[\w-]+", self._ask("--help").output)
@@ -215,7 +215,7 @@ class UwsgiServer(ApplicationServer):
 def _complaint(lines: Sequence[str]) -> str:
     """The error that uWSGI reports before it exits, without what getopt(3) adds."""
     said = [line for line in lines if line.strip() and not line.startswith("getopt_long()")]
-    words = said[-1] if said else "it exits without a word"
+    words = said[-1] if said else "it exits without a message"
     words = re.sub(r"(--[\w-]+)=[^']*'", r"\1'", words)
     # Messages of getopt(3) begin with the name of the program.
     return words.partition(": ")[2] if words.startswith(("/", "uwsgi: ")) else words
@@ -248,7 +248,7 @@ def _at(name: str, text: str) -> Union[tuple[str, int], str]:
     if host == "unix":
         raise ValueError(f"uwsgi: write a Unix socket as its path, {name!r} = {port!r}")
     if not colon and text.isdecimal():
-        message = f"uwsgi: {name!r} is {text!r}, which it takes for the path of a Unix socket"
+        message = f"uwsgi: {name!r} is {text!r}, which it would treat as the path of a Unix socket"
         raise ValueError(f"{message}. Write ':{text}'")
     if not colon:
         return text

@@ -92,7 +92,7 @@ class WaitFor(BaseServerBackend):
             return hooks.Thing(word, partial(hooks.call, _function(word)), "returned true")
         hint = f"{did_you_mean(kind, [one.partition(':')[0] for one in WORDS])}Known: "
         hint += f"{', '.join(WORDS)}, or the dotted path of a function."
-        raise _InvalidThing("which is nothing that can be waited for", hint)
+        raise _InvalidThing("which cannot be waited for", hint)
 
     def _celery_app(self, name: str) -> str:
         hint = "Name the Celery app as APP, or as in 'broker:myproject.celery.app'."

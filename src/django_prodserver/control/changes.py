@@ -42,9 +42,9 @@ class Target(enum.Enum):
 class Progress(enum.Enum):
     """How far a change has come."""
 
-    RUNNING = "it is being done"
-    DONE = "everything is as it was asked for"
-    FAILED = "it was not done, or not all of it"
+    RUNNING = "in progress"
+    DONE = "everything is as requested"
+    FAILED = "it failed, entirely or in part"
 
 
 class Change:

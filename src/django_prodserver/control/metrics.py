@@ -120,7 +120,7 @@ OF_THE_SUPERVISOR: Sequence[Metric] = [
     Metric(
         "build_info",
         GAUGE,
-        "What is running, in labels; always 1.",
+        "The versions in use, as labels; always 1.",
         _build,
         ("version", "python", "django"),
     ),
@@ -139,32 +139,32 @@ OF_THE_SUPERVISOR: Sequence[Metric] = [
     Metric(
         "generation",
         GAUGE,
-        "Which load of the project is run: 0, and one more for each reload.",
+        "The generation that runs: 0 at the start, one more after each reload.",
         lambda r: _one(r.snapshot.generation),
     ),
     Metric(
         "reloads_total",
         COUNTER,
-        "Reloads, by what became of them.",
+        "Reloads, by outcome.",
         lambda r: [({"outcome": one}, count) for one, count in r.tally.reloads.items()],
         ("outcome",),
     ),
     Metric(
         "templates_lost_total",
         COUNTER,
-        "Templates that ended without having been asked to.",
+        "Templates that exited unexpectedly.",
         lambda r: _one(r.templates_lost),
     ),
     Metric(
         "events_dropped_total",
         COUNTER,
-        "Events that no handler of ON_EVENT was told of, because too many were waiting.",
+        "Events dropped because too many were waiting for the handlers of ON_EVENT.",
         lambda r: _one(r.events_dropped),
     ),
     Metric(
         "handler_failures_total",
         COUNTER,
-        "Events of which a handler of ON_EVENT was told, and failed.",
+        "Events for which a handler of ON_EVENT failed.",
         lambda r: _one(r.handler_failures),
     ),
     Metric(
@@ -176,7 +176,7 @@ OF_THE_SUPERVISOR: Sequence[Metric] = [
     Metric(
         "supervisor_resident_memory_bytes",
         GAUGE,
-        "Memory of the supervisor itself, with what it shares.",
+        "Memory of the supervisor itself, including shared memory.",
         _of_supervisor("resident"),
     ),
     Metric(
@@ -188,19 +188,19 @@ OF_THE_SUPERVISOR: Sequence[Metric] = [
     Metric(
         "log_stalled_seconds_total",
         COUNTER,
-        "How long the reader of the log has taken nothing while there was something for it.",
+        "How long output has been blocked because its reader accepted none.",
         lambda r: _one(r.stalled_seconds),
     ),
     Metric(
         "log_backlog_bytes",
         GAUGE,
-        "What waits for the reader of the log.",
+        "Output that waits for the reader of the log.",
         lambda r: _one(r.backlog_bytes),
     ),
     Metric(
         "log_lost_bytes_total",
         COUNTER,
-        "What could not be written to the log.",
+        "Output that could not be written to the log.",
         lambda r: _one(r.lost_bytes),
     ),
 ]
@@ -214,13 +214,13 @@ OF_PROCESSES: Sequence[Metric] = [
     Metric(
         "replicas",
         GAUGE,
-        "Instances that are to be up.",
+        "Instances that should be up.",
         lambda members: sum(one.goal is Goal.UP for one in members),
     ),
     Metric(
         "ready_replicas",
         GAUGE,
-        "Instances that are to be up, and are ready, or have finished.",
+        "Instances that should be up, and are ready or have finished.",
         lambda members: sum(one.goal is Goal.UP and is_up(one) for one in members),
     ),
 ]
@@ -236,13 +236,13 @@ OF_AUTOSCALING: Sequence[Metric] = [
     Metric(
         "autoscale_load",
         GAUGE,
-        "The load by which it is scaled, as last measured; absent where that is not known.",
+        "The last measured load by which it is scaled; absent if unknown.",
         lambda r, s: _one(s.value),
     ),
     Metric(
         "autoscale_target",
         GAUGE,
-        "How much of the load each instance is to have.",
+        "The load that each instance should have.",
         lambda r, s: _one(s.rule.target),
     ),
     Metric(
@@ -260,7 +260,7 @@ OF_AUTOSCALING: Sequence[Metric] = [
     Metric(
         "autoscale_changes_total",
         COUNTER,
-        "How often the load has changed the number of instances.",
+        "How many times the load has changed the number of instances.",
         _scalings,
         ("direction",),
     ),
@@ -349,36 +349,34 @@ OF_INSTANCES: Sequence[Metric] = [
     Metric(
         "instance_ready",
         GAUGE,
-        "Whether it can do its work.",
+        "Whether it is ready.",
         lambda r, i: _one(int(i.state is State.RUNNING)),
     ),
     Metric("instance_state", GAUGE, "Whether this is its state.", _states, ("state",)),
     Metric("instance_start_time_seconds", GAUGE, "When its process was started.", _started),
     Metric("instance_startup_seconds", GAUGE, "How long its process took to be ready.", _startup),
-    Metric(
-        "instance_restarts_total", COUNTER, "Restarts, by their reason.", _restarts, ("reason",)
-    ),
+    Metric("instance_restarts_total", COUNTER, "Restarts, by reason.", _restarts, ("reason",)),
     Metric(
         "instance_replacements_total",
         COUNTER,
-        "Processes that a rolling update has replaced, by what asked for it.",
+        "Processes that a rolling update has replaced, by reason.",
         _replacements,
         ("reason",),
     ),
     Metric(
         "instance_exits_total",
         COUNTER,
-        "Ends of its processes, by status or signal.",
+        "Exits of its processes, by status or signal.",
         _exits,
         ("status",),
     ),
     Metric(
         "instance_last_exit_status",
         GAUGE,
-        "Its last exit status; 128 and the number of the signal that has killed it.",
+        "Its last exit status; 128 plus the signal number if a signal killed it.",
         _last_status,
     ),
-    Metric("instance_last_exit_timestamp_seconds", GAUGE, "When it ended last.", _last_exit),
+    Metric("instance_last_exit_timestamp_seconds", GAUGE, "When it last exited.", _last_exit),
     Metric(
         "oneshot_last_success_timestamp_seconds",
         GAUGE,
@@ -388,31 +386,31 @@ OF_INSTANCES: Sequence[Metric] = [
     Metric(
         "instance_cpu_seconds_total",
         COUNTER,
-        "Processor time of its processes, also of those that have ended.",
+        "Processor time of its processes, including those that have exited.",
         _used("cpu_seconds"),
     ),
     Metric(
         "instance_resident_memory_bytes",
         GAUGE,
-        "Memory of its processes; what they share counts for each of them.",
+        "Memory of its processes (RSS); shared memory counts for each of them.",
         _used("resident"),
     ),
     Metric(
         "instance_proportional_memory_bytes",
         GAUGE,
-        "Memory of its processes (PSS); what processes share counts once, in parts.",
+        "Memory of its processes (PSS); shared memory is divided among those that share it.",
         _used("proportional"),
     ),
     Metric(
         "instance_unique_memory_bytes",
         GAUGE,
-        "Memory of its processes that no other one shares (USS).",
+        "Memory of its processes that no other process shares (USS).",
         _used("unique"),
     ),
     Metric("instance_open_fds", GAUGE, "File descriptors of its processes.", _used("descriptors")),
     Metric("instance_threads", GAUGE, "Threads of its processes.", _used("threads")),
     Metric("instance_processes", GAUGE, "Its processes.", _used("processes")),
-    Metric("checks_total", COUNTER, "Health checks, by their result.", _checks, ("result",)),
+    Metric("checks_total", COUNTER, "Health checks, by result.", _checks, ("result",)),
     Metric(
         "check_failures_total",
         COUNTER,
@@ -421,11 +419,11 @@ OF_INSTANCES: Sequence[Metric] = [
     ),
     Metric("check_duration_seconds", GAUGE, "How long its last health check took.", _check_seconds),
     Metric("log_lines_total", COUNTER, "Lines that it has written.", _logged("lines"), ("stream",)),
-    Metric("log_bytes_total", COUNTER, "What it has written.", _logged("bytes"), ("stream",)),
+    Metric("log_bytes_total", COUNTER, "Bytes that it has written.", _logged("bytes"), ("stream",)),
     Metric(
         "log_lines_cut_total",
         COUNTER,
-        "How often a line of it was cut, because it was too long.",
+        "How many times one of its lines was cut because it was too long.",
         _logged("cut"),
         ("stream",),
     ),

@@ -59,7 +59,7 @@ def understand(
     `only_one` has the processes that can have only one instance, and why.
     """
     if not isinstance(body, dict):
-        return wrong("the body has to be a JSON object")
+        return wrong("the body must be a JSON object")
     keys, ask = VERBS[verb]
     unknown = sorted(set(body) - set(keys))
     if unknown or len(body) < len(keys):
@@ -102,7 +102,7 @@ def _restart(body: Mapping[str, Any], snapshot: GroupSnapshot, _: object) -> Ans
 def _signal(body: Mapping[str, Any], snapshot: GroupSnapshot, _: object) -> Answer:
     signal = _signal_of(body["signal"])
     if signal is None:
-        return wrong(f"{body['signal']!r} is no signal: write a name such as 'HUP', or a number")
+        return wrong(f"{body['signal']!r} is not a signal: write a name such as 'HUP', or a number")
     sent = signal
     found = _of_names(
         body["names"],
@@ -123,12 +123,13 @@ def _signal(body: Mapping[str, Any], snapshot: GroupSnapshot, _: object) -> Answ
 def _scale(body: Mapping[str, Any], snapshot: GroupSnapshot, only_one: Mapping[str, str]) -> Answer:
     counts = body["counts"]
     if not isinstance(counts, dict) or not counts:
-        return wrong("'counts' has to be an object with a number for each process")
+        return wrong("'counts' must be an object with a number for each process")
     targets: dict[str, Target] = {}
     for process, count in counts.items():
         numbered = isinstance(count, int) and not isinstance(count, bool)
         if not numbered or not 0 <= count <= MOST_INSTANCES:
-            return wrong(f"{count!r} for {process} is no number from 0 to {MOST_INSTANCES}")
+            accepted = f"must be an integer from 0 to {MOST_INSTANCES}"
+            return wrong(f"the count of {process} {accepted}; got {count!r}")
         members = [one.name for one in snapshot.instances if one.process == process]
         if not members:
             return no_such_name(process)
@@ -170,7 +171,7 @@ def _of_names(
     target_of: Callable[[InstanceSnapshot], Target],
 ) -> Answer:
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
-        return wrong("'names' has to be a list of names of processes or instances")
+        return wrong("'names' must be a list of names of processes or instances")
     names = list(dict.fromkeys(names))
     targets: dict[str, Target] = {}
     for name in names:

@@ -54,7 +54,7 @@ def monitored(method: str, path: str) -> Union[Route, Refused]:
 
 def _reading(method: str, path: str, table: Mapping[str, str]) -> Union[Route, Refused]:
     if path not in table:
-        return Refused(404, "not_found", f"there is nothing at {path}")
+        return Refused(404, "not_found", f"{path} does not exist")
     return _allowed(method, path, READS) or Route(table[path])
 
 

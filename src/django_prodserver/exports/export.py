@@ -190,7 +190,7 @@ def _may_be_written(path: Path, text: str) -> None:
         raise CommandError(f"{path} cannot be written: {error.strerror}.") from None
     if there != text and not _was_exported(there):
         raise CommandError(
-            f"{path} is there, and was not exported. Remove it, or choose another folder."
+            f"{path} exists, and is not from an export. Remove it, or choose another folder."
         )
 
 

@@ -198,7 +198,7 @@ FORMATS = {
             ("name", "directory", "python"),
             prodserver=_ON_A_MACHINE,
             carries=_ON_A_HOST | {"STOP_SIGNAL"},
-            no_order="supervisord waits for none",
+            no_order="supervisord does not wait for processes to be ready",
         ),
         Format(
             "compose",

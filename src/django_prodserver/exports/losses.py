@@ -11,14 +11,14 @@ from .workload import Workload, asks_for, is_singleton, stop_signal, unix_socket
 LONGEST_STABILIZATION = 3600
 # What happens to a key that neither the platform nor a supervisor implements.
 _NOT_DONE = {
-    "ARGS": "is a command of a shell, which does not pass on the stop signal",
+    "ARGS": "is a shell command, and the shell does not pass on the stop signal",
     "REPLICAS": "is {replicas}, but one is run",
     "STOP_SIGNAL": "is {signal}, but SIGTERM is sent",
-    "HEALTHCHECK": "is not made",
-    "WATCHDOG": "is not watched",
-    "SCHEDULE": "is not kept: it runs once",
-    "EVERY": "is not kept: it runs once",
-    "MAX_MEMORY": "is not watched",
+    "HEALTHCHECK": "is not performed",
+    "WATCHDOG": "is not enforced",
+    "SCHEDULE": "is ignored: it runs once",
+    "EVERY": "is ignored: it runs once",
+    "MAX_MEMORY": "is not enforced",
 }
 
 
@@ -51,7 +51,7 @@ def _autoscale(workload: Workload) -> Iterator[str]:
     if not workload.scaled or rule is None:
         return
     if not rule.least:
-        yield "MIN of AUTOSCALE is 0, but one is left: it tells the load"
+        yield "MIN of AUTOSCALE is 0, but one is kept to report the load"
     if rule.stabilization > LONGEST_STABILIZATION:
         yield (
             f"STABILIZATION of AUTOSCALE is {rule.stabilization:g} s, "

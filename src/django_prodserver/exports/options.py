@@ -25,9 +25,9 @@ class Option:
 OPTIONS = {
     # Names of workloads begin with it, and may have 63 characters (RFC 1123, section 2.1).
     "name": Option(
-        "What the site is called.",
+        "The name of the site.",
         r"[a-z]([a-z0-9-]{0,29}[a-z0-9])?",
-        "at most 31 small letters, digits and hyphens, the first a letter",
+        "at most 31 lowercase letters, digits and hyphens, beginning with a letter",
     ),
     "image": Option("The image of its containers.", r"[^\s\"']+", "the name of an image"),
     "directory": Option("The folder of manage.py there.", r"/[^\n\"]*", "an absolute path"),
@@ -67,7 +67,7 @@ def given(words: Iterable[str], defaults: Options) -> Options:
             hint = f"{did_you_mean(key, OPTIONS)}Known: {', '.join(OPTIONS)}."
             raise CommandError(f"--set {word}: there is no key {key!r}. {hint}")
         if not re.fullmatch(OPTIONS[key].pattern, value):
-            raise CommandError(f"--set {word}: {key} has to be {OPTIONS[key].form}.")
+            raise CommandError(f"--set {word}: {key} must be {OPTIONS[key].form}.")
         values[key] = value
     # Other defaults depend on the name.
     name = values.get("name", defaults["name"])

@@ -125,7 +125,7 @@ def supervisord(value: Any) -> str:
         shlex.join(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
     )
     if " ;" in str(text):
-        raise CommandError(f"supervisord would take a part of {text} for a comment.")
+        raise CommandError(f"supervisord would read a part of {text} as a comment.")
     return str(text).replace("%", "%%")
 
 

@@ -202,7 +202,7 @@ def _shared_by_instances(found: Sequence[Listener]) -> Iterator[Finding]:
             hint = "Let the server have more workers instead, in its ARGS."
             option = process.backend_class.shares_port_with
             if process.settings.sockets == "own" and process.backend_class.takes_sockets:
-                hint = "Leave out SOCKETS: the supervisor holds one socket for all of them then."
+                hint = "Leave out SOCKETS: then the supervisor holds one socket for all of them."
             elif option and not isinstance(address.at, str):
                 hint = f"{hint[:-1]}, or share the port: {option}."
             yield Finding(process.place_of_max, message, hint)
@@ -231,7 +231,7 @@ def _http_problems(
     if asked.at is None:
         address = _first_reachable(serves)
         if address is None:
-            message = f"is {probe.http!r}, but it is not known at which host and port the process "
+            message = f"is {probe.http!r}, but it is unknown at which host and port the process "
             message += "will listen."
             hint = "Write a whole URL, such as 'http://127.0.0.1:8000/health'."
             yield Finding(place, message, hint, "E004")
@@ -325,7 +325,7 @@ def _explained(error: Exception, address: Address) -> tuple[str, str]:
     if isinstance(error, UNKNOWN_HOST):
         return f"the host {host!r} cannot be found", "Name an address that this machine has."
     if code == errno.EADDRNOTAVAIL and host.isdecimal():
-        return f"{host!r} is taken for a host", f"Write ':{host}' for that port of all addresses."
+        return f"{host!r} is read as a host", f"Write ':{host}' for that port on all addresses."
     return REASONS.get(code or 0, (getattr(error, "strerror", "") or str(error), USE_ANOTHER))
 
 

@@ -100,7 +100,7 @@ def _restart_for_env(process: ResolvedProcess, before: Mapping[str, str]) -> Non
         one = variables[0]
         raise CommandError(
             f"The ENV of {process.name} sets {one} to {os.environ[one]!r}, but {sys.argv[0]} "
-            f"overwrites it. Let it set a default only: os.environ.setdefault({one!r}, ...)."
+            f"overwrites it. Make it set only a default: os.environ.setdefault({one!r}, ...)."
         )
     os.environ[STARTED_AGAIN] = process.name
     arguments = sys.argv[1:]

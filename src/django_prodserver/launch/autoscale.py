@@ -24,6 +24,6 @@ def metric_problems(process: ResolvedProcess) -> Iterator[Finding]:
     told = ("cpu", "memory", *sorted(process.backend.measures))
     if metric not in told:
         software = process.settings.backend.rpartition(".")[2]
-        message = f"is {metric!r}, which {software} does not tell."
+        message = f"is {metric!r}, which {software} does not report."
         hint = f"Use {', '.join(told)}, or the dotted path of a function."
         yield Finding(place, message, hint, "E012")

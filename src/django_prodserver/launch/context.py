@@ -93,7 +93,7 @@ def _unknown(
         return
     kind = key.lower()
     if not hasattr(os, "setuid"):
-        yield Finding(key, f"is {given!r}, but this platform has no way to change the {kind}.")
+        yield Finding(key, f"is {given!r}, but this platform cannot change the {kind}.")
         return
     try:
         look_up(given)
@@ -109,7 +109,9 @@ def _refused(settings: EffectiveSettings, context: Context) -> Iterator[Finding]
         unreadable = asked_within(context, unreadable_here if spawned else str)
         if unreadable:
             message = f"is {settings.user!r}, which cannot read {unreadable}."
-            hint = "Let it: START_METHOD is 'spawn', so a fresh interpreter runs as that user."
+            hint = (
+                "Give it access: START_METHOD is 'spawn', so a fresh interpreter runs as that user."
+            )
             yield Finding("USER", message, hint, "E015")
     except Refused as error:
         given = getattr(settings, error.key.lower())

@@ -64,7 +64,7 @@ def _target(process: ResolvedProcess, key: str, probe: ProbeSettings) -> Optiona
     except OSError as error:
         reason = error.strerror or getattr(error, "reason", None) or error
         message = f"is {probe.verify!r}, which cannot be used: {reason}."
-        hint = "It is a file with the certificates of authorities, in the format PEM."
+        hint = "Name a file with CA certificates in PEM format."
         place = place_of(process.name, key, "VERIFY")
         raise ConfigurationError([Finding(place, message, hint, "E004")]) from None
     return target

@@ -53,7 +53,7 @@ def _of_queue(name: str, metric: str) -> Iterator[str]:
     if metric == "queue":
         yield f"{VALUE} {float(queue.ready + queue.running)!r}"
     elif queue.age is None:
-        raise ValueError("the oldest task does not say since when it waits")
+        raise ValueError("the oldest task does not say when it was queued")
     else:
         yield f"{VALUE} {float(queue.age)!r}"
     for instance, count in (queue.of_instances or {}).items():

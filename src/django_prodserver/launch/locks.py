@@ -293,7 +293,7 @@ def lock_problem(place: str, hint: str) -> Optional[Finding]:
         return Finding(place, f"needs the database: {describe(error)}.", "", "E018", cause=error)
     engine = connection.settings_dict["ENGINE"]
     if connection.vendor not in VENDORS:
-        message = f"needs a database with locks, which {engine} is not."
+        message = f"needs a database with locks, but {engine} has none."
         hint = f"Use PostgreSQL, MySQL, MariaDB or SQLite{hint}."
         return Finding(place, message, hint, "E018")
     if connection.vendor == "sqlite" and connection.is_in_memory_db():

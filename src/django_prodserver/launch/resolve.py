@@ -214,7 +214,7 @@ def _ready_twice(process: ResolvedProcess) -> Iterator[Finding]:
     """READY is for software that does not report readiness itself: two reports could disagree."""
     if process.settings.ready is not None and process.backend.notifies:
         software = process.settings.backend.rpartition(".")[2]
-        message = f"is set, but {software} reports by itself when it is ready."
+        message = f"is set, but {software} reports its readiness itself."
         yield Finding(place_of(process.name, "READY"), message, "Leave it out.", "E012")
 
 
@@ -272,7 +272,7 @@ def _watchdog_without_pings(process: ResolvedProcess) -> Iterator[Finding]:
         message = f"is set, but {software} does not send WATCHDOG=1."
         yield Finding(place, message, "Use HEALTHCHECK instead.", "E012")
     elif process.backend.pings is None:
-        message = "is set, but it is not known whether the process sends WATCHDOG=1."
+        message = "is set, but it is unknown whether the process sends WATCHDOG=1."
         hint = (
             "If it does not, it will be stopped as unhealthy: use HEALTHCHECK instead. If it does, "
             "add 'prodserver.W003' to SILENCED_SYSTEM_CHECKS."

@@ -91,7 +91,7 @@ def select(
     if not words and not enabled:
         raise CommandError(
             f"Every process of {PROCESSES} is disabled, by ENABLED or REPLICAS: "
-            f"{', '.join(configured)}. Name one to run it all the same."
+            f"{', '.join(configured)}. Name one to run it anyway."
         )
     if everything or (prints and not words):
         counts = {

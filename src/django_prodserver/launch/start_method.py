@@ -177,7 +177,7 @@ def _how(
         return how, f"START_METHOD is {method!r}"
     variables = process.variables_already_read(os.environ)
     if variables:
-        return how, f"its ENV sets {', '.join(variables)}, which is read already"
+        return how, f"its ENV sets {', '.join(variables)}, which has already been read"
     left = _left(leftovers, SPAWNS)
     if left and not spawns:
         left = _left(leftovers, [Effect.CLASHES])

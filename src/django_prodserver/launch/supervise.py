@@ -77,7 +77,7 @@ def supervise_project(
     parts = order is None and _has_templates(returns)
     again = order is not None and not order.first
     if development and order is None and not parts:
-        message = "devserver --all takes Linux, and cannot be called by other code."
+        message = "devserver --all requires Linux, and cannot be called by other code."
         raise ConfigurationError([Finding("", message)])
     if order is not None:
         open_streams()

@@ -297,7 +297,7 @@ def _assume(wanted: Context, parent: int, otherwise: str) -> None:
     try:
         context.assume(wanted, os.environ)
     except context.Refused as error:
-        _give_up(f"{otherwise}, because its {error.key} was refused: {error.reason}", 1)
+        _give_up(f"{otherwise}: its {error.key} was refused: {error.reason}", 1)
     if changes_user:
         # A change of user clears the parent-death signal, and the parent may have exited before it
         # was set again.
@@ -308,8 +308,7 @@ def _enter(wanted: Context, otherwise: str) -> None:
     try:
         context.enter(wanted, os.environ)
     except context.Refused as error:
-        message = f"{otherwise}, because its {error.key}, {wanted.folder}, cannot be entered"
-        _give_up(f"{message}: {error.reason}", 1)
+        _give_up(f"{otherwise}: cannot enter its {error.key} {wanted.folder}: {error.reason}", 1)
 
 
 def _give_up(message: str, status: int) -> NoReturn:

@@ -205,7 +205,9 @@ def asked_within(context: Context, ask: Callable[[], str]) -> str:
         os.waitpid(pid, 0)
     if kind != "answer":
         denied, _, reason = text.partition("\0")
-        raise Refused(kind or "USER", reason or "a process with this user ended", bool(denied))
+        raise Refused(
+            kind or "USER", reason or "a process with this user exited early", bool(denied)
+        )
     return text
 
 

@@ -197,7 +197,7 @@ class Errands:
     def close(self) -> None:
         """Give up all errands. The killed processes have yet to be reaped."""
         for one in list(self._awaited):
-            self._give_up(one, "the supervisor stops")
+            self._give_up(one, "the supervisor is stopping")
 
     # ---- internals ----
 

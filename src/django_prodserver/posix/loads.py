@@ -73,7 +73,7 @@ class Loads:
     def _measured(self, process: str, metric: str, usage: Mapping[str, Usage]) -> None:
         mine = {name: one for name, one in usage.items() if process_of(name) == process}
         if not mine:
-            why = "the system does not show what its processes use"
+            why = "the system does not show the resource usage of its processes"
             self._loop.emit(LoadMeasured(process, why=why))
         elif metric == "memory":
             sizes = {name: float(_memory(one)) for name, one in mine.items()}
@@ -124,7 +124,7 @@ def _read(process: str, answer: bytes) -> LoadMeasured:
         elif word == OF_INSTANCES and (read := _number(number)) is not None:
             of_instances[name] = read
     if value is None:
-        return LoadMeasured(process, why="it has not said anything")
+        return LoadMeasured(process, why="it returned no value")
     return LoadMeasured(process, value, of_instances or None)
 
 

@@ -105,7 +105,7 @@ class Locks:
             if lock.begin_at is not None:
                 self._begin(lock, now)
             elif lock.held and lock.held_at + SILENT <= now:
-                self._lose(lock, lock.trouble or f"nothing was heard of it for {SILENT:g} s")
+                self._lose(lock, lock.trouble or f"no report for {SILENT:g} s")
             else:
                 assert lock.errand is not None
                 self._errands.end(lock.errand)
@@ -149,7 +149,7 @@ class Locks:
     def _ended(self, lock: _Lock, answer: Optional[bytes], why: str) -> None:
         if self._locks.get(lock.name) is not lock:
             return
-        what = f"the process that is to hold it failed: {why or 'it ended'}"
+        what = f"the lock process failed: {why or 'it exited'}"
         if lock.held:
             self._lose(lock, what)
         else:

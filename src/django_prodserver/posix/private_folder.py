@@ -33,7 +33,7 @@ class PrivateFolder:
         try:
             root = os.geteuid() == 0
             if root and not _passable(parent):
-                raise PermissionError(f"only some users can pass through {parent}")
+                raise PermissionError(f"not all users can enter {parent}")
             self._lock = _locked(self.path)
             _remove_abandoned_in(parent)
             if root:
@@ -82,7 +82,7 @@ def _made(prefix: str, places: Iterable[str]) -> tuple[str, str]:
     for parent in places:
         with suppress(OSError):
             return parent, _made_in(parent, prefix)
-    raise FileNotFoundError("there is no place for temporary files")
+    raise FileNotFoundError("no folder for temporary files was found")
 
 
 def _made_in(parent: str, prefix: str) -> str:

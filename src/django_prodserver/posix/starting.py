@@ -76,7 +76,7 @@ class Starter:
 
     def run(self, errand: Errand) -> None:
         """Start an errand in the same way. Raises OSError."""
-        raise OSError("nothing here has loaded the project")
+        raise OSError("this supervisor has not loaded the project")
 
     def cancel(self, start: Union[Birth, Errand]) -> None:
         """Cancel a start: `begun` is not called, and none of its code has run.

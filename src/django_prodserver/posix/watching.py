@@ -87,4 +87,4 @@ class Watching:
 
     def _ended(self, answer: Optional[bytes], why: str) -> None:
         self._errand, self.deadline = None, self._loop.clock.now() + RESTART_PAUSE
-        self._say(report.not_watched(why or "it ended", RESTART_PAUSE))
+        self._say(report.not_watched(why or "it exited", RESTART_PAUSE))

@@ -28,7 +28,7 @@ exit status:
   2    wrong usage
   3    something is not as wanted, or not ready
   4    no supervisor, no permission, or no such name
-  124  the --timeout is over, and what was asked for goes on; or there is no answer"""
+  124  the --timeout expired, and the request goes on; or there was no answer"""
 
 
 def parser(prog: str, words: Optional[Collection[str]] = None) -> ArgumentParser:
@@ -38,13 +38,13 @@ def parser(prog: str, words: Optional[Collection[str]] = None) -> ArgumentParser
     """
     made = ArgumentParser(
         prog=prog,
-        description="See what the processes of a running `prodserver` do, and control them.",
+        description="Inspect and control the processes of a running `prodserver`.",
         epilog=f"{STATUSES}\n\nDocumentation: {DOCUMENTATION}",
         formatter_class=_layout,
     )
     made.add_argument("--version", action="version", version=__version__)
     made.add_argument(
-        "--socket", metavar="PATH", help="the control socket to ask (variable: PRODSERVER_CONTROL)"
+        "--socket", metavar="PATH", help="the control socket to use (variable: PRODSERVER_CONTROL)"
     )
     verbs = made.add_subparsers(dest="verb", metavar="VERB", title="verbs", prog=prog)
     for name, (what, add_arguments) in VERBS.items():
@@ -71,12 +71,14 @@ def _names(verb: ArgumentParser, many: str = "+") -> None:
 
 
 def _waits(verb: ArgumentParser) -> None:
-    verb.add_argument("--no-wait", action="store_true", help="return once it is accepted")
+    verb.add_argument(
+        "--no-wait", action="store_true", help="return as soon as the request is accepted"
+    )
     verb.add_argument(
         "--timeout",
         type=_seconds,
         metavar="SECONDS",
-        help="wait no longer; what was asked for goes on, and the exit status is 124",
+        help="stop waiting after this time; the request goes on, and the exit status is 124",
     )
 
 
@@ -87,45 +89,45 @@ def _names_and_waits(verb: ArgumentParser) -> None:
 
 def _status(verb: ArgumentParser) -> None:
     _names(verb, "*")
-    verb.add_argument("--json", action="store_true", help="print the document for machines")
-    verb.add_argument("--watch", action="store_true", help="show it again each second")
+    verb.add_argument("--json", action="store_true", help="print JSON")
+    verb.add_argument("--watch", action="store_true", help="refresh every second")
 
 
 def _analyze(verb: ArgumentParser) -> None:
     form = verb.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print the document for machines")
+    form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--svg", action="store_true", help="print a bar chart, as SVG")
 
 
 def _signal(verb: ArgumentParser) -> None:
-    verb.add_argument("signal", metavar=SIGNAL, help="its name or number")
+    verb.add_argument("signal", metavar=SIGNAL, help="the name or number of the signal")
     _names(verb)
 
 
 def _scale(verb: ArgumentParser) -> None:
-    what = "a process, and how many instances of it are to run: web=4"
+    what = "a process, and how many instances of it should run: web=4"
     verb.add_argument("counts", metavar=COUNT, nargs="+", type=_count, help=what)
     _waits(verb)
 
 
 def _logs(verb: ArgumentParser) -> None:
     _names(verb, "*")
-    verb.add_argument("-f", "--follow", action="store_true", help="go on with new lines")
+    verb.add_argument("-f", "--follow", action="store_true", help="keep printing new lines")
     verb.add_argument(
         "-n",
         "--lines",
         type=_number,
         default=LINES,
         metavar="COUNT",
-        help=f"so many of the last lines (default: {LINES})",
+        help=f"how many of the last lines to show (default: {LINES})",
     )
-    verb.add_argument("--json", action="store_true", help="print one object a line")
+    verb.add_argument("--json", action="store_true", help="print one JSON object per line")
 
 
 def _events(verb: ArgumentParser) -> None:
     _names(verb, "*")
-    verb.add_argument("-f", "--follow", action="store_true", help="go on with new events")
-    verb.add_argument("--json", action="store_true", help="print one object a line")
+    verb.add_argument("-f", "--follow", action="store_true", help="keep printing new events")
+    verb.add_argument("--json", action="store_true", help="print one JSON object per line")
 
 
 def _health(verb: ArgumentParser) -> None:
@@ -135,7 +137,7 @@ def _health(verb: ArgumentParser) -> None:
         type=_seconds,
         default=5.0,
         metavar="SECONDS",
-        help="the longest wait for an answer (default: 5)",
+        help="how long to wait for an answer (default: 5)",
     )
 
 
@@ -149,20 +151,20 @@ VERBS: Mapping[str, tuple[str, Callable[[ArgumentParser], None]]] = {
     "start": ("start what is not running, and wait until it is ready", _names_and_waits),
     "stop": ("stop it, and wait until it has ended; nothing else is stopped", _names_and_waits),
     "restart": (
-        "replace one instance after the other, and wait until they are ready",
+        "replace instances one by one, and wait until they are ready",
         _names_and_waits,
     ),
     "signal": ("send a signal, such as HUP or USR1", _signal),
     "scale": ("set how many instances of a process run", _scale),
     "reload": (
-        "load new code and settings, and let everything run them; or change nothing",
+        "load new code and settings, and replace all processes; roll back on failure",
         _waits,
     ),
-    "shutdown": ("stop everything, and the supervisor", _waits),
+    "shutdown": ("stop everything, then the supervisor", _waits),
     "logs": ("show the last lines of all processes, or of some", _logs),
-    "events": ("show what happened lately to all processes, or to some", _events),
-    "health": ("succeed if everything, or one process, is ready and healthy", _health),
-    "analyze": ("show how long the start took, and what it spent that time on", _analyze),
+    "events": ("show recent events of all processes, or of some", _events),
+    "health": ("exit with 0 if everything, or the named process, is ready and healthy", _health),
+    "analyze": ("show how long the start took, and where the time went", _analyze),
     "top": ("show all processes in a terminal, live, with keys to control them", _nothing),
     "completion": ("print a completion script for bash or zsh", _completion),
 }

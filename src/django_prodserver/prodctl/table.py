@@ -77,9 +77,9 @@ def scaling(status: Mapping[str, Any]) -> list[str]:
 
 def _scaling(one: Mapping[str, Any], replicas: int) -> str:
     metric, value = one["metric"], one["value"]
-    found = f"is {load(metric, value)}" if value is not None else "is not known yet"
+    found = f"is {load(metric, value)}" if value is not None else "has not been measured yet"
     if one["reason"]:
-        found = f"is not known: {one['reason']}"
+        found = f"cannot be measured: {one['reason']}"
     target = f"TARGET is {load(metric, one['target'])}"
     return f"{replicas} of {one['min']} to {one['max']} instances; {metric} {found}; {target}"
 
@@ -120,7 +120,7 @@ def info(instance: Instance, now: datetime) -> str:
     if instance["updating"]:
         parts.append("being replaced")
     if instance["changed"] == "added":
-        parts.append("added by scale")
+        parts.append("added by scaling")
     elif instance["changed"] == "stopped" and instance["state"] != "STOPPED":
         parts.append("to be stopped")
     return "; ".join(parts)

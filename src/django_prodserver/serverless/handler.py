@@ -9,7 +9,7 @@ from .adapters import Adapter
 from .events import command_in, request, response, sender_of
 
 ACCEPTED = (
-    "an event has to be an HTTP request from API Gateway, a function URL or a load balancer, or "
+    "an event must be an HTTP request from API Gateway, a function URL or a load balancer, or "
     '{"manage": ["COMMAND", "ARGUMENT", ...]} with no other key'
 )
 

@@ -66,7 +66,7 @@ def _text(error: BaseException) -> str:
     try:
         said = str(error.msg if isinstance(error, SyntaxError) else error)
     except Exception as failure:
-        said = f"its text cannot be had: {type(failure).__name__}"
+        said = f"its message is not available: {type(failure).__name__}"
     before, trace, after = said.partition("Traceback (most recent call last):")
     lines = [line for line in after.splitlines() if line.strip(" ]")]
     text = f"{before.rstrip('[ ')}{lines[-1]}" if trace and lines else said

@@ -71,7 +71,7 @@ def variables_like_ours(
             if not name.upper().endswith(f"_{rest}"):
                 continue
             if _alike(name[: -len(rest) - 1].upper(), prefix.rstrip("_")) >= PREFIXES_ALIKE:
-                message = "is not a variable that is read."
+                message = "is not a known variable."
                 yield advice(name, message, f"Did you mean {ours!r}?", "W004")
                 break
 

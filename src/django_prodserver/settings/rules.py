@@ -51,7 +51,7 @@ def of_mapping(
         yield from _exactly_one(PROBES, "what to probe", place, given)
         yield from _verifies_https(place, fields)
     elif struct is ReadySettings:
-        yield from _exactly_one(READY_KEYS, "what tells that it is ready", place, given)
+        yield from _exactly_one(READY_KEYS, "how to tell that it is ready", place, given)
         yield from _verifies_https(place, fields)
     elif struct is Backoff:
         yield from _initial_up_to_max(place, given, fields)
@@ -83,7 +83,7 @@ def _verifies_https(place: str, fields: Fields) -> Iterator[Finding]:
         message, hint = "is set, but HTTP is not.", "Leave it out."
         yield Finding(f"{place}['VERIFY']", message, hint, "E012")
     elif url is not None and path_or_url(url).at is not None and not path_or_url(url).tls:
-        message, hint = "is set, but HTTP is not a URL of https.", "Leave it out."
+        message, hint = "is set, but HTTP is not an https:// URL.", "Leave it out."
         yield Finding(f"{place}['VERIFY']", message, hint, "E012")
 
 
@@ -203,7 +203,7 @@ def of_env(place: str, env: Mapping[str, str]) -> Iterator[Finding]:
             shown = name.partition("=")[0] + "=..." if "=" in name else name
             yield Finding(place, f"has a variable named {shown!r}.", hint, "E004")
         elif "\0" in value:
-            yield Finding(f"{place}[{name!r}]", "has a null character in it.", id="E004")
+            yield Finding(f"{place}[{name!r}]", "contains a null character.", id="E004")
         elif not (_can_be_encoded(name) and _can_be_encoded(value)):
             message = "has a character that cannot be encoded."
             yield Finding(f"{place}[{name!r}]", message, id="E004")
@@ -233,7 +233,7 @@ def of_shared_variables(names: Iterable[str]) -> Iterator[Finding]:
     for ending, alike in by_variable.items():
         if len(alike) > 1:
             message = f"has {' and '.join(map(repr, alike))}, which share their variables."
-            hint = f"Rename all but one: PRODSERVER_REPLICAS_{ending} could be meant for any."
+            hint = f"Rename all but one: PRODSERVER_REPLICAS_{ending} could mean any of them."
             yield Finding(PROCESSES, message, hint, "E002")
 
 

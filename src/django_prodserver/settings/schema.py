@@ -362,24 +362,24 @@ class AutoscaleSettings(Keys, frozen=True, kw_only=True):
     metric: Annotated[
         MetricName,
         means(
-            "The load that counts. cpu: processor cores in use. memory: bytes, as for MAX_MEMORY. "
-            "queue: tasks that wait or are being run. queue-age: how long the oldest waiting task "
-            "has waited. busy: requests that are being answered. Or the dotted path of a function "
-            "that returns the load of all instances together, as a number."
+            "The load to measure. cpu: processor cores in use. memory: bytes, as for MAX_MEMORY. "
+            "queue: tasks that are waiting or running. queue-age: how long the oldest waiting task "
+            "has waited. busy: requests being answered. Or the dotted path of a function that "
+            "returns the total load of all instances, as a number."
         ),
     ]
     target: Annotated[
         Target,
         means(
-            "How much of it one instance is to have: cores such as 0.7, a size such as "
+            "How much of it each instance should have: cores such as 0.7, a size such as "
             '"400MB", or a number of tasks or requests; for queue-age a duration such as "30s".'
         ),
     ]
     min: Annotated[
         CountOrZero,
         means(
-            "The fewest instances. 0 is for what can be measured while none of them is up. If it "
-            "is MAX, the load is measured and changes nothing."
+            "The fewest instances. 0 is allowed for loads that can be measured while no instance "
+            "is running. If MIN equals MAX, the load is measured but changes nothing."
         ),
     ] = 1
     max: Annotated[Count, means("The most instances.")]
@@ -387,8 +387,8 @@ class AutoscaleSettings(Keys, frozen=True, kw_only=True):
     stabilization: Annotated[
         SecondsOrZero,
         means(
-            "Seconds for which fewer instances must do before there are fewer. More are started "
-            "at once."
+            "Seconds for which fewer instances must have been enough before any is stopped. New "
+            "instances are started without this delay."
         ),
     ] = 300.0
 
@@ -442,19 +442,19 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
     ] = None
     umask: Annotated[
         Optional[OctalMask],
-        means('The permissions that its new files do not get, in octal, such as "0027".'),
+        means('The permissions to remove from new files, in octal, such as "0027".'),
     ] = None
     replicas: Annotated[Count, means("How many instances a supervisor runs.")] = 1
     autoscale: Annotated[
         Optional[AutoscaleSettings],
-        means("Lets the load decide how many instances there are; REPLICAS is how many at first."),
+        means("Lets the load decide how many instances run; REPLICAS is the number at the start."),
     ] = None
     type: Annotated[
         Type,
         means(
             "A service is meant to run until it is stopped. A oneshot is meant to finish with exit "
-            'status 0. The backends "migrate" and "wait-for" are oneshots by default, and all '
-            "others services."
+            'status 0. The backends "migrate" and "wait-for" are oneshots by default; all '
+            "others are services."
         ),
     ] = "service"
     enabled: Annotated[
@@ -479,10 +479,10 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
     lock: Annotated[
         Optional[Lock],
         means(
-            "For a oneshot that is to run once, however many supervisors start it: one of them has "
-            'the lock and runs it, the others wait and go on without running it. "database" is a '
-            "lock in the default database; a path is a file that all of them can see. The backend "
-            '"migrate" has "database" by default.'
+            "For a oneshot that should run only once, however many supervisors start it: one of "
+            "them gets the lock and runs it; the others wait until it has finished, and continue "
+            'without running it. "database" is a lock in the default database; a path is a file '
+            'that all of them can access. The backend "migrate" uses "database" by default.'
         ),
     ] = None
     schedule: Annotated[
@@ -490,21 +490,21 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
         means(
             "For a oneshot that runs again and again: minute, hour, day of the month, month and "
             'day of the week, as in cron, in the TIME_ZONE of the project. "30 3 * * *" is every '
-            "night at half past three. It never runs twice at once, and if it fails, that stops "
-            "nothing else."
+            "night at half past three. Two runs never overlap, and a failure stops nothing else."
         ),
     ] = None
     every: Annotated[
         Optional[Duration],
         means(
-            'The same, with a fixed time between two starts, such as "15m"; first after that time.'
+            'Like SCHEDULE, with a fixed time between two starts, such as "15m". The first run '
+            "starts after that time."
         ),
     ] = None
     singleton: Annotated[
         bool,
         means(
-            "Whether at most one supervisor runs it, of all that share the default database. The "
-            "others stand by, and one of them takes over when that one stops or dies."
+            "Whether at most one of the supervisors that share the default database runs it. The "
+            "others stand by, and one of them takes over when that supervisor stops or dies."
         ),
     ] = False
     restart: Annotated[Optional[RestartPolicy], means("What to do when it exits on its own.")] = (
@@ -528,7 +528,7 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
     ] = None
     ready_timeout: Annotated[
         Optional[Seconds],
-        means("Seconds within which a service must be ready; later, its start has failed."),
+        means("Seconds within which a service must be ready; otherwise its start has failed."),
     ] = None
     healthcheck: Annotated[
         Optional[HealthCheckSettings], means("How to check that it is healthy while it runs.")
@@ -561,8 +561,8 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
         Optional[Sockets],
         means(
             'Who binds the addresses that a server listens on. "held": the supervisor, so that '
-            "all instances share them, and what connects while one is replaced waits instead of "
-            'being refused. "own": the server itself. By default "held", if the backend can take '
+            "all instances share them, and connections wait instead of being refused while one is "
+            'replaced. "own": the server itself. By default "held", if the backend can take '
             "sockets."
         ),
     ] = None
@@ -570,8 +570,8 @@ class ProcessSettings(Keys, frozen=True, kw_only=True):
         UpdateOrder,
         means(
             'How an instance is replaced. "start-first": the new one is ready before the old one '
-            'is asked to stop. "stop-first": the old one has ended before. "auto" is "start-first" '
-            'with held sockets, and "stop-first" otherwise.'
+            'is asked to stop. "stop-first": the old one stops before the new one starts. "auto" '
+            'is "start-first" with held sockets, and "stop-first" otherwise.'
         ),
     ] = "auto"
 
@@ -697,25 +697,25 @@ class SupervisorSettings(Keys, frozen=True, kw_only=True):
         Union[bool, ControlPath],
         means(
             "Whether `prodctl` can talk to the supervisor, by a control socket; or the absolute "
-            "path of that socket. True finds a folder that only this user can enter."
+            "path of that socket. True uses a folder that only this user can enter."
         ),
     ] = True
     control_group: Annotated[
         Optional[NameOrId],
-        means("Members of this group may read the control socket, and change nothing."),
+        means("Members of this group may read the status and the log, but not change anything."),
     ] = None
     monitor: Annotated[
         Optional[MonitorAddress],
         means(
             "Where the supervisor answers `/healthz`, `/readyz` and `/metrics`, for example to "
-            "Prometheus and Kubernetes. Nothing can be changed there."
+            "Prometheus and Kubernetes. It is read-only."
         ),
     ] = None
     on_event: Annotated[
         Handlers,
         means(
-            "Functions that are called with each event, which is a dict, in a process of their "
-            "own. The module django_prodserver.handlers has some."
+            "Functions to call with each event, a dict, in a process of their own. The module "
+            "django_prodserver.handlers provides some."
         ),
     ] = []
     preload: Annotated[
@@ -745,7 +745,7 @@ class ServerlessSettings(Keys, frozen=True, kw_only=True):
     base_path: Annotated[
         BasePath,
         means(
-            "What the path of each request begins with but is not part of the site's own URLs, "
-            'such as "/prod" for a stage of API Gateway. The URLs that Django builds begin with it.'
+            "The prefix of each request's path that is not part of the site's own URLs, such as "
+            '"/prod" for a stage of API Gateway. The URLs that Django builds begin with it.'
         ),
     ] = ""

@@ -176,7 +176,7 @@ def folder(text: str) -> str:
     if not text:
         raise ValueError("the path is empty")
     if "\0" in text:
-        raise ValueError("it has a null character in it")
+        raise ValueError("it contains a null character")
     return text
 
 
@@ -234,7 +234,7 @@ def host_and_port(text: str) -> tuple[str, int]:
 def regular_expression(text: str) -> str:
     """Return the text unchanged, if Python can compile it."""
     if not text:
-        raise ValueError("it is empty, and would be found in the first line")
+        raise ValueError("it is empty, and would match the first line")
     try:
         re.compile(text)
     except (re.error, RecursionError, OverflowError) as error:
@@ -247,7 +247,7 @@ def program_and_arguments(words: Sequence[str]) -> Sequence[str]:
     if not words[0]:
         raise ValueError("the name of the program is empty")
     if any("\0" in word for word in words):
-        raise ValueError("it has a null character in it")
+        raise ValueError("it contains a null character")
     return words
 
 

@@ -82,7 +82,7 @@ class Digests:
         found, below = self._examine(now, fact, made.fields.get("pid", 0))
         if left_out:
             found["left_out"] = left_out
-            below.append(f"{left_out} more like it since the last one that was looked at")
+            below.append(f"{left_out} more like it since the last one with details")
         return replace(made, fields={**made.fields, "digest": found}, details=tuple(below))
 
     def _note(self, granted: Granted) -> None:
@@ -143,7 +143,7 @@ def _memory(memory: GroupMemory) -> str:
     if memory.used is not None:
         parts.append(f"it uses {megabytes(memory.used)} now")
     if memory.peak is not None:
-        parts.append(f"at most it was {megabytes(memory.peak)}")
+        parts.append(f"its peak was {megabytes(memory.peak)}")
     if memory.kills:
         processes = "process" if memory.kills == 1 else "processes"
         parts.append(f"{memory.kills} {processes} killed so far")

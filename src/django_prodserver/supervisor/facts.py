@@ -17,38 +17,40 @@ class State(enum.Enum):
     """The state of an instance that users see, in supervisord's words."""
 
     STOPPED = "not started yet, or stopped on request"
-    WAITING = "starts once what it comes after is ready or finished, has its lock, or is due"
-    STANDBY = "runs under another supervisor; starts here once that gives up its lock"
-    STARTING = "started, not ready; a oneshot until it ends"
+    WAITING = "waits for the processes in its AFTER, for its lock, or for its next run"
+    STANDBY = "runs under another supervisor; starts here once that supervisor releases its lock"
+    STARTING = "started, but not ready; a oneshot stays here until it exits"
     RUNNING = "ready"
     STOPPING = "sent its stop signal"
     KILLING = "sent SIGKILL"
-    EXITED = "ended; the rest of its process group is being cleaned up, or it stays ended"
-    BACKOFF = "ended; restarts after a pause"
+    EXITED = (
+        "exited: the rest of its process group is being cleaned up, or it will not be restarted"
+    )
+    BACKOFF = "exited; restarts after a pause"
     FATAL = "failed, and is not restarted"
 
 
 class LifeState(enum.Enum):
     """The state of one operating-system process, with its process group."""
 
-    SPAWNING = "asked of the operating system"
+    SPAWNING = "requested from the operating system"
     CANCELLING = "its start is cancelled; if it starts after all, it is asked to stop"
     DISCARDING = "its start is cancelled; if it starts after all, it is killed"
-    STARTING = "started, not ready; a oneshot until it ends"
+    STARTING = "started, but not ready; a oneshot stays here until it exits"
     RUNNING = "ready"
     STOPPING = "sent its stop signal"
     KILLING = "sent SIGKILL"
     SWEEPING = "its leader exited; others of its process group may still run"
     GONE = "its process group is empty"
-    LOST = "SIGKILL did not take in time: no longer waited for"
+    LOST = "it survived SIGKILL; the supervisor no longer waits for it"
 
 
 class Phase(enum.Enum):
     """The state of the whole group."""
 
-    STARTING = "not everything has been ready yet"
+    STARTING = "not everything has become ready yet"
     RUNNING = "everything has been ready, or finished"
-    ENDING = "everything is being stopped, not by request: something failed, or everything is done"
+    ENDING = "everything is being stopped because something failed or everything finished"
     STOPPING = "everything is being stopped on request"
     KILLING = "everything is being killed: it was asked to stop twice"
     OVER = "nothing is left to wait for"
@@ -451,7 +453,7 @@ class Refusal(enum.Enum):
 
     NO_SUCH_NAME = "no instance has that name"
     STOPPING = "everything is being stopped"
-    NO_RELOAD = "what loads the project again is missing"
+    NO_RELOAD = "nothing here can load the project again"
 
 
 class RequestRefused(Value):

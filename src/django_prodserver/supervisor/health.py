@@ -38,7 +38,7 @@ class Conclusion(enum.Enum):
 
     NOTHING = "goes on as it is"
     READY = "can do its work"
-    STARTED = "counts as ready: nothing will tell"
+    STARTED = "counts as ready: nothing reports its readiness"
 
 
 Answer = tuple[list[Output], Union[Conclusion, Fault]]

@@ -58,7 +58,7 @@ class Cause(Enum):
     KILL = "it must be killed"
     EXITED = "its leader exited"
     EMPTIED = "its process group is empty"
-    EXPIRED = "SIGKILL did not take in time"
+    EXPIRED = "it survived SIGKILL"
 
 
 # The next state, by state and cause.

@@ -38,7 +38,7 @@ class Severity(enum.Enum):
     """How serious it is, in the terms of Python's logging and of Cloud Logging."""
 
     INFO = "everything is as it should be, or was asked for"
-    WARNING = "something failed, and is dealt with: stopped, restarted, tried again"
+    WARNING = "something failed and is being handled: stopped, restarted, tried again"
     ERROR = "something failed permanently, or the exit status will show it"
 
 

@@ -159,7 +159,7 @@ def line(fact: Fact, processes: Processes) -> Optional[str]:
         why = f"{fact.metric} is {found}, TARGET is {target}"
         return f"{fact.process} scaled from {fact.old} to {fact.new}: {why}"
     if isinstance(fact, LoadUnknown):
-        return f"{fact.process} is not scaled: {fact.metric} is not known: {fact.why}"
+        return f"{fact.process} is not scaled: {fact.metric} cannot be measured: {fact.why}"
     if isinstance(fact, (AwaitsLock, HasLock, LockGone, DoneElsewhere)):
         return f"{fact.name} {_of_lock(fact)}"
     if isinstance(fact, (ReloadBegun, Reloaded, ReloadFailed)):
@@ -252,7 +252,7 @@ def preload_warning(warning: str) -> Record:
 
 def template_ended(how: str) -> Record:
     """`how` is worded by `exit_status`."""
-    go_on = "running processes go on, restarts wait for it"
+    go_on = "running processes continue, restarts wait for it"
     message = f"the template {how}; starting another one; {go_on}"
     return Record("template.ended", WARNING, message)
 
@@ -271,7 +271,7 @@ def template_late(after: float) -> Record:
 
 
 def template_of_another_version() -> Record:
-    why = "another version of django-prodserver is installed by now"
+    why = "another version of django-prodserver is installed now"
     message = f"the template cannot be replaced: {why}; restart the supervisor"
     return Record("template.failed", ERROR, message)
 
@@ -329,7 +329,7 @@ class Left(Value):
 def threads_left(names: Sequence[str], owners: Sequence[str]) -> Left:
     """`owners` is not used: the name of a Python thread says enough."""
     what = f"the {_plural('thread', names)} {_quoted(names)} running"
-    then = f"which no process will have: start {_them(names)} in the processes instead"
+    then = f"which will not exist in the processes: start {_them(names)} in the processes instead"
     return Left("start_method.thread_not_forked", "threads", names, what, then)
 
 
@@ -337,8 +337,8 @@ def native_threads_left(names: Sequence[str], owners: Sequence[str]) -> Left:
     """`owners` are libraries, where they are known."""
     what = f"the native {_plural('thread', names)} {_quoted(names)}{_of(owners)} running"
     then = (
-        "which no process will have, so what waits for it hangs: start by spawn, or first use "
-        "the library in the processes"
+        "which will not exist in the processes, so anything that waits for it hangs: start "
+        "by spawn, or first use the library in the processes"
     )
     return Left("start_method.thread_not_forked", "threads", names, what, then)
 
@@ -425,13 +425,13 @@ def _fields_of(left: Sequence[Left]) -> dict[str, object]:
 
 
 def spawned_for_variables(name: str, variables: Sequence[str]) -> Record:
-    read = f"its ENV sets {', '.join(variables)}, which is read already"
+    read = f"its ENV sets {', '.join(variables)}, which has already been read"
     fields = {"processes": [name], "variables": list(variables)}
     return Record("start_method.spawn", INFO, f"starting {name} by spawn: {read}", fields)
 
 
 def variables_not_seen(name: str, variables: Sequence[str]) -> Record:
-    which = f"the {', '.join(variables)} of its ENV, which is read already"
+    which = f"the {', '.join(variables)} of its ENV, which has already been read"
     fields = {"processes": [name], "variables": list(variables)}
     message = f"{name} will not see {which}"
     return Record("start_method.variables_not_seen", WARNING, message, fields)
@@ -446,7 +446,7 @@ def notifications_ignored(name: str, count: int) -> Record:
 
 def search_given_up(name: str) -> Record:
     searched = "giving up the search"
-    message = f"{name}: the LOG of its READY takes too long to search for; {searched}"
+    message = f"{name}: the LOG of its READY takes too long to match; {searched}"
     return Record("instance.search_given_up", WARNING, message, {"instance": name})
 
 
@@ -517,15 +517,16 @@ def cannot_listen(process: str, why: str) -> Record:
 
 def socket_not_used(name: str, address: str) -> Record:
     """No process listens on a socket that the service manager has passed."""
-    message = f"LISTEN_FDS has a socket {name or address} ({address}) that no process listens at"
-    hint = "give it the name of a process, or a process its address"
+    message = f"LISTEN_FDS has a socket {name or address} ({address}) that no process uses"
+    hint = "name it after a process, or give its address to a process"
     return Record("listen.not_used", WARNING, f"{message}: {hint}", {"socket": name})
 
 
 def needs_restart(key: str) -> Record:
     """A reload has brought a new value that only a restart can apply."""
-    message = f"{key} of PRODUCTION_SUPERVISOR stays as it was: another value needs a restart"
-    return Record("supervisor.needs_restart", WARNING, message, {"key": key})
+    message = f"{key} of PRODUCTION_SUPERVISOR is unchanged"
+    hint = "a new value takes effect only after a restart"
+    return Record("supervisor.needs_restart", WARNING, f"{message}: {hint}", {"key": key})
 
 
 def code_changed(paths: Sequence[str]) -> Record:
@@ -559,8 +560,9 @@ def events_dropped(count: int) -> Record:
 
 def handlers_failed(count: int, why: str) -> Record:
     """The process that was to pass these events to the handlers has failed."""
-    events = "event is" if count == 1 else "events are"
-    message = f"the handlers of ON_EVENT failed: {why}; {count} {events} not told again"
+    events = "event" if count == 1 else "events"
+    again = f"{count} {events} will not be delivered again"
+    message = f"the handlers of ON_EVENT failed: {why}; {again}"
     return Record("handlers.failed", WARNING, message, {"count": count, "reason": why})
 
 
@@ -582,7 +584,7 @@ def lines_left_out(count: int) -> Record:
 
 
 def output_lost(size: int, stream: str) -> Record:
-    message = f"{size} bytes of output were lost: {stream} took no more"
+    message = f"{size} bytes of output were lost: {stream} did not accept more"
     return Record("supervisor.output_lost", ERROR, message, {"bytes": size, "output": stream})
 
 
@@ -655,7 +657,7 @@ def fault(found: Fault) -> str:
     if isinstance(found, WatchdogSilent):
         return f"is unhealthy: no WATCHDOG=1 for {found.within:g} s"
     if isinstance(found, WatchdogTriggered):
-        return "is unhealthy: it said WATCHDOG=trigger"
+        return "is unhealthy: it sent WATCHDOG=trigger"
     if isinstance(found, TooMuchMemory):
         return f"uses {megabytes(found.used)}, its MAX_MEMORY is {megabytes(found.limit)}"
     if isinstance(found, WithoutLock):
@@ -670,7 +672,7 @@ def _of_lock(fact: Union[AwaitsLock, HasLock, LockGone, DoneElsewhere]) -> str:
     if isinstance(fact, HasLock):
         return "has its lock; starting it"
     if isinstance(fact, LockGone):
-        return f"has lost its lock: {fact.why}; it runs on"
+        return f"has lost its lock: {fact.why}; it keeps running"
     return "need not run: another supervisor has done it"
 
 
@@ -720,7 +722,7 @@ def refusal(why: Refusal) -> str:
     return {
         Refusal.NO_SUCH_NAME: "no instance or process has that name",
         Refusal.STOPPING: "everything is being stopped",
-        Refusal.NO_RELOAD: "this supervisor cannot load the project again: that takes Linux",
+        Refusal.NO_RELOAD: "this supervisor cannot load the project again: that requires Linux",
     }[why]
 
 
@@ -762,7 +764,7 @@ def _unexpected(ended: Ended) -> str:
     if ended.old is LifeState.STARTING and not ended.oneshot:
         parts.append("before it was ready")
     if ended.reported:
-        parts.append(f"having said: {ended.reported}")
+        parts.append(f"reported: {ended.reported}")
     if ended.restarts:
         times = "once" if ended.restarts == 1 else f"{ended.restarts} times"
         parts.append(f"restarted {times} so far")

@@ -41,7 +41,7 @@ def expanded(value: Any) -> Any:
         rest = found.end()
     ending = value[rest:]
     if re.search(r"[$`]|%\(", "".join(parts[::2]) + ending):
-        raise LeftOut(f"what {value!r} stands for cannot be told from here")
+        raise LeftOut(f"what {value!r} stands for is not known here")
     if not parts:
         return value
     return Code(" + ".join(part for part in [*parts, _literal(ending)] if part != '""'))

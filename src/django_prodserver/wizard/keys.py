@@ -103,7 +103,7 @@ def variables(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]
 
 def _text(value: Any) -> str:
     if isinstance(value, (Mapping, list)):
-        raise LeftOut("its value is not a text")
+        raise LeftOut("its value is not text")
     return str(value).strip()
 
 

@@ -347,7 +347,9 @@ def _gunicorn(
         if file.is_file():
             return files.gunicorn_file(file, os.path.relpath(file, root))
     if given:
-        notes.append(f"gunicorn gets its configuration from {given} today, which is not here.")
+        notes.append(
+            f"gunicorn gets its configuration from {given} today, but that file was not found."
+        )
     return None
 
 
@@ -357,6 +359,6 @@ def _set_already(notes: list[str]) -> None:
     try:
         names: Iterable[str] = load().processes
     except ConfigurationError:
-        notes.append(f"{PROCESSES} is set already, and wrong: `prodserver --check` says why.")
+        notes.append(f"{PROCESSES} is already set, but wrong: `prodserver --check` says why.")
     else:
         notes.append(f"{PROCESSES} is set already ({', '.join(names)}): this proposal ignores it.")

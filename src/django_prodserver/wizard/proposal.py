@@ -239,7 +239,7 @@ def _as_ordered_today(
         )
     cycles = list(of_cycles({one.name: one.settings.get("AFTER", ()) for one in found}))
     if cycles:
-        return processes, ["What depends on what is a cycle in the files, so it is left out."]
+        return processes, ["The dependencies in the files form a cycle, so they are left out."]
     return tuple(found), []
 
 
@@ -382,7 +382,7 @@ def _web(project: Project, server: Server, port: int) -> ProposedProcess:
             0, "No RESTART: if it exits, everything stops, and the platform restarts it all."
         )
     if "HEALTHCHECK" not in settings:
-        why.append("No HEALTHCHECK: there is no view at /healthz, or where else it is usual.")
+        why.append("No HEALTHCHECK: no view was found at /healthz or at another usual path.")
     return ProposedProcess(
         "web", settings, tuple(why), server.requirement, server.installed(project)
     )
@@ -490,7 +490,7 @@ def _notes(project: Project, processes: Sequence[ProposedProcess]) -> Iterator[s
     in_database = [t.backend for t in project.tasks if _is(t.backend, TASKS_IN_DATABASE)]
     if in_database and not DATABASE_TASKS_APPS & project.apps:
         app = in_database[0].rpartition(".")[0]
-        yield f"TASKS needs {app!r} in INSTALLED_APPS, where it is not yet."
+        yield f"TASKS needs {app!r} in INSTALLED_APPS, but it is not there yet."
     for task in filter(needs_worker, project.tasks):
         if not _is(task.backend, TASKS_IN_DATABASE, TASKS_IN_RQ):
             yield f"TASKS[{task.alias!r}] is {task.backend}, whose worker is not known: add it."
@@ -504,7 +504,7 @@ def _notes(project: Project, processes: Sequence[ProposedProcess]) -> Iterator[s
         commands = " && ".join(f"python manage.py {' '.join(w)}" for w in _static(project))
         yield (
             "WhiteNoise serves static files from the image, so that no start has to wait for them. "
-            f"They are made when it is built, or before each start: {commands}"
+            f"They are collected when the image is built, or before each start: {commands}"
         )
     if project.uses_port:
         yield (

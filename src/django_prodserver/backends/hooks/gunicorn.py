@@ -24,8 +24,8 @@ from .connections import close_connections
 
 # Logged by an arbiter that was forked from the template, and by one with `preload`.
 NO_NEW_CODE = (
-    "HUP loads no new code: this process has imported the application, and its workers are forks "
-    "of it. Restart it, or run it with START_METHOD 'spawn'."
+    "HUP does not load new code: this process has imported the application, and its workers are "
+    "forks of it. Restart it, or run it with START_METHOD 'spawn'."
 )
 ASGI_WORKER = "gunicorn.workers.gasgi.ASGIWorker"
 WORKER_CLASSES: Any = SUPPORTED_WORKERS  # The stubs describe the newest release.

@@ -29,8 +29,8 @@ from django_prodserver.settings.names import PROCESSES
 _Runserver = type(ManagementUtility().fetch_command("runserver"))
 
 HELP = """\
-Run the development server: `runserver`, under the name that says what it is for. With --all or
-names: every process of PRODUCTION_PROCESSES, or these, reloaded when the code changes."""
+Run the development server, as `runserver` does. With --all or names, run every process of
+PRODUCTION_PROCESSES, or the named ones, and reload them when the code changes."""
 
 
 class Command(SupervisingCommand, _Runserver):  # type: ignore[misc, valid-type]
@@ -62,7 +62,7 @@ class Command(SupervisingCommand, _Runserver):  # type: ignore[misc, valid-type]
 
     def _develop(self, words: Sequence[str], options: Namespace) -> None:
         if not hasattr(os, "fork"):
-            raise CommandError("devserver --all takes Linux.")
+            raise CommandError("devserver --all requires Linux.")
         if find_spec("watchfiles") is None:
             raise CommandError(
                 "devserver --all needs watchfiles, which is not installed here. "

@@ -14,7 +14,7 @@ from django_prodserver.settings.load import read
 class Command(BaseCommand):
     """Leaves its command line to prodctl's parser, not Django's."""
 
-    help = "See what the processes of a running prodserver do, and control them."
+    help = "Inspect and control the processes of a running prodserver."
     requires_system_checks = ()
 
     def run_from_argv(self, argv: list[str]) -> NoReturn:

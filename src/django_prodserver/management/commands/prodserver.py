@@ -71,8 +71,9 @@ EXAMPLES = """\
 manage.py prodserver --all                  every process, supervised
 manage.py prodserver --all --except beat    every process but beat
 manage.py prodserver worker=2               two instances of worker
-manage.py prodserver web -- --workers 4     web, with an option of its own
-manage.py prodserver --check                is all ready for a start?
+manage.py prodserver web -- --workers 4     web, with an additional
+option
+manage.py prodserver --check                is everything ready to start?
 PRODSERVER_LOG_FORMAT=json manage.py prodserver --all"""
 
 
@@ -236,7 +237,7 @@ class Command(SupervisingCommand):
             self.stdout.write(str(path))
         for path in left_over(options.export, exported.texts, folder):
             self.stderr.write(
-                f"WARNING: {path} is of an earlier export: remove it", self.style.WARNING
+                f"WARNING: {path} is from an earlier export: remove it", self.style.WARNING
             )
 
     def _check(
@@ -379,7 +380,7 @@ def _add_options(group: _ArgumentGroup) -> None:
     group.add_argument(
         "--only-type",
         choices=get_args(Type),
-        help=f"Leave out all processes of another TYPE; {also}.",
+        help=f"Leave out processes of the other TYPE; {also}.",
     )
     add_skip_oneshots(group, help="The same as --only-type service.")
     group.add_argument(
@@ -398,7 +399,7 @@ def _add_options(group: _ArgumentGroup) -> None:
         default=[],
         metavar="KEY=VALUE",
         dest="values",
-        help="What the platform has to know, such as name=mysite; for --export.",
+        help="Set a value for the platform, such as name=mysite; for --export.",
     )
     group.add_argument(
         "--strict",
@@ -442,7 +443,7 @@ def _add_options(group: _ArgumentGroup) -> None:
         "--timestamps",
         action=BooleanOptionalAction,
         default=None,
-        help=_overriding("Print the time in front of each line, or do not.", "TIMESTAMPS"),
+        help=_overriding("Begin each line with the time, or not.", "TIMESTAMPS"),
     )
     group.add_argument(
         "--color",

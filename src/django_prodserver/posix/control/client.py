@@ -73,7 +73,7 @@ class Answer(Value):
         try:
             return json.loads(self.body)
         except ValueError:
-            raise Failure("what answers there is no supervisor of this kind", 1) from None
+            raise Failure("what answers there is not a prodserver supervisor", 1) from None
 
 
 class Client:
@@ -196,7 +196,7 @@ def _unreachable(path: str, error: OSError) -> Failure:
     if isinstance(error, PermissionError):
         with suppress(OSError):
             uid = os.stat(os.path.dirname(path)).st_uid
-            message = f"no permission for {path}, which belongs to the user with the id {uid}"
+            message = f"no permission for {path}, which belongs to the user with id {uid}"
             return NoAnswer(message)
         return NoAnswer(f"no permission for {path}")
     return NoAnswer(f"no supervisor answers at {path}")
@@ -213,7 +213,7 @@ def _head(connection: socket.socket, end: Optional[float] = None) -> tuple[int, 
     head, _, rest = data.partition(b"\r\n\r\n")
     words = head.split(b" ", 2)
     if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
-        raise Failure("what answers there is no supervisor of this kind", 1)
+        raise Failure("what answers there is not a prodserver supervisor", 1)
     return int(words[1]), rest
 
 

@@ -140,7 +140,7 @@ class Connection:
     def _too_long(self) -> Optional[Refused]:
         length = self._header(b"content-length")
         if len(self._body) > LONGEST or (length.isdecimal() and int(length[:9]) > LONGEST):
-            return Refused(413, "too_long", f"a request has {LONGEST} bytes at most")
+            return Refused(413, "too_long", f"a request must not exceed {LONGEST} bytes")
         return None
 
     def _parse(self) -> Union[HttpRequest, Refused]:
@@ -157,7 +157,7 @@ class Connection:
                 self._header(b"content-type").partition(";")[0].strip().lower(),
             )
         except ValueError:
-            return wrong("the target of the request cannot be understood")
+            return wrong("the target of the request is invalid")
 
     def _header(self, name: bytes) -> str:
         headers = () if self._request is None else self._request.headers

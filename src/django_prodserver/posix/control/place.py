@@ -105,7 +105,7 @@ def take(settings: ControlSettings) -> Place:
             raise
         except Unavailable as refusal:
             refusals.append(str(refusal))
-    raise Unavailable("; ".join(refusals) or "there is no folder for it that can be written to")
+    raise Unavailable("; ".join(refusals) or "none of the folders for it is writable")
 
 
 @contextmanager

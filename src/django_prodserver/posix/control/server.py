@@ -126,11 +126,11 @@ class Server:
 
         operator, known = client.operator, self._known
         if operator.uid not in (0, os.geteuid()):
-            message = f"the user with the id {operator.uid} may read, and change nothing"
+            message = f"the user with id {operator.uid} may only read"
             refuse(client, Refused(403, "forbidden", message))
             return
         if request.content_type != JSON:
-            refuse(client, Refused(415, "wrong_type", f"the body has to be {JSON}"))
+            refuse(client, Refused(415, "wrong_type", f"the body must be {JSON}"))
             return
         try:
             body = json.loads(request.body or b"{}")
@@ -163,7 +163,7 @@ class Server:
             refuse(client, Refused(404, "no_such_change", message))
             return
         except ValueError:
-            refuse(client, wrong("'wait' has to be a number of seconds"))
+            refuse(client, wrong("'wait' must be a number of seconds"))
             return
         if change.over or not wait:
             reply(client, 200, change.document())
@@ -189,7 +189,7 @@ class Server:
     def _logs(self, client: Client, found: Route, request: HttpRequest) -> None:
         lines = request.query.get("lines", "")
         if lines and not lines.isdecimal():
-            refuse(client, wrong("'lines' has to be a number"))
+            refuse(client, wrong("'lines' must be a number"))
             return
         last = int(lines[:9]) if lines else None
         recent = self._kept.recent
@@ -200,7 +200,7 @@ class Server:
     def _events(self, client: Client, found: Route, request: HttpRequest) -> None:
         events, run, since = self._kept.events, self._known.about.run, request.query.get("since")
         if since is not None and not since.isdecimal():
-            refuse(client, wrong("'since' has to be the id of an event"))
+            refuse(client, wrong("'since' must be the id of an event"))
             return
         # The id of an event of another run means nothing here.
         last = int(since[:18]) if since and request.query.get("run", run) == run else None

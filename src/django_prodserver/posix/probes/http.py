@@ -40,7 +40,7 @@ class HttpProbe(TcpProbe):
             request = h11.Request(method="GET", target=self._target.path, headers=headers)
             self._unsent = self._http.send(request) or b""
         except (h11.LocalProtocolError, UnicodeError) as error:
-            self.finish(f"{self._target.url} cannot be asked for: {error}")
+            self.finish(f"cannot request {self._target.url}: {error}")
             return
         self._http.send(h11.EndOfMessage())
         self._open(connection)

@@ -17,10 +17,10 @@ KEYS = (
     ("r", "restart it"),
     ("s", "stop it; asks first"),
     ("a", "start it"),
-    ("+ or -", "run one more or one less"),
+    ("+ or -", "run one more or one fewer"),
     ("l, Enter", "follow its log"),
     ("?", "show this help"),
-    ("q", "quit; all goes on running"),
+    ("q", "quit; everything keeps running"),
 )
 
 # In a narrow terminal lines wrap, and in a low one they can be scrolled.
