@@ -71,8 +71,7 @@ EXAMPLES = """\
 manage.py prodserver --all                  every process, supervised
 manage.py prodserver --all --except beat    every process but beat
 manage.py prodserver worker=2               two instances of worker
-manage.py prodserver web -- --workers 4     web, with an additional
-option
+manage.py prodserver web -- --workers 4     web, with one more option
 manage.py prodserver --check                is everything ready to start?
 PRODSERVER_LOG_FORMAT=json manage.py prodserver --all"""
 
