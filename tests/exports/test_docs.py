@@ -29,6 +29,6 @@ def test_every_key_is_there_with_the_formats_that_take_it() -> None:
     for key, row in found.items():
         takes = {name.partition("-")[0] for name, one in FORMATS.items() if key in one.options}
         named = set(re.findall("`([^`]+)`", row[-1]))
-        if row[-1].startswith("all but"):
+        if row[-1].startswith("all except"):
             named = {name.partition("-")[0] for name in FORMATS} - named
         assert {name.partition("-")[0] for name in named} == takes, key
