@@ -20,6 +20,7 @@ import pytest
 from tests import documented
 from tests.documented import Block, Step
 from tests.inside import free_port
+from tests.rewriting import rewrite
 from tests.running import QUICKSTART, ROOT, Run, Runs
 
 BLOCKS = list(documented.blocks())
@@ -104,7 +105,7 @@ class Project(Runs):
     def write(self, name: str, text: str) -> None:
         file = self.folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(self._placed(text))
+        rewrite(file, self._placed(text))
 
     def _placed(self, text: str) -> str:
         for shown, meant in self._ports.items():
