@@ -102,6 +102,32 @@ def test_a_task_without_end_is_interrupted_within_the_stop_timeout(site: Site) -
     assert not {"one done", "two done"} & said
 
 
+# The consumer gets its stop signal while it forks its first process.
+SIGNALLED = """
+    import os, signal
+
+    def stop_once():
+        if "PRODSERVER_INSTANCE" in os.environ and not stopped:
+            stopped.append(True)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    stopped = []
+    os.register_at_fork(after_in_parent=stop_once)
+"""
+
+
+def test_a_stop_signal_while_it_forks_its_processes_is_not_lost(site: Site) -> None:
+    """Python ignores an exception in a hook that runs at a fork."""
+    jobs = {"BACKEND": "huey", "ARGS": {"worker-type": "process"}}
+    supervisor = {**project(), "PRELOAD": ["signalled"]}
+    run = site({"jobs": jobs}, supervisor=supervisor, files={"signalled.py": SIGNALLED})
+
+    run.wait_for("jobs.1", "All workers have stopped|Consumer exiting")
+
+    # The supervisor has sent no signal, so it counts as an unexpected exit.
+    assert run.end() == 1
+
+
 @pytest.mark.skipif(not limited(), reason="this huey knows no other graceful signal")
 def test_it_is_stopped_by_its_graceful_signal(site: Site) -> None:
     supervisor = project(graceful_signal="TERM")

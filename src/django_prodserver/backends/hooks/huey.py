@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from importlib import import_module
 from typing import Any, Callable, Optional
@@ -62,12 +62,14 @@ def announce() -> None:
     create_process = module.ProcessEnvironment.create_process
 
     def start_and_notify(consumer: Any) -> None:
+        forks = isinstance(consumer.environment, module.ProcessEnvironment)
         if in_flight.has_notify_socket():
-            processes = isinstance(consumer.environment, module.ProcessEnvironment)
-            _tell_of_its_tasks(consumer.huey, in_flight.Board() if processes else None)
-        start(consumer)
-        _stop_by_a_flag(consumer)
-        stop_signals.count_as_one()
+            _tell_of_its_tasks(consumer.huey, in_flight.Board() if forks else None)
+        # Python ignores KeyboardInterrupt in a hook that runs at a fork, and the signal is lost.
+        with stop_signals.blocked(stop_signals.SIGNALS) if forks else nullcontext():
+            start(consumer)
+            _stop_by_a_flag(consumer)
+            stop_signals.count_as_one()
         notify.notify()
 
     def create_mortal_process(environment: Any, runnable: Callable[[], None], name: str) -> Any:
@@ -108,5 +110,6 @@ def _tell_of_its_tasks(huey: Any, board: Optional[in_flight.Board]) -> None:
 
 
 def _run_with(parent: int, runnable: Callable[[], None]) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, stop_signals.SIGNALS)
     kernel.die_with_parent(parent)
     runnable()
