@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from signal import Signals
 from typing import Any, Callable, Optional, TypeVar
 
 import gunicorn.sock
@@ -17,7 +17,7 @@ from gunicorn.config import Config
 from gunicorn.util import getcwd
 from gunicorn.workers import SUPPORTED_WORKERS
 
-from django_prodserver.posix import held, kernel, notify
+from django_prodserver.posix import held, kernel, notify, stop_signals
 
 from . import gasgi, gthread, in_flight, pywsgi, requests
 from .connections import close_connections
@@ -162,10 +162,10 @@ class Application(WSGIApplication):
             close_connections()  # With `preload` the application has been loaded here.
 
         def post_fork(arbiter: Any, worker: Any) -> None:
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-            if _by_class(worker, {ASGI_WORKER: True}):
-                gasgi.keep_stop_signal(worker)
+            stop_signals.reset([Signals.SIGTERM])
+            prepare = _by_class(worker, _BEFORE_INITIALIZATION)
+            if prepare is not None:
+                prepare(worker)
             if self._on_fork is not None:
                 self._on_fork()
             users_post_fork(arbiter, worker)
@@ -217,11 +217,8 @@ def _block_stop_signal_while_forking(arbiter: Any) -> None:
     spawn_worker = arbiter.spawn_worker
 
     def spawn() -> Any:
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
-        try:
+        with stop_signals.blocked([Signals.SIGTERM]):
             return spawn_worker()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     arbiter.spawn_worker = spawn
 
@@ -295,6 +292,12 @@ _DRAINS: Mapping[str, Callable[[Any], None]] = {
     ASGI_WORKER: gasgi.drain_at_exit,
     "gunicorn.workers.ggevent.GeventPyWSGIWorker": pywsgi.drain_at_exit,
     "gunicorn.workers.gthread.ThreadWorker": gthread.drain_at_exit,
+}
+
+
+# What a worker class needs before its initialization.
+_BEFORE_INITIALIZATION: Mapping[str, Callable[[Any], None]] = {
+    ASGI_WORKER: gasgi.keep_stop_signal,
 }
 
 
