@@ -398,7 +398,11 @@ def runs_on(step: Step) -> bool:
     """Whether it runs until it is stopped."""
     words = step.command.split()
     supervises = "--all" in words and not {"--dry-run", "--check"}.intersection(words)
-    return supervises or step.command in ("", "honcho start")
+    return supervises or step.command == "" or is_honcho(step)
+
+
+def is_honcho(step: Step) -> bool:
+    return step.command == "honcho start"
 
 
 def before_the_stop(shown: tuple[str, ...]) -> tuple[str, ...]:
@@ -411,8 +415,7 @@ def supervised(project: Project, step: Step, action: str) -> list[str]:
     run = project.start(step.command or "python manage.py prodserver --all")
     folder = os.path.realpath(project.folder)
     # honcho does not report when all processes are ready.
-    ready, stopping = step.command.startswith("honcho"), False
-    is_typed = any(line.startswith("^C") for line in step.shown)
+    ready, stopping = is_honcho(step), False
     while run.read() is not None:
         if not ready and re.search(r"\ball \d+ ready after", run.raw[-1]):
             ready = True
@@ -420,9 +423,20 @@ def supervised(project: Project, step: Step, action: str) -> list[str]:
         shown = before_the_stop(step.shown)
         if ready and not stopping and not documented.missing(shown, run.raw, folder):
             stopping = True
-            run.signal(signal.SIGINT if is_typed else signal.SIGTERM)
+            stop(run, step)
     project.status = run.end()
     return run.raw
+
+
+def stop(run: Run, step: Step) -> None:
+    if is_honcho(step):
+        # A signal that arrives while honcho writes a line makes it fail, and it writes often when
+        # it starts. It also stops once one of its processes has ended.
+        pids = re.findall(r"started \(pid=(\d+)\)", "\n".join(run.raw))
+        os.killpg(int(pids[0]), signal.SIGTERM)
+    else:
+        is_typed = any(line.startswith("^C") for line in step.shown)
+        run.signal(signal.SIGINT if is_typed else signal.SIGTERM)
 
 
 def act(action: str, written: list[str], project: Project) -> None:
