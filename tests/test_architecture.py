@@ -173,7 +173,7 @@ EXCEPTIONS = {
     ("prodctl/verbs.py", "time.monotonic"),
     ("prodctl/verbs.py", "time.sleep"),
     # The keys of `prodctl top` work while its threads wait for answers.
-    ("prodctl/top/asking.py", "time.monotonic"),
+    ("prodctl/top/queries.py", "time.monotonic"),
     ("prodctl/top/app.py", "asyncio.get_running_loop"),
     *(("prodctl/top/app.py", f"threading.{name}") for name in ("Lock", "Thread")),
     *(("prodctl/top/log.py", f"threading.{name}") for name in ("Event", "Thread")),

@@ -109,7 +109,7 @@ def test_what_is_for_services_is_refused() -> None:
 def test_a_list_and_a_mapping_mean_the_same(args: Any) -> None:
     options = WaitFor(ARGS=args).parse()
 
-    assert options.things == ["database", "path:/srv"]
+    assert options.dependencies == ["database", "path:/srv"]
     assert (options.timeout, options.interval) == (60, 2)
 
 

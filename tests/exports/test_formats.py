@@ -91,7 +91,7 @@ def test_what_is_written_is_right_for_its_platform_and_runs_the_same_processes(
     commands = JUDGES[format](folder)
 
     said = list(processes(commands))
-    if not FORMATS[format].apart:
+    if not FORMATS[format].per_process:
         assert said == ["--all"]
         return
     names = sorted(word.partition("=")[0] for word in said)

@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 
 from django_prodserver.backends import BUILT_IN
 from django_prodserver.exports.formats import FORMATS
-from django_prodserver.exports.workload import apart, together
+from django_prodserver.exports.workload import all_in_one, per_process
 from django_prodserver.launch.process import ResolvedProcess
 from django_prodserver.launch.resolve import resolve
 from django_prodserver.settings.load import load
@@ -56,10 +56,10 @@ def told(to: str, folder: Path, entry: dict[str, Any]) -> tuple[str, str, Option
     return find(command), sent, None if grace is None else int(find(grace))
 
 
-APART = [name for name, one in FORMATS.items() if one.apart]
+PER_PROCESS = [name for name, one in FORMATS.items() if one.per_process]
 
 
-@pytest.mark.parametrize("to", APART)
+@pytest.mark.parametrize("to", PER_PROCESS)
 @pytest.mark.parametrize("backend", BUILT_IN)
 def test_each_backend_is_stopped_by_its_own_signal_and_waited_for(backend: str, to: str) -> None:
     entry = {
@@ -73,7 +73,7 @@ def test_each_backend_is_stopped_by_its_own_signal_and_waited_for(backend: str, 
     process = ResolvedProcess("x", settings, import_string(BUILT_IN[backend]))
     row = FORMATS[to]
 
-    (workload,) = apart([process], {"x": "x"}, [], row.carries, supervise=row.supervises)
+    (workload,) = per_process([process], {"x": "x"}, [], row.carries, supervise=row.supervises)
 
     own = OTHERS.get(backend, "SIGTERM")
     if own != "SIGTERM" and row.supervises and "STOP_SIGNAL" not in row.carries:
@@ -83,7 +83,7 @@ def test_each_backend_is_stopped_by_its_own_signal_and_waited_for(backend: str, 
     assert workload.grace == GRACE
 
 
-@pytest.mark.parametrize("to", APART)
+@pytest.mark.parametrize("to", PER_PROCESS)
 @pytest.mark.parametrize(
     ("backend", "args"),
     [
@@ -150,7 +150,7 @@ def chain(timeouts: dict[str, tuple[float, list[str]]]) -> list[ResolvedProcess]
 def test_all_together_are_waited_for_as_long_as_the_longest_chain(
     timeouts: dict[str, tuple[float, list[str]]], seconds: int
 ) -> None:
-    (workload,) = together(chain(timeouts), "site", ["prodserver", "--all"])
+    (workload,) = all_in_one(chain(timeouts), "site", ["prodserver", "--all"])
 
     assert workload.grace == seconds
 

@@ -40,78 +40,82 @@ class WaitFor(BaseServerBackend):
 
     def start_server(self, *args: str) -> None:
         options = _read(args)
-        things = [self._thing(word) for word in options.things]
-        sys.exit(hooks.wait(things, options.timeout, options.interval, describe))
+        dependencies = [self._dependency(word) for word in options.dependencies]
+        sys.exit(hooks.wait(dependencies, options.timeout, options.interval, describe))
 
     def preload(self) -> None:
-        for word in self.parse().things:
-            self._thing(word)
+        for word in self.parse().dependencies:
+            self._dependency(word)
 
     def parse(self) -> Namespace:
         return _read(self.args)
 
     def problems(self) -> Iterator[Problem]:
         try:
-            words = self.parse().things
+            words = self.parse().dependencies
         except (PrintsOnly, ValueError):
             return  # This is reported for every backend.
         if not words:
             yield Problem("ARGS", "has nothing to wait for.", f"Known: {', '.join(WORDS)}.")
         for word in words:
             try:
-                self._thing(word)
-            except _InvalidThing as wrong:
+                self._dependency(word)
+            except _InvalidDependency as wrong:
                 message = f"has {word!r}, {wrong}."
                 yield Problem("ARGS", message, wrong.hint, cause=wrong.__cause__)
 
     def finishing_command(self) -> str:
         return "wait-for"
 
-    def _thing(self, word: str) -> hooks.Thing:
-        """Resolve a word. Raises _InvalidThing. May import the project."""
+    def _dependency(self, word: str) -> hooks.Dependency:
+        """Resolve a word. Raises _InvalidDependency. May import the project."""
         kind, colon, rest = word.partition(":")
         check: Callable[[], None]
         if kind in ("database", "migrations"):
             alias = _known(rest or "default", settings.DATABASES, "DATABASES")
             check = partial(getattr(hooks, kind), alias)
-            return hooks.Thing(f"{kind} {alias}", check, DONE[kind])
+            return hooks.Dependency(f"{kind} {alias}", check, DONE[kind])
         if kind == "cache":
             alias = _known(rest or "default", settings.CACHES, "CACHES")
-            return hooks.Thing(f"cache {alias}", partial(hooks.cache, alias), DONE[kind])
+            return hooks.Dependency(f"cache {alias}", partial(hooks.cache, alias), DONE[kind])
         if kind == "broker":
             app = self._celery_app(rest)
-            return hooks.Thing(f"broker {app}", partial(hooks.broker, app), DONE[kind])
+            return hooks.Dependency(f"broker {app}", partial(hooks.broker, app), DONE[kind])
         if kind == "tcp" and colon:
-            return hooks.Thing(word, partial(hooks.tcp, _address(rest)), "accepted a connection")
+            return hooks.Dependency(
+                word, partial(hooks.tcp, _address(rest)), "accepted a connection"
+            )
         if kind in ("http", "https") and colon:
             _check_url(word)
-            return hooks.Thing(word, partial(hooks.http, word), "answered")
+            return hooks.Dependency(word, partial(hooks.http, word), "answered")
         if kind == "path" and rest:
-            return hooks.Thing(f"path {rest}", partial(hooks.path, rest), "is there")
+            return hooks.Dependency(f"path {rest}", partial(hooks.path, rest), "is there")
         if not colon and "." in word:
-            return hooks.Thing(word, partial(hooks.call, _function(word)), "returned true")
+            return hooks.Dependency(word, partial(hooks.call, _function(word)), "returned true")
         hint = f"{did_you_mean(kind, [one.partition(':')[0] for one in WORDS])}Known: "
         hint += f"{', '.join(WORDS)}, or the dotted path of a function."
-        raise _InvalidThing("which cannot be waited for", hint)
+        raise _InvalidDependency("which cannot be waited for", hint)
 
     def _celery_app(self, name: str) -> str:
         hint = "Name the Celery app as APP, or as in 'broker:myproject.celery.app'."
         app = name or self.config.get("APP")
         if app is None:
-            raise _InvalidThing("but there is no APP", hint)
+            raise _InvalidDependency("but there is no APP", hint)
         if find_spec("celery") is None:
-            raise _InvalidThing("which needs celery, not installed here", "Run: pip install celery")
+            raise _InvalidDependency(
+                "which needs celery, not installed here", "Run: pip install celery"
+            )
         try:
             found = celery_hooks.find_app(app)
         except Exception as error:
             message = f"but {app!r} cannot be imported: {describe(error)}"
-            raise _InvalidThing(message, hint) from error
+            raise _InvalidDependency(message, hint) from error
         if not celery_hooks.is_app(found):
-            raise _InvalidThing(f"but {app!r} is not a Celery app", hint)
+            raise _InvalidDependency(f"but {app!r} is not a Celery app", hint)
         return str(app)
 
 
-class _InvalidThing(Exception):
+class _InvalidDependency(Exception):
     """Why a word cannot be waited for, as the rest of a sentence, and what to do instead."""
 
     def __init__(self, why: str, hint: str) -> None:
@@ -122,18 +126,18 @@ class _InvalidThing(Exception):
 def _known(alias: str, aliases: Iterable[str], setting: str) -> str:
     if alias not in aliases:
         hint = f"{did_you_mean(alias, aliases)}Known: {', '.join(aliases)}."
-        raise _InvalidThing(f"but {setting} has no {alias!r}", hint)
+        raise _InvalidDependency(f"but {setting} has no {alias!r}", hint)
     return alias
 
 
 def _address(text: str) -> tuple[str, int]:
     hint = "Write tcp://host:port, such as 'tcp://10.0.0.5:5432'."
     if not text.startswith("//"):
-        raise _InvalidThing("which has no //", hint)
+        raise _InvalidDependency("which has no //", hint)
     try:
         return host_and_port(text[2:])
     except ValueError as error:
-        raise _InvalidThing(f"but {error}", hint) from None
+        raise _InvalidDependency(f"but {error}", hint) from None
 
 
 def _check_url(text: str) -> None:
@@ -143,7 +147,7 @@ def _check_url(text: str) -> None:
     except ValueError:
         usable = False
     if not usable:
-        raise _InvalidThing(
+        raise _InvalidDependency(
             "which is not a URL", "Write one such as 'http://10.0.0.5:8000/health'."
         )
 
@@ -153,9 +157,9 @@ def _function(path: str) -> Callable[[], object]:
         found: Any = import_string(path)
     except Exception as error:
         hint = f"{did_you_mean(path, WORDS)}Write the dotted path of a function without arguments."
-        raise _InvalidThing(f"which cannot be imported: {describe(error)}", hint) from error
+        raise _InvalidDependency(f"which cannot be imported: {describe(error)}", hint) from error
     if not callable(found):
-        raise _InvalidThing("which cannot be called", "Write the dotted path of a function.")
+        raise _InvalidDependency("which cannot be called", "Write the dotted path of a function.")
     function: Callable[[], object] = found
     return function
 
@@ -164,7 +168,7 @@ def _function(path: str) -> Callable[[], object]:
 
 
 class _Parser(ArgumentParser):
-    """A parser that accepts things and options in any order."""
+    """A parser that accepts dependencies and options in any order."""
 
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         return self.parse_intermixed_args(args, namespace)
@@ -172,12 +176,12 @@ class _Parser(ArgumentParser):
 
 def _read(args: Sequence[str]) -> Namespace:
     parser = _Parser(prog="wait-for", allow_abbrev=False)
-    parser.add_argument("things", nargs="*", metavar="THING")
-    parser.add_argument("--for", dest="more", action="append", default=[], metavar="THING")
+    parser.add_argument("dependencies", nargs="*", metavar="DEPENDENCY")
+    parser.add_argument("--for", dest="more", action="append", default=[], metavar="DEPENDENCY")
     parser.add_argument("--timeout", type=_seconds, default=300.0, metavar="SECONDS")
     parser.add_argument("--interval", type=_seconds, default=1.0, metavar="SECONDS")
     options = by_argparse(parser, args, "wait-for")
-    options.things = list(dict.fromkeys([*options.things, *options.more]))
+    options.dependencies = list(dict.fromkeys([*options.dependencies, *options.more]))
     return options
 
 

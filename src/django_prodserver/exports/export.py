@@ -19,7 +19,7 @@ from . import options as settable
 from .formats import FORMATS, Export, File, Format
 from .losses import losses
 from .render import rendered
-from .workload import apart, together
+from .workload import all_in_one, per_process
 
 # The port that Kubernetes probes, unless MONITOR is set.
 MONITOR_PORT = 9180
@@ -88,11 +88,11 @@ def export(
     to, words = FORMATS[name], list(words)
     given = _options(to, words, surroundings)
     prodserver = [word.format_map(given) for word in to.prodserver]
-    if to.apart:
+    if to.per_process:
         names = _names(to, processes, given["name"])
-        workloads = apart(processes, names, prodserver, to.carries, supervise=to.supervises)
+        workloads = per_process(processes, names, prodserver, to.carries, supervise=to.supervises)
     else:
-        workloads = together(processes, given["name"], [*prodserver, *selected])
+        workloads = all_in_one(processes, given["name"], [*prodserver, *selected])
     exported = Export(given, workloads, prodserver, surroundings.monitor_port)
     values = {"format": to, "options": given, "workloads": workloads, "export": exported}
     texts = [

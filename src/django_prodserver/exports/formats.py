@@ -98,7 +98,7 @@ class Format:
     # Where environment variables come from, unless `--set` overrides it.
     environment: str = ""
     # A workload for each process, instead of one supervisor with all.
-    apart: bool = True
+    per_process: bool = True
     carries: frozenset[str] = _ON_A_HOST
     # A process gets a supervisor of its own, for what the platform cannot do.
     supervises: bool = True
@@ -143,7 +143,7 @@ def _each_socket(export: Export) -> Iterator[Values]:
 
 def _names(export: Export, workload: Workload) -> Values:
     name = export.options["name"]
-    return {"name": name, "unit": name if workload.together else f"{name}-{workload.name}"}
+    return {"name": name, "unit": name if workload.all_in_one else f"{name}-{workload.name}"}
 
 
 _UNITS = [
@@ -182,7 +182,7 @@ FORMATS = {
             _OF_A_MACHINE,
             prodserver=_ON_A_MACHINE,
             environment="/etc/{name}.env",
-            apart=False,
+            per_process=False,
         ),
         Format(
             "systemd-split",
@@ -213,7 +213,7 @@ FORMATS = {
             [File("compose/compose.yaml", "compose.yaml")],
             _OF_A_CONTAINER,
             environment=".env",
-            apart=False,
+            per_process=False,
             in_container=True,
         ),
         Format(
@@ -221,7 +221,7 @@ FORMATS = {
             [File("kubernetes/resources.yaml", "base/{name}.yaml"), *_KUSTOMIZE],
             _OF_KUBERNETES,
             environment="{name}-env",
-            apart=False,
+            per_process=False,
             in_container=True,
             as_one_user=True,
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .formats import Format
-from .workload import Workload, asks_for, is_singleton, stop_signal, unix_sockets
+from .workload import Workload, is_singleton, needed_keys, stop_signal, unix_sockets
 
 # In seconds: https://kubernetes.io/docs/reference/kubernetes-api/
 LONGEST_STABILIZATION = 3600
@@ -32,7 +32,7 @@ def losses(workloads: Sequence[Workload], to: Format, hooks: bool) -> Iterator[s
         found += _autoscale(workload)
         if to.as_one_user:
             found += _users(workload)
-        if not workload.together:
+        if not workload.all_in_one:
             found += _order(workload, to, hooks)
         if not to.supervises:
             found += _not_done(workload, to)
@@ -72,14 +72,14 @@ def _ports(workload: Workload, to: Format) -> Iterator[str]:
         yield f"gets the requests to port {public[0]} only, not to {' and '.join(public[1:])}"
     if to.public_name and public and workload.name != to.public_name:
         yield f"gets no requests: only a process named {to.public_name} does"
-    if workload.together and workload.singleton:
+    if workload.all_in_one and workload.singleton:
         names = " and ".join(one.name for one in workload.processes if is_singleton(one))
         yield f"must not run twice at once, because of {names}"
 
 
 def _users(workload: Workload) -> Iterator[str]:
     for process in workload.processes:
-        of = f" of {process.name}" if workload.together else ""
+        of = f" of {process.name}" if workload.all_in_one else ""
         for key in ("USER", "GROUP"):
             value = getattr(process.settings, key.lower())
             if value is not None:
@@ -97,7 +97,7 @@ def _order(workload: Workload, to: Format, hooks: bool) -> Iterator[str]:
 def _not_done(workload: Workload, to: Format) -> Iterator[str]:
     (process,) = workload.processes
     values = {"replicas": process.settings.replicas, "signal": stop_signal(process)}
-    for asked in asks_for(process, ()):
-        key = asked.partition(" ")[0]
-        if asked not in to.carries and key in _NOT_DONE:
+    for needed in needed_keys(process, ()):
+        key = needed.partition(" ")[0]
+        if needed not in to.carries and key in _NOT_DONE:
             yield f"{key} {_NOT_DONE[key].format_map(values)}"

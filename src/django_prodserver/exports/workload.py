@@ -92,7 +92,7 @@ class Workload:
     command: Sequence[str]
     supervised: bool
     # One supervisor runs all processes, or all that were named.
-    together: bool = False
+    all_in_one: bool = False
     needs: Sequence[str] = ()
     after: Sequence[Workload] = ()
     # How many copies the platform runs; or what scales it there by its AUTOSCALE: HPA or KEDA.
@@ -111,12 +111,12 @@ class Workload:
     @property
     def monitored(self) -> bool:
         """Whether the platform queries its MONITOR."""
-        return (self.together and not self.oneshot) or self.scaled == KEDA
+        return (self.all_in_one and not self.oneshot) or self.scaled == KEDA
 
     @property
     def process(self) -> Optional[ResolvedProcess]:
         """Its only process; None if one supervisor runs all processes."""
-        return None if self.together else self.processes[0]
+        return None if self.all_in_one else self.processes[0]
 
     @property
     def oneshot(self) -> bool:
@@ -187,17 +187,17 @@ class Workload:
     @property
     def user(self) -> Union[str, int, None]:
         """The user of its only process."""
-        return None if self.together else self.settings.user
+        return None if self.all_in_one else self.settings.user
 
     @property
     def group(self) -> Union[str, int, None]:
-        return None if self.together else self.settings.group
+        return None if self.all_in_one else self.settings.group
 
     @property
     def changes_user(self) -> bool:
         """Whether its supervisor changes the user of processes, which only root can do."""
         settings = [one.settings for one in self.processes]
-        return self.together and any(
+        return self.all_in_one and any(
             one.user is not None or one.group is not None for one in settings
         )
 
@@ -238,14 +238,14 @@ class Workload:
         return 1 if given.restart == "never" else given.start_limit.burst
 
 
-def together(
+def all_in_one(
     processes: Sequence[ResolvedProcess], name: str, command: Sequence[str]
 ) -> list[Workload]:
     """Return one workload: a supervisor with all processes."""
-    return [Workload(name, processes, command, supervised=True, together=True)]
+    return [Workload(name, processes, command, supervised=True, all_in_one=True)]
 
 
-def apart(
+def per_process(
     processes: Sequence[ResolvedProcess],
     names: Mapping[str, str],
     prodserver: Sequence[str],
@@ -263,8 +263,8 @@ def apart(
     found: dict[str, Workload] = {}
     for process in processes:
         name = process.name
-        asked = asks_for(process, awaited)
-        needs = [key.partition(" ")[0] for key in asked if key not in carries and supervise]
+        needed = needed_keys(process, awaited)
+        needs = [key.partition(" ")[0] for key in needed if key not in carries and supervise]
         scaler, count = scaler_of(process), process.settings.replicas
         if f"AUTOSCALE {scaler}" in carries:
             # NAME=1 starts a supervisor that measures the load but does not scale.
@@ -288,14 +288,14 @@ def apart(
     return list(found.values())
 
 
-def asks_for(process: ResolvedProcess, awaited: Container[str]) -> list[str]:
+def needed_keys(process: ResolvedProcess, awaited: Container[str]) -> list[str]:
     """Return the keys that the platform, or else a supervisor, has to implement.
 
     HEALTHCHECK has its kind appended, as in "HEALTHCHECK HTTP", if a platform could run it.
     """
     given, check = process.settings, check_of(process)
     health = "HEALTHCHECK" if check is None else f"HEALTHCHECK {check.kind}"
-    asked = {
+    needed = {
         # A shell does not forward a signal that is sent to the shell alone.
         "ARGS": process.backend.stop_group,
         # As PID 1 of a container, a program without a SIGTERM handler ignores SIGTERM
@@ -316,7 +316,7 @@ def asks_for(process: ResolvedProcess, awaited: Container[str]) -> list[str]:
         "LOCK": given.lock is not None and given.schedule is None,
         "SINGLETON": given.singleton and given.schedule is None,
     }
-    return [key for key, is_asked in asked.items() if is_asked]
+    return [key for key, is_needed in needed.items() if is_needed]
 
 
 # ---- one process ----

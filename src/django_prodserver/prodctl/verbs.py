@@ -316,7 +316,7 @@ def show_top(find: Find, options: Namespace) -> int:
     if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         raise Failure("top needs a terminal; elsewhere use `status` or `status --watch`", FAILED)
     from .top.app import Top
-    from .top.asking import TIMEOUT
+    from .top.queries import TIMEOUT
 
     # If there is no supervisor, fail here instead of showing a table without rows.
     status_of(find(TIMEOUT))

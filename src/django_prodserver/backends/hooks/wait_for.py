@@ -21,16 +21,16 @@ from django_prodserver.posix.trials import answers
 from .celery import find_app
 from .connections import close_connections
 
-# In seconds: the longest check, the shortest check worth starting, and how often missing things are
-# logged.
+# In seconds: the longest check, the shortest check worth starting, and how often missing
+# dependencies are logged.
 LONGEST, SHORTEST, EVERY = 5.0, 1.0, 10.0
 
 
 class NotYet(Exception):
-    """Nothing has failed, but the thing is not available yet."""
+    """Nothing has failed, but the dependency is not available yet."""
 
 
-class Thing(NamedTuple):
+class Dependency(NamedTuple):
     """Something to wait for."""
 
     name: str
@@ -41,7 +41,7 @@ class Thing(NamedTuple):
 
 
 def wait(
-    things: Sequence[Thing],
+    dependencies: Sequence[Dependency],
     timeout: float,
     interval: float,
     describe: Callable[[BaseException], str],
@@ -51,12 +51,12 @@ def wait(
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     close_connections()
     began = said_at = time.monotonic()
-    missing = list(things)
+    missing = list(dependencies)
     while True:
-        checks = [partial(_try, thing, began, describe) for thing in missing]
+        checks = [partial(_try, dependency, began, describe) for dependency in missing]
         left = began + timeout - time.monotonic()
         why = answers(checks, min(LONGEST, max(SHORTEST, left)))
-        reasons = {thing: reason for thing, reason in zip(missing, why) if reason}
+        reasons = {dependency: reason for dependency, reason in zip(missing, why) if reason}
         missing = list(reasons)
         if not missing:
             return 0
@@ -64,23 +64,23 @@ def wait(
         late = now - began >= timeout
         if late or now - said_at >= EVERY:
             said_at = now
-            for thing, reason in reasons.items():
+            for dependency, reason in reasons.items():
                 begin = "gave up on" if late else "still waiting for"
-                _say(f"{begin} {thing.name} after {now - began:.0f} s: {reason}")
+                _say(f"{begin} {dependency.name} after {now - began:.0f} s: {reason}")
         if late:
             return 1
         time.sleep(max(0.0, min(interval, began + timeout - now)))
 
 
-def _try(thing: Thing, began: float, describe: Callable[[BaseException], str]) -> str:
+def _try(dependency: Dependency, began: float, describe: Callable[[BaseException], str]) -> str:
     """Log that it is available, or return why it is not."""
     try:
-        thing.check()
+        dependency.check()
     except NotYet as reason:
         return str(reason)
     except Exception as error:
         return describe(error)
-    _say(f"{thing.name} {thing.done} after {time.monotonic() - began:.1f} s")
+    _say(f"{dependency.name} {dependency.done} after {time.monotonic() - began:.1f} s")
     return ""
 
 

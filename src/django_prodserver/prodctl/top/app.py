@@ -19,9 +19,9 @@ from django_prodserver.prodctl.usage import CpuShares
 from django_prodserver.prodctl.verbs import REFRESH, Find
 from django_prodserver.supervisor.text import printable
 
-from .asking import Asked, Look, Request, Row, ask, look
 from .dialogs import Help, Question
 from .log import LogOf
+from .queries import Overview, Request, RequestResult, Row, query, send
 
 # ANSI colour of a state in `prodctl status` -> style of rich.
 STYLES = {"32": "green", "33": "yellow", "31": "bold red"}
@@ -81,8 +81,8 @@ class Instances(Screen[None]):
         self._gone = True
         # The run of the last supervisor that answered.
         self._run: Optional[str] = None
-        self._looking = False
-        self._asking = Lock()
+        self._querying = False
+        self._request_lock = Lock()
         # Number of a change that is not done -> the words that requested it.
         self._changes: dict[int, str] = {}
         self._cpu = CpuShares()
@@ -99,19 +99,19 @@ class Instances(Screen[None]):
     def on_mount(self) -> None:
         for column in table.COLUMNS:
             self._table.add_column(_cell(column, column), key=column)
-        self.set_interval(REFRESH, self._look)
-        self._look()
+        self.set_interval(REFRESH, self._query_status)
+        self._query_status()
 
     # ---- the status ----
 
-    def _look(self) -> None:
-        if not self._looking:  # The last query may still be waiting for an answer.
-            self._looking = True
-            find_out = partial(look, self._find, list(self._changes), self._cpu)
-            self._in_a_thread(find_out, self._looked)
+    def _query_status(self) -> None:
+        if not self._querying:  # The last query may still be waiting for an answer.
+            self._querying = True
+            find_out = partial(query, self._find, list(self._changes), self._cpu)
+            self._in_a_thread(find_out, self._show_overview)
 
-    def _looked(self, found: Look) -> None:
-        self._looking = False
+    def _show_overview(self, found: Overview) -> None:
+        self._querying = False
         self._gone = bool(found.failure)
         self.set_class(self._gone, "gone")
         if self._gone:
@@ -223,21 +223,21 @@ class Instances(Screen[None]):
         self.app.push_screen(Question(question), answered)
 
     def _request(self, request: Request) -> None:
-        def one_at_a_time() -> Asked:
+        def one_at_a_time() -> RequestResult:
             # `scale` requests a number that depends on the requests before it.
-            with self._asking:
-                return ask(self._find, request)
+            with self._request_lock:
+                return send(self._find, request)
 
         self._say(f"{request.verb} {request.name} ...")
-        self._in_a_thread(one_at_a_time, self._asked)
+        self._in_a_thread(one_at_a_time, self._show_result)
 
-    def _asked(self, asked: Asked) -> None:
-        if asked.change is None:
-            self._say(f"{asked.words} failed: {asked.failure}")
+    def _show_result(self, result: RequestResult) -> None:
+        if result.change is None:
+            self._say(f"{result.words} failed: {result.failure}")
         else:
-            self._changes[asked.change] = asked.words
-            self._say(f"{asked.words} ...")
-            self._look()
+            self._changes[result.change] = result.words
+            self._say(f"{result.words} ...")
+            self._query_status()
 
     def _in_a_thread(self, find_out: Callable[[], T], then: Callable[[T], None]) -> None:
         """Run `find_out` in a thread that does not delay exit: an answer may never come."""

@@ -18,7 +18,7 @@ from django_prodserver.posix.control.client import Client, Failure
 from django_prodserver.prodctl.verbs import Find
 from django_prodserver.supervisor.text import printable
 
-from .asking import TIMEOUT, line
+from .queries import TIMEOUT, line
 
 # In seconds: the pause between two checks for new lines, and between two tries to connect.
 REDRAW, RETRY = 0.1, 1.0

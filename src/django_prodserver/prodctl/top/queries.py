@@ -36,7 +36,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Look:
+class Overview:
     """The current status: a row for each instance, or why there is no answer."""
 
     failure: str = ""
@@ -64,7 +64,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestResult:
     """A request as typed for `prodctl`, and the number of its change or why there is none."""
 
     words: str
@@ -72,20 +72,20 @@ class Asked:
     failure: str = ""
 
 
-def look(find: Find, changes: Collection[int], cpu: CpuShares) -> Look:
+def query(find: Find, changes: Collection[int], cpu: CpuShares) -> Overview:
     try:
         with checking_version():
-            return _look(find(TIMEOUT), changes, cpu)
+            return _query(find(TIMEOUT), changes, cpu)
     except (Failure, OSError) as failure:
-        return Look(str(failure))
+        return Overview(str(failure))
 
 
-def _look(client: Client, changes: Collection[int], cpu: CpuShares) -> Look:
+def _query(client: Client, changes: Collection[int], cpu: CpuShares) -> Overview:
     # Query the status last, so that it shows the result of the changes.
     answers = [(number, client.get(f"/v1/changes/{number}")) for number in changes]
     status = status_of(client)
     shares = cpu.since_last(status, time.monotonic())
-    return Look(
+    return Overview(
         summary=table.summary(status),
         rows=_rows(status, table.rows(status, datetime.now(timezone.utc), shares)),
         run=status["run"],
@@ -117,7 +117,7 @@ def _outcome(answer: Answer, status: Mapping[str, Any]) -> Optional[str]:
     return ", ".join(outcome(change, status)) or "done"
 
 
-def ask(find: Find, request: Request) -> Asked:
+def send(find: Find, request: Request) -> RequestResult:
     words = f"{request.verb} {request.name}"
     try:
         with checking_version():
@@ -125,9 +125,9 @@ def ask(find: Find, request: Request) -> Asked:
             body = request.body(status_of(client))
             if "counts" in body:
                 words += f"={body['counts'][request.name]}"
-            return Asked(words, requested(client, request.verb, body)["change"])
+            return RequestResult(words, requested(client, request.verb, body)["change"])
     except (Failure, OSError) as failure:
-        return Asked(words, failure=str(failure))
+        return RequestResult(words, failure=str(failure))
 
 
 def line(entry: Mapping[str, Any]) -> str:

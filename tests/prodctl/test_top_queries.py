@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from django_prodserver.prodctl.top.asking import LONGEST_LINE, Request, line
+from django_prodserver.prodctl.top.queries import LONGEST_LINE, Request, line
 
 STATUS = {
     "processes": [
