@@ -20,7 +20,6 @@ from django.utils.module_loading import import_string
 import django_prodserver
 from django_prodserver.backends import BUILT_IN
 from django_prodserver.backends.base import Address, BaseServerBackend
-from django_prodserver.exports import procfile
 from django_prodserver.management.commands import devserver
 from django_prodserver.management.commands.prodserver import Command
 from django_prodserver.posix.template import protocol
@@ -72,6 +71,7 @@ from django_prodserver.supervisor.group import Group
 from django_prodserver.supervisor.life import TABLE
 from django_prodserver.supervisor.signals import HANDLED, STOP_SIGNALS, STOP_SIGNALS_AT_TERMINAL
 from django_prodserver.supervisor.spec import CheckSchedule, Ref, RestartPolicy, Spec
+from tests.inside import prodserver, sleeper
 from tests.simulation.world import Behaviour, Child, World
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -184,7 +184,7 @@ def test_the_calls_that_are_documented_are_understood() -> None:
 
 
 def test_the_procfile_that_is_shown_is_the_one_that_is_printed() -> None:
-    shown = procfile.render(["web", "janitor"])
+    shown = prodserver({"web": sleeper(), "janitor": sleeper()}, "--procfile")
 
     assert f"$ cat Procfile\n{shown}```" in read("deploy/procfile.md")
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from django.conf import settings
+from honcho.environ import parse_procfile
 
+from django_prodserver.exports.options import default_name
 from tests.exports import judges
 from tests.exports.projects import exported
 from tests.exports.test_losses import said
+from tests.inside import prodserver, sleeper
 
 NIGHTLY = {
     "BACKEND": "command",
@@ -66,5 +72,27 @@ def test_elsewhere_a_supervisor_keeps_it(to: str, tmp_path: Path) -> None:
     assert any("nightly=1" in text for text in files.values())
 
 
-def test_a_procfile_cannot(tmp_path: Path) -> None:
-    assert said({"nightly": NIGHTLY}, "procfile") == ["nightly: SCHEDULE is ignored: it runs once"]
+@pytest.mark.parametrize("option", [["--procfile"], ["--export", "procfile"]])
+def test_a_procfile_has_a_supervisor_for_each_schedule(option: list[str]) -> None:
+    """A line that ran once and exited would make honcho stop everything."""
+    processes = {"nightly": NIGHTLY, "web": sleeper(), "often": OFTEN}
+
+    found = parse_procfile(prodserver(processes, *option)).processes
+
+    folder = os.path.basename(os.path.dirname(os.path.abspath(sys.argv[0])))
+    sockets = f"PRODSERVER_CONTROL=/tmp/{default_name(settings.SETTINGS_MODULE or '', folder)}"
+    assert found == {
+        "nightly": f"{sockets}-nightly-control.sock python manage.py prodserver nightly=1",
+        "web": "python manage.py prodserver web",
+        "often": f"{sockets}-often-control.sock python manage.py prodserver often=1",
+    }
+    assert said(processes, "procfile") == []
+
+
+def test_a_procfile_with_one_supervisor_leaves_it_the_default_socket() -> None:
+    processes = {"often": OFTEN, "web": sleeper()}
+
+    assert prodserver(processes, "--procfile").splitlines() == [
+        "often: python manage.py prodserver often=1",
+        "web: python manage.py prodserver web",
+    ]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Callable, NamedTuple, Optional
 
+from . import procfile
 from .options import Options
 from .workload import Port, Workload, held_listeners, streams
 
@@ -38,6 +39,12 @@ class Export:
         """The command that runs all oneshots, in the order of AFTER; empty without oneshots."""
         names = [one.processes[0].name for one in self.workloads if one.oneshot]
         return [*self.prodserver, *names] if names else []
+
+    @property
+    def procfile(self) -> str:
+        """The lines of a Procfile, as `--procfile` prints them."""
+        services = {one.name: one.settings for one in self.services}
+        return procfile.render(services, self.options["name"])
 
     @property
     def grace(self) -> int:

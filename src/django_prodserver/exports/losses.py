@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .formats import Format
+from .procfile import is_supervised
 from .workload import Workload, is_singleton, needed_keys, stop_signal, unix_sockets
 
 # In seconds: https://kubernetes.io/docs/reference/kubernetes-api/
@@ -16,8 +17,6 @@ _NOT_DONE = {
     "STOP_SIGNAL": "is {signal}, but SIGTERM is sent",
     "HEALTHCHECK": "is not performed",
     "WATCHDOG": "is not enforced",
-    "SCHEDULE": "is ignored: it runs once",
-    "EVERY": "is ignored: it runs once",
     "MAX_MEMORY": "is not enforced",
 }
 
@@ -34,7 +33,7 @@ def losses(workloads: Sequence[Workload], to: Format, hooks: bool) -> Iterator[s
             found += _users(workload)
         if not workload.all_in_one:
             found += _order(workload, to, hooks)
-        if not to.supervises:
+        if not to.supervises and not is_supervised(workload.settings):
             found += _not_done(workload, to)
         yield from (f"{workload.name}: {sentence}" for sentence in found)
 

@@ -189,8 +189,11 @@ class Command(SupervisingCommand):
         elif options.list:
             self._print(tables.processes_table(configuration, processes))
         else:
+            from django_prodserver.exports.export import surroundings
+
             services = procfile.services(processes)
-            self.stdout.write(procfile.render(services), ending="")
+            here = surroundings(settings.SETTINGS_MODULE or "", configuration.supervisor.monitor)
+            self.stdout.write(procfile.render(services, here.name), ending="")
             for note in procfile.notes(configuration, services, selection.disabled):
                 self.stderr.write(note, self.style.WARNING)
 
