@@ -53,7 +53,9 @@ def listening(stack: ExitStack, some: list[Binding]) -> None:
 @pytest.mark.skipif(not ipv6(), reason="no IPv6 here")
 @pytest.mark.parametrize("plain", [True, False])
 @pytest.mark.parametrize("host", HOSTS)
-def test_addresses_collide_where_the_kernel_says_so(host: str, plain: bool) -> None:
+def test_addresses_collide_exactly_where_the_kernel_refuses_to_bind_both(
+    host: str, plain: bool
+) -> None:
     port = free_port()
     with ExitStack() as stack:
         if plain or "ffff" not in host:  # Mapped addresses need a socket for both families.
@@ -71,7 +73,7 @@ def test_addresses_collide_where_the_kernel_says_so(host: str, plain: bool) -> N
 
 
 @pytest.mark.skipif(not ipv6(), reason="no IPv6 here")
-def test_processes_collide_as_their_servers_bind() -> None:
+def test_address_collisions_depend_on_how_each_server_binds() -> None:
     def together(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
         with configured({"web": one, "api": other}):
             processes = resolve(load(), ["web", "api"], starting=False)
@@ -99,7 +101,7 @@ def test_processes_collide_as_their_servers_bind() -> None:
         assert message.startswith("and PRODUCTION_PROCESSES['api'] cannot both listen at ")
 
 
-def test_one_socket_under_two_names_is_seen(tmp_path: Path) -> None:
+def test_two_paths_to_the_same_unix_socket_are_refused(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "var").symlink_to(tmp_path / "run")
     processes = {
@@ -147,14 +149,16 @@ V4, V6 = ("127.0.0.1", 8000), ("::", 8000)
         ("waitress", {"unix-socket": "/run/x"}, ["/run/x"]),
     ],
 )
-def test_how_each_server_reads_its_address(backend: str, arguments: Any, expected: Any) -> None:
+def test_the_address_of_each_server_is_read_from_its_args(
+    backend: str, arguments: Any, expected: Any
+) -> None:
     with configured({"web": {"BACKEND": backend, "ARGS": arguments}}):
         (process,) = resolve(load(), ["web"], starting=False)
 
     assert [address.at for address in process.addresses] == expected
 
 
-def test_hypercorn_takes_a_port_of_all_addresses() -> None:
+def test_hypercorn_accepts_a_bind_with_only_a_port() -> None:
     entry = {"BACKEND": "hypercorn", "ARGS": {"bind": f":{free_port()}"}}
 
     assert prodserver({"web": entry}, "--check").startswith("No problems found: web.\n")
@@ -168,7 +172,7 @@ def gunicorn(bind: str, **others: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("port", ["99999", "-1", "65536"])
-def test_an_impossible_port_is_named_as_such(port: str) -> None:
+def test_an_impossible_port_is_reported(port: str) -> None:
     assert refused({"web": gunicorn(f"127.0.0.1:{port}")}) == [
         (
             f"{WEB}['ARGS']: {port} is not a port. "
@@ -178,13 +182,13 @@ def test_an_impossible_port_is_named_as_such(port: str) -> None:
 
 
 @pytest.mark.parametrize("backend", ["uvicorn", "daphne"])
-def test_an_impossible_port_is_named_whatever_the_server(backend: str) -> None:
+def test_an_impossible_port_is_reported_for_other_servers_too(backend: str) -> None:
     (said,) = refused({"web": {"BACKEND": backend, "ARGS": {"port": 70000}}})
 
     assert said.startswith(f"{WEB}['ARGS']: 70000 is not a port. ")
 
 
-def test_an_address_of_another_machine_is_named_as_such() -> None:
+def test_an_address_of_another_machine_is_reported() -> None:
     # An address for documentation, which no machine has: RFC 5737.
     assert refused({"web": gunicorn("192.0.2.1:8000")}) == [
         (
@@ -197,7 +201,7 @@ def test_an_address_of_another_machine_is_named_as_such() -> None:
     )
 
 
-def test_a_port_without_its_colon_is_taken_for_a_host() -> None:
+def test_a_port_without_a_colon_gets_the_hint_to_add_one() -> None:
     assert refused({"web": gunicorn("8000")}) == [
         (
             f"{WEB} cannot listen at 8000:8000: '8000' is read as a host. "
@@ -207,7 +211,7 @@ def test_a_port_without_its_colon_is_taken_for_a_host() -> None:
 
 
 @pytest.mark.parametrize("host", ["nobody.invalid", "n" * 70])
-def test_an_unknown_host_is_named_as_such(host: str) -> None:
+def test_an_unknown_host_is_reported(host: str) -> None:
     assert refused({"web": gunicorn(f"{host}:8000")}) == [
         (
             f"{WEB} cannot listen at {host}:8000: the host '{host}' cannot be found. "
@@ -216,7 +220,7 @@ def test_an_unknown_host_is_named_as_such(host: str) -> None:
     ]
 
 
-def test_a_folder_that_is_not_there_is_named() -> None:
+def test_a_missing_socket_folder_is_reported() -> None:
     assert refused({"web": gunicorn("unix:/no/such/folder/socket")}) == [
         (
             f"{WEB} cannot listen at /no/such/folder/socket: the folder /no/such/folder does not "
@@ -225,7 +229,7 @@ def test_a_folder_that_is_not_there_is_named() -> None:
     ]
 
 
-def test_a_folder_may_be_made_by_what_comes_before() -> None:
+def test_a_socket_folder_may_be_created_by_an_earlier_process() -> None:
     processes = {
         "make": {"BACKEND": "shell", "ARGS": ["mkdir", "/no/such"], "TYPE": "oneshot"},
         "web": gunicorn("unix:/no/such/socket", AFTER=["make"]),
@@ -234,7 +238,7 @@ def test_a_folder_may_be_made_by_what_comes_before() -> None:
     assert prodserver(processes, "--check").startswith("No problems found: make, web.\n")
 
 
-def test_a_file_in_the_place_of_a_socket_is_named_as_such(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_a_socket_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     assert refused({"web": gunicorn(f"unix:{tmp_path}/file")}) == [
@@ -245,7 +249,7 @@ def test_a_file_in_the_place_of_a_socket_is_named_as_such(tmp_path: Path) -> Non
     ]
 
 
-def test_a_path_that_is_too_long_is_named_as_such(tmp_path: Path) -> None:
+def test_a_socket_path_that_is_too_long_is_reported(tmp_path: Path) -> None:
     path = f"{tmp_path}/{'x' * 108}"
 
     assert refused({"web": gunicorn(f"unix:{path}")}) == [
@@ -265,7 +269,9 @@ def test_a_path_that_is_too_long_is_named_as_such(tmp_path: Path) -> None:
         ("/run/x", errno.EACCES, "this user may not write to the folder /run"),
     ],
 )
-def test_what_the_kernel_refuses_has_a_sentence_each(at: Any, code: int, reason: str) -> None:
+def test_each_bind_error_of_the_kernel_is_explained_with_a_hint(
+    at: Any, code: int, reason: str
+) -> None:
     error = OSError(code, os.strerror(code), "/run")
 
     said, hint = addresses._explained(error, Address(at))
@@ -278,7 +284,7 @@ def test_what_the_kernel_refuses_has_a_sentence_each(at: Any, code: int, reason:
     ("system", "tcp", "path"),
     [("Linux", "ss -ltnp", "ss -lxp"), ("Darwin", "lsof -i :{port}", "lsof {path}")],
 )
-def test_the_hint_names_a_tool_of_this_system(
+def test_the_hint_for_an_address_in_use_names_a_tool_of_this_system(
     system: str, tcp: str, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("platform.system", lambda: system)
@@ -292,7 +298,7 @@ def test_the_hint_names_a_tool_of_this_system(
     assert f"(`{path.format(path=taken)}` shows which)" in second
 
 
-def test_several_instances_are_told_how_to_share_a_port() -> None:
+def test_several_instances_with_own_sockets_get_a_hint_to_share_the_port() -> None:
     address = f"127.0.0.1:{free_port()}"
     (said,) = refused({"web": gunicorn(address, REPLICAS=2, SOCKETS="own")})
 
@@ -301,7 +307,7 @@ def test_several_instances_are_told_how_to_share_a_port() -> None:
         resolve(load(), ["web"])
 
 
-def test_everywhere_is_reached_at_the_loopback() -> None:
+def test_a_server_on_all_addresses_is_probed_at_the_loopback_address() -> None:
     assert LOOPBACK == {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
     with configured({"web": gunicorn(":8000"), "other": sleeper()}):
         (process,) = resolve(load(), ["web"], starting=False)

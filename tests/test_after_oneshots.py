@@ -29,13 +29,13 @@ def service(*others: str, **entry: Any) -> dict[str, Any]:
     return sleeper(AFTER=list(others), **entry)
 
 
-def test_a_service_comes_after_every_oneshot() -> None:
+def test_the_oneshots_group_of_a_service_stands_for_every_oneshot() -> None:
     processes = {"migrate": oneshot(), "web": service(ALL), "static": oneshot(), "x": service()}
 
     assert after(processes)["web"] == ["migrate", "static"]
 
 
-def test_it_stands_beside_names_and_no_name_comes_twice() -> None:
+def test_the_oneshots_group_combines_with_names_without_duplicates() -> None:
     processes = {"migrate": oneshot(), "static": oneshot(), "db": service()}
 
     assert after({**processes, "web": service("static", ALL, "db")})["web"] == [
@@ -45,7 +45,7 @@ def test_it_stands_beside_names_and_no_name_comes_twice() -> None:
     ]
 
 
-def test_what_comes_after_the_process_itself_is_not_meant_also_through_others() -> None:
+def test_the_oneshots_group_leaves_out_oneshots_that_wait_for_the_process() -> None:
     processes = {
         "migrate": oneshot(),
         "web": service(ALL),
@@ -57,21 +57,21 @@ def test_what_comes_after_the_process_itself_is_not_meant_also_through_others() 
     assert after(processes)["web"] == ["migrate"]
 
 
-def test_a_oneshot_comes_after_all_others() -> None:
+def test_the_oneshots_group_of_a_oneshot_stands_for_all_other_oneshots() -> None:
     assert after({"a": oneshot(), "b": oneshot(ALL), "c": oneshot()})["b"] == ["a", "c"]
 
 
-def test_of_two_that_come_after_all_neither_waits_for_the_other() -> None:
+def test_two_oneshots_with_the_oneshots_group_do_not_wait_for_each_other() -> None:
     processes = {"a": oneshot(), "b": oneshot(ALL), "c": oneshot(ALL)}
 
     assert after(processes) == {"a": [], "b": ["a"], "c": ["a"]}
 
 
-def test_without_oneshots_it_stands_for_nothing() -> None:
+def test_the_oneshots_group_is_empty_without_oneshots() -> None:
     assert after({"web": service(ALL)}) == {"web": []}
 
 
-def test_the_order_of_a_start_heeds_it() -> None:
+def test_the_starting_order_respects_the_oneshots_group() -> None:
     processes = {"web": service(ALL), "static": oneshot("migrate"), "migrate": oneshot()}
 
     with configured(processes):
@@ -79,7 +79,7 @@ def test_the_order_of_a_start_heeds_it() -> None:
         assert load({}).effective("web").after == ["static", "migrate"]
 
 
-def test_disabled_oneshots_are_not_listed_and_nothing_is_said_of_them() -> None:
+def test_the_oneshots_group_silently_leaves_out_disabled_oneshots() -> None:
     processes = {"migrate": oneshot(ENABLED=False), "static": oneshot(), "web": service(ALL)}
 
     rows = json.loads(prodserver(processes, "--list", "--json"))
@@ -98,7 +98,7 @@ NAMES = ("a", "b", "c", "d", "e", "f")
 
 @given(st.data())
 @pytest.mark.timeout(60)
-def test_it_never_makes_a_cycle(data: st.DataObject) -> None:
+def test_the_oneshots_group_never_creates_a_cycle(data: st.DataObject) -> None:
     # An acyclic order, with "@oneshots" added anywhere.
     after = {
         name: data.draw(st.lists(st.sampled_from([*NAMES[:place], ALL]), unique=True))

@@ -386,11 +386,11 @@ def test_the_package_keeps_the_rule(rule: Rule) -> None:
     assert list(rule(read(PACKAGE))) == []
 
 
-def test_every_place_on_a_floor_exists() -> None:
+def test_every_path_listed_in_the_floors_exists() -> None:
     assert [p for floor in FLOORS for p in floor if not (PACKAGE / p).exists()] == []
 
 
-def test_every_exception_is_needed() -> None:
+def test_every_exception_to_the_rules_is_needed() -> None:
     modules = read(PACKAGE)
 
     assert [e for e in sorted(EXCEPTIONS) if e[1] not in used(modules[e[0]])] == []
@@ -521,7 +521,7 @@ FUTURE = "from __future__ import annotations\n"
     ],
     ids=lambda value: value.replace("\n", "; ") if isinstance(value, str) else named(value),
 )
-def test_the_rule_can_be_broken(rule: Rule, path: str, source: str) -> None:
+def test_code_that_breaks_the_rule_is_found(rule: Rule, path: str, source: str) -> None:
     broken = {**read(PACKAGE), path: ast.parse(source)}
 
     assert [line.startswith(path) for line in rule(broken)] == [True]
@@ -537,7 +537,7 @@ def test_no_backend_imports_its_software_before_it_is_needed() -> None:
     assert software_loaded_by(public) == []
 
 
-def test_what_imports_its_software_would_be_noticed() -> None:
+def test_a_backend_that_imports_its_software_is_found() -> None:
     assert software_loaded_by(["gunicorn", "hooks.gunicorn"]) == ["gunicorn"]
 
 

@@ -12,7 +12,9 @@ from tests.running import ROOT, Runs
 TEMPLATE = ROOT / "examples" / "backend-package"
 
 
-def test_the_template_is_installed_and_its_own_tests_pass(start: Runs, tmp_path: Path) -> None:
+def test_the_backend_package_template_installs_and_passes_its_own_tests(
+    start: Runs, tmp_path: Path
+) -> None:
     package, site = tmp_path / "package", tmp_path / "site"
     shutil.copytree(TEMPLATE, package, ignore=shutil.ignore_patterns("__pycache__"))
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]

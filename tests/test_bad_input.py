@@ -158,7 +158,7 @@ def test_a_wrong_number_of_instances_is_refused(count: str) -> None:
     assert refused({"web": sleeper()}, f"web={count}") == [message]
 
 
-def test_two_beats_are_refused_on_the_command_line_too() -> None:
+def test_two_instances_of_celery_beat_are_refused_on_the_command_line_too() -> None:
     beat = {"BACKEND": BEAT, "APP": "celery.current_app"}
 
     assert refused({"web": beat}, "web=2") == wrong_settings("replicas_of_beat").lines
@@ -265,7 +265,9 @@ def test_replicas_that_share_their_port_are_not_refused() -> None:
         ({"a": "", "b": "a", "c": "ab"}, []),
     ],
 )
-def test_a_circle_is_refused_once_and_printed(after: dict[str, str], circles: list[str]) -> None:
+def test_each_cycle_in_after_is_refused_once_and_printed(
+    after: dict[str, str], circles: list[str]
+) -> None:
     processes = {name: sleeper(AFTER=list(others)) for name, others in after.items()}
     expected = [
         (
@@ -281,7 +283,7 @@ def test_a_circle_is_refused_once_and_printed(after: dict[str, str], circles: li
         assert prodserver(processes, "--check").startswith("No problems found: a, b, c")
 
 
-def test_a_long_chain_is_no_circle() -> None:
+def test_a_long_chain_of_processes_is_refused_only_if_it_is_a_cycle() -> None:
     names = [f"p{number}" for number in range(1500)]
     processes = {name: sleeper(AFTER=[after]) for name, after in zip(names, names[1:])}
 
@@ -297,7 +299,7 @@ def test_a_long_chain_is_no_circle() -> None:
         {"BACKEND": GUNICORN, "ENV": {"PORT": "8000"}},
     ],
 )
-def test_a_path_to_probe_needs_an_address_that_is_known(entry: dict[str, Any]) -> None:
+def test_a_health_check_path_requires_a_known_address(entry: dict[str, Any]) -> None:
     web = {**entry, "HEALTHCHECK": {"HTTP": "/health"}}
 
     assert (
@@ -316,14 +318,16 @@ def test_a_path_to_probe_needs_an_address_that_is_known(entry: dict[str, Any]) -
         {"BACKEND": UVICORN, "ARGS": {"uds": "{}/socket"}},
     ],
 )
-def test_a_unix_socket_is_an_address_for_a_path(entry: dict[str, Any], tmp_path: Path) -> None:
+def test_a_health_check_path_is_accepted_for_a_unix_socket(
+    entry: dict[str, Any], tmp_path: Path
+) -> None:
     arguments = {key: value.format(tmp_path) for key, value in entry["ARGS"].items()}
     web = {**entry, "ARGS": arguments, "HEALTHCHECK": {"HTTP": "/"}}
 
     assert prodserver({"web": web}, "--check").startswith("No problems found: web.\n")
 
 
-def test_mistakes_of_settings_imports_addresses_and_the_project_come_in_one_run() -> None:
+def test_settings_import_address_and_project_errors_are_reported_in_one_run() -> None:
     app = "no_such_module.app"
     with listener() as address:
         processes = {
@@ -365,7 +369,7 @@ def test_mistakes_of_settings_imports_addresses_and_the_project_come_in_one_run(
     assert len(said) == len(begin)
 
 
-def test_a_wrong_name_does_not_hide_what_is_wrong_in_the_settings() -> None:
+def test_an_unknown_name_does_not_hide_errors_in_the_settings() -> None:
     first, second = refused({"web": sleeper(RESTRAT="never")}, "wbe")
 
     assert first.startswith(f"{WEB}['RESTRAT'] is not a known key.")
@@ -380,7 +384,7 @@ def test_a_procfile_of_oneshots_only_is_refused() -> None:
     ]
 
 
-def test_other_processes_are_not_looked_at_where_one_is_named() -> None:
+def test_errors_of_other_processes_are_ignored_if_one_process_is_named() -> None:
     processes = {"web": sleeper(), "worker": {"BACKEND": "no_such.Class"}}
 
     assert prodserver(processes, "web", "--dry-run") == "web.1: ShellCommand sleep 1000\n"
@@ -407,14 +411,14 @@ def wrong(site: Site, processes: Any, *arguments: str, **kwargs: Any) -> str:
     return run.stderr
 
 
-def test_a_mistake_on_the_command_line_is_one_line_on_stderr_and_exit_status_1(site: Site) -> None:
+def test_an_unknown_name_prints_one_line_on_stderr_and_exits_with_1(site: Site) -> None:
     said = wrong(site, {"web": sleeper(), "worker": sleeper()}, "wbe")
 
     assert said == f"CommandError: {COMMAND_LINE['an unknown name'][1]}\n"
 
 
 @pytest.mark.parametrize("case", ["a misspelt option", "an option without its value"])
-def test_a_wrong_option_is_one_line_on_stderr_and_exit_status_1(site: Site, case: str) -> None:
+def test_a_wrong_option_prints_one_line_on_stderr_and_exits_with_1(site: Site, case: str) -> None:
     arguments, message = COMMAND_LINE[case]
 
     assert wrong(site, {"web": sleeper()}, *arguments) == f"CommandError: {message}\n"
@@ -462,7 +466,7 @@ def test_without_fork_several_processes_are_refused_in_one_sentence(
     )
 
 
-def test_without_fork_everything_else_works(site: Site) -> None:
+def test_without_fork_help_list_and_a_single_process_work(site: Site) -> None:
     processes = {"tell": {"BACKEND": COMMAND, "ARGS": ["tell"]}, "worker": sleeper()}
 
     assert site(processes, "--help", program=FORKLESS).end() == 0
@@ -474,7 +478,7 @@ def test_without_fork_everything_else_works(site: Site) -> None:
     assert alone.raw[0] == "argv ['prodserver', 'tell']"
 
 
-def test_a_third_party_backend_with_start_server_alone_is_enough(site: Site) -> None:
+def test_a_third_party_backend_needs_only_start_server(site: Site) -> None:
     processes = {
         "code": {"BACKEND": "backends.Code", "ARGS": ["print('here I am', flush=True); forever()"]}
     }

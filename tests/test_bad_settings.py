@@ -71,7 +71,7 @@ def test_wrong_settings_are_refused_with_their_message(name: str) -> None:
             assert refused(NOT_SET, *map(str, names)) == said
 
 
-def test_every_key_is_wrong_in_one_of_them() -> None:
+def test_the_wrong_settings_cover_every_key() -> None:
     lines = "\n".join(line for name in NAMES for line in wrong(name).lines)
     process, supervisor = "PRODUCTION_PROCESSES['web']", "PRODUCTION_SUPERVISOR"
     kinds = {
@@ -90,7 +90,7 @@ def test_every_key_is_wrong_in_one_of_them() -> None:
     assert len(NAMES) >= 100
 
 
-def test_a_user_gets_them_on_stderr_with_exit_status_1() -> None:
+def test_errors_in_settings_are_printed_on_stderr_with_exit_status_1() -> None:
     runs = each("prodserver", "--all")
 
     assert list(runs) == NAMES
@@ -112,14 +112,16 @@ SAMPLE = [
 
 
 @pytest.mark.parametrize("name", SAMPLE)
-def test_manage_py_says_the_same(start: Runs, name: str) -> None:
+def test_manage_py_reports_the_same_errors(start: Runs, name: str) -> None:
     run = manage(start, name, "prodserver", "--all")
 
     assert is_refusal(name, {**run, "started": ""}), run
 
 
 @pytest.mark.parametrize("name", SAMPLE)
-def test_manage_py_check_says_it_without_a_traceback(start: Runs, name: str) -> None:
+def test_manage_py_check_prints_no_traceback_and_exits_with_1_for_errors(
+    start: Runs, name: str
+) -> None:
     run = manage(start, name, "check")
 
     known_without_asking = "prodserver." in run["stderr"]

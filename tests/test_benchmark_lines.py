@@ -52,7 +52,7 @@ def verdict(lines: ModuleType, output: list[bytes], **options: Any) -> dict[str,
     return found
 
 
-def test_lines_are_what_they_claim(lines: ModuleType) -> None:
+def test_generated_lines_are_unique_and_have_the_requested_length(lines: ModuleType) -> None:
     made = [*lines.cycle(0, LENGTH), *lines.cycle(1, LENGTH)]
     assert {len(line) for line in made} == {LENGTH}
     assert {line.count(b"@") for line in made} == {1}
@@ -66,7 +66,7 @@ def test_a_whole_log_has_no_errors(lines: ModuleType, output: list[bytes]) -> No
     assert verdict(lines, own) == {}
 
 
-def test_pieces_of_any_size(lines: ModuleType, output: list[bytes]) -> None:
+def test_output_in_pieces_of_any_size_has_no_errors(lines: ModuleType, output: list[bytes]) -> None:
     verifier, data, at, chance = lines.Verifier(3, LENGTH), b"".join(output), 0, Random(7)
     while at < len(data):
         size = chance.choice([1, 2, 50, 99, 100, 101, 5000])
@@ -75,7 +75,7 @@ def test_pieces_of_any_size(lines: ModuleType, output: list[bytes]) -> None:
     assert all(tally.perfect for tally in verifier.tallies(COUNTS))
 
 
-def test_several_cycles(lines: ModuleType) -> None:
+def test_output_of_several_cycles_has_no_errors(lines: ModuleType) -> None:
     count = 3 * lines.CYCLE + 5
     data = (lines.cycle(0, LENGTH) * 4)[:count]
     for step in (1, 2):
@@ -126,7 +126,7 @@ def test_many_lost_lines_are_counted(lines: ModuleType, output: list[bytes]) -> 
     assert verdict(lines, output) == {"lost": 200}
 
 
-def test_a_log_without_any_line_is_found(lines: ModuleType) -> None:
+def test_a_log_without_any_line_counts_every_line_as_lost(lines: ModuleType) -> None:
     assert verdict(lines, []) == {"lost": sum(COUNTS)}
 
 
@@ -161,12 +161,14 @@ def test_any_changed_byte_is_found(lines: ModuleType, output: list[bytes]) -> No
             assert found == {"torn": 1}
 
 
-def test_anything_behind_a_line(lines: ModuleType, output: list[bytes]) -> None:
+def test_an_extra_byte_at_the_end_of_a_line_is_found(
+    lines: ModuleType, output: list[bytes]
+) -> None:
     output[205] = output[205][:-1] + b" \n"
     assert verdict(lines, output) == {"torn": 1}
 
 
-def test_the_last_newline_missing(lines: ModuleType, output: list[bytes]) -> None:
+def test_a_missing_last_newline_is_found(lines: ModuleType, output: list[bytes]) -> None:
     output[-1] = output[-1][:-1]
     assert verdict(lines, output)["torn"] == 1
 
@@ -202,7 +204,7 @@ def test_a_line_that_is_not_json_is_found(lines: ModuleType, output: list[bytes]
     assert verdict(lines, good, payloads=payloads) == {"torn": 2}
 
 
-def test_json_without_an_end_is_found(lines: ModuleType, output: list[bytes]) -> None:
+def test_a_truncated_json_line_is_found(lines: ModuleType, output: list[bytes]) -> None:
     good = as_json(output)
     good[205] = good[205].removesuffix(b'"}\n') + b"\n"
     assert verdict(lines, good, payloads=lines.json_payloads()) == {"torn": 1}

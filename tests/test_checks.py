@@ -62,7 +62,7 @@ def test_W002_a_package_is_not_installed() -> None:
     assert found({"web": {"BACKEND": "tests.backends.odd.NotInstalled"}}) == [message]
 
 
-def test_E001_processes_that_are_no_mapping_or_empty() -> None:
+def test_E001_processes_that_are_empty_or_not_a_mapping() -> None:
     not_a_mapping = "PRODUCTION_PROCESSES is a tuple, not a mapping of names to processes."
     empty = "PRODUCTION_PROCESSES is empty."
 
@@ -70,7 +70,7 @@ def test_E001_processes_that_are_no_mapping_or_empty() -> None:
     assert found({}) == [checks.Error(empty, hint=EXAMPLE, id="prodserver.E001")]
 
 
-def test_E002_a_name_that_is_none_in_a_procfile() -> None:
+def test_E002_a_name_that_is_not_valid_in_a_procfile() -> None:
     message = checks.Error(
         "PRODUCTION_PROCESSES has a process named 'web: x'.",
         hint=NAMES_HINT,
@@ -144,7 +144,7 @@ def test_E006_a_class_that_cannot_be_imported() -> None:
     assert found({"web": {"BACKEND": "django_prodserver.backends.gunicorn.Gunicorn"}}) == [message]
 
 
-def test_E007_a_class_that_is_no_backend() -> None:
+def test_E007_a_class_that_is_not_a_backend() -> None:
     message = checks.Error(
         f"{WEB}['BACKEND'] is 'datetime.date', which is not a backend.",
         hint="Let it inherit from django_prodserver.backends.base.BaseServerBackend.",
@@ -170,7 +170,7 @@ def test_E008_an_app_that_is_missing_or_cannot_be_imported() -> None:
     ]
 
 
-def test_E009_what_the_software_cannot_do() -> None:
+def test_E009_two_replicas_of_celery_beat() -> None:
     twice = f"{WEB}['REPLICAS'] is 2."
     hint = "Use 1: every instance would do the same work."
 
@@ -179,7 +179,7 @@ def test_E009_what_the_software_cannot_do() -> None:
     ]
 
 
-def test_a_problem_of_a_backend_gets_its_whole_place() -> None:
+def test_a_problem_of_a_backend_is_reported_with_its_full_location() -> None:
     problem = Problem("ARGS", "has to be one address.", "Write '127.0.0.1:8000'.")
     missing = Problem("", "has no 'APP'.", id="E008")
 
@@ -190,7 +190,7 @@ def test_a_problem_of_a_backend_gets_its_whole_place() -> None:
     assert missing.within(WEB) == Finding(WEB, "has no 'APP'.", id="E008")
 
 
-def test_a_message_may_begin_with_a_colon() -> None:
+def test_a_message_that_starts_with_a_colon_gets_no_space_before_it() -> None:
     assert str(Finding(f"{WEB}['ARGS']", ": unknown option.")) == f"{WEB}['ARGS']: unknown option."
 
 
@@ -226,7 +226,7 @@ def test_a_check_imports_no_server_and_no_application() -> None:
     assert done.stdout == "[]\n[]\n"
 
 
-def test_E010_an_address_in_use_is_a_matter_of_the_moment_of_the_start() -> None:
+def test_E010_an_address_in_use_is_reported_only_at_a_start() -> None:
     with listener() as address:
         processes = {"web": {"BACKEND": GUNICORN, "ARGS": {"bind": address}}}
         assert found(processes) == []
@@ -242,7 +242,7 @@ def test_E010_an_address_in_use_is_a_matter_of_the_moment_of_the_start() -> None
     )
 
 
-def test_an_address_that_all_who_listen_share_is_not_in_use() -> None:
+def test_an_address_that_all_listeners_share_is_not_reported_as_in_use() -> None:
     with listener(shared=True) as address:
         alone = {"web": {"BACKEND": GUNICORN, "ARGS": {"bind": address}}}
         sharing = {"web": {"BACKEND": GUNICORN, "ARGS": {"bind": address, "reuse-port": True}}}
@@ -254,7 +254,7 @@ def test_an_address_that_all_who_listen_share_is_not_in_use() -> None:
             assert addresses_in_use(resolve(load(), ["web"])) == []
 
 
-def test_E011_a_preload_that_fails_is_a_matter_of_the_moment_of_the_start() -> None:
+def test_E011_a_failing_preload_is_reported_only_at_a_start() -> None:
     supervisor = {"PRELOAD": ["tests.backends.odd.broken"]}
     assert found({"web": sleeper()}, supervisor=supervisor) == []
 
@@ -273,7 +273,7 @@ def test_E011_a_preload_that_fails_is_a_matter_of_the_moment_of_the_start() -> N
     ]
 
 
-def test_a_path_to_probe_is_a_matter_of_the_address_that_only_a_start_knows() -> None:
+def test_a_health_check_path_without_an_address_is_reported_only_at_a_start() -> None:
     processes = {"web": sleeper(HEALTHCHECK={"HTTP": "/health"})}
     assert found(processes) == []
 
@@ -283,7 +283,7 @@ def test_a_path_to_probe_is_a_matter_of_the_address_that_only_a_start_knows() ->
     assert [finding.id for finding in error.value.findings] == ["E004"]
 
 
-def test_E012_what_makes_no_sense_together() -> None:
+def test_E012_settings_that_contradict_each_other() -> None:
     done = "a oneshot is done once it exits with 0."
     restarted = checks.Error(
         f"{WEB}['RESTART'] is 'always', but its TYPE is 'oneshot'.",
@@ -352,7 +352,7 @@ def test_W003_is_shown_by_a_check_that_passes() -> None:
     assert f"(prodserver.W003) {UNKNOWN_PINGS.msg}" in err.getvalue()
 
 
-def test_what_makes_sense_together_or_does_no_harm_has_no_messages() -> None:
+def test_compatible_or_harmless_combinations_of_settings_have_no_messages() -> None:
     once = sleeper(TYPE="oneshot", RESTART="on-failure", REPLICAS=2, MAX_MEMORY="1GB")
     never = sleeper(RESTART="never", START_LIMIT={"BURST": 1}, BACKOFF={"INITIAL": 0, "MAX": 0})
     slow = sleeper(HEALTHCHECK={"TCP": ":80", "INTERVAL": 1, "TIMEOUT": 5})
@@ -361,7 +361,7 @@ def test_what_makes_sense_together_or_does_no_harm_has_no_messages() -> None:
     assert found({"once": once, "never": never, "slow": slow}, supervisor=supervisor) == []
 
 
-def test_E013_an_order_that_cannot_be() -> None:
+def test_E013_an_impossible_order_of_processes() -> None:
     itself = checks.Error(
         f"{WEB}['AFTER'] names 'web' itself.", hint="Leave it out.", id="prodserver.E013"
     )
@@ -383,7 +383,7 @@ def test_E013_an_order_that_cannot_be() -> None:
     ]
 
 
-def test_every_mistake_gets_a_message_with_its_id() -> None:
+def test_every_error_gets_a_message_with_its_id() -> None:
     messages = found({"web": {"ARGS": 3}, "b c": {}}, supervisor=[])
 
     assert [message.id for message in messages] == [
@@ -394,7 +394,7 @@ def test_every_mistake_gets_a_message_with_its_id() -> None:
     ]
 
 
-def test_two_processes_at_one_address_are_no_mistake_on_machines_of_their_own() -> None:
+def test_two_processes_at_one_address_are_refused_only_if_started_together() -> None:
     web = {"BACKEND": GUNICORN, "ARGS": {"bind": "127.0.0.1:8000"}}
 
     assert found({"web": web, "api": web}) == []
@@ -413,7 +413,7 @@ def test_a_changed_setting_is_checked_again() -> None:
     assert after == before
 
 
-def test_the_check_command_tells_them() -> None:
+def test_the_check_command_of_django_reports_the_errors() -> None:
     with configured({}), pytest.raises(CommandError, match=r"\(prodserver\.E001\)"):
         call_command("check")
 

@@ -38,7 +38,7 @@ def clock(hands: Hands) -> Clock:
     return Clock(hands.read)
 
 
-def test_it_counts_sleeps_and_work(clock: Clock, hands: Hands) -> None:
+def test_the_clock_counts_sleeps_and_work(clock: Clock, hands: Hands) -> None:
     assert clock.now() == 1000.0
     clock.sleep(hands.sleeping(0.75), 0.75)
     hands.at += 0.25
@@ -46,7 +46,7 @@ def test_it_counts_sleeps_and_work(clock: Clock, hands: Hands) -> None:
     assert clock.now() == 1001.0
 
 
-def test_a_sleep_that_an_event_ends_counts_for_as_long_as_it_was(
+def test_a_sleep_cut_short_by_an_event_counts_with_its_actual_length(
     clock: Clock, hands: Hands
 ) -> None:
     clock.sleep(hands.sleeping(0.125), 60.0)
@@ -71,7 +71,7 @@ def test_a_sleep_with_a_freeze_in_it_does_not_count(
     assert clock.now() == 1000.5
 
 
-def test_a_freeze_shows_although_an_event_ended_the_sleep_before_its_time(
+def test_a_freeze_is_detected_in_a_sleep_that_an_event_cut_short(
     clock: Clock, hands: Hands
 ) -> None:
     clock.sleep(hands.sleeping(6.0), 60.0)
@@ -87,7 +87,7 @@ def test_a_freeze_between_two_sleeps_does_not_count(clock: Clock, hands: Hands) 
     assert clock.now() == 1000.5
 
 
-def test_several_freezes_add_up(clock: Clock, hands: Hands) -> None:
+def test_several_freezes_are_all_left_out(clock: Clock, hands: Hands) -> None:
     for _ in range(3):
         hands.at += 6.0
         clock.sleep(hands.sleeping(7.0), 0.5)
@@ -96,20 +96,22 @@ def test_several_freezes_add_up(clock: Clock, hands: Hands) -> None:
     assert clock.now() == 1001.5
 
 
-def test_a_sleep_for_ever_counts_however_long_it_was(clock: Clock, hands: Hands) -> None:
+def test_a_sleep_without_a_timeout_always_counts_in_full(clock: Clock, hands: Hands) -> None:
     assert clock.sleep(hands.sleeping(86400.0), None) is None
 
     assert clock.now() == 87400.0
 
 
 @pytest.mark.parametrize(("timeout", "asked"), [(0.0, 0.0), (0.25, 0.25), (60.0, LONGEST_SLEEP)])
-def test_a_sleep_with_an_end_is_taken_in_pieces(
+def test_a_sleep_with_a_timeout_is_limited_to_the_longest_sleep(
     clock: Clock, hands: Hands, timeout: float, asked: float
 ) -> None:
     assert clock.sleep(hands.sleeping(asked), timeout) == asked
 
 
-def test_where_every_sleep_takes_too_long_waits_still_end(clock: Clock, hands: Hands) -> None:
+def test_waits_still_end_on_a_machine_where_every_sleep_takes_too_long(
+    clock: Clock, hands: Hands
+) -> None:
     for _ in range(11):
         clock.sleep(hands.sleeping(5.0), 0.5)
         clock.now()
@@ -117,7 +119,7 @@ def test_where_every_sleep_takes_too_long_waits_still_end(clock: Clock, hands: H
     assert clock.now() == 1005.0
 
 
-def test_it_never_goes_back(clock: Clock, hands: Hands) -> None:
+def test_the_clock_never_goes_backwards(clock: Clock, hands: Hands) -> None:
     seen = [clock.now()]
     for seconds in (0.0, 0.5, 1.5, 2.5, 6.0, 0.25):
         clock.sleep(hands.sleeping(seconds), 0.5)

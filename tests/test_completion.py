@@ -58,7 +58,9 @@ def candidates(*words: str) -> Optional[list[str]]:
         (["web", "--", ""], None),
     ],
 )
-def test_what_comes_next(words: list[str], found: Optional[list[str]]) -> None:
+def test_the_next_word_of_a_prodserver_command_is_completed(
+    words: list[str], found: Optional[list[str]]
+) -> None:
     assert candidates(*words) == found
 
 
@@ -74,7 +76,7 @@ def test_every_option_of_the_command_is_offered() -> None:
 
 
 @pytest.mark.parametrize("processes", [NOT_SET, None, 3, {3: None}, {"web": {"BACKND": 1}}])
-def test_names_are_offered_however_wrong_the_settings_are(
+def test_completion_prints_no_error_however_wrong_the_settings_are(
     processes: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
@@ -128,7 +130,9 @@ def prodctl_candidates(*words: str) -> Optional[list[str]]:
         (["--socket=x", "top"], ["top"]),
     ],
 )
-def test_what_comes_next_for_prodctl(words: list[str], found: Optional[list[str]]) -> None:
+def test_the_next_word_of_a_prodctl_command_is_completed(
+    words: list[str], found: Optional[list[str]]
+) -> None:
     assert prodctl_candidates(*words) == found
 
 

@@ -121,7 +121,7 @@ def offered(shell: Shell, project: Path, line: str, before: str = "") -> list[st
 
 
 @pytest.mark.parametrize("call", ["python manage.py", "./manage.py", "python -m django"])
-def test_names_are_offered_in_every_way_to_call_it(
+def test_process_names_are_offered_for_every_way_to_call_prodserver(
     shell: Shell, project: Path, call: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "settings")
@@ -140,13 +140,13 @@ def test_names_are_offered_in_every_way_to_call_it(
         ("web -- ", ["(files)"]),
     ],
 )
-def test_what_is_typed_is_completed(
+def test_a_partly_typed_command_is_completed(
     shell: Shell, project: Path, typed: str, found: list[str]
 ) -> None:
     assert offered(shell, project, MANAGE + typed) == found
 
 
-def test_a_value_behind_an_equals_sign_is_completed_as_the_shell_replaces_it(
+def test_a_value_after_an_equals_sign_is_completed_as_the_shell_expects(
     shell: Shell, project: Path
 ) -> None:
     prefix = "" if shell.name == "bash" else "--log-format="
@@ -157,7 +157,7 @@ def test_a_value_behind_an_equals_sign_is_completed_as_the_shell_replaces_it(
     ]
 
 
-def test_bash_may_be_told_not_to_cut_at_equals_signs(project: Path) -> None:
+def test_completion_works_in_a_bash_that_does_not_split_at_equals_signs(project: Path) -> None:
     class Uncut(Bash):
         def program(self, line: str, before: str) -> str:
             whole = super().program("python manage.py prodserver X", before)
@@ -172,7 +172,7 @@ def test_bash_may_be_told_not_to_cut_at_equals_signs(project: Path) -> None:
     ]
 
 
-def test_what_completed_other_commands_before_still_does(shell: Shell, project: Path) -> None:
+def test_an_earlier_completion_of_other_commands_still_works(shell: Shell, project: Path) -> None:
     before = shell.previous("python", "one two")
 
     assert offered(shell, project, "python manage.py mig", before) == ["one", "two"]
@@ -190,7 +190,7 @@ def test_what_completed_other_commands_before_still_does(shell: Shell, project: 
     ],
     ids=["bash-completion", "bash-completion 2.12", "default"],
 )
-def test_what_bash_would_load_or_fall_back_to_still_completes_other_commands(
+def test_a_lazy_or_default_completion_of_bash_still_works_for_other_commands(
     project: Path, before: str
 ) -> None:
     before = f"before() {{ COMPREPLY=(one two); }}\n{before}"
@@ -199,7 +199,7 @@ def test_what_bash_would_load_or_fall_back_to_still_completes_other_commands(
     assert offered(Bash(), project, MANAGE + "we", before) == ["web"]
 
 
-def test_a_completion_of_bash_that_is_no_function_stays(project: Path) -> None:
+def test_a_bash_completion_that_is_not_a_function_is_left_in_place(project: Path) -> None:
     program = f"complete -W 'one two' python; source {SCRIPTS}/prodserver.bash; complete -p python"
 
     said = subprocess.run(["bash", "--norc", "-c", program], capture_output=True, text=True)
@@ -207,7 +207,7 @@ def test_a_completion_of_bash_that_is_no_function_stays(project: Path) -> None:
     assert said.stdout == "complete -W 'one two' python\n"
 
 
-def test_to_source_it_twice_changes_nothing(shell: Shell, project: Path) -> None:
+def test_sourcing_the_script_twice_changes_nothing(shell: Shell, project: Path) -> None:
     before = shell.previous("python", "one two")
     before += f"\nsource {SCRIPTS}/prodserver.{shell.name}"
 
@@ -215,21 +215,19 @@ def test_to_source_it_twice_changes_nothing(shell: Shell, project: Path) -> None
     assert offered(shell, project, MANAGE + "we", before) == ["web"]
 
 
-def test_settings_that_cannot_be_imported_are_passed_over_in_silence(
-    shell: Shell, project: Path
-) -> None:
+def test_settings_that_cannot_be_imported_are_silently_ignored(shell: Shell, project: Path) -> None:
     (project / "settings.py").write_text("import no_such_module\n")
 
     assert offered(shell, project, MANAGE + "w") == ["(files)"]
 
 
-def test_a_manage_py_that_is_not_there_is_passed_over_in_silence(
-    shell: Shell, project: Path
-) -> None:
+def test_a_missing_manage_py_is_silently_ignored(shell: Shell, project: Path) -> None:
     assert offered(shell, project, "python other/manage.py prodserver w") == ["(files)"]
 
 
-def test_other_settings_of_the_command_line_are_heeded(shell: Shell, project: Path) -> None:
+def test_completion_respects_the_settings_option_of_the_command_line(
+    shell: Shell, project: Path
+) -> None:
     (project / "others.py").write_text(
         "INSTALLED_APPS = ['django_prodserver']\nPRODUCTION_PROCESSES = {'other': {}}\n"
     )
@@ -266,7 +264,7 @@ def test_names_of_running_processes_and_instances_are_offered(
     assert offered(shell, supervised, f"{call} --socket /other restart ") == ["all"]
 
 
-def test_without_a_supervisor_there_are_verbs_and_no_names(
+def test_without_a_supervisor_prodctl_offers_verbs_but_no_names(
     shell: Shell, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PRODSERVER_CONTROL", str(project / "none.sock"))
@@ -276,7 +274,7 @@ def test_without_a_supervisor_there_are_verbs_and_no_names(
     assert offered(shell, project, "prodctl restart w") == []
 
 
-def test_a_prodctl_that_is_not_there_is_passed_over_in_silence(shell: Shell, project: Path) -> None:
+def test_a_missing_prodctl_is_silently_ignored(shell: Shell, project: Path) -> None:
     assert offered(shell, project, "/no/such/prodctl restart w") == ["(files)"]
 
 

@@ -33,7 +33,7 @@ def load(processes: Any, supervisor: Any = NOT_SET) -> settings.Configuration:
         return settings.load()
 
 
-def test_the_defaults_of_a_process() -> None:
+def test_a_process_gets_its_default_settings() -> None:
     loaded = load({"web": {"BACKEND": GUNICORN}})
 
     assert dict(loaded.processes) == {
@@ -59,7 +59,7 @@ def test_the_defaults_of_a_process() -> None:
     }
 
 
-def test_the_defaults_of_the_supervisor() -> None:
+def test_the_supervisor_gets_its_default_settings() -> None:
     expected = SupervisorSettings(
         restart="never",
         start_limit=StartLimit(burst=5, interval=60.0),
@@ -121,7 +121,7 @@ EVERYTHING_FOR_ALL: dict[str, Any] = {
 }
 
 
-def test_everything_that_can_be_said_is_kept() -> None:
+def test_explicit_settings_are_loaded_for_a_process_and_the_supervisor() -> None:
     loaded = load(EVERYTHING, EVERYTHING_FOR_ALL)
 
     assert loaded.processes["web"] == ProcessSettings(
@@ -175,7 +175,7 @@ def test_the_processes_keep_their_order() -> None:
         (3, None, None, 3.0),
     ],
 )
-def test_the_nearest_stop_timeout_counts(
+def test_the_most_specific_stop_timeout_wins(
     own: Any, supervisor: Any, command_line: Any, expected: float
 ) -> None:
     entry = sleeper() if own is None else sleeper(STOP_TIMEOUT=own)
@@ -186,7 +186,7 @@ def test_the_nearest_stop_timeout_counts(
     assert process.settings.stop_timeout == expected
 
 
-def test_what_counts_without_any_setting() -> None:
+def test_the_effective_settings_are_the_defaults_if_nothing_is_set() -> None:
     web = load({"web": sleeper()}).effective("web")
 
     assert web == EffectiveSettings(
@@ -222,7 +222,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def test_an_own_setting_beats_the_default_for_all() -> None:
+def test_a_setting_of_a_process_overrides_that_of_the_supervisor() -> None:
     loaded = load({"own": sleeper(**OWN), "default": sleeper()}, DEFAULTS)
 
     own, default = loaded.effective("own"), loaded.effective("default")
@@ -277,7 +277,7 @@ def test_a_oneshot_takes_only_the_defaults_that_make_sense_for_it() -> None:
         ("auto", "fork", "spawn", "auto"),
     ],
 )
-def test_the_nearest_start_method_counts(
+def test_the_most_specific_start_method_wins(
     own: Any, supervisor: Any, command_line: Any, expected: str
 ) -> None:
     entry = sleeper() if own is None else sleeper(START_METHOD=own)
@@ -300,7 +300,7 @@ def test_the_nearest_start_method_counts(
         ("", ""),
     ],
 )
-def test_what_comes_after_others_starts_after_them(names: str, order: str) -> None:
+def test_a_process_starts_after_the_processes_it_names_in_after(names: str, order: str) -> None:
     after = {"a": ["c", "b"], "b": [], "c": ["b"], "d": []}
     loaded = load({name: sleeper(AFTER=others) for name, others in after.items()})
 
@@ -335,13 +335,13 @@ def test_the_address_of_a_health_check_is_the_first_that_can_be_reached(
     assert probed_address(process) == address
 
 
-def test_what_listens_nowhere_has_no_address_for_a_health_check() -> None:
+def test_a_process_that_listens_nowhere_has_no_health_check_address() -> None:
     (process,) = resolve(load({"web": sleeper()}), ["web"])
 
     assert probed_address(process) is None
 
 
-def test_a_path_to_probe_is_enough_where_the_address_is_known() -> None:
+def test_a_health_check_needs_only_a_path_if_the_address_is_known() -> None:
     web = {"BACKEND": GUNICORN, "HEALTHCHECK": {"HTTP": "/health"}}
 
     (process,) = resolve(load({"web": web}), ["web"])
@@ -371,7 +371,7 @@ def test_the_command_line_beats_the_settings() -> None:
     assert kept == loaded
 
 
-def test_the_start_method_of_the_command_line_beats_the_setting() -> None:
+def test_the_command_line_accepts_a_start_method() -> None:
     parser = Command().create_parser("manage.py", "prodserver")
 
     assert parser.parse_args(["--start-method", "spawn"]).start_method == "spawn"
@@ -412,7 +412,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize(("given", "expected"), FORMS)
-def test_the_forms_of_args(given: Any, expected: list[str]) -> None:
+def test_every_form_of_args_becomes_a_list_of_arguments(given: Any, expected: list[str]) -> None:
     loaded = load({"web": {"BACKEND": GUNICORN, "ARGS": given}})
 
     assert arguments(loaded.processes["web"].args) == expected
@@ -426,7 +426,7 @@ def test_the_values_of_a_setting_may_be_lazy_or_paths() -> None:
     assert (web.backend, web.app, web.env) == (GUNICORN, "app", {"HOME": "/srv"})
 
 
-def test_every_mistake_is_in_the_error() -> None:
+def test_the_configuration_error_lists_every_wrong_setting() -> None:
     with configured({"web": {}, "b c": {}}), pytest.raises(ConfigurationError) as error:
         settings.load()
 

@@ -47,12 +47,12 @@ def problems(entry: Any, supervisor: Any = NOT_SET) -> list[str]:
 # ---- what it becomes ----
 
 
-def test_without_the_keys_nothing_changes() -> None:
+def test_a_process_without_context_keys_keeps_the_context_of_the_supervisor() -> None:
     assert context(sleeper()) == Context()
     assert not Context().changes_user
 
 
-def test_a_user_brings_its_group_its_groups_and_its_login() -> None:
+def test_a_user_implies_its_groups_and_its_login_variables() -> None:
     nobody = pwd.getpwnam("nobody")
     found = context(sleeper(USER="nobody"))
 
@@ -68,11 +68,11 @@ def test_a_user_brings_its_group_its_groups_and_its_login() -> None:
 
 
 @pytest.mark.parametrize("user", [ME.pw_uid, str(ME.pw_uid)])
-def test_an_id_is_the_user_of_that_id(user: Any) -> None:
+def test_a_numeric_user_means_the_user_with_that_id(user: Any) -> None:
     assert context(sleeper(USER=user)) == context(sleeper(USER=ME.pw_name))
 
 
-def test_an_id_that_no_database_has_is_its_own_group() -> None:
+def test_an_unknown_user_id_is_also_used_as_the_group_id() -> None:
     login = {"HOME": "/", "LOGNAME": str(UNKNOWN), "USER": str(UNKNOWN)}
 
     assert context(sleeper(USER=UNKNOWN)) == Context(UNKNOWN, UNKNOWN, (), login)
@@ -83,12 +83,12 @@ def test_a_group_alone_changes_the_group_alone() -> None:
     assert context(sleeper(GROUP=UNKNOWN)) == Context(gid=UNKNOWN)
 
 
-def test_a_relative_folder_begins_at_the_current_one() -> None:
+def test_a_relative_cwd_is_resolved_against_the_current_folder() -> None:
     assert context(sleeper(CWD="media")).folder == os.path.abspath("media")
     assert context(sleeper(CWD=Path("/usr/lib"))).folder == "/usr/lib"
 
 
-def test_a_process_beats_the_supervisor_key_by_key() -> None:
+def test_each_context_key_of_a_process_overrides_that_of_the_supervisor() -> None:
     for_all = {"USER": UNKNOWN, "GROUP": UNKNOWN, "UMASK": "0077", "CWD": "/usr"}
 
     found = context(sleeper(GROUP=7, UMASK="0022"), for_all)
@@ -96,7 +96,7 @@ def test_a_process_beats_the_supervisor_key_by_key() -> None:
     assert (found.uid, found.gid, found.umask, found.folder) == (UNKNOWN, 7, 0o022, "/usr")
 
 
-def test_a_command_that_checks_runs_as_what_it_checks() -> None:
+def test_a_health_check_command_runs_in_the_context_of_its_process() -> None:
     entry = sleeper(USER=UNKNOWN, CWD="/", HEALTHCHECK={"COMMAND": ["true"]})
     with configured({"web": entry}):
         launches = Launches(resolve(load(), ["web"]), {"web": ()})
@@ -106,7 +106,7 @@ def test_a_command_that_checks_runs_as_what_it_checks() -> None:
     assert program.health.context == program.context == context(entry)
 
 
-def test_paths_of_a_server_are_meant_from_its_folder(tmp_path: Path) -> None:
+def test_relative_paths_of_a_server_are_resolved_against_its_cwd(tmp_path: Path) -> None:
     (tmp_path / "gunicorn.conf.py").write_text("bind = ['unix:web.sock', '127.0.0.1:8000']\n")
     with configured({"web": {"BACKEND": GUNICORN, "CWD": str(tmp_path)}}):
         here = os.getcwd()
@@ -122,13 +122,13 @@ def test_paths_of_a_server_are_meant_from_its_folder(tmp_path: Path) -> None:
 # ---- problems ----
 
 
-def test_what_it_is_already_is_no_problem() -> None:
+def test_a_context_that_is_already_in_effect_is_accepted() -> None:
     entry = sleeper(USER=ME.pw_name, GROUP=os.getgid(), CWD="/", UMASK="0022")
 
     assert problems(entry) == []
 
 
-def test_what_software_says_as_well_has_to_be_the_same() -> None:
+def test_context_options_of_the_software_must_agree_with_the_settings() -> None:
     bind = f"127.0.0.1:{free_port()}"
     ours: dict[str, Any] = {"USER": os.getuid(), "UMASK": "0022", "CWD": "/usr"}
     same = {"bind": bind, "user": ME.pw_name, "umask": "0o22", "chdir": "/usr"}
@@ -145,7 +145,7 @@ def test_what_software_says_as_well_has_to_be_the_same() -> None:
     ]
 
 
-def test_celery_drops_its_privileges_as_well() -> None:
+def test_the_uid_option_of_celery_must_agree_with_the_user_setting() -> None:
     entry = {"BACKEND": CELERY, "APP": "celery.current_app", "ARGS": {"uid": str(UNKNOWN)}}
 
     assert problems(entry) == []
@@ -154,13 +154,13 @@ def test_celery_drops_its_privileges_as_well() -> None:
     ]
 
 
-def test_a_question_is_answered_here_where_the_user_stays() -> None:
+def test_a_lookup_runs_in_this_process_if_the_user_does_not_change() -> None:
     assert asked_within(Context(folder="/"), lambda: str(os.getpid())) == str(os.getpid())
     with pytest.raises(Refused, match="CWD: Not a directory"):
         asked_within(Context(folder="/etc/passwd"), str)
 
 
-def test_manage_py_check_does_not_ask_for_users_and_folders() -> None:
+def test_a_dry_run_does_not_look_up_users_and_folders() -> None:
     entry = sleeper(USER="not-on-this-machine", CWD="/not/here", UMASK="0027")
 
     shown = prodserver({"web": entry}, "--all", "--dry-run")
@@ -175,12 +175,12 @@ def test_manage_py_check_does_not_ask_for_users_and_folders() -> None:
 @pytest.mark.parametrize(
     ("text", "mask"), [("0027", 0o27), ("27", 0o27), ("0", 0), ("0o22", 0o22), ("777", 0o777)]
 )
-def test_a_mask_is_read(text: str, mask: int) -> None:
+def test_an_octal_mask_is_parsed(text: str, mask: int) -> None:
     assert octal_mask(text) == mask
 
 
 @pytest.mark.parametrize("text", ["", "8", "0028", "1777", "-22", "0x1f", "22 ", "²", "rwx"])
-def test_what_is_not_a_mask_is_refused(text: str) -> None:
+def test_an_invalid_mask_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not an octal mask from '0000' to '0777'"):
         octal_mask(text)
 
@@ -199,17 +199,17 @@ def test_what_is_not_a_mask_is_refused(text: str) -> None:
         ("rwx", "Write octal digits as text, such as '0022' or '0027'."),
     ],
 )
-def test_a_mask_that_is_a_number_gets_the_texts_that_may_be_meant(number: Any, hint: str) -> None:
+def test_a_mask_given_as_a_number_gets_a_hint_with_the_likely_texts(number: Any, hint: str) -> None:
     assert octal_hint(number) == hint
 
 
 @pytest.mark.parametrize("text", ["", "a:b", "a b", "a\n", "a\0", "4294967295", "99999999999"])
-def test_what_is_not_a_name_or_an_id_is_refused(text: str) -> None:
+def test_an_invalid_user_or_group_name_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         account_name(text)
 
 
-def test_users_and_groups_that_are_not_there() -> None:
+def test_looking_up_an_unknown_user_or_group_raises_a_key_error() -> None:
     for look_up in (account, group_id):
         with pytest.raises(KeyError):
             look_up("not-on-this-machine")
@@ -225,5 +225,5 @@ def test_programs_beside_the_interpreter_are_found_first() -> None:
     assert search_path(None) == f"{OWN}:{os.defpath}"
 
 
-def test_a_path_that_has_their_folder_is_left_as_it_is() -> None:
+def test_a_search_path_with_the_folder_of_the_interpreter_is_left_unchanged() -> None:
     assert search_path(f"/usr/bin:{OWN}") == f"/usr/bin:{OWN}"

@@ -109,7 +109,7 @@ WEBLATE = """\
     """
 
 
-def test_a_supervisord_conf_in_the_manner_of_weblate(
+def test_a_supervisord_conf_like_that_of_weblate_is_converted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NOTIFY", "3")
@@ -200,7 +200,7 @@ def test_a_supervisord_conf_in_the_manner_of_weblate(
         ("numprocs_start=0", {}),
     ],
 )
-def test_a_key_of_supervisord_that_is_carried_over(
+def test_a_supported_key_of_supervisord_is_carried_over(
     tmp_path: Path, line: str, settings: dict[str, Any]
 ) -> None:
     text = f"[program:jobs]\ncommand=./manage.py jobs\n{line}\n"
@@ -231,7 +231,7 @@ def test_a_key_of_supervisord_that_is_carried_over(
         ("colour=red", "`colour` is not carried over: this key is not known here."),
     ],
 )
-def test_a_key_of_supervisord_that_is_not_carried_over(
+def test_a_key_of_supervisord_that_cannot_be_carried_over_gets_a_note(
     tmp_path: Path, line: str, reason: str
 ) -> None:
     text = f"[program:jobs]\ncommand=./manage.py jobs\n{line}\n"
@@ -243,7 +243,9 @@ def test_a_key_of_supervisord_that_is_not_carried_over(
     assert reason in note
 
 
-def test_programs_without_a_command_or_with_one_name(tmp_path: Path) -> None:
+def test_programs_without_a_valid_command_are_left_out_and_duplicates_merged(
+    tmp_path: Path,
+) -> None:
     text = """\
         [program:a]
         autostart=true
@@ -333,7 +335,7 @@ COMPOSE = """\
     """
 
 
-def test_a_compose_file_in_the_manner_of_paperless(
+def test_a_compose_file_like_that_of_paperless_is_converted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOKEN", "t")
@@ -449,7 +451,7 @@ def test_a_compose_file_in_the_manner_of_paperless(
         ("container_name: web", {}),
     ],
 )
-def test_a_key_of_compose_that_is_carried_over(
+def test_a_supported_key_of_compose_is_carried_over(
     tmp_path: Path, key: str, settings: dict[str, Any]
 ) -> None:
     text = f"services:\n  web:\n    build: .\n    command: ./manage.py jobs\n    {key}\n"
@@ -491,7 +493,9 @@ def test_a_key_of_compose_that_is_carried_over(
         ("colour: red", "`colour` is not carried over: this key is not known here."),
     ],
 )
-def test_a_key_of_compose_that_is_not_carried_over(tmp_path: Path, key: str, reason: str) -> None:
+def test_a_key_of_compose_that_cannot_be_carried_over_gets_a_note(
+    tmp_path: Path, key: str, reason: str
+) -> None:
     text = f"services:\n  web:\n    build: .\n    command: ./manage.py jobs\n    {key}\n"
 
     settings, (note,) = settings_of(tmp_path, "compose.yaml", text)
@@ -510,7 +514,7 @@ def test_an_entrypoint_that_is_the_program_comes_before_the_command(tmp_path: Pa
     assert (run.words, notes) == (("python", "manage.py", "jobs", "--all"), [])
 
 
-def test_services_that_depend_on_each_other_are_in_no_order(tmp_path: Path) -> None:
+def test_a_cycle_of_service_dependencies_is_left_out_with_a_note(tmp_path: Path) -> None:
     text = """\
         services:
           a: {build: ., command: ./manage.py one, depends_on: [b]}
@@ -526,7 +530,7 @@ def test_services_that_depend_on_each_other_are_in_no_order(tmp_path: Path) -> N
 # ---- Procfile ----
 
 
-def test_a_procfile_in_the_manner_of_cookiecutter(tmp_path: Path) -> None:
+def test_a_procfile_like_that_of_cookiecutter_is_converted(tmp_path: Path) -> None:
     text = """\
         release: python manage.py migrate
         web: exec gunicorn shop.wsgi --bind 0.0.0.0:$PORT
@@ -560,7 +564,7 @@ def test_a_procfile_in_the_manner_of_cookiecutter(tmp_path: Path) -> None:
 # ---- gunicorn.conf.py ----
 
 
-def test_a_file_of_gunicorn_is_kept_for_its_hooks_and_is_not_run(tmp_path: Path) -> None:
+def test_a_gunicorn_config_file_with_hooks_is_kept_and_not_executed(tmp_path: Path) -> None:
     text = """\
         raise SystemExit("run")
         bind = "0.0.0.0:9000"
@@ -600,7 +604,7 @@ def test_a_file_of_gunicorn_is_kept_for_its_hooks_and_is_not_run(tmp_path: Path)
         ("supervisord.conf", None, "Is a directory"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_one_sentence(
+def test_a_file_that_cannot_be_read_is_reported_in_one_sentence(
     tmp_path: Path, name: str, content: Any, reason: str
 ) -> None:
     if content is None:
@@ -662,7 +666,7 @@ LOST = {
 
 
 @pytest.mark.parametrize("to", ["supervisord", "compose"])
-def test_what_an_export_says_is_read_again(tmp_path: Path, to: str) -> None:
+def test_an_exported_file_can_be_converted_back_to_settings(tmp_path: Path, to: str) -> None:
     exported(PROJECTS["chat"], to, tmp_path, *(MACHINE if to == "supervisord" else ()))
     notes: list[str] = []
 
@@ -675,7 +679,7 @@ def test_what_an_export_says_is_read_again(tmp_path: Path, to: str) -> None:
 # ---- the pages ----
 
 
-def test_the_page_about_compose_shows_what_is_printed(tmp_path: Path) -> None:
+def test_the_page_about_compose_shows_the_actual_output(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "start" / "from-compose.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```(yaml|python|text)\n(.*?)```", page, re.DOTALL)
     (_, compose), (_, settings), (_, notes) = blocks

@@ -68,7 +68,9 @@ def developed(processes: Any, **supervisor: Any) -> Configuration:
 
 
 @pytest.mark.parametrize(("entry", "fields"), BECOMES, ids=lambda one: ",".join(one) or "nothing")
-def test_a_process_as_it_is_developed(entry: dict[str, Any], fields: dict[str, Any]) -> None:
+def test_each_process_key_is_adapted_or_kept_for_development(
+    entry: dict[str, Any], fields: dict[str, Any]
+) -> None:
     found = developed({"worker": sleeper(**entry), "other": sleeper()}).processes["worker"]
 
     assert {key: getattr(found, key) for key in fields} == fields
@@ -77,7 +79,7 @@ def test_a_process_as_it_is_developed(entry: dict[str, Any], fields: dict[str, A
     assert (found.backend, found.args) == (sleeper()["BACKEND"], sleeper()["ARGS"])
 
 
-def test_every_key_is_known_to_the_table() -> None:
+def test_the_table_here_covers_every_process_key() -> None:
     """For each new key of production a developer has to decide what it means here."""
     known = {key for entry, _ in BECOMES for key in entry}
     others = {"BACKEND", "ARGS", "APP", "SOCKETS", "REFRESH", "EVERY"}
@@ -85,14 +87,14 @@ def test_every_key_is_known_to_the_table() -> None:
     assert known | others >= {one.encode_name for one in msgspec.structs.fields(ProcessSettings)}
 
 
-def test_what_a_variable_disables_stays_disabled() -> None:
+def test_a_process_that_a_variable_disables_stays_disabled() -> None:
     with configured({"worker": sleeper(), "other": sleeper()}):
         configuration = load({"PRODSERVER_REPLICAS_WORKER": "0"})
 
     assert {*for_development(configuration, {}).disabled} == {"worker"}
 
 
-def test_the_supervisor_as_it_is_developed() -> None:
+def test_the_supervisor_settings_are_adapted_for_development() -> None:
     production = {
         "LOG_FORMAT": "json",
         "TIMESTAMPS": False,
@@ -111,7 +113,7 @@ def test_the_supervisor_as_it_is_developed() -> None:
     assert developed({"worker": sleeper()}, CONTROL=False).supervisor.control is False
 
 
-def test_a_control_socket_that_a_variable_names_is_where_it_says(
+def test_a_control_socket_path_from_a_variable_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PRODSERVER_CONTROL", "/tmp/mine.sock")
@@ -144,14 +146,16 @@ def addresses(configuration: Configuration) -> list[Any]:
         (["10.0.0.1:5000", "10.0.0.2:5000"], [5000, 8000]),
     ],
 )
-def test_web_servers_keep_their_ports_at_this_machine(binds: list[str], ports: list[int]) -> None:
+def test_web_servers_move_to_the_loopback_address_and_keep_usable_ports(
+    binds: list[str], ports: list[int]
+) -> None:
     found = servers(**{f"web{n}": {"bind": bind} for n, bind in enumerate(binds)})
 
     assert addresses(found) == [[f"127.0.0.1:{port}"] for port in ports]
     assert {one.backend for one in found.processes.values()} == {"runserver"}
 
 
-def test_a_web_server_is_forked_and_takes_no_app() -> None:
+def test_a_web_server_starts_by_fork_and_without_an_app_or_sockets() -> None:
     entry = {"BACKEND": GUNICORN, "START_METHOD": "spawn", "SOCKETS": "held", "APP": "mysite.app"}
 
     web = developed({"web": entry}).processes["web"]
@@ -159,7 +163,7 @@ def test_a_web_server_is_forked_and_takes_no_app() -> None:
     assert (web.start_method, web.sockets, web.app) == ("fork", None, None)
 
 
-def test_the_backends_that_are_replaced_are_those_of_web_servers() -> None:
+def test_exactly_the_web_server_backends_are_replaced() -> None:
     processes = {name: {"BACKEND": name} for name in BUILT_IN}
     with configured(processes):
         configuration = load({})
@@ -187,13 +191,13 @@ class TakesSockets(BaseServerBackend):
 
 
 @pytest.mark.parametrize("backend", [NotInstalled, TakesSockets])
-def test_the_software_of_a_web_server_need_not_be_there(backend: type) -> None:
+def test_a_web_server_whose_address_is_unknown_gets_the_default_address(backend: type) -> None:
     path = f"{__name__}.{backend.__name__}"
 
     assert addresses(developed({"web": {"BACKEND": path}})) == [["127.0.0.1:8000"]]
 
 
-def test_a_backend_that_cannot_be_imported_is_left_to_who_tells_that() -> None:
+def test_a_backend_that_cannot_be_imported_is_not_replaced() -> None:
     found = developed({"web": {"BACKEND": "no_such.Backend"}})
 
     assert found.processes["web"].backend == "no_such.Backend"
@@ -203,7 +207,7 @@ def test_a_backend_that_cannot_be_imported_is_left_to_who_tells_that() -> None:
 
 
 @pytest.mark.parametrize("escalation_signal", [None, SIGQUIT])
-def test_nothing_waits_for_readiness_and_what_stops_is_asked_once(
+def test_a_process_is_not_waited_for_and_is_stopped_with_a_single_signal(
     escalation_signal: Optional[Signals],
 ) -> None:
     spec = for_developers(Spec("worker.1", notifies=True, escalation_signal=escalation_signal))
@@ -249,25 +253,27 @@ def code(tmp_path: Path) -> Code:
         ("src/shopping/views.py", False),
     ],
 )
-def test_what_belongs_to_the_code(code: Code, tmp_path: Path, path: str, belongs: bool) -> None:
+def test_only_code_and_translations_of_imported_packages_are_watched(
+    code: Code, tmp_path: Path, path: str, belongs: bool
+) -> None:
     assert code.has(str(tmp_path / path)) is belongs
 
 
-def test_a_folder_of_tests_above_the_project_does_not_matter(tmp_path: Path) -> None:
+def test_a_project_inside_a_folder_of_tests_is_watched(tmp_path: Path) -> None:
     package = ModuleType("shop")
     package.__path__ = [str(tmp_path / "tests" / "shop")]
 
     assert Code([package]).has(str(tmp_path / "tests" / "shop" / "views.py"))
 
 
-def test_the_folders_of_the_code_are_watched_and_not_those_of_packages(
+def test_the_folders_of_the_project_are_watched_but_not_installed_packages(
     code: Code, tmp_path: Path
 ) -> None:
     assert code.folders == [str(tmp_path)]
     assert Code([msgspec, sys, os]).folders == []
 
 
-def test_what_was_written_since_a_moment_is_found(code: Code, tmp_path: Path) -> None:
+def test_files_changed_since_a_moment_are_found(code: Code, tmp_path: Path) -> None:
     now = time.time()
     os.utime(tmp_path / "helpers.py", (now - 10, now - 10))
     os.utime(tmp_path / "src" / "shop" / "__init__.py", (now + 1000, now + 1000))
@@ -276,7 +282,7 @@ def test_what_was_written_since_a_moment_is_found(code: Code, tmp_path: Path) ->
     assert code.changed_since(now - 5) == []
 
 
-def test_a_file_that_is_new_is_found_too(code: Code, tmp_path: Path) -> None:
+def test_a_new_file_is_found_only_if_all_files_are_searched(code: Code, tmp_path: Path) -> None:
     for name in ("src/shop/sub/new.py", "src/shop/tests.py", "script.py"):
         (tmp_path / name).touch()
     moment = time.time() - 5
@@ -321,20 +327,22 @@ INSTALLED = "/venv/lib/site-packages"
     ],
     ids=lambda one: getattr(one, "__name__", str(one)),
 )
-def test_what_is_installed_is_imported_ahead_unless_it_depends_on_settings(
+def test_installed_modules_are_imported_ahead_unless_they_depend_on_settings(
     found: ModuleType, ahead: bool
 ) -> None:
     assert list(warmed({found.__name__: found})) == ([found.__name__] if ahead else [])
 
 
-def test_a_package_depends_on_settings_as_a_whole() -> None:
+def test_a_package_is_not_imported_ahead_if_one_module_depends_on_settings() -> None:
     tool = module("tool", f"{INSTALLED}/tool/__init__.py")
     views = module("tool.views", f"{INSTALLED}/tool/views.py", settings=django.conf.settings)
 
     assert list(warmed({"tool": tool, "tool.views": views, "json": json})) == ["json"]
 
 
-def test_nothing_is_imported_before_what_patches_python(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_module_is_imported_ahead_if_a_library_patches_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for one in PATCHES:
         monkeypatch.delitem(sys.modules, one, raising=False)
     assert marshal.loads(describe_warm_up(True))[1]
@@ -344,7 +352,7 @@ def test_nothing_is_imported_before_what_patches_python(monkeypatch: pytest.Monk
     assert marshal.loads(describe_warm_up(True)) == ([], [])
 
 
-def test_packages_of_others_are_left_out_where_they_may_depend_on_variables() -> None:
+def test_third_party_packages_are_not_imported_ahead_if_they_may_read_variables() -> None:
     modules = {"json": json, "django.db": django.db, "msgspec": msgspec}
 
     assert list(warmed(modules)) == ["json", "django.db", "msgspec"]

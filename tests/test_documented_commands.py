@@ -370,7 +370,7 @@ def ids(found: Iterator[Block]) -> list[object]:
 
 
 @pytest.mark.parametrize("block", ids(iter(BLOCKS)))
-def test_a_block_of_commands_is_run_or_says_why_not(block: Block) -> None:
+def test_a_block_of_commands_is_run_or_gives_a_reason_why_not(block: Block) -> None:
     where = f"{block.page}, line {block.line}"
 
     assert block.project or block.reason, (
@@ -380,7 +380,7 @@ def test_a_block_of_commands_is_run_or_says_why_not(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", ids(block for block in BLOCKS if block.project))
-def test_a_command_writes_what_the_page_shows(block: Block, project: Project) -> None:
+def test_a_command_prints_the_output_that_the_page_shows(block: Block, project: Project) -> None:
     PROJECTS[block.project](project)
 
     folder = os.path.realpath(project.folder)

@@ -161,7 +161,7 @@ def ids(found: Iterator[File]) -> list[object]:
 
 
 @pytest.mark.parametrize("file", ids(iter(FILES)))
-def test_a_block_with_a_file_name_says_to_which_project_it_belongs(file: File) -> None:
+def test_a_doc_block_with_a_file_name_names_its_project_or_a_reason(file: File) -> None:
     where = f"{file.page}, line {file.line}"
 
     assert file.project or file.reason, (
@@ -171,7 +171,9 @@ def test_a_block_with_a_file_name_says_to_which_project_it_belongs(file: File) -
 
 
 @pytest.mark.parametrize("name", sorted({file.project for file in FILES} - {""}))
-def test_the_files_of_the_docs_are_files_of_that_project(name: str, project: Project) -> None:
+def test_the_files_of_a_project_contain_the_text_that_the_docs_show(
+    name: str, project: Project
+) -> None:
     {**PROJECTS, **HERE}[name](project)
 
     for file in (file for file in FILES if file.project == name):
@@ -209,7 +211,7 @@ def test_blocks_with_a_file_name_are_found(tmp_path: Path, monkeypatch: pytest.M
 # ---- what they do ----
 
 
-def test_the_page_of_the_admin_is_in_another_site_as_well(project: Project) -> None:
+def test_a_second_admin_site_has_the_process_page_too(project: Project) -> None:
     admin(project)
     project.append("mysite/urls.py", "from mysite.admin import staff\n")
     project.append("mysite/urls.py", 'urlpatterns.append(path("staff/", staff.urls))\n')
@@ -225,7 +227,7 @@ def test_the_page_of_the_admin_is_in_another_site_as_well(project: Project) -> N
     assert said[-1].split() == pages
 
 
-def test_the_wizard_makes_the_shown_settings_of_the_procfile(project: Project) -> None:
+def test_the_wizard_prints_the_settings_shown_for_the_procfile(project: Project) -> None:
     from_honcho(project)
 
     printed = "\n".join(project.run("python manage.py prodserver --init --noinput 2>/dev/null"))
@@ -235,7 +237,7 @@ def test_the_wizard_makes_the_shown_settings_of_the_procfile(project: Project) -
     assert settings in re.sub(r"^ *#.*\n", "", printed, flags=re.M)
 
 
-def test_the_mistakes_in_the_process_file_are_reported(project: Project) -> None:
+def test_check_reports_the_errors_in_the_process_file(project: Project) -> None:
     process_file(project)
 
     said = "\n".join(project.run("python manage.py prodserver --check"))
@@ -246,7 +248,7 @@ def test_the_mistakes_in_the_process_file_are_reported(project: Project) -> None
     assert project.status == 1
 
 
-def test_the_editor_finds_the_schema_and_the_process_file(project: Project) -> None:
+def test_the_editor_settings_point_to_the_schema_and_the_process_file(project: Project) -> None:
     process_file(project)
     project.run("python manage.py prodserver --schema > prodserver.schema.json")
 
@@ -258,7 +260,7 @@ def test_the_editor_finds_the_schema_and_the_process_file(project: Project) -> N
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
 
-def test_systemd_starts_what_the_command_understands(project: Project) -> None:
+def test_the_command_parses_the_options_of_the_systemd_unit(project: Project) -> None:
     systemd(project)
     unit = configparser.ConfigParser(interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign]
@@ -320,7 +322,7 @@ def test_the_image_for_lambda_runs_the_handler() -> None:
     assert words == [["python", "-m", "awslambdaric"], [HANDLER]]
 
 
-def test_the_formatter_of_the_page_keeps_its_keys(project: Project) -> None:
+def test_the_keys_of_the_documented_log_formatter_reach_the_log(project: Project) -> None:
     logs(project)
     run = project.start("python manage.py prodserver --all")
     taken: dict[str, str] = {}
@@ -341,7 +343,7 @@ def test_the_formatter_of_the_page_keeps_its_keys(project: Project) -> None:
     ]
 
 
-def test_the_program_that_counts_memory_counts_each_process(project: Project) -> None:
+def test_the_documented_memory_script_lists_each_process(project: Project) -> None:
     memory(project)
 
     said = project.run(f"python memory.py {os.getpid()}")

@@ -39,7 +39,7 @@ def rendered(words: str, supervisor: Any = None) -> Any:
         ("--all", {**JSON, "NOSUCH": 1}),
     ],
 )
-def test_early_output_is_rendered_if_the_log_is_json(words: str, supervisor: Any) -> None:
+def test_early_output_is_rendered_as_json_if_the_log_is_json(words: str, supervisor: Any) -> None:
     found = rendered(words, supervisor)
 
     assert found.pop("time").endswith("Z")
@@ -65,7 +65,9 @@ def test_early_output_is_rendered_if_the_log_is_json(words: str, supervisor: Any
         ("--all --export=compose --output out", JSON),
     ],
 )
-def test_early_output_is_otherwise_left_as_it_is(words: str, supervisor: Any) -> None:
+def test_early_output_is_unchanged_without_a_supervisor_that_logs_json(
+    words: str, supervisor: Any
+) -> None:
     assert rendered(words, supervisor) is None
 
 
@@ -84,7 +86,7 @@ def test_an_option_overrides_a_variable_which_overrides_the_setting(
     assert rendered("--all --log-format=raw") is None
 
 
-def test_the_options_are_those_of_the_command() -> None:
+def test_the_option_lists_for_early_parsing_match_the_command() -> None:
     actions = Command().create_parser("manage.py", "prodserver")._actions
     named = [action for action in actions if action.option_strings]
 

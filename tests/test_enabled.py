@@ -49,7 +49,7 @@ def test_a_variable_switches_a_process_on(word: str) -> None:
     assert loaded(THREE, PRODSERVER_ENABLED_BEAT=word).disabled == {}
 
 
-def test_all_leaves_out_what_is_disabled() -> None:
+def test_the_all_option_leaves_out_disabled_processes() -> None:
     configuration = loaded(THREE)
 
     assert selected(configuration, everything=True) == ["web", "worker"]
@@ -61,7 +61,7 @@ def test_a_disabled_process_that_is_named_runs() -> None:
     assert selected(loaded(THREE), "beat") == ["beat"]
 
 
-def test_a_process_without_replicas_that_is_named_runs_once() -> None:
+def test_naming_a_process_with_zero_replicas_starts_one_replica() -> None:
     configuration = loaded(THREE, PRODSERVER_REPLICAS_WORKER="0")
     selection = select(configuration, ["web", "worker"], everything=False, prints=False)
 
@@ -75,7 +75,7 @@ def test_without_a_name_the_first_service_that_is_enabled_is_run() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--all"], [], ["--check"], ["--all", "--dry-run"]])
-def test_where_all_are_disabled_nothing_is_run(arguments: list[str]) -> None:
+def test_nothing_runs_if_every_process_is_disabled(arguments: list[str]) -> None:
     processes = {"web": sleeper(ENABLED=False), "beat": sleeper(ENABLED=False)}
 
     with configured(processes):
@@ -87,7 +87,7 @@ def test_where_all_are_disabled_nothing_is_run(arguments: list[str]) -> None:
     assert said == f"{everyone} Name one to run it anyway."
 
 
-def test_a_list_has_all_and_says_which_are_disabled() -> None:
+def test_list_shows_every_process_and_marks_disabled_processes() -> None:
     processes = {**THREE, "odd": sleeper(ENABLED=False)}
 
     assert prodserver(processes, "--list").splitlines() == [
@@ -106,7 +106,7 @@ def test_a_list_has_all_and_says_which_are_disabled() -> None:
     ]
 
 
-def test_check_and_dry_run_say_what_is_left_out() -> None:
+def test_check_and_dry_run_report_the_processes_left_out() -> None:
     left_out = "beat: left out, disabled by ENABLED\nweb: does not wait for beat\n"
 
     assert prodserver(THREE, "--check") == (
@@ -115,14 +115,14 @@ def test_check_and_dry_run_say_what_is_left_out() -> None:
     assert prodserver(THREE, "--all", "--dry-run").endswith(f"sleep 1000\n{left_out}")
 
 
-def test_a_procfile_is_nothing_but_a_procfile() -> None:
+def test_the_procfile_has_only_the_lines_of_enabled_processes() -> None:
     assert [line.partition(":")[0] for line in prodserver(THREE, "--procfile").splitlines()] == [
         "web",
         "worker",
     ]
 
 
-def test_what_is_disabled_cannot_collide_or_lack_anything() -> None:
+def test_a_disabled_process_is_validated_only_for_its_keys() -> None:
     """Its keys are validated nevertheless."""
     odd = {"BACKEND": "not.installed.Here", "ENABLED": False, "USER": "not-here"}
     processes = {"web": sleeper(), "odd": odd}
@@ -135,7 +135,7 @@ def test_what_is_disabled_cannot_collide_or_lack_anything() -> None:
 
 
 @pytest.mark.timeout(30)
-def test_the_log_says_what_is_not_waited_for(site: Site) -> None:
+def test_the_log_reports_a_disabled_process_that_is_not_waited_for(site: Site) -> None:
     done = {**sleeper(), "ARGS": ["true"], "TYPE": "oneshot"}
     processes = {"a": {**done, "ENABLED": False}, "b": done, "c": {**done, "AFTER": ["a", "b"]}}
 
@@ -166,14 +166,18 @@ ROLES = {
         (" , ", ["migrate", "web", "worker"]),
     ],
 )
-def test_a_variable_chooses_what_all_means(text: str, names: list[str]) -> None:
+def test_a_variable_selects_the_processes_that_the_all_option_runs(
+    text: str, names: list[str]
+) -> None:
     configuration = loaded(ROLES, PRODSERVER_PROCESSES=text)
 
     assert selected(configuration, everything=True) == names
     assert selected(configuration, "migrate") == ["migrate"]
 
 
-def test_who_is_left_out_by_the_variable_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_and_list_report_the_processes_that_the_variable_leaves_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PRODSERVER_PROCESSES", "web")
 
     assert prodserver(ROLES, "--check").splitlines() == [
@@ -209,7 +213,7 @@ def test_a_misspelled_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     ]
 
 
-def test_only_one_type_is_run() -> None:
+def test_only_type_and_skip_oneshots_select_processes_by_type() -> None:
     def dry(*args: str) -> list[str]:
         lines = prodserver(ROLES, "--all", "--dry-run", *args).splitlines()
         return [line.partition(".")[0] for line in lines if "sleep" in line]
@@ -219,7 +223,7 @@ def test_only_one_type_is_run() -> None:
     assert dry("--skip-oneshots", "--except", "web") == ["worker"]
 
 
-def test_one_type_is_of_all() -> None:
+def test_selecting_by_type_requires_all_and_a_process_of_that_type() -> None:
     assert refused(ROLES, "web", "--skip-oneshots") == [
         "--only-type and --skip-oneshots require --all."
     ]
@@ -228,7 +232,7 @@ def test_one_type_is_of_all() -> None:
     ]
 
 
-def test_a_release_runs_the_oneshots_and_then_ends(site: Site) -> None:
+def test_only_type_oneshot_runs_the_oneshots_and_then_exits(site: Site) -> None:
     processes = {
         "migrate": {"BACKEND": "shell", "ARGS": ["echo", "migrated"], "TYPE": "oneshot"},
         "web": sleeper(AFTER=["migrate"]),

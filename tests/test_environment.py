@@ -109,7 +109,7 @@ def test_a_variable_overrides_the_settings_and_the_command_line_overrides_it() -
     assert (called.supervisor.stop_timeout, called.processes["web"].replicas) == (9.0, 1)
 
 
-def test_a_processs_own_value_beats_a_variable_for_all() -> None:
+def test_a_process_setting_overrides_a_variable_for_all_processes() -> None:
     loaded = load({"PRODSERVER_STOP_TIMEOUT": "7"})
 
     assert loaded.effective("web").stop_timeout == 7.0
@@ -130,7 +130,9 @@ def test_variables_of_other_programs_are_ignored() -> None:
     assert load(environ) == load({})
 
 
-def test_check_lists_all_of_them_when_it_is_asked_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verbose_check_lists_every_variable_with_its_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PRODSERVER_REPLICAS_WEB", "4")
     monkeypatch.setenv("PRODSERVER_STOP_TIMEOUT", "7.5")
     supervisor = {"LOG_FORMAT": "json"}
@@ -159,15 +161,15 @@ def cells(row: str) -> list[str]:
     return [variable, value, origin]
 
 
-def test_check_says_no_more_than_that_all_is_well() -> None:
+def test_check_reports_that_no_problems_were_found() -> None:
     assert prodserver(TWO, "--check").startswith("No problems found: web, celery-worker.\n")
 
 
-def test_names_are_written_in_capitals_with_underscores() -> None:
+def test_a_variable_has_the_process_name_in_capitals_with_underscores() -> None:
     assert str(Variable("celery-worker", "REPLICAS")) == "PRODSERVER_REPLICAS_CELERY_WORKER"
 
 
-def test_a_supervisor_and_its_restarts_obey_variables(site: Site) -> None:
+def test_a_supervisor_obeys_the_variables_of_its_environment(site: Site) -> None:
     entry = {"BACKEND": SHELL, "ARGS": "exit 0", "TYPE": "oneshot"}
     env = {"PRODSERVER_REPLICAS_ONE_SHOT": "3", "PRODSERVER_LOG_FORMAT": "raw"}
     env["PRODSERVER_START_METHOD"] = "spawn"

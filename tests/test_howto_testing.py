@@ -38,21 +38,21 @@ def python(start: Runs, *arguments: str, cwd: Path) -> list[str]:
     return run.raw
 
 
-def test_the_tests_of_the_page_pass_with_djangos_runner(start: Runs, project: Path) -> None:
+def test_the_documented_tests_pass_with_djangos_test_runner(start: Runs, project: Path) -> None:
     said = python(start, "manage.py", "test", "mysite.tests", cwd=project)
 
     assert any(line.startswith("Ran 3 tests in") for line in said)
     assert "OK" in said
 
 
-def test_the_fixture_of_the_page_works_with_pytest(start: Runs, project: Path) -> None:
+def test_the_documented_fixture_works_with_pytest(start: Runs, project: Path) -> None:
     quietly = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
     said = python(start, *quietly, "mysite/test_site.py", cwd=project)
 
     assert said[-1].startswith("1 passed")
 
 
-def test_a_worker_that_cannot_start_fails_them(start: Runs, project: Path) -> None:
+def test_the_documented_tests_fail_if_a_worker_cannot_start(start: Runs, project: Path) -> None:
     worker = project / "mysite" / "management" / "commands" / "work.py"
     worker.write_text(worker.read_text().replace("import time\n", "import tmie\n"))
 

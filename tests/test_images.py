@@ -135,7 +135,7 @@ GET = "from urllib.request import urlopen; print(urlopen('http://127.0.0.1:8000/
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.dockerfile.__name__)
-def test_an_image_is_built_answers_is_healthy_and_stops(
+def test_a_container_of_each_image_answers_is_healthy_and_stops(
     case: Case, shop: Workshop, packages: str, start: Runs, tmp_path: Path
 ) -> None:
     context = Context(tmp_path, packages)
@@ -197,7 +197,7 @@ def answers_each_sender(function: Function) -> None:
 
 
 @needs_the_client
-def test_a_function_in_an_image(
+def test_a_lambda_function_in_an_image_answers_each_event_source(
     shop: Workshop, packages: str, function: Path, tmp_path: Path
 ) -> None:
     dockerfile = function / "image" / "Dockerfile"
@@ -214,7 +214,9 @@ def test_a_function_in_an_image(
 
 
 @needs_the_client
-def test_a_function_in_a_zip_file(shop: Workshop, function: Path, tmp_path: Path) -> None:
+def test_a_lambda_function_in_a_zip_file_answers_each_event_source(
+    shop: Workshop, function: Path, tmp_path: Path
+) -> None:
     environ = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(shop.wheels)}
     images.run(function / "make-zip", cwd=function, env={**environ, "PYTHON": sys.executable})
     task, runtime = tmp_path / "task", tmp_path / "runtime"
@@ -237,7 +239,7 @@ def test_a_function_in_a_zip_file(shop: Workshop, function: Path, tmp_path: Path
     assert sorted(task.rglob("*")) == unpacked, "its bytecode is taken as it is"
 
 
-def test_gunicorn_beside_the_web_adapter(
+def test_gunicorn_answers_in_the_image_with_the_lambda_web_adapter(
     shop: Workshop, packages: str, function: Path, start: Runs
 ) -> None:
     """The adapter itself is replaced by a stand-in: no package registry has it."""

@@ -90,13 +90,13 @@ def test_a_module_is_timed_by_itself_and_with_what_it_imports(write: Write) -> N
     }
 
 
-def test_a_circle_of_imports_is_counted_once(write: Write) -> None:
+def test_a_circular_import_is_counted_once(write: Write) -> None:
     found = write({"one": "import two", "two": f"import one\n{SLOW}"}).timed("one")
 
     assert found == {"one": Imported("one", 0.0, 1.0), "two": Imported("two", 1.0, 1.0)}
 
 
-def test_the_slowest_come_first_and_the_rest_is_counted(write: Write) -> None:
+def test_the_slowest_modules_come_first_and_all_modules_are_counted(write: Write) -> None:
     names = [f"number{number}" for number in range(MOST_MODULES + 5)]
     write({**dict.fromkeys(names, ""), "slow": SLOW})
     imports.begin()
@@ -110,25 +110,25 @@ def test_the_slowest_come_first_and_the_rest_is_counted(write: Write) -> None:
     assert (preload.importing, preload.seconds) == (1.0, 1.0)
 
 
-def test_one_that_imports_what_is_slow_is_among_them(write: Write) -> None:
+def test_a_module_that_imports_slow_modules_is_among_the_slowest(write: Write) -> None:
     slow = [f"slow{number}" for number in range(MOST_MODULES)]
     found = write({**dict.fromkeys(slow, SLOW), "outer": f"import {', '.join(slow)}"})
 
     assert found.timed("outer")["outer"] == Imported("outer", 0.0, MOST_MODULES * 1.0)
 
 
-def test_what_cannot_be_imported_costs_time_too(write: Write) -> None:
+def test_a_module_that_fails_to_import_is_timed_too(write: Write) -> None:
     tries = "try:\n import broken\nexcept ValueError: pass"
     found = write({"broken": f"{SLOW}raise ValueError", "tries": tries}).timed("tries")
 
     assert found == {"tries": Imported("tries", 0.0, 1.0), "broken": Imported("broken", 1.0, 1.0)}
 
 
-def test_an_end_without_a_beginning_has_nothing_to_tell() -> None:
+def test_ending_a_timing_that_was_not_started_reports_no_modules() -> None:
     assert imports.end().slowest == []
 
 
-def test_nothing_is_left_of_it(write: Write) -> None:
+def test_ending_the_timing_restores_the_import_system(write: Write) -> None:
     before = _bootstrap._ModuleLockManager
     written = write({"plain": ""})
     imports.begin()
@@ -140,7 +140,7 @@ def test_nothing_is_left_of_it(write: Write) -> None:
     assert "plain" not in written.timed()
 
 
-def test_a_python_without_that_lock_times_nothing(
+def test_nothing_is_timed_if_python_has_no_module_lock_class(
     write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(imports, "_Lock", None)
@@ -164,7 +164,7 @@ def both(what: Callable[[], object], written: Written) -> list[object]:
 
 
 @pytest.mark.parametrize("source", ["1 / 0", "import no_such_module", "def f(:"])
-def test_a_traceback_has_no_line_more(write: Write, source: str) -> None:
+def test_timing_adds_no_line_to_a_traceback(write: Write, source: str) -> None:
     written = write({"broken": f"import works\n{source}\n", "works": "", "outer": "import broken"})
 
     def what() -> str:
@@ -179,7 +179,7 @@ def test_a_traceback_has_no_line_more(write: Write, source: str) -> None:
     assert "broken.py" in str(timed)
 
 
-def test_a_warning_is_of_the_line_that_imports(write: Write) -> None:
+def test_a_warning_points_to_the_line_with_the_import(write: Write) -> None:
     old = "import warnings\nwarnings.warn('old', DeprecationWarning, stacklevel=2)\n"
     written = write({"old": old, "user": "\n\nimport old\n"})
 
@@ -193,7 +193,7 @@ def test_a_warning_is_of_the_line_that_imports(write: Write) -> None:
     assert both(what, written) == [("user.py", 3)] * 2
 
 
-def test_the_stack_of_a_module_is_the_same(write: Write) -> None:
+def test_timing_adds_no_frame_to_the_stack_of_a_module(write: Write) -> None:
     stack = "import sys\nframe, stack = sys._getframe(), []\n"
     stack += "while frame: stack.append(frame.f_code.co_filename); frame = frame.f_back\n"
     written = write({"looks": stack})
@@ -203,7 +203,7 @@ def test_the_stack_of_a_module_is_the_same(write: Write) -> None:
     assert without == timed
 
 
-def test_loaders_and_specs_are_those_of_python(write: Write) -> None:
+def test_timing_does_not_change_loaders_and_specs(write: Write) -> None:
     written = write({"plain": ""})
 
     def what() -> list[object]:
@@ -215,7 +215,7 @@ def test_loaders_and_specs_are_those_of_python(write: Write) -> None:
     assert without == timed
 
 
-def test_what_is_lazy_stays_lazy(write: Write) -> None:
+def test_a_lazy_module_stays_lazy(write: Write) -> None:
     written = write({"lazy": "import sys\nsys.has_run = True\n"})
 
     def what() -> list[bool]:
@@ -234,7 +234,7 @@ def test_what_is_lazy_stays_lazy(write: Write) -> None:
     assert both(what, written) == [[False, True]] * 2
 
 
-def test_threads_that_import_at_once_do_not_count_for_each_other(write: Write) -> None:
+def test_concurrent_imports_in_threads_are_timed_separately(write: Write) -> None:
     meet = f"import meeting\nmeeting.barrier.wait()\n{SLOW}meeting.barrier.wait()\n"
     write({"meeting": "import threading\nbarrier = threading.Barrier(2)", "a": meet, "b": meet})
     import_module("meeting")
@@ -250,7 +250,7 @@ def test_threads_that_import_at_once_do_not_count_for_each_other(write: Write) -
         assert found[name].own == found[name].seconds
 
 
-def test_an_import_that_lasts_longer_than_the_timing_goes_on(write: Write) -> None:
+def test_an_import_that_outlasts_the_timing_completes(write: Write) -> None:
     wait = "import meeting\nmeeting.barrier.wait()\nmeeting.barrier.wait()\nimport late\n"
     source = "import threading\nbarrier = threading.Barrier(2)"
     write({"meeting": source, "long": wait, "late": ""})
@@ -266,7 +266,7 @@ def test_an_import_that_lasts_longer_than_the_timing_goes_on(write: Write) -> No
     assert "late" in sys.modules
 
 
-def test_greenlets_that_import_at_once_do_not_count_for_each_other(write: Write) -> None:
+def test_concurrent_imports_in_greenlets_are_timed_separately(write: Write) -> None:
     greenlet = pytest.importorskip("greenlet")
     switch = "import greenlet\ngreenlet.getcurrent().parent.switch()\n"
     write({"a": switch, "b": f"{SLOW}{switch}"})
@@ -280,7 +280,7 @@ def test_greenlets_that_import_at_once_do_not_count_for_each_other(write: Write)
         assert found[name].own == found[name].seconds
 
 
-def test_python_s_own_times_are_of_the_same_modules(write: Write) -> None:
+def test_python_importtime_lists_the_same_modules_during_the_timing(write: Write) -> None:
     folder = write({"outer": "import inner", "inner": ""}).folder
 
     def listed(program: str) -> list[str]:
@@ -292,7 +292,7 @@ def test_python_s_own_times_are_of_the_same_modules(write: Write) -> None:
     assert listed("") == listed(begin) == ["   inner", " outer"]
 
 
-def test_what_travels_to_the_supervisor_is_plain() -> None:
+def test_import_times_arrive_unchanged_at_the_supervisor() -> None:
     from django_prodserver.posix.template.wire import pack, unpack
 
     preload = Preload(1.0, 2.0, 1, 0.5, (Imported("a.b", 0.25, 0.5),))

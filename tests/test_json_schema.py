@@ -48,7 +48,7 @@ def loads(processes: Any, supervisor: Any = NOT_SET) -> bool:
     return True
 
 
-def test_it_is_a_schema_of_the_draft_that_it_names() -> None:
+def test_the_schema_is_valid_in_the_draft_that_it_names() -> None:
     document = json_schema.document()
 
     Draft202012Validator.check_schema(document)
@@ -59,7 +59,7 @@ def test_it_is_a_schema_of_the_draft_that_it_names() -> None:
 
 
 @pytest.mark.parametrize("block", test_docs.settings_examples())
-def test_every_example_of_the_docs_fits(block: str) -> None:
+def test_every_example_of_the_docs_fits_the_schema(block: str) -> None:
     names: dict[str, Any] = {"INSTALLED_APPS": []}
     exec(block, names)
 
@@ -109,13 +109,13 @@ RIGHT: dict[str, tuple[Any, Any]] = {
 
 
 @pytest.mark.parametrize("case", RIGHT)
-def test_what_is_right_fits(case: str) -> None:
+def test_valid_settings_fit_the_schema(case: str) -> None:
     assert loads(*RIGHT[case])
     assert fits(*RIGHT[case])
 
 
 @pytest.mark.parametrize("form", [form for form, _ in test_conf.FORMS])
-def test_every_form_of_args_fits(form: Any) -> None:
+def test_every_form_of_args_fits_the_schema(form: Any) -> None:
     assert fits({"web": sleeper(ARGS=form)})
 
 
@@ -180,27 +180,27 @@ UNSEEN = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_what_the_loader_refuses_does_not_fit(case: str) -> None:
+def test_invalid_settings_do_not_fit_the_schema_unless_listed_as_unseen(case: str) -> None:
     settings = WRONG[case].processes, WRONG[case].supervisor
 
     assert fits(*settings) is (loads(*settings) or case in UNSEEN)
 
 
 @pytest.mark.parametrize("case", UNSEEN)
-def test_what_no_schema_can_see_is_told_by_the_loader(case: str) -> None:
+def test_the_loader_refuses_errors_that_the_schema_cannot_see(case: str) -> None:
     settings = WRONG[case].processes, WRONG[case].supervisor
 
     assert fits(*settings)
     assert not loads(*settings)
 
 
-def test_most_of_what_is_wrong_is_seen() -> None:
+def test_the_schema_refuses_more_than_100_invalid_settings() -> None:
     seen = [case for case in WRONG.values() if not fits(case.processes, case.supervisor)]
 
     assert len(seen) > 100
 
 
-def test_a_setting_of_another_name_is_refused() -> None:
+def test_the_schema_refuses_an_unknown_or_missing_setting() -> None:
     assert not VALIDATOR.is_valid({**in_json({"web": sleeper()}), "PRODUCTION_SUPERVISER": {}})
     assert not VALIDATOR.is_valid({SUPERVISOR: {}})
 
@@ -252,7 +252,7 @@ UNSEEN_TEXTS = {
 
 
 @pytest.mark.parametrize("key", TEXTS)
-def test_texts_fit_that_are_read(key: str) -> None:
+def test_the_schema_accepts_valid_texts_and_refuses_invalid_texts(key: str) -> None:
     entry, right, wrong, _ = TEXTS[key]
 
     assert [text for text in right if not fits({"web": entry(text)})] == []
@@ -262,7 +262,9 @@ def test_texts_fit_that_are_read(key: str) -> None:
 
 @pytest.mark.parametrize("key", TEXTS)
 @given(data=st.data())
-def test_every_text_fits_that_is_read(key: str, data: Any) -> None:
+def test_the_schema_accepts_every_generated_text_that_the_loader_accepts(
+    key: str, data: Any
+) -> None:
     entry, _, _, texts = TEXTS[key]
     processes = {"web": entry(data.draw(texts))}
 
@@ -273,7 +275,7 @@ def test_every_text_fits_that_is_read(key: str, data: Any) -> None:
 
 
 @pytest.mark.parametrize("struct", json_schema.STRUCTS)
-def test_every_key_has_a_sentence_that_tells_what_it_means(struct: Any) -> None:
+def test_the_schema_describes_every_key_in_a_sentence(struct: Any) -> None:
     properties = json_schema.document()["$defs"][struct.__name__]["properties"]
     meanings = [made["description"] for made in properties.values()]
 
@@ -284,7 +286,7 @@ def test_every_key_has_a_sentence_that_tells_what_it_means(struct: Any) -> None:
 # ---- the command ----
 
 
-def test_the_command_prints_it() -> None:
+def test_the_command_prints_the_schema() -> None:
     printed = prodserver({"web": sleeper()}, "--schema")
 
     assert json.loads(printed) == json_schema.document()
@@ -294,7 +296,7 @@ def test_the_command_prints_it() -> None:
     ("processes", "supervisor"),
     [(NOT_SET, NOT_SET), ([], 3), ({"web": {}}, {"X": 1}), ({"web": {"BACKEND": BEAT}}, {})],
 )
-def test_the_command_prints_it_whatever_the_settings_are(
+def test_the_command_prints_the_schema_even_if_the_settings_are_invalid(
     processes: Any, supervisor: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with configured(processes, supervisor):
@@ -303,7 +305,7 @@ def test_the_command_prints_it_whatever_the_settings_are(
     assert json.loads(capsys.readouterr().out) == json_schema.document()
 
 
-def test_manage_py_prints_it_without_any_settings_of_ours(site: Site) -> None:
+def test_manage_py_prints_the_schema_without_any_prodserver_settings(site: Site) -> None:
     run = site(None, "--schema")
 
     assert run.end() == 0

@@ -68,7 +68,7 @@ LISTENING = f"{__name__}.Listening"
         ("127.0.0.1:0", []),
     ],
 )
-def test_an_address_is_a_url_to_click(args: Any, found: list[str]) -> None:
+def test_each_known_address_of_a_server_becomes_a_url(args: Any, found: list[str]) -> None:
     processes = {"web": {"BACKEND": LISTENING, "ARGS": args}, "worker": sleeper()}
 
     with configured(processes):
@@ -105,14 +105,14 @@ def gunicorn(bind: str) -> dict[str, Any]:
     return {"BACKEND": GUNICORN, "ARGS": {"bind": bind}}
 
 
-def test_no_health_check() -> None:
+def test_a_process_without_a_health_check_has_no_probe() -> None:
     (spec,), (program,) = planned({"web": sleeper()})
 
     assert spec.check is None
     assert program.health is None
 
 
-def test_a_command_has_the_environment_of_its_instance() -> None:
+def test_a_health_check_command_has_the_environment_of_its_instance() -> None:
     found = target({"COMMAND": ["true", "x"]}, sleeper(ENV={"A": "b"}))
 
     assert isinstance(found, CommandTarget)
@@ -120,14 +120,14 @@ def test_a_command_has_the_environment_of_its_instance() -> None:
     assert found.environ == {"PRODSERVER_PROCESS": "web", "PRODSERVER_INSTANCE": "web.1", "A": "b"}
 
 
-def test_a_host_and_a_port() -> None:
+def test_a_tcp_health_check_resolves_its_host_and_port() -> None:
     assert target({"TCP": "127.0.0.1:8000"}) == TcpTarget("127.0.0.1:8000", (LOOPBACK,))
     ipv6 = target({"TCP": "[::1]:8000"})
     assert isinstance(ipv6, TcpTarget)
     assert ipv6.addresses == ((socket.AF_INET6, ("::1", 8000, 0, 0)),)
 
 
-def test_a_whole_url() -> None:
+def test_an_http_health_check_takes_its_target_from_a_full_url() -> None:
     assert http("http://127.0.0.1:8000/health?a=b") == HttpTarget(
         name="127.0.0.1:8000",
         addresses=(LOOPBACK,),
@@ -186,7 +186,7 @@ def test_a_health_check_of_an_unknown_host_is_refused(key: str, check: str) -> N
     assert f"{where} names the host 'nobody.invalid', which cannot be found: " in str(error.value)
 
 
-def test_where_a_connection_shows_that_a_process_is_ready() -> None:
+def test_a_connection_proves_readiness_only_at_a_known_address() -> None:
     processes = {
         "web": {"BACKEND": LISTENING, "ARGS": ["127.0.0.1:8000", "/run/x.sock"]},
         "any": {"BACKEND": LISTENING, "ARGS": ["127.0.0.1:0"]},
@@ -205,7 +205,7 @@ def test_where_a_connection_shows_that_a_process_is_ready() -> None:
     assert [spec.connects for spec in specs] == [True, False, False, False]
 
 
-def test_how_it_is_known_that_a_process_is_ready() -> None:
+def test_the_ready_setting_determines_how_readiness_is_detected() -> None:
     command = {"COMMAND": ["true"], "TIMEOUT": 5}
     processes = {
         "none": sleeper(),
@@ -243,7 +243,7 @@ def test_how_it_is_known_that_a_process_is_ready() -> None:
     ]
 
 
-def test_a_path_is_asked_for_as_the_server_speaks() -> None:
+def test_a_health_check_path_uses_the_tls_or_unix_socket_of_the_server() -> None:
     tls = {"bind": "127.0.0.1:8443", "certfile": "c.pem", "keyfile": "k.pem"}
     allowed = {"ALLOWED_HOSTS": ["example.com"]}
 
@@ -278,7 +278,7 @@ def test_certificates_that_cannot_be_read_are_refused(
     )
 
 
-def test_every_instance_comes_after_every_instance_of_what_is_run() -> None:
+def test_an_instance_starts_after_all_selected_instances_named_in_after() -> None:
     processes = {
         "web": sleeper(AFTER=["db", "cache"]),
         "db": sleeper(REPLICAS=2),
@@ -292,7 +292,7 @@ def test_every_instance_comes_after_every_instance_of_what_is_run() -> None:
     assert some[0].after == {"cache.1"}
 
 
-def test_software_that_must_not_be_imported_here_is_not_asked_whether_it_recycles() -> None:
+def test_recycling_is_not_queried_if_env_sets_an_import_time_variable() -> None:
     asked = {"BACKEND": f"{__name__}.Recycling"}
     elsewhere = {**asked, "ENV": {"READ_AT_IMPORT": "1"}}
 
@@ -332,7 +332,7 @@ def test_an_instance_that_scaling_adds_is_launched_like_the_others() -> None:
         programs.of("no.1")
 
 
-def test_what_is_executed_and_what_is_code() -> None:
+def test_only_shell_commands_and_spawned_processes_are_executed() -> None:
     processes = {"code": {"BACKEND": LISTENING, "ARGS": ["127.0.0.1:0"]}, "other": sleeper()}
     with configured(processes):
         launches = launched("code", "other")
@@ -347,7 +347,7 @@ def test_what_is_executed_and_what_is_code() -> None:
     assert code.argv[1:] == ["prodserver", "code"]
 
 
-def test_the_software_is_asked_once_for_all_instances(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_backend_options_are_parsed_once_for_all_instances(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Counting, "asked", 0)
     entry = {"BACKEND": f"{__name__}.Counting", "REPLICAS": 3}
     with configured({"web": entry}):

@@ -29,7 +29,7 @@ def links(page: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_what_a_page_links_to_is_there(page: Path) -> None:
+def test_every_link_target_of_a_page_exists(page: Path) -> None:
     absent = [
         target for target in links(page) if not (page.parent / target.partition("#")[0]).exists()
     ]
@@ -37,7 +37,7 @@ def test_what_a_page_links_to_is_there(page: Path) -> None:
     assert absent == []
 
 
-def test_links_are_found() -> None:
+def test_the_link_search_finds_the_links_of_the_readme() -> None:
     assert "docs/start/install.md" in links(ROOT / "README.md")
     assert "docs/_static/output.svg" in links(ROOT / "README.md")
 

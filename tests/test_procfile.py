@@ -13,7 +13,7 @@ from tests.inside import configured, prodserver, sleeper
 from tests.running import QUICKSTART, ROOT, Site
 
 
-def test_honcho_reads_what_is_printed() -> None:
+def test_honcho_parses_the_printed_procfile() -> None:
     names = ["web", "celery-worker", "db_tasks", "9"]
 
     said = prodserver({name: sleeper() for name in names}, "--procfile")
@@ -34,7 +34,7 @@ def test_oneshots_are_left_out() -> None:
         assert said == "web: python manage.py prodserver web\n"
 
 
-def test_what_the_lines_do_not_say_is_noted() -> None:
+def test_the_notes_report_disabled_processes_users_and_groups() -> None:
     processes = {"web": sleeper(USER="www"), "worker": sleeper(GROUP=7), "x": sleeper(CWD="/")}
 
     with configured(processes):
@@ -47,7 +47,7 @@ def test_what_the_lines_do_not_say_is_noted() -> None:
     ]
 
 
-def test_the_example_is_what_is_printed_for_the_quickstart(
+def test_the_example_procfile_matches_the_output_for_the_quickstart(
     site: Site,
     tmp_path: Path,
 ) -> None:

@@ -37,7 +37,7 @@ TELL: dict[str, Any] = {"BACKEND": COMMAND, "ARGS": ["tell"], "ENV": {"COLOUR": 
 STAY: dict[str, Any] = {"BACKEND": COMMAND, "ARGS": ["tell", "--stay"]}
 
 
-def test_list_is_a_table() -> None:
+def test_list_prints_a_table() -> None:
     processes = {
         "migrate": {"BACKEND": COMMAND, "TYPE": "oneshot"},
         "web": {"BACKEND": GUNICORN, "REPLICAS": 2},
@@ -53,7 +53,7 @@ def test_list_is_a_table() -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--list", "--json"], ["--json"]])
-def test_list_for_machines_is_json(arguments: list[str]) -> None:
+def test_the_json_option_prints_the_list_as_json(arguments: list[str]) -> None:
     processes = {"web": {"BACKEND": GUNICORN, "REPLICAS": 2}, "beat": {"BACKEND": BEAT}}
 
     assert json.loads(prodserver(processes, *arguments)) == [
@@ -62,7 +62,7 @@ def test_list_for_machines_is_json(arguments: list[str]) -> None:
     ]
 
 
-def test_list_needs_nothing_that_the_processes_need() -> None:
+def test_list_works_if_a_backend_cannot_be_imported() -> None:
     processes = {"web": {"BACKEND": "no.such.Class"}, "beat": {"BACKEND": BEAT}}
 
     assert len(prodserver(processes, "--list").splitlines()) == 3
@@ -71,7 +71,7 @@ def test_list_needs_nothing_that_the_processes_need() -> None:
 HOSTILE = "\x1b[2J\nweb  service\u202e"
 
 
-def test_values_that_are_printed_are_lines_and_nothing_else() -> None:
+def test_control_characters_in_printed_values_are_escaped() -> None:
     processes = {"web": {"BACKEND": f"no.such{HOSTILE}.Class"}}
     assert prodserver(processes, "--list").splitlines()[1] == (
         "web   service  no.such\\x1b[2J\\nweb  service\\u202e.Class  1"
@@ -96,7 +96,7 @@ def test_values_that_are_printed_are_lines_and_nothing_else() -> None:
         ({"web": {"BACKEND": GUNICORN, "ENV": {f"X{HOSTILE}=": "1"}}}, ["--check"]),
     ],
 )
-def test_an_error_is_one_line_and_nothing_else(
+def test_control_characters_in_an_error_are_escaped_on_one_line(
     processes: dict[str, Any], arguments: list[str]
 ) -> None:
     (message,) = refused(processes, *arguments)
@@ -106,7 +106,7 @@ def test_an_error_is_one_line_and_nothing_else(
 
 
 @pytest.mark.parametrize("option", ["--check", "--list", "--json", "--schema", "--dry-run"])
-def test_who_reads_no_further_has_seen_enough(site: Site, option: str) -> None:
+def test_a_stdout_without_a_reader_is_not_an_error(site: Site, option: str) -> None:
     read, write = os.pipe()
     os.close(read)
     try:
@@ -118,7 +118,7 @@ def test_who_reads_no_further_has_seen_enough(site: Site, option: str) -> None:
     assert run.stderr == ""
 
 
-def test_check_says_that_nothing_is_wrong() -> None:
+def test_check_reports_no_problems_for_the_selected_processes() -> None:
     processes = {"web": sleeper(), "worker": sleeper()}
 
     assert prodserver(processes, "--check") == (
@@ -129,19 +129,19 @@ def test_check_says_that_nothing_is_wrong() -> None:
     assert said.startswith("No problems found: web.\n")
 
 
-def test_check_tells_what_is_wrong() -> None:
+def test_check_reports_a_missing_app() -> None:
     assert refused({"web": {"BACKEND": CELERY}}, "--check")[0].startswith(
         "PRODUCTION_PROCESSES['web'] has no 'APP'."
     )
 
 
-def test_check_tells_what_is_wrong_with_extra_arguments() -> None:
+def test_check_reports_an_unknown_extra_argument() -> None:
     wrong = refused({"web": {"BACKEND": GUNICORN}}, "--check", "web", "--", "--no-such-option")
 
     assert wrong[0].endswith("gunicorn: error: unrecognized arguments: --no-such-option")
 
 
-def test_check_for_machines_lists_every_finding() -> None:
+def test_check_with_json_lists_every_finding() -> None:
     processes = {"web": sleeper(RESTRAT="never"), "worker": sleeper(WATCHDOG=3)}
     printed = io.StringIO()
 
@@ -163,7 +163,7 @@ def test_check_for_machines_lists_every_finding() -> None:
     assert advised["place"] == "PRODUCTION_PROCESSES['worker']['WATCHDOG']"
 
 
-def test_check_for_machines_has_the_projects_own_checks_too() -> None:
+def test_check_with_json_includes_djangos_system_checks() -> None:
     printed = io.StringIO()
 
     with configured({"web": sleeper()}, LANGUAGE_CODE="no language"), pytest.raises(SystemExit):
@@ -173,11 +173,11 @@ def test_check_for_machines_has_the_projects_own_checks_too() -> None:
     assert sorted(ids) == ["translation.E001", "translation.E004"]
 
 
-def test_check_for_machines_is_empty_where_nothing_is_wrong() -> None:
+def test_check_with_json_prints_an_empty_list_if_nothing_is_wrong() -> None:
     assert json.loads(prodserver({"web": sleeper()}, "--check", "--json")) == []
 
 
-def test_dry_run_for_machines_has_an_object_for_each_instance() -> None:
+def test_dry_run_with_json_prints_an_object_for_each_instance() -> None:
     processes = {"web": sleeper(AFTER=["first"]), "first": sleeper(TYPE="oneshot")}
 
     assert json.loads(prodserver(processes, "--dry-run", "--json", "web=2", "first")) == [
@@ -186,7 +186,7 @@ def test_dry_run_for_machines_has_an_object_for_each_instance() -> None:
     ]
 
 
-def test_dry_run_prints_what_would_be_started() -> None:
+def test_dry_run_prints_the_command_line_of_each_instance() -> None:
     port = free_port()
     app = "celery.current_app"
     processes = {
@@ -217,7 +217,7 @@ def test_dry_run_prints_what_would_be_started() -> None:
     ]
 
 
-def test_dry_run_of_some_counts_and_extra_arguments() -> None:
+def test_dry_run_obeys_names_counts_exclusions_and_extra_arguments() -> None:
     processes = {"web": sleeper(REPLICAS=3), "worker": sleeper(), "tidy": sleeper()}
 
     assert prodserver(processes, "--dry-run", "web=2", "worker").splitlines() == [
@@ -231,7 +231,7 @@ def test_dry_run_of_some_counts_and_extra_arguments() -> None:
     assert said == "worker.1: ShellCommand sleep 1000 --all -x\n"
 
 
-def test_dry_run_is_in_the_order_of_the_start() -> None:
+def test_dry_run_lists_instances_in_start_order() -> None:
     processes = {
         "web": sleeper(AFTER=["migrate"], REPLICAS=2),
         "migrate": sleeper(TYPE="oneshot", AFTER=["wait"]),
@@ -255,7 +255,7 @@ def test_the_node_name_of_a_celery_worker_can_be_chosen() -> None:
         assert "worker.1@" not in prodserver({"worker": entry}, "--dry-run")
 
 
-def test_the_applications_are_looked_for_beside_the_urls_where_no_setting_names_them() -> None:
+def test_applications_are_found_beside_the_urlconf_if_no_setting_names_them() -> None:
     processes = {
         "web": {"BACKEND": GUNICORN, "ARGS": {"bind": "127.0.0.1:0"}},
         "api": {"BACKEND": UVICORN, "ARGS": {"port": 0}},
@@ -270,7 +270,7 @@ def test_the_applications_are_looked_for_beside_the_urls_where_no_setting_names_
         assert api.endswith(" tests.project.asgi:application")
 
 
-def test_db_worker_is_told_not_to_reload_and_not_to_check_again(site: Site) -> None:
+def test_db_worker_gets_the_options_no_reload_and_skip_checks(site: Site) -> None:
     run = site({"tasks": {"BACKEND": DJANGO_TASKS, "ARGS": {"interval": 1}}}, "--dry-run")
 
     assert run.end() == 0
@@ -283,7 +283,7 @@ def test_db_worker_is_told_not_to_reload_and_not_to_check_again(site: Site) -> N
 
 
 @pytest.mark.parametrize("arguments", [[], ["first"]])
-def test_one_process_is_the_manage_py_process_itself(
+def test_a_single_process_runs_in_the_manage_py_process_itself(
     site: Site,
     arguments: list[str],
 ) -> None:
@@ -299,7 +299,7 @@ def test_one_process_is_the_manage_py_process_itself(
     assert run.stderr.splitlines() == ([] if arguments else [told])
 
 
-def test_no_names_mean_the_first_service(site: Site) -> None:
+def test_without_names_the_first_service_runs(site: Site) -> None:
     done = {"BACKEND": COMMAND, "ARGS": ["tell"], "TYPE": "oneshot"}
 
     run = site({"first": done, "second": {**STAY, "ENV": {"COLOUR": "blue"}}}, "--color=never")
@@ -313,7 +313,7 @@ def test_no_names_mean_the_first_service(site: Site) -> None:
     assert only.stderr == "Running first in this process. Under the supervisor: prodserver --all\n"
 
 
-def test_no_names_mean_the_first_oneshot_where_there_is_no_service(site: Site) -> None:
+def test_without_names_and_services_the_first_oneshot_runs(site: Site) -> None:
     done = {"BACKEND": COMMAND, "ARGS": ["tell"], "TYPE": "oneshot"}
 
     processes = {"first": {**done, "ENV": {"COLOUR": "green"}}, "second": done}
@@ -345,7 +345,7 @@ def test_several_names_are_supervised_and_a_count_overrides_replicas(
     assert "argv ['prodserver', 'a']" in run.said("a.2")
 
 
-def test_all_except_some_are_supervised(site: Site) -> None:
+def test_the_except_option_excludes_a_process_from_all(site: Site) -> None:
     run = site({"a": sleeper(), "b": sleeper(), "c": sleeper()}, "--all", "--except", "b")
 
     run.wait_for("system", "supervising a.1, c.1 ")
@@ -365,7 +365,7 @@ def test_check_starts_nothing_and_exits_with_0_or_1(site: Site) -> None:
     assert "No module named 'wrokers'" in wrong.stderr
 
 
-def test_the_help_and_the_version_of_the_software_can_be_asked_for(
+def test_extra_arguments_can_request_the_help_of_the_software(
     site: Site,
 ) -> None:
     for backend, words in ((GUNICORN, "usage: gunicorn"), (UVICORN, "Usage: uvicorn")):
@@ -374,7 +374,7 @@ def test_the_help_and_the_version_of_the_software_can_be_asked_for(
         assert run.raw[0].startswith(words)
 
 
-def test_version_of_the_command(site: Site) -> None:
+def test_the_command_prints_its_version_and_that_of_django(site: Site) -> None:
     version = site({}, "--version")
 
     assert version.end() == 0
@@ -390,7 +390,7 @@ def sections_of_the_help() -> dict[str, str]:
     return {found["heading"]: found["text"] for found in re.finditer(SECTION, text, re.MULTILINE)}
 
 
-def test_the_help_is_in_sections_and_ends_with_where_the_documentation_is(site: Site) -> None:
+def test_the_help_has_sections_and_ends_with_the_documentation_address(site: Site) -> None:
     # Whatever is wrong with the settings.
     helped = site(None, "--help", env={"COLUMNS": "300"})
 
@@ -406,7 +406,7 @@ def test_the_help_is_in_sections_and_ends_with_where_the_documentation_is(site: 
     assert [line for line in helped.raw if len(line) > 79] == []
 
 
-def test_every_option_of_ours_has_a_sentence_in_the_help() -> None:
+def test_every_prodserver_option_has_a_sentence_in_the_help() -> None:
     actions = Command().create_parser("manage.py", "prodserver")._actions
     djangos = {one.dest for one in BaseCommand().create_parser("manage.py", "any")._actions}
     ours = [action for action in actions if action.dest not in djangos]
@@ -427,7 +427,7 @@ def test_an_option_that_overrides_a_variable_names_it_in_the_help(key: str) -> N
     assert key in SUPERVISOR_KEYS
 
 
-def test_the_examples_of_the_help_are_understood() -> None:
+def test_the_parser_accepts_the_examples_of_the_help() -> None:
     parser = Command().create_parser("manage.py", "prodserver")
     examples = sections_of_the_help()["Examples"].strip().splitlines()
 

@@ -46,7 +46,7 @@ def quickstart(site: Site, tmp_path: Path) -> Quickstart:
     return Quickstart(site, tmp_path / "var")
 
 
-def test_it_serves_executes_a_task_of_each_queue_and_ends_by_ctrl_c(
+def test_the_quickstart_serves_runs_a_task_of_each_queue_and_stops_on_ctrl_c(
     quickstart: Quickstart,
 ) -> None:
     with quickstart.running() as run:
@@ -87,7 +87,7 @@ def test_the_demo_waits_for_a_site_whose_tables_are_not_there_yet(quickstart: Qu
         assert run.stop() == 0
 
 
-def test_make_demo_shows_both_queues_names_its_address_last_and_ends_with_0_by_ctrl_c(
+def test_make_demo_runs_both_queues_prints_its_address_and_exits_0_on_ctrl_c(
     quickstart: Quickstart,
 ) -> None:
     address = f"127.0.0.1:{quickstart.port}"
@@ -113,7 +113,9 @@ def test_make_demo_stopped_early_leaves_nothing_behind(quickstart: Quickstart) -
     assert run.end() == 0
 
 
-def test_make_demo_says_how_to_take_another_address(quickstart: Quickstart) -> None:
+def test_make_demo_suggests_another_address_if_its_address_is_in_use(
+    quickstart: Quickstart,
+) -> None:
     with listener() as address:
         run = quickstart.demo(Terminal(), address)
         assert run.end() == 1
@@ -125,7 +127,7 @@ def test_make_demo_says_how_to_take_another_address(quickstart: Quickstart) -> N
     )
 
 
-def test_the_image_installs_what_is_there_and_checks_it_as_the_wizard_proposes() -> None:
+def test_the_dockerfile_copies_existing_files_and_matches_the_wizard() -> None:
     lines = (QUICKSTART / "Dockerfile").read_text(encoding="utf-8").splitlines()
     proposed = (ROOT / "src/django_prodserver/wizard/templates/Dockerfile.txt").read_text("utf-8")
     copied = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]

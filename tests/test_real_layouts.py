@@ -521,7 +521,7 @@ def taken(*commands: str, file: str = "Procfile") -> today.Today:
         ),
     ],
 )
-def test_a_server_that_runs_today(
+def test_a_server_is_recognized_from_its_command(
     command: str, package: str, interface: str, options: dict[str, Any], port: Any
 ) -> None:
     found = taken(f"web: {command}")
@@ -562,7 +562,9 @@ def test_a_server_that_runs_today(
         ),
     ],
 )
-def test_a_worker_that_runs_today(command: str, backend: str, settings: dict[str, Any]) -> None:
+def test_a_worker_is_recognized_from_its_command(
+    command: str, backend: str, settings: dict[str, Any]
+) -> None:
     found = taken(f"w: {command}")
 
     assert found.left_out == ()
@@ -578,7 +580,7 @@ def test_a_worker_that_runs_today(command: str, backend: str, settings: dict[str
         ("celery -A shop inspect ping", "it is neither a worker, nor beat, nor flower"),
     ],
 )
-def test_what_is_left_out_is_named_with_the_reason(command: str, reason: str) -> None:
+def test_a_command_that_is_left_out_is_reported_with_the_reason(command: str, reason: str) -> None:
     found = taken(f"w: {command}")
 
     shown = command.replace("'", "")
@@ -587,13 +589,13 @@ def test_what_is_left_out_is_named_with_the_reason(command: str, reason: str) ->
 
 
 @pytest.mark.parametrize("program", ["manage.py prodserver", "-m django_prodserver"])
-def test_what_runs_all_of_it_already_is_no_process_of_its_own(program: str) -> None:
+def test_a_command_that_runs_prodserver_is_not_proposed_as_a_process(program: str) -> None:
     found = taken(f"all: python {program} --all", f"job: python {program} migrate=1")
 
     assert (found.serving, found.workers, found.first, found.left_out) == (None, (), (), ())
 
 
-def test_what_is_run_before_the_rest_is_a_oneshot() -> None:
+def test_a_command_that_runs_before_the_rest_becomes_a_oneshot() -> None:
     found = taken(
         "release: python manage.py migrate && python manage.py load_countries --quiet",
         "web: python manage.py warm_up && gunicorn shop.wsgi",
@@ -603,7 +605,7 @@ def test_what_is_run_before_the_rest_is_a_oneshot() -> None:
     assert found.workers == ()
 
 
-def test_one_file_says_how_a_kind_of_process_is_run() -> None:
+def test_the_first_file_decides_how_each_kind_of_process_runs() -> None:
     procfile = (Run("Procfile", "a", ("celery", "-A", "shop", "worker", "-Q", "a")),)
     procfile += (Run("Procfile", "b", ("celery", "-A", "shop", "worker", "-Q", "b")),)
     compose = (Run("compose.yml", "worker", ("celery", "-A", "shop", "worker")),)
@@ -614,7 +616,7 @@ def test_one_file_says_how_a_kind_of_process_is_run() -> None:
     assert [worker.name for worker in found.workers] == ["a", "b", "beat"]
 
 
-def test_names_are_those_of_a_procfile_and_none_is_there_twice() -> None:
+def test_process_names_are_unique_and_valid_in_a_procfile() -> None:
     runs = (
         Run("compose.yml", "my worker", ("./manage.py", "one")),
         Run("compose.yml", "my.worker", ("./manage.py", "two")),
@@ -665,7 +667,7 @@ def test_a_procfile_is_read_as_honcho_reads_it() -> None:
         ("x.service", "[Service]\n[Service]\nExecStart=\n"),
     ],
 )
-def test_a_file_that_cannot_be_read_is_at_most_a_note(tmp_path: Path, name: str, text: str) -> None:
+def test_a_malformed_file_causes_at_most_a_note(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
     notes: list[str] = []
 
@@ -677,7 +679,7 @@ def test_a_file_that_cannot_be_read_is_at_most_a_note(tmp_path: Path, name: str,
     )
 
 
-def test_a_compose_file_is_mentioned_where_yaml_cannot_be_read(
+def test_a_compose_file_is_noted_if_pyyaml_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
@@ -689,7 +691,7 @@ def test_a_compose_file_is_mentioned_where_yaml_cannot_be_read(
     assert notes == [f"compose.yml may say what runs today, but was not read: {reason}."]
 
 
-def test_what_lies_above_is_of_the_project_only_up_to_its_repository(tmp_path: Path) -> None:
+def test_a_parent_folder_belongs_to_the_project_only_within_its_repository(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").touch()
     root = tmp_path / "shop"
     root.mkdir()
@@ -713,7 +715,7 @@ def test_what_lies_above_is_of_the_project_only_up_to_its_repository(tmp_path: P
         ("bind = [\n", set(), None),
     ],
 )
-def test_what_a_configuration_file_of_gunicorn_sets(
+def test_the_settings_and_port_of_a_gunicorn_file_are_recognized(
     tmp_path: Path, text: str, sets: set[str], port: Any
 ) -> None:
     (tmp_path / "gunicorn.conf.py").write_text(text)
@@ -723,13 +725,13 @@ def test_what_a_configuration_file_of_gunicorn_sets(
     assert (found.sets, found.port) == (sets, port)
 
 
-def test_a_celery_app_that_was_not_found_is_said() -> None:
+def test_a_celery_app_that_was_not_found_is_noted() -> None:
     project = Project("shop.settings", "3.13", apps=frozenset({"django_celery_beat"}))
 
     assert any("neither worker nor beat" in note for note in propose(project, Answers()).notes)
 
 
-def test_commands_that_do_not_end_are_asked_about_and_not_taken_by_themselves() -> None:
+def test_a_command_that_loops_is_offered_but_not_selected_by_default() -> None:
     project = Project(
         "shop.settings", "3.13", own_commands=(OwnCommand("poll", True), OwnCommand("clean"))
     )

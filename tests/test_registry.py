@@ -43,21 +43,21 @@ def test_every_backend_of_ours_has_a_short_name() -> None:
     assert registered() == {name: [Registered(OURS, path)] for name, path in BUILT_IN.items()}
 
 
-def test_a_short_name_is_as_good_as_the_path() -> None:
+def test_a_short_name_works_like_the_dotted_path() -> None:
     by_name = {"web": {"BACKEND": "shell", "ARGS": ["sleep", "1000"]}}
     by_path = {"web": {"BACKEND": SHELL, "ARGS": ["sleep", "1000"]}}
 
     assert prodserver(by_name, "--dry-run", "web") == prodserver(by_path, "--dry-run", "web")
 
 
-def test_a_package_brings_a_backend_with_a_short_name(install: Install) -> None:
+def test_a_package_can_register_a_backend_with_a_short_name(install: Install) -> None:
     install("acme-server", acme="tests.backends.odd:Odd")
 
     assert registered()["acme"] == [Registered("acme-server", "tests.backends.odd.Odd")]
     assert prodserver({"web": {"BACKEND": "acme"}}, "--dry-run", "web") == "web.1: Odd \n"
 
 
-def test_a_name_that_two_packages_claim_names_both(install: Install) -> None:
+def test_a_name_claimed_by_two_packages_is_refused_and_both_are_named(install: Install) -> None:
     install("acme-server", acme="tests.backends.odd:Odd")
     install("acme-fork", acme="acme_fork:Server")
 
@@ -71,7 +71,7 @@ def test_a_name_that_two_packages_claim_names_both(install: Install) -> None:
     ]
 
 
-def test_a_name_of_ours_that_a_package_claims_is_refused(install: Install) -> None:
+def test_a_built_in_name_that_a_package_claims_is_refused(install: Install) -> None:
     install("acme-server", gunicorn="acme:Gunicorn")
 
     (finding,) = refused({"web": {"BACKEND": "gunicorn"}})
@@ -83,7 +83,7 @@ def test_a_name_of_ours_that_a_package_claims_is_refused(install: Install) -> No
     )
 
 
-def test_a_name_that_two_packages_claim_is_harmless_if_it_is_not_used(install: Install) -> None:
+def test_a_name_claimed_by_two_packages_is_accepted_if_it_is_not_used(install: Install) -> None:
     install("acme-server", gunicorn="acme:Gunicorn")
 
     assert prodserver({"web": {"BACKEND": "shell", "ARGS": "true"}}, "--check")
@@ -135,7 +135,7 @@ def loaded_by(*modules: str) -> list[str]:
     return [name.rpartition(".")[2] for name in found]
 
 
-def test_to_know_the_backends_imports_none_of_them() -> None:
+def test_loading_the_settings_and_the_checks_imports_no_backend() -> None:
     """Only what all backends share is imported: the base class and its dependencies."""
     shared = loaded_by("backends.base")
 
@@ -144,7 +144,7 @@ def test_to_know_the_backends_imports_none_of_them() -> None:
     assert len(BUILT_IN) > 2 * len(shared)
 
 
-def test_a_running_supervisor_has_imported_the_backends_that_are_configured_and_no_other(
+def test_a_running_supervisor_has_imported_only_the_configured_backends(
     site: Site,
 ) -> None:
     source = "print([m for m in sys.modules if m.startswith('django_prodserver.backends.')])"

@@ -21,13 +21,13 @@ print([n.name for n in (SIGHUP, SIGINT, SIGQUIT) if getsignal(n) is SIG_IGN])
 """
 
 
-def test_what_is_started_here_ignores_nothing():
+def test_a_started_program_ignores_no_signal():
     said = subprocess.run([sys.executable, "-c", ASK], stdout=subprocess.PIPE, text=True)
     assert said.stdout == "[]\\n"
 '''
 
 
-def test_what_tests_start_in_the_background_does_not_ignore_ctrl_c(tmp_path: Path) -> None:
+def test_programs_started_by_background_tests_do_not_ignore_ctrl_c(tmp_path: Path) -> None:
     (tmp_path / "test_one.py").write_text(A_TEST)
     pytest = [
         sys.executable,
@@ -59,6 +59,6 @@ def test_each_tier_names_files_that_exist(beginning: str) -> None:
 
 
 @pytest.mark.parametrize("beginning", OF_EACH_KIND)
-def test_what_stands_for_its_kind_is_quick(beginning: str) -> None:
+def test_a_file_that_represents_its_kind_is_not_in_the_long_tier(beginning: str) -> None:
     assert beginning.startswith(RUNNING)
     assert not beginning.startswith(LONG)

@@ -48,7 +48,7 @@ NO_SIZES = ["", "MB", "512M", "512Mi", "-1MB", "1e3", "1,5GB", "1.GB", ".5GB", "
 
 
 @pytest.mark.parametrize("text", NO_SIZES)
-def test_what_is_not_a_size_is_refused(text: str) -> None:
+def test_an_invalid_size_is_refused(text: str) -> None:
     assert refusal(memory_size, text) == f"{text!r} is not a size"
 
 
@@ -56,11 +56,11 @@ TOO_SMALL = ["0", "0MB", "0.0GB", "0.9B", "0.0001kB"]
 
 
 @pytest.mark.parametrize("text", TOO_SMALL)
-def test_a_size_of_nothing_is_refused(text: str) -> None:
+def test_a_size_below_one_byte_is_refused(text: str) -> None:
     assert refusal(memory_size, text) == f"{text!r} is less than one byte"
 
 
-def test_a_size_of_many_digits_is_refused() -> None:
+def test_a_size_with_too_many_digits_is_refused() -> None:
     assert refusal(memory_size, "9" * 100_000).endswith("is not a size")
     assert memory_size("9" * 15 + "TB") == (10**15 - 1) * 10**12
 
@@ -140,7 +140,7 @@ NO_TARGETS = [
 
 
 @pytest.mark.parametrize(("text", "message"), NO_TARGETS)
-def test_what_no_health_check_can_ask_for_is_refused(text: str, message: str) -> None:
+def test_an_invalid_health_check_target_is_refused(text: str, message: str) -> None:
     assert refusal(path_or_url, text) == message.format(text)
 
 
@@ -156,7 +156,7 @@ ADDRESSES = [
 
 
 @pytest.mark.parametrize(("text", "address"), ADDRESSES)
-def test_a_tcp_address_are_read(text: str, address: tuple[str, int]) -> None:
+def test_a_tcp_address_is_read(text: str, address: tuple[str, int]) -> None:
     assert tcp_address(text) == address
 
 
@@ -181,11 +181,11 @@ NO_ADDRESSES = [
 
 
 @pytest.mark.parametrize(("text", "message"), NO_ADDRESSES)
-def test_what_is_not_a_tcp_address_is_refused(text: str, message: str) -> None:
+def test_an_invalid_tcp_address_is_refused(text: str, message: str) -> None:
     assert refusal(tcp_address, text) == message.format(text)
 
 
-def test_a_command_is_taken_as_it_is() -> None:
+def test_a_valid_command_is_unchanged_and_an_invalid_command_is_refused() -> None:
     assert program_and_arguments(["test", "-e", ""]) == ["test", "-e", ""]
     assert refusal(program_and_arguments, ["", "x"]) == "the name of the program is empty"
     assert refusal(program_and_arguments, ["x", "a\0b"]) == "it contains a null character"

@@ -63,7 +63,7 @@ def test_each_process_is_loaded_after_the_oneshots_before_it(
     assert stages_of(processes) == stages
 
 
-def test_for_oneshots_alone_nothing_is_preloaded() -> None:
+def test_nothing_is_preloaded_for_a_stage_of_oneshots_alone() -> None:
     processes = {"key": refreshing(), "two": oneshot("key"), "web": process("two")}
     stages = stages_of(processes)
 

@@ -68,12 +68,12 @@ def costs(it: str = "it survives") -> str:
     )
 
 
-def test_where_nothing_is_left_only_those_are_spawned_that_want_it() -> None:
+def test_without_leftovers_only_processes_set_to_spawn_are_spawned() -> None:
     assert decided([], a=entry(), b=FORK, c=SPAWN) == (["c"], [])
     assert [one.name for one in to_fork(resolved(a=entry(), b=FORK, c=SPAWN))] == ["a", "b"]
 
 
-def test_threads_make_auto_spawn() -> None:
+def test_auto_spawns_if_the_preload_left_threads_running() -> None:
     both = (
         f"starting by spawn: the preload left the threads 'x', 'y' running{costs('they survive')}"
     )
@@ -83,7 +83,7 @@ def test_threads_make_auto_spawn() -> None:
     assert decided([X], a=entry(), b=entry(), c=SPAWN) == (["a", "b", "c"], [some])
 
 
-def test_threads_that_a_fork_will_not_have_are_named() -> None:
+def test_threads_that_a_forked_process_will_lack_are_reported() -> None:
     spawned, said = decided([X, Y], a=FORK)
 
     assert spawned == []
@@ -95,7 +95,7 @@ def test_threads_that_a_fork_will_not_have_are_named() -> None:
     ]
 
 
-def test_the_price_is_in_the_record_too() -> None:
+def test_the_start_method_record_has_the_cost_of_the_import() -> None:
     found = resolved(a=entry(), b=SPAWN)
     (record,) = start_method_records(found, [X, POOL, LOOP], Price(0.4444))
 
@@ -125,14 +125,16 @@ def test_the_price_is_in_the_record_too() -> None:
         ([SEARCH, LOOP], True),
     ],
 )
-def test_what_makes_auto_spawn(leftovers: list[Leftover], spawns: bool) -> None:
+def test_the_kinds_of_leftovers_decide_whether_auto_spawns(
+    leftovers: list[Leftover], spawns: bool
+) -> None:
     spawned, said = decided(leftovers, a=entry(), b=FORK, c=SPAWN)
 
     assert spawned == (["a", "c"] if spawns else ["c"])
     assert any("starting a by spawn: " in line for line in said) is spawns
 
 
-def test_each_kind_is_judged_and_said_what_to_do_about() -> None:
+def test_each_kind_of_leftover_is_reported_with_a_remedy() -> None:
     assert [*JUDGED] == [*Kind]
 
     said = [decided([one], a=FORK)[1] for one in (X, POOL, LOOP, SEARCH, METRICS)]
@@ -173,7 +175,7 @@ def test_each_kind_is_judged_and_said_what_to_do_about() -> None:
     ]
 
 
-def test_all_that_is_left_is_in_one_line() -> None:
+def test_all_leftovers_that_cause_a_spawn_are_reported_in_one_line() -> None:
     left = "the thread 'x' running and the native thread 'polars-0' of _polars_runtime.abi3.so "
     said = f"starting by spawn: the preload left {left}running{costs('they survive')}"
 
@@ -195,7 +197,7 @@ def test_auto_forks_where_a_fresh_interpreter_could_not_listen_again() -> None:
     ]
 
 
-def test_what_becomes_another_program_needs_no_fresh_interpreter() -> None:
+def test_a_process_that_executes_another_program_is_not_spawned() -> None:
     env = {"DJANGO_SETTINGS_MODULE": "other"}
     assert decided([X, POOL, LOOP, SEARCH], a=sleeper(ENV=env)) == ([], [])
 
@@ -245,7 +247,9 @@ def test_other_leftovers_do_not_survive_a_fork(left: Leftover) -> None:
 # ---- variables ----
 
 
-def test_a_variable_that_is_read_already_makes_auto_spawn(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_spawns_if_env_sets_a_variable_that_was_already_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     said = "starting app by spawn: its ENV sets COLOUR, which has already been read"
     assert decided([], app=READ_ALREADY) == (["app"], [said])
     assert to_fork(resolved(app=READ_ALREADY)) == []
@@ -254,7 +258,7 @@ def test_a_variable_that_is_read_already_makes_auto_spawn(monkeypatch: pytest.Mo
     assert decided([], app=READ_ALREADY) == ([], [])
 
 
-def test_a_fork_does_not_see_a_variable_that_is_read_already() -> None:
+def test_the_log_reports_variables_that_a_forked_process_will_not_see() -> None:
     env = {"COLOUR": "red", "SIZE": "1", "OTHER": "2"}
     said = "app will not see the COLOUR, SIZE of its ENV, which has already been read"
 
@@ -262,7 +266,7 @@ def test_a_fork_does_not_see_a_variable_that_is_read_already() -> None:
 
 
 @pytest.mark.parametrize("name", ["DJANGO_SETTINGS_MODULE", "PYTHONPATH", "LD_PRELOAD"])
-def test_some_variables_are_read_whatever_the_software_is(name: str) -> None:
+def test_some_variables_count_as_already_read_for_every_backend(name: str) -> None:
     given = entry(ENV={name: "other"})
 
     said = f"starting a by spawn: its ENV sets {name}, which has already been read"
@@ -271,7 +275,7 @@ def test_some_variables_are_read_whatever_the_software_is(name: str) -> None:
     assert decided([], a={**given, "START_METHOD": "fork"}) == ([], [said])
 
 
-def test_each_reason_has_its_line() -> None:
+def test_each_reason_to_spawn_has_its_own_log_line() -> None:
     spawned, said = decided([X], a=entry(ENV={"PYTHONPATH": "x"}), b=entry())
 
     assert spawned == ["a", "b"]
@@ -284,7 +288,7 @@ def test_each_reason_has_its_line() -> None:
 # ---- what --check and --dry-run report ----
 
 
-def test_how_each_is_started_and_why() -> None:
+def test_each_process_is_reported_with_its_start_method_and_reason() -> None:
     processes = resolved(
         web=entry(), other=entry(), line=sleeper(), fork=FORK, spawn=SPAWN, app=READ_ALREADY
     )
@@ -302,7 +306,7 @@ def test_how_each_is_started_and_why() -> None:
     }
 
 
-def test_what_is_known_without_a_preload() -> None:
+def test_the_start_method_is_derived_as_far_as_possible_before_the_preload() -> None:
     processes = resolved(web=entry(), fork=FORK, spawn=SPAWN, app=READ_ALREADY)
 
     known = [known_before_the_preload(process, ()) for process in processes]

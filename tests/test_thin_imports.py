@@ -46,7 +46,7 @@ def imported_by(modules: list[str]) -> list[str]:
     return [name for name in found if name.partition(".")[0] != "django_prodserver"]
 
 
-def test_the_supervisor_imports_little() -> None:
+def test_the_supervisor_imports_few_modules() -> None:
     imported = imported_by(SUPERVISOR)
 
     assert len(imported) <= MOST, " ".join(imported)
@@ -57,7 +57,7 @@ def test_the_supervisor_imports_nothing_that_it_does_not_need() -> None:
 
 
 @pytest.mark.parametrize("module", ["logs.json_lines", "posix.probes.http", "settings.schema"])
-def test_what_is_imported_besides_would_be_noticed(module: str) -> None:
+def test_an_unneeded_import_would_be_detected(module: str) -> None:
     imported = imported_by([*SUPERVISOR, module])
 
     assert len(imported) > MOST or NEVER.intersection(imported)
@@ -151,7 +151,7 @@ def work():
         pytest.param("TLS = True\n" + PROBE, {"h11", "ssl"}, id="HTTPS"),
     ],
 )
-def test_what_a_configuration_needs_is_imported_before_anything_starts(
+def test_modules_that_a_configuration_needs_are_imported_before_the_start(
     configuration: str, needed: set[str]
 ) -> None:
     """Later there may be no file descriptor left for reading a module."""
@@ -162,7 +162,7 @@ def test_what_a_configuration_needs_is_imported_before_anything_starts(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells, elsewhere psutil does")
-def test_children_that_are_spared_are_known_without_psutil() -> None:
+def test_existing_children_are_spared_without_importing_psutil() -> None:
     """An entry script may have left one; a supervisor with a template always has one."""
     said = run_alone("""
 import os
@@ -187,7 +187,7 @@ print(found, descendants.killed, os.WEXITSTATUS(status), "psutil" in sys.modules
     assert said == ["True", "{}", "7", "False"]
 
 
-def test_a_child_imports_nothing_to_become_a_program() -> None:
+def test_a_child_imports_nothing_before_it_executes_a_program() -> None:
     """An import would cost more than the fork, and need a file descriptor."""
     said = run_alone(f"""
 import os, sys

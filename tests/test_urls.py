@@ -84,7 +84,7 @@ def test_a_path_that_no_url_matches_is_warned_about() -> None:
 
 @pytest.mark.parametrize("asked", ["/health", "/health?a=b", "/caf%C3%A9", "/greeting"])
 @pytest.mark.parametrize("backend", [GUNICORN, UVICORN])
-def test_a_path_that_is_matched_is_not(asked: str, backend: str) -> None:
+def test_a_path_that_a_url_matches_triggers_no_warning(asked: str, backend: str) -> None:
     assert warned(server(asked, backend)) == ""
 
 
@@ -101,13 +101,13 @@ def test_a_path_that_is_matched_is_not(asked: str, backend: str) -> None:
         ("/application/health", {"FORCE_SCRIPT_NAME": "/app"}, False),
     ],
 )
-def test_a_redirect_is_an_answer_and_a_prefix_is_taken_away(
+def test_redirects_and_script_prefixes_are_considered_in_the_match(
     asked: str, settings: dict[str, Any], right: bool
 ) -> None:
     assert (warned(server(asked), **settings) == "") is right
 
 
-def test_the_prefix_of_the_environment_is_taken_away() -> None:
+def test_a_prefix_set_by_env_or_arguments_is_removed_from_the_path() -> None:
     assert warned(server("/app/health", ENV={"SCRIPT_NAME": "/app"})) == ""
     assert warned(server("/app/health", UVICORN, ARGS={"root-path": "/app"})) == ""
 
@@ -119,18 +119,18 @@ def test_the_prefix_of_the_environment_is_taken_away() -> None:
         {"SILENCED_SYSTEM_CHECKS": ["prodserver.W007"]},
     ],
 )
-def test_nothing_is_said_without_certainty(settings: dict[str, Any]) -> None:
+def test_an_uncertain_or_silenced_finding_triggers_no_warning(settings: dict[str, Any]) -> None:
     assert warned(server("/healthz"), **settings) == ""
 
 
-def test_other_servers_have_other_paths() -> None:
+def test_a_probe_of_another_server_triggers_no_warning() -> None:
     elsewhere = "http://127.0.0.1:1/healthz"
     assert warned(server(elsewhere)) == ""
     assert warned(sleeper(HEALTHCHECK={"HTTP": elsewhere})) == ""
     assert warned(sleeper(READY={"HTTP": elsewhere})) == ""
 
 
-def test_a_prefix_for_each_language(site: Any) -> None:
+def test_a_path_without_its_language_prefix_needs_the_locale_middleware(site: Any) -> None:
     site.urlpatterns = i18n_patterns(path("health", view))
 
     assert warned(server("/health"), MIDDLEWARE=[LOCALE]) == ""

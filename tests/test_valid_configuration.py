@@ -35,7 +35,7 @@ def test_a_valid_configuration_passes() -> None:
         assert_valid_configuration("worker", preload=False)
 
 
-def test_every_mistake_is_named_at_once_with_its_remedy() -> None:
+def test_every_error_is_reported_at_once_with_its_hint() -> None:
     mistakes = {"web": sleeper(RESTRAT="never"), "worker": {"ARGS": 3}}
 
     said = wrong(mistakes)
@@ -70,13 +70,15 @@ SAME = {"BACKEND": GUNICORN, "ARGS": {"bind": f"127.0.0.1:{free_port()}"}}
         ({"web": {"BACKEND": UVICORN, "REPLICAS": 0}}, {}),
     ],
 )
-def test_it_says_what_check_says(processes: Any, others: dict[str, Any]) -> None:
+def test_the_assertion_reports_the_same_errors_as_check(
+    processes: Any, others: dict[str, Any]
+) -> None:
     said = wrong(processes, **others)
 
     assert said == refused(processes, "--check", **others)
 
 
-def test_mistakes_of_the_project_itself_are_found_too(
+def test_a_broken_urlconf_is_reported_beside_other_errors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     urls = broken_urls(tmp_path, monkeypatch)
@@ -101,7 +103,7 @@ def test_errors_of_djangos_own_checks_count_unless_they_are_silenced() -> None:
         assert_valid_configuration()
 
 
-def test_an_unknown_name_is_a_mistake_beside_others() -> None:
+def test_an_unknown_process_name_is_reported_beside_other_errors() -> None:
     processes = {"web": sleeper(), "worker": {"BACKEND": "no.such"}}
 
     said = wrong(processes, "wbe", "worker")
@@ -109,12 +111,12 @@ def test_an_unknown_name_is_a_mistake_beside_others() -> None:
     assert said == [*refused(processes, "wbe"), *refused(processes, "worker")]
 
 
-def test_only_the_named_processes_are_looked_at() -> None:
+def test_only_the_named_processes_are_checked() -> None:
     with configured({"web": sleeper(), "worker": {"BACKEND": "no.such"}}):
         assert_valid_configuration("web")
 
 
-def test_an_address_in_use_is_no_mistake_of_the_configuration() -> None:
+def test_an_address_in_use_is_not_a_configuration_error() -> None:
     with listener() as address:
         web = {"BACKEND": GUNICORN, "ARGS": {"bind": address}}
         assert any(address in line for line in refused({"web": web}, "--check"))

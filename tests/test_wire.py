@@ -80,7 +80,7 @@ def test_subclasses_arrive_as_plain_data() -> None:
 
 
 @pytest.mark.parametrize("value", [object(), print, lazystr("text")])
-def test_what_is_not_plain_data_is_refused(value: object) -> None:
+def test_a_value_that_is_not_plain_data_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="is not plain data"):
         pack(("word", value))
 
@@ -125,7 +125,7 @@ def test_a_message_of_any_size_arrives_whole_with_its_descriptors() -> None:
     other.close()
 
 
-def test_what_there_is_no_room_for_is_sent_later() -> None:
+def test_messages_that_exceed_the_socket_buffer_are_sent_later() -> None:
     one, other = (Channel(end) for end in pair())
     one.set_blocking(False)
     other.set_blocking(False)
@@ -146,7 +146,7 @@ def test_what_there_is_no_room_for_is_sent_later() -> None:
     other.close()
 
 
-def test_the_end_of_the_other_one_is_told_to_who_reads_and_to_no_other() -> None:
+def test_a_closed_peer_raises_an_error_on_receive_but_not_on_send() -> None:
     one, other = (Channel(end) for end in pair())
     other.send("last")
     other.close()

@@ -128,7 +128,7 @@ def instructions(dockerfile: str) -> list[list[str]]:
 # ---- the proposal ----
 
 
-def test_the_settings_of_a_project_with_wsgi_and_celery() -> None:
+def test_settings_are_proposed_for_a_project_with_wsgi_and_celery() -> None:
     assert texts.settings_block(proposed(SHOP)) == textwrap.dedent("""\
         import os
 
@@ -169,7 +169,7 @@ def test_the_settings_of_a_project_with_wsgi_and_celery() -> None:
         """)
 
 
-def test_the_settings_of_a_project_with_asgi_and_django_tasks() -> None:
+def test_settings_are_proposed_for_a_project_with_asgi_and_django_tasks() -> None:
     assert executed(texts.settings_block(proposed(CHAT))) == {
         "migrate": {"BACKEND": "migrate"},
         "web": {
@@ -209,7 +209,7 @@ def test_the_workers_of_every_queue_are_proposed() -> None:
     }
 
 
-def test_beat_is_for_those_who_have_a_schedule() -> None:
+def test_beat_is_proposed_only_if_the_project_schedules_tasks() -> None:
     unscheduled = replace(SHOP, celery=CeleryApp("shop.celery.app"))
     chosen = replace(unscheduled, apps=frozenset({"django_celery_beat"}), chooses_scheduler=True)
 
@@ -239,7 +239,7 @@ def test_every_server_listens_everywhere_at_the_port_of_the_environment(
 @pytest.mark.parametrize(
     "server", [one for one in SERVERS if one.name in BUILT_IN], ids=lambda server: server.name
 )
-def test_the_servers_themselves_understand_their_arguments(server: Any) -> None:
+def test_each_server_accepts_its_proposed_arguments(server: Any) -> None:
     here = replace(SHOP, packages={server.package: version(server.package)})
     if not server.installed(here):
         pytest.skip(f"{server.requirement} is not installed here")
@@ -257,7 +257,7 @@ def test_the_servers_themselves_understand_their_arguments(server: Any) -> None:
 
 
 @pytest.mark.parametrize("project", [SHOP, CHAT, EVERYTHING], ids=lambda p: p.settings_module)
-def test_every_choice_of_processes_gives_settings_that_are_right(project: Project) -> None:
+def test_every_choice_of_processes_gives_valid_settings(project: Project) -> None:
     everything = default_answers(project)
     for before, workers in itertools.product(subsets(everything.before), ((), everything.workers)):
         for server in (None, everything.server):
@@ -292,11 +292,13 @@ def subsets(names: tuple[str, ...]) -> Iterable[tuple[str, ...]]:
         (EMPTY, None),
     ],
 )
-def test_the_server_that_is_proposed(project: Project, server: Optional[str]) -> None:
+def test_the_default_server_depends_on_the_interface_and_packages(
+    project: Project, server: Optional[str]
+) -> None:
     assert default_answers(project).server == server
 
 
-def test_what_is_not_installed_is_said_with_the_command_that_installs_it() -> None:
+def test_missing_packages_are_reported_with_the_install_command() -> None:
     bare = replace(SHOP, packages={})
     too_old = replace(SHOP, packages={"gunicorn": "22.0.0", "celery": "5.3.6"})
     no_worker = replace(CHAT, packages={"django_tasks": "0.12.0"})
@@ -316,7 +318,7 @@ def missing(project: Project, **answers: Any) -> str:
     return "".join(re.findall("^# Not installed here.*$", text, re.MULTILINE))
 
 
-def test_what_the_project_lacks_is_said() -> None:
+def test_missing_parts_of_the_project_are_noted() -> None:
     without_app = replace(CHAT, apps=frozenset())
 
     assert proposed(without_app).notes == (
@@ -331,7 +333,7 @@ def test_what_the_project_lacks_is_said() -> None:
     )
 
 
-def test_everything_is_printed_in_three_parts() -> None:
+def test_the_output_has_a_summary_and_three_files() -> None:
     proposal = proposed(SHOP)
     above, settings, dockerfile, procfile = parts(texts.whole(SHOP, proposal))
 
@@ -352,7 +354,7 @@ def test_everything_is_printed_in_three_parts() -> None:
     assert procfile[1] == texts.procfile_text(proposal)
 
 
-def test_the_language_of_the_project_does_not_get_into_numbers() -> None:
+def test_the_language_of_the_project_does_not_affect_number_formats() -> None:
     with override_settings(USE_THOUSAND_SEPARATOR=True, LANGUAGE_CODE="de"):
         assert "EXPOSE 8000\n" in texts.dockerfile(SHOP, proposed(SHOP))
 
@@ -417,7 +419,7 @@ HEALTHCHECK = '--interval=30s --timeout=10s --start-period=60s CMD ["prodctl", "
         ),
     ],
 )
-def test_the_dockerfile_for_each_way_to_name_the_packages(
+def test_the_dockerfile_installs_packages_from_each_kind_of_dependency_file(
     dependencies: str, installs: list[list[str]]
 ) -> None:
     project = replace(SHOP, dependencies=dependencies)
@@ -472,7 +474,7 @@ def test_no_image_installs_the_package_of_this_name_from_pypi(install: Install) 
     )
 
 
-def test_a_dockerfile_of_a_project_that_says_nothing_about_its_packages() -> None:
+def test_the_dockerfile_explains_how_to_make_a_missing_requirements_file() -> None:
     project = replace(SHOP, dependencies="")
 
     text = texts.dockerfile(project, proposed(project))
@@ -485,7 +487,7 @@ def test_a_dockerfile_of_a_project_that_says_nothing_about_its_packages() -> Non
     assert ["COPY", "requirements.txt ./"] in instructions(text)
 
 
-def test_settings_that_manage_py_would_not_take_are_named() -> None:
+def test_the_dockerfile_names_settings_that_manage_py_would_not_use() -> None:
     project = replace(CHAT, settings_by_environment=True)
 
     assert [
@@ -494,7 +496,7 @@ def test_settings_that_manage_py_would_not_take_are_named() -> None:
     ] in instructions(texts.dockerfile(project, proposed(project)))
 
 
-def test_without_a_server_nothing_is_exposed() -> None:
+def test_the_dockerfile_exposes_no_port_without_a_server() -> None:
     assert "EXPOSE" not in texts.dockerfile(SHOP, proposed(SHOP, server=None))
 
 
@@ -510,7 +512,7 @@ def test_honcho_reads_the_services_and_nothing_else_in_the_procfile() -> None:
     assert text.splitlines()[-1] == "# release: python manage.py prodserver migrate"
 
 
-def test_a_procfile_without_a_migration_or_a_service() -> None:
+def test_the_procfile_omits_the_release_line_or_reports_that_no_service_exists() -> None:
     assert "release" not in texts.procfile_text(proposed(SHOP, before=("collectstatic",)))
     assert texts.procfile_text(propose(EMPTY, Answers())) == "# There is no service to run.\n"
 
@@ -539,12 +541,12 @@ class Typing:
         return self._answers.pop(0)
 
 
-def test_enter_takes_what_is_taken_where_nobody_is_asked() -> None:
+def test_pressing_enter_accepts_the_default_answers() -> None:
     for project in (SHOP, CHAT, EVERYTHING):
         assert questions.ask(project, Typing("", "", "", "")) == default_answers(project)
 
 
-def test_answers_are_taken() -> None:
+def test_typed_answers_replace_the_defaults() -> None:
     user = Typing("granian", "80", "none", "beat, worker")
 
     assert questions.ask(SHOP, user) == Answers("granian", 80, (), ("worker", "beat"))
@@ -564,7 +566,7 @@ def test_answers_are_taken() -> None:
     ]
 
 
-def test_a_wrong_answer_is_explained_and_the_question_is_put_again() -> None:
+def test_an_invalid_answer_is_explained_and_the_question_is_repeated() -> None:
     user = Typing("gunicron", "gunicorn", "eighty", "0", "99999999", "80", "migrat", "migrate", "")
 
     answers = questions.ask(SHOP, user)
@@ -579,7 +581,7 @@ def test_a_wrong_answer_is_explained_and_the_question_is_put_again() -> None:
     ]
 
 
-def test_what_is_not_there_to_be_chosen_is_not_asked_about() -> None:
+def test_questions_without_options_are_skipped() -> None:
     assert questions.ask(EMPTY, Typing()) == Answers()
     assert questions.ask(replace(EMPTY, has_database=True), Typing("none")) == Answers()
 
@@ -601,7 +603,7 @@ def view(request: object) -> None:
         (["<path:any>"], ""),
     ],
 )
-def test_a_view_that_says_whether_the_site_is_well_is_found(
+def test_a_health_check_view_is_found_in_the_urlconf(
     monkeypatch: pytest.MonkeyPatch, paths: list[str], found: str
 ) -> None:
     urls = ModuleType("urls_of_this_test")
@@ -612,7 +614,7 @@ def test_a_view_that_says_whether_the_site_is_well_is_found(
         assert look.inspect_project().health == found
 
 
-def test_urls_that_cannot_be_read_are_a_note() -> None:
+def test_a_urlconf_that_cannot_be_imported_is_noted() -> None:
     with override_settings(ROOT_URLCONF="no.such.urls"):
         project = look.inspect_project()
 
@@ -620,7 +622,7 @@ def test_urls_that_cannot_be_read_are_a_note() -> None:
     assert project.notes == ("The URLs cannot be read: ModuleNotFoundError: No module named 'no'.",)
 
 
-def test_processes_that_are_set_already_are_a_note() -> None:
+def test_processes_that_are_already_in_the_settings_are_noted() -> None:
     with configured({"web": sleeper(), "worker": sleeper()}):
         right = look.inspect_project().notes
     with configured({"web": {"BACKEDN": "gunicorn"}}):
@@ -635,7 +637,7 @@ def test_processes_that_are_set_already_are_a_note() -> None:
     assert look.inspect_project().notes == ()
 
 
-def test_applications_are_there_only_if_their_modules_are() -> None:
+def test_an_application_is_ignored_if_its_module_does_not_exist() -> None:
     with override_settings(WSGI_APPLICATION="no.such.application", ASGI_APPLICATION=None):
         project = look.inspect_project()
 
@@ -643,7 +645,7 @@ def test_applications_are_there_only_if_their_modules_are() -> None:
 
 
 @pytest.mark.parametrize("first", range(len(DEPENDENCIES)))
-def test_the_first_file_that_names_packages_counts(
+def test_the_first_existing_dependency_file_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: int
 ) -> None:
     for name in DEPENDENCIES[first:]:
@@ -662,7 +664,7 @@ def test_the_first_file_that_names_packages_counts(
         (None, True),
     ],
 )
-def test_whether_manage_py_takes_these_settings_by_itself(
+def test_the_default_settings_of_manage_py_are_recognized(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, manage: Optional[str], by_environment: bool
 ) -> None:
     if manage is not None:
@@ -673,7 +675,7 @@ def test_whether_manage_py_takes_these_settings_by_itself(
         assert look.inspect_project().settings_by_environment == by_environment
 
 
-def test_a_database_that_is_a_file_is_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_a_file_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     sqlite = {"ENGINE": "django.db.backends.sqlite3"}
     memory, file = {**sqlite, "NAME": ":memory:"}, {**sqlite, "NAME": Path("/srv/db.sqlite3")}
 
@@ -704,11 +706,11 @@ def test_init_takes_no_process_names(more: list[str]) -> None:
     assert refused({"web": sleeper()}, "--init", *more) == ["--init takes no process names."]
 
 
-def test_noinput_goes_with_init() -> None:
+def test_noinput_requires_init() -> None:
     assert refused({"web": sleeper()}, "--list", "--noinput") == ["--noinput requires --init."]
 
 
-def test_init_goes_with_nothing_else_that_prints() -> None:
+def test_init_cannot_be_combined_with_list() -> None:
     with pytest.raises(CommandError, match="not allowed with argument"):
         call_command("prodserver", "--init", "--list")
 
@@ -795,7 +797,7 @@ def chat(site: Site, tmp_path: Path) -> RealProject:
     )
 
 
-def test_a_project_with_wsgi_and_celery(shop: RealProject) -> None:
+def test_the_proposal_for_a_real_wsgi_project_with_celery_passes_check(shop: RealProject) -> None:
     (_, above), (file, block), (_, dockerfile), (_, procfile) = shop.proposal("--noinput")[0]
 
     assert "#   Celery app shop.celery.app, with a schedule\n" in above
@@ -810,7 +812,9 @@ def test_a_project_with_wsgi_and_celery(shop: RealProject) -> None:
     assert how == f"{names}: forked"
 
 
-def test_a_project_with_asgi_and_django_tasks_whose_settings_are_broken(chat: RealProject) -> None:
+def test_the_proposal_for_a_real_asgi_project_with_broken_settings_passes_check(
+    chat: RealProject,
+) -> None:
     found, said = chat.proposal()
     (_, above), (_, block), _, (_, procfile) = found
 
@@ -852,7 +856,7 @@ def add(sender, **kwargs):
         ("celery", "vegetable = 'celery'\n", ""),
     ],
 )
-def test_how_the_celery_app_is_found(
+def test_the_celery_app_is_found_in_the_modules_of_the_project(
     site: Site, tmp_path: Path, module: str, source: str, found: str
 ) -> None:
     project = RealProject(site, tmp_path, "shop", 'INSTALLED_APPS += ["django_prodserver"]')
@@ -863,7 +867,7 @@ def test_how_the_celery_app_is_found(
     assert re.findall("^#   Celery app (.*)$", above, re.MULTILINE) == ([found] if found else [])
 
 
-def test_a_celery_app_that_cannot_be_imported_is_a_note(shop: RealProject) -> None:
+def test_a_celery_app_that_cannot_be_imported_is_noted(shop: RealProject) -> None:
     (shop.folder / "shop" / "celery.py").write_text("1 / 0\n")
 
     above = shop.proposal("--noinput")[0][0][1]
@@ -892,7 +896,7 @@ def test_no_server_is_imported(shop: RealProject) -> None:
     assert loaded & {server.package for server in SERVERS} == set()
 
 
-def test_answers_are_typed_at_a_terminal_and_stdout_has_the_proposal_alone(
+def test_init_asks_on_stderr_and_prints_only_the_proposal_on_stdout(
     shop: RealProject,
 ) -> None:
     terminal = Terminal()
@@ -927,7 +931,7 @@ def test_cancelling_prints_nothing(shop: RealProject, key: bytes) -> None:
 # ---- the page about it ----
 
 
-def test_the_page_shows_what_is_printed() -> None:
+def test_the_docs_page_shows_the_actual_output_of_the_wizard() -> None:
     shop = replace(
         SHOP, packages={**SHOP.packages, **{server.package: "99.0" for server in SERVERS}}
     )
@@ -945,7 +949,7 @@ def test_the_page_shows_what_is_printed() -> None:
     assert f"proposal.txt\n{console}\n```" in page
 
 
-def test_the_page_names_what_is_looked_at() -> None:
+def test_the_docs_page_names_every_path_file_and_app_that_is_inspected() -> None:
     page = (ROOT / "docs" / "start" / "start-with-the-wizard.md").read_text(encoding="utf-8")
     text = " ".join(page.split())
 

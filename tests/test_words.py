@@ -24,7 +24,7 @@ def found(file: Path, text: str) -> list[str]:
     return [line[len(str(file)) + 1 :] for line in checked.stdout.splitlines()]
 
 
-def test_a_word_is_found_with_its_line_and_a_better_one(tmp_path: Path) -> None:
+def test_a_discouraged_word_is_reported_with_its_line_and_a_better_word(tmp_path: Path) -> None:
     text = "# A page\n\nIt is started anew. The exit\ncode is 3.\n"
 
     assert found(tmp_path / "page.md", text) == [
@@ -47,7 +47,7 @@ def test_other_words_and_quotations_are_not_found(tmp_path: Path, text: str) -> 
     assert found(tmp_path / "page.md", text) == []
 
 
-def test_what_is_found_in_python_is_prose(tmp_path: Path) -> None:
+def test_only_comments_and_docstrings_are_checked_in_python(tmp_path: Path) -> None:
     source = 'def anew():  # anew\n    """Start\n    anew."""\n    return code\n'
 
     assert found(tmp_path / "module.py", source) == [

@@ -22,7 +22,7 @@ print(*sorted(sys.modules))
 """
 
 
-def test_there_is_no_table_and_a_project_needs_no_migration(admin_site: AdminSite) -> None:
+def test_the_model_has_no_table_and_needs_no_migration(admin_site: AdminSite) -> None:
     admin_site.command("makemigrations", "--check")
 
     tables = admin_site.command("inspectdb")
@@ -30,14 +30,14 @@ def test_there_is_no_table_and_a_project_needs_no_migration(admin_site: AdminSit
     assert "process" not in tables.lower()
 
 
-def test_what_asks_every_model_for_its_rows_gets_none(admin_site: AdminSite) -> None:
+def test_dumpdata_exports_no_rows_of_the_model(admin_site: AdminSite) -> None:
     for options in ([], ["--all"]):
         dumped = admin_site.command("dumpdata", *options)
         assert '"auth.user"' in dumped
         assert '"django_prodserver.process"' not in dumped
 
 
-def test_django_finds_nothing_wrong_with_it(admin_site: AdminSite) -> None:
+def test_djangos_system_checks_report_no_issues_with_the_model(admin_site: AdminSite) -> None:
     said = admin_site.command(
         "check", "--database", "default", "--fail-level", "WARNING", "--tag=models", "--tag=admin"
     )
@@ -45,7 +45,7 @@ def test_django_finds_nothing_wrong_with_it(admin_site: AdminSite) -> None:
     assert said == "System check identified no issues (0 silenced)."
 
 
-def test_a_project_without_the_admin_pays_nothing_for_the_page() -> None:
+def test_a_project_without_the_admin_loads_neither_the_model_nor_the_page() -> None:
     models, modules = loaded(["django_prodserver"])
 
     assert "Process" not in models
@@ -53,14 +53,14 @@ def test_a_project_without_the_admin_pays_nothing_for_the_page() -> None:
     assert "django_prodserver.admin" not in modules
 
 
-def test_what_is_paid_with_the_admin_would_be_noticed() -> None:
+def test_a_project_with_the_admin_loads_the_model_and_the_page() -> None:
     models, modules = loaded(["django_prodserver", "django.contrib.admin"])
 
     assert "django_prodserver.Process" in models.split()
     assert "django_prodserver.admin" in modules
 
 
-def test_a_project_that_never_shows_the_page_does_not_load_what_asks_the_supervisor() -> None:
+def test_setting_up_the_admin_does_not_import_the_control_client() -> None:
     """In a worker, for example; with the admin, Django imports the pages themselves everywhere."""
     _, modules = loaded(["django_prodserver", "django.contrib.admin"])
 

@@ -21,7 +21,7 @@ OTHERS = [f"{PROCESSES}add/", f"{PROCESSES}web.1/delete/", f"{PROCESSES}1/"]
 
 
 @pytest.mark.parametrize("path", [*PAGES, ASK])
-def test_who_is_not_logged_in_is_asked_to(
+def test_an_anonymous_visitor_is_redirected_to_the_login_page(
     admin_site: AdminSite, fake: FakeSupervisor, path: str
 ) -> None:
     page = Visitor(admin_site.address).get(path)
@@ -33,7 +33,7 @@ def test_who_is_not_logged_in_is_asked_to(
     ("name", "status", "in_index"),
     [("root", 200, True), ("viewer", 200, True), ("operator", 200, True), ("clerk", 403, False)],
 )
-def test_the_page_is_for_those_who_may_view_or_control(
+def test_only_users_with_view_or_control_permission_see_the_page(
     visitors: dict[str, Visitor], fake: FakeSupervisor, name: str, status: int, in_index: bool
 ) -> None:
     visitor = visitors[name]
@@ -53,7 +53,7 @@ def test_the_page_is_for_those_who_may_view_or_control(
         ("clerk", 403, None),
     ],
 )
-def test_only_those_who_may_control_have_buttons_and_are_heard(
+def test_only_users_with_control_permission_see_and_can_use_the_buttons(
     visitors: dict[str, Visitor],
     fake: FakeSupervisor,
     name: str,
@@ -70,14 +70,16 @@ def test_only_those_who_may_control_have_buttons_and_are_heard(
         assert visitor.get(f"{PROCESSES}table/").json["may_control"] is bool(buttons)
 
 
-def test_a_request_needs_the_token_of_a_form(root: Visitor, fake: FakeSupervisor) -> None:
+def test_a_request_without_a_valid_csrf_token_is_refused(
+    root: Visitor, fake: FakeSupervisor
+) -> None:
     page = root.post(ASK, token="x" * 32, verb="restart", name="web.1")
 
     assert page.status == 403
     assert fake.asked == []
 
 
-def test_a_request_is_a_post(root: Visitor, fake: FakeSupervisor) -> None:
+def test_a_restart_requested_by_get_is_refused(root: Visitor, fake: FakeSupervisor) -> None:
     assert root.get(f"{ASK}?verb=restart&name=web.1").status == 405
     assert fake.asked == []
 
@@ -87,7 +89,7 @@ def test_a_process_cannot_be_added_changed_or_deleted(root: Visitor, fake: FakeS
     assert f"{PROCESSES}add/" not in root.get("/admin/").source
 
 
-def test_a_user_is_granted_the_permissions_in_the_admin(
+def test_permissions_granted_to_a_user_in_the_admin_take_effect(
     admin_site: AdminSite, root: Visitor, fake: FakeSupervisor
 ) -> None:
     root.post(

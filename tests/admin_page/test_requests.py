@@ -18,7 +18,7 @@ from .visitor import PROCESSES, Visitor
         ("restart", "worker", "Restarted worker."),
     ],
 )
-def test_a_button_asks_the_supervisor_and_says_what_became_of_it(
+def test_a_button_sends_a_request_to_the_supervisor_and_shows_the_outcome(
     root: Visitor, fake: FakeSupervisor, verb: str, name: str, message: str
 ) -> None:
     page = root.ask(verb, name)
@@ -28,14 +28,16 @@ def test_a_button_asks_the_supervisor_and_says_what_became_of_it(
     assert page.messages == [("success", message)]
 
 
-def test_on_the_page_of_a_process_it_stays_there(root: Visitor, fake: FakeSupervisor) -> None:
+def test_a_button_on_the_page_of_a_process_returns_to_that_page(
+    root: Visitor, fake: FakeSupervisor
+) -> None:
     page = root.ask("restart", "web.1", from_one="1")
 
     assert page.url.endswith(f"{PROCESSES}web.1/change/")
     assert page.messages == [("success", "Restarted web.1.")]
 
 
-def test_a_stop_is_confirmed_first(root: Visitor, fake: FakeSupervisor) -> None:
+def test_a_stop_requires_confirmation(root: Visitor, fake: FakeSupervisor) -> None:
     asked = root.ask("stop", "web.1")
 
     assert fake.asked == []
@@ -58,7 +60,7 @@ def test_a_stop_is_confirmed_first(root: Visitor, fake: FakeSupervisor) -> None:
         ),
     ],
 )
-def test_the_message_says_how_far_it_has_come(
+def test_the_message_shows_whether_the_request_is_running_done_or_failed(
     root: Visitor, fake: FakeSupervisor, change: dict[str, Any], level: str, message: str
 ) -> None:
     fake.change.update(change)
@@ -66,7 +68,7 @@ def test_the_message_says_how_far_it_has_come(
     assert root.ask("restart", "web.1").messages == [(level, message)]
 
 
-def test_a_refusal_is_said_in_the_words_of_the_supervisor(
+def test_a_refused_request_shows_the_message_of_the_supervisor(
     root: Visitor, fake: FakeSupervisor
 ) -> None:
     fake.refusal = (409, "stopping", "everything is being stopped")
@@ -76,7 +78,7 @@ def test_a_refusal_is_said_in_the_words_of_the_supervisor(
     assert "Requested a restart." not in root.get(f"{PROCESSES}refused.1/history/").text
 
 
-def test_a_user_who_may_not_control_is_told_by_the_supervisor(
+def test_a_forbidden_request_shows_the_message_of_the_supervisor(
     root: Visitor, fake: FakeSupervisor
 ) -> None:
     fake.refusal = (403, "forbidden", "the user with id 33 may only read")
@@ -103,7 +105,7 @@ def test_a_user_who_may_not_control_is_told_by_the_supervisor(
         ),
     ],
 )
-def test_a_request_that_means_nothing_gets_one_sentence(
+def test_an_invalid_request_shows_an_error_and_is_not_sent_to_the_supervisor(
     root: Visitor, fake: FakeSupervisor, verb: str, name: str, message: str
 ) -> None:
     page = root.ask(verb, name)
@@ -112,7 +114,7 @@ def test_a_request_that_means_nothing_gets_one_sentence(
     assert fake.asked == []
 
 
-def test_the_log_of_the_admin_says_who_asked_for_what(
+def test_the_admin_log_records_each_request_and_its_user(
     visitors: dict[str, Visitor], fake: FakeSupervisor
 ) -> None:
     fake.of(process("diary", instance("diary.1")))
@@ -129,7 +131,9 @@ def test_the_log_of_the_admin_says_who_asked_for_what(
     assert f"{PROCESSES}diary.1/change/" in index.source
 
 
-def test_what_was_refused_is_not_in_the_log(root: Visitor, fake: FakeSupervisor) -> None:
+def test_a_refused_request_is_not_recorded_in_the_admin_log(
+    root: Visitor, fake: FakeSupervisor
+) -> None:
     fake.of(process("quiet", instance("quiet.1")))
     fake.refusal = (409, "stopping", "everything is being stopped")
     root.ask("restart", "quiet.1")

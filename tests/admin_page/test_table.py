@@ -18,7 +18,7 @@ from .visitor import PROCESSES, Visitor
 WEB = f"{PROCESSES}web.1/change/"
 
 
-def test_each_instance_has_a_row_and_several_of_a_process_one_more(
+def test_each_instance_has_a_row_and_a_process_with_replicas_a_summary_row(
     root: Visitor, fake: FakeSupervisor
 ) -> None:
     fake.of(
@@ -47,7 +47,9 @@ def test_each_instance_has_a_row_and_several_of_a_process_one_more(
     }
 
 
-def test_the_script_gets_what_the_page_shows(root: Visitor, fake: FakeSupervisor) -> None:
+def test_the_table_endpoint_returns_the_rows_as_json_for_the_script(
+    root: Visitor, fake: FakeSupervisor
+) -> None:
     fake.of(process("web", instance("web.1", "BACKOFF", reason="exited with status 3")))
 
     seen = root.get(f"{PROCESSES}table/").json
@@ -78,7 +80,9 @@ def test_the_script_gets_what_the_page_shows(root: Visitor, fake: FakeSupervisor
     }
 
 
-def test_a_process_has_a_page_with_its_last_lines(root: Visitor, fake: FakeSupervisor) -> None:
+def test_the_page_of_an_instance_shows_its_last_log_lines(
+    root: Visitor, fake: FakeSupervisor
+) -> None:
     fake.lines = [
         line("web.1", "Listening at: http://127.0.0.1:8000"),
         line("web.1", "\x1b[32mok\x1b[0m"),
@@ -93,7 +97,7 @@ def test_a_process_has_a_page_with_its_last_lines(root: Visitor, fake: FakeSuper
     assert fake.name_of_log == "web.1"
 
 
-def test_a_page_of_several_instances_has_all_of_them(root: Visitor, fake: FakeSupervisor) -> None:
+def test_the_page_of_a_process_lists_all_its_instances(root: Visitor, fake: FakeSupervisor) -> None:
     fake.of(process("a_b", instance("a_b.1"), instance("a_b.2")), process("web"))
 
     page = root.get(PROCESSES)
@@ -103,7 +107,7 @@ def test_a_page_of_several_instances_has_all_of_them(root: Visitor, fake: FakeSu
     assert fake.name_of_log == "a_b"
 
 
-def test_a_name_that_nothing_has_is_not_found(root: Visitor, fake: FakeSupervisor) -> None:
+def test_an_unknown_name_returns_404_with_a_suggestion(root: Visitor, fake: FakeSupervisor) -> None:
     for path in (f"{PROCESSES}wbe/change/", f"{PROCESSES}wbe/lines/"):
         page = root.get(path)
         assert page.status == 404
@@ -113,7 +117,7 @@ def test_a_name_that_nothing_has_is_not_found(root: Visitor, fake: FakeSuperviso
 
 
 @pytest.mark.parametrize("name", ["all", "w*", "web%2Cworker"])
-def test_neither_a_pattern_nor_all_is_a_name(
+def test_a_page_for_all_a_pattern_or_a_list_of_names_is_not_found(
     root: Visitor, fake: FakeSupervisor, name: str
 ) -> None:
     assert root.get(f"{PROCESSES}{name}/change/").status == 404
@@ -181,7 +185,7 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(inner)
 
 
-def test_no_page_has_a_script_or_a_style_of_its_own(root: Visitor, fake: FakeSupervisor) -> None:
+def test_no_page_contains_inline_scripts_or_styles(root: Visitor, fake: FakeSupervisor) -> None:
     for page in (root.get(PROCESSES), root.get(WEB), root.ask("stop", "web.1")):
         ours = page.source.partition('id="content"')[2]
         assert "style=" not in ours.partition("<footer")[0]
@@ -193,7 +197,7 @@ def test_no_page_has_a_script_or_a_style_of_its_own(root: Visitor, fake: FakeSup
 # ---- no supervisor that answers ----
 
 
-def test_without_a_supervisor_the_page_says_so(admin_site: AdminSite, root: Visitor) -> None:
+def test_the_page_reports_that_no_supervisor_answers(admin_site: AdminSite, root: Visitor) -> None:
     problem = f"no supervisor answers at {admin_site.control}"
     message = f"No{problem[2:]}"
 
@@ -205,7 +209,7 @@ def test_without_a_supervisor_the_page_says_so(admin_site: AdminSite, root: Visi
 
 
 @pytest.mark.parametrize("said", [b"", b"HTTP/1.0 200 OK\r\n", b"HTTP/1.0 200 OK\r\n\r\n{"])
-def test_a_supervisor_that_does_not_go_on_is_not_waited_for(
+def test_the_page_does_not_wait_for_a_hanging_supervisor(
     admin_site: AdminSite, root: Visitor, said: bytes
 ) -> None:
     with answering(admin_site.control, said, ends=False):
@@ -215,7 +219,7 @@ def test_a_supervisor_that_does_not_go_on_is_not_waited_for(
     assert page.problem == f"the supervisor at {admin_site.control} does not answer"
 
 
-def test_a_supervisor_that_answers_drop_by_drop_is_not_waited_for(
+def test_the_page_does_not_wait_for_a_supervisor_that_answers_byte_by_byte(
     admin_site: AdminSite, root: Visitor
 ) -> None:
     with answering(admin_site.control, b"HTTP/1.0 200 OK\r\n\r\n", ends=False, drips=True):
@@ -244,7 +248,7 @@ def test_a_supervisor_that_answers_drop_by_drop_is_not_waited_for(
         ),
     ],
 )
-def test_what_is_no_supervisor_of_this_version_gets_a_sentence(
+def test_the_page_reports_another_program_or_version_at_the_control_socket(
     admin_site: AdminSite, root: Visitor, said: bytes, problem: str
 ) -> None:
     with answering(admin_site.control, said):

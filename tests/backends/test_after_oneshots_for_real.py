@@ -79,7 +79,7 @@ skip_without("whitenoise")
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_static_files_translations_and_tables_are_there_on_a_first_start(
+def test_static_files_translations_and_tables_exist_on_a_first_start(
     site: Site, method: str
 ) -> None:
     release(site, "p {color: red}", "Willkommen")
@@ -95,7 +95,7 @@ def test_static_files_translations_and_tables_are_there_on_a_first_start(
     database.close()
 
 
-def test_of_the_next_release_the_new_ones_are_served(site: Site) -> None:
+def test_the_next_release_serves_its_new_static_files_and_translations(site: Site) -> None:
     port = free_port()
     release(site, "p {color: red}", "Willkommen")
     before = start(site, port)

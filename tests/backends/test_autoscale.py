@@ -26,7 +26,7 @@ def release(site: Site, run: Run, *names: str) -> None:
     run.wait_for_each_of(*(f"{name} done" for name in names))
 
 
-def test_workers_of_celery_come_with_the_tasks_and_go_when_these_are_done(
+def test_celery_workers_scale_up_with_the_queue_and_down_when_tasks_are_done(
     site: Site, redis: str
 ) -> None:
     """Each worker runs one task and prefetches one; prefetched tasks count, too."""
@@ -48,7 +48,9 @@ def test_workers_of_celery_come_with_the_tasks_and_go_when_these_are_done(
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_a_broker_that_is_away_changes_nothing(site: Site, redis: str) -> None:
+def test_celery_workers_are_not_scaled_while_the_broker_is_unreachable(
+    site: Site, redis: str
+) -> None:
     if VERSION < (5, 4):
         pytest.skip("a worker of this Celery does not stop once it has lost its broker")
     rule = {**RULE, "TARGET": 0.5, "INTERVAL": 1, "STABILIZATION": 1}
@@ -68,7 +70,7 @@ def test_a_broker_that_is_away_changes_nothing(site: Site, redis: str) -> None:
 
 
 @pytest.mark.parametrize("metric", ["queue", "queue-age"])
-def test_workers_of_django_tasks(site: Site, metric: str) -> None:
+def test_django_tasks_workers_scale_up_and_down_with_the_queue(site: Site, metric: str) -> None:
     """Each worker runs one task at a time, and prefetches none."""
     site.hold(*NAMES)
     site.send(*(("django_hold", [name], "") for name in NAMES))

@@ -25,7 +25,9 @@ SERVERS = {
 
 
 @pytest.mark.parametrize("name", SERVERS)
-def test_a_request_in_progress_is_a_load(site: Site, name: str) -> None:
+def test_an_in_flight_request_scales_a_server_up_and_its_end_scales_it_down(
+    site: Site, name: str
+) -> None:
     entry, needs = SERVERS[name]
     if needs:
         skip_without(needs)
@@ -49,7 +51,9 @@ def test_a_request_in_progress_is_a_load(site: Site, name: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_also_of_a_server_that_is_spawned(site: Site, method: str) -> None:
+def test_a_forked_or_spawned_server_scales_up_while_a_request_is_in_flight(
+    site: Site, method: str
+) -> None:
     entry, port = SERVERS["gunicorn gthread"][0], free_port()
     site.hold("task")
     run = site({"web": {**entry(port), "START_METHOD": method, "AUTOSCALE": RULE}})
@@ -84,7 +88,7 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return path
 
 
-def test_what_is_in_flight_is_summed_up_over_time(path: str, clock: Clock) -> None:
+def test_busy_seconds_sum_up_the_time_of_all_in_flight_requests(path: str, clock: Clock) -> None:
     running = in_flight.Running(in_flight.Board())
     assert board.busy_seconds(path) == 0.0
     with running.one():
@@ -111,13 +115,13 @@ def test_what_is_in_flight_is_summed_up_over_time(path: str, clock: Clock) -> No
     ],
     ids=["empty", "short", "nan", "huge", "negative", "infinite"],
 )
-def test_whatever_a_life_writes_there_harms_nobody_else(path: str, content: bytes) -> None:
+def test_invalid_content_of_a_board_counts_as_zero_busy_seconds(path: str, content: bytes) -> None:
     Path(path).write_bytes(content)
 
     assert board.busy_seconds(path) == 0.0
 
 
-def test_only_one_life_has_the_board(path: str) -> None:
+def test_a_second_board_of_a_process_is_separate_from_the_first(path: str) -> None:
     first, second = in_flight.Board(), in_flight.Board()
     second.write(3, 1.0)
 
@@ -125,7 +129,9 @@ def test_only_one_life_has_the_board(path: str) -> None:
     assert second.count().number == 3
 
 
-def test_a_board_that_cannot_be_opened_is_none(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_board_still_counts_requests_if_its_file_cannot_be_opened(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv(board.VARIABLE, f"{path}.gone")
     one = in_flight.Board()
     one.write(2, 1.0)
@@ -133,7 +139,7 @@ def test_a_board_that_cannot_be_opened_is_none(path: str, monkeypatch: pytest.Mo
     assert one.count().number == 2
 
 
-def test_what_a_process_had_in_flight_that_was_killed_counts_until_then(
+def test_requests_of_a_process_that_has_exited_no_longer_count_as_busy(
     path: str, clock: Clock
 ) -> None:
     import multiprocessing

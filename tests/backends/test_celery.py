@@ -99,7 +99,7 @@ def test_a_task_is_executed(history: History) -> None:
     assert "hello from worker.1" in said or "hello from worker.2" in said
 
 
-def test_the_running_task_is_finished_because_the_signal_goes_to_the_leader_only(
+def test_the_running_task_finishes_because_only_the_leader_is_signalled(
     history: History,
 ) -> None:
     lines = [(line.name.partition(".")[0], line.text) for line in history.run.lines]
@@ -109,7 +109,7 @@ def test_the_running_task_is_finished_because_the_signal_goes_to_the_leader_only
     assert lines.index(("worker", "task done")) > taken
 
 
-def test_remap_sigterm_in_env_is_seen_by_billiard(history: History) -> None:
+def test_remap_sigterm_in_env_takes_effect_in_billiard(history: History) -> None:
     """billiard reads REMAP_SIGTERM on import, and the project imports it before the fork."""
     assert "SIGTERM means SIGQUIT" in history.run.said("other.1")
 
@@ -118,7 +118,7 @@ def test_beat_keeps_its_schedule_in_a_file(history: History) -> None:
     assert list(history.project.glob("schedule*"))
 
 
-def test_everything_stops_as_it_was_asked_to(history: History) -> None:
+def test_all_instances_stop_on_sigterm_with_status_0(history: History) -> None:
     assert history.status == 0
     stopped = [line for line in history.run.said("system") if " stopped after" in line]
     assert {line.split()[0] for line in stopped} == {
@@ -134,14 +134,14 @@ def test_each_worker_has_a_pool_of_its_own(history: History) -> None:
     assert history.pools == [0, 1, 1, 1]
 
 
-def test_alone_beat_starts_and_stops(site: Site) -> None:
+def test_beat_without_a_supervisor_starts_and_stops(site: Site) -> None:
     run = site({"beat": {**PROCESSES["beat"], "ARGS": {"loglevel": "debug"}}}, "beat")
     run.wait_for("", "beat: Waking up in")  # Before its first tick, SIGTERM makes it fail.
 
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_after_sighup_a_worker_executes_its_own_command_again(site: Site) -> None:
+def test_a_worker_reexecutes_its_own_command_on_sighup(site: Site) -> None:
     """On SIGHUP Celery executes sys.argv: `manage.py prodserver worker` here, without `--all`."""
     entry = {**PROCESSES["worker"], "REPLICAS": 1}
     run = site({"worker": entry}, "--all", "--no-timestamps")
@@ -161,7 +161,7 @@ def test_after_sighup_a_worker_executes_its_own_command_again(site: Site) -> Non
     assert run.end(signal.SIGTERM) == 128 + signal.SIGTERM
 
 
-def test_an_option_that_the_app_adds_is_known_and_so_is_a_setting(site: Site) -> None:
+def test_options_added_by_the_app_and_celery_settings_are_accepted_in_args(site: Site) -> None:
     source = """
         import click
         from workers import app
@@ -192,7 +192,9 @@ def alone(**entry: Any) -> dict[str, Any]:
     return {"worker": {**PROCESSES["worker"], "REPLICAS": 1, "ARGS": args, **entry}}
 
 
-def test_a_worker_pings_as_long_as_its_main_loop_turns(site: Site, listener: Systemd) -> None:
+def test_a_worker_pings_the_watchdog_only_while_its_main_loop_runs(
+    site: Site, listener: Systemd
+) -> None:
     """With `-P solo` a running task blocks the main loop, but not the timer's thread."""
     site.hold("task")
     entry = alone(ARGS={"P": "solo", "without-heartbeat": True})
@@ -214,7 +216,9 @@ def test_a_worker_pings_as_long_as_its_main_loop_turns(site: Site, listener: Sys
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_a_worker_pings_while_it_waits_for_its_broker(site: Site, listener: Systemd) -> None:
+def test_a_worker_pings_the_watchdog_while_it_waits_for_its_broker(
+    site: Site, listener: Systemd
+) -> None:
     source = f"""
         from celery import Celery
 
@@ -228,7 +232,7 @@ def test_a_worker_pings_while_it_waits_for_its_broker(site: Site, listener: Syst
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_a_worker_that_does_not_ping_is_replaced(site: Site) -> None:
+def test_a_worker_that_does_not_ping_the_watchdog_is_replaced(site: Site) -> None:
     entry = alone(ARGS={"P": "solo"}, WATCHDOG=4, STOP_TIMEOUT=1, RESTART="on-failure")
     run = site(entry)
     run.wait_for_each({"worker.1": r"worker\.1@\S+ ready", "system": "all 1 ready"})
@@ -245,7 +249,7 @@ def test_a_worker_that_does_not_ping_is_replaced(site: Site) -> None:
     assert run.end(signal.SIGTERM) == 128 + signal.SIGTERM
 
 
-def test_beat_pings_however_long_nothing_is_due(site: Site, listener: Systemd) -> None:
+def test_beat_pings_the_watchdog_while_no_task_is_due(site: Site, listener: Systemd) -> None:
     run = site({"beat": PROCESSES["beat"]}, "beat", env=listener.environ)
 
     heard = [listener.hear() for _ in range(4)]
@@ -265,9 +269,7 @@ def test_no_pings_are_sent_without_a_watchdog(site: Site, listener: Systemd) -> 
 
 
 @pytest.mark.skipif(celery.VERSION < (5, 5), reason="a warm shutdown cannot be cut short")
-def test_the_escalation_signal_returns_a_task_that_hangs_to_the_broker(
-    site: Site, redis: str
-) -> None:
+def test_the_escalation_signal_returns_a_hanging_task_to_the_broker(site: Site, redis: str) -> None:
     """Over Redis, where the main thread wakes twice a second while it waits for the pool.
 
     With a broker of files it blocks in Thread.join() right after it logs "Stopping Pool". If a
@@ -298,7 +300,7 @@ def test_the_escalation_signal_returns_a_task_that_hangs_to_the_broker(
     execute_again(site, env)
 
 
-def test_the_task_of_a_worker_that_ignores_the_escalation_signal_is_executed_again(
+def test_a_task_is_executed_again_if_its_worker_ignores_the_escalation_signal(
     site: Site, redis: str
 ) -> None:
     # With Redis, a message that is not acknowledged within a second goes to another worker.

@@ -39,7 +39,7 @@ def test_a_management_command_that_exits_on_its_own_is_a_failure(site: Site) -> 
     assert any("tell.1 exited with status 0" in line for line in run.said("system"))
 
 
-def test_a_management_command_that_fails_does_so_with_its_own_words(
+def test_a_failing_management_command_shows_its_own_error_without_a_traceback(
     site: Site,
 ) -> None:
     for names, name in (((), "wrong.1"), (("wrong",), "")):
@@ -50,28 +50,28 @@ def test_a_management_command_that_fails_does_so_with_its_own_words(
         assert "Traceback" not in said
 
 
-def test_a_list_is_a_command_without_a_shell(site: Site) -> None:
+def test_args_as_a_list_run_a_program_without_a_shell(site: Site) -> None:
     run = site({"echo": shell(["echo", "$COLOUR", "two  words"])}, "echo")
 
     assert run.end() == 0
     assert run.raw == ["$COLOUR two  words"]
 
 
-def test_a_string_is_a_line_for_the_shell(site: Site) -> None:
+def test_args_as_a_string_are_run_by_the_shell(site: Site) -> None:
     run = site({"echo": shell("echo $COLOUR two  words; exit 7")}, "echo")
 
     assert run.end() == 7
     assert run.raw == ["red two words"]
 
 
-def test_the_status_of_a_command_is_that_of_the_supervisor(site: Site) -> None:
+def test_the_supervisor_exits_with_the_status_of_a_failed_command(site: Site) -> None:
     run = site({"echo": shell("echo last words; exit 7"), "other": shell(FOREVER)})
 
     assert run.end() == 7
     assert run.said("echo.1") == ["last words"]
 
 
-def test_the_stop_signal_reaches_what_a_shell_runs(site: Site) -> None:
+def test_the_stop_signal_reaches_programs_started_by_a_shell(site: Site) -> None:
     """A shell forwards no signal: unless the process group gets it, tail has to be killed."""
     processes = {"list": shell(FOREVER), "line": shell("echo here; tail -f /dev/null; echo on")}
     run = site(processes)
@@ -81,7 +81,7 @@ def test_the_stop_signal_reaches_what_a_shell_runs(site: Site) -> None:
     assert not any("killed" in line for line in run.said("system"))
 
 
-def test_a_pipe_that_nobody_reads_ends_a_program_as_it_does_in_a_shell(
+def test_sigpipe_ends_a_program_that_writes_to_a_closed_pipe(
     site: Site,
 ) -> None:
     """Python ignores SIGPIPE, and programs that it executes would inherit that."""
@@ -92,7 +92,7 @@ def test_a_pipe_that_nobody_reads_ends_a_program_as_it_does_in_a_shell(
     assert run.stderr == ""
 
 
-def test_a_program_that_cannot_be_executed_says_so(site: Site) -> None:
+def test_a_file_that_cannot_be_executed_fails_with_status_126_and_a_message(site: Site) -> None:
     file = {"text": "no program"}
     (site.project / "text").write_text("no program")
     (site.project / "text").chmod(0o755)

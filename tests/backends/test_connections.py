@@ -53,7 +53,7 @@ def pylibmc_fixture(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("pylibmc")
-def test_a_cache_that_django_keeps_connected_is_closed() -> None:
+def test_a_cache_connection_that_django_keeps_open_is_closed() -> None:
     caches["default"].set("a", 1)
     client: Any = vars(caches["default"])["_cache"]
     assert client.connected
@@ -63,12 +63,12 @@ def test_a_cache_that_django_keeps_connected_is_closed() -> None:
     assert not client.connected
 
 
-def test_a_cache_that_is_not_used_is_not_created() -> None:
+def test_closing_connections_does_not_create_an_unused_cache() -> None:
     with override_settings(CACHES={"default": {"BACKEND": "no.such.Cache"}}):
         close_connections()
 
 
-def test_connections_of_celery_to_its_broker_are_closed_and_opened_again() -> None:
+def test_connections_of_celery_to_its_broker_are_closed_and_can_be_reopened() -> None:
     celery = pytest.importorskip("celery")
     app = celery.Celery("tests", broker="memory://", set_as_current=False)
     with app.producer_pool.acquire() as producer:
@@ -100,7 +100,9 @@ def test_connections_of_djangos_cache_to_redis_are_closed(redis: str) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
-def test_a_client_of_redis_that_the_preload_left_is_no_reason(site: Site, redis: str) -> None:
+def test_a_redis_connection_left_open_by_the_preload_is_not_reported(
+    site: Site, redis: str
+) -> None:
     source = """
         import os, redis
         client = redis.Redis.from_url(os.environ["AT"])
@@ -120,7 +122,7 @@ def test_a_client_of_redis_that_the_preload_left_is_no_reason(site: Site, redis:
 
 
 @pytest.mark.skipif(django.VERSION < (5, 1), reason="this Django has no pool yet")
-def test_a_pool_is_closed_with_its_threads_even_if_another_thread_opened_it(
+def test_a_database_pool_opened_by_another_thread_is_closed_with_its_threads(
     postgresql: str,
 ) -> None:
     skip_without("psycopg_pool")

@@ -26,7 +26,7 @@ def asked(*args: str) -> list[Any]:
     return [where.at for where in server.addresses()]
 
 
-def test_a_request_without_end_is_cancelled_within_the_stop_timeout(site: Site) -> None:
+def test_an_endless_request_is_cancelled_within_the_stop_timeout(site: Site) -> None:
     port = free_port()
     run = site({"web": daphne(port, STOP_TIMEOUT=3)})
     run.wait_for("system", "all 1 ready")
@@ -38,7 +38,7 @@ def test_a_request_without_end_is_cancelled_within_the_stop_timeout(site: Site) 
     assert any(line.startswith("web.1 stopped after 1.") for line in run.said("system"))
 
 
-def test_what_is_written_is_sent_before_it_ends(site: Site) -> None:
+def test_daphne_sends_a_large_response_completely_before_it_exits(site: Site) -> None:
     """The application finishes a response long before a slow client has received it."""
     port = free_port()
     run = site({"web": daphne(port)})
@@ -77,7 +77,7 @@ def test_a_keep_alive_connection_is_closed_after_the_request_in_flight(site: Sit
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="epoll is of Linux")
-def test_where_the_project_has_a_reactor_each_process_gets_its_own(site: Site) -> None:
+def test_each_process_gets_its_own_reactor_if_the_project_installs_one(site: Site) -> None:
     """With "daphne" in INSTALLED_APPS a reactor, and its epoll object, exist before the fork."""
     ports = {name: free_port() for name in ("one", "other")}
     site.hold(*ports)
@@ -118,7 +118,7 @@ def polled_by(pid: str) -> set[int]:
     return {int(inode, 16) for text in described for inode in re.findall(r"ino:(\w+)", text)}
 
 
-def test_without_a_free_address_it_fails_with_its_own_status(site: Site) -> None:
+def test_daphne_exits_with_its_own_status_if_its_address_is_in_use(site: Site) -> None:
     port = free_port()
     run = site({"web": daphne(port)})
     run.wait_for("system", "all 1 ready")
@@ -130,7 +130,7 @@ def test_without_a_free_address_it_fails_with_its_own_status(site: Site) -> None
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_where_it_listens() -> None:
+def test_the_listen_addresses_are_read_from_the_arguments() -> None:
     assert asked() == [("127.0.0.1", 8000)]
     assert asked("-p", "0") == [("127.0.0.1", 0)]
     assert asked("-b", "[::1]") == [("::1", 8000)]
@@ -145,7 +145,7 @@ def test_where_it_listens() -> None:
     assert asked("-e", "systemd:domain=INET:index=0") == []
 
 
-def test_an_unknown_option_is_answered_with_the_nearest_one() -> None:
+def test_an_unknown_option_is_refused_with_a_suggestion() -> None:
     (line,) = refused({"web": daphne(8000, ARGS={"http-timeouts": 3})})
 
     assert line.endswith(

@@ -32,7 +32,7 @@ def project(**broker: Any) -> dict[str, Any]:
 ORM = project(orm="default")
 
 
-def test_it_executes_tasks_and_finishes_the_running_one(site: Site) -> None:
+def test_a_cluster_executes_tasks_and_finishes_the_running_task_on_sigterm(site: Site) -> None:
     site.hold("task")
     site.call("q2_jobs.enqueue", ["jobs.hold.hold", "task"], ["rq_jobs.hello"], **ORM)
     run = site({"cluster": {**CLUSTER["cluster"], "REPLICAS": 2}}, **ORM)
@@ -51,7 +51,9 @@ def test_it_executes_tasks_and_finishes_the_running_one(site: Site) -> None:
 
 @linux_only
 @pytest.mark.parametrize("killed", ["supervisor", "leader", "sentinel"])
-def test_whichever_process_is_killed_none_is_left(site: Site, killed: str) -> None:
+def test_no_process_survives_if_the_supervisor_leader_or_sentinel_is_killed(
+    site: Site, killed: str
+) -> None:
     """Workers that are left alone would wait for a dead sentinel."""
     site.hold("task")
     site.call("q2_jobs.enqueue", ["jobs.hold.hold", "task"], **ORM)
@@ -69,7 +71,7 @@ def test_whichever_process_is_killed_none_is_left(site: Site, killed: str) -> No
     assert psutil.wait_procs(family, timeout=60)[1] == []
 
 
-def test_alone_it_says_that_it_is_ready_and_stops_with_0(
+def test_a_cluster_without_a_supervisor_reports_ready_and_exits_with_0(
     site: Site, redis: str, tmp_path: Path
 ) -> None:
     """Over Redis, and started by systemd."""
@@ -84,7 +86,7 @@ def test_alone_it_says_that_it_is_ready_and_stops_with_0(
     assert any("has stopped" in line for line in run.said(""))
 
 
-def test_alone_it_ends_with_0_once_it_has_run_if_it_is_told_so(site: Site) -> None:
+def test_a_cluster_with_run_once_exits_with_0_after_its_tasks(site: Site) -> None:
     site.call("q2_jobs.enqueue", ["jobs.hold.say", "hello"], **ORM)
     run = site({"cluster": {**CLUSTER["cluster"], "ARGS": {"run-once": True}}}, "cluster", **ORM)
 
@@ -93,7 +95,7 @@ def test_alone_it_ends_with_0_once_it_has_run_if_it_is_told_so(site: Site) -> No
     assert any("has stopped" in line for line in run.said(""))
 
 
-def test_arguments_that_qcluster_does_not_accept_are_refused_before_anything_starts(
+def test_arguments_that_qcluster_does_not_accept_are_refused_by_check(
     site: Site,
 ) -> None:
     run = site({"cluster": {**CLUSTER["cluster"], "ARGS": {"run-onse": True}}}, "--check", **ORM)
@@ -105,7 +107,7 @@ def test_arguments_that_qcluster_does_not_accept_are_refused_before_anything_sta
 
 
 @pytest.mark.parametrize("names", [(), ("cluster",)])
-def test_the_name_of_the_queue_may_come_from_its_env(
+def test_a_cluster_takes_the_name_of_its_queue_from_its_env(
     site: Site, names: tuple[str, ...], tmp_path: Path
 ) -> None:
     """django-q2 reads the name when Django is set up, so this takes a fresh interpreter."""
@@ -128,7 +130,7 @@ def test_the_name_of_the_queue_may_come_from_its_env(
     assert names or f"starting cluster by spawn: {reason}" in run.said("system")
 
 
-def test_the_log_warns_that_a_fork_does_not_see_the_name_of_its_queue(site: Site) -> None:
+def test_the_log_warns_that_a_forked_cluster_ignores_its_queue_name(site: Site) -> None:
     entry = {**CLUSTER["cluster"], "ENV": {"Q_CLUSTER_NAME": "long"}, "START_METHOD": "fork"}
     site.call("q2_jobs.enqueue", **ORM)
     run = site({"cluster": entry}, **ORM)

@@ -13,7 +13,7 @@ from tests.running import Site
 TASKS = {"tasks": {"BACKEND": DJANGO_TASKS}}
 
 
-def test_it_executes_a_task_and_finishes_the_running_one(site: Site) -> None:
+def test_a_worker_executes_tasks_and_finishes_the_running_task_on_sigterm(site: Site) -> None:
     """One signal only: a second would abort the task."""
     site.hold("task")
     site.send(("django_hello", [], ""), ("django_hold", ["task"], ""))
@@ -33,7 +33,7 @@ def test_it_executes_a_task_and_finishes_the_running_one(site: Site) -> None:
     assert not any("Watching for file changes" in line for line in run.said("tasks.1"))
 
 
-def test_alone_it_stops_when_it_is_idle(site: Site) -> None:
+def test_an_idle_worker_without_a_supervisor_stops_on_sigterm(site: Site) -> None:
     site.send()
     run = site(TASKS, "tasks")
     run.wait_for("", "Starting worker")
@@ -42,7 +42,9 @@ def test_alone_it_stops_when_it_is_idle(site: Site) -> None:
 
 
 @pytest.mark.parametrize("args", [{"max-tasks": 1}, {"batch": True}])
-def test_it_exits_with_0_after_its_limit_of_tasks(site: Site, args: dict[str, Any]) -> None:
+def test_a_worker_exits_with_0_after_max_tasks_or_its_batch(
+    site: Site, args: dict[str, Any]
+) -> None:
     site.hold("task")
     site.send(("django_hold", ["task"], ""))
     run = site({"tasks": {"BACKEND": DJANGO_TASKS, "ARGS": args}}, "tasks")
@@ -54,7 +56,7 @@ def test_it_exits_with_0_after_its_limit_of_tasks(site: Site, args: dict[str, An
     assert sum("exiting gracefully" in line for line in run.said("")) == 1
 
 
-def test_with_a_limit_of_tasks_it_recycles(site: Site) -> None:
+def test_a_worker_recycles_only_with_max_tasks_or_batch(site: Site) -> None:
     cases: list[tuple[Any, bool]] = [
         ({}, False),
         ({"max-tasks": 1}, True),

@@ -24,32 +24,32 @@ def backend(*args: str) -> tuple[DaphneServer, Any]:
     return server, server.parse()
 
 
-def test_no_request_is_lost_while_it_is_replaced(tmp_path: Path) -> None:
+def test_no_request_is_lost_while_daphne_is_replaced(tmp_path: Path) -> None:
     with serving(DaphneServer, at(free_port()), tmp_path, replicas=2) as server:
         drains.loses_nothing(server)
 
 
-def test_nor_at_a_unix_socket(tmp_path: Path) -> None:
+def test_no_request_is_lost_at_a_unix_socket_while_daphne_is_replaced(tmp_path: Path) -> None:
     args = {"unix-socket": str(tmp_path / "socket"), "verbosity": 0}
     with serving(DaphneServer, args, tmp_path, replicas=2) as server:
         drains.loses_nothing(server, 2)
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_clients_are_told_that_their_connections_end(tmp_path: Path, how: str) -> None:
+def test_responses_during_a_drain_announce_connection_close(tmp_path: Path, how: str) -> None:
     with serving(DaphneServer, at(free_port()), tmp_path, how=how) as server:
         drains.tells_clients(server)
 
 
 @pytest.mark.parametrize("how", HOW[1:])
-def test_without_a_supervisor_that_listens_connections_are_refused(
+def test_daphne_refuses_new_connections_at_its_own_sockets_during_a_drain(
     tmp_path: Path, how: str
 ) -> None:
     with serving(DaphneServer, at(free_port()), tmp_path, how=how) as server:
         drains.refuses_connections(server)
 
 
-def test_it_serves_at_several_held_sockets_and_leaves_their_files_alone(tmp_path: Path) -> None:
+def test_daphne_serves_several_held_sockets_and_leaves_their_files_alone(tmp_path: Path) -> None:
     port, path = free_port(), tmp_path / "socket"
     endpoints = [f"tcp:{port}:interface=127.0.0.1", rf"tcp:{port}:interface=\:\:1", f"unix:{path}"]
     args = {"endpoint": endpoints, "port": free_port()}
@@ -59,12 +59,12 @@ def test_it_serves_at_several_held_sockets_and_leaves_their_files_alone(tmp_path
         assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_its_websockets_are_told_that_it_restarts(tmp_path: Path) -> None:
+def test_websockets_are_closed_with_1012_when_daphne_stops(tmp_path: Path) -> None:
     with serving(DaphneServer, at(free_port()), tmp_path) as server:
         drains.closes_websockets(server)
 
 
-def test_what_its_sockets_are_like() -> None:
+def test_the_arguments_determine_address_backlog_and_mode_of_the_sockets() -> None:
     def addresses(*args: str) -> list[tuple[Any, int, Any]]:
         return [(one.at, one.backlog, one.mode) for one in backend(*args)[0].addresses()]
 
@@ -74,7 +74,7 @@ def test_what_its_sockets_are_like() -> None:
     assert addresses("-e", "unix:/run/web:mode=660") == [("/run/web", 2048, 0o660)]
 
 
-def test_which_it_has_to_bind_itself() -> None:
+def test_daphne_opens_descriptors_tls_and_systemd_endpoints_itself() -> None:
     def why(*args: str) -> str:
         server, options = backend(*args)
         return server.why_own_sockets(options)

@@ -38,7 +38,7 @@ def at(port: int, backend: type[BaseServerBackend], **args: Any) -> dict[str, An
 
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_no_request_is_lost_while_it_is_replaced(
+def test_no_request_is_lost_while_granian_is_replaced(
     tmp_path: Path, backend: type[BaseServerBackend], workers: int
 ) -> None:
     args = at(free_port(), backend, workers=workers)
@@ -46,7 +46,7 @@ def test_no_request_is_lost_while_it_is_replaced(
         drains.loses_nothing(server, 5 if workers == 1 else 3)
 
 
-def test_nor_at_a_unix_socket(tmp_path: Path) -> None:
+def test_no_request_is_lost_at_a_unix_socket_while_granian_is_replaced(tmp_path: Path) -> None:
     args = {"uds": str(tmp_path / "socket")}
     with serving(GranianASGIServer, args, tmp_path, replicas=2) as server:
         drains.loses_nothing(server, 2)
@@ -54,7 +54,7 @@ def test_nor_at_a_unix_socket(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_clients_are_told_that_their_connections_end(
+def test_responses_during_a_drain_announce_connection_close(
     tmp_path: Path, backend: type[BaseServerBackend], how: str
 ) -> None:
     with serving(backend, at(free_port(), backend), tmp_path, how=how) as server:
@@ -64,38 +64,40 @@ def test_clients_are_told_that_their_connections_end(
 
 @pytest.mark.parametrize("how", HOW[1:])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_without_a_supervisor_that_listens_connections_are_refused(
+def test_granian_refuses_new_connections_at_its_own_sockets_during_a_drain(
     tmp_path: Path, backend: type[BaseServerBackend], how: str
 ) -> None:
     with serving(backend, at(free_port(), backend), tmp_path, how=how) as server:
         drains.refuses_connections(server)
 
 
-def test_so_they_are_at_a_unix_socket(tmp_path: Path) -> None:
+def test_granian_refuses_new_connections_at_its_own_unix_socket_during_a_drain(
+    tmp_path: Path,
+) -> None:
     """The leader has that socket open, too."""
     args = {"uds": str(tmp_path / "socket")}
     with serving(GranianASGIServer, args, tmp_path, how="own") as server:
         drains.refuses_connections(server)
 
 
-def test_it_serves_at_ipv6(tmp_path: Path) -> None:
+def test_granian_serves_at_a_held_ipv6_socket(tmp_path: Path) -> None:
     args = {"host": "::1", "port": free_port()}
     with serving(GranianASGIServer, args, tmp_path) as server:
         drains.serves_everywhere(server)
 
 
-def test_it_leaves_the_file_of_a_held_unix_socket_alone(tmp_path: Path) -> None:
+def test_granian_leaves_the_file_of_a_held_unix_socket_alone(tmp_path: Path) -> None:
     with serving(GranianASGIServer, {"uds": str(tmp_path / "socket")}, tmp_path) as server:
         drains.serves_everywhere(server)
 
 
-def test_its_websockets_are_told_that_it_restarts(tmp_path: Path) -> None:
+def test_websockets_are_closed_with_1012_when_granian_stops(tmp_path: Path) -> None:
     with serving(GranianASGIServer, {"port": free_port()}, tmp_path) as server:
         drains.closes_websockets(server)
 
 
 @pytest.mark.parametrize("name", ["granian", "granian-wsgi"])
-def test_a_worker_that_has_only_just_been_forked_is_stopped_too(site: Site, name: str) -> None:
+def test_a_stop_signal_immediately_after_a_worker_forks_is_not_lost(site: Site, name: str) -> None:
     """Without our hook it still has its leader's handlers then, which swallow the signal.
 
     This worker waits after the fork until the signal is pending, or for 2 s.
@@ -123,7 +125,7 @@ def test_a_worker_that_has_only_just_been_forked_is_stopped_too(site: Site, name
     assert time.monotonic() - began < KILLED
 
 
-def test_a_worker_hears_of_the_stop_whichever_thread_is_told(tmp_path: Path) -> None:
+def test_a_worker_stops_whichever_thread_receives_the_signal(tmp_path: Path) -> None:
     """The kernel may deliver it to one of Rust's threads while the main thread waits."""
     args = {"port": free_port(), "blocking-threads": 4}
     with serving(GranianWSGIServer, args, tmp_path) as server:
@@ -140,7 +142,7 @@ def test_a_worker_hears_of_the_stop_whichever_thread_is_told(tmp_path: Path) -> 
     assert "Unexpected exit from worker-1" in life.said
 
 
-def test_its_metrics_are_at_a_held_socket_too(tmp_path: Path) -> None:
+def test_granians_metrics_are_served_at_a_held_socket(tmp_path: Path) -> None:
     if "metrics_enabled" not in GranianASGIServer(ARGS={}, STOP_TIMEOUT=25.0, REPLICAS=1).parse():
         pytest.skip("this granian has no metrics yet")
     args = {"port": free_port(), "metrics": True, "metrics-port": free_port()}
@@ -152,7 +154,7 @@ def test_its_metrics_are_at_a_held_socket_too(tmp_path: Path) -> None:
             server.replace()
 
 
-def test_what_its_sockets_are_like() -> None:
+def test_the_arguments_determine_address_and_backlog_of_the_sockets() -> None:
     def addresses(**args: Any) -> list[tuple[Any, int, Any]]:
         backend = GranianASGIServer(ARGS=args, STOP_TIMEOUT=25.0, REPLICAS=1)
         return [(one.at, one.backlog, one.mode) for one in backend.addresses()]
@@ -183,7 +185,7 @@ print(told[0])
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
-def test_a_stop_signal_while_the_event_loop_does_not_run_is_not_lost(loop: str) -> None:
+def test_a_stop_signal_while_the_event_loop_is_not_running_is_not_lost(loop: str) -> None:
     skip_without(loop)
     done = subprocess.run([sys.executable, "-c", SIGNALLED, loop], stdout=PIPE, check=True)
 

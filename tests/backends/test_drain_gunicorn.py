@@ -52,7 +52,7 @@ def somewhere() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("backend", "args"), [sync, *KINDS])
-def test_no_request_is_lost_while_it_is_replaced(
+def test_no_request_is_lost_while_gunicorn_is_replaced(
     backend: type[GunicornServer], args: dict[str, Any], tmp_path: Path
 ) -> None:
     with serving(backend, {**args, **somewhere()}, tmp_path) as server:
@@ -62,7 +62,7 @@ def test_no_request_is_lost_while_it_is_replaced(
 
 
 @pytest.mark.parametrize(("backend", "args"), KINDS)
-def test_it_answers_what_is_on_its_way_when_it_stops(
+def test_requests_that_arrive_during_a_stop_are_answered(
     backend: type[GunicornServer], args: dict[str, Any], tmp_path: Path
 ) -> None:
     with Server(backend, {**args, **somewhere()}, tmp_path, "own") as server:
@@ -70,7 +70,7 @@ def test_it_answers_what_is_on_its_way_when_it_stops(
 
 
 @pytest.mark.parametrize(("backend", "args"), KINDS[:1])
-def test_so_it_does_without_a_supervisor(
+def test_requests_that_arrive_during_a_stop_are_answered_without_a_supervisor(
     backend: type[GunicornServer], args: dict[str, Any], tmp_path: Path
 ) -> None:
     with Server(backend, {**args, **somewhere()}, tmp_path, "alone") as server:
@@ -78,7 +78,7 @@ def test_so_it_does_without_a_supervisor(
 
 
 @pytest.mark.parametrize(("backend", "args"), KINDS)
-def test_idle_connections_do_not_keep_it_for_long(
+def test_idle_connections_do_not_delay_the_stop_for_long(
     backend: type[GunicornServer], args: dict[str, Any], tmp_path: Path
 ) -> None:
     # A gunicorn thread waits that long for the first byte of a request.
@@ -87,7 +87,7 @@ def test_idle_connections_do_not_keep_it_for_long(
         ends_although_connections_are_idle(server, **within)
 
 
-def test_it_serves_all_held_sockets_and_leaves_the_file_of_one(tmp_path: Path) -> None:
+def test_gunicorn_serves_all_held_sockets_and_keeps_the_unix_socket_file(tmp_path: Path) -> None:
     path, (one, other) = str(tmp_path / "web"), free_ports(2)
     bind = [f"127.0.0.1:{one}", f"[::1]:{other}", f"unix:{path}"]
     with serving(GunicornServer, {"bind": bind}, tmp_path) as server:
@@ -99,7 +99,7 @@ def test_it_serves_all_held_sockets_and_leaves_the_file_of_one(tmp_path: Path) -
     assert os.path.exists(path)
 
 
-def test_it_removes_the_file_of_a_socket_that_it_has_bound(tmp_path: Path) -> None:
+def test_gunicorn_removes_the_file_of_a_unix_socket_that_it_has_bound(tmp_path: Path) -> None:
     path = str(tmp_path / "web")
     with serving(GunicornServer, {"bind": f"unix:{path}"}, tmp_path, "own"):
         assert os.path.exists(path)
@@ -114,7 +114,7 @@ def test_it_removes_the_file_of_a_socket_that_it_has_bound(tmp_path: Path) -> No
         pytest.param({"worker-class": f"{UVICORN}.UvicornWorker"}, id="UvicornWorker"),
     ],
 )
-def test_it_is_not_ready_where_the_application_does_not_start_up(
+def test_gunicorn_is_not_ready_if_the_asgi_lifespan_startup_fails(
     args: dict[str, Any], tmp_path: Path
 ) -> None:
     """A loaded application is not enough: its lifespan begins after that."""
@@ -125,7 +125,7 @@ def test_it_is_not_ready_where_the_application_does_not_start_up(
         server.__enter__()
 
 
-def test_it_binds_what_others_share_or_have_bound_itself() -> None:
+def test_gunicorn_opens_its_own_sockets_with_fd_reuse_port_or_user() -> None:
     def why(**args: Any) -> str:
         server = GunicornServer(ARGS=args, ENV={}, STOP_TIMEOUT=25.0, REPLICAS=1)
         return server.why_own_sockets(server.parse())
@@ -138,12 +138,12 @@ def test_it_binds_what_others_share_or_have_bound_itself() -> None:
 
 
 @without_asgi
-def test_websockets_are_closed_with_1012_at_once(tmp_path: Path) -> None:
+def test_websockets_are_closed_with_1012_at_once_when_gunicorn_stops(tmp_path: Path) -> None:
     with Server(GunicornASGIServer, somewhere(), tmp_path) as server:
         closes_websockets(server)
 
 
-def test_what_its_sockets_are_like() -> None:
+def test_the_arguments_determine_backlog_and_mode_of_the_sockets() -> None:
     def address(**args: Any) -> tuple[int, Any]:
         (one,) = GunicornServer(ARGS=args, ENV={}, STOP_TIMEOUT=25.0, REPLICAS=1).addresses()
         return one.backlog, one.mode

@@ -42,7 +42,7 @@ def somewhere() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("backend", "args"), KINDS)
-def test_no_request_is_lost_while_it_is_replaced(
+def test_no_request_is_lost_while_hypercorn_is_replaced(
     backend: type[HypercornServer], args: dict[str, Any], tmp_path: Path
 ) -> None:
     with serving(backend, {**args, **somewhere()}, tmp_path) as server:
@@ -52,7 +52,7 @@ def test_no_request_is_lost_while_it_is_replaced(
 
 
 @pytest.mark.parametrize(("backend", "args"), KINDS)
-def test_it_answers_what_is_on_its_way_when_it_stops(
+def test_requests_that_arrive_during_a_stop_are_answered(
     backend: type[HypercornServer], args: dict[str, Any], tmp_path: Path
 ) -> None:
     with Server(backend, {**args, **somewhere()}, tmp_path, "own") as server:
@@ -60,7 +60,7 @@ def test_it_answers_what_is_on_its_way_when_it_stops(
 
 
 @pytest.mark.parametrize(("backend", "args"), KINDS[:1])
-def test_so_it_does_without_a_supervisor(
+def test_requests_that_arrive_during_a_stop_are_answered_without_a_supervisor(
     backend: type[HypercornServer], args: dict[str, Any], tmp_path: Path
 ) -> None:
     with Server(backend, {**args, **somewhere()}, tmp_path, "alone") as server:
@@ -68,7 +68,7 @@ def test_so_it_does_without_a_supervisor(
 
 
 @pytest.mark.parametrize(("backend", "args"), KINDS)
-def test_idle_connections_do_not_keep_it_for_long(
+def test_idle_connections_do_not_delay_the_stop_for_long(
     backend: type[HypercornServer], args: dict[str, Any], tmp_path: Path
 ) -> None:
     with Server(backend, {**args, **somewhere()}, tmp_path) as server:
@@ -77,7 +77,7 @@ def test_idle_connections_do_not_keep_it_for_long(
 
 @pytest.mark.parametrize("worker_class", ["asyncio", pytest.param("trio", marks=without_trio)])
 @pytest.mark.parametrize("workers", [0, 2])
-def test_it_serves_all_held_sockets_and_leaves_the_file_of_one(
+def test_hypercorn_serves_all_held_sockets_and_keeps_the_unix_socket_file(
     workers: int, worker_class: str, tmp_path: Path
 ) -> None:
     path, (one, other) = str(tmp_path / "web"), free_ports(2)
@@ -92,7 +92,7 @@ def test_it_serves_all_held_sockets_and_leaves_the_file_of_one(
     assert os.path.exists(path)
 
 
-def test_it_binds_what_is_no_plain_socket_itself() -> None:
+def test_hypercorn_opens_its_own_sockets_with_fd_quic_or_user_and_group() -> None:
     def why(**args: Any) -> str:
         server = HypercornServer(ARGS=args, ENV={}, STOP_TIMEOUT=25.0, REPLICAS=1)
         return server.why_own_sockets(server.parse())
@@ -105,12 +105,14 @@ def test_it_binds_what_is_no_plain_socket_itself() -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_websockets_are_closed_with_1012_at_once(workers: int, tmp_path: Path) -> None:
+def test_websockets_are_closed_with_1012_at_once_when_hypercorn_stops(
+    workers: int, tmp_path: Path
+) -> None:
     with Server(HypercornServer, {"workers": workers, **somewhere()}, tmp_path) as server:
         closes_websockets(server)
 
 
-def test_what_its_sockets_are_like() -> None:
+def test_the_arguments_determine_backlog_and_mode_of_the_sockets() -> None:
     def address(**args: Any) -> tuple[int, Any]:
         (one,) = HypercornServer(ARGS=args, ENV={}, STOP_TIMEOUT=25.0, REPLICAS=1).addresses()
         return one.backlog, one.mode

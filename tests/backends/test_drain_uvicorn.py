@@ -44,7 +44,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize(("backend", "args"), KINDS)
-def test_no_request_is_lost_while_it_is_replaced(
+def test_no_request_is_lost_while_uvicorn_is_replaced(
     backend: type[UvicornServer], args: dict[str, Any], tmp_path: Path
 ) -> None:
     with serving(backend, {**args, "port": free_port()}, tmp_path) as server:
@@ -54,7 +54,7 @@ def test_no_request_is_lost_while_it_is_replaced(
 
 
 @pytest.mark.parametrize(("backend", "args"), KINDS)
-def test_it_answers_what_is_on_its_way_when_it_stops(
+def test_requests_that_arrive_during_a_stop_are_answered(
     backend: type[UvicornServer], args: dict[str, Any], tmp_path: Path
 ) -> None:
     with Server(backend, {**args, "port": free_port()}, tmp_path, "own") as server:
@@ -62,7 +62,7 @@ def test_it_answers_what_is_on_its_way_when_it_stops(
 
 
 @pytest.mark.parametrize(("backend", "args"), KINDS[:1])
-def test_so_it_does_without_a_supervisor(
+def test_requests_that_arrive_during_a_stop_are_answered_without_a_supervisor(
     backend: type[UvicornServer], args: dict[str, Any], tmp_path: Path
 ) -> None:
     with Server(backend, {**args, "port": free_port()}, tmp_path, "alone") as server:
@@ -70,7 +70,7 @@ def test_so_it_does_without_a_supervisor(
 
 
 @pytest.mark.parametrize(("backend", "args"), KINDS)
-def test_idle_connections_do_not_keep_it_for_long(
+def test_idle_connections_do_not_delay_the_stop_for_long(
     backend: type[UvicornServer], args: dict[str, Any], tmp_path: Path
 ) -> None:
     with Server(backend, {**args, "port": free_port()}, tmp_path) as server:
@@ -78,7 +78,7 @@ def test_idle_connections_do_not_keep_it_for_long(
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_it_serves_all_held_sockets_and_leaves_the_file_of_one(
+def test_uvicorn_serves_all_held_sockets_and_keeps_the_unix_socket_file(
     workers: int, tmp_path: Path
 ) -> None:
     path = str(tmp_path / "web")
@@ -105,7 +105,7 @@ def test_a_response_does_not_wait_for_the_clients_acknowledgement(
     assert statistics.median(took) < 0.03
 
 
-def test_it_binds_a_descriptor_that_is_named_itself() -> None:
+def test_uvicorn_opens_its_own_socket_if_fd_is_set() -> None:
     def why(**args: Any) -> str:
         server = UvicornServer(ARGS=args, ENV={}, STOP_TIMEOUT=25.0, REPLICAS=1)
         return server.why_own_sockets(server.parse())
@@ -114,12 +114,12 @@ def test_it_binds_a_descriptor_that_is_named_itself() -> None:
     assert why(fd=3) == "'fd' is set"
 
 
-def test_websockets_are_closed_with_1012_at_once(tmp_path: Path) -> None:
+def test_websockets_are_closed_with_1012_at_once_when_uvicorn_stops(tmp_path: Path) -> None:
     with Server(UvicornServer, {**PURE, "ws": "wsproto", "port": free_port()}, tmp_path) as server:
         closes_websockets(server)
 
 
-def test_what_its_sockets_are_like() -> None:
+def test_the_arguments_determine_backlog_and_mode_of_the_sockets() -> None:
     def address(**args: Any) -> tuple[int, Any]:
         (one,) = UvicornServer(ARGS=args, ENV={}, STOP_TIMEOUT=25.0, REPLICAS=1).addresses()
         return one.backlog, one.mode

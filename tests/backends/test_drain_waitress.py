@@ -22,44 +22,44 @@ def listen(port: int) -> dict[str, Any]:
     return {"listen": f"127.0.0.1:{port}", "threads": 8}
 
 
-def test_no_request_is_lost_while_it_is_replaced(tmp_path: Path) -> None:
+def test_no_request_is_lost_while_waitress_is_replaced(tmp_path: Path) -> None:
     with serving(WaitressServer, listen(free_port()), tmp_path, replicas=2) as server:
         drains.loses_nothing(server)
 
 
-def test_nor_at_a_unix_socket(tmp_path: Path) -> None:
+def test_no_request_is_lost_at_a_unix_socket_while_waitress_is_replaced(tmp_path: Path) -> None:
     at = {"unix-socket": str(tmp_path / "socket"), "threads": 8}
     with serving(WaitressServer, at, tmp_path, replicas=2) as server:
         drains.loses_nothing(server, 2)
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_clients_are_told_that_their_connections_end(tmp_path: Path, how: str) -> None:
+def test_responses_during_a_drain_announce_connection_close(tmp_path: Path, how: str) -> None:
     with serving(WaitressServer, listen(free_port()), tmp_path, how=how) as server:
         drains.tells_clients(server)
 
 
 @pytest.mark.parametrize("how", HOW[1:])
-def test_without_a_supervisor_that_listens_connections_are_refused(
+def test_waitress_refuses_new_connections_at_its_own_sockets_during_a_drain(
     tmp_path: Path, how: str
 ) -> None:
     with serving(WaitressServer, listen(free_port()), tmp_path, how=how) as server:
         drains.refuses_connections(server)
 
 
-def test_it_serves_at_several_held_sockets(tmp_path: Path) -> None:
+def test_waitress_serves_several_held_sockets(tmp_path: Path) -> None:
     port = free_port()
     at = {"listen": [f"127.0.0.1:{port}", f"[::1]:{port}"]}
     with serving(WaitressServer, at, tmp_path) as server:
         drains.serves_everywhere(server)
 
 
-def test_it_leaves_the_file_of_a_held_unix_socket_alone(tmp_path: Path) -> None:
+def test_waitress_leaves_the_file_of_a_held_unix_socket_alone(tmp_path: Path) -> None:
     with serving(WaitressServer, {"unix-socket": str(tmp_path / "socket")}, tmp_path) as server:
         drains.serves_everywhere(server)
 
 
-def test_a_request_without_end_is_dropped_within_the_stop_timeout(tmp_path: Path) -> None:
+def test_an_endless_request_is_dropped_within_the_stop_timeout(tmp_path: Path) -> None:
     with serving(WaitressServer, listen(free_port()), tmp_path, STOP_TIMEOUT=3) as server:
         client = with_a_request_without_end(server)
 
@@ -69,7 +69,7 @@ def test_a_request_without_end_is_dropped_within_the_stop_timeout(tmp_path: Path
     assert 1.0 <= server.stops[0] < 3.0
 
 
-def test_a_second_signal_ends_it_sooner(tmp_path: Path) -> None:
+def test_a_stop_signal_repeated_after_five_seconds_ends_waitress_early(tmp_path: Path) -> None:
     """Except in the first five seconds, when it counts as the same signal."""
     with serving(WaitressServer, listen(free_port()), tmp_path, how="alone") as server:
         client = with_a_request_without_end(server)
@@ -98,7 +98,7 @@ def with_a_request_without_end(server: Server) -> drains.Client:
     return client
 
 
-def test_what_its_sockets_are_like() -> None:
+def test_the_arguments_determine_address_backlog_and_mode_of_the_sockets() -> None:
     def addresses(**args: Any) -> list[tuple[Any, int, Any]]:
         backend = WaitressServer(ARGS=args, STOP_TIMEOUT=25.0, REPLICAS=1)
         return [(one.at, one.backlog, one.mode) for one in backend.addresses()]

@@ -23,14 +23,14 @@ IDLE = Open(1, busy=False)
 BUSY = Open(1, busy=True)
 
 
-def test_it_is_over_once_there_is_no_connection() -> None:
+def test_a_drain_is_over_once_no_connection_is_left() -> None:
     drain = Drain(100.0)
 
     assert not drain.is_over(100.0, IDLE)
     assert drain.is_over(100.0, NONE)
 
 
-def test_it_lingers_after_the_last_request_was_in_progress() -> None:
+def test_a_drain_lingers_after_the_last_request() -> None:
     drain = Drain(100.0)
 
     assert not drain.is_over(150.0, BUSY)
@@ -38,14 +38,14 @@ def test_it_lingers_after_the_last_request_was_in_progress() -> None:
     assert drain.is_over(150.0 + LINGER, IDLE)
 
 
-def test_it_lingers_without_a_request() -> None:
+def test_a_drain_lingers_even_without_a_request() -> None:
     drain = Drain(100.0)
 
     assert not drain.is_over(100.0 + LINGER - 0.01, IDLE)
     assert drain.is_over(100.0 + LINGER, IDLE)
 
 
-def test_its_limit_ends_it_in_any_case() -> None:
+def test_a_drain_ends_at_its_limit_even_with_a_request_in_progress() -> None:
     drain = Drain(100.0, limit=10.0)
 
     assert not drain.is_over(109.0, BUSY)
@@ -55,7 +55,7 @@ def test_its_limit_ends_it_in_any_case() -> None:
     assert Drain(100.0).left(111.0) is None
 
 
-def test_what_asyncio_has_accepted_is_served_after_the_server_has_stopped_accepting() -> None:
+def test_an_accepted_connection_is_served_after_asyncio_stops_accepting() -> None:
     assert asyncio.run(answered(lambda server: stop_accepting([server]))) == b"hello"
 
 
@@ -83,7 +83,7 @@ class Hello(asyncio.Protocol):
         transport.close()
 
 
-def test_it_tells_how_many_requests_are_in_progress_if_it_is_the_leader() -> None:
+def test_only_the_leader_reports_the_number_of_requests_in_progress() -> None:
     """Each of several processes has only some of the requests."""
     program = """
 import os, sys

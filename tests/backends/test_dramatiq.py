@@ -55,7 +55,7 @@ def test_worker_processes_finish_their_running_tasks(site: Site, redis: str) -> 
     assert any(line.startswith("jobs.1 stopped after") for line in run.said("system"))
 
 
-def test_a_task_without_end_is_left_within_the_stop_timeout_and_given_to_another_worker(
+def test_an_endless_task_is_abandoned_in_time_and_taken_by_another_worker(
     site: Site, redis: str
 ) -> None:
     supervisor = project(redis, heartbeat_timeout=2000, maintenance_chance=1_000_000)
@@ -85,7 +85,7 @@ def test_a_task_without_end_is_left_within_the_stop_timeout_and_given_to_another
         assert psutil.wait_procs(everyone, timeout=60)[1] == []
 
 
-def test_lines_of_several_workers_are_whole(site: Site, redis: str) -> None:
+def test_log_lines_of_several_workers_are_not_interleaved(site: Site, redis: str) -> None:
     """dramatiq writes a line and its newline separately."""
     supervisor = project(redis)
     names = [f"n{number}" for number in range(4)]
@@ -101,7 +101,7 @@ def test_lines_of_several_workers_are_whole(site: Site, redis: str) -> None:
     assert sum("xxx" in text for text in run.said("jobs.1")) == len(whole)
 
 
-def test_a_signal_handler_may_write_while_its_thread_does() -> None:
+def test_a_signal_handler_can_write_while_its_thread_is_writing() -> None:
     """A worker's handler does: it logs that the worker is stopping."""
     from django_prodserver.backends.hooks.dramatiq import WholeLines
 
@@ -125,7 +125,7 @@ def test_a_signal_handler_may_write_while_its_thread_does() -> None:
     assert pipe.getvalue() == "begun ready\nstopping\n"
 
 
-def test_after_sighup_the_same_instance_executes_its_command_again(site: Site, redis: str) -> None:
+def test_an_instance_reexecutes_its_command_on_sighup(site: Site, redis: str) -> None:
     """It executes the first word of its command line, which is not a program by itself."""
     env = {"DRAMATIQ_NPROCS": "1", "DRAMATIQ_NTHREADS": "3"}
     run = site({"jobs": {"BACKEND": "dramatiq", "ENV": env}}, supervisor=project(redis))
@@ -171,7 +171,7 @@ def test_spawned_workers_are_ready_and_die_with_the_supervisor(site: Site, redis
         assert psutil.wait_procs(everyone, timeout=60)[1] == []
 
 
-def test_alone_it_behaves_as_its_own_command(site: Site, redis: str) -> None:
+def test_dramatiq_without_a_supervisor_behaves_like_its_own_command(site: Site, redis: str) -> None:
     supervisor = project(redis)
     site.hold("one")
     site.call("dramatiq_jobs.tasks.enqueue", "one", supervisor=supervisor)
@@ -198,7 +198,7 @@ def test_a_wrong_option_and_a_missing_app_are_refused(site: Site, redis: str) ->
     assert "Traceback" not in run.stderr
 
 
-def test_the_preload_leaves_nothing_that_a_fork_must_not_have(site: Site, redis: str) -> None:
+def test_the_preload_leaves_no_threads_or_open_connections(site: Site, redis: str) -> None:
     source = """
         import multiprocessing
         import sys

@@ -64,7 +64,7 @@ def crash(site: Site, handler: str, source: str = "", **how: Any) -> Run:
     return run
 
 
-def test_mail_to_the_admins(site: Site) -> None:
+def test_mail_admins_sends_a_mail_with_the_event_and_the_last_lines(site: Site) -> None:
     settings = {
         "ADMINS": [("Ada", "ada@example.com")],
         "EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend",
@@ -82,7 +82,9 @@ def test_mail_to_the_admins(site: Site) -> None:
 
 
 @pytest.mark.parametrize("by", ["setting", "variable"])
-def test_a_webhook(site: Site, sink: Sink, by: str) -> None:
+def test_the_webhook_handler_posts_the_event_and_the_last_lines(
+    site: Site, sink: Sink, by: str
+) -> None:
     url = f"http://{sink.address}/services/T0/B0"
     name = "PRODUCTION_WEBHOOK_URL"
     how: dict[str, Any] = {"settings": {name: url}} if by == "setting" else {"env": {name: url}}
@@ -94,7 +96,7 @@ def test_a_webhook(site: Site, sink: Sink, by: str) -> None:
     assert text.endswith("last lines:\nlast words")
 
 
-def test_sentry(site: Site, sink: Sink) -> None:
+def test_the_sentry_handler_reports_a_crash_as_an_error(site: Site, sink: Sink) -> None:
     skip_without("sentry_sdk")
     source = f"import sentry_sdk\nsentry_sdk.init('http://key@{sink.address}/1')\n"
     crash(site, "sentry", source)
@@ -111,7 +113,7 @@ def test_sentry(site: Site, sink: Sink) -> None:
     assert event["contexts"]["prodserver"]["digest"]["lines"] == ["last words"]
 
 
-def test_pythons_logging(site: Site) -> None:
+def test_the_log_handler_writes_events_to_pythons_logging(site: Site) -> None:
     run = crash(site, "log")
 
     said = run.said("errand.handlers")
@@ -119,7 +121,7 @@ def test_pythons_logging(site: Site) -> None:
     assert any(text.startswith("all stopped after ") for text in said)
 
 
-def test_a_signal_of_django(site: Site) -> None:
+def test_the_send_signal_handler_sends_a_django_signal(site: Site) -> None:
     source = """
 from django.dispatch import receiver
 from django_prodserver.handlers import happened
@@ -133,7 +135,7 @@ def hear(event, **kwargs):
     assert "heard instance.exited" in run.said("errand.handlers")
 
 
-def test_a_receiver_that_fails_is_a_handler_that_fails(site: Site) -> None:
+def test_a_failing_signal_receiver_is_logged_as_a_failed_handler(site: Site) -> None:
     files = {
         "watched.py": """
             from django_prodserver.handlers import happened, send_signal
@@ -166,7 +168,9 @@ set_logger_provider(provider)
 
 
 @pytest.mark.parametrize("processor", ["SimpleLogRecordProcessor", "BatchLogRecordProcessor"])
-def test_logs_of_opentelemetry(site: Site, sink: Sink, processor: str) -> None:
+def test_the_opentelemetry_handler_exports_events_as_log_records(
+    site: Site, sink: Sink, processor: str
+) -> None:
     skip_without("opentelemetry.sdk._logs")
     skip_without("opentelemetry.exporter.otlp.proto.http")
     from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest

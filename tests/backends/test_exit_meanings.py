@@ -21,7 +21,7 @@ FAILS = """
 """
 
 
-def test_the_statuses_are_those_of_the_software() -> None:
+def test_the_explained_exit_statuses_match_those_of_the_software() -> None:
     gunicorn = pytest.importorskip("gunicorn.arbiter").Arbiter
     assert set(GunicornServer.exit_meanings) == {
         gunicorn.WORKER_BOOT_ERROR,
@@ -41,7 +41,7 @@ def test_the_statuses_are_those_of_the_software() -> None:
     }
 
 
-def test_a_startup_of_an_asgi_application_that_fails(site: Site) -> None:
+def test_a_failed_asgi_startup_is_explained_in_the_log(site: Site) -> None:
     web = {"BACKEND": "uvicorn", "ARGS": {"port": free_port()}}
     supervisor = {"SETTINGS": {"ASGI_APPLICATION": "failing.application"}}
     run = site({"web": web}, supervisor=supervisor, files={"failing.py": FAILS})
@@ -59,7 +59,7 @@ def test_a_startup_of_an_asgi_application_that_fails(site: Site) -> None:
         (os.devnull, 126, "the command cannot be executed"),
     ],
 )
-def test_a_command_that_a_shell_cannot_run(
+def test_a_command_that_a_shell_cannot_run_is_explained_in_the_log(
     start: Runs, args: str, status: int, meaning: str
 ) -> None:
     run = start({"web": {"BACKEND": SHELL, "ARGS": f"exec {args}"}})

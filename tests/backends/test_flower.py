@@ -19,7 +19,7 @@ def flower(port: int, **entry: Any) -> dict[str, Any]:
     return {"BACKEND": "celery-flower", "APP": "workers", "ARGS": args, **entry}
 
 
-def test_it_shows_the_worker_beside_it(site: Site, redis: str) -> None:
+def test_flower_shows_the_worker_of_the_same_supervisor(site: Site, redis: str) -> None:
     port = free_port()
     processes = {
         "worker": {"BACKEND": "celery", "APP": "workers", "ARGS": {"concurrency": 1}},
@@ -45,7 +45,9 @@ def test_it_shows_the_worker_beside_it(site: Site, redis: str) -> None:
     assert not any("health" in line for line in said)
 
 
-def test_alone_it_starts_and_stops(site: Site, redis: str, tmp_path: Path) -> None:
+def test_flower_without_a_supervisor_starts_and_stops(
+    site: Site, redis: str, tmp_path: Path
+) -> None:
     port = free_port()
     with systemd(tmp_path) as somebody:
         env = {"BROKER": redis, **somebody.environ}
@@ -88,7 +90,7 @@ def test_a_wrong_option_is_refused(entry: Any, message: str) -> None:
     ]
 
 
-def test_an_address_in_use_is_found_whoever_names_it(tmp_path: Path) -> None:
+def test_an_address_in_use_is_reported_whether_set_by_args_file_or_env(tmp_path: Path) -> None:
     """The command line overrides the file, which overrides the environment."""
     file = tmp_path / "own.py"
     other = {"FLOWER_PORT": "1"}

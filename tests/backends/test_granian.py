@@ -13,7 +13,7 @@ from tests.peers import Request, get
 from tests.running import Site
 
 
-def test_a_request_without_end_is_killed_within_the_stop_timeout(site: Site) -> None:
+def test_an_endless_request_is_killed_within_the_stop_timeout(site: Site) -> None:
     port = free_port()
     run = site({"web": {"BACKEND": "granian", "ARGS": {"port": port}, "STOP_TIMEOUT": 3}})
     run.wait_for("system", "all 1 ready")
@@ -25,7 +25,7 @@ def test_a_request_without_end_is_killed_within_the_stop_timeout(site: Site) -> 
     assert any("after it refused to gracefully stop" in line for line in run.said("web.1"))
 
 
-def test_a_worker_that_still_loads_the_application_is_stopped_at_once(site: Site) -> None:
+def test_a_worker_that_is_still_loading_the_application_stops_at_once(site: Site) -> None:
     """Without our hook it still has its leader's handlers then, which swallow the signal."""
     source = """
         import os, signal
@@ -48,7 +48,7 @@ def test_a_worker_that_still_loads_the_application_is_stopped_at_once(site: Site
     assert not any("refused to gracefully stop" in line for line in run.said("web.1"))
 
 
-def test_it_is_not_ready_before_the_application_is_loaded_and_fails_with_its_own_status(
+def test_granian_is_not_ready_and_exits_with_1_if_the_app_fails_to_load(
     site: Site,
 ) -> None:
     entry = {"BACKEND": "granian-wsgi", "ARGS": {"port": free_port()}}
@@ -73,7 +73,7 @@ def test_two_instances_share_an_address(site: Site) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_where_it_listens_may_come_from_its_env() -> None:
+def test_granian_takes_its_listen_address_from_its_env() -> None:
     env = {"GRANIAN_PORT": "81", "GRANIAN_UDS": "/run/granian"}
     config = {"ARGS": {}, "STOP_TIMEOUT": 25.0, "REPLICAS": 1}
 

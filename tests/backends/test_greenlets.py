@@ -75,7 +75,7 @@ WORKERS_NEED = {
 }
 
 
-def test_a_library_that_is_missing_is_named() -> None:
+def test_a_missing_library_is_named_in_the_error() -> None:
     with pytest.raises(ValueError, match="--use-fibres needs the package fibres: pip install fib"):
         require("fibres", "worker --use-fibres")
 
@@ -130,7 +130,7 @@ def has_eventlet_workers() -> bool:
 
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("name", WORKERS)
-def test_six_tasks_take_little_more_than_one(
+def test_six_tasks_run_concurrently_in_greenlets(
     site: Site, redis: str, postgresql: str, name: str, how: str
 ) -> None:
     missing = [one for one in WORKERS_NEED.get(name, ()) if not is_there(one)]

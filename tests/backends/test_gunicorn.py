@@ -43,7 +43,7 @@ def start(site: Site, *names: str, **entry: Any) -> tuple[Run, int]:
     return run, port
 
 
-def test_it_finishes_in_flight_requests_when_it_is_stopped(site: Site) -> None:
+def test_gunicorn_finishes_in_flight_requests_when_it_is_stopped(site: Site) -> None:
     site.hold("slow")
     run, port = start(site)
     assert get(port).startswith("served by ")
@@ -72,7 +72,7 @@ EARLY_SIGNAL = """
 
 
 @pytest.mark.parametrize("supervised", [True, False], ids=["supervised", "alone"])
-def test_a_worker_that_is_stopped_before_it_has_handlers_exits(
+def test_a_worker_that_is_stopped_before_it_has_signal_handlers_exits(
     site: Site, supervised: bool
 ) -> None:
     """Otherwise it would queue the signal, as its arbiter does, and nothing would stop it."""
@@ -86,7 +86,7 @@ def test_a_worker_that_is_stopped_before_it_has_handlers_exits(
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_it_is_not_ready_before_the_application_is_loaded_and_fails_with_its_own_status(
+def test_gunicorn_is_not_ready_and_exits_with_3_if_the_app_fails_to_load(
     site: Site,
 ) -> None:
     # One worker: if two fail at once, gunicorn 27 exits with a traceback and status 1.
@@ -101,7 +101,7 @@ def test_it_is_not_ready_before_the_application_is_loaded_and_fails_with_its_own
     assert any("no licence" in line for line in run.said("web.1"))
 
 
-def test_alone_it_reloads_on_sighup_and_stops_on_sigterm(site: Site) -> None:
+def test_gunicorn_without_a_supervisor_reloads_on_sighup_and_stops_on_sigterm(site: Site) -> None:
     run, port = start(site, "web")
     before = get(port)
 
@@ -112,7 +112,7 @@ def test_alone_it_reloads_on_sighup_and_stops_on_sigterm(site: Site) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_supervised_it_reloads_on_sighup(site: Site) -> None:
+def test_supervised_gunicorn_reloads_on_sighup(site: Site) -> None:
     """On reload it reads sys.argv, which must hold its own arguments, not the supervisor's."""
     run, port = start(site)
     (leader,) = run.children()
@@ -127,7 +127,7 @@ def test_supervised_it_reloads_on_sighup(site: Site) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_it_reads_the_environment_of_its_own_process_and_gets_sigusr1(
+def test_gunicorn_reads_the_env_of_its_own_process_and_receives_sigusr1(
     site: Site,
 ) -> None:
     """gunicorn reads PORT and WEB_CONCURRENCY when it is imported."""
@@ -153,7 +153,7 @@ def test_it_reads_the_environment_of_its_own_process_and_gets_sigusr1(
 
 @has_control_socket
 @pytest.mark.parametrize("wanted", [False, True])
-def test_it_has_a_control_socket_only_if_one_is_asked_for(
+def test_gunicorn_opens_a_control_socket_only_if_args_set_its_path(
     site: Site,
     tmp_path: Path,
     wanted: bool,
@@ -181,7 +181,7 @@ def test_it_has_a_control_socket_only_if_one_is_asked_for(
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
-def test_its_own_titles_tell_the_instances_apart(site: Site) -> None:
+def test_gunicorns_process_titles_contain_the_instance_name(site: Site) -> None:
     """gunicorn sets titles only if setproctitle is installed; they contain its `proc_name`."""
     skip_without("setproctitle")
     port = free_port()
@@ -199,7 +199,7 @@ def test_its_own_titles_tell_the_instances_apart(site: Site) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_its_workers_die_with_the_supervisor(site: Site) -> None:
+def test_gunicorn_workers_die_with_the_supervisor(site: Site) -> None:
     run, _ = start(site)
     descendants = psutil.Process(run.pid).children(recursive=True)
 
@@ -210,7 +210,7 @@ def test_its_workers_die_with_the_supervisor(site: Site) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change users")
-def test_it_runs_as_another_user_and_in_another_folder(site: Site) -> None:
+def test_gunicorn_runs_as_another_user_and_in_another_folder(site: Site) -> None:
     """gunicorn's own defaults for these come from the process that imported it, not the life."""
     with folder_for_all_users() as folder:
         entry = {"USER": "nobody", "UMASK": "0027", "CWD": str(folder)}
@@ -247,7 +247,7 @@ def test_workers_that_change_their_user_die_with_the_arbiter(site: Site) -> None
 
 
 @pytest.mark.skipif(not has_asgi_worker, reason="this gunicorn has no ASGI worker yet")
-def test_its_asgi_worker_serves_the_asgi_application_and_finishes_in_flight_requests(
+def test_the_asgi_worker_serves_asgi_and_finishes_in_flight_requests(
     site: Site,
 ) -> None:
     site.hold("slow")
@@ -306,7 +306,7 @@ def test_another_worker_class_can_serve_the_asgi_application(site: Site) -> None
 
 
 @pytest.mark.skipif(has_asgi_worker, reason="this gunicorn has an ASGI worker")
-def test_without_an_asgi_worker_it_says_what_to_do() -> None:
+def test_gunicorn_without_an_asgi_worker_class_is_refused_with_advice() -> None:
     (line,) = refused({"web": {"BACKEND": "gunicorn-asgi"}})
 
     assert (

@@ -31,7 +31,7 @@ def limited() -> bool:
     return "shutdown_timeout" in config_keys
 
 
-def test_instances_finish_running_tasks_and_one_enqueues_the_periodic_ones(site: Site) -> None:
+def test_instances_finish_running_tasks_and_only_one_enqueues_periodic_tasks(site: Site) -> None:
     supervisor = project()
     site.hold("one", "two")
     site.call("huey_jobs.tasks.enqueue", "one", "two", supervisor=supervisor)
@@ -52,7 +52,7 @@ def test_instances_finish_running_tasks_and_one_enqueues_the_periodic_ones(site:
     assert not any("Enqueueing periodic task" in line for line in run.said("jobs.2"))
 
 
-def test_its_processes_execute_tasks_from_redis_and_die_with_the_supervisor(
+def test_worker_processes_finish_redis_tasks_and_die_with_the_supervisor(
     site: Site, redis: str
 ) -> None:
     queue = {"url": redis, "immediate": False, "consumer": {"worker_type": "process"}}
@@ -82,7 +82,7 @@ def test_its_processes_execute_tasks_from_redis_and_die_with_the_supervisor(
 
 
 @pytest.mark.skipif(not limited(), reason="this huey knows no limit")
-def test_a_task_without_end_is_interrupted_within_the_stop_timeout(site: Site) -> None:
+def test_an_endless_task_is_interrupted_within_the_stop_timeout(site: Site) -> None:
     supervisor = project()
     site.hold("one", "two")
     site.call("huey_jobs.tasks.enqueue", "one", "two", supervisor=supervisor)
@@ -116,7 +116,7 @@ SIGNALLED = """
 """
 
 
-def test_a_stop_signal_while_it_forks_its_processes_is_not_lost(site: Site) -> None:
+def test_a_stop_signal_while_the_consumer_forks_its_processes_is_not_lost(site: Site) -> None:
     """Python ignores an exception in a hook that runs at a fork."""
     jobs = {"BACKEND": "huey", "ARGS": {"worker-type": "process"}}
     supervisor = {**project(), "PRELOAD": ["signalled"]}
@@ -129,7 +129,7 @@ def test_a_stop_signal_while_it_forks_its_processes_is_not_lost(site: Site) -> N
 
 
 @pytest.mark.skipif(not limited(), reason="this huey knows no other graceful signal")
-def test_it_is_stopped_by_its_graceful_signal(site: Site) -> None:
+def test_the_consumer_is_stopped_by_its_configured_graceful_signal(site: Site) -> None:
     supervisor = project(graceful_signal="TERM")
     processes = {
         "setting": {"BACKEND": "huey"},
@@ -145,7 +145,7 @@ def test_it_is_stopped_by_its_graceful_signal(site: Site) -> None:
         assert any("All workers have stopped" in line for line in run.said(f"{name}.1"))
 
 
-def test_after_sighup_the_same_instance_executes_its_command_again(site: Site) -> None:
+def test_an_instance_reexecutes_its_command_on_sighup(site: Site) -> None:
     """It executes itself again; the second of two must still not enqueue periodic tasks."""
     supervisor = project()
     run = site({"jobs": {"BACKEND": "huey", "REPLICAS": 2}}, supervisor=supervisor)
@@ -162,7 +162,7 @@ def test_after_sighup_the_same_instance_executes_its_command_again(site: Site) -
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_alone_it_behaves_as_its_own_command(site: Site, tmp_path: Path) -> None:
+def test_huey_without_a_supervisor_behaves_like_its_own_command(site: Site, tmp_path: Path) -> None:
     supervisor = project()
     site.hold("one")
     site.call("huey_jobs.tasks.enqueue", "one", supervisor=supervisor)
@@ -201,7 +201,7 @@ def test_a_wrong_option_and_a_missing_app_are_refused(site: Site) -> None:
     assert "Add 'huey.contrib.djhuey' to INSTALLED_APPS." in run.stderr
 
 
-def test_the_preload_leaves_nothing_that_a_fork_must_not_have(site: Site) -> None:
+def test_the_preload_leaves_no_threads_or_open_queue_file(site: Site) -> None:
     source = """
         import sys
         import threading

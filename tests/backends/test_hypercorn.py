@@ -25,7 +25,7 @@ def asked(**args: Any) -> HypercornServer:
     return HypercornServer(ARGS=args, ENV={}, STOP_TIMEOUT=25.0, REPLICAS=1)
 
 
-def test_a_worker_finishes_its_request_although_another_has_ended(site: Site) -> None:
+def test_a_worker_finishes_its_request_after_another_worker_has_exited(site: Site) -> None:
     """hypercorn then sends SIGTERM to the others, and its default action would kill them."""
     port = free_port()
     site.hold("slow")
@@ -47,7 +47,7 @@ def test_a_worker_finishes_its_request_although_another_has_ended(site: Site) ->
     assert run.end() == 0
 
 
-def test_without_workers_it_serves_in_the_forked_process(site: Site, tmp_path: Path) -> None:
+def test_hypercorn_without_workers_serves_in_the_forked_process(site: Site, tmp_path: Path) -> None:
     """It also exits with 0 after its limit of requests: nothing would replace it."""
     port = free_port()
     site.hold("slow")
@@ -75,9 +75,7 @@ def test_without_workers_it_serves_in_the_forked_process(site: Site, tmp_path: P
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_request_without_end_is_cancelled_within_the_stop_timeout(
-    site: Site, workers: int
-) -> None:
+def test_an_endless_request_is_cancelled_within_the_stop_timeout(site: Site, workers: int) -> None:
     port = free_port()
     run = site({"web": hypercorn(port, ARGS={"workers": workers}, STOP_TIMEOUT=3)})
     run.wait_for("system", "all 1 ready")
@@ -89,7 +87,7 @@ def test_a_request_without_end_is_cancelled_within_the_stop_timeout(
     assert any(line.startswith("web.1 stopped after") for line in run.said("system"))
 
 
-def test_it_is_not_ready_before_the_application_is_loaded_and_a_status_of_0_is_a_failure(
+def test_hypercorn_that_fails_to_load_the_application_fails_despite_status_0(
     site: Site,
 ) -> None:
     """hypercorn exits with 0 if its worker cannot load the application."""
@@ -103,7 +101,7 @@ def test_it_is_not_ready_before_the_application_is_loaded_and_a_status_of_0_is_a
     assert any("web.1 exited with status 0" in line for line in said)
 
 
-def test_its_configuration_file_is_used(site: Site) -> None:
+def test_address_and_graceful_timeout_are_read_from_the_configuration_file(site: Site) -> None:
     """Both its limit for in-flight requests and its address."""
     port = free_port()
     source = f"bind = 'localhost:{port}'\ngraceful_timeout = 1\nworkers = 0\n"
@@ -120,7 +118,7 @@ def test_its_configuration_file_is_used(site: Site) -> None:
     assert re.fullmatch(r"web\.1 stopped after 1\.\d+ s", stopped)
 
 
-def test_where_it_listens() -> None:
+def test_the_listen_addresses_are_read_from_the_arguments() -> None:
     binds = ["[::1]:8001", "localhost", "example.org:8002", "unix:/run/web", "fd://3"]
 
     some = asked(bind=binds, workers=2).addresses()
@@ -145,13 +143,13 @@ def test_where_it_listens() -> None:
         ({"workers": 0, "max-requests": 5, "help": True}, False),
     ],
 )
-def test_without_workers_and_with_a_limit_of_requests_it_recycles(
+def test_hypercorn_recycles_only_without_workers_and_with_max_requests(
     args: dict[str, Any], recycles: bool
 ) -> None:
     assert asked(**args).recycles() is recycles
 
 
-def test_an_unknown_option_or_worker_class_is_refused_with_the_known_ones() -> None:
+def test_an_unknown_option_or_worker_class_is_refused_with_suggestions() -> None:
     (option,) = refused({"web": hypercorn(8000, ARGS={"grateful-timeout": 3})})
     (worker_class,) = refused({"web": hypercorn(8000, ARGS={"worker-class": "gevent"})})
 

@@ -165,7 +165,7 @@ SPAWNED = ("celery, prefork", "django-tasks", "rq", "dramatiq")
     ("software", "method"),
     [*((one, "fork") for one in CASES), *((one, "spawn") for one in SPAWNED)],
 )
-def test_what_a_stop_waits_for_is_told(
+def test_a_slow_stop_logs_how_many_tasks_are_still_in_progress(
     site: Site, software: str, method: str, request: pytest.FixtureRequest
 ) -> None:
     make, needs = CASES[software]
@@ -240,7 +240,9 @@ def ask_to_the_end(port: int) -> None:
 
 
 @pytest.mark.parametrize("name", ONE)
-def test_a_server_of_one_process_tells_how_many_requests_it_answers(site: Site, name: str) -> None:
+def test_a_server_with_one_process_reports_its_in_flight_requests_in_a_stop(
+    site: Site, name: str
+) -> None:
     port = free_port()
     site.hold("task")
     run = site({"web": ONE[name](port)})
@@ -257,7 +259,7 @@ def test_a_server_of_one_process_tells_how_many_requests_it_answers(site: Site, 
 
 
 @pytest.mark.parametrize("name", SEVERAL)
-def test_a_server_of_several_processes_tells_how_many_requests_they_answer(
+def test_a_server_with_several_processes_reports_in_flight_requests_in_a_stop(
     site: Site, name: str
 ) -> None:
     entry, needs = SEVERAL[name]

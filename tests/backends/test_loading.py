@@ -105,13 +105,15 @@ def entry_of(name: str, one: Loading, port: int) -> dict[str, Any]:
     return filled(entry, {"PORT": str(port)})
 
 
-def test_each_backend_is_in_the_table() -> None:
+def test_each_backend_is_in_the_loading_table() -> None:
     """tools/backends_reference.py makes the part `starts` of each page from the table."""
     assert set(LOADING) == set(BUILT_IN)
 
 
 @pytest.mark.parametrize("how", [FORK, SPAWN])
-def test_ready_runs_where_the_pages_say(site: Site, how: str, redis: str, postgresql: str) -> None:
+def test_ready_runs_in_the_documented_processes_under_a_supervisor(
+    site: Site, how: str, redis: str, postgresql: str
+) -> None:
     cases = {
         f"{name}-{number}": (name, one)
         for name in LOADING
@@ -151,7 +153,7 @@ def test_ready_runs_where_the_pages_say(site: Site, how: str, redis: str, postgr
 
 
 @pytest.mark.parametrize("name", LOADING)
-def test_ready_runs_where_the_page_says_alone(
+def test_ready_runs_in_the_documented_processes_without_a_supervisor(
     site: Site, name: str, redis: str, postgresql: str
 ) -> None:
     if missing(name):

@@ -95,7 +95,7 @@ def holder(run: Run) -> psutil.Process:
 
 
 @pytest.mark.parametrize("count", [3, pytest.param(10, marks=pytest.mark.long)])
-def test_of_supervisors_that_start_at_once_one_migrates(
+def test_only_one_of_several_supervisors_that_start_together_migrates(
     over_postgresql: Supervisors, count: int
 ) -> None:
     runs = [over_postgresql.start({"migrate": MIGRATE, "web": AFTERWARDS}) for _ in range(count)]
@@ -111,7 +111,9 @@ def test_of_supervisors_that_start_at_once_one_migrates(
     assert [run.end(SIGTERM) for run in runs] == [0] * count
 
 
-def test_others_wait_and_go_on_once_it_is_done(supervisors: Supervisors) -> None:
+def test_a_second_supervisor_waits_and_skips_the_oneshot_once_it_is_done(
+    supervisors: Supervisors,
+) -> None:
     os.mkfifo(supervisors.site.project / "work.fifo")
     first = supervisors.start({"work": WORK, "web": WEB})
     first.wait_for("work.1", "works")
@@ -127,7 +129,9 @@ def test_others_wait_and_go_on_once_it_is_done(supervisors: Supervisors) -> None
     assert [run.end(SIGTERM) for run in (first, second)] == [0, 0]
 
 
-def test_who_is_killed_in_the_middle_leaves_it_to_another(supervisors: Supervisors) -> None:
+def test_a_killed_supervisor_leaves_its_oneshot_to_another_supervisor(
+    supervisors: Supervisors,
+) -> None:
     os.mkfifo(supervisors.site.project / "work.fifo")
     first = supervisors.start({"work": WORK, "web": WEB})
     first.wait_for("work.1", "works")
@@ -143,7 +147,7 @@ def test_who_is_killed_in_the_middle_leaves_it_to_another(supervisors: Superviso
 
 
 @pytest.mark.long
-def test_of_ten_one_is_killed_in_the_middle_and_one_other_goes_on(
+def test_only_one_of_nine_supervisors_takes_over_the_oneshot_of_a_killed_tenth(
     over_postgresql: Supervisors,
 ) -> None:
     os.mkfifo(over_postgresql.site.project / "work.fifo")
@@ -165,7 +169,7 @@ def test_of_ten_one_is_killed_in_the_middle_and_one_other_goes_on(
     assert [run.end(SIGTERM) for run in others] == [0] * 9
 
 
-def test_work_that_failed_is_done_by_the_next(over_sqlite: Supervisors) -> None:
+def test_a_failed_oneshot_is_run_by_the_next_supervisor(over_sqlite: Supervisors) -> None:
     os.mkfifo(over_sqlite.site.project / "work.fifo")
     fails = {**WORK, "ARGS": ["sh", "-c", "echo works; read line <work.fifo; exit 3"]}
     first = over_sqlite.start({"work": fails})
@@ -181,7 +185,7 @@ def test_work_that_failed_is_done_by_the_next(over_sqlite: Supervisors) -> None:
     assert second.end() == 0
 
 
-def test_other_work_is_not_taken_for_done(over_sqlite: Supervisors) -> None:
+def test_a_oneshot_with_different_args_is_not_considered_done(over_sqlite: Supervisors) -> None:
     """Another release may have the same process with other work."""
     work = {"BACKEND": SHELL, "ARGS": ["echo", "one"], "TYPE": "oneshot", "LOCK": "database"}
     stays = {"BACKEND": SHELL, "ARGS": ["sleep", "1000"], "AFTER": ["work"]}
@@ -197,7 +201,7 @@ def test_other_work_is_not_taken_for_done(over_sqlite: Supervisors) -> None:
     assert (other.end(), other.said("work.1")) == (0, ["two"])
 
 
-def test_it_is_done_again_where_it_is_asked_for(over_sqlite: Supervisors) -> None:
+def test_prodctl_can_start_a_finished_oneshot_again(over_sqlite: Supervisors) -> None:
     work = {"BACKEND": SHELL, "ARGS": ["echo", "works"], "TYPE": "oneshot", "LOCK": "database"}
     run = over_sqlite.start({"work": work, "web": WEB})
     run.wait_for("system", "all 2 ready")
@@ -209,7 +213,7 @@ def test_it_is_done_again_where_it_is_asked_for(over_sqlite: Supervisors) -> Non
     assert run.end(SIGTERM) == 0
 
 
-def test_a_fresh_interpreter_finds_its_lock_held(over_sqlite: Supervisors) -> None:
+def test_a_spawned_migrate_does_not_take_its_lock_a_second_time(over_sqlite: Supervisors) -> None:
     """It runs `prodserver migrate`, which on its own would take the lock itself."""
     migrate = {"BACKEND": "migrate", "START_METHOD": "spawn"}
     run = over_sqlite.start({"migrate": migrate, "web": AFTERWARDS})
@@ -218,7 +222,7 @@ def test_a_fresh_interpreter_finds_its_lock_held(over_sqlite: Supervisors) -> No
     assert run.end(SIGTERM) == 0
 
 
-def test_a_file_is_a_lock_too(site: Site, tmp_path: Path) -> None:
+def test_a_lock_file_keeps_a_second_supervisor_waiting(site: Site, tmp_path: Path) -> None:
     lock = str(tmp_path / "work.lock")
     work = {"BACKEND": SHELL, "TYPE": "oneshot", "LOCK": lock}
     supervisors = Supervisors(site)
@@ -236,7 +240,9 @@ def test_a_file_is_a_lock_too(site: Site, tmp_path: Path) -> None:
 # ---- a singleton ----
 
 
-def test_one_runs_it_and_the_others_stand_by(supervisors: Supervisors) -> None:
+def test_a_second_supervisor_stands_by_while_the_first_runs_the_singleton(
+    supervisors: Supervisors,
+) -> None:
     first = supervisors.start({"beat": BEAT})
     first.wait_for("beat.1", "beats")
     second = supervisors.start({"beat": BEAT})
@@ -251,7 +257,9 @@ def test_one_runs_it_and_the_others_stand_by(supervisors: Supervisors) -> None:
 
 
 @pytest.mark.parametrize("signal", [SIGTERM, SIGKILL])
-def test_another_one_takes_over(supervisors: Supervisors, signal: Any) -> None:
+def test_a_second_supervisor_takes_over_the_singleton_when_the_first_ends(
+    supervisors: Supervisors, signal: Any
+) -> None:
     first = supervisors.start({"beat": BEAT})
     first.wait_for("beat.1", "beats")
     second = supervisors.start({"beat": BEAT})
@@ -264,7 +272,9 @@ def test_another_one_takes_over(supervisors: Supervisors, signal: Any) -> None:
     assert second.end(SIGTERM) == 0
 
 
-def test_what_is_stopped_on_request_is_taken_over(over_postgresql: Supervisors) -> None:
+def test_a_singleton_stopped_on_request_is_taken_over_by_another_supervisor(
+    over_postgresql: Supervisors,
+) -> None:
     first = over_postgresql.start({"beat": BEAT})
     first.wait_for("beat.1", "beats")
     stop = [*PRODCTL, "--socket", str(over_postgresql._sockets), "stop", "beat"]
@@ -277,7 +287,7 @@ def test_what_is_stopped_on_request_is_taken_over(over_postgresql: Supervisors) 
     assert [run.end(SIGTERM) for run in (first, second)] == [0, 0]
 
 
-def test_without_its_holder_it_stops_at_once_and_starts_again(
+def test_a_singleton_stops_and_starts_again_if_its_lock_holder_is_killed(
     over_postgresql: Supervisors,
 ) -> None:
     run = over_postgresql.start({"beat": BEAT})
@@ -291,7 +301,7 @@ def test_without_its_holder_it_stops_at_once_and_starts_again(
     assert run.end(SIGTERM) == 0
 
 
-def test_a_lost_connection_is_made_again_before_others_take_the_lock(
+def test_a_lock_holder_reconnects_before_another_supervisor_takes_the_lock(
     over_postgresql: Supervisors, postgresql: str
 ) -> None:
     first = over_postgresql.start({"beat": BEAT})
@@ -307,7 +317,9 @@ def test_a_lost_connection_is_made_again_before_others_take_the_lock(
     assert not any("lost" in line for line in first.said("system"))
 
 
-def test_a_database_that_is_silent_stops_it(over_postgresql: Supervisors, postgresql: str) -> None:
+def test_a_singleton_stops_if_the_database_does_not_respond(
+    over_postgresql: Supervisors, postgresql: str
+) -> None:
     """PostgreSQL's process for the connection hangs, and the connection stays open."""
     run = over_postgresql.start({"beat": BEAT})
     run.wait_for("beat.1", "beats")
@@ -324,7 +336,7 @@ def test_a_database_that_is_silent_stops_it(over_postgresql: Supervisors, postgr
     assert run.end(SIGTERM) == 0
 
 
-def test_while_the_database_is_away_nothing_runs_and_all_goes_on_afterwards(
+def test_a_singleton_stops_without_its_database_and_restarts_once_it_is_back(
     site: Site, postgresql: str
 ) -> None:
     with between(postgresql) as (address, gate):
@@ -346,7 +358,7 @@ def test_while_the_database_is_away_nothing_runs_and_all_goes_on_afterwards(
         assert second.said("beat.1") == []
 
 
-def test_a_database_that_comes_later_is_waited_for(site: Site, postgresql: str) -> None:
+def test_a_singleton_waits_for_a_database_that_is_not_up_yet(site: Site, postgresql: str) -> None:
     with between(postgresql) as (address, gate):
         gate.close()
         supervisors = Supervisors(site, {"DATABASES": {"default": database(address)}})
@@ -358,7 +370,9 @@ def test_a_database_that_comes_later_is_waited_for(site: Site, postgresql: str) 
         assert run.end(SIGINT) == 130
 
 
-def test_a_reload_leaves_it_where_it_runs(over_postgresql: Supervisors) -> None:
+def test_a_reload_of_the_standby_supervisor_does_not_move_the_singleton(
+    over_postgresql: Supervisors,
+) -> None:
     first = over_postgresql.start({"beat": BEAT})
     first.wait_for("beat.1", "beats")
     second = over_postgresql.start({"beat": BEAT})
@@ -372,7 +386,7 @@ def test_a_reload_leaves_it_where_it_runs(over_postgresql: Supervisors) -> None:
     assert second.said("beat.1") == []
 
 
-def test_the_supervisor_has_no_connection(over_postgresql: Supervisors) -> None:
+def test_only_the_lock_holder_is_connected_to_the_database(over_postgresql: Supervisors) -> None:
     run = over_postgresql.start({"beat": BEAT})
     run.wait_for("beat.1", "beats")
     template = next(iter(run.templates()))

@@ -27,7 +27,7 @@ def connected(postgresql: str) -> Any:
     return psycopg.connect(postgresql)
 
 
-def test_it_is_a_oneshot_with_a_lock(site: Site) -> None:
+def test_migrate_is_a_oneshot_by_default(site: Site) -> None:
     run = site(migrate(), "--list", "--json")
 
     assert run.end() == 0
@@ -35,7 +35,7 @@ def test_it_is_a_oneshot_with_a_lock(site: Site) -> None:
     assert (listed["name"], listed["type"]) == ("migrate", "oneshot")
 
 
-def test_alone_it_has_a_supervisor_and_its_lock(site: Site, postgresql: str) -> None:
+def test_migrate_started_by_name_runs_under_a_supervisor(site: Site, postgresql: str) -> None:
     run = site(migrate(), "migrate", "--no-timestamps", supervisor=over(postgresql))
 
     assert run.end() == 0
@@ -43,14 +43,16 @@ def test_alone_it_has_a_supervisor_and_its_lock(site: Site, postgresql: str) -> 
     assert "all 1 finished" in "\n".join(run.said("system"))
 
 
-def test_without_a_lock_it_runs_in_this_process(site: Site, postgresql: str) -> None:
+def test_migrate_started_by_name_without_a_lock_has_no_supervisor(
+    site: Site, postgresql: str
+) -> None:
     run = site(migrate(LOCK=None), "migrate", supervisor=over(postgresql))
 
     assert run.end() == 0
     assert run.said("system") == []
 
 
-def test_options_are_those_of_the_command(site: Site, postgresql: str) -> None:
+def test_args_are_passed_to_the_migrate_command(site: Site, postgresql: str) -> None:
     entry = migrate(ARGS={"fake": True, "verbosity": 2})
     run = site(entry, supervisor=over(postgresql))
 
@@ -58,7 +60,9 @@ def test_options_are_those_of_the_command(site: Site, postgresql: str) -> None:
     assert any("contenttypes.0001_initial... FAKED" in line for line in run.said("migrate.1"))
 
 
-def test_one_that_does_not_get_a_lock_in_time_is_tried_again(site: Site, postgresql: str) -> None:
+def test_a_migration_that_gets_no_database_lock_in_time_is_retried(
+    site: Site, postgresql: str
+) -> None:
     first = site(migrate(ARGS=["contenttypes", "0001"]), supervisor=over(postgresql))
     assert first.end() == 0
     with connected(postgresql) as reader:
@@ -75,7 +79,7 @@ def test_one_that_does_not_get_a_lock_in_time_is_tried_again(site: Site, postgre
     )
 
 
-def test_what_fails_for_another_reason_is_not(site: Site) -> None:
+def test_a_migration_that_fails_for_another_reason_is_not_retried(site: Site) -> None:
     nowhere = "postgresql://tests@127.0.0.1:1/tests"
     run = site(migrate(LOCK=None), "migrate=1", supervisor=over(nowhere))
 
@@ -83,7 +87,7 @@ def test_what_fails_for_another_reason_is_not(site: Site) -> None:
     assert "trying again" not in run.stderr + "\n".join(run.raw)
 
 
-def test_a_check_has_the_plan(site: Site, postgresql: str) -> None:
+def test_check_shows_the_migrations_to_apply(site: Site, postgresql: str) -> None:
     before = site(migrate(), "--check", supervisor=over(postgresql))
     assert before.end() == 0
     assert site(migrate(), supervisor=over(postgresql)).end() == 0
@@ -95,7 +99,7 @@ def test_a_check_has_the_plan(site: Site, postgresql: str) -> None:
     assert "migrate: nothing to apply" in after.raw
 
 
-def test_a_check_without_the_database_says_so(site: Site) -> None:
+def test_check_reports_an_unknown_plan_if_the_database_is_unreachable(site: Site) -> None:
     run = site(migrate(), "--check", supervisor=over("postgresql://tests@127.0.0.1:1/tests"))
 
     assert run.end() == 0

@@ -145,7 +145,7 @@ def test_every_client_and_task_gets_its_own_answer(
 @pytest.mark.parametrize(
     ("name", "asked"), [*((name, "ready") for name in SERVERS), ("gunicorn", "check")]
 )
-def test_every_client_of_a_server_alone_gets_its_own_answer(
+def test_every_client_of_a_server_without_a_supervisor_gets_its_own_answer(
     site: Site, settings: dict[str, Any], name: str, asked: str
 ) -> None:
     entry, port = server(name)

@@ -52,7 +52,9 @@ def gunicorn(port: int, **args: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("how", [ALONE, SPAWN])
-def test_an_arbiter_has_no_django_and_hup_loads_new_code(site: Site, how: str) -> None:
+def test_an_arbiter_does_not_import_django_and_loads_new_code_on_sighup(
+    site: Site, how: str
+) -> None:
     port = free_port()
     files = {"gunicorn_conf.py": CONFIG, "wsgi.py": APPLICATION % 1}
     run, name = start(site, how, gunicorn(port), files=files)
@@ -81,7 +83,7 @@ def test_gevent_patches_before_the_project_is_imported(site: Site, how: str) -> 
 
 
 @pytest.mark.parametrize("how", [ALONE, SPAWN, FORK])
-def test_six_tasks_of_a_second_take_little_more_than_one(site: Site, how: str) -> None:
+def test_six_tasks_run_concurrently_in_gevent_greenlets(site: Site, how: str) -> None:
     source = """
         import time
 
@@ -109,7 +111,7 @@ def test_six_tasks_of_a_second_take_little_more_than_one(site: Site, how: str) -
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_a_forked_arbiter_says_that_hup_loads_no_new_code(site: Site) -> None:
+def test_a_forked_arbiter_logs_that_sighup_does_not_load_new_code(site: Site) -> None:
     run, name = start(site, FORK, gunicorn(free_port()), files={"gunicorn_conf.py": CONFIG})
     run.wait_for_all((name, "the arbiter has Django: True"), (name, "the worker's sockets"))
 

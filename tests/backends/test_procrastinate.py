@@ -71,7 +71,7 @@ def test_replicas_finish_their_running_jobs(site: Site, postgresql: str) -> None
     assert sum(" stopped after" in text for text in run.said("system")) == 3
 
 
-def test_it_passes_its_own_health_check(site: Site, postgresql: str) -> None:
+def test_a_worker_passes_procrastinates_own_health_check(site: Site, postgresql: str) -> None:
     supervisor = over(postgresql)
     enqueue(site, supervisor)
     os.mkfifo(site.project / "well")
@@ -101,7 +101,9 @@ def test_a_job_that_hangs_is_aborted_in_time(site: Site, postgresql: str) -> Non
     assert any("still running after graceful timeout" in text for text in run.said("worker.1"))
 
 
-def test_alone_it_works_and_stops(site: Site, postgresql: str) -> None:
+def test_a_worker_without_a_supervisor_executes_a_job_and_stops(
+    site: Site, postgresql: str
+) -> None:
     supervisor = over(postgresql)
     enqueue(site, supervisor, ("hello", {}))
     run = site(worker(ARGS={"n": "mine"}), "worker", supervisor=supervisor)
@@ -111,7 +113,9 @@ def test_alone_it_works_and_stops(site: Site, postgresql: str) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_with_one_shot_it_ends_with_0_once_no_job_is_left(site: Site, postgresql: str) -> None:
+def test_a_worker_with_one_shot_exits_with_0_once_no_job_is_left(
+    site: Site, postgresql: str
+) -> None:
     supervisor = over(postgresql)
     enqueue(site, supervisor, ("hello", {}))
     run = site(worker(ARGS=["--one-shot"]), "worker", supervisor=supervisor)
@@ -145,7 +149,7 @@ def test_a_wrong_option_is_refused(site: Site, entry: Any, message: str) -> None
     assert f"PRODUCTION_PROCESSES['worker']['ARGS']: {message}" in run.stderr
 
 
-def test_another_database_than_postgresql_is_refused(site: Site) -> None:
+def test_a_database_other_than_postgresql_is_refused(site: Site) -> None:
     supervisor = {"SETTINGS": {"INSTALLED_APPS": ["procrastinate.contrib.django"]}}
 
     run = site(worker(), "--check", supervisor=supervisor)

@@ -39,7 +39,7 @@ SETTINGS: dict[str, Any] = {
 }
 
 
-def test_one_answer_has_web_worker_and_beat(site: Site) -> None:
+def test_one_response_contains_the_metrics_of_web_worker_and_beat(site: Site) -> None:
     (site.project / "counted").mkdir()
     files = {**FILES, "counted/__init__.py": "", "counted/apps.py": APP}
     port = free_port()

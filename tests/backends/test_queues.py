@@ -16,11 +16,7 @@ import pytest
 from redis import Redis
 
 from django_prodserver.backends.base import Queue
-from tests.backends import test_django_q2 as test_django_q2_
-from tests.backends import test_dramatiq as test_dramatiq_
-from tests.backends import test_huey as test_huey_
-from tests.backends import test_procrastinate as test_procrastinate_
-from tests.backends import test_rq as test_rq_
+from tests.backends import test_django_q2, test_dramatiq, test_huey, test_procrastinate, test_rq
 from tests.inside import CELERY, DJANGO_TASKS, free_port
 from tests.running import Run, Site, skip_without
 from tests.services import RabbitMQ
@@ -121,7 +117,9 @@ def fill(site: Site, broker: Mapping[str, str], *tasks: Any, dated: bool = True)
     return sent
 
 
-def test_celery_with_redis(site: Site, redis: str) -> None:
+def test_celery_with_redis_reports_ready_and_running_tasks_and_their_age(
+    site: Site, redis: str
+) -> None:
     """One task is running, one is prefetched, and a delayed one was taken, too."""
     queue, broker = "mail", {"BROKER": redis}
     entry = worker(queue)
@@ -158,7 +156,9 @@ def test_celery_with_redis(site: Site, redis: str) -> None:
     finish(site, run, "one", "two", redis=redis)
 
 
-def test_celery_with_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
+def test_celery_with_rabbitmq_reports_ready_and_running_tasks_without_an_age(
+    site: Site, rabbitmq: RabbitMQ
+) -> None:
     """Messages in RabbitMQ cannot be read without being taken, so the age is unknown."""
     queue, missing = uuid.uuid4().hex, uuid.uuid4().hex
     broker = {"BROKER": rabbitmq.address}
@@ -191,7 +191,7 @@ def test_celery_with_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
     finish(site, run, "one", "two")
 
 
-def test_a_task_that_a_worker_sends_has_the_time_in_it(site: Site, redis: str) -> None:
+def test_a_task_sent_by_a_worker_has_a_timestamp(site: Site, redis: str) -> None:
     """Both from a forked worker, as most senders are, and from a spawned one."""
     broker = {"BROKER": redis}
     fill(
@@ -213,7 +213,7 @@ def test_a_task_that_a_worker_sends_has_the_time_in_it(site: Site, redis: str) -
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_the_age_is_not_known_where_the_oldest_message_has_no_time(site: Site, redis: str) -> None:
+def test_the_age_is_unknown_if_the_oldest_message_has_no_timestamp(site: Site, redis: str) -> None:
     broker, hello = {"BROKER": redis}, ("hello", [], {"queue": "mail"})
     fill(site, broker, hello, dated=False)
     fill(site, broker, hello)
@@ -223,7 +223,9 @@ def test_the_age_is_not_known_where_the_oldest_message_has_no_time(site: Site, r
     )
 
 
-def test_celery_with_a_prefix_of_all_keys_and_an_exchange_by_topic(site: Site, redis: str) -> None:
+def test_celery_with_a_key_prefix_and_a_topic_exchange_reports_its_queues(
+    site: Site, redis: str
+) -> None:
     """One hash holds the tasks that workers have taken from all queues."""
     broker = {"BROKER": redis}
     settings = {"CELERY_BROKER_TRANSPORT_OPTIONS": {"global_keyprefix": "ours."}}
@@ -256,8 +258,8 @@ def test_celery_with_a_prefix_of_all_keys_and_an_exchange_by_topic(site: Site, r
 # ---- RQ ----
 
 
-def test_rq(site: Site, redis: str) -> None:
-    how = test_rq_.project(redis)
+def test_rq_reports_ready_and_running_jobs_and_their_age(site: Site, redis: str) -> None:
+    how = test_rq.project(redis)
     entry = {"BACKEND": "rq", "ARGS": ["high", "default"]}
     site.hold("one")
 
@@ -289,16 +291,18 @@ def test_rq(site: Site, redis: str) -> None:
 
 
 def over_redis(redis: str) -> dict[str, Any]:
-    settings = {"INSTALLED_APPS": test_huey_.APPS, "HUEY": {"url": redis, "immediate": False}}
+    settings = {"INSTALLED_APPS": test_huey.APPS, "HUEY": {"url": redis, "immediate": False}}
     return {"supervisor": {"SETTINGS": settings}}
 
 
 @pytest.mark.parametrize("storage", ["redis", "sqlite"])
-def test_huey(site: Site, request: pytest.FixtureRequest, storage: str) -> None:
+def test_huey_reports_only_the_number_of_ready_tasks(
+    site: Site, request: pytest.FixtureRequest, storage: str
+) -> None:
     """huey records neither running tasks nor how long a task has waited."""
     by_file = storage == "sqlite"
     redis = "" if by_file else request.getfixturevalue("redis")
-    how = {"supervisor": test_huey_.project()} if by_file else over_redis(redis)
+    how = {"supervisor": test_huey.project()} if by_file else over_redis(redis)
     site.hold("one")
 
     assert ask(site, "huey", {}, **how).queue == Queue(0, 0, None, None)
@@ -322,9 +326,9 @@ def test_huey(site: Site, request: pytest.FixtureRequest, storage: str) -> None:
 # ---- dramatiq ----
 
 
-def test_dramatiq(site: Site, redis: str) -> None:
-    how = {"supervisor": test_dramatiq_.project(redis)}
-    env = test_dramatiq_.ONE_EACH
+def test_dramatiq_reports_ready_and_running_tasks_and_their_age(site: Site, redis: str) -> None:
+    how = {"supervisor": test_dramatiq.project(redis)}
+    env = test_dramatiq.ONE_EACH
     entry = {"BACKEND": "dramatiq", "ARGS": {"processes": 1, "threads": 1}}
     site.hold("one")
 
@@ -346,7 +350,9 @@ def test_dramatiq(site: Site, redis: str) -> None:
     finish(site, run, "one", redis=redis)
 
 
-def test_dramatiq_with_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
+def test_dramatiq_with_rabbitmq_reports_ready_tasks_without_an_age(
+    site: Site, rabbitmq: RabbitMQ
+) -> None:
     skip_without("pika")
     how = {"supervisor": over_rabbitmq(rabbitmq.address)}
     missing = {"ARGS": ["--queues", uuid.uuid4().hex]}
@@ -362,7 +368,7 @@ def test_dramatiq_with_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
 
 
 def over_rabbitmq(address: str) -> dict[str, Any]:
-    supervisor = test_dramatiq_.project("")
+    supervisor = test_dramatiq.project("")
     broker = {"BROKER": "dramatiq.brokers.rabbitmq.RabbitmqBroker", "OPTIONS": {"url": address}}
     supervisor["SETTINGS"]["DRAMATIQ_BROKER"].update(broker)
     return supervisor
@@ -372,11 +378,13 @@ def over_rabbitmq(address: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("broker", ["orm", "redis"])
-def test_django_q2(site: Site, request: pytest.FixtureRequest, broker: str) -> None:
+def test_django_q2_reports_ready_tasks_and_age_but_running_ones_only_with_orm(
+    site: Site, request: pytest.FixtureRequest, broker: str
+) -> None:
     """A cluster of one worker takes three tasks, of which Redis keeps no record."""
     redis = request.getfixturevalue("redis") if broker == "redis" else ""
     kept = {"redis": redis} if redis else {"orm": "default"}
-    how = test_django_q2_.project(**kept, workers=1, queue_limit=1)
+    how = test_django_q2.project(**kept, workers=1, queue_limit=1)
     site.hold("one")
 
     site.call("q2_jobs.enqueue", **how)
@@ -402,7 +410,7 @@ def test_django_q2(site: Site, request: pytest.FixtureRequest, broker: str) -> N
 # ---- the database worker of django-tasks ----
 
 
-def test_django_tasks(site: Site) -> None:
+def test_django_tasks_reports_ready_and_running_tasks_and_their_age(site: Site) -> None:
     site.hold("one")
     entry = {"BACKEND": "django-tasks", "ARGS": {"queue-name": "mail"}}
     site.send()
@@ -432,8 +440,10 @@ def test_django_tasks(site: Site) -> None:
 # ---- procrastinate ----
 
 
-def test_procrastinate(site: Site, postgresql: str) -> None:
-    how = {"supervisor": test_procrastinate_.over(postgresql)}
+def test_procrastinate_reports_no_delayed_or_locked_job_as_ready(
+    site: Site, postgresql: str
+) -> None:
+    how = {"supervisor": test_procrastinate.over(postgresql)}
     entry = {"BACKEND": "procrastinate", "ARGS": {"queues": "mail,news"}}
     site.hold("one")
     site.call("filled.procrastinate", **how)
@@ -469,10 +479,10 @@ def on_redis(backend: str, address: str) -> tuple[dict[str, Any], dict[str, Any]
     """Return an entry and settings that put the backend's queue in Redis at this address."""
     found: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         "celery": (asked_of(worker("mail")), {"env": {"BROKER": address}}),
-        "rq": ({"ARGS": []}, test_rq_.project(address)),
+        "rq": ({"ARGS": []}, test_rq.project(address)),
         "huey": ({}, over_redis(address)),
-        "dramatiq": ({}, {"supervisor": test_dramatiq_.project(address)}),
-        "django-q2": ({}, test_django_q2_.project(redis=address)),
+        "dramatiq": ({}, {"supervisor": test_dramatiq.project(address)}),
+        "django-q2": ({}, test_django_q2.project(redis=address)),
     }
     return found[backend]
 
@@ -496,7 +506,7 @@ LATER = {
 
 
 @pytest.mark.parametrize("backend", FILLED)
-def test_to_ask_changes_nothing_in_redis(site: Site, redis: str, backend: str) -> None:
+def test_measuring_a_queue_changes_nothing_in_redis(site: Site, redis: str, backend: str) -> None:
     """No worker runs that would set delayed tasks aside."""
     entry, how = on_redis(backend, redis)
     with sending() as sent:
@@ -520,7 +530,7 @@ def test_to_ask_changes_nothing_in_redis(site: Site, redis: str, backend: str) -
 
 
 @pytest.mark.parametrize("backend", FILLED)
-def test_a_redis_that_is_not_there_or_silent_is_an_error(site: Site, backend: str) -> None:
+def test_an_unreachable_or_silent_redis_is_an_error(site: Site, backend: str) -> None:
     entry, how = on_redis(backend, f"redis://127.0.0.1:{free_port()}/0")
     assert "refused" in refusal(site, backend, entry, **how)
 
@@ -530,7 +540,7 @@ def test_a_redis_that_is_not_there_or_silent_is_an_error(site: Site, backend: st
 
 
 @pytest.mark.parametrize("backend", ["celery", "dramatiq"])
-def test_a_rabbitmq_that_is_not_there_or_silent_is_an_error(site: Site, backend: str) -> None:
+def test_an_unreachable_or_silent_rabbitmq_is_an_error(site: Site, backend: str) -> None:
     def at(port: int) -> tuple[dict[str, Any], dict[str, Any]]:
         address = f"amqp://guest:guest@127.0.0.1:{port}/%2F"
         if backend == "celery":
@@ -546,11 +556,9 @@ def test_a_rabbitmq_that_is_not_there_or_silent_is_an_error(site: Site, backend:
         assert TIMEOUT.search(refusal(site, backend, entry, **how))
 
 
-def test_a_database_that_is_not_there_or_silent_is_an_error(site: Site) -> None:
+def test_an_unreachable_or_silent_database_is_an_error(site: Site) -> None:
     def at(port: int) -> dict[str, Any]:
-        return {
-            "supervisor": test_procrastinate_.over(f"postgresql://tests@127.0.0.1:{port}/tests")
-        }
+        return {"supervisor": test_procrastinate.over(f"postgresql://tests@127.0.0.1:{port}/tests")}
 
     assert "refused" in refusal(site, "procrastinate", {}, **at(free_port()))
     with silent() as port:

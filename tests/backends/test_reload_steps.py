@@ -125,7 +125,7 @@ def end(command: subprocess.Popen[str]) -> Done:
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_life_that_ends_in_a_step_of_a_reload_is_no_failure_of_it(
+def test_a_life_that_ends_during_a_reload_does_not_make_the_reload_fail(
     tmp_path: Path, name: str
 ) -> None:
     step = STEPS[name]
@@ -157,7 +157,7 @@ def test_a_life_that_ends_in_a_step_of_a_reload_is_no_failure_of_it(
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_stop_in_a_step_of_a_reload_wins(tmp_path: Path, name: str) -> None:
+def test_sigterm_during_any_step_of_a_reload_stops_everything(tmp_path: Path, name: str) -> None:
     site = Site(tmp_path, STEPS[name])
     with site.running() as run, site.load(4, 4, idle=0) as load:
         load.wait_for(BETWEEN)

@@ -31,7 +31,7 @@ def skip_unless_installed(server: str) -> None:
 
 
 @pytest.mark.parametrize("server", SERVERS if LONG else SHORT)
-def test_no_request_fails_while_everything_is_replaced(tmp_path: Path, server: str) -> None:
+def test_no_request_fails_during_a_reload_or_a_restart(tmp_path: Path, server: str) -> None:
     skip_unless_installed(server)
     site = Site(tmp_path, server)
     with site.running(), site.load(4, 4) as load:
@@ -45,7 +45,7 @@ def test_no_request_fails_while_everything_is_replaced(tmp_path: Path, server: s
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_server_that_is_stopped_as_soon_as_it_is_ready_answers_first(
+def test_a_server_stopped_right_after_it_is_ready_still_answers_a_request(
     tmp_path: Path, server: str
 ) -> None:
     skip_unless_installed(server)
@@ -116,7 +116,7 @@ def restored(site: Site) -> Iterator[None]:
             path.write_bytes(data)
 
 
-def test_no_request_fails_while_broken_releases_come(tmp_path: Path) -> None:
+def test_no_request_fails_while_broken_releases_are_deployed(tmp_path: Path) -> None:
     site = Site(tmp_path, "gunicorn gthread")
     with site.running(), site.load(4, 4) as load:
         load.wait_for(BETWEEN)
@@ -180,7 +180,7 @@ def test_no_request_fails_while_the_disk_of_a_release_is_full(tmp_path: Path) ->
     assert load.failures == []
 
 
-def test_one_of_two_that_is_killed_leaves_nobody_refused(tmp_path: Path) -> None:
+def test_no_connection_is_refused_when_one_of_two_instances_is_killed(tmp_path: Path) -> None:
     """Only requests that the killed instance held are lost."""
     site = Site(tmp_path, "gunicorn gthread")
     site.set({"web": {**site.web, "RESTART": "always"}})

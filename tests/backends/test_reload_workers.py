@@ -136,7 +136,7 @@ def test_each_task_is_executed_once(site: Site, name: str, redis: str, postgresq
     print(f"{name}: {enqueued} tasks, {RELOADS} reloads, each task executed once")
 
 
-def test_a_task_that_celery_receives_as_it_is_stopped_is_executed_once(
+def test_a_task_that_celery_receives_while_stopping_is_executed_or_given_back(
     site: Site, redis: str, postgresql: str
 ) -> None:
     """The pool process that receives it has not begun it when the worker starts to shut down."""

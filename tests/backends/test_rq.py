@@ -34,7 +34,7 @@ def worker(**entry: Any) -> dict[str, Any]:
     return {"worker": {"BACKEND": "rq", **entry}}
 
 
-def test_it_executes_jobs_and_finishes_the_running_one(site: Site, redis: str) -> None:
+def test_workers_execute_jobs_and_finish_the_running_job_on_sigterm(site: Site, redis: str) -> None:
     """One signal only: a second would kill the job. Each worker has a unique name."""
     site.hold("job")
     jobs = [["default", "hold", "job"], ["high", "hello"]]
@@ -55,7 +55,7 @@ def test_it_executes_jobs_and_finishes_the_running_one(site: Site, redis: str) -
 
 
 @linux_only
-def test_its_forks_die_with_it(site: Site, redis: str) -> None:
+def test_the_work_horse_and_the_scheduler_die_with_their_worker(site: Site, redis: str) -> None:
     """A work horse is in its own process group, which a supervisor would not find.
 
     The next worker gets another name: RQ would refuse that of the dead one.
@@ -81,7 +81,7 @@ def test_its_forks_die_with_it(site: Site, redis: str) -> None:
 
 
 @pytest.mark.parametrize("args", [["--burst"], ["--max-jobs=1"], ["--max-idle-time=1"]])
-def test_alone_it_exits_with_0_after_its_limit_of_jobs(
+def test_a_worker_without_a_supervisor_exits_with_0_at_its_limit_of_jobs(
     site: Site, redis: str, args: list[str], tmp_path: Path
 ) -> None:
     """If systemd started it, it reports that it is ready."""
@@ -97,7 +97,7 @@ def test_alone_it_exits_with_0_after_its_limit_of_jobs(
     assert "job done" in run.said("")
 
 
-def test_alone_it_stops_when_it_is_idle(site: Site, redis: str) -> None:
+def test_an_idle_worker_without_a_supervisor_stops_on_sigterm(site: Site, redis: str) -> None:
     """The signal may also arrive while it writes a log line."""
     run = site(worker(), "worker", **project(redis))
     run.wait_for("", "leaning registries")
@@ -105,7 +105,7 @@ def test_alone_it_stops_when_it_is_idle(site: Site, redis: str) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_what_rq_would_refuse_is_refused_before_anything_starts(site: Site, redis: str) -> None:
+def test_arguments_that_rq_would_refuse_are_refused_by_check(site: Site, redis: str) -> None:
     elsewhere = project(redis)
     settings = elsewhere["supervisor"]["SETTINGS"]
     settings["RQ_QUEUES"]["far"] = {"URL": redis.replace("/0", "/1")}
@@ -140,7 +140,9 @@ def test_what_rq_would_refuse_is_refused_before_anything_starts(site: Site, redi
     ]
 
 
-def test_with_a_limit_of_jobs_it_recycles(site: Site, redis: str) -> None:
+def test_a_worker_recycles_only_with_burst_max_jobs_or_max_idle_time(
+    site: Site, redis: str
+) -> None:
     cases: list[tuple[Any, bool]] = [
         ({}, False),
         (["default", "--burst"], True),
@@ -173,9 +175,7 @@ def test_with_a_limit_of_jobs_it_recycles(site: Site, redis: str) -> None:
 # ---- rq-scheduler ----
 
 
-def test_what_is_scheduled_is_executed_once_however_many_schedulers_there_are(
-    site: Site, redis: str
-) -> None:
+def test_a_scheduled_job_is_executed_once_by_two_schedulers(site: Site, redis: str) -> None:
     """Each scheduler holds the lock only while it looks for due jobs."""
     site.hold("job")
     site.call("rq_jobs.schedule", ["high", "hello"], **project(redis))
@@ -200,7 +200,7 @@ def test_what_is_scheduled_is_executed_once_however_many_schedulers_there_are(
         assert client.zcard("rq:scheduler:scheduled_jobs") == 0
 
 
-def test_alone_the_scheduler_says_that_it_is_ready_and_stops_with_0(
+def test_a_scheduler_without_a_supervisor_reports_ready_and_exits_with_0(
     site: Site, redis: str, tmp_path: Path
 ) -> None:
     entry = {"scheduler": {"BACKEND": "rq-scheduler"}}

@@ -260,7 +260,7 @@ def is_right(report: Mapping[str, Any]) -> bool:
     return "error" not in report and report["answer"] == report["cached"] == report["token"]
 
 
-def test_each_backend_that_serves_or_works_has_its_own_command_here() -> None:
+def test_each_server_and_worker_backend_has_a_command_in_this_file() -> None:
     assert {*SOFTWARE} >= {*BUILT_IN} - NEITHER
 
 

@@ -166,7 +166,7 @@ def is_stopped_twice(site: Site, case: Case) -> None:
 
 
 @pytest.mark.parametrize("software", CASES)
-def test_the_running_task_is_finished(
+def test_a_repeated_stop_signal_does_not_abort_the_running_task(
     site: Site, software: str, request: pytest.FixtureRequest
 ) -> None:
     needs = SERVICES.get(software)
@@ -175,7 +175,7 @@ def test_the_running_task_is_finished(
     is_stopped_twice(site, case)
 
 
-def test_uvicorn_finishes_the_request_in_flight(site: Site) -> None:
+def test_a_repeated_stop_signal_does_not_abort_uvicorns_in_flight_request(site: Site) -> None:
     port = free_port()
     site.hold("task")
     args = {"host": "127.0.0.1", "port": port}
@@ -198,7 +198,7 @@ def test_uvicorn_finishes_the_request_in_flight(site: Site) -> None:
     assert run.end() == 0
 
 
-def test_the_escalation_signal_is_never_swallowed(site: Site) -> None:
+def test_celery_obeys_an_escalation_signal_soon_after_a_stop_signal(site: Site) -> None:
     """For Celery, two SIGTERMs count as one, but a SIGQUIT soon after them still counts."""
     case = celery()
     site.hold("task")

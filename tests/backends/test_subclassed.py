@@ -44,7 +44,7 @@ def project(app: str, redis: str, postgresql: str) -> dict[str, Any]:
     return settings
 
 
-def test_commands_that_inherit_run_as_the_originals_do(
+def test_commands_that_inherit_from_the_originals_report_when_they_are_ready(
     site: Site, redis: str, postgresql: str
 ) -> None:
     run = site(processes(), supervisor={"SETTINGS": project("subclassed", redis, postgresql)})
@@ -56,7 +56,7 @@ def test_commands_that_inherit_run_as_the_originals_do(
     assert "mine" in run.said("rq.1")
 
 
-def test_commands_that_do_all_by_themselves_are_started_and_the_log_says_it(
+def test_a_command_that_does_not_inherit_is_treated_as_ready_and_logged(
     site: Site, redis: str, postgresql: str
 ) -> None:
     run = site(processes(ARGS=[]), supervisor={"SETTINGS": project("replaced", redis, postgresql)})

@@ -49,7 +49,7 @@ def test_a_failed_migration_keeps_gunicorn_from_being_started(site: Site) -> Non
     assert "\nweb.1 " not in str(failure.value)
 
 
-def test_a_worker_that_crashes_is_restarted_while_gunicorn_answers_until_it_is_too_often(
+def test_a_crashing_worker_is_restarted_up_to_its_limit_while_gunicorn_serves(
     site: Site,
 ) -> None:
     port = free_port()
@@ -75,7 +75,7 @@ def test_a_worker_that_crashes_is_restarted_while_gunicorn_answers_until_it_is_t
         assert run.wait() == 128 + signal.SIGKILL
 
 
-def test_a_gunicorn_that_hangs_is_replaced(site: Site) -> None:
+def test_a_hung_gunicorn_becomes_unhealthy_and_is_restarted(site: Site) -> None:
     port = free_port()
     site.hold("slow")
     web = gunicorn(
@@ -103,7 +103,7 @@ def test_a_gunicorn_that_hangs_is_replaced(site: Site) -> None:
         assert run.stop() == 0
 
 
-def test_a_task_of_a_celery_worker_that_is_killed_is_executed_again(site: Site, redis: str) -> None:
+def test_the_task_of_a_killed_celery_worker_is_executed_again(site: Site, redis: str) -> None:
     # With Redis, a message that is not acknowledged within a second goes to another worker.
     env = {"BROKER": redis, "VISIBILITY_TIMEOUT": "1"}
     site.hold("late")

@@ -34,7 +34,9 @@ REF = Ref("worker.1", 0, 1)
         (0, None, "no requests"),
     ],
 )
-def test_what_is_in_flight_is_counted(number: int, oldest: Optional[float], said: str) -> None:
+def test_in_flight_work_is_worded_with_its_count_and_oldest_age(
+    number: int, oldest: Optional[float], said: str
+) -> None:
     assert text("request", number, oldest) == said
 
 
@@ -66,7 +68,7 @@ class Scene:
         self.reporter.report()
 
 
-def test_it_is_told_at_once_and_then_when_it_has_changed_but_not_too_often(
+def test_in_flight_work_is_reported_at_once_then_on_changes_at_a_limited_rate(
     listener: NotifySocket,
 ) -> None:
     scene = Scene()
@@ -80,7 +82,7 @@ def test_it_is_told_at_once_and_then_when_it_has_changed_but_not_too_often(
     assert heard(listener) == ["2 tasks, oldest 14 s", "1 task, oldest 15 s", "no tasks"]
 
 
-def test_what_changes_while_it_is_counted_is_told_the_next_time(listener: NotifySocket) -> None:
+def test_an_error_while_counting_tasks_skips_only_that_report(listener: NotifySocket) -> None:
     counts = iter([RuntimeError("Set changed size during iteration"), None])
 
     def count() -> Count:
@@ -96,7 +98,9 @@ def test_what_changes_while_it_is_counted_is_told_the_next_time(listener: Notify
     assert heard(listener) == ["1 task, oldest 2 s"]
 
 
-def test_nobody_is_told_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_notify_socket_in_flight_work_is_not_reported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     reporter = Reporter("task", lambda: pytest.fail("nobody wants to know"))
 
@@ -105,7 +109,7 @@ def test_nobody_is_told_where_nobody_listens(monkeypatch: pytest.MonkeyPatch) ->
     assert not reporter.is_reporting
 
 
-def test_what_runs_is_what_has_begun_and_has_not_ended() -> None:
+def test_tasks_that_have_started_and_not_ended_are_counted_as_running() -> None:
     running = Running()
     with running.one(), running.one():
         assert running.count().number == 2
@@ -117,7 +121,7 @@ def test_what_runs_is_what_has_begun_and_has_not_ended() -> None:
     assert running.count() == Count(0)
 
 
-def test_an_error_ends_it_too() -> None:
+def test_a_task_that_raises_is_no_longer_counted_as_running() -> None:
     running = Running()
     with pytest.raises(ZeroDivisionError), running.one():
         1 / 0  # noqa: B018
@@ -133,7 +137,7 @@ def hold(board: Board, since: float, begun: object, go_on: object) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_board_has_what_all_processes_have_in_flight_that_are_there(method: str) -> None:
+def test_a_board_counts_the_in_flight_tasks_of_all_live_processes(method: str) -> None:
     context = get_context(method)  # As libraries start their workers.
     board, begun, go_on = Board(), context.Event(), context.Event()
     running = Running(board)
@@ -150,7 +154,7 @@ def test_a_board_has_what_all_processes_have_in_flight_that_are_there(method: st
     assert board.count() == Count(0)
 
 
-def test_of_all_processes_with_a_board_one_tells(listener: NotifySocket) -> None:
+def test_only_one_process_sharing_a_board_reports_in_each_interval(listener: NotifySocket) -> None:
     board = Board()
     first, second = Scene(board), Scene(board)
     first.report(100.0, 3.0)
@@ -161,7 +165,7 @@ def test_of_all_processes_with_a_board_one_tells(listener: NotifySocket) -> None
     assert heard(listener) == ["1 task, oldest 3 s", "1 task, oldest 4 s"]
 
 
-def test_a_thread_tells_while_the_main_thread_waits_and_takes_no_signal_from_it(
+def test_the_report_thread_runs_while_the_main_thread_waits_and_blocks_signals(
     listener: NotifySocket,
 ) -> None:
     """SIGUSR1 would kill the process if the thread did not block it."""

@@ -65,7 +65,7 @@ def test_servers_with_tls_are_health_checked_over_tls(site: Site) -> None:
     assert asked(site, processes) == []
 
 
-def test_a_certificate_can_be_verified(site: Site) -> None:
+def test_the_verify_key_makes_a_health_check_verify_the_certificate(site: Site) -> None:
     port = free_port()
     check = {"HTTP": f"https://localhost:{port}/healthy", "INTERVAL": 0.2, "RETRIES": 1}
     arguments = {**over_tls("gunicorn", port), "bind": f"localhost:{port}"}
@@ -92,7 +92,7 @@ def test_servers_are_health_checked_at_their_unix_sockets(site: Site, tmp_path: 
     assert asked(site, processes) == []
 
 
-def test_a_relative_socket_is_in_the_folder_of_the_supervisor(site: Site) -> None:
+def test_a_relative_socket_path_is_resolved_in_the_folder_of_the_supervisor(site: Site) -> None:
     check = {"INTERVAL": 0.2, "RETRIES": 1}
     processes = {
         "own": {
@@ -119,7 +119,7 @@ def test_a_relative_socket_is_in_the_folder_of_the_supervisor(site: Site) -> Non
         ("granian", {"ssl-client-verify": True, "ssl-ca": PEM}),
     ],
 )
-def test_it_is_known_which_server_demands_a_certificate(
+def test_a_server_that_demands_a_client_certificate_is_detected(
     name: str, arguments: dict[str, Any]
 ) -> None:
     plain = {"BACKEND": name, "ARGS": over_tls(name, 8443)}
@@ -133,7 +133,7 @@ def test_it_is_known_which_server_demands_a_certificate(
     ]
 
 
-def test_the_address_without_tls_beside_one_with_it() -> None:
+def test_the_insecure_bind_of_hypercorn_is_an_address_without_tls() -> None:
     both = {"certfile": PEM, "keyfile": PEM, "bind": ":8443", "insecure-bind": ":8000"}
     with configured({"web": {"BACKEND": "hypercorn", "ARGS": both}}):
         (process,) = resolve(load(), ["web"])

@@ -15,7 +15,7 @@ from tests.peers import Request, get, systemd
 from tests.running import Site
 
 
-def test_each_kind_serves_finishes_in_flight_requests_and_counts_as_stopped(
+def test_each_uvicorn_mode_serves_finishes_requests_and_counts_as_stopped(
     site: Site,
 ) -> None:
     """With one worker it dies of the SIGTERM that stops it, which counts as a success."""
@@ -56,7 +56,7 @@ def test_each_kind_serves_finishes_in_flight_requests_and_counts_as_stopped(
         assert any(line.startswith(f"{name}.1 stopped after") for line in run.said("system"))
 
 
-def test_a_request_without_end_is_cancelled_within_the_stop_timeout(
+def test_an_endless_request_is_cancelled_within_the_stop_timeout(
     site: Site,
 ) -> None:
     port = free_port()
@@ -72,7 +72,7 @@ def test_a_request_without_end_is_cancelled_within_the_stop_timeout(
 
 @pytest.mark.parametrize("backend", [UVICORN, UVICORN_WSGI])
 @pytest.mark.parametrize(("workers", "status"), [(1, -signal.SIGTERM), (2, 0)])
-def test_alone_it_ends_as_it_does_from_its_own_command_line(
+def test_an_unsupervised_uvicorn_exits_as_from_its_own_command_line(
     site: Site,
     backend: str,
     workers: int,
@@ -94,7 +94,7 @@ def test_alone_it_ends_as_it_does_from_its_own_command_line(
 
 
 @pytest.mark.parametrize("backend", [UVICORN, UVICORN_WSGI])
-def test_it_exits_with_0_after_its_limit_of_requests(
+def test_uvicorn_exits_with_0_after_limit_max_requests(
     site: Site, backend: str, tmp_path: Path
 ) -> None:
     port = free_port()
@@ -127,7 +127,7 @@ def test_it_exits_with_0_after_its_limit_of_requests(
         ({"limit-max-requests": 2, "version": True}, {}, False),
     ],
 )
-def test_with_one_worker_and_a_limit_of_requests_it_recycles(
+def test_uvicorn_recycles_only_with_one_worker_and_a_request_limit(
     args: dict[str, Any],
     environ: dict[str, str],
     recycles: bool,
@@ -144,7 +144,7 @@ def test_with_one_worker_and_a_limit_of_requests_it_recycles(
     assert inherited.recycles() is recycles
 
 
-def test_where_it_listens_may_come_from_its_env() -> None:
+def test_the_port_of_uvicorn_may_come_from_its_env() -> None:
     server = UvicornServer(ARGS={}, ENV={"UVICORN_PORT": "81"}, STOP_TIMEOUT=25.0, REPLICAS=1)
 
     assert [where.at for where in server.addresses()] == [("127.0.0.1", 81)]

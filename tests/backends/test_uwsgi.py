@@ -86,7 +86,7 @@ def test_a_platform_that_signals_every_process_drops_no_request(
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
-def test_a_request_without_end_is_ended_within_the_stop_timeout(site: Site) -> None:
+def test_an_endless_request_is_ended_by_sigquit_within_the_stop_timeout(site: Site) -> None:
     port = free_port()
     site.hold("never")
     run = site({"web": {**entry(port, processes=2), "STOP_TIMEOUT": 6}})
@@ -100,7 +100,7 @@ def test_a_request_without_end_is_ended_within_the_stop_timeout(site: Site) -> N
 
 
 @pytest.mark.parametrize("args", [{}, {"lazy-apps": True}], ids=["forked", "lazy"])
-def test_an_application_that_cannot_be_loaded_is_a_failure(
+def test_uwsgi_exits_with_22_if_the_application_cannot_be_loaded(
     site: Site, args: dict[str, Any]
 ) -> None:
     source = """
@@ -121,7 +121,7 @@ def test_an_application_that_cannot_be_loaded_is_a_failure(
 
 
 @pytest.mark.parametrize("args", [{}, {"lazy-apps": True}], ids=["forked", "lazy"])
-def test_it_is_ready_once_the_application_is_loaded(site: Site, args: dict[str, Any]) -> None:
+def test_uwsgi_is_ready_once_the_application_is_loaded(site: Site, args: dict[str, Any]) -> None:
     port = free_port()
     site.hold("loading")
     source = """
@@ -149,7 +149,7 @@ def test_it_is_ready_once_the_application_is_loaded(site: Site, args: dict[str, 
 
 
 @pytest.mark.parametrize("args", [{}, {"lazy-apps": True}], ids=["forked", "lazy"])
-def test_it_is_stopped_at_once_while_it_loads_the_application(
+def test_uwsgi_stops_at_once_while_it_loads_the_application(
     site: Site, args: dict[str, Any]
 ) -> None:
     source = """
@@ -168,7 +168,7 @@ def test_it_is_stopped_at_once_while_it_loads_the_application(
     assert not any("sending it SIGQUIT" in line for line in run.said("system"))
 
 
-def test_each_worker_draws_numbers_of_its_own(site: Site) -> None:
+def test_a_respawned_worker_gets_its_own_random_numbers(site: Site) -> None:
     skip_without("numpy")
     source = """
         import random
@@ -224,7 +224,7 @@ def test_gevent_patches_before_the_project_is_imported(site: Site) -> None:
 # ---- its options ----
 
 
-def test_a_configuration_file_counts_and_is_not_overridden(tmp_path: Path) -> None:
+def test_an_ini_file_is_read_and_not_overridden_by_our_defaults(tmp_path: Path) -> None:
     ini = tmp_path / "uwsgi.ini"
     ini.write_text(
         "[uwsgi]\nbase = /srv\nhttp = :9000\nsocket = %(base)/x.sock\nstats = 127.0.0.1:9191\n"
@@ -252,7 +252,7 @@ def test_options_that_are_not_configured_have_our_defaults() -> None:
     assert [str(one) for one in backend.addresses()] == [DEFAULT_ADDRESS]
 
 
-def test_its_addresses_are_read_as_it_reads_them() -> None:
+def test_addresses_are_parsed_as_uwsgi_parses_them() -> None:
     options = {
         "reuse-port": [""],
         "socket": ["@abstract", "=0"],
@@ -269,7 +269,7 @@ def test_its_addresses_are_read_as_it_reads_them() -> None:
     ]
 
 
-def test_its_options_say_in_what_context_it_runs() -> None:
+def test_chdir_uid_gid_and_umask_options_of_uwsgi_are_recognised() -> None:
     backend = server({"chdir": "/srv", "uid": "www", "gid": 33, "umask": "022"})
 
     options = backend.parse()
@@ -282,7 +282,7 @@ def test_its_options_say_in_what_context_it_runs() -> None:
     }
 
 
-def test_what_detaches_is_refused_also_in_a_configuration_file(tmp_path: Path) -> None:
+def test_daemonize_in_an_ini_file_is_refused(tmp_path: Path) -> None:
     ini = tmp_path / "uwsgi.ini"
     ini.write_text("[uwsgi]\ndaemonize = /tmp/log\n")
 

@@ -80,7 +80,7 @@ def test_a_backend_has_the_same_defaults_under_its_name_and_under_its_path() -> 
 
 
 @pytest.mark.parametrize("backend", ["wait-for", BUILT_IN["wait-for"]])
-def test_it_is_a_oneshot_unless_its_type_says_otherwise(backend: str) -> None:
+def test_wait_for_is_a_oneshot_unless_its_type_says_otherwise(backend: str) -> None:
     once = {"BACKEND": backend, "ARGS": ["path:/"]}
     processes = {"once": once, "on": {**once, "TYPE": "service", "RESTART": "always"}}
 
@@ -92,7 +92,7 @@ def test_it_is_a_oneshot_unless_its_type_says_otherwise(backend: str) -> None:
     ]
 
 
-def test_what_is_for_services_is_refused() -> None:
+def test_a_key_for_services_is_refused() -> None:
     (said,) = refused(waiting("path:/", READY_TIMEOUT=3))
 
     assert said.startswith("PRODUCTION_PROCESSES['wait']['READY_TIMEOUT'] is for a service")
@@ -106,7 +106,7 @@ def test_what_is_for_services_is_refused() -> None:
         {"for": ["database", "path:/srv"], "timeout": 60, "interval": 2},
     ],
 )
-def test_a_list_and_a_mapping_mean_the_same(args: Any) -> None:
+def test_args_as_a_list_and_as_a_mapping_mean_the_same(args: Any) -> None:
     options = WaitFor(ARGS=args).parse()
 
     assert options.dependencies == ["database", "path:/srv"]
@@ -133,7 +133,9 @@ def test_a_list_and_a_mapping_mean_the_same(args: Any) -> None:
     ],
 )
 @pytest.mark.filterwarnings("ignore:Overriding setting DATABASES")
-def test_a_wrong_word_is_found_before_anything_starts(word: str, message: str, hint: str) -> None:
+def test_a_wrong_dependency_is_found_before_anything_starts(
+    word: str, message: str, hint: str
+) -> None:
     if word.startswith("broker:"):
         pytest.importorskip("celery", reason="the Python package celery is missing")
     with configured({}, DATABASES=IN_MEMORY):
@@ -157,7 +159,9 @@ def test_a_wrong_option_is_found_before_anything_starts(option: str) -> None:
 # ---- available at once, or later ----
 
 
-def test_it_waits_for_everything_and_finishes(site: Site, redis: str, postgresql: str) -> None:
+def test_wait_for_waits_for_all_its_dependencies_and_finishes(
+    site: Site, redis: str, postgresql: str
+) -> None:
     pytest.importorskip("celery", reason="the Python package celery is missing")
     (site.project / "ready.py").write_text("def yes():\n    return True\n")
     cache = {
@@ -181,7 +185,7 @@ def test_it_waits_for_everything_and_finishes(site: Site, redis: str, postgresql
     assert sorted(line.rpartition(" after ")[0] for line in said) == sorted(begins)
 
 
-def test_it_waits_for_migrations_that_another_deployment_applies(
+def test_wait_for_waits_for_migrations_that_another_deployment_applies(
     site: Site, postgresql: str
 ) -> None:
     settings = using(DATABASES={"default": database(postgresql)})
@@ -199,7 +203,7 @@ def test_it_waits_for_migrations_that_another_deployment_applies(
     assert "migrations default are applied after" in run.said("wait.1")[-1]
 
 
-def test_what_comes_later_is_waited_for_and_said_every_ten_seconds(site: Site) -> None:
+def test_a_late_dependency_is_waited_for_and_logged_after_ten_seconds(site: Site) -> None:
     with web_server() as server:
         url = f"http://127.0.0.1:{server.server_port}/"
         file = site.project / "late"
@@ -215,7 +219,7 @@ def test_what_comes_later_is_waited_for_and_said_every_ten_seconds(site: Site) -
 
 
 @pytest.mark.long
-def test_a_broker_of_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
+def test_wait_for_waits_for_a_rabbitmq_broker(site: Site, rabbitmq: RabbitMQ) -> None:
     pytest.importorskip("celery", reason="the Python package celery is missing")
     run = site(waiting("broker", APP="workers"), "--all", env={"BROKER": rabbitmq.address})
 
@@ -223,7 +227,7 @@ def test_a_broker_of_rabbitmq(site: Site, rabbitmq: RabbitMQ) -> None:
     assert run.said("wait.1")[-1].startswith("broker workers answered after ")
 
 
-def test_a_database_that_goes_and_comes_while_it_is_waited_for(site: Site, postgresql: str) -> None:
+def test_wait_for_survives_an_outage_of_the_database(site: Site, postgresql: str) -> None:
     """If the database stops answering, the wait goes on, and succeeds once it answers again."""
     with between(postgresql) as (address, gate):
         settings = using(DATABASES={"default": database(address)})
@@ -245,7 +249,7 @@ def test_a_database_that_goes_and_comes_while_it_is_waited_for(site: Site, postg
 # ---- never available ----
 
 
-def test_a_silent_server_does_not_hang_it(site: Site) -> None:
+def test_wait_for_gives_up_on_a_silent_server_at_its_timeout(site: Site) -> None:
     pytest.importorskip("celery", reason="the Python package celery is missing")
     with silent() as port:
         hung = database(f"postgresql://tests@127.0.0.1:{port}/tests")
@@ -263,7 +267,7 @@ def test_a_silent_server_does_not_hang_it(site: Site) -> None:
     assert all("no answer within 1 s" in line for line in reasons.values())
 
 
-def test_the_words_of_the_error_are_shown(site: Site, postgresql: str) -> None:
+def test_the_error_message_of_the_database_is_shown(site: Site, postgresql: str) -> None:
     there = database(postgresql)
     settings = using(
         DATABASES={
@@ -284,7 +288,7 @@ def test_the_words_of_the_error_are_shown(site: Site, postgresql: str) -> None:
 
 
 @pytest.mark.parametrize("word", ["database", "migrations"])
-def test_the_file_of_sqlite_is_not_created(site: Site, word: str) -> None:
+def test_a_missing_sqlite_file_is_reported_and_not_created(site: Site, word: str) -> None:
     file = site.project / "none.sqlite3"
     one = {"ENGINE": "django.db.backends.sqlite3", "NAME": str(file)}
 
@@ -295,7 +299,7 @@ def test_the_file_of_sqlite_is_not_created(site: Site, word: str) -> None:
     assert not file.exists()
 
 
-def test_a_function_that_raises_says_why(site: Site) -> None:
+def test_a_function_that_raises_or_returns_none_is_reported_with_the_reason(site: Site) -> None:
     (site.project / "ready.py").write_text(
         "def no():\n    raise RuntimeError('three left')\ndef none(): ...\n"
     )
@@ -311,7 +315,7 @@ def test_a_function_that_raises_says_why(site: Site) -> None:
 # ---- stopping, and the supervisor's connections ----
 
 
-def test_a_stop_ends_it_at_once_and_the_supervisor_has_no_connection(
+def test_a_stop_ends_the_wait_at_once_and_the_supervisor_has_no_connection(
     site: Site, postgresql: str
 ) -> None:
     with silent() as port:
@@ -327,7 +331,7 @@ def test_a_stop_ends_it_at_once_and_the_supervisor_has_no_connection(
     assert float(stopped[-1].split(" after ")[1].split()[0]) < 1, stopped
 
 
-def test_the_backend_is_the_one_of_its_name() -> None:
+def test_the_name_wait_for_refers_to_its_backend() -> None:
     assert import_string(BUILT_IN["wait-for"]) is WaitFor
 
 
@@ -338,7 +342,7 @@ def test_mariadb_is_waited_for(site: Site, mariadb: dict[str, Any]) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_wrong_password_is_said(site: Site, mariadb: dict[str, Any]) -> None:
+def test_a_wrong_mariadb_password_is_reported(site: Site, mariadb: dict[str, Any]) -> None:
     settings = using(DATABASES={"default": {**mariadb, "PASSWORD": "wrong"}})
     run = site(waiting("database", "--timeout=1"), supervisor=settings)
 

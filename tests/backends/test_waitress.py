@@ -11,7 +11,7 @@ from tests.peers import Request, get
 from tests.running import Site
 
 
-def test_it_is_stopped_by_sigint_which_finishes_in_flight_requests(
+def test_stopping_a_supervised_waitress_finishes_in_flight_requests(
     site: Site,
 ) -> None:
     port = free_port()
@@ -51,7 +51,9 @@ def test_sigterm_to_every_process_finishes_in_flight_requests_too(site: Site) ->
 
 
 @pytest.mark.parametrize("asked", [signal.SIGINT, signal.SIGTERM])
-def test_alone_either_signal_finishes_in_flight_requests(site: Site, asked: signal.Signals) -> None:
+def test_an_unsupervised_waitress_finishes_requests_on_sigint_and_sigterm(
+    site: Site, asked: signal.Signals
+) -> None:
     port = free_port()
     site.hold("slow")
     # An existing handler is kept, and where coverage is measured there is one.

@@ -46,7 +46,7 @@ def wait_until_it_listens(port: int) -> None:
                 return
 
 
-def test_each_serves_passes_its_health_check_and_finishes_in_flight_requests(site: Site) -> None:
+def test_each_server_answers_passes_its_health_check_and_finishes_requests(site: Site) -> None:
     """A health check needs only a path: the server's address is known."""
     ports = {name: free_port() for name in INTERFACES}
     site.hold(*ports)
@@ -70,7 +70,7 @@ def test_each_serves_passes_its_health_check_and_finishes_in_flight_requests(sit
 
 
 @pytest.mark.parametrize("name", INTERFACES)
-def test_alone_it_ends_as_it_does_from_its_own_command_line(site: Site, name: str) -> None:
+def test_an_unsupervised_server_exits_with_0_on_sigterm(site: Site, name: str) -> None:
     port = free_port()
     run = site({"web": server(name, port)}, "web", stderr=STDOUT)
     run.wait_for("", STARTED[name.partition("-")[0]])
@@ -97,7 +97,9 @@ def test_a_wrong_option_and_a_taken_address_are_refused_before_anything_starts(n
 
 
 @pytest.mark.parametrize("name", INTERFACES)
-def test_its_preload_leaves_no_thread_and_no_descriptor(site: Site, name: str) -> None:
+def test_the_preload_of_a_server_leaves_no_thread_and_no_file_descriptor(
+    site: Site, name: str
+) -> None:
     """Forked processes would share them."""
     source = f"""
         import threading
@@ -136,7 +138,7 @@ def test_its_preload_leaves_no_thread_and_no_descriptor(site: Site, name: str) -
 
 
 @pytest.mark.skipif(not psutil.LINUX, reason="only Linux lets processes die with their parent")
-def test_their_workers_die_with_the_supervisor(site: Site) -> None:
+def test_workers_of_servers_die_with_the_supervisor(site: Site) -> None:
     run = site({name: server(name, free_port(), ARGS={"workers": 2}) for name in LEADERS})
     run.wait_for("system", f"all {len(LEADERS)} ready")
     descendants = psutil.Process(run.pid).children(recursive=True)

@@ -105,7 +105,7 @@ def test_a_stop_is_done_once_every_process_has_ended() -> None:
     assert run.group.phase is Phase.RUNNING
 
 
-def test_a_start_is_done_once_all_are_ready() -> None:
+def test_a_start_is_done_once_its_instance_is_ready() -> None:
     run = Operated(service("web.1"))
     run.ask("stop", "web")
     run.exit(life("web.1"))
@@ -117,7 +117,7 @@ def test_a_start_is_done_once_all_are_ready() -> None:
     assert change.progress is Progress.DONE
 
 
-def test_a_start_of_what_gives_up_has_failed() -> None:
+def test_a_start_fails_if_the_process_exits_before_it_is_ready() -> None:
     run = Operated(service("web.1"), service("mail.1", restart=RestartPolicy.NEVER))
     run.ask("stop", "mail")
     run.exit(life("mail.1"))
@@ -130,7 +130,7 @@ def test_a_start_of_what_gives_up_has_failed() -> None:
     assert change.message.startswith("mail.1 ")
 
 
-def test_a_restart_is_done_once_another_life_is_ready() -> None:
+def test_a_restart_is_done_once_every_new_life_is_ready() -> None:
     run = Operated(service("web.1"), service("web.2"))
     change = run.ask("restart", "web")
     run.exit(life("web.1"))
@@ -141,7 +141,7 @@ def test_a_restart_is_done_once_another_life_is_ready() -> None:
     assert [run.group.instances[name].replacements for name in ("web.1", "web.2")] == [1, 1]
 
 
-def test_a_restart_that_does_not_become_ready_has_failed() -> None:
+def test_a_restart_fails_if_the_new_life_does_not_become_ready() -> None:
     run = Operated(service("web.1", start_first=True), service("web.2", start_first=True))
     run.ready = False
     change = run.ask("restart", "web")
@@ -152,7 +152,7 @@ def test_a_restart_that_does_not_become_ready_has_failed() -> None:
     assert run.group.phase is Phase.RUNNING
 
 
-def test_a_restart_of_what_is_about_to_start_waits_for_that_start() -> None:
+def test_a_restart_of_a_starting_process_waits_for_that_start() -> None:
     run = Operated(service("db.1"), service("web.1"))
     run.ask("stop", "web")
     run.exit(life("web.1"))
@@ -165,7 +165,7 @@ def test_a_restart_of_what_is_about_to_start_waits_for_that_start() -> None:
     assert change.progress is Progress.DONE
 
 
-def test_a_oneshot_runs_again() -> None:
+def test_starting_a_finished_oneshot_runs_it_again() -> None:
     run = Operated(Spec("migrate.1", oneshot=True), service("web.1"))
     run.exit(life("migrate.1"))
     change = run.ask("start", "migrate")
@@ -176,7 +176,9 @@ def test_a_oneshot_runs_again() -> None:
 
 
 @pytest.mark.parametrize(("verb", "names"), [("start", ["web"]), ("stop", ["mail"])])
-def test_what_is_so_already_is_done_at_once_and_says_so(verb: str, names: list[str]) -> None:
+def test_a_change_to_the_current_state_is_done_at_once_with_nothing_to_do(
+    verb: str, names: list[str]
+) -> None:
     run = Operated(service("web.1"), service("mail.1"))
     run.ask("stop", "mail")
     run.exit(life("mail.1"))
@@ -185,7 +187,7 @@ def test_what_is_so_already_is_done_at_once_and_says_so(verb: str, names: list[s
     assert (change.progress, change.message) == (Progress.DONE, "nothing to do")
 
 
-def test_scaling_up_waits_until_the_new_ones_are_ready() -> None:
+def test_scaling_up_waits_until_the_new_instances_are_ready() -> None:
     run = Operated(service("web.1"))
     run.ready = False
     change = run.ask("scale", counts={"web": 3})
@@ -196,7 +198,7 @@ def test_scaling_up_waits_until_the_new_ones_are_ready() -> None:
     assert change.progress is Progress.DONE
 
 
-def test_scaling_down_takes_the_highest_numbers() -> None:
+def test_scaling_down_stops_the_instances_with_the_highest_numbers() -> None:
     run = Operated(service("web.1"), service("web.2"), service("web.3"))
     change = run.ask("scale", counts={"web": 1})
     run.exit(life("web.3"))
@@ -207,7 +209,7 @@ def test_scaling_down_takes_the_highest_numbers() -> None:
     assert run.group.instances["web.1"].alive
 
 
-def test_what_somebody_else_takes_back_has_failed() -> None:
+def test_a_change_fails_if_a_later_request_reverses_it() -> None:
     run = Operated(service("web.1"), service("mail.1"))
     stop = run.ask("stop", "web")
     run.ask("start", "web")
@@ -226,7 +228,7 @@ def test_what_somebody_else_takes_back_has_failed() -> None:
     )
 
 
-def test_a_request_that_comes_too_late_changes_nothing() -> None:
+def test_a_restart_request_that_arrives_after_a_stop_signal_fails() -> None:
     run = Operated(service("web.1"))
     snapshot = run.group.snapshot(run.now)
     meant = understand("restart", {"names": ["web"]}, snapshot, {})
@@ -241,7 +243,7 @@ def test_a_request_that_comes_too_late_changes_nothing() -> None:
     )
 
 
-def test_what_is_not_ready_when_everything_stops_has_failed() -> None:
+def test_a_scale_up_fails_if_everything_stops_before_it_is_ready() -> None:
     run = Operated(service("web.1"))
     run.ready = False
     change = run.ask("scale", counts={"web": 2})
@@ -251,7 +253,7 @@ def test_what_is_not_ready_when_everything_stops_has_failed() -> None:
     assert change.message == "everything is being stopped"
 
 
-def test_a_shutdown_is_done_once_nothing_is_left() -> None:
+def test_a_shutdown_is_done_once_no_process_is_left() -> None:
     run = Operated(service("web.1"))
     change = run.ask("shutdown")
     assert run.group.phase is Phase.STOPPING
@@ -261,7 +263,7 @@ def test_a_shutdown_is_done_once_nothing_is_left() -> None:
     assert run.group.exit_status == 0
 
 
-def test_a_shutdown_while_everything_stops_waits_for_the_end() -> None:
+def test_a_shutdown_request_while_everything_stops_waits_for_the_last_exit() -> None:
     run = Operated(service("web.1"))
     run.take(Signalled(SIGTERM))
     change = run.ask("shutdown")
@@ -271,7 +273,7 @@ def test_a_shutdown_while_everything_stops_waits_for_the_end() -> None:
     assert change.progress is Progress.DONE
 
 
-def test_a_start_that_is_refused_by_the_system_has_failed() -> None:
+def test_a_start_fails_if_the_system_refuses_to_spawn_the_process() -> None:
     run = Operated(service("web.1"), service("mail.1"))
     run.ask("stop", "mail")
     run.exit(life("mail.1"))
@@ -282,7 +284,7 @@ def test_a_start_that_is_refused_by_the_system_has_failed() -> None:
     assert change.progress is Progress.FAILED
 
 
-def test_only_some_that_are_over_are_remembered() -> None:
+def test_only_the_latest_finished_changes_are_remembered() -> None:
     run = Operated(service("web.1"))
     numbers = [run.ask("start", "web").number for _ in range(REMEMBERED + 5)]
 
@@ -291,7 +293,7 @@ def test_only_some_that_are_over_are_remembered() -> None:
     assert run.changes[numbers[-1]].over
 
 
-def test_a_document_of_a_change() -> None:
+def test_the_document_of_a_change_has_its_verb_names_and_state() -> None:
     run = Operated(service("web.1"))
     change = run.ask("stop", "web.1")
 
@@ -304,7 +306,7 @@ def test_a_document_of_a_change() -> None:
     }
 
 
-def test_refused_requests_begin_no_change() -> None:
+def test_refused_requests_start_no_change() -> None:
     run = Operated(service("web.1"))
     found = understand("stop", {"names": ["wbe"]}, run.group.snapshot(0.0), {})
 

@@ -51,7 +51,7 @@ def running(**more: Any) -> Group:
     return group
 
 
-def test_the_document_of_what_runs() -> None:
+def test_the_status_document_describes_a_running_process() -> None:
     assert document(running(), 10.0) == {
         "api": 1,
         "run": "a1",
@@ -103,7 +103,7 @@ def test_the_document_of_what_runs() -> None:
     }
 
 
-def test_what_backs_off_says_why_and_until_when() -> None:
+def test_a_process_in_backoff_shows_its_reason_and_next_start() -> None:
     group = running(restart=RestartPolicy.ON_FAILURE, backoff_initial=4.0)
     group.take(10.0, Exited(WEB, ExitStatus(code=3)))
     group.take(10.0, GroupGone(WEB))
@@ -122,7 +122,7 @@ def test_what_backs_off_says_why_and_until_when() -> None:
     }
 
 
-def test_what_an_operator_has_stopped_is_as_wanted() -> None:
+def test_a_process_that_an_operator_stopped_is_as_wanted() -> None:
     group = running()
     group.take(5.0, GoalRequest("web", Goal.DOWN))
     assert instance(group, 5.0)["as_wanted"] is False
@@ -135,7 +135,7 @@ def test_what_an_operator_has_stopped_is_as_wanted() -> None:
     assert document(group, 7.0)["as_wanted"] is True
 
 
-def test_what_scaling_has_added_is_shown_as_such_until_it_is_taken_away() -> None:
+def test_an_instance_added_by_scaling_is_marked_as_added_until_it_is_removed() -> None:
     group = running()
     group.take(5.0, ScaleRequest("web", 2))
     group.tick(5.0)
@@ -152,7 +152,7 @@ def test_what_scaling_has_added_is_shown_as_such_until_it_is_taken_away() -> Non
     assert not_ready(group.snapshot(7.0), "web") == []
 
 
-def test_while_everything_stops_nothing_is_a_change_of_an_operator() -> None:
+def test_while_everything_stops_no_instance_is_marked_as_changed() -> None:
     group = running()
     group.take(5.0, Signalled(SIGTERM))
 
@@ -164,7 +164,7 @@ def test_while_everything_stops_nothing_is_a_change_of_an_operator() -> None:
 @pytest.mark.parametrize(
     ("failure", "said"), [("HTTP 503", "failed its health check: HTTP 503"), ("", None)]
 )
-def test_a_failed_check_is_the_reason(failure: str, said: Optional[str]) -> None:
+def test_a_failed_health_check_is_shown_as_the_reason(failure: str, said: Optional[str]) -> None:
     group = running(check=CheckSchedule(interval=5.0, retries=3))
     assert instance(group, 4.0)["check"] == {"ok": True, "failures": 0, "message": None}
     group.tick(8.0)
@@ -176,7 +176,7 @@ def test_a_failed_check_is_the_reason(failure: str, said: Optional[str]) -> None
     assert found["as_wanted"] is True, "it is not unhealthy before all retries have failed"
 
 
-def test_what_waits_says_for_what() -> None:
+def test_a_waiting_process_names_the_process_it_waits_for() -> None:
     group = Group([Spec("migrate.1", oneshot=True), Spec("web.1", after=frozenset({"migrate.1"}))])
     group.start(0.0)
 
@@ -186,7 +186,7 @@ def test_what_waits_says_for_what() -> None:
 # ---- ready and healthy ----
 
 
-def test_a_line_for_each_that_is_not_ready() -> None:
+def test_each_instance_that_is_not_ready_is_listed_with_its_reason() -> None:
     group = Group([Spec("web.1", notifies=True), Spec("mail.1", after=frozenset({"web.1"}))])
     group.start(0.0)
     group.tick(0.0)
@@ -199,7 +199,7 @@ def test_a_line_for_each_that_is_not_ready() -> None:
     assert not_ready(snapshot, "mail") == ["mail.1 is WAITING: waits for web"]
 
 
-def test_what_was_stopped_counts_only_where_it_is_named() -> None:
+def test_a_stopped_process_counts_as_not_ready_only_if_it_is_named() -> None:
     group = running()
     group.take(5.0, GoalRequest("web", Goal.DOWN))
     group.take(6.0, Exited(WEB, ExitStatus(code=0)))

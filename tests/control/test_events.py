@@ -41,7 +41,7 @@ def only(events: RecentEvents) -> dict[str, Any]:
     return document
 
 
-def test_an_event_is_a_document() -> None:
+def test_an_event_is_rendered_as_a_json_document() -> None:
     events = kept()
     fields = {"instance": "web.1", "pid": 12, "exit_status": 3, "consequence": "restart"}
     events.add(Record("instance.exited", WARNING, "web.1 exited", fields))
@@ -62,7 +62,7 @@ def test_an_event_is_a_document() -> None:
     assert fields["instance"] == "web.1"  # Nothing is taken out of the record.
 
 
-def test_an_event_of_the_supervisor_is_about_no_process() -> None:
+def test_an_event_of_the_supervisor_has_no_process_name_or_pid() -> None:
     events = kept()
     events.add(Record("supervisor.ready", INFO, "all 2 ready", {"count": 2}))
 
@@ -71,14 +71,14 @@ def test_an_event_of_the_supervisor_is_about_no_process() -> None:
     assert document["count"] == 2
 
 
-def test_the_last_ones_are_kept() -> None:
+def test_only_the_latest_events_are_kept() -> None:
     events = kept(most=3)
     add(events, *["web.1"] * 5)
 
     assert numbers(events.read()) == [3, 4, 5]
 
 
-def test_there_is_a_limit_in_bytes_too() -> None:
+def test_kept_events_are_limited_in_bytes() -> None:
     events = kept(most=100, size=2 * OVERHEAD + 1000)
     for text in ("x" * 300, "y" * 300, "z" * 300):
         events.add(Record("supervisor.ready", INFO, text))
@@ -86,7 +86,7 @@ def test_there_is_a_limit_in_bytes_too() -> None:
     assert numbers(events.read()) == [2, 3]
 
 
-def test_names_are_those_of_processes_and_instances_and_of_the_supervisor() -> None:
+def test_events_are_filtered_by_process_instance_or_supervisor() -> None:
     events = kept(most=9)
     add(events, "web.1", "web.2", "worker.1", None)
 
@@ -94,7 +94,7 @@ def test_names_are_those_of_processes_and_instances_and_of_the_supervisor() -> N
     assert numbers(events.read({"web.2", "system"})) == [2, 4]
 
 
-def test_who_goes_on_is_told_what_it_missed() -> None:
+def test_a_reader_that_resumes_gets_the_number_of_missed_events() -> None:
     events = kept(most=3)
     add(events, *["web.1"] * 10)
 
@@ -107,7 +107,7 @@ def test_who_goes_on_is_told_what_it_missed() -> None:
     assert numbers(events.since(10)) == []
 
 
-def test_an_event_that_has_not_happened_yet_hides_none() -> None:
+def test_resuming_after_a_future_event_id_hides_no_new_event() -> None:
     events = kept()
     add(events, "web.1")
     reader = events.since(99)
@@ -118,7 +118,7 @@ def test_an_event_that_has_not_happened_yet_hides_none() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.booleans()), max_size=20))
-def test_what_a_follower_reads_and_what_it_has_lost_is_everything(
+def test_events_read_plus_events_lost_equal_all_events(
     steps: list[tuple[int, bool]],
 ) -> None:
     events = kept(most=5)
@@ -135,7 +135,7 @@ def test_what_a_follower_reads_and_what_it_has_lost_is_everything(
     assert read + lost == added
 
 
-def test_a_batch_has_so_many_at_most() -> None:
+def test_a_batch_has_at_most_the_requested_number_of_events() -> None:
     events = kept(most=9)
     add(events, *["web.1"] * 5)
     reader = events.read()

@@ -27,7 +27,9 @@ def test_a_metric_without_values_is_left_out() -> None:
     help=st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\r")),
     samples=st.lists(st.tuples(st.text(st.characters(blacklist_categories=("Cs",))), NUMBERS)),
 )
-def test_the_library_reads_what_was_meant(help: str, samples: list[tuple[str, float]]) -> None:
+def test_the_prometheus_parser_reads_back_every_sample(
+    help: str, samples: list[tuple[str, float]]
+) -> None:
     by_name = dict(samples)
     family = Family("x_total", COUNTER, help, [({"name": one}, by_name[one]) for one in by_name])
 

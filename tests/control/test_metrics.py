@@ -82,7 +82,7 @@ def value(of: Readings, metric: str, **labels: str) -> float:
     return values(of)[metric][tuple(sorted(labels.items()))]
 
 
-def test_what_runs_is_up_and_ready() -> None:
+def test_a_running_instance_is_up_and_ready() -> None:
     now = readings(group())
     web = {"process": "web", "name": "web.1"}
 
@@ -104,13 +104,13 @@ def test_an_instance_has_one_state() -> None:
     assert of_web == {state.name: int(state is State.RUNNING) for state in State}
 
 
-def test_a_oneshot_tells_when_it_succeeded() -> None:
+def test_a_oneshot_exports_the_time_of_its_last_success() -> None:
     oneshots = values(readings(group()))["prodserver_oneshot_last_success_timestamp_seconds"]
 
     assert oneshots == {(("name", "migrate.1"), ("process", "migrate")): NOW - 4.0}
 
 
-def test_what_is_measured_is_told() -> None:
+def test_measured_usage_checks_and_log_lines_are_exported() -> None:
     now = readings(group())
     web = {"process": "web", "name": "web.1"}
 
@@ -132,7 +132,7 @@ def test_what_is_measured_is_told() -> None:
     assert value(now, "prodserver_log_lines_cut_total", **web, stream="stdout") == 1
 
 
-def test_what_the_system_does_not_tell_is_left_out() -> None:
+def test_values_that_the_system_does_not_provide_are_left_out() -> None:
     hidden = Usage(1.5, 300, None, None, None, 3)
     found = values(readings(group(), usage={"web.1": hidden}))
 
@@ -141,7 +141,7 @@ def test_what_the_system_does_not_tell_is_left_out() -> None:
     assert len(found["prodserver_instance_resident_memory_bytes"]) == 1
 
 
-def test_what_was_scaled_away_is_not_told_any_more() -> None:
+def test_an_instance_removed_by_scaling_is_no_longer_exported() -> None:
     made = group()
 
     def names_with(count: int) -> set[str]:
@@ -174,14 +174,14 @@ def tables() -> Iterator[tuple[Metric, tuple[str, ...]]]:
             yield metric, (*labels, *metric.labels)
 
 
-def test_names_follow_the_conventions_of_prometheus() -> None:
+def test_metric_names_and_help_follow_the_conventions_of_prometheus() -> None:
     for metric, _ in tables():
         assert metric.name.endswith("_total") == (metric.kind == COUNTER), metric.name
         assert metric.help[0].isupper(), metric.name
         assert metric.help.endswith("."), metric.name
 
 
-def test_no_metric_comes_twice_and_each_has_the_labels_of_the_reference() -> None:
+def test_metrics_are_unique_and_have_their_declared_labels() -> None:
     labels = {metric.name: set(all_of_them) for metric, all_of_them in tables()}
     assert len(labels) == len(list(tables()))
 

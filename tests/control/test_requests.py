@@ -85,7 +85,7 @@ UP, DOWN, NEW = Target.UP, Target.DOWN, Target.REPLACED
         ),
     ],
 )
-def test_what_is_asked_of_the_group(
+def test_a_valid_body_is_translated_to_requests_and_targets(
     verb: str, body: Any, requests: tuple[Any, ...], targets: dict[str, Target]
 ) -> None:
     found = understand(verb, body, SNAPSHOT, ONLY_ONE)
@@ -95,7 +95,7 @@ def test_what_is_asked_of_the_group(
 
 
 @pytest.mark.parametrize("given", ["HUP", "hup", "SIGHUP", 1, "1"])
-def test_a_signal_by_its_name_or_number(given: Any) -> None:
+def test_a_signal_may_be_given_by_name_or_number(given: Any) -> None:
     found = understand("signal", {"names": ["web"], "signal": given}, SNAPSHOT, {})
 
     assert isinstance(found, Accepted)
@@ -165,7 +165,9 @@ NAMES = "'names' must be a list of names of processes or instances"
         ),
     ],
 )
-def test_what_is_refused(verb: str, body: Any, status: int, message: str) -> None:
+def test_an_invalid_request_is_refused_with_a_status_and_a_message(
+    verb: str, body: Any, status: int, message: str
+) -> None:
     found = understand(verb, body, SNAPSHOT, ONLY_ONE)
 
     assert isinstance(found, Refused)
@@ -212,12 +214,14 @@ def test_while_everything_stops_only_a_shutdown_is_accepted() -> None:
         ),
     ],
 )
-def test_the_table_of_routes_is_all_there_is(method: str, path: str, found: object) -> None:
+def test_only_paths_and_methods_in_the_route_table_are_accepted(
+    method: str, path: str, found: object
+) -> None:
     assert route(method, path) == found
 
 
 @pytest.mark.parametrize("verb", ["restart", "signal"])
-def test_what_was_scaled_away_is_left_alone_if_its_process_is_named(verb: str) -> None:
+def test_a_request_for_a_process_skips_instances_removed_by_scaling(verb: str) -> None:
     made = group()
     made.take(1.0, ScaleRequest("web", 3))
     made.take(1.0, ScaleRequest("web", 2))

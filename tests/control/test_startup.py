@@ -118,7 +118,7 @@ class Site:
 ROOT = [("preload for oneshots", 4.0, 3.0), ("program", 1.0, 1.0)]
 
 
-def test_the_chain_leads_from_the_last_one_to_the_start_of_the_program() -> None:
+def test_the_chain_leads_from_the_last_instance_to_the_start_of_the_program() -> None:
     site = Site(MIGRATE, Spec("web.1", **after("migrate.1")))
     site.finish(104.5, "migrate.1", 106.0)
     site.load(("migrate",), 106.5, 108.0)
@@ -140,7 +140,7 @@ def test_the_chain_leads_from_the_last_one_to_the_start_of_the_program() -> None
     }
 
 
-def test_of_a_diamond_the_slower_side_is_critical() -> None:
+def test_the_chain_follows_the_slower_branch_of_a_diamond() -> None:
     site = Site(
         Spec("db.1", notifies=True),
         Spec("left.1", **after("db.1")),
@@ -161,7 +161,7 @@ def test_of_a_diamond_the_slower_side_is_critical() -> None:
     assert site.instance("right.1")["waited_for"] == ["db.1"]
 
 
-def test_what_nothing_comes_after_waited_for_the_preload_only() -> None:
+def test_an_instance_without_dependencies_waited_only_for_the_preload() -> None:
     site = Site(Spec("quick.1", notifies=True), Spec("slow.1", notifies=True))
     site.ready(104.0, "quick.1", 105.0)
     site.ready(104.0, "slow.1", 107.0)
@@ -170,7 +170,7 @@ def test_what_nothing_comes_after_waited_for_the_preload_only() -> None:
     assert site.instance("slow.1")["waited_for"] == []
 
 
-def test_what_is_spawned_does_not_wait_for_a_preload_that_is_under_way() -> None:
+def test_a_spawned_process_does_not_wait_for_a_running_preload() -> None:
     site = Site(MIGRATE, Spec("web.1", **after("migrate.1")), stages={"migrate": None})
     site.finish(104.0, "migrate.1", 105.0)
     site.load(("migrate",), 105.0, 108.0)
@@ -179,7 +179,7 @@ def test_what_is_spawned_does_not_wait_for_a_preload_that_is_under_way() -> None
     assert site.chain == [("web.1", 7.0, 2.0), ("migrate.1", 5.0, 1.0), *ROOT]
 
 
-def test_a_preload_waited_for_what_the_first_one_to_need_it_waited_for() -> None:
+def test_a_preload_waited_for_the_dependencies_of_the_first_process_using_it() -> None:
     site = Site(
         MIGRATE,
         Spec("cache.1", **after("migrate.1")),
@@ -202,7 +202,7 @@ def test_a_preload_waited_for_what_the_first_one_to_need_it_waited_for() -> None
     ]
 
 
-def test_what_failed_at_first_took_until_a_life_was_ready() -> None:
+def test_the_startup_time_includes_failed_lives_and_backoff() -> None:
     again = {"restart": RestartPolicy.ON_FAILURE, "backoff_initial": 2.0}
     site = Site(Spec("web.1", notifies=True, **again))
     site.finish(104.0, "web.1", 105.0, status=1)
@@ -219,7 +219,7 @@ def test_what_failed_at_first_took_until_a_life_was_ready() -> None:
     }
 
 
-def test_a_restart_is_the_last_start_and_not_the_first() -> None:
+def test_a_restart_is_recorded_as_the_last_start_and_not_the_first() -> None:
     again = {"restart": RestartPolicy.ON_FAILURE, "backoff_initial": 2.0}
     site = Site(Spec("web.1", notifies=True, **again))
     ref = site.ready(104.0, "web.1", 105.0)
@@ -240,7 +240,7 @@ def test_a_restart_is_the_last_start_and_not_the_first() -> None:
     }
 
 
-def test_what_replaces_another_one_that_still_runs_is_asked_for_when_it_begins() -> None:
+def test_an_overlapping_replacement_counts_as_requested_when_it_starts() -> None:
     site = Site(Spec("web.1", notifies=True, start_first=True))
     old = site.ready(104.0, "web.1", 105.0)
     site.at(120.0, RestartRequest("web"))
@@ -251,7 +251,7 @@ def test_what_replaces_another_one_that_still_runs_is_asked_for_when_it_begins()
     assert (last["asked"], last["started"], last["ready"]) == (21.0, 21.0, 22.0)
 
 
-def test_what_is_added_later_is_no_part_of_the_start() -> None:
+def test_an_instance_added_after_the_start_is_not_in_the_chain() -> None:
     site = Site(Spec("web.1", notifies=True))
     site.ready(104.0, "web.1", 105.0)
     site.at(150.0, ScaleRequest("web", 2))
@@ -261,7 +261,7 @@ def test_what_is_added_later_is_no_part_of_the_start() -> None:
     assert site.instance("web.2")["first"]["ready"] == 52.0
 
 
-def test_what_is_added_while_everything_starts_is_waited_for() -> None:
+def test_an_instance_added_during_the_start_is_in_the_chain() -> None:
     site = Site(Spec("web.1", notifies=True))
     site.at(104.0, ScaleRequest("web", 2))
     site.ready(104.0, "web.1", 105.0)
@@ -270,7 +270,7 @@ def test_what_is_added_while_everything_starts_is_waited_for() -> None:
     assert site.chain == [("web.2", 7.0, 3.0), *ROOT]
 
 
-def test_before_all_are_ready_it_says_what_is_missing() -> None:
+def test_the_analysis_lists_instances_that_are_not_ready_yet() -> None:
     site = Site(MIGRATE, Spec("web.1", **after("migrate.1")), Spec("worker.1", notifies=True))
     site.ready(104.0, "worker.1", 105.0)
     site.fork(104.0, "migrate.1")
@@ -286,7 +286,7 @@ def test_before_all_are_ready_it_says_what_is_missing() -> None:
     assert site.instance("web.1")["first"] == waiting
 
 
-def test_what_fails_for_good_is_no_part_of_the_chain() -> None:
+def test_an_instance_that_fails_permanently_is_not_in_the_chain() -> None:
     site = Site(Spec("web.1", notifies=True), Spec("worker.1", notifies=True))
     site.ready(104.0, "worker.1", 105.0)
     site.finish(104.0, "web.1", 106.0, status=3)
@@ -296,7 +296,7 @@ def test_what_fails_for_good_is_no_part_of_the_chain() -> None:
     assert site.chain == [("worker.1", 5.0, 1.0), *ROOT]
 
 
-def test_what_an_operator_has_stopped_is_not_waited_for() -> None:
+def test_a_process_that_an_operator_stopped_is_not_waited_for() -> None:
     site = Site(Spec("db.1", notifies=True), Spec("web.1", **after("db.1")))
     site.at(105.0, GoalRequest("db", Goal.DOWN))
     site.ready(105.0, "web.1", 106.0)
@@ -316,7 +316,7 @@ def reloading(*specs: Spec) -> Site:
     return site
 
 
-def test_after_a_reload_the_chain_is_that_of_the_reload() -> None:
+def test_after_a_reload_the_chain_describes_the_reload() -> None:
     specs = [Spec(name, notifies=True, start_first=True) for name in ("web.1", "worker.1")]
     site = reloading(*specs)
     site.at(202.0, Loaded(1, tuple(specs)))
@@ -346,7 +346,7 @@ def test_after_a_reload_the_chain_is_that_of_the_reload() -> None:
     ]
 
 
-def test_a_reload_that_fails_leaves_the_analysis_of_what_runs() -> None:
+def test_a_failed_reload_keeps_the_analysis_of_the_running_generation() -> None:
     site = reloading(Spec("web.1", notifies=True, start_first=True))
     before = site.document
 
@@ -357,7 +357,7 @@ def test_a_reload_that_fails_leaves_the_analysis_of_what_runs() -> None:
     assert site.document["generation"] == 0
 
 
-def test_that_a_stage_is_loaded_again_changes_nothing() -> None:
+def test_loading_a_stage_again_keeps_its_first_recorded_times() -> None:
     site = Site(Spec("web.1", notifies=True))
     site.ready(104.0, "web.1", 105.0)
     before = site.document["preloads"]

@@ -56,7 +56,7 @@ def tally(*facts: Fact) -> Tally:
         (ended(ExitStatus(signal=SIGKILL), consequence=AGAIN), "SIGKILL"),
     ],
 )
-def test_each_exit_counts_by_its_status(fact: Fact, status: str) -> None:
+def test_exits_are_counted_by_exit_status_or_signal(fact: Fact, status: str) -> None:
     assert tally(fact, fact).exits == {("web.1", status): 2}
 
 
@@ -69,7 +69,7 @@ def test_each_exit_counts_by_its_status(fact: Fact, status: str) -> None:
         ([Lost(WEB, 5.0, AGAIN)], "exit"),
     ],
 )
-def test_a_restart_counts_by_its_reason(facts: list[Fact], reason: str) -> None:
+def test_restarts_are_counted_by_reason(facts: list[Fact], reason: str) -> None:
     assert tally(*facts).restarts == {("web.1", reason): 1}
 
 
@@ -83,7 +83,7 @@ def test_a_restart_counts_by_its_reason(facts: list[Fact], reason: str) -> None:
         (TooMuchMemory(2, 1), "memory"),
     ],
 )
-def test_a_restart_of_what_was_stopped_counts_by_what_was_wrong(fault: Fault, reason: str) -> None:
+def test_a_restart_after_a_fault_is_counted_by_that_fault(fault: Fault, reason: str) -> None:
     exit = ended(ExitStatus(code=0), consequence=AGAIN)
 
     counted = tally(Stopping(WEB, fault), exit, exit)
@@ -92,7 +92,7 @@ def test_a_restart_of_what_was_stopped_counts_by_what_was_wrong(fault: Fault, re
     assert counted.restarts == {("web.1", reason): 1, ("web.1", "exit"): 1}
 
 
-def test_what_was_asked_for_is_no_restart() -> None:
+def test_requested_restarts_and_final_failures_are_not_counted_as_restarts() -> None:
     counted = tally(
         Stopping(WEB),
         ended(ExitStatus(code=0), expected=True, consequence=AGAIN),
@@ -103,7 +103,7 @@ def test_what_was_asked_for_is_no_restart() -> None:
     assert counted.restarts == {}
 
 
-def test_a_replacement_counts_by_who_asked_for_it_once_it_is_done() -> None:
+def test_finished_replacements_are_counted_by_operator_or_reload() -> None:
     counted = tally(
         Updated("web.1", replaced=True),
         Updated("web.1", replaced=False),
@@ -115,7 +115,7 @@ def test_a_replacement_counts_by_who_asked_for_it_once_it_is_done() -> None:
     assert counted.replacements == {("web.1", "operator"): 1, ("web.1", "reload"): 2}
 
 
-def test_failed_checks_count_also_the_last_one() -> None:
+def test_the_last_failed_health_check_is_counted_too() -> None:
     failed = CheckFailed(WEB, "503", 1, 2)
 
     counted = tally(failed, Stopping(WEB, ChecksFailed("503", 2)))
@@ -123,7 +123,7 @@ def test_failed_checks_count_also_the_last_one() -> None:
     assert counted.failed_checks == {"web.1": 2}
 
 
-def test_reloads_count_by_their_outcome() -> None:
+def test_reloads_are_counted_by_outcome() -> None:
     counted = tally(
         Reloaded(1, 0.5),
         ReloadFailed(2, "SyntaxError"),

@@ -35,7 +35,7 @@ def scaled(entry: dict[str, Any], metric: str, target: Any, **more: Any) -> dict
         ("memory", "400MB", "382Mi"),
     ],
 )
-def test_what_kubernetes_measures_is_for_its_autoscaler(
+def test_cpu_and_memory_metrics_become_a_horizontal_pod_autoscaler(
     metric: str, target: Any, quantity: str, tmp_path: Path
 ) -> None:
     found = resources({"web": scaled(WEB, metric, target, MIN=2)}, tmp_path)
@@ -57,7 +57,7 @@ def test_what_kubernetes_measures_is_for_its_autoscaler(
     judges.kubernetes(tmp_path)
 
 
-def test_what_a_project_knows_is_asked_by_keda(tmp_path: Path) -> None:
+def test_a_metric_of_the_project_becomes_a_keda_scaled_object(tmp_path: Path) -> None:
     rule = {"INTERVAL": 7.5, "STABILIZATION": 60, "MIN": 1}
     found = resources({"worker": scaled(WORKER, COUNTED, 2.5, **rule)}, tmp_path)
     spec = found["ScaledObject", "site-worker"]["spec"]
@@ -84,7 +84,7 @@ def test_what_a_project_knows_is_asked_by_keda(tmp_path: Path) -> None:
     judges.kubernetes(tmp_path)
 
 
-def test_how_busy_each_is_is_added_up_by_a_supervisor_alone(tmp_path: Path) -> None:
+def test_kubernetes_leaves_the_busy_metric_to_a_single_supervisor(tmp_path: Path) -> None:
     found = resources({"web": scaled(WEB, "busy", 5)}, tmp_path)
     deployment = found["Deployment", "site-web"]["spec"]
     (container,) = deployment["template"]["spec"]["containers"]
@@ -96,7 +96,7 @@ def test_how_busy_each_is_is_added_up_by_a_supervisor_alone(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("to", ["compose", "systemd-split", "supervisord", "fly", "render"])
-def test_elsewhere_a_supervisor_of_its_own_scales_it(to: str, tmp_path: Path) -> None:
+def test_other_formats_run_a_supervisor_that_scales_the_process(to: str, tmp_path: Path) -> None:
     entry = scaled({**WORKER, "REPLICAS": 3}, "cpu", 0.7)
     files = exported({"worker": entry}, to, tmp_path)
 
@@ -106,7 +106,7 @@ def test_elsewhere_a_supervisor_of_its_own_scales_it(to: str, tmp_path: Path) ->
     assert said({"worker": entry}, to) == []
 
 
-def test_what_kubernetes_cannot_keep_is_told() -> None:
+def test_autoscale_values_that_kubernetes_cannot_honour_are_reported() -> None:
     none = scaled(WORKER, COUNTED, 2, MIN=0)
     slow = scaled(WORKER, "cpu", 0.5, STABILIZATION=7200)
 

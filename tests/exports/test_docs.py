@@ -18,11 +18,11 @@ def rows(heading: str) -> dict[str, list[str]]:
     return {name: row[1:] for row in cells for name in re.findall("`([^`]+)`", row[0])}
 
 
-def test_every_format_is_there() -> None:
+def test_the_page_lists_every_format() -> None:
     assert set(rows("format")) == set(FORMATS)
 
 
-def test_every_key_is_there_with_the_formats_that_take_it() -> None:
+def test_the_page_lists_every_key_with_the_formats_that_take_it() -> None:
     found = rows("key")
 
     assert set(found) == set(OPTIONS)

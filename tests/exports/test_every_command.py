@@ -117,7 +117,9 @@ def turn(words: Words) -> str:
 
 
 @pytest.mark.parametrize("name", PROJECTS)
-def test_it_starts_and_stops(name: str, site: Site, redis: str, tmp_path: Path) -> None:
+def test_every_exported_command_starts_and_stops(
+    name: str, site: Site, redis: str, tmp_path: Path
+) -> None:
     project = PROJECTS[name](site, redis)
     environ = {
         **project.env,

@@ -80,7 +80,7 @@ def format(request: pytest.FixtureRequest) -> str:
     return name
 
 
-def test_what_is_written_is_right_for_its_platform_and_runs_the_same_processes(
+def test_exported_files_are_valid_for_their_platform_and_run_all_processes(
     project: str, format: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     if project in PROJECTS:
@@ -107,7 +107,7 @@ def test_the_same_settings_give_the_same_bytes(format: str, tmp_path: Path) -> N
     assert all(text.endswith("\n") and not text.endswith("\n\n") for text in first.values())
 
 
-def test_without_a_folder_it_is_printed(format: str, tmp_path: Path) -> None:
+def test_an_export_without_an_output_folder_is_printed(format: str, tmp_path: Path) -> None:
     files = exported(PROJECTS["chain"], format, tmp_path)
 
     said = prodserver(PROJECTS["chain"], "--export", format)
@@ -119,7 +119,7 @@ def test_without_a_folder_it_is_printed(format: str, tmp_path: Path) -> None:
         assert all(f"# ---- {path} ----\n\n{text}" in said for path, text in shown.items())
 
 
-def test_a_procfile_is_the_one_of_the_other_option(tmp_path: Path) -> None:
+def test_export_procfile_prints_the_same_as_the_procfile_option(tmp_path: Path) -> None:
     processes: dict[str, Any] = PROJECTS["chat"]
 
     assert prodserver(processes, "--export", "procfile") == prodserver(processes, "--procfile")
@@ -135,7 +135,7 @@ def test_the_examples_are_up_to_date() -> None:
 
 # Without systemd's: systemd-analyze misses the interpreter that the example names.
 @pytest.mark.parametrize("format", ["compose", "kubernetes-split", "heroku", "cloudrun"])
-def test_the_examples_are_right_for_their_platforms(format: str) -> None:
+def test_the_examples_are_valid_for_their_platforms(format: str) -> None:
     folder = ROOT / "examples" / "platforms" / format
 
     assert sorted(set(processes(JUDGES[format](folder)))) == sorted(NAMES["quickstart"])

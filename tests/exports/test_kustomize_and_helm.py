@@ -28,7 +28,7 @@ def binaries_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("to", ["kubernetes", "kubernetes-split"])
 @pytest.mark.parametrize("project", PROJECTS)
-def test_kustomize_takes_the_base_and_its_overlay(
+def test_kustomize_renders_the_base_and_its_overlay(
     project: str, to: str, binaries: Path, tmp_path: Path
 ) -> None:
     exported(PROJECTS[project], to, tmp_path, "--set", f"image={IMAGE}", "--set", "name=site")
@@ -88,7 +88,9 @@ def chart(folder: Path, *sets: str) -> tuple[str, list[Any]]:
     return str(folder / "chart"), objects(template.read_text())
 
 
-def test_helm_takes_the_objects_as_they_are(helm: Callable[..., str], tmp_path: Path) -> None:
+def test_helm_renders_the_exported_objects_unchanged(
+    helm: Callable[..., str], tmp_path: Path
+) -> None:
     folder, wanted = chart(tmp_path)
 
     linted = helm("lint", "--strict", folder)
@@ -98,7 +100,7 @@ def test_helm_takes_the_objects_as_they_are(helm: Callable[..., str], tmp_path: 
     assert sorted(objects(rendered), key=_name) == sorted(wanted, key=_name)
 
 
-def test_to_helm_the_oneshots_are_hooks_in_their_order(
+def test_oneshots_become_helm_hooks_in_their_order(
     helm: Callable[..., str], tmp_path: Path
 ) -> None:
     folder, wanted = chart(tmp_path, "hooks=helm")

@@ -100,7 +100,7 @@ def said(processes: Any, to: str, *args: str) -> list[str]:
         ),
     ],
 )
-def test_it_is_said_of_whom_and_why(
+def test_losses_are_reported_by_process_and_refused_by_strict(
     processes: Any, to: str, lines: list[str], tmp_path: Path
 ) -> None:
     site = ("--set", "name=site") if any(line.startswith("SITE") for line in lines) else ()
@@ -115,14 +115,14 @@ def test_it_is_said_of_whom_and_why(
         said(processes, to, "--strict")
 
 
-def test_a_value_that_is_not_used_is_told_of() -> None:
+def test_an_unused_set_value_is_reported() -> None:
     assert said({"x": sleeper()}, "procfile", "--set", "name=x", "--set", "uid=7") == [
         "name: set, but not used by procfile",
         "uid: set, but not used by procfile",
     ]
 
 
-def test_hooks_run_oneshots_first() -> None:
+def test_helm_hooks_avoid_the_warning_about_the_order_of_oneshots() -> None:
     processes = {"m": sleeper(TYPE="oneshot"), "x": sleeper(AFTER=["m"])}
 
     assert said(processes, "kubernetes-split") != []

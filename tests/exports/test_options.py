@@ -41,14 +41,14 @@ ONE: Any = {"x": sleeper()}
         (["--export", "compose", "y"], ["No process named 'y' in PRODUCTION_PROCESSES."]),
     ],
 )
-def test_a_wrong_option_is_one_sentence(args: list[str], lines: list[str]) -> None:
+def test_a_wrong_option_is_refused_with_one_sentence(args: list[str], lines: list[str]) -> None:
     found = refused(ONE, *args)
 
     assert len(found) == 1
     assert found[0].startswith(lines[0])
 
 
-def test_names_that_would_be_one_are_refused() -> None:
+def test_process_names_that_collide_in_the_export_are_refused() -> None:
     processes = {"_web": sleeper(), "web": sleeper()}
 
     assert refused(processes, "--export", "compose") == [
@@ -65,13 +65,13 @@ def test_a_name_that_is_too_long_is_refused() -> None:
     assert line.endswith("has more than 63 characters. Set a shorter one: --set name=...")
 
 
-def test_a_wrong_setting_is_told_as_everywhere() -> None:
+def test_a_wrong_setting_is_reported_as_by_other_commands() -> None:
     assert refused({"x": {"BACKEND": "gunicron"}}, "--export", "compose")[0].startswith(
         "PRODUCTION_PROCESSES['x']['BACKEND'] is 'gunicron'"
     )
 
 
-def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
+def test_files_that_are_not_from_an_export_are_not_overwritten(tmp_path: Path) -> None:
     mine = tmp_path / "compose.yaml"
     mine.write_text("services: {}\n")
 
@@ -87,7 +87,7 @@ def test_files_of_others_are_not_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("to", FORMATS)
-def test_what_was_exported_is_exported_again(to: str, tmp_path: Path) -> None:
+def test_a_new_export_overwrites_an_earlier_one(to: str, tmp_path: Path) -> None:
     named = ("--set", "name=tests") if "name" in FORMATS[to].options else ()
     exported(ONE, to, tmp_path, *named)
 
@@ -99,7 +99,7 @@ def test_what_was_exported_is_exported_again(to: str, tmp_path: Path) -> None:
     )
 
 
-def test_what_is_left_of_an_earlier_export_is_named(
+def test_a_leftover_file_of_an_earlier_export_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     args = ("--set", "name=site")
@@ -112,7 +112,7 @@ def test_what_is_left_of_an_earlier_export_is_named(
     assert capsys.readouterr().err == line
 
 
-def test_an_overlay_is_for_its_owner(tmp_path: Path) -> None:
+def test_an_existing_overlay_is_not_overwritten(tmp_path: Path) -> None:
     exported(ONE, "kubernetes", tmp_path)
     overlay = tmp_path / "overlays" / "production" / "kustomization.yaml"
     overlay.write_text("# mine\n")
@@ -122,7 +122,7 @@ def test_an_overlay_is_for_its_owner(tmp_path: Path) -> None:
     assert overlay.read_text() == "# mine\n"
 
 
-def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+def test_an_output_file_that_cannot_be_written_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     (line,) = refused(ONE, "--export", "compose", "--output", f"{tmp_path}/file")
@@ -130,7 +130,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert line == f"{tmp_path}/file/compose.yaml cannot be written: Not a directory."
 
 
-def test_values_that_mean_something_there_are_escaped(tmp_path: Path) -> None:
+def test_characters_with_a_special_meaning_in_the_format_are_escaped(tmp_path: Path) -> None:
     odd = "/srv/50% of $HOME/a b"
     args = ("--set", f"directory={odd}", "--set", f"python={odd}/python")
 
@@ -156,11 +156,13 @@ def test_values_that_mean_something_there_are_escaped(tmp_path: Path) -> None:
         ("", "99", "site"),
     ],
 )
-def test_a_site_is_called_as_its_package_or_its_folder(module: str, folder: str, name: str) -> None:
+def test_the_default_name_comes_from_the_package_or_the_folder(
+    module: str, folder: str, name: str
+) -> None:
     assert default_name(module, folder) == name
 
 
-def test_a_selection_is_exported_as_it_would_be_run() -> None:
+def test_the_exported_command_selects_the_same_processes() -> None:
     processes = {"a": sleeper(), "b": sleeper(REPLICAS=3), "c": sleeper()}
 
     def command(*args: str) -> str:

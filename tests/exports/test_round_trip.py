@@ -76,7 +76,9 @@ def stop(run: Run, name: str) -> int:
     return run.end(number)
 
 
-def test_compose(site: Site, processes: Any, ports: list[int], manager: Systemd) -> None:
+def test_compose_services_start_pass_their_checks_and_stop(
+    site: Site, processes: Any, ports: list[int], manager: Systemd
+) -> None:
     services = yaml.safe_load(files(site, processes, "compose")["compose.yaml"])["services"]
     # Compose starts the services once those that they depend on have finished.
     assert (
@@ -101,7 +103,9 @@ def test_compose(site: Site, processes: Any, ports: list[int], manager: Systemd)
     assert ends == {"web": 0, "static": 0, "tasks": 0}
 
 
-def test_kubernetes_split(site: Site, processes: Any, ports: list[int], manager: Systemd) -> None:
+def test_kubernetes_split_pods_start_pass_their_probes_and_stop(
+    site: Site, processes: Any, ports: list[int], manager: Systemd
+) -> None:
     objects = _objects(files(site, processes, "kubernetes-split"))
     pods = {
         one["spec"]["template"]["spec"]["containers"][0]["name"]: one["spec"]["template"]["spec"]
@@ -124,7 +128,9 @@ def test_kubernetes_split(site: Site, processes: Any, ports: list[int], manager:
     assert [run.end(signal.SIGTERM) for run in runs.values()] == [0, 0, 0]
 
 
-def test_kubernetes(site: Site, processes: Any, ports: list[int], manager: Systemd) -> None:
+def test_the_kubernetes_pod_starts_passes_its_probes_and_stops(
+    site: Site, processes: Any, ports: list[int], manager: Systemd
+) -> None:
     (deployment,) = _objects(files(site, processes, "kubernetes"))
     (container,) = deployment["spec"]["template"]["spec"]["containers"]
     given = {one["name"]: one["value"] for one in container["env"]}
@@ -186,7 +192,9 @@ def held(units: Mapping[str, dict[str, list[str]]], service: str) -> Iterator[di
 
 
 @pytest.mark.parametrize("to", ["systemd", "systemd-split"])
-def test_systemd(to: str, site: Site, processes: Any, ports: list[int], manager: Systemd) -> None:
+def test_systemd_units_start_serve_reload_and_stop(
+    to: str, site: Site, processes: Any, ports: list[int], manager: Systemd
+) -> None:
     args = ("--set", f"directory={site.project}", "--set", f"python={sys.executable}")
     texts = files(site, processes, to, *args, "--set", "name=site")
     units = {name: unit(text) for name, text in texts.items()}
@@ -223,7 +231,9 @@ def test_systemd(to: str, site: Site, processes: Any, ports: list[int], manager:
             assert stop(run, one["KillSignal"][0]) == 0
 
 
-def test_supervisord(site: Site, processes: Any, ports: list[int]) -> None:
+def test_supervisord_programs_start_and_pass_their_health_checks(
+    site: Site, processes: Any, ports: list[int]
+) -> None:
     # Both need their own supervisor: `web` for its checks, `tasks` for its memory limit.
     processes["tasks"]["MAX_MEMORY"] = "1GiB"
     name = f"site-{ports[0]}"

@@ -35,7 +35,7 @@ def resources(processes: Any, folder: Path) -> dict[tuple[str, str], Any]:
     return {(one["kind"], one["metadata"]["name"]): one for one in documents if one}
 
 
-def test_a_schedule_is_a_cronjob(tmp_path: Path) -> None:
+def test_a_schedule_becomes_a_cronjob(tmp_path: Path) -> None:
     found = resources({"nightly": NIGHTLY}, tmp_path)
     spec = found["CronJob", "site-nightly"]["spec"]
     pod = spec["jobTemplate"]["spec"]["template"]["spec"]
@@ -50,7 +50,7 @@ def test_a_schedule_is_a_cronjob(tmp_path: Path) -> None:
     judges.kubernetes(tmp_path)
 
 
-def test_a_cronjob_runs_it_once(tmp_path: Path) -> None:
+def test_a_schedule_with_a_lock_becomes_only_a_cronjob(tmp_path: Path) -> None:
     locked = {**NIGHTLY, "LOCK": str(tmp_path / "lock")}
 
     found = resources({"nightly": locked}, tmp_path / "exported")
@@ -58,7 +58,7 @@ def test_a_cronjob_runs_it_once(tmp_path: Path) -> None:
     assert list(found) == [("CronJob", "site-nightly")]
 
 
-def test_an_interval_is_kept_by_a_supervisor(tmp_path: Path) -> None:
+def test_on_kubernetes_an_interval_is_run_by_a_supervisor(tmp_path: Path) -> None:
     found = resources({"often": OFTEN}, tmp_path)
     (container,) = found["Deployment", "site-often"]["spec"]["template"]["spec"]["containers"]
 
@@ -66,7 +66,7 @@ def test_an_interval_is_kept_by_a_supervisor(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("to", ["compose", "systemd-split", "supervisord", "fly", "render"])
-def test_elsewhere_a_supervisor_keeps_it(to: str, tmp_path: Path) -> None:
+def test_other_formats_run_a_schedule_under_a_supervisor(to: str, tmp_path: Path) -> None:
     files = exported({"nightly": NIGHTLY}, to, tmp_path)
 
     assert any("nightly=1" in text for text in files.values())

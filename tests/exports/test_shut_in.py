@@ -94,7 +94,9 @@ def prefix(site: Site, tmp_path: Path) -> list[str]:
     return [*NAMESPACE, sys.executable, filtered, str(tmp_path / "site.service")]
 
 
-def test_what_no_site_needs_is_refused(prefix: list[str], site: Site, tmp_path: Path) -> None:
+def test_the_sandbox_refuses_operations_that_no_site_needs(
+    prefix: list[str], site: Site, tmp_path: Path
+) -> None:
     attempts = tmp_path / "attempts"
     attempts.write_text("\n".join(line.replace("__file__", repr(__file__)) for line in REFUSED))
 
@@ -107,7 +109,7 @@ def test_what_no_site_needs_is_refused(prefix: list[str], site: Site, tmp_path: 
     assert len(answers) == len(REFUSED)
 
 
-def test_all_backends_work_in_there(
+def test_all_backends_work_in_the_sandbox(
     prefix: list[str], site: Site, redis: str, postgresql: str
 ) -> None:
     """Each becomes ready, each server answers, workers execute tasks, and all stop in time."""

@@ -92,7 +92,9 @@ def test_each_backend_is_stopped_by_its_own_signal_and_waited_for(backend: str, 
         ("shell", ["sleep", "9"]),
     ],
 )
-def test_the_files_say_so(backend: str, args: Any, to: str, tmp_path: Path) -> None:
+def test_exported_files_contain_the_stop_signal_and_the_grace_period(
+    backend: str, args: Any, to: str, tmp_path: Path
+) -> None:
     entry = {"BACKEND": backend, "ARGS": args, "STOP_TIMEOUT": TIMEOUT}
 
     command, signal, grace = told(to, tmp_path, entry)
@@ -111,7 +113,7 @@ def test_the_files_say_so(backend: str, args: Any, to: str, tmp_path: Path) -> N
     assert grace in (None, GRACE)
 
 
-def test_no_backend_but_these_has_a_signal_of_its_own() -> None:
+def test_only_huey_and_waitress_have_their_own_stop_signal() -> None:
     classes = {name: import_string(path) for name, path in BUILT_IN.items()}
 
     signals = {name: one.stop_signal for name, one in classes.items()}
@@ -147,7 +149,7 @@ def chain(timeouts: dict[str, tuple[float, list[str]]]) -> list[ResolvedProcess]
         ({"once": (60, [])}, 65),
     ],
 )
-def test_all_together_are_waited_for_as_long_as_the_longest_chain(
+def test_the_grace_period_covers_the_longest_chain_of_stop_timeouts(
     timeouts: dict[str, tuple[float, list[str]]], seconds: int
 ) -> None:
     (workload,) = all_in_one(chain(timeouts), "site", ["prodserver", "--all"])
@@ -155,7 +157,7 @@ def test_all_together_are_waited_for_as_long_as_the_longest_chain(
     assert workload.grace == seconds
 
 
-def test_kubernetes_waits_for_its_pause_before_the_stop_as_well(tmp_path: Path) -> None:
+def test_the_kubernetes_grace_period_includes_the_pause_before_the_stop(tmp_path: Path) -> None:
     entry = {"BACKEND": "waitress", "ARGS": {"listen": "0.0.0.0:8000"}, "STOP_TIMEOUT": TIMEOUT}
     for to in ("kubernetes", "kubernetes-split"):
         files = exported({"x": entry}, to, tmp_path / to)

@@ -137,7 +137,9 @@ def browse(tmp_path: Path, site: Site) -> Iterator[Callable[..., Browser]]:
         browser.driver.quit()
 
 
-def test_the_page_brings_itself_up_to_date(site: Site, browse: Callable[..., Browser]) -> None:
+def test_the_page_updates_itself_without_a_reload(
+    site: Site, browse: Callable[..., Browser]
+) -> None:
     browser = browse()
     browser.click(f'#content a[href="{PROCESSES}"]')
     first = browser.cell("sleeper.1", "pid")
@@ -188,7 +190,9 @@ def test_buttons_work_with_and_without_scripts(
     assert all(f"Requested a {verb}." in history for verb in ("restart", "start", "stop"))
 
 
-def test_lines_come_as_they_are_logged(site: Site, browse: Callable[..., Browser]) -> None:
+def test_log_lines_appear_on_the_page_as_they_are_logged(
+    site: Site, browse: Callable[..., Browser]
+) -> None:
     browser = browse()
     browser.open(f"{PROCESSES}teller/change/")
     lines = browser.element("#prodserver-lines")
@@ -200,7 +204,9 @@ def test_lines_come_as_they_are_logged(site: Site, browse: Callable[..., Browser
     assert browser.errors() == []
 
 
-def test_instances_that_come_and_go_are_shown(site: Site, browse: Callable[..., Browser]) -> None:
+def test_added_and_removed_instances_appear_and_disappear(
+    site: Site, browse: Callable[..., Browser]
+) -> None:
     browser = browse()
     browser.open(PROCESSES)
 
@@ -220,7 +226,7 @@ def test_instances_that_come_and_go_are_shown(site: Site, browse: Callable[..., 
     assert names() == before
 
 
-def test_who_is_logged_out_meanwhile_is_asked_to_log_in(
+def test_a_logged_out_user_is_redirected_to_the_login_page(
     site: Site, browse: Callable[..., Browser]
 ) -> None:
     browser = browse()
@@ -231,7 +237,7 @@ def test_who_is_logged_out_meanwhile_is_asked_to_log_in(
     browser.wait_until(lambda: "/admin/login/?next=" in browser.driver.current_url)
 
 
-def test_a_page_that_is_not_seen_asks_nothing(site: Site, browse: Callable[..., Browser]) -> None:
+def test_a_hidden_page_sends_no_requests(site: Site, browse: Callable[..., Browser]) -> None:
     browser = browse()
     browser.open(PROCESSES)
     browser.wait_until(lambda: browser.run(REFRESHES) > 0)
@@ -255,7 +261,7 @@ def test_a_page_that_is_not_seen_asks_nothing(site: Site, browse: Callable[..., 
     assert not browser.run("return document.hidden")
 
 
-def test_what_does_not_answer_is_said_and_waited_for(
+def test_the_page_shows_that_the_supervisor_does_not_answer_until_it_does(
     site: Site, browse: Callable[..., Browser]
 ) -> None:
     browser = browse()
@@ -273,7 +279,7 @@ def test_what_does_not_answer_is_said_and_waited_for(
     assert browser.cell("sleeper.1", "state") == "RUNNING"
 
 
-def test_the_page_outlives_a_restart_of_its_own_server(
+def test_the_page_survives_a_restart_of_its_own_server(
     site: Site, browse: Callable[..., Browser]
 ) -> None:
     browser = browse()
@@ -295,7 +301,7 @@ def test_the_page_outlives_a_restart_of_its_own_server(
     assert str(pid_of(site.visitor, "web.1")) == browser.cell("web.1", "pid")
 
 
-def test_it_fits_a_phone(site: Site, browse: Callable[..., Browser]) -> None:
+def test_the_page_fits_a_phone(site: Site, browse: Callable[..., Browser]) -> None:
     browser = browse()
     browser.resize(NARROW)
     for path in (PROCESSES, f"{PROCESSES}teller/change/"):

@@ -113,7 +113,7 @@ def test_the_server_of_the_page_restarts_and_stops_itself(runs: AdminRuns, tmp_p
     assert run.end(SIGTERM) == 0
 
 
-def test_a_supervisor_that_is_stopped_by_a_signal_is_not_waited_for(
+def test_the_page_does_not_wait_for_a_supervisor_paused_by_sigstop(
     runs: AdminRuns, tmp_path: Path
 ) -> None:
     run, visitor = supervised(runs, tmp_path / "c")
@@ -161,7 +161,7 @@ def served_by_nobody(runs: AdminRuns, control: Path, **supervisor: Any) -> tuple
 
 
 @root_only
-def test_a_server_that_may_read_shows_everything_and_changes_nothing(
+def test_a_server_that_may_only_read_shows_everything_and_changes_nothing(
     open_runs: AdminRuns, tmp_path: Path
 ) -> None:
     group = NOBODY.pw_gid
@@ -183,7 +183,9 @@ def test_a_server_that_may_read_shows_everything_and_changes_nothing(
 
 
 @root_only
-def test_a_server_that_may_not_connect_says_so(open_runs: AdminRuns, tmp_path: Path) -> None:
+def test_a_server_that_may_not_connect_shows_the_missing_permission(
+    open_runs: AdminRuns, tmp_path: Path
+) -> None:
     control = tmp_path / "c"
     run, server, visitor = served_by_nobody(open_runs, control)
 
@@ -198,7 +200,7 @@ def test_a_server_that_may_not_connect_says_so(open_runs: AdminRuns, tmp_path: P
     assert run.end(SIGTERM) == 0
 
 
-def test_a_supervisor_of_another_project_is_left_alone(runs: AdminRuns, tmp_path: Path) -> None:
+def test_the_page_ignores_a_supervisor_of_another_project(runs: AdminRuns, tmp_path: Path) -> None:
     """Even if it is the only one."""
     runtime = tmp_path / "runtime"
     runtime.mkdir()
@@ -231,7 +233,7 @@ def test_a_supervisor_of_another_project_is_left_alone(runs: AdminRuns, tmp_path
     assert supervisor.end(SIGTERM) == 0
 
 
-def test_a_socket_that_is_switched_off_is_not_looked_for(runs: AdminRuns) -> None:
+def test_the_page_reports_that_the_control_socket_is_switched_off(runs: AdminRuns) -> None:
     env = {**runs.configure({}), "PRODSERVER_CONTROL": "off"}
     server = runs.command([*PYTHON, "serve.py"], env=env)
     port = server.wait_for("", r"serves at port (\d+)")[1]
@@ -244,7 +246,9 @@ def test_a_socket_that_is_switched_off_is_not_looked_for(runs: AdminRuns) -> Non
     assert server.end() == -SIGTERM
 
 
-def test_a_process_that_runs_alone_has_no_supervisor(runs: AdminRuns, tmp_path: Path) -> None:
+def test_the_page_reports_that_a_single_process_has_no_supervisor(
+    runs: AdminRuns, tmp_path: Path
+) -> None:
     (tmp_path / "runtime").mkdir()
     port = free_port()
     web = {"BACKEND": "gunicorn", "ARGS": {"bind": f"127.0.0.1:{port}"}}

@@ -10,7 +10,7 @@ import pytest
 from tests.functional.helpers import FOREVER, Runs, code, shell
 
 
-def test_it_is_the_manage_py_process(start: Runs) -> None:
+def test_an_unsupervised_process_is_the_manage_py_process(start: Runs) -> None:
     source = """
         print(os.getpid(), os.getsid(0), *sys.argv)
         sys.exit(7)
@@ -21,14 +21,14 @@ def test_it_is_the_manage_py_process(start: Runs) -> None:
     assert run.raw == [f"{run.pid} {os.getsid(0)} manage.py prodserver web"]
 
 
-def test_without_a_name_it_is_the_first(start: Runs) -> None:
+def test_without_a_name_the_first_process_is_started(start: Runs) -> None:
     run = start({"web": code("print('web')"), "worker": code("print('worker')")}, "--no-timestamps")
 
     assert run.end() == 0
     assert run.raw == ["web"]
 
 
-def test_it_gets_the_signals_itself(start: Runs) -> None:
+def test_an_unsupervised_process_receives_signals_directly(start: Runs) -> None:
     source = """
         def stop(number, frame):
             print("got", signal.Signals(number).name)
@@ -45,14 +45,14 @@ def test_it_gets_the_signals_itself(start: Runs) -> None:
     assert run.raw == ["here", "got SIGTERM"]
 
 
-def test_it_dies_by_a_signal_that_it_does_not_handle(start: Runs) -> None:
+def test_an_unsupervised_process_dies_of_a_signal_it_does_not_handle(start: Runs) -> None:
     run = start({"web": code("print('here', flush=True); forever()")}, "web")
     assert run.read() == ("", "here")
 
     assert run.end(SIGTERM) == -SIGTERM
 
 
-def test_ctrl_c_is_its_own(start: Runs) -> None:
+def test_an_unsupervised_process_handles_ctrl_c_itself(start: Runs) -> None:
     source = """
         try:
             print("here", flush=True)
@@ -68,7 +68,7 @@ def test_ctrl_c_is_its_own(start: Runs) -> None:
     assert run.raw[-1] == "cleaned up"
 
 
-def test_env_is_set(start: Runs) -> None:
+def test_an_unsupervised_process_gets_its_env(start: Runs) -> None:
     run = start({"web": code("print(os.environ['FLAVOUR'])", ENV={"FLAVOUR": "vanilla"})}, "web")
 
     assert run.end() == 0
@@ -76,7 +76,9 @@ def test_env_is_set(start: Runs) -> None:
 
 
 @pytest.mark.parametrize("inherited", [{}, {"PRODSERVER_INSTANCE": "other.1"}])
-def test_it_knows_its_name(start: Runs, inherited: dict[str, str]) -> None:
+def test_an_unsupervised_process_has_a_process_name_and_no_instance_name(
+    start: Runs, inherited: dict[str, str]
+) -> None:
     """Even if another instance has started it: it is not that instance."""
     source = "print(*(os.environ.get(f'PRODSERVER_{name}') for name in ('PROCESS', 'INSTANCE')))"
     run = start({"web": code(source)}, "web", env=inherited)
@@ -85,14 +87,14 @@ def test_it_knows_its_name(start: Runs, inherited: dict[str, str]) -> None:
     assert run.raw == ["web None"]
 
 
-def test_what_follows_the_dashes_goes_to_the_software(start: Runs) -> None:
+def test_arguments_after_the_dashes_are_passed_to_the_software(start: Runs) -> None:
     run = start({"web": code("print(*args)")}, "web", "--", "--workers", "4", "--", "x")
 
     assert run.end() == 0
     assert run.raw == ["--workers 4 -- x"]
 
 
-def test_with_a_number_one_process_is_supervised(start: Runs) -> None:
+def test_a_single_process_with_a_count_is_supervised(start: Runs) -> None:
     source = "print(os.getpid(), os.getppid(), os.environ['PRODSERVER_INSTANCE']); sys.exit(3)"
     run = start({"web": code(source)}, "web=1", "--no-timestamps")
 
@@ -103,7 +105,7 @@ def test_with_a_number_one_process_is_supervised(start: Runs) -> None:
     assert int(pid) != run.pid
 
 
-def test_a_number_overrides_replicas(start: Runs) -> None:
+def test_a_count_on_the_command_line_overrides_replicas(start: Runs) -> None:
     here = code("print('here'); forever()", REPLICAS=5)
     run = start({"web": here, "worker": here}, "web=2", "worker=1", "--no-timestamps")
     run.wait_for_each({"web.1": "here", "web.2": "here", "worker.1": "here"})
@@ -113,7 +115,7 @@ def test_a_number_overrides_replicas(start: Runs) -> None:
     assert run.said("system")[0].startswith("supervising web.1, web.2, worker.1 (")
 
 
-def test_names_are_supervised_in_their_order_and_no_others(start: Runs) -> None:
+def test_only_the_named_processes_are_supervised_in_the_given_order(start: Runs) -> None:
     processes = {"web": FOREVER, "worker": FOREVER, "beat": FOREVER}
     run = start(processes, "worker", "web", "--no-timestamps")
     run.wait_for("system", "all 2 ready")
@@ -122,7 +124,7 @@ def test_names_are_supervised_in_their_order_and_no_others(start: Runs) -> None:
     assert run.said("system")[0].startswith("supervising worker.1, web.1 (")
 
 
-def test_all_except_leaves_out(start: Runs) -> None:
+def test_all_except_leaves_out_the_named_process(start: Runs) -> None:
     processes = {"web": FOREVER, "worker": FOREVER, "beat": FOREVER}
     run = start(processes, "--all", "--except", "beat", "--no-timestamps")
     run.wait_for("system", "all 2 ready")
@@ -131,14 +133,14 @@ def test_all_except_leaves_out(start: Runs) -> None:
     assert run.said("system")[0].startswith("supervising web.1, worker.1 (")
 
 
-def test_a_shell_command_alone_is_the_manage_py_process(start: Runs) -> None:
+def test_an_unsupervised_shell_command_is_the_manage_py_process(start: Runs) -> None:
     run = start({"web": shell(["sh", "-c", "echo $$; exit 6"])}, "web")
 
     assert run.end() == 6
     assert run.raw == [str(run.pid)]
 
 
-def test_it_collects_garbage_alone_forked_and_spawned(start: Runs) -> None:
+def test_garbage_collection_is_enabled_unsupervised_forked_and_spawned(start: Runs) -> None:
     collects = "import gc; print('collects:', gc.isenabled(), flush=True)"
     run = start({"web": code(collects)}, "web")
 

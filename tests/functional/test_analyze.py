@@ -54,7 +54,7 @@ def test_the_slowest_module_of_a_preload_is_named(start: Runs) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_what_comes_after_a_oneshot_has_waited_for_it(start: Runs, method: str) -> None:
+def test_a_process_after_a_oneshot_has_waited_for_the_oneshot(start: Runs, method: str) -> None:
     processes = {
         "migrate": MIGRATE,
         "web": {**FOREVER, "AFTER": ["migrate"], "START_METHOD": method},
@@ -82,7 +82,7 @@ def rows(done: Done) -> dict[str, list[str]]:
     return {line.split()[0]: line.split()[1:] for line in table.splitlines()[1:]}
 
 
-def test_people_read_the_sum_the_chain_and_the_slowest_modules(start: Runs) -> None:
+def test_analyze_prints_the_total_the_chain_and_the_slowest_modules(start: Runs) -> None:
     run = started(start, {"migrate": MIGRATE, "web": {**FOREVER, "AFTER": ["migrate"]}}, 2)
 
     shown = prodctl(start, "analyze")
@@ -115,7 +115,7 @@ def test_people_read_the_sum_the_chain_and_the_slowest_modules(start: Runs) -> N
     assert run.end(SIGTERM) == 0
 
 
-def test_machines_read_what_the_socket_answers(start: Runs) -> None:
+def test_analyze_json_prints_the_document_of_the_socket(start: Runs) -> None:
     run = started(start, {"web": FOREVER}, 1)
 
     printed = json.loads(prodctl(start, "analyze", "--json").stdout)
@@ -125,7 +125,7 @@ def test_machines_read_what_the_socket_answers(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_the_chart_has_a_bar_for_each(start: Runs) -> None:
+def test_the_svg_chart_labels_instances_preloads_and_modules(start: Runs) -> None:
     run = started(start, {"web": FOREVER, "worker": FOREVER}, 2)
 
     shown = prodctl(start, "analyze", "--svg")
@@ -139,7 +139,7 @@ def test_the_chart_has_a_bar_for_each(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_before_all_are_ready_it_says_what_is_missing(start: Runs) -> None:
+def test_analyze_lists_the_processes_that_are_not_ready_yet(start: Runs) -> None:
     waits = {"web": code("say('there')\nforever()", "NotifyingCode")}
     run = start({**waits, "other": {**FOREVER, "AFTER": ["web"]}})
     run.wait_for("web.1", "there")
@@ -167,7 +167,7 @@ def test_a_restart_is_shown_below_the_first_start(start: Runs) -> None:
 
 
 @pytest.mark.template
-def test_after_a_reload_it_is_about_that(start: Runs) -> None:
+def test_after_a_reload_analyze_describes_the_reload(start: Runs) -> None:
     run = started(start, {"web": FOREVER, "worker": FOREVER}, 2)
     assert prodctl(start, "reload").status == 0
 
@@ -181,5 +181,5 @@ def test_after_a_reload_it_is_about_that(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_without_a_supervisor_there_is_nothing_to_analyze(start: Runs) -> None:
+def test_without_a_supervisor_analyze_exits_with_4(start: Runs) -> None:
     assert prodctl(start, "analyze").status == 4

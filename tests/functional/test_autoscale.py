@@ -56,7 +56,7 @@ class Scaled:
 
 
 @pytest.mark.template
-def test_instances_come_and_go_with_the_load(start: Runs) -> None:
+def test_instances_are_added_and_removed_as_the_load_changes(start: Runs) -> None:
     here = Scaled(start, 35)
     here.scaled(1, 4, "35")
     here.run.wait_for_each_of("worker.2 started", "worker.3 started", "worker.4 started")
@@ -70,7 +70,7 @@ def test_instances_come_and_go_with_the_load(start: Runs) -> None:
     assert here.run.end(SIGTERM) == 0
 
 
-def test_none_are_left_without_a_load_and_the_first_one_comes_again(start: Runs) -> None:
+def test_a_process_scales_to_zero_without_load_and_back_to_one_instance(start: Runs) -> None:
     here = Scaled(start, 0, MIN=0)
     here.scaled(1, 0, "0")
     here.run.wait_for("system", "worker.1 stopped")
@@ -93,7 +93,9 @@ UNKNOWN = {
 
 
 @pytest.mark.parametrize("case", UNKNOWN)
-def test_what_is_not_known_changes_nothing_and_is_told(start: Runs, case: str) -> None:
+def test_a_load_that_cannot_be_measured_changes_nothing_and_is_logged_once(
+    start: Runs, case: str
+) -> None:
     load, why = UNKNOWN[case]
     here = Scaled(start, 25)
     here.scaled(1, 3, "25")
@@ -110,7 +112,7 @@ def test_what_is_not_known_changes_nothing_and_is_told(start: Runs, case: str) -
     assert here.run.end(SIGTERM) == 0
 
 
-def test_what_a_function_prints_is_no_load(start: Runs) -> None:
+def test_output_that_a_load_function_prints_is_not_taken_for_the_load(start: Runs) -> None:
     here = Scaled(start, "print")
     here.run.wait_for("errand.load", "value 1000000")
 
@@ -119,7 +121,7 @@ def test_what_a_function_prints_is_no_load(start: Runs) -> None:
     assert here.run.end(SIGTERM) == 0
 
 
-def test_a_function_that_hangs_is_ended(start: Runs) -> None:
+def test_a_load_function_that_hangs_times_out(start: Runs) -> None:
     here = Scaled(start, "hang")
 
     why = "it took longer than 10 s"
@@ -129,14 +131,14 @@ def test_a_function_that_hangs_is_ended(start: Runs) -> None:
     assert here.run.end(SIGTERM) == 0
 
 
-def test_it_begins_with_min(start: Runs) -> None:
+def test_a_scaled_process_starts_with_min_instances(start: Runs) -> None:
     here = Scaled(start, 0, MIN=2)
 
     here.run.wait_for("system", "^supervising worker.1, worker.2, other.1")
     assert here.run.end(SIGTERM) == 0
 
 
-def test_status_and_metrics_tell_what_it_goes_by(start: Runs) -> None:
+def test_status_and_metrics_show_the_load_the_target_and_the_limits(start: Runs) -> None:
     here = Scaled(start, 35)
     here.scaled(1, 4, "35")
     here.run.wait_for_each_of("worker.2 started", "worker.3 started", "worker.4 started")
@@ -171,7 +173,7 @@ BUSY = "trap 'exit 0' TERM; while :; do :; done"
 
 
 @pytest.mark.skipif("not __import__('os').path.isdir('/proc/self')")
-def test_processor_time_is_a_load(start: Runs) -> None:
+def test_high_cpu_usage_adds_an_instance(start: Runs) -> None:
     rule = {**RULE, "METRIC": "cpu", "TARGET": 0.2, "MAX": 2}
     run = start({"burn": shell(["sh", "-c", BUSY], AUTOSCALE=rule), "other": FOREVER})
 
@@ -180,7 +182,7 @@ def test_processor_time_is_a_load(start: Runs) -> None:
 
 
 @pytest.mark.skipif("not __import__('os').path.isdir('/proc/self')")
-def test_memory_is_a_load(start: Runs) -> None:
+def test_high_memory_usage_adds_an_instance(start: Runs) -> None:
     rule = {**RULE, "METRIC": "memory", "TARGET": "20MB", "MAX": 2}
     big = code("big = bytearray(os.urandom(40_000_000)); print('big'); forever()", AUTOSCALE=rule)
     run = start({"big": big, "other": FOREVER})
@@ -198,7 +200,7 @@ def kill_the_template(run: Run) -> None:
 
 
 @pytest.mark.template
-def test_it_goes_on_once_another_template_is_ready(start: Runs) -> None:
+def test_scaling_continues_after_the_template_is_killed(start: Runs) -> None:
     here = Scaled(start, 15)
     here.scaled(1, 2, "15")
 
@@ -209,7 +211,7 @@ def test_it_goes_on_once_another_template_is_ready(start: Runs) -> None:
 
 
 @pytest.mark.template
-def test_an_instance_that_is_killed_comes_again_and_none_too_many(start: Runs) -> None:
+def test_a_killed_instance_is_restarted_without_any_scaling(start: Runs) -> None:
     start_again = {**FOREVER, "RESTART": "on-failure", "BACKOFF": {"INITIAL": 0, "MAX": 0}}
     here_rule = {**RULE, "STABILIZATION": 60}
     (start.project / "load").write_text("20")

@@ -80,7 +80,7 @@ def ids(first: int, last: int) -> list[int]:
     return [*range(first, last + 1)]
 
 
-def test_a_batch_is_told_when_its_first_event_is_old_enough(world: World) -> None:
+def test_a_batch_is_delivered_when_its_first_event_is_old_enough(world: World) -> None:
     assert world.handlers.deadline is None
     world.happen()
     world.clock.time += AGE / 2
@@ -99,14 +99,14 @@ def test_a_batch_is_told_when_its_first_event_is_old_enough(world: World) -> Non
     assert world.handlers.deadline is None
 
 
-def test_a_batch_that_is_full_is_told_at_once(world: World) -> None:
+def test_a_full_batch_is_delivered_at_once(world: World) -> None:
     world.happen(BATCH + 1)
     world.handlers.tick()
 
     assert world.told == [ids(1, BATCH)]
 
 
-def test_one_batch_is_told_at_a_time(world: World) -> None:
+def test_one_batch_is_delivered_at_a_time(world: World) -> None:
     world.happen(BATCH)
     world.handlers.tick()
     world.happen(BATCH)
@@ -119,7 +119,7 @@ def test_one_batch_is_told_at_a_time(world: World) -> None:
     assert world.told == [ids(1, BATCH), ids(BATCH + 1, 2 * BATCH)]
 
 
-def test_what_comes_in_a_flood_is_dropped_and_counted(world: World) -> None:
+def test_excess_events_in_a_flood_are_dropped_and_counted(world: World) -> None:
     world.happen(BATCH)
     world.handlers.tick()
     world.happen(MOST + 7)
@@ -131,7 +131,7 @@ def test_what_comes_in_a_flood_is_dropped_and_counted(world: World) -> None:
     assert world.said == ["7 events were dropped: the handlers of ON_EVENT are too slow"]
 
 
-def test_everything_that_was_told_or_dropped_is_everything(world: World) -> None:
+def test_delivered_plus_dropped_events_equal_all_events(world: World) -> None:
     world.happen(3 * MOST)
     while world.handlers.deadline is not None:
         world.clock.time += AGE
@@ -142,7 +142,7 @@ def test_everything_that_was_told_or_dropped_is_everything(world: World) -> None
     assert world.told[-1][-1] == 3 * MOST
 
 
-def test_failures_are_counted_and_said(world: World) -> None:
+def test_handler_failures_are_counted_and_logged(world: World) -> None:
     world.happen(5)
     world.clock.time += AGE
     world.handlers.tick()
@@ -157,7 +157,7 @@ def test_failures_are_counted_and_said(world: World) -> None:
     ]
 
 
-def test_a_batch_without_an_answer_is_not_told_again(world: World) -> None:
+def test_a_batch_without_an_answer_is_not_delivered_again(world: World) -> None:
     world.happen()
     world.clock.time += AGE
     world.handlers.tick()
@@ -178,7 +178,7 @@ def test_a_batch_without_an_answer_is_not_told_again(world: World) -> None:
 # ---- shutdown ----
 
 
-def test_at_the_end_everything_is_told_at_once(world: World) -> None:
+def test_at_shutdown_all_remaining_events_are_delivered_at_once(world: World) -> None:
     world.happen(BATCH + 5)
 
     def end() -> Sequence[Event]:
@@ -193,7 +193,7 @@ def test_at_the_end_everything_is_told_at_once(world: World) -> None:
     assert [within for _, within in world.asked] == [LAST_WITHIN, LAST_WITHIN - 1.0]
 
 
-def test_the_end_waits_for_the_batch_that_is_being_told(world: World) -> None:
+def test_shutdown_waits_for_the_batch_that_is_being_delivered(world: World) -> None:
     world.happen(BATCH)
     world.handlers.tick()
     world.in_the_loop = [list, lambda: world.end() or []]  # type: ignore[func-returns-value]
@@ -204,7 +204,7 @@ def test_the_end_waits_for_the_batch_that_is_being_told(world: World) -> None:
     assert world.clock.time == 100.0
 
 
-def test_the_end_does_not_wait_for_ever(world: World) -> None:
+def test_shutdown_stops_waiting_for_handlers_after_its_time_limit(world: World) -> None:
     world.happen()
 
     world.handlers.deliver_rest()
@@ -212,7 +212,7 @@ def test_the_end_does_not_wait_for_ever(world: World) -> None:
     assert world.clock.time == 100.0 + LAST_WITHIN
 
 
-def test_a_signal_ends_the_wait(world: World) -> None:
+def test_a_stop_signal_ends_the_wait_for_handlers_at_shutdown(world: World) -> None:
     world.happen()
     (signal, *_) = STOP_SIGNALS
     world.in_the_loop = [lambda: [Signalled(signal)]]
@@ -225,7 +225,7 @@ def test_a_signal_ends_the_wait(world: World) -> None:
 # ---- without handlers, and with others ----
 
 
-def test_without_handlers_nothing_is_kept_for_them() -> None:
+def test_without_handlers_no_event_is_delivered() -> None:
     world = World()
     world.handlers.use([])
     world.happen(BATCH)
@@ -235,7 +235,7 @@ def test_without_handlers_nothing_is_kept_for_them() -> None:
     assert (world.told, world.handlers.deadline) == ([], None)
 
 
-def test_new_handlers_are_told_from_then_on_and_others_what_is_left(world: World) -> None:
+def test_replaced_handlers_get_pending_events_and_new_ones_only_later_events(world: World) -> None:
     world.happen(3)
     world.handlers.use(["c.d"])
     world.clock.time += AGE

@@ -33,7 +33,7 @@ def test_a_string_is_run_by_a_shell(start: Runs) -> None:
     assert run.said("web.1") == ["VANILLA"]
 
 
-def test_the_stop_signal_reaches_what_a_shell_runs(start: Runs) -> None:
+def test_the_stop_signal_reaches_the_children_of_a_shell(start: Runs) -> None:
     run = start({"web": shell("sleep 600 & echo $!; wait; echo never"), "worker": FOREVER})
     pid = int(run.wait_for("web.1", r"^(\d+)$")[1])
 
@@ -43,7 +43,7 @@ def test_the_stop_signal_reaches_what_a_shell_runs(start: Runs) -> None:
     assert len(run.said("web.1")) == 1
 
 
-def test_the_stop_signal_for_a_list_goes_to_the_leader(start: Runs) -> None:
+def test_the_stop_signal_for_a_list_goes_only_to_the_group_leader(start: Runs) -> None:
     script = "trap 'echo leader; exit' TERM; (trap 'echo group' TERM; sleep 600) & echo up; wait"
     run = start({"web": shell(["sh", "-c", script])})
     run.wait_for("web.1", "up")
@@ -61,14 +61,14 @@ def test_a_stop_signal_may_be_chosen(start: Runs) -> None:
     assert run.said("web.1") == ["up", "got SIGUSR2"]
 
 
-def test_what_the_shell_cannot_find_is_127(start: Runs) -> None:
+def test_a_command_that_the_shell_cannot_find_exits_with_127(start: Runs) -> None:
     run = start({"web": shell("no-such-command-anywhere")})
 
     assert run.end() == 127
     assert "not found" in run.said("web.1")[0]
 
 
-def test_a_program_that_is_not_there_starts_nothing(start: Runs) -> None:
+def test_a_program_missing_from_the_path_is_refused_before_anything_starts(start: Runs) -> None:
     run = start({"web": shell(["no-such-command-anywhere"]), "worker": FOREVER})
 
     assert run.end() == 1
@@ -87,7 +87,7 @@ def beside_the_interpreter(start: Runs) -> dict[str, str]:
     return {"PATH": str(folder)}
 
 
-def test_programs_of_the_running_python_are_found_without_its_path(start: Runs) -> None:
+def test_programs_beside_the_running_python_are_found_even_outside_the_path(start: Runs) -> None:
     """As in a virtual environment that is not activated, whose python is called by its path."""
     name = os.path.basename(sys.executable)
     show = "import sys; print(sys.executable)"
@@ -103,7 +103,7 @@ def test_programs_of_the_running_python_are_found_without_its_path(start: Runs) 
     assert run.end(SIGTERM) == 0
 
 
-def test_a_path_of_its_own_beats_the_running_python(start: Runs) -> None:
+def test_a_path_in_env_takes_precedence_over_the_running_python(start: Runs) -> None:
     name = os.path.basename(sys.executable)
     env = beside_the_interpreter(start)
     own = start.project / "own"
@@ -116,7 +116,7 @@ def test_a_path_of_its_own_beats_the_running_python(start: Runs) -> None:
     assert run.said("web.1") == ["own"]
 
 
-def test_a_program_is_searched_for_past_what_cannot_be_executed(start: Runs) -> None:
+def test_the_path_search_skips_files_that_cannot_be_executed(start: Runs) -> None:
     env = beside_the_interpreter(start)
     denied = start.project / "denied"
     denied.mkdir()
@@ -127,7 +127,7 @@ def test_a_program_is_searched_for_past_what_cannot_be_executed(start: Runs) -> 
     assert run.end() == 0
 
 
-def test_a_program_whose_interpreter_is_not_there_is_127(start: Runs) -> None:
+def test_a_script_with_a_missing_interpreter_exits_with_127(start: Runs) -> None:
     script = start.project / "serve"
     script.write_text("#!/nowhere/interpreter\n")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
@@ -137,7 +137,7 @@ def test_a_program_whose_interpreter_is_not_there_is_127(start: Runs) -> None:
     assert run.said("web.1") == ["./serve now: No such file or directory"]
 
 
-def test_a_program_that_cannot_be_executed_is_126(start: Runs) -> None:
+def test_a_program_that_cannot_be_executed_exits_with_126(start: Runs) -> None:
     script = start.project / "serve"
     script.write_bytes(b"\x7fELF and then nothing")
     script.chmod(script.stat().st_mode | stat.S_IXUSR)
@@ -146,7 +146,7 @@ def test_a_program_that_cannot_be_executed_is_126(start: Runs) -> None:
     assert run.end() == 126
 
 
-def test_a_program_ignores_and_blocks_no_signal(start: Runs) -> None:
+def test_a_program_starts_with_no_signal_ignored_or_blocked(start: Runs) -> None:
     run = start({"web": shell(["grep", "-E", "Sig(Blk|Ign)", "/proc/self/status"])})
 
     assert run.end() == 1
@@ -163,7 +163,7 @@ def test_a_broken_pipe_ends_a_program_quietly(start: Runs) -> None:
     assert run.said("web.1") == ["y"]
 
 
-def test_a_management_command_runs_as_by_manage_py(start: Runs) -> None:
+def test_a_management_command_runs_as_under_manage_py(start: Runs) -> None:
     processes = {"web": management("check", "--fail-level", "ERROR"), "worker": FOREVER}
     run = start(processes)
 
@@ -172,7 +172,7 @@ def test_a_management_command_runs_as_by_manage_py(start: Runs) -> None:
     assert any("(prodserver.W005)" in text for text in run.said("web.1"))
 
 
-def test_a_management_command_that_fails_says_why_and_gives_1(start: Runs) -> None:
+def test_a_failing_management_command_prints_its_error_and_exits_with_1(start: Runs) -> None:
     run = start({"web": management("check", "--tag", "nonsense")})
 
     assert run.end() == 1

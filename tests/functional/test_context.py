@@ -58,7 +58,7 @@ def as_nobody() -> str:
 
 
 @root
-def test_a_fork_is_the_user_with_all_its_groups_and_no_others(start: Runs) -> None:
+def test_a_forked_process_runs_as_the_user_with_exactly_its_groups(start: Runs) -> None:
     run = start({"web": once(f"{IDS}\n{LOGIN}", USER="nobody")})
 
     assert run.end() == 0
@@ -69,7 +69,7 @@ def test_a_fork_is_the_user_with_all_its_groups_and_no_others(start: Runs) -> No
 
 @root
 @pytest.mark.usefixtures("unmeasured")
-def test_a_user_that_no_database_has_is_its_own_group(start: Runs) -> None:
+def test_an_unknown_user_id_is_also_used_as_the_group_id(start: Runs) -> None:
     environ = {"HOME": "/root", "SHELL": "/bin/bash"}
     run = start({"web": once(f"{IDS}\n{LOGIN}", USER=STRANGER)}, env=environ)
 
@@ -79,7 +79,7 @@ def test_a_user_that_no_database_has_is_its_own_group(start: Runs) -> None:
 
 @root
 @pytest.mark.usefixtures("unmeasured")
-def test_a_group_of_its_own_and_an_id_as_text(start: Runs) -> None:
+def test_user_and_group_ids_may_be_given_as_text(start: Runs) -> None:
     run = start({"web": once(IDS, USER=str(STRANGER), GROUP="12345")})
 
     assert run.end() == 0
@@ -88,7 +88,7 @@ def test_a_group_of_its_own_and_an_id_as_text(start: Runs) -> None:
 
 @root
 @pytest.mark.usefixtures("unmeasured")
-def test_env_beats_what_follows_the_user(start: Runs) -> None:
+def test_env_takes_precedence_over_the_variables_of_the_user(start: Runs) -> None:
     entry = {"USER": "nobody", "ENV": {"HOME": "/var/lib/app", "SHELL": "/bin/sh"}}
     run = start({"web": once(LOGIN, **entry)})
 
@@ -112,7 +112,7 @@ def test_a_program_and_its_health_check_have_the_same_user_and_folder(
 
 @root
 @pytest.mark.usefixtures("unmeasured")
-def test_the_defaults_of_all_and_what_a_process_sets(start: Runs) -> None:
+def test_a_process_overrides_the_default_user_of_the_supervisor(start: Runs) -> None:
     processes = {"a": once(IDS), "b": once(IDS, USER="root", GROUP=0)}
     run = start(processes, supervisor={"USER": STRANGER})
 
@@ -122,7 +122,7 @@ def test_the_defaults_of_all_and_what_a_process_sets(start: Runs) -> None:
 
 
 @root
-def test_it_may_open_its_stdout_by_name(start: Runs) -> None:
+def test_a_process_of_another_user_may_open_dev_stdout(start: Runs) -> None:
     """Servers whose log file is /dev/stdout do this."""
     run = start({"web": shell("echo opened > /dev/stdout; sleep 1000", USER=STRANGER)})
 
@@ -131,7 +131,7 @@ def test_it_may_open_its_stdout_by_name(start: Runs) -> None:
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_a_folder_and_a_umask(start: Runs, folder: Path, method: str) -> None:
+def test_cwd_and_umask_apply_to_the_process(start: Runs, folder: Path, method: str) -> None:
     entry = {"CWD": str(folder), "UMASK": "0027", "START_METHOD": method}
     run = start({"web": once(f"open('made', 'w').close()\n{PLACE}", **entry)})
 
@@ -140,7 +140,7 @@ def test_a_folder_and_a_umask(start: Runs, folder: Path, method: str) -> None:
     assert stat.S_IMODE((folder / "made").stat().st_mode) == 0o640
 
 
-def test_a_relative_folder_begins_where_the_command_was_started(start: Runs) -> None:
+def test_a_relative_cwd_is_resolved_where_the_command_was_started(start: Runs) -> None:
     (start.project / "media").mkdir()
     run = start({"a": once(PLACE, CWD="media"), "b": shell(["pwd"], CWD="media", TYPE="oneshot")})
 
@@ -149,7 +149,7 @@ def test_a_relative_folder_begins_where_the_command_was_started(start: Runs) -> 
     assert run.said("a.1")[0].split()[0] == run.said("b.1")[0]
 
 
-def test_a_program_may_be_named_from_its_folder(start: Runs, folder: Path) -> None:
+def test_a_program_may_be_named_relative_to_its_cwd(start: Runs, folder: Path) -> None:
     program = folder / "serve"
     program.write_text("#!/bin/sh\necho served\n")
     program.chmod(0o755)
@@ -160,7 +160,9 @@ def test_a_program_may_be_named_from_its_folder(start: Runs, folder: Path) -> No
 
 
 @root
-def test_alone_it_is_the_user_too(start: Runs, folder: Path) -> None:
+def test_an_unsupervised_process_also_runs_as_its_user_in_its_cwd(
+    start: Runs, folder: Path
+) -> None:
     source = f"{IDS}\n{LOGIN}\n{PLACE}\nprint(os.path.isabs(sys.argv[0]))"
     entry = {"USER": STRANGER, "GROUP": 12345, "CWD": str(folder), "UMASK": "77"}
     run = start({"web": code(source, ENV={"HOME": "/here"}, **entry)}, "web")
@@ -178,7 +180,7 @@ def test_alone_it_is_the_user_too(start: Runs, folder: Path) -> None:
 
 
 @root
-def test_ready_counts_from_another_user(start: Runs) -> None:
+def test_a_ready_notification_from_another_user_is_accepted(start: Runs) -> None:
     entry = code(f"{NOTIFY}notify()\nforever()", "NotifyingCode", USER=STRANGER)
     run = start({"web": entry})
 
@@ -188,7 +190,7 @@ def test_ready_counts_from_another_user(start: Runs) -> None:
 
 
 @root
-def test_it_is_stopped_killed_and_started_again(start: Runs) -> None:
+def test_a_process_of_another_user_is_restarted_and_killed(start: Runs) -> None:
     deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nheld()\nforever()"
     entry = {"USER": STRANGER, "RESTART": "always", "BACKOFF": {"INITIAL": 0, "MAX": 0}}
     run = start({"web": code(deaf, STOP_TIMEOUT=0.5, **entry)})
@@ -205,7 +207,7 @@ def test_it_is_stopped_killed_and_started_again(start: Runs) -> None:
 @root
 @linux
 @pytest.mark.parametrize("key", ["USER", "GROUP"])
-def test_it_does_not_survive_its_supervisor(start: Runs, key: str) -> None:
+def test_a_process_of_another_user_dies_with_its_supervisor(start: Runs, key: str) -> None:
     """The kernel forgets PR_SET_PDEATHSIG when a process changes its user or group."""
     program = shell(["sh", "-c", "echo up; exec sleep 1000"], **{key: STRANGER})
     forked = code("tell('here'); forever()", **{key: STRANGER})
@@ -235,7 +237,7 @@ WEB = "CommandError: PRODUCTION_PROCESSES['web']"
 
 
 @root
-def test_a_folder_that_only_others_can_enter(start: Runs, folder: Path) -> None:
+def test_a_cwd_that_the_user_cannot_enter_is_refused(start: Runs, folder: Path) -> None:
     folder.chmod(0o700)
     said = refused(start, {"USER": STRANGER, "CWD": str(folder)})
 
@@ -246,7 +248,7 @@ def test_a_folder_that_only_others_can_enter(start: Runs, folder: Path) -> None:
 
 
 @root
-def test_a_fresh_interpreter_that_its_user_could_not_run(start: Runs) -> None:
+def test_spawn_is_refused_if_the_user_cannot_read_the_needed_files(start: Runs) -> None:
     """The interpreter itself may also be in the home of root."""
     (start.project / "manage.py").chmod(0o600)
     said = refused(start, {"USER": STRANGER, "START_METHOD": "spawn"})
@@ -257,7 +259,9 @@ def test_a_fresh_interpreter_that_its_user_could_not_run(start: Runs) -> None:
     )
 
 
-def test_a_fresh_interpreter_that_is_gone_is_no_traceback(start: Runs, folder: Path) -> None:
+def test_an_interpreter_that_is_gone_at_a_restart_is_reported_in_one_line(
+    start: Runs, folder: Path
+) -> None:
     python = folder / "python"
     python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
@@ -274,7 +278,7 @@ def test_a_fresh_interpreter_that_is_gone_is_no_traceback(start: Runs, folder: P
 
 
 @root
-def test_a_container_whose_root_may_not_change_users(start: Runs) -> None:
+def test_another_user_is_refused_without_the_setuid_and_setgid_capabilities(start: Runs) -> None:
     prefix = ["setpriv", "--bounding-set", "-setuid,-setgid"]
     skip_unless_it_works(*prefix)
 
@@ -285,7 +289,7 @@ def test_a_container_whose_root_may_not_change_users(start: Runs) -> None:
 
 
 @root
-def test_a_container_whose_root_could_not_stop_it(start: Runs) -> None:
+def test_another_user_is_refused_without_the_kill_capability(start: Runs) -> None:
     prefix = ["setpriv", "--bounding-set", "-kill"]
     skip_unless_it_works(*prefix)
 
@@ -296,7 +300,7 @@ def test_a_container_whose_root_could_not_stop_it(start: Runs) -> None:
 
 
 @linux
-def test_another_user_without_being_root(start: Runs) -> None:
+def test_another_user_is_refused_without_root(start: Runs) -> None:
     prefix = ["unshare", "--user", "--map-user=1000"]
     skip_unless_it_works(*prefix)
 
@@ -307,7 +311,7 @@ def test_another_user_without_being_root(start: Runs) -> None:
 
 @linux
 @pytest.mark.parametrize("group", [{}, {"GROUP": 7}])
-def test_the_user_that_it_is_already_may_be_named(start: Runs, group: dict[str, int]) -> None:
+def test_the_current_user_may_be_named_without_root(start: Runs, group: dict[str, int]) -> None:
     """Even with a group that is not that user's, as in OpenShift."""
     prefix = ["unshare", "--user", f"--map-user={STRANGER}", "--map-group=7"]
     skip_unless_it_works(*prefix)
@@ -319,7 +323,7 @@ def test_the_user_that_it_is_already_may_be_named(start: Runs, group: dict[str, 
 
 
 @linux
-def test_a_group_that_is_refused_is_named(start: Runs) -> None:
+def test_the_error_for_a_refused_group_names_the_group(start: Runs) -> None:
     """Its USER is right. In a user namespace the kernel accepts only mapped ids."""
     prefix = ["unshare", "--user", f"--map-user={STRANGER}", "--map-group=7"]
     skip_unless_it_works(*prefix)
@@ -329,7 +333,7 @@ def test_a_group_that_is_refused_is_named(start: Runs) -> None:
     assert said == f"{WEB}['GROUP'] is 8, which the system refuses: Invalid argument."
 
 
-def test_a_folder_that_is_gone_at_a_restart(start: Runs, folder: Path) -> None:
+def test_a_cwd_that_is_gone_at_a_restart_is_reported(start: Runs, folder: Path) -> None:
     (folder / "here").mkdir()
     source = "os.rmdir(os.getcwd())\nsys.exit(3)"
     entry = {"RESTART": "on-failure", "BACKOFF": {"INITIAL": 0, "MAX": 0}}

@@ -57,7 +57,7 @@ def test_status_shows_each_instance_in_a_row(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_status_for_machines(start: Runs) -> None:
+def test_status_json_describes_the_supervisor_and_its_instances(start: Runs) -> None:
     run, _ = ready(start, {"web": FOREVER}, 1)
 
     status = json.loads(prodctl(start, "status", "--json").stdout)
@@ -97,7 +97,7 @@ def test_status_for_machines(start: Runs) -> None:
     ],
     ids=["exited", "killed", "not ready", "with a status of its own"],
 )
-def test_status_says_why_something_is_not_running(
+def test_status_shows_why_a_process_is_not_running(
     start: Runs, entry: Any, state: str, why: str
 ) -> None:
     run = start({"web": entry, "other": code("print('there')\nforever()")})
@@ -116,7 +116,7 @@ def test_status_says_why_something_is_not_running(
     assert run.end(SIGTERM) in (0, 1)
 
 
-def test_status_that_is_watched_is_shown_again_until_an_interrupt(start: Runs) -> None:
+def test_status_watch_repeats_the_table_until_an_interrupt(start: Runs) -> None:
     run, _ = ready(start, {"web": FOREVER}, 1)
     watch = start.command([*PRODCTL, "status", "--watch"], env={"PWD": str(start.project)})
     for _ in range(2):
@@ -130,7 +130,7 @@ def test_status_that_is_watched_is_shown_again_until_an_interrupt(start: Runs) -
     assert run.end(SIGTERM) == 0
 
 
-def test_what_was_changed_is_gone_with_the_supervisor(start: Runs) -> None:
+def test_changes_do_not_survive_a_restart_of_the_supervisor(start: Runs) -> None:
     processes = {"web": FOREVER, "worker": FOREVER}
     run, _ = ready(start, processes, 2)
     assert prodctl(start, "scale", "web=2").status == 0
@@ -177,7 +177,7 @@ def test_stop_and_start_change_the_goal_and_wait(start: Runs) -> None:
     assert stopping == ["SIGTERM received; stopping everything"]
 
 
-def test_what_is_as_wanted_already_is_said(start: Runs) -> None:
+def test_start_and_stop_report_that_there_is_nothing_to_do(start: Runs) -> None:
     run, _ = ready(start, {"web": FOREVER, "worker": FOREVER}, 2)
 
     up = prodctl(start, "start", "web")
@@ -190,7 +190,7 @@ def test_what_is_as_wanted_already_is_said(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_restart_replaces_one_after_the_other(start: Runs) -> None:
+def test_restart_replaces_every_instance_of_the_process(start: Runs) -> None:
     web = code("notify()\nforever()", "NotifyingCode", REPLICAS=2)
     run, socket = ready(start, {"web": web, "worker": FOREVER}, 3)
     before = socket.instances()
@@ -207,7 +207,7 @@ def test_restart_replaces_one_after_the_other(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_one_instance_alone(start: Runs) -> None:
+def test_restart_and_stop_may_name_a_single_instance(start: Runs) -> None:
     run, socket = ready(start, {"web": {**FOREVER, "REPLICAS": 2}}, 2)
     before = socket.instances()
 
@@ -220,7 +220,7 @@ def test_one_instance_alone(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_start_that_fails(start: Runs) -> None:
+def test_a_failed_restart_is_reported_with_its_reason(start: Runs) -> None:
     source = "if life() > 1: sys.exit(3)\nnotify()\nprint('there')\nforever()"
     run = start({"web": code(source, "NotifyingCode"), "worker": FOREVER})
     run.wait_for("web.1", "there")
@@ -233,7 +233,7 @@ def test_a_start_that_fails(start: Runs) -> None:
     run.end(SIGTERM)
 
 
-def test_the_end_of_a_process_that_was_stopped_is_no_failure(start: Runs) -> None:
+def test_the_exit_of_a_process_stopped_on_request_is_no_failure(start: Runs) -> None:
     """Under the policy `never`, an exit of its own would stop everything."""
     run, _ = ready(
         start,
@@ -249,7 +249,7 @@ def test_the_end_of_a_process_that_was_stopped_is_no_failure(start: Runs) -> Non
 # ---- scale ----
 
 
-def test_scale_starts_and_stops_the_highest_numbers(start: Runs) -> None:
+def test_scale_adds_and_removes_the_instances_with_the_highest_numbers(start: Runs) -> None:
     run, socket = ready(start, {"web": FOREVER, "worker": FOREVER}, 2)
     first = socket.instances()["web.1"]["pid"]
 
@@ -264,7 +264,7 @@ def test_scale_starts_and_stops_the_highest_numbers(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_scale_to_nothing_and_back(start: Runs) -> None:
+def test_scale_stops_all_instances_and_starts_one_again(start: Runs) -> None:
     run, socket = ready(start, {"web": FOREVER, "worker": FOREVER}, 2)
 
     assert prodctl(start, "scale", "web=0").status == 0
@@ -287,7 +287,9 @@ def test_scale_to_nothing_and_back(start: Runs) -> None:
         (["server=2"], 1, "only one instance of server: only one instance can listen at 127.0.0.1"),
     ],
 )
-def test_scale_refuses(start: Runs, words: list[str], status: int, message: str) -> None:
+def test_scale_refuses_invalid_counts_and_names(
+    start: Runs, words: list[str], status: int, message: str
+) -> None:
     processes = {
         "web": FOREVER,
         "server": code("print('here')\nforever()", "ListeningCode"),
@@ -310,7 +312,7 @@ def test_scale_refuses(start: Runs, words: list[str], status: int, message: str)
 
 
 @pytest.mark.parametrize("name", ["USR1", "SIGUSR1", "usr1", "10"])
-def test_a_signal(start: Runs, name: str) -> None:
+def test_signal_sends_a_signal_by_name_or_number(start: Runs, name: str) -> None:
     source = "signal.signal(signal.SIGUSR1, lambda *_: say('told'))\nprint('there')\nforever()"
     run = start({"web": code(source)})
     run.wait_for("web.1", "there")
@@ -322,7 +324,7 @@ def test_a_signal(start: Runs, name: str) -> None:
     assert [text for text in run.said("system") if text.startswith("signal web SIGUSR1: requested")]
 
 
-def test_signals_that_are_refused(start: Runs) -> None:
+def test_an_unknown_signal_and_a_stopped_process_are_refused(start: Runs) -> None:
     run, _ = ready(start, {"web": FOREVER, "worker": FOREVER}, 2)
 
     unknown = prodctl(start, "signal", "NOPE", "web")
@@ -348,7 +350,7 @@ def test_shutdown_ends_everything_with_status_0(start: Runs) -> None:
     assert list(start.runtime.glob("prodserver/*")) == []
 
 
-def test_what_is_asked_while_everything_stops_is_refused(start: Runs) -> None:
+def test_requests_are_refused_while_everything_stops(start: Runs) -> None:
     run = start({"web": STUBBORN, "worker": FOREVER}, supervisor={"STOP_TIMEOUT": 60})
     run.wait_for("web.1", "deaf")
     run.signal(SIGTERM)
@@ -368,7 +370,7 @@ def test_what_is_asked_while_everything_stops_is_refused(start: Runs) -> None:
 # ---- waiting ----
 
 
-def test_a_timeout_leaves_what_was_asked_for_going_on(start: Runs) -> None:
+def test_a_stop_continues_after_its_timeout(start: Runs) -> None:
     run = start({"web": STUBBORN, "worker": FOREVER}, supervisor={"STOP_TIMEOUT": 60})
     run.wait_for("web.1", "deaf")
     pid = socket_of(start).instances()["web.1"]["pid"]
@@ -412,7 +414,7 @@ def test_unknown_names_get_a_suggestion(start: Runs, verb: str) -> None:
 # ---- logs ----
 
 
-def test_the_last_lines_of_some_and_of_all(start: Runs) -> None:
+def test_logs_prints_the_last_lines_of_one_process_or_of_all(start: Runs) -> None:
     web = code("for number in range(5): print('line', number)\nprint('there')\nforever()")
     run, _ = ready(start, {"web": web, "worker": code("print('mine')\nforever()")}, 2)
     run.handshake()
@@ -433,7 +435,9 @@ def test_the_last_lines_of_some_and_of_all(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_log_that_is_followed(start: Runs, tmp_path: Path) -> None:
+def test_logs_follow_prints_new_lines_until_the_supervisor_ends(
+    start: Runs, tmp_path: Path
+) -> None:
     source = "signal.signal(signal.SIGUSR1, lambda *_: say('told'))\nprint('there')\nforever()"
     run = start({"web": code(source)})
     run.wait_for("web.1", "there")
@@ -452,7 +456,7 @@ def test_a_log_that_is_followed(start: Runs, tmp_path: Path) -> None:
 # ---- health ----
 
 
-def test_health_of_all_and_of_one(start: Runs) -> None:
+def test_health_reports_on_all_processes_or_on_a_named_one(start: Runs) -> None:
     run = start(
         {
             "web": code("print('there')\nforever()"),

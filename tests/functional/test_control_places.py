@@ -63,7 +63,7 @@ def refused(runs: Runs, **kwargs: Any) -> str:
 # ---- one supervisor for a project ----
 
 
-def test_the_second_supervisor_in_a_folder_is_refused_and_named_the_first(start: Runs) -> None:
+def test_a_second_supervisor_is_refused_with_the_pid_of_the_first_supervisor(start: Runs) -> None:
     first = ready(start)
 
     sentence = refused(start)
@@ -76,7 +76,7 @@ def test_the_second_supervisor_in_a_folder_is_refused_and_named_the_first(start:
     assert first.end(SIGTERM) == 0
 
 
-def test_two_in_a_folder_with_a_socket_each(start: Runs, tmp_path: Path) -> None:
+def test_two_supervisors_run_in_one_folder_with_a_socket_each(start: Runs, tmp_path: Path) -> None:
     ready(start)
     path = tmp_path / "other.sock"
     ready(start, env={"PRODSERVER_CONTROL": str(path)})
@@ -108,7 +108,7 @@ def test_a_stale_socket_is_replaced(start: Runs) -> None:
     assert sockets(start) == []
 
 
-def test_a_process_alone_has_no_socket(start: Runs) -> None:
+def test_an_unsupervised_process_has_no_control_socket(start: Runs) -> None:
     run = start({"web": code("say('there')\nforever()")}, "web")
     assert run.output is not None
     assert run.output.line() == "there"
@@ -121,7 +121,7 @@ def test_a_process_alone_has_no_socket(start: Runs) -> None:
     run.end(SIGTERM)
 
 
-def test_no_socket_where_none_is_wanted(start: Runs) -> None:
+def test_the_control_setting_false_creates_no_socket(start: Runs) -> None:
     run = ready(start, supervisor={"CONTROL": False})
 
     assert sockets(start) == []
@@ -132,7 +132,9 @@ def test_no_socket_where_none_is_wanted(start: Runs) -> None:
 # ---- finding it ----
 
 
-def test_it_is_found_from_below_and_from_elsewhere(start: Runs, tmp_path: Path) -> None:
+def test_a_supervisor_is_found_from_subfolders_and_from_other_folders(
+    start: Runs, tmp_path: Path
+) -> None:
     run = ready(start)
     below = start.project / "below" / "further"
     below.mkdir(parents=True)
@@ -142,7 +144,9 @@ def test_it_is_found_from_below_and_from_elsewhere(start: Runs, tmp_path: Path) 
     assert run.end(SIGTERM) == 0
 
 
-def test_it_is_found_through_a_symbolic_link_that_has_moved(start: Runs, tmp_path: Path) -> None:
+def test_a_supervisor_is_found_through_a_symbolic_link_that_has_moved(
+    start: Runs, tmp_path: Path
+) -> None:
     """Like `current` in a deployment, which then leads to the next release."""
     current, release = tmp_path / "current", tmp_path / "next"
     release.mkdir()
@@ -162,7 +166,9 @@ def test_it_is_found_through_a_symbolic_link_that_has_moved(start: Runs, tmp_pat
             assert one.end(SIGTERM) == 0
 
 
-def test_several_are_told_apart(start: Runs, tmp_path: Path) -> None:
+def test_several_supervisors_are_listed_and_each_is_found_in_its_folder(
+    start: Runs, tmp_path: Path
+) -> None:
     other = Runs(tmp_path / "other")
     other.runtime = start.runtime
     with other:
@@ -184,7 +190,7 @@ def test_several_are_told_apart(start: Runs, tmp_path: Path) -> None:
         assert [run.end(SIGTERM) for run in runs] == [0, 0]
 
 
-def test_it_is_asked_from_a_folder_that_has_been_removed(start: Runs, tmp_path: Path) -> None:
+def test_prodctl_works_in_a_folder_that_has_been_removed(start: Runs, tmp_path: Path) -> None:
     run = ready(start)
     removed = tmp_path / "removed"
     removed.mkdir()
@@ -196,7 +202,7 @@ def test_it_is_asked_from_a_folder_that_has_been_removed(start: Runs, tmp_path: 
     assert run.end(SIGTERM) == 0
 
 
-def test_what_the_encoding_lacks_is_shown_otherwise(start: Runs) -> None:
+def test_characters_missing_from_the_encoding_are_escaped(start: Runs) -> None:
     run = start(
         {"web": code("notify(b'READY=1\\nSTATUS=caf\\xc3\\xa9')\nforever()", "NotifyingCode")}
     )
@@ -209,7 +215,7 @@ def test_what_the_encoding_lacks_is_shown_otherwise(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_its_processes_find_it(start: Runs) -> None:
+def test_prodctl_in_a_process_finds_its_supervisor(start: Runs) -> None:
     source = """
         done = subprocess.run([sys.executable, "-m", "django_prodserver.prodctl.main", "health"])
         print("status", done.returncode)
@@ -222,7 +228,7 @@ def test_its_processes_find_it(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_supervisor_below_another_one_has_a_socket_of_its_own(
+def test_a_supervisor_started_by_another_supervisor_has_its_own_socket(
     start: Runs, tmp_path: Path
 ) -> None:
     """The outer supervisor's PRODSERVER_CONTROL is not meant for it."""
@@ -240,7 +246,7 @@ def test_a_supervisor_below_another_one_has_a_socket_of_its_own(
 # ---- places ----
 
 
-def test_a_chosen_path_that_cannot_be(start: Runs, tmp_path: Path) -> None:
+def test_an_unusable_control_path_is_refused(start: Runs, tmp_path: Path) -> None:
     """Nothing is started, because clients expect the socket at the configured path."""
     (tmp_path / "file").write_text("")
     (tmp_path / "mine.sock").write_text("precious")
@@ -259,7 +265,7 @@ def test_a_chosen_path_that_cannot_be(start: Runs, tmp_path: Path) -> None:
     assert (tmp_path / "mine.sock").read_text() == "precious"
 
 
-def test_a_symbolic_link_in_its_place_is_not_followed(start: Runs, tmp_path: Path) -> None:
+def test_a_symbolic_link_at_the_control_path_is_not_followed(start: Runs, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("precious")
     (tmp_path / "link.sock").symlink_to(precious)
@@ -275,7 +281,7 @@ def test_a_symbolic_link_in_its_place_is_not_followed(start: Runs, tmp_path: Pat
     assert precious.read_text() == "precious"
 
 
-def test_a_folder_that_is_a_symbolic_link_is_passed_over(start: Runs, tmp_path: Path) -> None:
+def test_a_runtime_folder_that_is_a_symbolic_link_is_not_used(start: Runs, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     (start.runtime / "prodserver").symlink_to(elsewhere)
@@ -286,7 +292,9 @@ def test_a_folder_that_is_a_symbolic_link_is_passed_over(start: Runs, tmp_path: 
     assert run.end(SIGTERM) == 0
 
 
-def test_a_path_that_is_too_long_for_an_address(start: Runs, tmp_path: Path) -> None:
+def test_a_control_path_that_is_too_long_for_a_socket_address_works(
+    start: Runs, tmp_path: Path
+) -> None:
     folder = tmp_path / ("long" * 30)
     folder.mkdir()
     path = folder / "control.sock"
@@ -299,7 +307,7 @@ def test_a_path_that_is_too_long_for_an_address(start: Runs, tmp_path: Path) -> 
     assert not path.exists()
 
 
-def test_modes(start: Runs) -> None:
+def test_only_the_owner_has_access_to_the_socket_and_its_folder(start: Runs) -> None:
     run = ready(start)
     (path,) = sockets(start)
 
@@ -313,7 +321,7 @@ def test_modes(start: Runs) -> None:
 
 
 @root
-def test_another_user_can_neither_connect_nor_list_nor_replace(shared: Runs) -> None:
+def test_another_user_cannot_connect_to_list_or_replace_the_socket(shared: Runs) -> None:
     run = ready(shared)
     (path,) = sockets(shared)
 
@@ -331,7 +339,7 @@ def test_another_user_can_neither_connect_nor_list_nor_replace(shared: Runs) -> 
 
 
 @root
-def test_members_of_the_group_read_and_change_nothing(shared: Runs) -> None:
+def test_members_of_the_control_group_may_only_read(shared: Runs) -> None:
     run = ready(shared, supervisor={"CONTROL_GROUP": SOMEBODY})
     socket = ["--socket", str(*sockets(shared))]
 
@@ -397,7 +405,7 @@ def arbitrary(runs: Runs, before: str = "") -> Run:
 
 
 @root
-def test_an_arbitrary_uid_without_a_home(start: Runs) -> None:
+def test_an_arbitrary_uid_without_a_home_gets_a_socket_in_tmp(start: Runs) -> None:
     """Platforms run containers like this; root enters by `docker exec`."""
     run = arbitrary(start)
 
@@ -430,14 +438,14 @@ def test_an_arbitrary_uid_without_a_home(start: Runs) -> None:
     ],
     ids=["somebody else's", "a link", "a file", "one that others can replace"],
 )
-def test_what_is_in_the_place_of_its_folder_is_not_used(start: Runs, before: str, why: str) -> None:
+def test_an_unsafe_socket_folder_is_not_used(start: Runs, before: str, why: str) -> None:
     run = arbitrary(start, f"FOLDER = '/tmp/prodserver-{SOMEBODY}'; {before}")
 
     assert run.end() == 0, run.stderr
     assert run.raw == [why]
 
 
-def test_a_file_system_that_cannot_be_written_to(start: Runs) -> None:
+def test_a_supervisor_runs_without_a_socket_on_a_read_only_file_system(start: Runs) -> None:
     prefix = ["unshare", "--mount"]
     skip_unless_it_works(*prefix)
     script = (
@@ -475,7 +483,7 @@ def test_a_file_system_that_cannot_be_written_to(start: Runs) -> None:
         (b"HTTP/1.1 500 No\r\n\r\n", "the supervisor answered with HTTP 500"),
     ],
 )
-def test_what_answers_is_something_else(
+def test_an_unexpected_answer_at_the_socket_is_reported(
     start: Runs, tmp_path: Path, answer: bytes, message: str
 ) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
@@ -496,7 +504,7 @@ def test_what_answers_is_something_else(
     assert "Traceback" not in command.stderr
 
 
-def test_nobody_answers_in_time(start: Runs, tmp_path: Path) -> None:
+def test_prodctl_times_out_if_the_listener_does_not_answer(start: Runs, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as listener:
         os.chdir(tmp_path)
         listener.bind("silent.sock")
@@ -514,7 +522,7 @@ def test_nobody_answers_in_time(start: Runs, tmp_path: Path) -> None:
     assert "does not answer" in late.stderr
 
 
-def test_a_supervisor_that_is_paused_is_not_waited_for(start: Runs) -> None:
+def test_prodctl_times_out_if_the_supervisor_is_paused(start: Runs) -> None:
     run = ready(start)
     run.signal(SIGSTOP)
 
@@ -528,7 +536,7 @@ def test_a_supervisor_that_is_paused_is_not_waited_for(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_wrong_usage(start: Runs) -> None:
+def test_wrong_usage_exits_with_2(start: Runs) -> None:
     for words in (
         ["nope"],
         ["status", "--nope"],
@@ -582,7 +590,9 @@ for _ in range(int(sys.argv[2])):
 """
 
 
-def test_of_two_that_find_a_stale_socket_one_has_it(start: Runs, tmp_path: Path) -> None:
+def test_only_one_of_two_racing_processes_takes_over_a_stale_socket(
+    start: Runs, tmp_path: Path
+) -> None:
     times = 400
     race = start.command([sys.executable, "-c", RACE, str(tmp_path / "x.sock"), str(times)])
 

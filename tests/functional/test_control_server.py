@@ -109,7 +109,7 @@ def ends(run: Run, socket: Socket) -> None:
         (b"GET /v1/logs?names=no HTTP/1.1\r\nHost: x\r\n\r\n", 404, "no_such_name", "'no'"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(
+def test_an_invalid_request_is_refused_with_a_readable_error(
     run: Run, socket: Socket, data: bytes, status: int, code_: str, message: str
 ) -> None:
     answer = socket.send(data)
@@ -122,20 +122,20 @@ def test_what_is_wrong_is_said_in_a_sentence(
     ends(run, socket)
 
 
-def test_a_head_has_no_body(run: Run, socket: Socket) -> None:
+def test_a_head_request_is_answered_without_a_body(run: Run, socket: Socket) -> None:
     answer = socket.send(b"HEAD /v1/status HTTP/1.1\r\nHost: x\r\n\r\n")
 
     assert (answer.status, answer.body) == (200, b"")
     ends(run, socket)
 
 
-def test_http_1_0_and_what_follows_a_request(run: Run, socket: Socket) -> None:
+def test_http_1_0_is_answered_and_pipelined_requests_are_ignored(run: Run, socket: Socket) -> None:
     assert socket.send(b"GET /healthz HTTP/1.0\r\n\r\n").body == b"ok\n"
     assert socket.send(GET * 3).body == b"ok\n"  # One request per connection.
     ends(run, socket)
 
 
-def test_a_client_that_has_said_all_is_answered(run: Run, socket: Socket) -> None:
+def test_a_client_that_has_shut_down_its_write_side_is_answered(run: Run, socket: Socket) -> None:
     """The client has shut down its write side, as `socat` does, but not `curl`."""
     with socket.connect() as connection:
         connection.sendall(GET)
@@ -144,7 +144,7 @@ def test_a_client_that_has_said_all_is_answered(run: Run, socket: Socket) -> Non
     ends(run, socket)
 
 
-def test_a_request_in_single_bytes(run: Run, socket: Socket) -> None:
+def test_a_request_sent_byte_by_byte_is_answered(run: Run, socket: Socket) -> None:
     with socket.connect() as connection:
         for byte in post("/v1/restart", b'{"names": ["web"]}'):
             connection.send(bytes([byte]))
@@ -155,7 +155,7 @@ def test_a_request_in_single_bytes(run: Run, socket: Socket) -> None:
 # ---- slow clients, and many ----
 
 
-def test_who_sends_nothing_is_disconnected_after_five_seconds(run: Run, socket: Socket) -> None:
+def test_a_client_that_sends_no_complete_request_is_disconnected(run: Run, socket: Socket) -> None:
     before = descriptors(run)
     with socket.connect() as silent, socket.connect() as half:
         half.sendall(b"GET /v1/sta")
@@ -165,7 +165,7 @@ def test_who_sends_nothing_is_disconnected_after_five_seconds(run: Run, socket: 
     ends(run, socket)
 
 
-def test_who_does_not_read_is_disconnected(start: Runs) -> None:
+def test_clients_that_do_not_read_leave_room_for_others(start: Runs) -> None:
     run = start({f"p{number}": FOREVER for number in range(3)})
     run.wait_for("system", "all 3 ")
     socket = socket_of(start)
@@ -183,7 +183,9 @@ def test_who_does_not_read_is_disconnected(start: Runs) -> None:
     ends(run, socket)
 
 
-def test_a_thousand_connections(run: Run, socket: Socket) -> None:
+def test_a_thousand_connections_do_not_block_the_server_or_leak_descriptors(
+    run: Run, socket: Socket
+) -> None:
     """Connections in the backlog are served in turn; the kernel refuses the others."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert hard > 1100
@@ -210,7 +212,7 @@ def test_a_thousand_connections(run: Run, socket: Socket) -> None:
     ends(run, socket)
 
 
-def test_clients_that_come_and_go(run: Run, socket: Socket) -> None:
+def test_clients_that_leave_during_a_request_leak_no_descriptors(run: Run, socket: Socket) -> None:
     assert socket.get("/healthz").status == 200
     before = descriptors(run)
     for number in range(300):
@@ -222,7 +224,7 @@ def test_clients_that_come_and_go(run: Run, socket: Socket) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_who_follows_and_leaves_while_nothing_is_said(
+def test_followers_that_leave_while_nothing_is_logged_leak_no_descriptors(
     run: Run, socket: Socket, method: str
 ) -> None:
     assert socket.get("/healthz").status == 200
@@ -240,7 +242,9 @@ def test_who_follows_and_leaves_while_nothing_is_said(
     ends(run, socket)
 
 
-def test_those_who_follow_leave_room_for_others(run: Run, socket: Socket) -> None:
+def test_a_follower_above_the_limit_is_refused_but_other_requests_are_served(
+    run: Run, socket: Socket
+) -> None:
     follow = b"GET /v1/logs?lines=0&follow=1 HTTP/1.1\r\nHost: x\r\n\r\n"
     with ExitStack() as stack:
         for _ in range(MOST_FOLLOWERS):
@@ -268,7 +272,7 @@ FLOOD = """
 """
 
 
-def test_a_slow_follower_slows_nothing_and_is_told_what_it_missed(start: Runs) -> None:
+def test_a_slow_follower_delays_nothing_and_every_lost_line_is_reported(start: Runs) -> None:
     run = start({"web": code(FLOOD)})
     run.wait_for("web.1", "^99999$")
     socket = socket_of(start)
@@ -302,7 +306,7 @@ def test_a_slow_follower_slows_nothing_and_is_told_what_it_missed(start: Runs) -
 # ---- while everything stops, and without descriptors ----
 
 
-def test_it_answers_while_everything_stops(start: Runs) -> None:
+def test_the_control_server_answers_while_everything_stops(start: Runs) -> None:
     run = start({"web": STUBBORN, "worker": FOREVER}, supervisor={"STOP_TIMEOUT": 60})
     run.wait_for("web.1", "deaf")
     socket = socket_of(start)
@@ -324,7 +328,7 @@ def test_it_answers_while_everything_stops(start: Runs) -> None:
     run.end()
 
 
-def test_a_supervisor_without_descriptors_goes_on(start: Runs) -> None:
+def test_a_client_is_served_once_the_supervisor_has_free_descriptors_again(start: Runs) -> None:
     """New connections wait until there are free descriptors again."""
     run = start({"web": FOREVER})
     run.wait_for("system", "all 1 ")
@@ -445,7 +449,9 @@ def connected(process: psutil.Process, socket: Socket) -> int:
     return sum(str(one.laddr).endswith(socket.path.name) for one in found) - 1
 
 
-def test_random_requests_beside_crashes_and_floods(start: Runs, tmp_path: Path) -> None:
+def test_random_requests_beside_crashes_and_floods_break_and_leak_nothing(
+    start: Runs, tmp_path: Path
+) -> None:
     """Nothing fails, no line is lost, and neither descriptors nor memory leak."""
     log = tmp_path / "log"
     with log.open("wb") as output:

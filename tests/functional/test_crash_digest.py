@@ -33,7 +33,7 @@ def ends(run: Run) -> list[dict[str, Any]]:
     return [one for one in found if one.get("event") == "instance.exited"]
 
 
-def test_json_lines_have_it_as_a_field(start: Runs) -> None:
+def test_a_json_log_line_has_the_digest_as_a_field(start: Runs) -> None:
     run = start({"web": code(CRASHES)}, supervisor={"LOG_FORMAT": "json"})
 
     assert run.end() == 3
@@ -49,7 +49,7 @@ def test_json_lines_have_it_as_a_field(start: Runs) -> None:
     assert json.loads(run.raw[-1])["event"] == "supervisor.stopped"  # No lines follow it.
 
 
-def test_the_event_has_it_and_a_crash_loop_has_one(start: Runs) -> None:
+def test_the_first_exit_of_a_crash_loop_has_a_digest_and_the_second_has_none(start: Runs) -> None:
     web = code(CRASHES, **AGAIN, START_LIMIT={"BURST": 3, "INTERVAL": 600})
     run = start({"web": web, "worker": FOREVER})
     run.wait_for("system", r"web\.1 exited with status 3 .*restarted once")
@@ -66,7 +66,7 @@ def test_the_event_has_it_and_a_crash_loop_has_one(start: Runs) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="core_pattern is Linux's")
-def test_a_core_dump_is_told_of_below_the_line(start: Runs) -> None:
+def test_a_core_dump_is_reported_below_the_log_line_of_the_exit(start: Runs) -> None:
     run = start({"web": code(DUMPS)})
 
     assert run.end() == 134
@@ -80,7 +80,7 @@ def test_a_core_dump_is_told_of_below_the_line(start: Runs) -> None:
         path.unlink()
 
 
-def test_who_had_a_signal_sent(start: Runs) -> None:
+def test_the_log_shows_which_user_and_pid_requested_a_signal(start: Runs) -> None:
     run = start({"web": {**FOREVER, **AGAIN}})
     run.wait_for("system", "all 1 ready")
     assert prodctl(start, "signal", "KILL", "web").status == 0
@@ -112,7 +112,7 @@ KILLED = """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux's")
-def test_out_of_memory_comes_with_numbers(start: Runs) -> None:
+def test_an_out_of_memory_kill_is_logged_with_control_group_numbers(start: Runs) -> None:
     """The files are the test's own, as in test_oom.py."""
     prefix = [*UNSHARE, "sh", "-ec", SCRIPT, "sh"]
     skip_unless_it_works(*prefix)

@@ -113,7 +113,7 @@ def reloads(run: Run) -> list[str]:
     return [text for text in run.said("system") if text.startswith("reloading")]
 
 
-def test_a_view_that_is_changed_answers(site: Developing) -> None:
+def test_a_changed_view_answers_after_a_reload(site: Developing) -> None:
     run = site.ready({"web": site.web})
     assert site.index() == "one, mine"
     assert any(f"http://127.0.0.1:{site.port}/" in text for text in run.said("web.1"))
@@ -127,7 +127,7 @@ def test_a_view_that_is_changed_answers(site: Developing) -> None:
     assert run.end(SIGINT) == 130
 
 
-def test_every_process_comes_to_run_what_is_changed(site: Developing) -> None:
+def test_a_change_to_a_module_that_only_a_worker_imports_is_reloaded(site: Developing) -> None:
     run = site.ready({"web": site.web, "worker": WORKER})
 
     site.replace("shop/tasks.py", "one", "two")
@@ -137,7 +137,7 @@ def test_every_process_comes_to_run_what_is_changed(site: Developing) -> None:
     assert run.end(SIGINT) == 130
 
 
-def test_settings_that_are_changed_count(site: Developing) -> None:
+def test_changed_settings_take_effect(site: Developing) -> None:
     run = site.ready({"web": site.web})
 
     site.replace("site_settings.py", "mine", "yours")
@@ -148,7 +148,9 @@ def test_settings_that_are_changed_count(site: Developing) -> None:
 
 
 @pytest.mark.parametrize("file", ["shop/views.py", "shop/apps.py", "site_settings.py", "urls.py"])
-def test_a_mistake_is_shown_and_survived_until_it_is_mended(site: Developing, file: str) -> None:
+def test_a_syntax_error_is_shown_and_the_old_code_serves_until_the_fix(
+    site: Developing, file: str
+) -> None:
     run = site.ready({"web": site.web})
     before = FILES.get(file, "")
 
@@ -165,7 +167,7 @@ def test_a_mistake_is_shown_and_survived_until_it_is_mended(site: Developing, fi
     assert run.end(SIGINT) == 130
 
 
-def test_a_process_that_fails_is_started_again_and_ends_nothing(site: Developing) -> None:
+def test_a_failing_process_is_restarted_even_if_restart_is_never(site: Developing) -> None:
     failing = {**WORKER, "RESTART": "never"}
     site.replace("shop/tasks.py", "RELEASE = 'one'", "1 / 0")
     run = site.run({"web": site.web, "worker": failing})
@@ -180,7 +182,7 @@ def test_a_process_that_fails_is_started_again_and_ends_nothing(site: Developing
     assert run.end(SIGINT) == 130
 
 
-def test_a_template_is_changed_without_a_reload(site: Developing) -> None:
+def test_a_changed_html_template_takes_effect_without_a_reload(site: Developing) -> None:
     run = site.ready({"web": site.web})
     assert get(site.port, "/page") == "<p>one</p>"
 
@@ -191,7 +193,7 @@ def test_a_template_is_changed_without_a_reload(site: Developing) -> None:
     assert reloads(run) == []
 
 
-def test_files_that_nobody_imports_do_not_matter(site: Developing) -> None:
+def test_files_that_are_not_imported_cause_no_reload(site: Developing) -> None:
     run = site.ready({"web": site.web})
 
     for name in ("script.py", "shop/tests.py", "shop/test_views.py", "notes.txt"):
@@ -203,7 +205,7 @@ def test_files_that_nobody_imports_do_not_matter(site: Developing) -> None:
     assert run.end(SIGINT) == 130
 
 
-def test_a_file_that_was_missing_is_waited_for(site: Developing) -> None:
+def test_creating_a_missing_module_causes_a_reload(site: Developing) -> None:
     run = site.ready({"web": site.web})
 
     site.replace(
@@ -230,7 +232,7 @@ def test_oneshots_run_at_the_start_only(site: Developing) -> None:
     assert run.said("once.1") == ["ran"]
 
 
-def test_a_template_that_was_killed_is_replaced_by_what_runs(site: Developing) -> None:
+def test_a_template_killed_after_a_reload_is_replaced_with_the_new_code(site: Developing) -> None:
     once = code("say('ran')", TYPE="oneshot")
     run = site.ready({"once": once, "web": {**site.web, "AFTER": ["once"]}})
     site.replace("shop/views.py", "one", "two")
@@ -245,14 +247,14 @@ def test_a_template_that_was_killed_is_replaced_by_what_runs(site: Developing) -
     assert run.end(SIGINT) == 130
 
 
-def test_some_processes_can_be_named(site: Developing) -> None:
+def test_only_the_named_processes_are_started(site: Developing) -> None:
     run = site.ready({"web": site.web, "worker": WORKER}, "worker")
 
     assert run.end(SIGINT) == 130
     assert {line.name for line in run.lines} == {"system", "worker.1"}
 
 
-def test_the_log_is_for_people(site: Developing) -> None:
+def test_the_log_is_text_even_if_log_format_is_json(site: Developing) -> None:
     run = site.ready({"worker": WORKER}, supervisor={"LOG_FORMAT": "json"})
 
     assert run.end(SIGINT) == 130
@@ -320,7 +322,7 @@ def change(site: Developing, run: Run, new: str) -> str:
     return site.index()
 
 
-def test_each_reload_is_begun_ahead(site: Developing) -> None:
+def test_each_reload_uses_an_interpreter_that_was_started_ahead(site: Developing) -> None:
     run = telling(site)
 
     for new in ("two", "three"):
@@ -330,7 +332,7 @@ def test_each_reload_is_begun_ahead(site: Developing) -> None:
     assert run.end(SIGINT) == 130
 
 
-def test_after_a_mistake_too(site: Developing) -> None:
+def test_a_reload_after_a_failed_reload_uses_an_interpreter_started_ahead(site: Developing) -> None:
     run = telling(site)
     site.write("shop/views.py", "1 / 0\n")
     run.wait_for("system", "reload failed")
@@ -340,7 +342,7 @@ def test_after_a_mistake_too(site: Developing) -> None:
     assert run.end(SIGINT) == 130
 
 
-def test_without_it_the_project_is_loaded_all_the_same(site: Developing) -> None:
+def test_a_reload_works_although_the_waiting_interpreter_was_killed(site: Developing) -> None:
     run = telling(site)
 
     run.kill(wait_for_it(run), SIGKILL)
@@ -351,7 +353,7 @@ def test_without_it_the_project_is_loaded_all_the_same(site: Developing) -> None
     assert run.end(SIGINT) == 130
 
 
-def test_a_package_that_is_installed_meanwhile_is_used(site: Developing) -> None:
+def test_a_reload_uses_a_package_replaced_while_the_interpreter_waited(site: Developing) -> None:
     packages = site.start.project / "site-packages"
     imported = site.start.project / "imported"
     source = f"""
@@ -375,7 +377,7 @@ def test_a_package_that_is_installed_meanwhile_is_used(site: Developing) -> None
     assert run.end(SIGINT) == 130
 
 
-def test_a_package_finds_the_variables_that_the_settings_set(site: Developing) -> None:
+def test_a_package_imported_ahead_sees_variables_set_by_the_settings(site: Developing) -> None:
     packages, found = site.start.project / "site-packages", site.start.project / "found"
     source = f"""
         import os
@@ -406,7 +408,7 @@ def test_the_project_itself_is_never_imported_ahead(site: Developing) -> None:
     assert run.end(SIGINT) == 130
 
 
-def test_a_traceback_does_not_show_how_it_was_run(site: Developing) -> None:
+def test_a_traceback_starts_at_manage_py_and_omits_runpy(site: Developing) -> None:
     run = telling(site)
     site.replace("site_settings.py", "NAME", "1 / 0\nNAME")
     run.wait_for("system", "reload failed")
@@ -428,14 +430,14 @@ def test_a_traceback_does_not_show_how_it_was_run(site: Developing) -> None:
         (["--except", "nothing", "--all"], "No process named 'nothing'"),
     ],
 )
-def test_wrong_words_are_refused(site: Developing, words: list[str], why: str) -> None:
+def test_an_invalid_command_line_is_refused(site: Developing, words: list[str], why: str) -> None:
     run = site.run({"web": site.web}, *words)
 
     assert run.end() == 1
     assert why in run.stderr
 
 
-def test_without_watchfiles_it_says_what_to_install(site: Developing) -> None:
+def test_without_watchfiles_the_error_says_what_to_install(site: Developing) -> None:
     site.replace("site_settings.py", "NAME", "import sys\nsys.modules['watchfiles'] = None\nNAME")
     run = site.run({"web": site.web})
 
@@ -446,14 +448,14 @@ def test_without_watchfiles_it_says_what_to_install(site: Developing) -> None:
     )
 
 
-def test_where_nothing_can_be_reloaded_it_is_refused(site: Developing) -> None:
+def test_devserver_all_is_refused_where_reloads_are_impossible(site: Developing) -> None:
     run = site.run({"web": site.web}, env={**site.env, LOCAL: "1"})
 
     assert run.end() == 1
     assert "devserver --all requires Linux" in run.stderr
 
 
-def test_a_mistake_at_the_start_is_refused(site: Developing) -> None:
+def test_an_exception_while_the_project_loads_prevents_the_start(site: Developing) -> None:
     site.write("urls.py", "1 / 0\n")
     run = site.run({"web": site.web})
 

@@ -29,7 +29,7 @@ def connected(listener: socket.socket) -> socket.socket:
     return client
 
 
-def test_connections_go_on_when_nothing_more_is_accepted(listener: socket.socket) -> None:
+def test_open_connections_survive_when_a_socket_stops_accepting(listener: socket.socket) -> None:
     door, at = door_of(listener), listener.getsockname()
     assert door is not None
     with connected(listener) as client, listener.accept()[0] as accepted:

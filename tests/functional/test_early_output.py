@@ -77,7 +77,7 @@ def objects(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_what_is_written_before_the_log_begins_is_json(start: Runs) -> None:
+def test_output_from_before_the_log_starts_is_json(start: Runs) -> None:
     run = noisy(start, *JSON)
 
     assert run.end() == 3
@@ -102,7 +102,7 @@ def test_what_is_written_before_the_log_begins_is_json(start: Runs) -> None:
     assert others[0]["event"] == "supervisor.starting"
 
 
-def test_in_one_stream_it_comes_before_the_first_line_of_the_log(start: Runs) -> None:
+def test_early_output_precedes_the_log_when_both_share_one_stream(start: Runs) -> None:
     read, write = os.pipe()
     run = noisy(start, *JSON, stdout=write, stderr=write)
     os.close(write)
@@ -116,7 +116,7 @@ def test_in_one_stream_it_comes_before_the_first_line_of_the_log(start: Runs) ->
 
 
 @pytest.mark.parametrize("format", ["text", "raw"])
-def test_for_people_it_stays_as_it_is(start: Runs, format: str) -> None:
+def test_early_output_is_unchanged_in_the_text_and_raw_formats(start: Runs, format: str) -> None:
     run = noisy(start, "--all", "--log-format", format)
 
     assert run.end() == 3
@@ -124,7 +124,7 @@ def test_for_people_it_stays_as_it_is(start: Runs, format: str) -> None:
     assert run.stderr.endswith("by another program\nno newline")
 
 
-def test_the_format_may_come_from_the_settings_or_a_variable(start: Runs) -> None:
+def test_early_output_uses_the_format_from_the_settings_or_a_variable(start: Runs) -> None:
     by_setting = noisy(start, "--all", supervisor={"LOG_FORMAT": "json", "TIMESTAMPS": False})
     assert by_setting.end() == 3
     by_variable = start(
@@ -140,7 +140,7 @@ def test_the_format_may_come_from_the_settings_or_a_variable(start: Runs) -> Non
     assert objects(by_variable.stderr)[0]["message"] == "logged by an app"
 
 
-def test_a_process_alone_writes_as_it_likes(start: Runs) -> None:
+def test_early_output_of_a_single_foreground_process_is_unchanged(start: Runs) -> None:
     run = start({"web": HELLO}, "web", files=NOISY, env={**ENV, "PRODSERVER_LOG_FORMAT": "json"})
 
     assert run.end() == 3
@@ -150,7 +150,7 @@ def test_a_process_alone_writes_as_it_likes(start: Runs) -> None:
 # ---- when nothing is started ----
 
 
-def test_wrong_settings_are_one_object(start: Runs) -> None:
+def test_settings_errors_are_reported_in_one_json_object(start: Runs) -> None:
     run = start({"web": HELLO, "worker": {}, "x": {}}, *JSON)
 
     assert run.end() == 1
@@ -162,7 +162,7 @@ def test_wrong_settings_are_one_object(start: Runs) -> None:
     assert "PRODUCTION_PROCESSES['x']" in refused["message"]
 
 
-def test_a_failed_check_of_the_project_is_one_object(start: Runs) -> None:
+def test_a_failed_system_check_is_reported_in_one_json_object(start: Runs) -> None:
     failing = APP.replace("checks.Warning", "checks.Error")
     run = noisy(start, *JSON, files={"noisy.py": failing})
 
@@ -172,14 +172,14 @@ def test_a_failed_check_of_the_project_is_one_object(start: Runs) -> None:
     assert "(noisy.W001) not so good" in refused["message"]
 
 
-def test_a_wrong_option_is_json(start: Runs) -> None:
+def test_an_invalid_option_is_reported_as_json(start: Runs) -> None:
     run = start({"web": HELLO}, *JSON, "--stop-timeout=never")
 
     assert run.end() == 1
     assert "argument --stop-timeout" in "".join(entry["message"] for entry in objects(run.stderr))
 
 
-def test_a_traceback_is_json(start: Runs) -> None:
+def test_a_traceback_during_startup_is_written_as_json(start: Runs) -> None:
     broken = APP.replace('logging.getLogger("noisy")', "nosuch")
     run = noisy(start, *JSON, files={"noisy.py": broken})
 
@@ -188,7 +188,7 @@ def test_a_traceback_is_json(start: Runs) -> None:
 
 
 @pytest.mark.template
-def test_a_crash_loses_nothing(start: Runs) -> None:
+def test_a_crash_during_the_preload_loses_no_output(start: Runs) -> None:
     crash = """
         import faulthandler, os, signal
         faulthandler.enable()
@@ -202,7 +202,7 @@ def test_a_crash_loses_nothing(start: Runs) -> None:
     assert messages[messages.index("before") + 1].startswith("Fatal Python error: Segmentation")
 
 
-def test_a_preload_that_writes_more_than_a_pipe_holds_is_not_held_up(start: Runs) -> None:
+def test_a_preload_that_writes_more_than_a_pipe_holds_is_not_blocked(start: Runs) -> None:
     loud = """
         import sys
         for number in range(20_000):
@@ -226,7 +226,9 @@ SLOW = """
 
 @pytest.mark.template
 @pytest.mark.parametrize(("number", "status"), [(SIGTERM, 0), (SIGINT, 130)])
-def test_a_slow_preload_is_heard_and_can_be_stopped(start: Runs, number: Any, status: int) -> None:
+def test_output_of_a_slow_preload_is_logged_at_once_and_a_signal_stops_it(
+    start: Runs, number: Any, status: int
+) -> None:
     run = noisy(start, *JSON, files={"preloaded.py": SLOW})
     while (line := run.read()) is not None and '"importing"' not in line.text:
         pass
@@ -238,7 +240,7 @@ def test_a_slow_preload_is_heard_and_can_be_stopped(start: Runs, number: Any, st
     assert gone(helper)
 
 
-def test_the_helper_ends_with_a_supervisor_that_is_killed(start: Runs) -> None:
+def test_the_output_helper_exits_when_its_supervisor_is_killed(start: Runs) -> None:
     run = noisy(start, *JSON, files={"preloaded.py": SLOW})
     while (line := run.read()) is not None and '"importing"' not in line.text:
         pass
@@ -249,7 +251,7 @@ def test_the_helper_ends_with_a_supervisor_that_is_killed(start: Runs) -> None:
     assert run.end() == -9
 
 
-def test_once_the_log_begins_there_is_no_helper(start: Runs) -> None:
+def test_the_output_helper_is_gone_once_the_log_starts(start: Runs) -> None:
     run = noisy(start, *JSON, processes={"web": code("print('here'); forever()")})
     while (line := run.read()) is not None and '"here"' not in line.text:
         pass
@@ -258,7 +260,7 @@ def test_once_the_log_begins_there_is_no_helper(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_program_that_the_preload_has_left_running_goes_on_as_json(start: Runs) -> None:
+def test_output_of_a_program_left_running_by_the_preload_is_still_json(start: Runs) -> None:
     leaving = """
         import subprocess
         left = subprocess.Popen(["sh", "-c", "read line; echo later $line >&2"], stdin=-1)

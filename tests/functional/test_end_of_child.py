@@ -52,7 +52,7 @@ def test_the_running_work_of_an_executor_is_finished(start: Runs) -> None:
 
 
 @pytest.mark.template
-def test_atexit_handlers_run_those_registered_before_the_fork_among_them(start: Runs) -> None:
+def test_a_child_runs_atexit_handlers_registered_before_and_after_the_fork(start: Runs) -> None:
     preloaded = """
         import atexit, os
         parent = os.getpid()
@@ -67,14 +67,14 @@ def test_atexit_handlers_run_those_registered_before_the_fork_among_them(start: 
     assert "before, parent" not in run.raw
 
 
-def test_atexit_handlers_of_a_child_stay_in_it(start: Runs) -> None:
+def test_an_atexit_handler_of_a_child_runs_only_in_that_child(start: Runs) -> None:
     run = start({"web": code("atexit.register(print, 'bye'); sys.exit(3)"), "worker": FOREVER})
 
     assert run.end() == 3
     assert "\n".join(run.raw).count("bye") == 1
 
 
-def test_a_failing_atexit_handler_is_told_and_changes_no_status(start: Runs) -> None:
+def test_a_failing_atexit_handler_is_logged_and_keeps_the_exit_status(start: Runs) -> None:
     run = start({"web": code("atexit.register(lambda: 1 / 0); sys.exit(3)")})
 
     assert run.end() == 3
@@ -114,7 +114,7 @@ def test_multiprocessing_children_are_joined(start: Runs) -> None:
     assert run.said("web.1") == ["the work is done"]
 
 
-def test_an_exception_leaves_its_traceback_and_1(start: Runs) -> None:
+def test_an_exception_logs_its_traceback_and_exits_with_1(start: Runs) -> None:
     run = start({"web": code("def serve():\n    raise LookupError('no such thing')\nserve()")})
 
     assert run.end() == 1
@@ -123,7 +123,7 @@ def test_an_exception_leaves_its_traceback_and_1(start: Runs) -> None:
     assert run.stderr == ""
 
 
-def test_sys_exit_with_a_text_prints_it_and_gives_1(start: Runs) -> None:
+def test_sys_exit_with_a_text_prints_the_text_and_exits_with_1(start: Runs) -> None:
     run = start({"web": code("sys.exit('cannot work like this')")})
 
     assert run.end() == 1
@@ -134,7 +134,9 @@ def test_sys_exit_with_a_text_prints_it_and_gives_1(start: Runs) -> None:
     ("argument", "status"),
     [("7", 7), ("-1", 255), ("258", 2), ("0", 0), ("None", 0), ("256", 0), ("True", 1)],
 )
-def test_sys_exit_gives_its_number(start: Runs, argument: str, status: int) -> None:
+def test_the_argument_of_sys_exit_becomes_the_exit_status(
+    start: Runs, argument: str, status: int
+) -> None:
     run = start({"web": code(f"sys.exit({argument})")})
 
     assert run.end() == (status or 1)
@@ -142,7 +144,7 @@ def test_sys_exit_gives_its_number(start: Runs, argument: str, status: int) -> N
     assert run.said("web.1") == []
 
 
-def test_a_keyboard_interrupt_is_death_by_sigint(start: Runs) -> None:
+def test_a_keyboard_interrupt_is_reported_as_death_by_sigint(start: Runs) -> None:
     run = start({"web": code("raise KeyboardInterrupt")})
 
     assert run.end() == 128 + SIGINT
@@ -174,7 +176,7 @@ def test_the_supervisors_frames_are_not_unwound_in_a_child(start: Runs) -> None:
     assert "\n".join(run.raw).count("unwound") == 1
 
 
-def test_what_has_no_newline_gets_one(start: Runs) -> None:
+def test_a_last_line_without_a_newline_is_logged_before_the_exit(start: Runs) -> None:
     run = start({"web": code("print('last words', end=''); sys.exit(3)")})
 
     assert run.end() == 3
@@ -184,7 +186,7 @@ def test_what_has_no_newline_gets_one(start: Runs) -> None:
     )
 
 
-def test_handlers_of_the_caller_are_restored(start: Runs) -> None:
+def test_signal_handlers_of_the_caller_are_restored(start: Runs) -> None:
     caller = """
         import os
         import signal

@@ -124,7 +124,7 @@ def script() -> Iterator[Scripts]:
 # ---- the end of a run ----
 
 
-def test_everything_with_a_mark_of_the_run_is_killed_and_the_guard_is_not(script: Scripts) -> None:
+def test_every_process_with_a_mark_of_the_run_is_killed_except_the_guard(script: Scripts) -> None:
     script(
         """
         marks.mark(marks.of_template(run, 0))
@@ -153,7 +153,7 @@ def test_everything_with_a_mark_of_the_run_is_killed_and_the_guard_is_not(script
     assert script.nobody_is_left()
 
 
-def test_groups_are_killed_with_all_that_descends_from_them(script: Scripts) -> None:
+def test_process_groups_are_killed_with_all_their_descendants(script: Scripts) -> None:
     """For example, the groups of processes that cannot be marked."""
     script(
         """
@@ -174,7 +174,7 @@ def test_groups_are_killed_with_all_that_descends_from_them(script: Scripts) -> 
     assert script.nobody_is_left()
 
 
-def test_what_is_born_meanwhile_is_killed_too(script: Scripts) -> None:
+def test_processes_forked_during_the_kill_are_killed_too(script: Scripts) -> None:
     script(
         """
         def breed():
@@ -198,7 +198,9 @@ def test_what_is_born_meanwhile_is_killed_too(script: Scripts) -> None:
     assert script.nobody_is_left()
 
 
-def test_another_guard_lives_and_its_forks_and_other_runs_do_not_count(script: Scripts) -> None:
+def test_another_guard_and_other_runs_are_spared_but_forks_of_a_guard_are_not(
+    script: Scripts,
+) -> None:
     script(
         """
         kernel.adopt_orphans()
@@ -251,7 +253,9 @@ def test_root_kills_processes_of_other_users(script: Scripts) -> None:
 
 
 @root
-def test_a_user_kills_its_own_and_does_not_wait_for_others(script: Scripts) -> None:
+def test_a_non_root_user_kills_its_own_processes_without_waiting_for_others(
+    script: Scripts,
+) -> None:
     script(
         f"""
         os.setgroups([])
@@ -272,7 +276,7 @@ def test_a_user_kills_its_own_and_does_not_wait_for_others(script: Scripts) -> N
     assert script.nobody_is_left()
 
 
-def test_what_cannot_be_killed_is_not_waited_for_longer_than_the_limit(script: Scripts) -> None:
+def test_the_guard_waits_for_killed_processes_no_longer_than_the_limit(script: Scripts) -> None:
     """A killed process stays a zombie, for example, while a tracer does not wait for it."""
     script(
         """
@@ -290,7 +294,7 @@ def test_what_cannot_be_killed_is_not_waited_for_longer_than_the_limit(script: S
     assert script.nobody_is_left()
 
 
-def test_where_proc_shows_other_processes_only_the_groups_are_killed(script: Scripts) -> None:
+def test_only_groups_are_killed_if_proc_shows_another_pid_namespace(script: Scripts) -> None:
     unshare = ("unshare", "--pid", "--fork")
     skip_unless_it_works(*unshare)
     script(
@@ -313,7 +317,7 @@ def test_where_proc_shows_other_processes_only_the_groups_are_killed(script: Scr
     assert script.nobody_is_left()
 
 
-def test_the_sockets_of_the_supervisor_are_removed(script: Scripts) -> None:
+def test_the_socket_folder_of_a_dead_supervisor_is_removed(script: Scripts) -> None:
     source = """
         from django_prodserver.posix.socket_folder import SocketFolder
 

@@ -36,7 +36,7 @@ ONCE = """
 """
 
 
-def test_it_runs_what_manage_py_runs(start: Runs) -> None:
+def test_python_m_starts_all_processes_and_keeps_its_command_line(start: Runs) -> None:
     run = start({"web": FOREVER, "sh": shell(["sleep", "100"])}, program=PROGRAM)
     run.wait_for("system", "^all 2 ready")
 
@@ -45,7 +45,7 @@ def test_it_runs_what_manage_py_runs(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_settings_may_be_named_by_the_environment(start: Runs) -> None:
+def test_settings_are_found_through_the_environment_without_manage_py(start: Runs) -> None:
     (start.project / "manage.py").unlink()
     web = code("print('here'); forever()")
     run = start({"web": web}, program=PROGRAM, env={"DJANGO_SETTINGS_MODULE": "settings"})
@@ -57,7 +57,7 @@ def test_settings_may_be_named_by_the_environment(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_without_settings_it_says_what_is_missing(start: Runs) -> None:
+def test_without_settings_the_error_says_what_is_missing(start: Runs) -> None:
     (start.project / "manage.py").unlink()
     run = start({"web": FOREVER}, program=PROGRAM)
 
@@ -71,12 +71,14 @@ def test_without_settings_it_says_what_is_missing(start: Runs) -> None:
 @pytest.mark.parametrize(
     ("options", "status"), [(["--list"], 0), (["--all", "--check"], 0), (["nobody"], 1)]
 )
-def test_what_needs_no_supervisor_has_none(start: Runs, options: list[str], status: int) -> None:
+def test_commands_that_start_nothing_exit_with_the_right_status(
+    start: Runs, options: list[str], status: int
+) -> None:
     run = start({"web": FOREVER}, *options, program=PROGRAM)
     assert run.end() == status
 
 
-def test_standard_descriptors_may_be_closed(start: Runs) -> None:
+def test_the_supervisor_starts_with_closed_standard_descriptors(start: Runs) -> None:
     closed = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh"]
     run = start(
         {"web": code("tell('here'); forever()")}, program=PROGRAM, prefix=closed, channel=True
@@ -86,7 +88,7 @@ def test_standard_descriptors_may_be_closed(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_errors_are_those_of_manage_py(start: Runs) -> None:
+def test_errors_are_the_same_as_with_manage_py(start: Runs) -> None:
     processes = {"web": {**FOREVER, "REPLICAS": "two"}}
     told = []
     for program in (PROGRAM, MANAGE):
@@ -98,7 +100,7 @@ def test_errors_are_those_of_manage_py(start: Runs) -> None:
     assert "REPLICAS" in run.stderr
 
 
-def test_a_program_alone_is_this_process(start: Runs) -> None:
+def test_a_single_foreground_process_keeps_the_pid_of_the_command(start: Runs) -> None:
     run = start({"web": code("say(f'system | {os.getpid()}')")}, "web", program=PROGRAM)
     run.wait_for("system", f"^{run.pid}$")
 
@@ -111,7 +113,7 @@ def test_a_program_alone_is_this_process(start: Runs) -> None:
 )
 @pytest.mark.parametrize("prefix", [[], UNSHARE], ids=["", "pid 1"])
 @pytest.mark.parametrize("program", [PROGRAM, MANAGE], ids=["-m", "manage.py"])
-def test_no_import_keeps_a_signal_from_it(
+def test_a_hanging_import_does_not_block_a_stop_signal(
     start: Runs, program: tuple[str, ...], prefix: list[str], asked: Signals, status: int
 ) -> None:
     if prefix:
@@ -143,7 +145,7 @@ def test_a_first_template_that_is_killed_is_started_again(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_one_that_is_killed_each_time_decides_the_status(start: Runs) -> None:
+def test_a_first_template_that_is_killed_each_time_decides_the_status(start: Runs) -> None:
     run = start(
         {"web": FOREVER},
         supervisor={"PRELOAD": ["never"]},
@@ -153,7 +155,7 @@ def test_one_that_is_killed_each_time_decides_the_status(start: Runs) -> None:
     assert run.end() == 128 + SIGKILL
 
 
-def test_sighup_before_the_start_is_no_reason_to_end(start: Runs) -> None:
+def test_sighup_during_the_preload_does_not_stop_the_supervisor(start: Runs) -> None:
     os.mkfifo(start.project / "gate")
     run = start(
         {"web": FOREVER},

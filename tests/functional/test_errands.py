@@ -102,20 +102,20 @@ def system(
 # ---- requests, answers and environment ----
 
 
-def test_its_request_is_plain_data_and_its_answer_bytes(system: PosixSystem) -> None:
+def test_an_errand_takes_plain_data_and_answers_with_bytes(system: PosixSystem) -> None:
     request = {"a": [1, 2.5, None, True, (b"\x00", "é")], 3: {"b": []}}
 
     assert Asked(system, "echo", request).outcome() == (repr(request).encode(), "")
 
 
-def test_a_request_that_is_no_plain_data_is_refused(system: PosixSystem) -> None:
+def test_a_request_that_is_not_plain_data_is_refused(system: PosixSystem) -> None:
     with pytest.raises(ValueError, match="unmarshallable object"):
         Asked(system, "echo", object())
 
     assert system.errands.deadline is None
 
 
-def test_it_is_a_process_like_a_life(system: PosixSystem) -> None:
+def test_an_errand_runs_in_a_process_set_up_like_a_life(system: PosixSystem) -> None:
     answer, _ = Asked(system, "describe").outcome()
     assert answer is not None
     found = json.loads(answer)
@@ -130,7 +130,7 @@ def test_it_is_a_process_like_a_life(system: PosixSystem) -> None:
     assert found["blocked"] == []
 
 
-def test_it_has_nothing_open_but_what_it_needs(
+def test_an_errand_has_only_the_descriptors_that_it_needs(
     opened: Open,  # noqa: F811
 ) -> None:
     system = opened()
@@ -153,7 +153,7 @@ def test_it_has_nothing_open_but_what_it_needs(
     system.end_life(ref)
 
 
-def test_what_it_writes_is_in_the_log_under_its_name(
+def test_output_of_an_errand_is_logged_under_its_name(
     system: PosixSystem, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert Asked(system, "talk").outcome() == (b"", "")
@@ -174,25 +174,27 @@ def test_what_it_writes_is_in_the_log_under_its_name(
         ("no such task", "it exited with status 1"),
     ],
 )
-def test_one_that_fails_says_how_it_ended(system: PosixSystem, task: str, why: str) -> None:
+def test_a_failing_errand_reports_how_it_ended(system: PosixSystem, task: str, why: str) -> None:
     assert Asked(system, task).outcome() == (None, why)
     until(system, lambda: nothing_is_left(system))
 
 
-def test_why_it_fails_is_in_the_log(system: PosixSystem, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_exception_of_a_failing_errand_is_logged(
+    system: PosixSystem, capfd: pytest.CaptureFixture[str]
+) -> None:
     Asked(system, "fail").outcome()
 
     assert "errand.fail | ValueError: on purpose" in capfd.readouterr().out.splitlines()
 
 
-def test_one_that_hangs_is_killed(system: PosixSystem) -> None:
+def test_a_hanging_errand_is_killed_at_its_timeout(system: PosixSystem) -> None:
     hanging = Asked(system, "hang", None, within=2)
 
     assert hanging.outcome() == (None, "it took longer than 2 s")
     until(system, lambda: nothing_is_left(system))
 
 
-def test_what_it_has_started_ends_with_it(
+def test_processes_started_by_an_errand_are_killed_when_it_ends(
     system: PosixSystem, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Even though those processes keep its pipes open and flood them."""
@@ -209,7 +211,7 @@ def test_what_it_has_started_ends_with_it(
     assert "killed what was left behind by errand.leave_others: " in capfd.readouterr().out
 
 
-def test_its_log_may_be_flooded(system: PosixSystem) -> None:
+def test_an_errand_that_floods_the_log_does_not_block_other_errands(system: PosixSystem) -> None:
     flooding = Asked(system, "flood_the_log", within=2)
     answer = Asked(system, "echo", 1).outcome()
 
@@ -217,27 +219,27 @@ def test_its_log_may_be_flooded(system: PosixSystem) -> None:
     assert flooding.outcome() == (None, "it took longer than 2 s")
 
 
-def test_a_long_answer_is_whole(system: PosixSystem) -> None:
+def test_an_answer_of_the_maximum_length_arrives_complete(system: PosixSystem) -> None:
     size = errands.LONGEST_ANSWER
     answer, why = Asked(system, "answer_at_length", size).outcome()
 
     assert (answer == b"x" * size, why) == (True, "")
 
 
-def test_a_longer_answer_is_refused(system: PosixSystem) -> None:
+def test_an_answer_above_the_maximum_length_is_refused(system: PosixSystem) -> None:
     asked = Asked(system, "answer_at_length", errands.LONGEST_ANSWER + 1)
 
     assert asked.outcome() == (None, "its answer is longer than 16 MiB")
     until(system, lambda: nothing_is_left(system))
 
 
-def test_many_at_once_are_all_answered(system: PosixSystem) -> None:
+def test_many_concurrent_errands_are_all_answered(system: PosixSystem) -> None:
     asked = [Asked(system, "echo", number) for number in range(50)]
 
     assert [one.outcome() for one in asked] == [(b"%d" % number, "") for number in range(50)]
 
 
-def test_a_hundred_leave_nothing_open(system: PosixSystem) -> None:
+def test_a_hundred_errands_leak_no_descriptors(system: PosixSystem) -> None:
     def opened_here() -> list[dict[int, str]]:
         Asked(system, "echo").outcome()
         until(system, lambda: nothing_is_left(system) and children() == system._starter.pids)
@@ -255,7 +257,7 @@ def test_a_hundred_leave_nothing_open(system: PosixSystem) -> None:
 # ---- a template that fails ----
 
 
-def test_it_goes_on_without_the_template(
+def test_a_running_errand_survives_the_death_of_its_template(
     opened: Open,  # noqa: F811
     tmp_path: Path,
 ) -> None:
@@ -272,7 +274,7 @@ def test_it_goes_on_without_the_template(
 
 @pytest.mark.parametrize("behaviour", REPLACED)
 @pytest.mark.usefixtures("hurried")
-def test_it_waits_for_another_template(
+def test_an_errand_waits_for_another_template(
     opened: Open,  # noqa: F811
     monkeypatch: pytest.MonkeyPatch,
     behaviour: str,
@@ -287,7 +289,7 @@ def test_it_waits_for_another_template(
     assert Asked(system.system, "echo", 1).outcome() == (b"1", "")
 
 
-def test_it_does_not_wait_for_ever(
+def test_an_errand_fails_if_no_template_is_ready_within_its_timeout(
     opened: Open,  # noqa: F811
 ) -> None:
     system = opened("never_loads")
@@ -296,7 +298,7 @@ def test_it_does_not_wait_for_ever(
     assert asked.outcome() == (None, "it could not be started within 0.1 s")
 
 
-def test_what_was_given_up_never_runs(
+def test_an_errand_that_timed_out_before_its_fork_never_runs(
     opened: Open,  # noqa: F811
     said: Said,  # noqa: F811
 ) -> None:
@@ -309,7 +311,7 @@ def test_what_was_given_up_never_runs(
     assert not [line for line in said(system) if line.startswith("errand.talk")]
 
 
-def test_one_that_cannot_be_forked_says_why(
+def test_an_errand_that_cannot_be_forked_reports_the_reason(
     opened: Open,  # noqa: F811
 ) -> None:
     system = opened("is_refused")
@@ -317,7 +319,9 @@ def test_one_that_cannot_be_forked_says_why(
     assert Asked(system.system, "echo").outcome() == (None, "[Errno 24] Too many open files")
 
 
-def test_a_supervisor_without_descriptors_says_so(system: PosixSystem) -> None:
+def test_an_errand_short_of_descriptors_reports_the_error_and_leaks_none(
+    system: PosixSystem,
+) -> None:
     Asked(system, "echo").outcome()
     until(system, lambda: nothing_is_left(system))
     before = sorted(os.listdir("/proc/self/fd"))
@@ -332,7 +336,7 @@ def test_a_supervisor_without_descriptors_says_so(system: PosixSystem) -> None:
     assert sorted(os.listdir("/proc/self/fd")) == before
 
 
-def test_what_has_no_project_says_so() -> None:
+def test_an_errand_is_refused_if_the_project_is_not_loaded() -> None:
     with system_of(program("sleep", "1000")) as system:
         assert Asked(system, "echo").outcome() == (
             None,
@@ -343,7 +347,7 @@ def test_what_has_no_project_says_so() -> None:
 # ---- shutdown ----
 
 
-def test_the_end_of_the_supervisor_ends_it(system: PosixSystem) -> None:
+def test_errands_end_when_the_supervisor_stops(system: PosixSystem) -> None:
     asked = [Asked(system, "hang"), Asked(system, "hang")]
     until(system, lambda: len(system.errands.pids) == 2)
     asked.append(Asked(system, "echo"))
@@ -353,7 +357,7 @@ def test_the_end_of_the_supervisor_ends_it(system: PosixSystem) -> None:
     assert [one.outcome() for one in asked] == 3 * [(None, "the supervisor is stopping")]
 
 
-def test_a_supervisor_that_is_killed_leaves_none(tmp_path: Path) -> None:
+def test_an_errand_ends_when_its_supervisor_is_killed(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     supervisor = quiet_fork()
     if supervisor == 0:
@@ -381,7 +385,7 @@ class Project:
 SERVES = LOADS + SERVE.replace("None", "Project()")
 
 
-def test_it_is_done_by_what_is_adopted(tmp_path: Path) -> None:
+def test_an_errand_runs_in_the_adopted_generation(tmp_path: Path) -> None:
     with system_of(program("sleep", "1000")) as system:
         loads(system, tmp_path, SERVES)
         before = Asked(system, "any").outcome()
@@ -391,7 +395,7 @@ def test_it_is_done_by_what_is_adopted(tmp_path: Path) -> None:
         assert Asked(system, "any").outcome() == (b"the new one", "")
 
 
-def test_one_that_waits_is_done_by_what_is_adopted(
+def test_a_waiting_errand_runs_in_the_adopted_generation(
     opened: Open,  # noqa: F811
     tmp_path: Path,
 ) -> None:

@@ -37,7 +37,7 @@ def happened(found: list[dict[str, Any]]) -> list[str]:
     return [one["event"] for one in found]
 
 
-def test_a_life_in_events(run: Run, socket: Socket) -> None:
+def test_a_crash_a_restart_and_a_stop_appear_as_events(run: Run, socket: Socket) -> None:
     pid = socket.instances()["web.1"]["pid"]
     run.kill(pid, SIGKILL)
     run.wait_for("system", r"web\.1 started")
@@ -76,7 +76,7 @@ def test_a_life_in_events(run: Run, socket: Socket) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_who_asks_again_gets_what_is_new(run: Run, socket: Socket) -> None:
+def test_a_request_with_since_returns_only_new_events(run: Run, socket: Socket) -> None:
     known = events(socket)[-1]
     assert events(socket, f"?since={known['id']}&run={known['run']}") == []
     assert socket.change("/v1/restart", {"names": ["worker"]})["state"] == "done"
@@ -98,7 +98,7 @@ def test_who_asks_again_gets_what_is_new(run: Run, socket: Socket) -> None:
         ("?since=last", 400, ("bad_request", "'since' must be the id of an event")),
     ],
 )
-def test_what_is_not_understood_is_refused(
+def test_an_invalid_query_is_refused(
     run: Run, socket: Socket, query: str, status: int, error: tuple[str, str]
 ) -> None:
     answer = socket.get(f"/v1/events{query}")
@@ -107,14 +107,16 @@ def test_what_is_not_understood_is_refused(
     assert run.end(SIGTERM) == 0
 
 
-def test_a_head_has_no_body(run: Run, socket: Socket) -> None:
+def test_a_head_request_is_answered_without_a_body(run: Run, socket: Socket) -> None:
     answer = socket.send(b"HEAD /v1/events?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n")
 
     assert (answer.status, answer.body) == (200, b"")
     assert run.end(SIGTERM) == 0
 
 
-def test_a_follower_is_told_everything_to_the_end(run: Run, socket: Socket) -> None:
+def test_a_follower_receives_every_event_until_the_supervisor_stops(
+    run: Run, socket: Socket
+) -> None:
     with socket.connect() as follower:
         follower.sendall(b"GET /v1/events?follow=1 HTTP/1.0\r\n\r\n")
         assert follower.recv(12) == b"HTTP/1.1 200"
@@ -130,7 +132,7 @@ def test_a_follower_is_told_everything_to_the_end(run: Run, socket: Socket) -> N
     assert found[-1]["exit_status"] == 0
 
 
-def test_a_slow_follower_is_told_how_many_events_it_missed(run: Run, socket: Socket) -> None:
+def test_a_slow_follower_receives_the_number_of_lost_events(run: Run, socket: Socket) -> None:
     with socket.connect() as slow:
         slow.sendall(b"GET /v1/events?follow=1 HTTP/1.0\r\n\r\n")
         assert slow.recv(12) == b"HTTP/1.1 200"
@@ -150,7 +152,7 @@ def test_a_slow_follower_is_told_how_many_events_it_missed(run: Run, socket: Soc
     assert run.end(SIGTERM) == 0
 
 
-def test_prodctl_shows_and_follows_them(start: Runs, run: Run) -> None:
+def test_prodctl_shows_and_follows_events(start: Runs, run: Run) -> None:
     follower = start.command([*PRODCTL, "events", "-f", "web"], env={"PWD": str(start.project)})
     follower.wait_for("", r"instance\.started +web\.1 started \(pid \d+\)")
 

@@ -59,7 +59,7 @@ def test_the_last_lines_are_those_of_this_life(machine: Machine) -> None:
     assert machine.evidence.last_lines("web.1", 10.0) == ["one", "two", "\x1b[31mthr\xe9e"]
 
 
-def test_there_are_not_too_many_and_none_is_too_long(machine: Machine) -> None:
+def test_the_last_lines_are_limited_in_number_and_length(machine: Machine) -> None:
     for _ in range(40):
         machine.log("x" * 2000 + "\n")
 
@@ -71,7 +71,7 @@ def test_there_are_not_too_many_and_none_is_too_long(machine: Machine) -> None:
 # ---- memory ----
 
 
-def test_memory_of_a_control_group_of_version_2(machine: Machine) -> None:
+def test_memory_is_read_from_a_version_2_control_group(machine: Machine) -> None:
     machine.put("proc/self/cgroup", "0::/app")
     group = "sys/fs/cgroup/app"
     machine.put(f"{group}/memory.events", "low 0\noom 2\noom_kill 3")
@@ -82,7 +82,7 @@ def test_memory_of_a_control_group_of_version_2(machine: Machine) -> None:
     assert machine.evidence.memory() == GroupMemory(536870912, 1000, 536870912, 3)
 
 
-def test_memory_of_a_control_group_of_version_1(machine: Machine) -> None:
+def test_memory_is_read_from_a_version_1_control_group(machine: Machine) -> None:
     machine.put("proc/self/cgroup", "4:memory:/app")
     group = "sys/fs/cgroup/memory/app"
     machine.put(f"{group}/memory.oom_control", "under_oom 0\noom_kill 3")
@@ -92,7 +92,7 @@ def test_memory_of_a_control_group_of_version_1(machine: Machine) -> None:
     assert machine.evidence.memory() == GroupMemory(used=1000, kills=3)
 
 
-def test_a_limit_in_words_is_none(machine: Machine) -> None:
+def test_a_memory_limit_of_max_means_no_limit(machine: Machine) -> None:
     machine.put("proc/self/cgroup", "0::/")
     machine.put("sys/fs/cgroup/memory.events", "oom_kill 3")
     machine.put("sys/fs/cgroup/memory.max", "max")
@@ -100,7 +100,7 @@ def test_a_limit_in_words_is_none(machine: Machine) -> None:
     assert machine.evidence.memory() == GroupMemory(kills=3)
 
 
-def test_without_control_groups_nothing_is_known(machine: Machine) -> None:
+def test_no_memory_is_reported_without_control_groups(machine: Machine) -> None:
     assert machine.evidence.memory() is None
 
 
@@ -125,27 +125,27 @@ def test_a_core_dump_is_found_where_core_pattern_says(
     assert machine.core(pattern, uses_pid) == CoreDump(file=f"{machine.folder}/{name}")
 
 
-def test_it_may_be_in_a_folder_of_its_own(machine: Machine) -> None:
+def test_a_core_dump_is_found_in_a_separate_folder(machine: Machine) -> None:
     (machine.root / "cores").mkdir()
     (machine.root / "cores" / "4242").write_bytes(b"memory")
 
     assert machine.core(f"{machine.root}/cores/%p").file == f"{machine.root}/cores/4242"
 
 
-def test_a_program_may_have_it(machine: Machine) -> None:
+def test_a_core_pattern_with_a_pipe_names_its_program(machine: Machine) -> None:
     pattern = "|/usr/lib/systemd/systemd-coredump %P %u %g %s %t %c %h"
 
     assert machine.core(pattern) == CoreDump(program="/usr/lib/systemd/systemd-coredump")
 
 
-def test_what_is_not_known_is_not_guessed(machine: Machine) -> None:
+def test_no_core_file_is_guessed_if_core_pattern_cannot_be_resolved(machine: Machine) -> None:
     (machine.folder / "core.web.1").write_bytes(b"memory")
 
     assert machine.core("core.%e") == CoreDump(pattern="core.%e")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="that is Linux's")
-def test_the_files_of_this_machine_can_be_read() -> None:
+def test_the_core_pattern_of_this_machine_can_be_read() -> None:
     evidence = SystemEvidence(Recent(), lambda ref: os.getcwd())
 
     assert evidence.core(WEB, os.getpid(), 11) != CoreDump()

@@ -22,7 +22,9 @@ LEAVES_WITH_5 = code(
 
 
 @pytest.mark.parametrize(("asked", "status"), [(SIGTERM, 0), (SIGQUIT, 0), (SIGINT, 130)])
-def test_processes_that_stop_in_time_are_reported(start: Runs, asked: Signals, status: int) -> None:
+def test_the_stop_signal_decides_the_status_if_all_processes_stop_in_time(
+    start: Runs, asked: Signals, status: int
+) -> None:
     run = start({"web": FOREVER, "worker": FOREVER})
     run.wait_for("system", "all 2 ready")
 
@@ -32,7 +34,7 @@ def test_processes_that_stop_in_time_are_reported(start: Runs, asked: Signals, s
     assert run.stderr == ""
 
 
-def test_the_status_of_the_service_that_ended_becomes_ours(start: Runs) -> None:
+def test_the_supervisor_exits_with_the_status_of_a_failed_process(start: Runs) -> None:
     run = start({"web": code("sys.exit(3)"), "worker": FOREVER})
 
     assert run.end() == 3
@@ -42,7 +44,7 @@ def test_the_status_of_the_service_that_ended_becomes_ours(start: Runs) -> None:
 
 
 @pytest.mark.parametrize("number", [SIGALRM, SIGKILL])
-def test_death_by_a_signal_becomes_128_and_its_number(start: Runs, number: Signals) -> None:
+def test_death_by_a_signal_becomes_128_plus_its_number(start: Runs, number: Signals) -> None:
     run = start({"web": code(f"os.kill(os.getpid(), {number:d})"), "worker": FOREVER})
 
     assert run.end() == 128 + number
@@ -121,7 +123,7 @@ def test_a_second_signal_kills_at_once(start: Runs, first: Signals, second: Sign
     assert {"web.1 killed", "worker.1 killed"} <= set(run.said("system"))
 
 
-def test_a_reader_that_leaves_ends_everything(start: Runs) -> None:
+def test_a_reader_that_closes_stdout_stops_everything(start: Runs) -> None:
     run = start({"web": code("while True: print('tick')"), "worker": FOREVER})
     run.wait_for("web.1", "tick")
     assert run.output is not None
@@ -132,7 +134,7 @@ def test_a_reader_that_leaves_ends_everything(start: Runs) -> None:
     assert run.stderr == ""
 
 
-def test_all_into_head_1_ends_with_141(start: Runs) -> None:
+def test_prodserver_all_piped_into_head_1_exits_with_141(start: Runs) -> None:
     run = start({"web": code("while True: print('tick')"), "worker": FOREVER})
     assert run.output is not None
     head = subprocess.run(["head", "-n", "1"], stdin=run.output.fd, stdout=subprocess.PIPE)

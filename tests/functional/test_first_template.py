@@ -75,7 +75,7 @@ def wait(first: First, signals: SignalPipe) -> object:
     return main._wait_for_plan(first, signals, STOP_SIGNALS)
 
 
-def test_waiting_for_it_returns_its_plan(signals: SignalPipe, begin: Begin) -> None:
+def test_waiting_for_a_first_template_returns_its_plan(signals: SignalPipe, begin: Begin) -> None:
     first = begin(lambda channel: says(channel, ("protocol", VERSION), ("plan", PLAN)))
 
     assert wait(first, signals) == PLAN
@@ -89,13 +89,13 @@ def test_a_template_that_exits_without_a_plan_decides_the_status(
     assert wait(begin(lambda channel: os._exit(status)), signals) == status
 
 
-def test_one_that_is_killed_may_be_tried_again(signals: SignalPipe, begin: Begin) -> None:
+def test_a_killed_template_is_reported_with_its_signal(signals: SignalPipe, begin: Begin) -> None:
     first = begin(lambda channel: os.kill(os.getpid(), SIGKILL))
 
     assert wait(first, signals) == ExitStatus(signal=SIGKILL)
 
 
-def test_one_that_has_lost_its_channel_is_killed(signals: SignalPipe, begin: Begin) -> None:
+def test_a_template_that_closes_its_channel_is_killed(signals: SignalPipe, begin: Begin) -> None:
     first = begin(lambda channel: (channel.close(), signal.pause()))
 
     assert wait(first, signals) == ExitStatus(signal=SIGKILL)
@@ -103,7 +103,7 @@ def test_one_that_has_lost_its_channel_is_killed(signals: SignalPipe, begin: Beg
 
 @pytest.mark.parametrize(("asked", "status"), [(SIGTERM, 0), (SIGINT, 130)])
 @pytest.mark.parametrize("deaf", [False, True])
-def test_a_stop_signal_ends_it(
+def test_a_stop_signal_ends_a_template_even_if_it_ignores_sigterm(
     signals: SignalPipe, begin: Begin, asked: signal.Signals, status: int, deaf: bool
 ) -> None:
     here, told = os.pipe()
@@ -124,7 +124,7 @@ def test_a_stop_signal_ends_it(
     os.close(told)
 
 
-def test_other_signals_mean_nothing_yet(signals: SignalPipe, begin: Begin) -> None:
+def test_sighup_before_the_plan_arrives_is_ignored(signals: SignalPipe, begin: Begin) -> None:
     here, told = os.pipe()
 
     def load(channel: Channel) -> None:

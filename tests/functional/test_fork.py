@@ -64,7 +64,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     return {name: json.loads(run.said(name)[0]) for name in names}
 
 
-def test_sys_argv_leads_back_to_this_process_alone(facts: dict[str, Any]) -> None:
+def test_sys_argv_of_a_child_names_only_its_own_process(facts: dict[str, Any]) -> None:
     assert facts["web.2"]["argv"] == ["manage.py", "prodserver", "web"]
     assert facts["worker.1"]["argv"] == ["manage.py", "prodserver", "worker"]
 
@@ -84,7 +84,7 @@ def test_env_is_added_to_the_environment(facts: dict[str, Any]) -> None:
     assert environ["GREETING"] == "hello"
 
 
-def test_each_instance_knows_its_name(facts: dict[str, Any]) -> None:
+def test_the_environment_of_each_instance_contains_its_name(facts: dict[str, Any]) -> None:
     found = {
         name: (
             of["environ"]["PRODSERVER_PROCESS"],
@@ -101,7 +101,7 @@ def test_each_instance_knows_its_name(facts: dict[str, Any]) -> None:
     }
 
 
-def test_what_systemd_gives_the_supervisor_is_not_inherited(facts: dict[str, Any]) -> None:
+def test_variables_from_systemd_are_not_inherited(facts: dict[str, Any]) -> None:
     inherited = {name: sorted(SYSTEMD.keys() & of["environ"].keys()) for name, of in facts.items()}
 
     assert inherited == {
@@ -118,7 +118,7 @@ def test_every_child_leads_a_session_of_its_own(facts: dict[str, Any]) -> None:
         assert of["pid"] == of["session"] == of["group"]
 
 
-def test_signals_are_as_in_a_fresh_interpreter(facts: dict[str, Any]) -> None:
+def test_a_child_has_the_signal_handlers_of_a_fresh_interpreter(facts: dict[str, Any]) -> None:
     of = facts["web.1"]
 
     assert of["wakeup fd"] == -1
@@ -159,7 +159,7 @@ def test_sixty_instances_start_and_stop_and_no_child_has_a_descriptor_of_another
     assert run.end(SIGTERM) == 0
 
 
-def test_a_signal_during_the_forks_is_obeyed(start: Runs) -> None:
+def test_sigterm_during_the_forks_stops_everything(start: Runs) -> None:
     run = start({"web": {**FOREVER, "REPLICAS": 60}})
     run.wait_for("system", "supervising")
 
@@ -171,7 +171,7 @@ def test_a_signal_during_the_forks_is_obeyed(start: Runs) -> None:
     assert len(stopped) <= len(started) + 1
 
 
-def test_a_signal_to_a_child_right_after_its_fork_ends_it(start: Runs) -> None:
+def test_sigterm_right_after_a_fork_ends_the_child(start: Runs) -> None:
     run = start({"web": {**FOREVER, "REPLICAS": 20}})
     pid = int(run.wait_for("system", r"web\.20 started \(pid (\d+)\)")[1])
 
@@ -210,7 +210,7 @@ def test_text_buffered_before_the_fork_is_printed_once(start: Runs) -> None:
     assert "\n".join(run.raw).count("said while preloading") == 1
 
 
-def test_what_is_preloaded_is_imported_once(start: Runs) -> None:
+def test_a_preloaded_module_is_imported_once(start: Runs) -> None:
     show = code("import preloaded; print(preloaded.pid); forever()", REPLICAS=3)
     run = start(
         {"web": show},
@@ -224,7 +224,7 @@ def test_what_is_preloaded_is_imported_once(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_thread_that_the_preload_left_is_named(start: Runs) -> None:
+def test_a_thread_left_by_the_preload_is_named_in_the_log(start: Runs) -> None:
     preloaded = """
         import threading
         threading.Thread(target=threading.Event().wait, name="telemetry", daemon=True).start()
@@ -241,7 +241,7 @@ def test_a_thread_that_the_preload_left_is_named(start: Runs) -> None:
     assert run.stderr == ""
 
 
-def test_modules_of_the_project_and_this_interpreter_are_used(start: Runs) -> None:
+def test_a_child_uses_the_interpreter_of_the_supervisor(start: Runs) -> None:
     run = start({"web": code("print(sys.executable); forever()")})
 
     assert run.wait_for("web.1", "python")

@@ -42,7 +42,7 @@ def of(name: str, entries: list[dict[str, Any]]) -> list[Any]:
     ]
 
 
-def test_json_has_one_object_a_line(start: Runs) -> None:
+def test_the_json_format_writes_one_object_per_line(start: Runs) -> None:
     run = start({"web": SAYS}, "--all", "--log-format", "json")
 
     assert run.end() == 3
@@ -63,7 +63,7 @@ def test_json_has_one_object_a_line(start: Runs) -> None:
     assert of("system", found)[-1].startswith("all stopped after ")
 
 
-def test_the_objects_of_a_process_stay_at_the_top(start: Runs) -> None:
+def test_keys_of_a_json_line_from_a_process_stay_at_the_top_level(start: Runs) -> None:
     source = """
         print('{"severity": "ERROR", "message": "no such table", "time": 7, "n": 1.00}')
         print('{"process": "mine"}')
@@ -81,7 +81,7 @@ def test_the_objects_of_a_process_stay_at_the_top(start: Runs) -> None:
     ]
 
 
-def test_json_has_the_facts_of_what_the_supervisor_says(start: Runs) -> None:
+def test_json_lines_of_the_supervisor_have_their_facts_as_fields(start: Runs) -> None:
     run = start({"web": SAYS}, "--all", "--log-format", "json")
 
     assert run.end() == 3
@@ -95,7 +95,7 @@ def test_json_has_the_facts_of_what_the_supervisor_says(start: Runs) -> None:
     assert by_event["supervisor.stopped"]["exit_status"] == 3
 
 
-def test_raw_has_no_prefix(start: Runs) -> None:
+def test_the_raw_format_has_no_prefix(start: Runs) -> None:
     run = start({"web": SAYS}, "--all", "--log-format", "raw", "--color", "always")
     assert run.output is not None
     said = b"".join(iter(run.output.chunk, b""))
@@ -108,7 +108,7 @@ def test_raw_has_no_prefix(start: Runs) -> None:
     assert b"|" not in said
 
 
-def test_the_command_line_beats_the_setting_for_the_format(start: Runs) -> None:
+def test_the_log_format_option_overrides_the_setting(start: Runs) -> None:
     settings = {"LOG_FORMAT": "json", "TIMESTAMPS": False}
 
     by_setting = start({"web": SAYS}, "--all", supervisor=settings)
@@ -139,7 +139,7 @@ def test_a_line_longer_than_max_line_is_cut_in_every_format(start: Runs, format:
 # ---- stderr ----
 
 
-def test_stderr_can_come_out_of_stderr(start: Runs) -> None:
+def test_separate_stderr_is_written_to_stderr(start: Runs) -> None:
     run = start({"web": BOTH}, "--all", "--no-timestamps", supervisor=APART)
 
     assert run.end() == 3
@@ -147,7 +147,7 @@ def test_stderr_can_come_out_of_stderr(start: Runs) -> None:
     assert run.stderr == "web.1  | err\n"
 
 
-def test_json_tells_the_stream(start: Runs) -> None:
+def test_a_json_line_names_its_stream(start: Runs) -> None:
     run = start({"web": BOTH}, "--all", "--log-format=json", supervisor=APART)
 
     assert run.end() == 3
@@ -186,7 +186,7 @@ def test_two_streams_into_one_pipe_do_not_tear_each_others_lines(start: Runs) ->
     assert run.end(SIGTERM) == 0
 
 
-def test_a_reader_of_stderr_that_is_gone_ends_everything(start: Runs) -> None:
+def test_a_closed_stderr_pipe_stops_everything(start: Runs) -> None:
     read, write = os.pipe()
     os.close(read)
     source = "print('err', file=sys.stderr); forever()"

@@ -61,7 +61,7 @@ def test_a_watchdog_does_not_count_the_time_in_which_everything_was_frozen(start
     assert system(run, "unhealthy") == []
 
 
-def test_the_time_to_become_ready_does_not_count_it_either(start: Runs) -> None:
+def test_a_ready_timeout_does_not_count_frozen_time(start: Runs) -> None:
     source = "held(); notify(b'READY=1'); forever()"
     run = start({"web": notifying(source, READY_TIMEOUT=3)})
     pid = run.held("web.1")
@@ -73,7 +73,7 @@ def test_the_time_to_become_ready_does_not_count_it_either(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_stop_timeout_does_not_count_it_either(start: Runs) -> None:
+def test_a_stop_timeout_does_not_count_frozen_time(start: Runs) -> None:
     run = start({"web": code(STOPS, STOP_TIMEOUT=3)})
     run.wait_for("web.1", "here")
     run.signal(SIGTERM)
@@ -86,7 +86,7 @@ def test_a_stop_timeout_does_not_count_it_either(start: Runs) -> None:
     assert system(run, "killing") == []
 
 
-def test_what_is_silent_is_still_found(start: Runs) -> None:
+def test_a_silent_process_is_still_unhealthy_after_a_freeze(start: Runs) -> None:
     source = "notify(b'READY=1'); print('here'); forever()"
     run = start({"web": notifying(source, WATCHDOG=2)})
     run.wait_for("web.1", "here")
@@ -114,7 +114,7 @@ def pid_of(run: Run) -> int:
     return int(run.wait_for("web.1", r"^here: (\d+)")[1])
 
 
-def test_a_stopped_process_obeys(start: Runs) -> None:
+def test_a_process_suspended_by_sigstop_still_stops_on_sigterm(start: Runs) -> None:
     source = """
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
         say(f"here: {os.getpid()}")
@@ -127,7 +127,7 @@ def test_a_stopped_process_obeys(start: Runs) -> None:
     assert len(system(run, "web.1 stopped after")) == 1
 
 
-def test_a_leader_need_not_wait_for_its_stopped_worker(start: Runs) -> None:
+def test_a_worker_suspended_by_sigstop_does_not_delay_its_leaders_stop(start: Runs) -> None:
     source = """
         worker = beget(forever)
 
@@ -147,7 +147,7 @@ def test_a_leader_need_not_wait_for_its_stopped_worker(start: Runs) -> None:
     assert system(run, "killing", "left behind") == []
 
 
-def test_an_escalation_reaches_what_was_stopped_meanwhile(start: Runs) -> None:
+def test_the_escalation_signal_reaches_a_process_suspended_meanwhile(start: Runs) -> None:
     source = """
         signal.signal(signal.SIGTERM, lambda *_: say("SIGTERM"))
         signal.signal(signal.SIGQUIT, lambda *_: sys.exit(0))
@@ -164,7 +164,7 @@ def test_an_escalation_reaches_what_was_stopped_meanwhile(start: Runs) -> None:
     assert system(run, "killing") == []
 
 
-def test_a_signal_that_is_passed_on_continues_nothing(start: Runs) -> None:
+def test_a_forwarded_signal_does_not_resume_a_suspended_process(start: Runs) -> None:
     """A process that was stopped on purpose stays stopped."""
     source = """
         signal.signal(signal.SIGUSR1, lambda *_: say("SIGUSR1"))

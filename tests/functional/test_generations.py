@@ -53,7 +53,7 @@ def loads(system: PosixSystem, folder: Path, source: str) -> Event:
                 return event
 
 
-def test_it_is_loaded_adopted_and_forgotten(tmp_path: Path) -> None:
+def test_an_adopted_generation_replaces_the_previous_generation(tmp_path: Path) -> None:
     with system_of(program("sleep", "1000")) as system:
         loaded = loads(system, tmp_path, SERVE)
         assert loaded == Loaded(1, (Spec("web.1"),))
@@ -64,7 +64,7 @@ def test_it_is_loaded_adopted_and_forgotten(tmp_path: Path) -> None:
         assert [*system._starter._all] == [1]
 
 
-def test_it_is_loaded_and_dropped(tmp_path: Path) -> None:
+def test_a_dropped_generation_leaves_the_previous_generation(tmp_path: Path) -> None:
     with system_of(program("sleep", "1000")) as system:
         loads(system, tmp_path, SERVE)
 
@@ -84,12 +84,14 @@ def test_it_is_loaded_and_dropped(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_it_cannot_be_loaded(tmp_path: Path, source: str, why: str) -> None:
+def test_a_generation_that_cannot_be_loaded_reports_the_reason(
+    tmp_path: Path, source: str, why: str
+) -> None:
     with system_of(program("sleep", "1000")) as system:
         assert loads(system, tmp_path, source) == LoadFailed(1, why)
 
 
-def test_it_is_dropped_while_it_loads(tmp_path: Path) -> None:
+def test_a_generation_can_be_dropped_while_it_loads(tmp_path: Path) -> None:
     with system_of(program("sleep", "1000")) as system:
         loads(system, tmp_path, "sys.exit('no')")
         system.load(2)

@@ -58,7 +58,7 @@ def test_nothing_survives_a_supervisor_that_is_killed(runs: Runs, entry: dict[st
 
 @root
 @pytest.mark.parametrize("name", NOBODY)
-def test_servers_and_workers_that_change_their_user_do_not_survive_it(name: str) -> None:
+def test_processes_that_change_user_do_not_survive_a_killed_supervisor(name: str) -> None:
     with folder_for_all_users() as folder, Site(folder / "site") as site:
         site.let_anyone_write()
         entry = getattr(kinds, name)(NOBODY[name])
@@ -71,7 +71,7 @@ def test_servers_and_workers_that_change_their_user_do_not_survive_it(name: str)
         assert survivors(run, site, PATIENCE) == []
 
 
-def test_it_may_be_killed_while_it_stops_its_processes(runs: Runs) -> None:
+def test_no_process_survives_a_supervisor_killed_while_it_stops_everything(runs: Runs) -> None:
     source = """
         def daemon():
             os.setsid()
@@ -91,7 +91,7 @@ def test_it_may_be_killed_while_it_stops_its_processes(runs: Runs) -> None:
     assert survivors(run, runs, PATIENCE) == []
 
 
-def test_its_notify_sockets_are_removed(runs: Runs) -> None:
+def test_notify_sockets_of_a_killed_supervisor_are_removed(runs: Runs) -> None:
     with folder_for_all_users() as folder:
         entry = code("notify(); forever()", "NotifyingCode")
         run = runs({"web": entry}, env={"TMPDIR": str(folder)})
@@ -130,7 +130,7 @@ LEAVES_A_DAEMON = """
 """
 
 
-def test_what_a_life_leaves_behind_is_killed_before_the_next_one_starts(runs: Runs) -> None:
+def test_processes_left_by_a_life_are_killed_before_the_next_life_starts(runs: Runs) -> None:
     entry = code(LEAVES_A_DAEMON, RESTART="always", BACKOFF={"INITIAL": 0, "MAX": 0})
     run = runs({"web": entry, "worker": FOREVER})
     pids = [run.wait_for("web.1", r"daemon (\d+)")[1] for _ in range(3)]
@@ -145,7 +145,7 @@ def test_what_a_life_leaves_behind_is_killed_before_the_next_one_starts(runs: Ru
     assert run.end(SIGTERM) == 0
 
 
-def test_what_it_kills_of_a_life_has_ended_once_it_says_so() -> None:
+def test_killed_orphans_have_exited_once_none_is_reported_as_ending() -> None:
     mark = marks.of_life(marks.new_run(), Ref("web.1", 0, 1))
     known = set(process_table.children(os.getpid()) or ())
     for _ in range(300):

@@ -77,7 +77,7 @@ def failures(run: Run) -> list[str]:
     return [text for text in run.said("system") if text.startswith("the handler")]
 
 
-def test_handlers_are_told_everything_once_and_in_order_to_the_very_end(start: Runs) -> None:
+def test_handlers_receive_every_event_once_in_order_until_the_very_end(start: Runs) -> None:
     run = start({"web": FOREVER}, supervisor=on_event("keep"), files=FILES)
     run.wait_for("errand.handlers", r"kept supervisor\.ready")
 
@@ -94,7 +94,7 @@ def test_handlers_are_told_everything_once_and_in_order_to_the_very_end(start: R
     assert failures(run) == []
 
 
-def test_they_are_told_of_what_ends_everything(start: Runs) -> None:
+def test_handlers_receive_the_exit_that_stops_everything(start: Runs) -> None:
     web = code("print('last words'); sys.exit(3)")
     run = start({"web": web}, supervisor=on_event("keep"), files=FILES)
 
@@ -108,7 +108,9 @@ def test_they_are_told_of_what_ends_everything(start: Runs) -> None:
     ("name", "error"),
     [("fail", r"ValueError: no [a-z.]+ at all"), ("leave", "SystemExit: 7")],
 )
-def test_one_that_fails_keeps_no_other_from_anything(start: Runs, name: str, error: str) -> None:
+def test_a_failing_handler_does_not_affect_other_handlers(
+    start: Runs, name: str, error: str
+) -> None:
     run = start({"web": FOREVER}, supervisor=on_event(name, "keep"), files=FILES)
     run.wait_for("errand.handlers", r"kept supervisor\.ready")
     failed = run.wait_for("system", rf"^the handler handling\.{name} failed for (\d+) of (\d+) ")
@@ -124,7 +126,7 @@ def test_one_that_fails_keeps_no_other_from_anything(start: Runs, name: str, err
     assert len(tracebacks) == len(failures(run))  # Only for the first event in a batch.
 
 
-def test_one_that_is_killed_costs_a_batch(start: Runs) -> None:
+def test_a_killed_handler_fails_only_its_own_batch(start: Runs) -> None:
     run = start({"web": FOREVER}, supervisor=on_event("keep", "be_killed"), files=FILES)
     run.wait_for(
         "system",
@@ -138,7 +140,7 @@ def test_one_that_is_killed_costs_a_batch(start: Runs) -> None:
     assert len(failures(run)) == 2
 
 
-def test_what_it_forks_is_gone_with_it(start: Runs) -> None:
+def test_processes_forked_by_a_handler_are_killed_when_it_ends(start: Runs) -> None:
     """The fixture checks that nothing is left at the end; here it must be gone earlier."""
     run = start({"web": FOREVER}, supervisor=on_event("fork"), files=FILES)
     run.wait_for("errand.handlers", r"kept supervisor\.ready")
@@ -151,7 +153,7 @@ def test_what_it_forks_is_gone_with_it(start: Runs) -> None:
 
 
 @pytest.mark.parametrize("name", ["hang", "flood"])
-def test_one_that_does_not_end_is_killed_at_the_end(start: Runs, name: str) -> None:
+def test_a_handler_that_never_ends_is_killed_at_shutdown(start: Runs, name: str) -> None:
     run = start({"web": FOREVER}, supervisor=on_event(name), files=FILES)
     run.wait_for("errand.handlers", f"^{name}")
 
@@ -160,7 +162,7 @@ def test_one_that_does_not_end_is_killed_at_the_end(start: Runs, name: str) -> N
     assert any(text.startswith("web.1 stopped after") for text in run.said("system"))
 
 
-def test_a_second_signal_does_not_wait_for_it(start: Runs) -> None:
+def test_a_second_signal_does_not_wait_for_a_hanging_handler(start: Runs) -> None:
     run = start({"web": FOREVER}, supervisor=on_event("hang"), files=FILES)
     run.wait_for("errand.handlers", "hangs")
     run.signal(SIGTERM)
@@ -169,7 +171,7 @@ def test_a_second_signal_does_not_wait_for_it(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_what_it_writes_into_our_pipe_is_not_understood_and_left_out(start: Runs) -> None:
+def test_garbage_that_a_handler_writes_into_the_answer_pipe_is_ignored(start: Runs) -> None:
     run = start({"web": FOREVER}, supervisor=on_event("answer", "keep"), files=FILES)
     run.wait_for("errand.handlers", r"kept supervisor\.ready")
 
@@ -177,7 +179,7 @@ def test_what_it_writes_into_our_pipe_is_not_understood_and_left_out(start: Runs
     assert failures(run) == []
 
 
-def test_a_supervisor_goes_on_while_a_handler_hangs(start: Runs) -> None:
+def test_the_supervisor_restarts_processes_while_a_handler_hangs(start: Runs) -> None:
     web = {**FOREVER, "RESTART": "always", "BACKOFF": {"INITIAL": 0.01, "MAX": 0.01}}
     run = start({"web": web}, supervisor=on_event("hang"), files=FILES)
     first = int(run.wait_for("system", r"web\.1 started \(pid (\d+)\)")[1])
@@ -198,7 +200,7 @@ def silent_fixture() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
-def test_a_webhook_that_never_answers_harms_nothing(start: Runs, silent: int) -> None:
+def test_a_webhook_that_never_answers_does_not_block_the_shutdown(start: Runs, silent: int) -> None:
     run = start(
         {"web": code("sys.exit(3)")},
         supervisor={"ON_EVENT": ["django_prodserver.handlers.webhook"]},
@@ -211,7 +213,7 @@ def test_a_webhook_that_never_answers_harms_nothing(start: Runs, silent: int) ->
     assert re.match(r"the handlers of ON_EVENT failed: it took longer than \S+ s; ", failed)
 
 
-def test_without_a_template_to_fork_from_there_is_no_wait_for_ever(start: Runs) -> None:
+def test_shutdown_does_not_hang_if_no_template_can_fork_the_handlers(start: Runs) -> None:
     """The project can no longer be loaded, and shutdown takes no longer than the last batch may."""
     run = start({"web": FOREVER}, supervisor=on_event("keep"), files=FILES)
     run.wait_for("errand.handlers", r"kept supervisor\.ready")

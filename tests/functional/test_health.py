@@ -82,7 +82,7 @@ def server(start: Runs) -> CheckedServer:
 
 
 @pytest.mark.parametrize("answer", ["200", "302"])
-def test_a_healthy_process_is_not_mentioned(server: CheckedServer, answer: str) -> None:
+def test_health_checks_of_a_healthy_process_log_nothing(server: CheckedServer, answer: str) -> None:
     server.tell(answer)
     run = server.run(check={"RETRIES": 1})
     for _ in range(5):
@@ -119,7 +119,7 @@ def test_an_unhealthy_process_is_replaced(server: CheckedServer) -> None:
         ("404", 30, "HTTP 404 from {url}"),
     ],
 )
-def test_each_kind_of_bad_answer_is_unhealthy(
+def test_each_kind_of_bad_answer_makes_a_process_unhealthy(
     server: CheckedServer, answer: str, timeout: float, failure: str
 ) -> None:
     server.tell(answer)
@@ -146,7 +146,7 @@ def test_one_success_resets_the_count_of_failures(server: CheckedServer) -> None
     assert run.end(SIGTERM) == 0
 
 
-def test_failures_do_not_count_in_the_start_period_until_it_was_healthy(
+def test_failures_in_the_start_period_count_only_after_a_first_success(
     server: CheckedServer,
 ) -> None:
     server.tell("500")
@@ -169,7 +169,7 @@ def test_failures_do_not_count_in_the_start_period_until_it_was_healthy(
     ("allowed", "host"),
     [([], "localhost"), (["*"], "localhost"), ([".example.com", "x.org"], "example.com")],
 )
-def test_of_a_path_alone_the_host_is_one_that_the_project_answers_to(
+def test_a_health_check_of_a_path_sends_a_host_that_the_project_allows(
     server: CheckedServer, allowed: list[str], host: str
 ) -> None:
     with_hosts = f"from settings import *\nALLOWED_HOSTS = {allowed}\n"
@@ -190,7 +190,7 @@ def test_of_a_path_alone_the_host_is_one_that_the_project_answers_to(
     ("status", "ours", "end"),
     [(0, 1, "stopped after "), (9, 9, "exited with status 9 while stopping, after ")],
 )
-def test_under_never_everything_stops(
+def test_an_unhealthy_process_stops_everything_if_restart_is_never(
     server: CheckedServer, status: int, ours: int, end: str
 ) -> None:
     server.tell("500")
@@ -204,7 +204,9 @@ def test_under_never_everything_stops(
     assert ended.endswith("; stopping everything")
 
 
-def test_a_process_that_is_unhealthy_too_often_is_given_up(server: CheckedServer) -> None:
+def test_the_supervisor_gives_up_on_a_process_that_is_unhealthy_too_often(
+    server: CheckedServer,
+) -> None:
     server.tell("500")
     source = HTTP.replace("life() == 1", "True")
     run = server.run(
@@ -298,7 +300,7 @@ def test_a_tcp_check_fails_once_nothing_listens(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_command(start: Runs) -> None:
+def test_a_process_is_unhealthy_if_its_check_command_fails(start: Runs) -> None:
     script = 'test -e well || { echo "first line"; echo "$WHO of $PRODSERVER_INSTANCE"; exit 3; }'
     (start.project / "well").touch()
     check = {"COMMAND": ["sh", "-c", script], "RETRIES": 2, **OFTEN}
@@ -321,7 +323,7 @@ def test_a_command(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_command_that_hangs(start: Runs) -> None:
+def test_a_process_is_unhealthy_if_its_check_command_hangs(start: Runs) -> None:
     check = {"COMMAND": ["sleep", "1000"], "RETRIES": 1, "INTERVAL": 0.1, "TIMEOUT": 0.5}
     source = "signal.signal(signal.SIGTERM, lambda *_: os._exit(7)); notify(); forever()"
     run = start({"web": code(source, "NotifyingCode", HEALTHCHECK=check)})
@@ -348,7 +350,7 @@ forever()
 
 
 @pytest.mark.parametrize("backend", ["NotifyingCode", "Code"])
-def test_silence_is_unhealthy(start: Runs, backend: str) -> None:
+def test_a_process_that_stops_its_watchdog_pings_is_unhealthy(start: Runs, backend: str) -> None:
     policy = {"RESTART": "on-failure", "BACKOFF": {"INITIAL": 0}}
     run = start({"web": code("notify()\n" + PINGS, backend, WATCHDOG=2.5, **policy)})
     run.wait_for("web.1", "pinged for long")
@@ -363,7 +365,7 @@ def test_silence_is_unhealthy(start: Runs, backend: str) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_watchdog_that_may_hear_nothing_prevents_no_start(start: Runs) -> None:
+def test_a_watchdog_that_may_receive_no_pings_only_causes_a_warning(start: Runs) -> None:
     run = start({"web": code("forever()", WATCHDOG=60)})
     run.wait_for("system", "all 1 ready")
 
@@ -372,7 +374,7 @@ def test_a_watchdog_that_may_hear_nothing_prevents_no_start(start: Runs) -> None
     assert run.end(SIGTERM) == 0
 
 
-def test_silence_before_it_is_ready_is_not(start: Runs) -> None:
+def test_a_process_needs_no_watchdog_pings_before_it_is_ready(start: Runs) -> None:
     run = start({"web": code("held()\nnotify()\n" + PINGS, "NotifyingCode", WATCHDOG=2)})
     run.held("web.1")
     beside = {"PRODSERVER_CONTROL": "off"}
@@ -387,7 +389,7 @@ def test_silence_before_it_is_ready_is_not(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_it_may_say_itself_that_it_is_unhealthy(start: Runs) -> None:
+def test_a_process_that_sends_watchdog_trigger_is_unhealthy(start: Runs) -> None:
     source = """
         print("usec", os.environ["WATCHDOG_USEC"])
         notify()
@@ -410,7 +412,7 @@ def test_it_may_say_itself_that_it_is_unhealthy(start: Runs) -> None:
     assert run.said("web.1").count("usec 3600000000") == 2
 
 
-def test_the_reason_that_a_process_gave_for_its_exit_is_in_the_log(start: Runs) -> None:
+def test_the_errno_that_a_process_reported_is_logged_with_its_exit(start: Runs) -> None:
     source = """
         notify()
         held()

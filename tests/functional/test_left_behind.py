@@ -15,7 +15,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="prctl(2) is Linux")
 UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc"]
 
 
-def test_a_grandchild_that_holds_the_pipe_delays_nothing(start: Runs) -> None:
+def test_a_grandchild_that_holds_the_pipe_does_not_delay_the_shutdown(start: Runs) -> None:
     source = """
         def outlive():
             os.setsid()
@@ -34,7 +34,7 @@ def test_a_grandchild_that_holds_the_pipe_delays_nothing(start: Runs) -> None:
     assert texts.index("last words") < texts.index(obituary)
 
 
-def test_a_grandchild_that_never_stops_writing_delays_nothing(start: Runs) -> None:
+def test_a_grandchild_that_never_stops_writing_does_not_delay_the_shutdown(start: Runs) -> None:
     source = """
         def write():
             os.setsid()
@@ -50,7 +50,7 @@ def test_a_grandchild_that_never_stops_writing_delays_nothing(start: Runs) -> No
     assert any("killed what was left behind" in text for text in run.said("system"))
 
 
-def test_the_stop_signal_goes_to_the_leader_only_and_once(start: Runs) -> None:
+def test_the_stop_signal_is_sent_once_and_only_to_the_leader(start: Runs) -> None:
     source = """
         counts = {"leader": 0, "grandchild": 0}
 
@@ -94,7 +94,7 @@ def test_the_stop_signal_goes_to_the_leader_only_and_once(start: Runs) -> None:
     assert run.said("web.1")[-2:] == ["grandchild counted 0", "leader counted 1"]
 
 
-def test_what_is_left_in_the_group_of_a_dead_leader_is_killed(start: Runs) -> None:
+def test_processes_left_in_the_group_of_a_dead_leader_are_killed(start: Runs) -> None:
     source = """
         def outlive():
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -110,7 +110,7 @@ def test_what_is_left_in_the_group_of_a_dead_leader_is_killed(start: Runs) -> No
     assert gone(grandchild)
 
 
-def test_what_is_left_in_the_group_has_a_moment_to_finish(start: Runs) -> None:
+def test_processes_left_in_the_group_have_time_to_finish(start: Runs) -> None:
     source = """
         alive, held = os.pipe()
 
@@ -130,7 +130,7 @@ def test_what_is_left_in_the_group_has_a_moment_to_finish(start: Runs) -> None:
     assert run.said("web.1")[-1] == "finished by myself"
 
 
-def test_a_second_signal_does_not_wait_for_what_is_left_in_the_group(start: Runs) -> None:
+def test_a_second_signal_does_not_wait_for_processes_left_in_the_group(start: Runs) -> None:
     deaf = "signal.signal(signal.SIGTERM, signal.SIG_IGN); forever()"
     left = f"beget(lambda: exec({deaf!r}, globals())); print('here'); forever()"
     run = start({"web": code(left), "worker": code(f"print('here'); {deaf}")})
@@ -171,7 +171,7 @@ def test_processes_from_before_the_start_are_spared(start: Runs) -> None:
     assert run.said("system")[-1].endswith("exit status 0")
 
 
-def test_a_line_that_a_grandchild_has_begun_is_not_cut_by_the_end_of_its_leader(
+def test_a_line_started_by_a_grandchild_is_not_cut_when_its_leader_ends(
     start: Runs,
 ) -> None:
     source = """
@@ -260,7 +260,7 @@ def test_orphans_leave_no_zombie(start: Runs, prefix: list[str]) -> None:
 
 
 @linux
-def test_as_pid_1_a_daemon_is_killed_at_the_end_and_sigterm_works(start: Runs) -> None:
+def test_a_supervisor_as_pid_1_stops_on_sigterm_and_kills_a_daemon(start: Runs) -> None:
     skip_unless_it_works(*UNSHARE)
     source = """
         def daemon():

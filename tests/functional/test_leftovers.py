@@ -94,7 +94,7 @@ def port_of(one: socket.socket) -> int:
     return port
 
 
-def test_nothing_is_said_where_nothing_is_left(start: Runs) -> None:
+def test_nothing_is_logged_if_the_preload_leaves_nothing(start: Runs) -> None:
     web = run(start, "")
 
     assert told(web) == "forked and have MainThread"
@@ -110,7 +110,9 @@ def test_nothing_is_said_where_nothing_is_left(start: Runs) -> None:
     ],
     ids=["native thread", "event loop"],
 )
-def test_what_would_hang_is_spawned(start: Runs, source: str, left: str) -> None:
+def test_a_process_is_spawned_if_a_native_thread_or_event_loop_is_left(
+    start: Runs, source: str, left: str
+) -> None:
     web = run(start, source)
 
     assert told(web) == "spawned and have MainThread"
@@ -122,7 +124,7 @@ def test_what_would_hang_is_spawned(start: Runs, source: str, left: str) -> None
     )
 
 
-def test_the_start_method_of_the_variable_overrides_auto(start: Runs) -> None:
+def test_the_start_method_variable_overrides_auto(start: Runs) -> None:
     web = start(
         {"web": code(TELL)},
         supervisor={"PRELOAD": ["preloaded"]},
@@ -135,7 +137,9 @@ def test_the_start_method_of_the_variable_overrides_auto(start: Runs) -> None:
     assert re.search("'native-lurker'.* running, which will not exist in the processes, so", line)
 
 
-def test_a_connection_is_named_with_its_other_end(start: Runs, listener: socket.socket) -> None:
+def test_a_connection_left_by_the_preload_is_logged_with_its_peer_address(
+    start: Runs, listener: socket.socket
+) -> None:
     port = port_of(listener)
     web = run(start, CONNECTED, port)
 
@@ -144,7 +148,9 @@ def test_a_connection_is_named_with_its_other_end(start: Runs, listener: socket.
     assert f"a connection of preloaded to 127.0.0.1:{port} open, which processes share" in line
 
 
-def test_a_listening_socket_is_named_and_does_not_keep_the_site_from_starting(start: Runs) -> None:
+def test_a_listening_socket_left_by_the_preload_is_logged_and_prevents_no_start(
+    start: Runs,
+) -> None:
     port = free_port()
     web = run(start, LISTENS, port)
 
@@ -154,14 +160,14 @@ def test_a_listening_socket_is_named_and_does_not_keep_the_site_from_starting(st
     assert lines[-1].startswith(f"the preload left a socket listening at 127.0.0.1:{port}, where")
 
 
-def test_a_thread_that_is_known_to_be_started_again_costs_nothing(start: Runs) -> None:
+def test_a_thread_known_to_restart_after_a_fork_does_not_prevent_forking(start: Runs) -> None:
     web = run(start, RESTARTED)
 
     assert told(web) == "forked and have MainThread OtelBatchSpanRecordProcessor"
     assert about_leftovers(web) == []
 
 
-def test_numpy_leaves_threads_that_are_no_reason(start: Runs) -> None:
+def test_threads_of_numpy_do_not_prevent_forking(start: Runs) -> None:
     skip_without("numpy")
     web = run(start, "import numpy; numpy.ones((200, 200)) @ numpy.ones((200, 200))")
 
@@ -174,7 +180,7 @@ def test_numpy_leaves_threads_that_are_no_reason(start: Runs) -> None:
     [("import numpy", True), (NATIVE, False)],
     ids=["makes itself again", "is lost"],
 )
-def test_the_supervisor_begins_during_the_preload_unless_that_would_lack_a_thread(
+def test_a_child_runs_the_preload_unless_a_fork_would_lose_a_thread(
     start: Runs, early: str, survives: bool
 ) -> None:
     skip_without("numpy")
@@ -186,7 +192,7 @@ def test_the_supervisor_begins_during_the_preload_unless_that_would_lack_a_threa
     assert f"loaded by a child of {web.pid if survives else os.getpid()}" in web.raw
 
 
-def test_sockets_that_the_supervisor_was_started_with_are_its_own_business(
+def test_sockets_inherited_by_the_supervisor_are_not_leftovers(
     start: Runs, listener: socket.socket
 ) -> None:
     """systemd passes it sockets: listening ones, and one to the journal as its output."""
@@ -199,7 +205,7 @@ def test_sockets_that_the_supervisor_was_started_with_are_its_own_business(
 
 
 @pytest.mark.parametrize("format", ["text", "json"])
-def test_a_socket_as_its_output_is_not_a_leftover(
+def test_a_socket_as_stdout_is_not_a_leftover(
     start: Runs, listener: socket.socket, format: str
 ) -> None:
     with socket.create_connection(listener.getsockname()) as connected:
@@ -220,7 +226,7 @@ def test_a_socket_as_its_output_is_not_a_leftover(
     assert "the preload left" not in "".join(said)
 
 
-def test_check_tells_how_each_is_started_and_why(start: Runs) -> None:
+def test_check_shows_the_start_method_of_each_process_and_the_reason(start: Runs) -> None:
     processes = {
         "web": code(TELL),
         "worker": code(TELL, START_METHOD="fork"),
@@ -263,7 +269,7 @@ def with_other_settings(method: str = "auto") -> dict[str, object]:
     return code(SETTING, START_METHOD=method, ENV={"DJANGO_SETTINGS_MODULE": "other"})
 
 
-def test_other_settings_of_one_process_are_obeyed(start: Runs) -> None:
+def test_a_process_with_another_settings_module_is_spawned_with_it(start: Runs) -> None:
     web = start({"web": code(SETTING), "job": with_other_settings()}, files=OTHER)
 
     web.wait_for_each({"web.1": "extra is None", "job.1": "extra is other"})
@@ -272,7 +278,7 @@ def test_other_settings_of_one_process_are_obeyed(start: Runs) -> None:
     assert said in web.said("system")
 
 
-def test_a_fork_has_the_settings_of_the_supervisor_and_the_log_says_so(start: Runs) -> None:
+def test_a_forked_process_ignores_its_own_settings_module_and_the_log_warns(start: Runs) -> None:
     web = start({"job": with_other_settings("fork")}, files=OTHER)
 
     web.wait_for("job.1", "extra is None")
@@ -282,7 +288,9 @@ def test_a_fork_has_the_settings_of_the_supervisor_and_the_log_says_so(start: Ru
 
 
 @pytest.mark.parametrize("options", [(), ("--settings", "settings"), ("--settings=settings",)])
-def test_other_settings_are_obeyed_alone(start: Runs, options: tuple[str, ...]) -> None:
+def test_a_foreground_process_uses_the_settings_module_of_its_env(
+    start: Runs, options: tuple[str, ...]
+) -> None:
     source = SETTING.replace("forever()", "print('args', *args)")
     job = {**with_other_settings(), "ARGS": [code(source)["ARGS"][0]]}
     web = start(
@@ -293,7 +301,7 @@ def test_other_settings_are_obeyed_alone(start: Runs, options: tuple[str, ...]) 
     assert web.raw == ["extra is other", "args --settings"]
 
 
-def test_a_program_that_overwrites_the_variable_is_not_started_again_and_again(
+def test_a_manage_py_that_overwrites_the_settings_module_is_refused(
     start: Runs,
 ) -> None:
     manage = """
@@ -347,7 +355,7 @@ IMPORTED_LATER = """
     [({}, "MainThread"), ({"THREAD": "1"}, "MainThread lurker")],
     ids=["none", "one"],
 )
-def test_what_loads_the_project_lacks_no_thread_of_an_app(
+def test_the_process_that_loads_the_project_keeps_the_threads_of_its_apps(
     start: Runs, env: dict[str, str], threads: str
 ) -> None:
     run = start(

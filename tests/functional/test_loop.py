@@ -26,7 +26,7 @@ def loop() -> Iterator[Loop]:
     signals.close()
 
 
-def test_work_that_never_ends_keeps_neither_a_signal_waiting_nor_a_pipe(loop: Loop) -> None:
+def test_endless_work_delays_neither_signals_nor_pipes(loop: Loop) -> None:
     reader, writer = os.pipe()
     heard: list[bytes] = []
     loop.selector.register(reader, selectors.EVENT_READ, lambda: heard.append(os.read(reader, 9)))
@@ -54,7 +54,7 @@ def test_work_is_done_in_order_and_the_loop_sleeps_again(loop: Loop) -> None:
     assert time.process_time() - began < 0.1
 
 
-def test_work_may_end_by_asking_for_more(loop: Loop) -> None:
+def test_work_can_schedule_more_work_before_it_ends(loop: Loop) -> None:
     done: list[str] = []
 
     def first() -> Iterator[None]:

@@ -66,7 +66,7 @@ def names_in(shown: str) -> list[str]:
 
 
 @pytest.mark.parametrize("environ", [{}, {"LAST": "not long enough"}], ids=["long", "short"])
-def test_a_daemon_that_was_only_forked_is_found_by_the_mark(environ: dict[str, str]) -> None:
+def test_a_daemon_forked_without_exec_is_found_by_its_mark(environ: dict[str, str]) -> None:
     source = """
         marks.mark("run/web.1/0.2")
         told, tell_pid = os.pipe()
@@ -89,7 +89,7 @@ def test_a_daemon_that_was_only_forked_is_found_by_the_mark(environ: dict[str, s
         assert marks.carries(told["shown"].encode(), "run/web.1/0.2")
 
 
-def test_one_variable_makes_room_and_nothing_else_changes() -> None:
+def test_a_mark_replaces_one_long_variable_and_changes_no_other() -> None:
     given = {"FIRST": "1", "LONG_SECRET": LONG, "MIDDLE": "2", "ROOMY": LONG, "LAST": "3"}
     source = """
         done = marks.mark("run/web.1/0.2")
@@ -109,7 +109,7 @@ def test_one_variable_makes_room_and_nothing_else_changes() -> None:
     assert told["mark"] == {"PRODSERVER_RUN": "run/web.1/0.2"}
 
 
-def test_the_last_variables_make_room_where_none_is_long_enough() -> None:
+def test_a_mark_replaces_the_last_variables_if_none_is_long_enough() -> None:
     given = {f"V{number}": str(number) * 9 for number in range(8)}
     source = """
         done = marks.mark("run/web.1/0.2")
@@ -121,7 +121,7 @@ def test_the_last_variables_make_room_where_none_is_long_enough() -> None:
         assert told["c"] == given
 
 
-def test_an_older_mark_is_replaced_in_its_place() -> None:
+def test_a_new_mark_replaces_an_older_mark_in_place() -> None:
     given = {"PRODSERVER_RUN": f"run/template/{LONG}", "ROOMY": LONG}
     source = """
         marks.show(marks.of_guard("run", 12))
@@ -138,7 +138,7 @@ def test_an_older_mark_is_replaced_in_its_place() -> None:
         assert told["c"] == {"ROOMY": LONG}
 
 
-def test_without_room_nothing_is_shown_and_programs_have_the_mark() -> None:
+def test_without_room_for_a_mark_only_executed_programs_carry_the_mark() -> None:
     source = """
         before, done = shown(), marks.mark("run/web.1/0.2")
         import subprocess
@@ -150,7 +150,7 @@ def test_without_room_nothing_is_shown_and_programs_have_the_mark() -> None:
         assert variables(told["program"])["PRODSERVER_RUN"] == "run/web.1/0.2"
 
 
-def test_variables_that_are_set_and_deleted_later_are_as_they_should_be() -> None:
+def test_a_mark_preserves_changes_to_variables_made_before_and_after() -> None:
     source = """
         os.environ["SET_BEFORE"] = "b"
         del os.environ["DELETED_BEFORE"]
@@ -171,7 +171,7 @@ def test_variables_that_are_set_and_deleted_later_are_as_they_should_be() -> Non
         }
 
 
-def test_a_title_and_a_mark_leave_each_other_alone() -> None:
+def test_a_title_and_a_mark_do_not_overwrite_each_other() -> None:
     source = """
         from django_prodserver.posix.titles import set_title
         set_title("web.1")
@@ -206,18 +206,20 @@ def environment(mark: str) -> bytes:
         ("outer/web.1/0.3/run/web.1/0.1", "run", False),
     ],
 )
-def test_a_mark_is_carried_by_what_is_within_it_only(mark: str, wanted: str, carried: bool) -> None:
+def test_a_mark_matches_only_the_runs_and_lives_that_contain_it(
+    mark: str, wanted: str, carried: bool
+) -> None:
     assert marks.carries(environment(mark), wanted) is carried
 
 
-def test_any_of_several_marks_counts() -> None:
+def test_any_of_several_marks_in_an_environment_matches() -> None:
     both = environment("run/template/0") + environment("run/web.1/0.2")
 
     assert marks.carries(both, "run/web.1/0.2")
     assert not marks.carries(b"X_PRODSERVER_RUN=run/web.1/0.2\0", "run")
 
 
-def test_a_run_within_a_life_of_another_one_is_part_of_that() -> None:
+def test_a_run_started_inside_a_life_belongs_to_that_life() -> None:
     outer = marks.new_run({})
     life = marks.of_life(outer, SECOND_LIFE)
     inner = marks.new_run({"PRODSERVER_RUN": life})
@@ -227,7 +229,7 @@ def test_a_run_within_a_life_of_another_one_is_part_of_that() -> None:
     assert marks.new_run({}) != marks.new_run({}) != outer
 
 
-def test_only_the_guard_itself_is_one() -> None:
+def test_the_mark_of_a_guard_matches_only_that_guard() -> None:
     assert marks.carries(environment(marks.of_guard("run", 12)), marks.of_guard("run", 12))
     assert not marks.carries(environment(marks.of_guard("run", 12)), marks.of_guard("run", 1))
     assert not marks.carries(environment(marks.of_template("run", 0)), marks.of_guard("run", 0))

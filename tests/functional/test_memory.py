@@ -55,7 +55,7 @@ def test_a_process_that_uses_too_much_memory_is_replaced(start: Runs) -> None:
     assert not any(text.startswith("small.1 uses") for text in run.said("system"))
 
 
-def test_under_never_a_process_that_uses_too_much_memory_stops_everything(start: Runs) -> None:
+def test_a_process_above_max_memory_stops_everything_if_restart_is_never(start: Runs) -> None:
     run = start({"web": family(7, 150 * 10**6)})
 
     assert run.end() == 7
@@ -66,7 +66,7 @@ def test_under_never_a_process_that_uses_too_much_memory_stops_everything(start:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
-def test_without_proc_it_is_said_that_nothing_is_measured(start: Runs) -> None:
+def test_without_a_usable_proc_the_log_says_that_max_memory_has_no_effect(start: Runs) -> None:
     # This /proc shows another pid namespace, in which the same pid is another process.
     unshare = ["unshare", "--pid", "--fork"]
     skip_unless_it_works(*unshare)
@@ -81,7 +81,7 @@ def test_without_proc_it_is_said_that_nothing_is_measured(start: Runs) -> None:
     assert not any("its MAX_MEMORY is" in text for text in run.said("system"))
 
 
-def test_where_no_descriptor_is_left_nothing_is_measured() -> None:
+def test_memory_is_not_measured_if_no_descriptor_is_left() -> None:
     source = """
 import os, resource
 from django_prodserver.posix import memory

@@ -56,7 +56,7 @@ def of(found: Metrics, metric: str, instance: str, **labels: str) -> float:
     return found[f"prodserver_{metric}"][wanted]
 
 
-def test_what_is_measured_is_what_psutil_finds(start: Runs) -> None:
+def test_process_metrics_match_psutil(start: Runs) -> None:
     run = start({"web": WITH_A_CHILD, "worker": BUSY})
     run.wait_for_each_of("^up$", "^done$", "^all 2 ")
 
@@ -81,7 +81,7 @@ def test_what_is_measured_is_what_psutil_finds(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_lines_are_counted(start: Runs) -> None:
+def test_log_lines_cuts_and_bytes_are_counted(start: Runs) -> None:
     run = start({"web": WRITES})
     run.wait_for("web.1", "y{10000}")
     run.handshake()
@@ -164,7 +164,7 @@ def test_health_checks_are_counted(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_many_scrapes_at_once_are_answered_alike_and_leave_nothing_behind(start: Runs) -> None:
+def test_concurrent_scrapes_are_all_answered_and_leak_no_descriptors(start: Runs) -> None:
     run = start({"web": {**FOREVER, "REPLICAS": 10}})
     run.wait_for("system", "all 10 ")
     socket = socket_of(start)
@@ -212,7 +212,7 @@ def monitored(start: Runs, port: int) -> Run:
     return run
 
 
-def test_the_monitor_answers_who_watches(monitored: Run, port: int) -> None:
+def test_the_monitor_answers_healthz_readyz_and_metrics(monitored: Run, port: int) -> None:
     assert get(port, "/healthz") == (200, "ok\n")
     assert get(port, "/readyz") == (200, "ok\n")
     assert get(port, "/readyz?process=web") == (200, "ok\n")
@@ -237,21 +237,21 @@ def test_the_monitor_answers_who_watches(monitored: Run, port: int) -> None:
         ("GET", "/../v1/status", 404),
     ],
 )
-def test_the_monitor_tells_and_changes_nothing_else(
+def test_the_monitor_refuses_all_other_requests(
     monitored: Run, port: int, method: str, target: str, status: int
 ) -> None:
     assert get(port, target, method)[0] == status
     assert monitored.end(SIGTERM) == 0
 
 
-def test_a_public_monitor_is_told_of(start: Runs, port: int) -> None:
+def test_a_monitor_that_other_machines_can_reach_is_logged(start: Runs, port: int) -> None:
     run = start({"web": FOREVER}, supervisor={"MONITOR": f"0.0.0.0:{port}"})
 
     run.wait_for("system", f"at 0.0.0.0:{port}, also to other machines$")
     assert run.end(SIGTERM) == 0
 
 
-def test_a_monitor_whose_port_is_taken_lets_nothing_start(start: Runs, port: int) -> None:
+def test_nothing_starts_if_the_port_of_the_monitor_is_in_use(start: Runs, port: int) -> None:
     with sockets.create_server(("127.0.0.1", port)):
         run = start({"web": SAYS}, supervisor={"MONITOR": f"127.0.0.1:{port}"})
 
@@ -291,7 +291,7 @@ def test_a_reload_moves_the_monitor(start: Runs, port: int) -> None:
 
 
 @pytest.mark.template
-def test_what_handlers_of_events_fail_at_is_counted(start: Runs) -> None:
+def test_failures_of_event_handlers_are_counted(start: Runs) -> None:
     files = {"handling.py": "def fail(event):\n    raise ValueError('no')\n"}
     run = start({"web": FOREVER}, supervisor={"ON_EVENT": ["handling.fail"]}, files=files)
     run.wait_for("system", "handling.fail failed")

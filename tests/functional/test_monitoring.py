@@ -74,7 +74,7 @@ def prometheus(tmp_path: Path, port: int) -> Iterator[Prometheus]:
 
 
 @pytest.mark.parametrize("name", ["config prometheus.yml", "rules alerts.yml"])
-def test_the_files_are_what_promtool_takes(name: str) -> None:
+def test_promtool_accepts_the_example_files(name: str) -> None:
     kind, file = name.split()
     subprocess.run(
         [found("promtool"), "check", kind, str(FILES / file)], check=True, capture_output=True
@@ -102,7 +102,7 @@ def test_promtool_finds_nothing_wrong_with_the_metrics(start: Runs, port: int) -
     assert run.end(SIGTERM) == 0
 
 
-def test_each_question_of_the_dashboard_has_an_answer(
+def test_each_query_of_the_dashboard_returns_a_result(
     start: Runs, prometheus: Prometheus, port: int
 ) -> None:
     run = watched(start, port)
@@ -116,7 +116,7 @@ def test_each_question_of_the_dashboard_has_an_answer(
     assert run.end(SIGTERM) == 0
 
 
-def test_each_alert_asks_for_metrics_that_there_are(
+def test_each_alert_uses_only_existing_metrics(
     start: Runs, prometheus: Prometheus, port: int
 ) -> None:
     run = watched(start, port)

@@ -60,7 +60,7 @@ def is_ready(run: Run) -> bool:
     return any(text.startswith("web.1 ready") for text in run.said("system"))
 
 
-def test_ready_counts_from_the_leader(start: Runs) -> None:
+def test_a_ready_message_from_the_leader_is_accepted(start: Runs) -> None:
     run = start({"web": notifying("print('first'); notify(); forever()"), "worker": FOREVER})
     run.wait_for("system", r"web\.1 ready after")
 
@@ -69,7 +69,7 @@ def test_ready_counts_from_the_leader(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_ready_counts_from_a_grandchild_of_the_session(start: Runs) -> None:
+def test_a_ready_message_from_a_grandchild_in_the_session_is_accepted(start: Runs) -> None:
     source = """
         def worker():
             notify()
@@ -85,7 +85,7 @@ def test_ready_counts_from_a_grandchild_of_the_session(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_it_is_not_ready_before_it_says_so(start: Runs) -> None:
+def test_a_process_is_not_ready_before_it_sends_ready(start: Runs) -> None:
     run = start({"web": WHEN_ASKED})
     pid = int(run.wait_for("web.1", r"pid (\d+)")[1])
     run.handshake()
@@ -98,7 +98,7 @@ def test_it_is_not_ready_before_it_says_so(start: Runs) -> None:
 
 
 @linux
-def test_ready_from_outside_the_session_does_not_count(start: Runs) -> None:
+def test_a_ready_message_from_outside_the_session_is_ignored(start: Runs) -> None:
     run = start({"web": WHEN_ASKED})
     pid, address = run.wait_for("web.1", r"pid (\d+) address (.*)").groups()
 
@@ -112,7 +112,7 @@ def test_ready_from_outside_the_session_does_not_count(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_ready_from_a_sibling_does_not_count(start: Runs) -> None:
+def test_a_ready_message_from_a_sibling_is_ignored(start: Runs) -> None:
     foreign = notifying(
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
@@ -135,7 +135,7 @@ def test_ready_from_a_sibling_does_not_count(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_what_is_no_notification_is_ignored(start: Runs) -> None:
+def test_malformed_notifications_do_not_make_a_process_ready(start: Runs) -> None:
     source = """
         notify(b"\\xff\\x00" * 1000)
         notify(b"READY=1 ")
@@ -209,7 +209,7 @@ WEB = Ref("web.1", 0, 1)
         (b"MAINPID=1\nRELOADING=1\nX_NEW=1\nFDSTORE=1\nBARRIER=1", Notified(WEB)),
     ],
 )
-def test_what_a_message_says(message: bytes, said: Notified) -> None:
+def test_a_message_is_parsed_into_its_fields(message: bytes, said: Notified) -> None:
     assert parse(message, WEB) == said
 
 
@@ -290,7 +290,7 @@ def open_descriptors() -> int:
     return len(os.listdir("/dev/fd"))
 
 
-def test_messages_are_heard_in_order(listener: NotifySocket) -> None:
+def test_messages_are_received_in_order(listener: NotifySocket) -> None:
     send(listener, b"STOPPING=1", b"READY=1", b"X=1", b"STATUS=last")
 
     assert heard(listener) == [said(stopping=True), said(ready=True), said(status="last")]
@@ -298,21 +298,21 @@ def test_messages_are_heard_in_order(listener: NotifySocket) -> None:
     assert listener.ignored == 0
 
 
-def test_what_is_no_message_is_counted(listener: NotifySocket) -> None:
+def test_malformed_messages_are_counted_as_ignored(listener: NotifySocket) -> None:
     send(listener, b"X" * 65536, b"A=" + b"x" * LONGEST, b"\xff\0" * 100, b"READY=1")
 
     assert heard(listener) == [said(ready=True)]
     assert listener.ignored == 3
 
 
-def test_the_longest_message_is_one(listener: NotifySocket) -> None:
+def test_a_message_of_the_maximum_length_is_received(listener: NotifySocket) -> None:
     send(listener, b"READY=1\nX=".ljust(LONGEST, b"x"))
 
     assert heard(listener) == [said(ready=True)]
 
 
 @linux
-def test_a_foreign_message_is_counted(listener: NotifySocket) -> None:
+def test_a_message_from_another_session_is_counted_as_ignored(listener: NotifySocket) -> None:
     source = "from django_prodserver.posix.notify import notify; import sys; notify(); input()"
     environ = {**os.environ, "NOTIFY_SOCKET": listener.address}
     with subprocess.Popen(
@@ -351,7 +351,9 @@ def send_from_child(listener: NotifySocket, *messages: bytes, user: int = os.get
     in_child(send)
 
 
-def test_a_sender_that_is_gone_is_believed_if_it_was_our_user(listener: NotifySocket) -> None:
+def test_a_message_from_an_exited_sender_of_the_same_user_is_trusted(
+    listener: NotifySocket,
+) -> None:
     """Short-lived helpers exit before their session can be looked up."""
     send_from_child(listener, b"READY=1")
 
@@ -361,7 +363,7 @@ def test_a_sender_that_is_gone_is_believed_if_it_was_our_user(listener: NotifySo
 
 @linux
 @superuser
-def test_another_user_that_is_gone_is_not_believed(listener: NotifySocket) -> None:
+def test_a_message_from_an_exited_sender_of_another_user_is_ignored(listener: NotifySocket) -> None:
     send_from_child(listener, b"READY=1", user=STRANGER)
 
     assert heard(listener) == []
@@ -370,7 +372,7 @@ def test_another_user_that_is_gone_is_not_believed(listener: NotifySocket) -> No
 
 @linux
 @superuser
-def test_the_user_of_the_life_is_believed_although_the_sender_is_gone(
+def test_a_message_from_an_exited_sender_of_the_user_of_the_life_is_trusted(
     listener: NotifySocket,
 ) -> None:
     command = ["setpriv", f"--reuid={STRANGER}", "--clear-groups", "sh", "-c", "echo; read line"]
@@ -385,7 +387,7 @@ def test_the_user_of_the_life_is_believed_although_the_sender_is_gone(
 
 
 @linux
-def test_a_pid_that_is_used_again_lends_its_session_to_no_other_user() -> None:
+def test_a_reused_pid_does_not_make_another_user_trusted() -> None:
     """Another user's process sends and exits, and a process of the life gets its pid."""
     for user, believed in ((os.getuid(), True), (STRANGER, False)):
         credentials = _CREDENTIALS.pack(os.getpid(), user, user)
@@ -398,7 +400,7 @@ def test_a_pid_that_is_used_again_lends_its_session_to_no_other_user() -> None:
 
 
 @linux
-def test_strangers_that_fill_its_queue_are_told_of(listener: NotifySocket) -> None:
+def test_a_flood_from_another_session_is_reported(listener: NotifySocket) -> None:
     source = """
 import socket, sys
 with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
@@ -492,7 +494,7 @@ def flooding(address: str, place: Path) -> Iterator[None]:
             os.waitpid(pid, 0)
 
 
-def test_many_messages_of_its_own_are_no_flood(listener: NotifySocket) -> None:
+def test_many_messages_from_the_process_itself_are_not_a_flood(listener: NotifySocket) -> None:
     for _ in range(2000):  # More than any queue holds.
         notify(b"STATUS=x", listener.address, wait=False)
 
@@ -502,7 +504,7 @@ def test_many_messages_of_its_own_are_no_flood(listener: NotifySocket) -> None:
 # ---- the folder ----
 
 
-def test_other_users_cannot_list_the_folder(folder: SocketFolder) -> None:
+def test_other_users_cannot_list_the_socket_folder(folder: SocketFolder) -> None:
     listener = NotifySocket(folder)
     with listener._socket:
         mode = stat.S_IMODE(os.stat(folder.path).st_mode)
@@ -519,7 +521,9 @@ def test_other_users_cannot_list_the_folder(folder: SocketFolder) -> None:
 @linux
 @superuser
 @pytest.mark.parametrize("told", [True, False])
-def test_another_user_reaches_only_what_it_was_told(folder: SocketFolder, told: bool) -> None:
+def test_another_user_reaches_a_notify_socket_only_if_given_its_address(
+    folder: SocketFolder, told: bool
+) -> None:
     """Without being told, it finds the address neither in the folder nor in /proc/net/unix."""
     listener = NotifySocket(folder)
 
@@ -556,7 +560,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(place)
 
 
-def test_a_folder_that_was_left_behind_is_removed_by_the_next(place: Path) -> None:
+def test_an_abandoned_socket_folder_is_removed_when_the_next_is_created(place: Path) -> None:
     in_use, abandoned = SocketFolder(), SocketFolder()
     left = NotifySocket(abandoned)
     left.release()
@@ -573,7 +577,7 @@ def test_a_folder_that_was_left_behind_is_removed_by_the_next(place: Path) -> No
     third.close()
 
 
-def test_a_folder_is_removed_with_all_that_is_in_it_and_nothing_else(place: Path) -> None:
+def test_a_socket_folder_is_removed_with_its_contents_and_nothing_else(place: Path) -> None:
     (place / "kept").mkdir()
     (place / "kept" / "file").touch()
     folder = SocketFolder()
@@ -589,7 +593,7 @@ def test_a_folder_is_removed_with_all_that_is_in_it_and_nothing_else(place: Path
 
 
 @pytest.mark.parametrize("first", ["missing", "file", ""])
-def test_the_folder_is_where_temporary_files_can_be(
+def test_the_socket_folder_is_created_in_a_usable_temporary_folder(
     place: Path, first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place / "file").touch()
@@ -604,7 +608,7 @@ def test_the_folder_is_where_temporary_files_can_be(
 
 @linux
 @pytest.mark.parametrize("name", ["x" * 100, pytest.param("private", marks=superuser)])
-def test_where_lives_would_not_reach_a_folder_the_name_is_abstract(
+def test_the_notify_socket_is_abstract_if_lives_could_not_reach_a_folder(
     place: Path, name: str, start: Runs
 ) -> None:
     """Its path is too long, or lives that change user could not pass through it."""
@@ -619,7 +623,7 @@ def test_where_lives_would_not_reach_a_folder_the_name_is_abstract(
     assert list(deep.iterdir()) == []
 
 
-def test_nothing_is_left_of_the_folder(place: Path, start: Runs) -> None:
+def test_the_socket_folder_is_removed_at_shutdown(place: Path, start: Runs) -> None:
     source = "print('at', os.environ['NOTIFY_SOCKET']); notify(); forever()"
     run = start({"web": notifying(source)})
     address = Path(run.wait_for("web.1", "at (.*)")[1])
@@ -630,7 +634,9 @@ def test_nothing_is_left_of_the_folder(place: Path, start: Runs) -> None:
     assert not address.parent.exists()
 
 
-def test_what_a_killed_supervisor_leaves_is_removed_by_the_next(place: Path, start: Runs) -> None:
+def test_the_socket_folder_of_a_killed_supervisor_is_removed_by_the_next(
+    place: Path, start: Runs
+) -> None:
     source = "print('at', os.environ['NOTIFY_SOCKET']); notify(); forever()"
     addresses = []
     for _ in range(2):
@@ -658,7 +664,7 @@ def test_a_life_that_changes_its_user_reaches_its_socket(place: Path, start: Run
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/dev/fd differs")
-def test_descriptors_that_are_sent_along_are_closed(listener: NotifySocket) -> None:
+def test_descriptors_sent_with_a_message_are_closed(listener: NotifySocket) -> None:
     read, write = os.pipe()
     address = name_of(listener)
     before = open_descriptors()
@@ -727,7 +733,7 @@ def test_a_notification_that_nothing_reads_does_not_block(listener: NotifySocket
         ({"NOTIFY_SOCKET": "@x"}, None),
     ],
 )
-def test_whether_the_service_manager_expects_our_watchdog(
+def test_the_watchdog_interval_is_read_from_the_environment(
     environ: dict[str, str], seconds: float | None
 ) -> None:
     if environ.get("WATCHDOG_PID") == "self":
@@ -739,7 +745,7 @@ def test_whether_the_service_manager_expects_our_watchdog(
 # ---- under a supervisor ----
 
 
-def test_ignored_messages_are_told_at_the_end(start: Runs) -> None:
+def test_ignored_messages_are_logged_at_shutdown(start: Runs) -> None:
     source = """
         for message in (b"nonsense", b"X" * 65536, b"\\xff\\0"):
             notify(message)
@@ -753,7 +759,7 @@ def test_ignored_messages_are_told_at_the_end(start: Runs) -> None:
     assert "web.1: 3 messages to its notify socket were ignored" in run.said("system")
 
 
-def test_last_words_of_a_leader_are_heard(start: Runs) -> None:
+def test_messages_sent_just_before_a_leader_exits_are_received(start: Runs) -> None:
     source = """
         def leave(*_):
             notify(b"STATUS=last words")
@@ -771,7 +777,7 @@ def test_last_words_of_a_leader_are_heard(start: Runs) -> None:
     assert "web.1: 1 message to its notify socket was ignored" in run.said("system")
 
 
-def test_a_process_with_a_watchdog_is_told_its_interval(start: Runs) -> None:
+def test_a_process_with_a_watchdog_receives_its_interval(start: Runs) -> None:
     source = """
         print("every", os.environ["WATCHDOG_USEC"], "pid", os.environ.get("WATCHDOG_PID"))
         forever()
@@ -790,7 +796,7 @@ def test_a_process_with_a_watchdog_is_told_its_interval(start: Runs) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="abstract sockets are Linux's")
-def test_the_supervisor_tells_who_supervises_it(start: Runs) -> None:
+def test_the_supervisor_notifies_systemd_of_ready_and_stopping(start: Runs) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind("")
         systemd.settimeout(60)

@@ -51,7 +51,7 @@ def works() -> None:
     skip_unless_it_works(*WITH_COUNTERS)
 
 
-def test_out_of_memory_is_told_from_other_kills(start: Runs) -> None:
+def test_an_out_of_memory_kill_is_distinguished_from_other_kills(start: Runs) -> None:
     source = """
         number = life()
         if number in (1, 3):
@@ -74,7 +74,7 @@ def test_out_of_memory_is_told_from_other_kills(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_out_of_memory_under_never(start: Runs) -> None:
+def test_an_out_of_memory_kill_stops_everything_if_restart_is_never(start: Runs) -> None:
     run = start({"web": dying("die_for_want_of_memory(1)")}, prefix=WITH_COUNTERS)
 
     assert run.end() == 128 + SIGKILL
@@ -83,7 +83,7 @@ def test_out_of_memory_under_never(start: Runs) -> None:
     assert ended.endswith("; stopping everything")
 
 
-def test_a_grandchild_that_was_killed_is_not_the_instance(start: Runs) -> None:
+def test_a_grandchild_killed_by_out_of_memory_is_not_taken_for_the_instance(start: Runs) -> None:
     source = """
         os.waitpid(beget(lambda: die_for_want_of_memory(1)), 0)
         sys.exit(3)
@@ -94,7 +94,7 @@ def test_a_grandchild_that_was_killed_is_not_the_instance(start: Runs) -> None:
     assert any(text.startswith("web.1 exited with status 3 after ") for text in run.said("system"))
 
 
-def test_what_was_last_seen_of_its_memory_is_told(start: Runs) -> None:
+def test_an_out_of_memory_kill_is_logged_with_the_last_measured_memory(start: Runs) -> None:
     processes = {
         "web": dying("held(); die_for_want_of_memory(1)", MAX_MEMORY="1GB"),
         # It is measured after `web`, and its log line shows that this has happened.

@@ -75,7 +75,9 @@ def test_a_oneshot_that_fails_stops_everything_before_a_dependent_starts(start: 
 
 
 @pytest.mark.parametrize("number", [SIGALRM, SIGKILL])
-def test_a_oneshot_that_is_killed_by_a_signal(start: Runs, number: Signals) -> None:
+def test_a_oneshot_killed_by_a_signal_ends_the_run_before_a_dependent_starts(
+    start: Runs, number: Signals
+) -> None:
     migrate = oneshot(f"os.kill(os.getpid(), {number:d})")
     run = start({"migrate": migrate, "web": {**FOREVER, "AFTER": ["migrate"]}})
 
@@ -84,7 +86,7 @@ def test_a_oneshot_that_is_killed_by_a_signal(start: Runs, number: Signals) -> N
     assert not any("web.1 started" in text for text in run.said("system"))
 
 
-def test_a_run_of_oneshots_ends_with_0_when_all_are_done(start: Runs) -> None:
+def test_a_run_of_oneshots_exits_with_0_once_all_have_finished(start: Runs) -> None:
     processes = {
         "third": oneshot(TELLS, AFTER=["second"]),
         "second": oneshot("held();" + TELLS, AFTER=["first"]),
@@ -103,7 +105,7 @@ def test_a_run_of_oneshots_ends_with_0_when_all_are_done(start: Runs) -> None:
     assert not any(text.startswith("all 4 ready") for text in run.said("system"))
 
 
-def test_a_run_of_oneshots_of_which_one_fails(start: Runs) -> None:
+def test_a_failing_oneshot_stops_the_others_and_sets_the_exit_status(start: Runs) -> None:
     run = start(
         {"one": oneshot("pass"), "two": oneshot("held(); sys.exit(4)"), "three": oneshot("held()")}
     )
@@ -115,7 +117,7 @@ def test_a_run_of_oneshots_of_which_one_fails(start: Runs) -> None:
     assert system_line(run, "three.1 stopped")
 
 
-def test_a_oneshot_beside_services(start: Runs) -> None:
+def test_services_keep_running_after_a_oneshot_beside_them_finishes(start: Runs) -> None:
     run = start({"web": FOREVER, "warm-up": oneshot("pass")})
     run.wait_for("system", "all 2 ready")
     run.handshake()
@@ -123,7 +125,7 @@ def test_a_oneshot_beside_services(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_oneshot_is_tried_again_until_it_works(start: Runs) -> None:
+def test_a_failing_oneshot_is_restarted_until_it_succeeds(start: Runs) -> None:
     migrate = oneshot(
         "sys.exit(0 if life() == 3 else 7)",
         RESTART="on-failure",
@@ -143,7 +145,7 @@ def test_a_oneshot_is_tried_again_until_it_works(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_oneshot_that_never_works(start: Runs) -> None:
+def test_a_oneshot_that_keeps_failing_stops_everything_at_its_start_limit(start: Runs) -> None:
     migrate = oneshot(
         "sys.exit(7)",
         RESTART="on-failure",
@@ -160,7 +162,7 @@ def test_a_oneshot_that_never_works(start: Runs) -> None:
     )
 
 
-def test_what_still_waits_for_a_oneshot_is_not_started_by_a_stop(start: Runs) -> None:
+def test_a_service_waiting_for_a_oneshot_is_not_started_during_a_stop(start: Runs) -> None:
     processes = {"migrate": oneshot("held()"), "web": code(TELLS, AFTER=["migrate"])}
     run = start(processes, channel=True)
     run.held("migrate.1")
@@ -204,7 +206,7 @@ def test_a_dependent_waits_for_every_replica(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_those_that_are_not_run_are_not_waited_for(start: Runs) -> None:
+def test_a_process_does_not_wait_for_dependencies_left_out_of_the_run(start: Runs) -> None:
     processes = {
         "migrate": oneshot("tell('migrating')"),
         "web": {**FOREVER, "AFTER": ["migrate", "cache"]},
@@ -246,7 +248,7 @@ def test_dependents_stop_first(start: Runs) -> None:
     assert stopped == ["worker.1", "web.1", "database.1", "all"]
 
 
-def test_those_without_dependents_are_asked_at_once(start: Runs) -> None:
+def test_processes_without_dependents_receive_the_stop_signal_at_once(start: Runs) -> None:
     processes = {
         "database": stops_when_released(),
         "web": stops_when_released(AFTER=["database"], REPLICAS=2),
@@ -290,7 +292,7 @@ def test_the_stop_order_is_kept_after_a_failure(start: Runs) -> None:
     assert run.end() == 5
 
 
-def test_a_second_signal_does_not_keep_the_order(start: Runs) -> None:
+def test_a_second_stop_signal_kills_everything_regardless_of_the_order(start: Runs) -> None:
     processes = {"web": stops_when_released(), "worker": stops_when_released(AFTER=["web"])}
     run = start(processes, channel=True)
     run.wait_for_each({"web.1": "here", "worker.1": "here"})

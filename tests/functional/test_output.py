@@ -89,7 +89,7 @@ def test_stdout_and_stderr_of_a_child_keep_their_order(start: Runs) -> None:
     assert run.said("web.1") == [str(number) for number in range(500)]
 
 
-def test_a_line_longer_than_max_line_is_cut(start: Runs) -> None:
+def test_a_line_longer_than_max_line_is_split(start: Runs) -> None:
     run = start(
         {"web": code("print('a' * 1000 + 'b' * 1000 + 'c' * 500); sys.exit(3)")},
         supervisor={"MAX_LINE": 1000},
@@ -99,7 +99,7 @@ def test_a_line_longer_than_max_line_is_cut(start: Runs) -> None:
     assert run.said("web.1") == ["a" * 1000, "b" * 1000, "c" * 500]
 
 
-def test_bytes_that_are_no_text_pass_unchanged(start: Runs) -> None:
+def test_bytes_that_are_not_text_pass_through_unchanged(start: Runs) -> None:
     run = start({"web": code(r"os.write(1, b'\xff\x00\r progress\r\n'); os._exit(3)")})
     assert run.output is not None
     said = b"".join(iter(run.output.chunk, b""))
@@ -108,7 +108,7 @@ def test_bytes_that_are_no_text_pass_unchanged(start: Runs) -> None:
     assert run.end() == 3
 
 
-def test_names_are_aligned(start: Runs) -> None:
+def test_process_names_are_padded_to_one_width_in_the_log(start: Runs) -> None:
     processes = {name: code("print('here'); forever()") for name in ("web", "a_much_longer_name")}
     run = start(processes)
     run.wait_for_each({"web.1": "here", "a_much_longer_name.1": "here"})
@@ -117,7 +117,7 @@ def test_names_are_aligned(start: Runs) -> None:
     assert {raw.index("|") for raw in run.raw} == {len("a_much_longer_name.1 ")}
 
 
-def test_each_line_has_the_time_unless_it_is_not_wanted(start: Runs) -> None:
+def test_log_lines_have_timestamps_unless_they_are_switched_off(start: Runs) -> None:
     for options, supervisor, timed in [
         (["--all"], {}, True),
         (["--all", "--no-timestamps"], {}, False),
@@ -134,7 +134,9 @@ def test_each_line_has_the_time_unless_it_is_not_wanted(start: Runs) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/comm").exists(), reason="there is no /proc here")
 @pytest.mark.parametrize("log_format", ["text", "raw", "json"])
-def test_what_a_line_of_the_supervisor_quotes_is_no_line(start: Runs, log_format: str) -> None:
+def test_a_process_name_with_a_newline_cannot_forge_a_log_line(
+    start: Runs, log_format: str
+) -> None:
     source = r"""
         def outlive():
             os.setsid()
@@ -195,7 +197,7 @@ def test_the_flags_of_a_shared_stdout_are_left_alone(
     assert not before & os.O_NONBLOCK
 
 
-def test_a_file_is_written_from_where_its_offset_is(start: Runs, tmp_path: Path) -> None:
+def test_output_to_a_file_starts_at_the_current_file_offset(start: Runs, tmp_path: Path) -> None:
     log = tmp_path / "log"
     log.write_bytes(b"before\n" + b"\0" * 100)
     fd = os.open(log, os.O_WRONLY)
@@ -226,7 +228,7 @@ def test_a_pipe_that_cannot_be_reopened_gets_every_line(start: Runs) -> None:
     assert run.said("web.1") == [str(number) for number in range(20_000)]
 
 
-def test_dev_null_may_be_the_output(start: Runs) -> None:
+def test_stdout_can_be_dev_null(start: Runs) -> None:
     fd = os.open(os.devnull, os.O_WRONLY)
     source = "for _ in range(10_000): print('x' * 100)\ntell('written'); forever()"
     run = start({"web": code(source)}, stdout=fd, channel=True)
@@ -249,7 +251,7 @@ def test_a_full_disk_loses_lines_and_stops_no_process(start: Runs) -> None:
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- >&- 2>&-"])
-def test_standard_descriptors_may_be_closed(start: Runs, closed: str) -> None:
+def test_the_supervisor_runs_with_closed_standard_descriptors(start: Runs, closed: str) -> None:
     source = """
         tell(json.dumps([os.readlink(f"/proc/self/fd/{fd}").partition(":")[0] for fd in (0, 1, 2)]))
         print("hello")

@@ -40,7 +40,7 @@ def pid_of(run: Run, instance: str) -> int:
 
 @pytest.mark.parametrize("web", [FOREVER, OBEDIENT], ids=["killed", "exits with 0"])
 @pytest.mark.parametrize(("asked", "status"), [(SIGTERM, 0), (SIGINT, 130)])
-def test_what_ends_just_before_the_supervisor_is_asked_is_no_failure(
+def test_a_process_that_exits_just_before_the_stop_signal_is_not_a_failure(
     start: Runs, web: Any, asked: Signals, status: int
 ) -> None:
     run = start({"web": web, "worker": SLOW})
@@ -59,7 +59,7 @@ def test_what_ends_just_before_the_supervisor_is_asked_is_no_failure(
 
 
 @pytest.mark.parametrize(("asked", "status"), [(SIGTERM, 0), (SIGINT, 130)])
-def test_where_everything_has_ended_before_the_supervisor_is_asked_it_is_no_failure(
+def test_a_stop_signal_after_the_last_exit_still_decides_the_exit_status(
     start: Runs, asked: Signals, status: int
 ) -> None:
     """The supervisor gets its signal right after the last process has stopped."""
@@ -73,7 +73,7 @@ def test_where_everything_has_ended_before_the_supervisor_is_asked_it_is_no_fail
     assert run.end() == status
 
 
-def test_without_a_signal_of_its_own_the_supervisor_exits_with_the_status_of_the_first_to_end(
+def test_without_a_stop_signal_the_first_process_to_exit_decides_the_exit_status(
     start: Runs,
 ) -> None:
     run = start({"web": FOREVER, "worker": FOREVER})
@@ -85,7 +85,9 @@ def test_without_a_signal_of_its_own_the_supervisor_exits_with_the_status_of_the
 
 
 @pytest.mark.parametrize("supervisor", ["first", "last"])
-def test_a_signal_to_every_session_stops_everything_with_0(start: Runs, supervisor: str) -> None:
+def test_sigterm_to_every_session_stops_everything_with_exit_status_0(
+    start: Runs, supervisor: str
+) -> None:
     """Nothing is killed, and no process that has already exited is asked to stop."""
     run = start({"web": FOREVER, "api": OBEDIENT, "worker": SLOW})
     run.wait_for_each({"system": "all 3 ready", "api.1": "here", "worker.1": "here"})

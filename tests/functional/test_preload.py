@@ -54,7 +54,7 @@ def test_a_stop_signal_during_the_preload_is_obeyed(
 
 
 @pytest.mark.parametrize(("asked", "status"), [(SIGTERM, 0), (SIGINT, 130)])
-def test_a_stop_signal_that_the_project_swallows_is_obeyed(
+def test_a_stop_signal_swallowed_by_a_preloaded_module_is_obeyed(
     start: Runs, asked: Signals, status: int
 ) -> None:
     run = start(
@@ -69,7 +69,7 @@ def test_a_stop_signal_that_the_project_swallows_is_obeyed(
 
 
 @linux
-def test_a_single_process_ends_by_sigterm_as_pid_1(start: Runs) -> None:
+def test_sigterm_ends_a_process_that_runs_alone_as_pid_1(start: Runs) -> None:
     skip_unless_it_works(*UNSHARE)
     source = "print('system | here', flush=True); forever()"
     # Coverage's handler for SIGTERM exits by the default action, which does not end PID 1.

@@ -232,7 +232,7 @@ def closed_port() -> Iterator[int]:
 # ---- TCP ----
 
 
-def test_a_connection_is_all_that_is_wanted(world: World) -> None:
+def test_a_tcp_probe_succeeds_when_a_connection_succeeds(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert world.ask(tcp(listener.getsockname()[:2])) == ""
 
@@ -243,7 +243,9 @@ def test_a_refused_connection_is_a_failure(world: World, closed_port: int) -> No
     assert failure == f"connection to 127.0.0.1:{closed_port} refused"
 
 
-def test_addresses_are_tried_in_order(world: World, closed_port: int) -> None:
+def test_a_tcp_probe_tries_the_next_address_after_a_refused_connection(
+    world: World, closed_port: int
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         both = (
             *socket_addresses(("127.0.0.1", closed_port)),
@@ -263,7 +265,9 @@ def test_a_target_without_an_address_is_a_failure(world: World) -> None:
     assert world.ask(TcpTarget("web.1", ())) == "web.1 is not an address to connect to"
 
 
-def test_a_unix_socket_that_is_missing_is_a_failure(world: World, tmp_path: Path) -> None:
+def test_a_tcp_probe_of_a_unix_socket_succeeds_only_while_it_listens(
+    world: World, tmp_path: Path
+) -> None:
     path = str(tmp_path / "socket")
     assert world.ask(tcp(path)) == f"connection to {path} failed: {os.strerror(errno.ENOENT)}"
 
@@ -274,7 +278,7 @@ def test_a_unix_socket_that_is_missing_is_a_failure(world: World, tmp_path: Path
         assert world.ask(tcp(path)) == ""
 
 
-def test_a_connection_to_itself_is_none(world: World) -> None:
+def test_a_socket_connected_to_itself_is_detected(world: World) -> None:
     """If nothing listens on a port, the kernel may choose it as the client's own port."""
     with socket.socket() as selfish:
         selfish.bind(("127.0.0.1", 0))
@@ -284,11 +288,11 @@ def test_a_connection_to_itself_is_none(world: World) -> None:
 
 
 @pytest.mark.parametrize("host", ["", "0.0.0.0", "127.0.0.1"])
-def test_a_server_that_listens_everywhere_is_asked_at_the_loopback(host: str) -> None:
+def test_a_server_that_listens_on_all_interfaces_is_probed_at_the_loopback(host: str) -> None:
     assert (socket.AF_INET, ("127.0.0.1", 80)) in socket_addresses((host, 80))
 
 
-def test_names_are_resolved_beforehand() -> None:
+def test_host_names_are_resolved_and_unknown_ones_raise_an_os_error() -> None:
     assert socket_addresses(("::", 80)) == ((socket.AF_INET6, ("::1", 80, 0, 0)),)
     assert socket_addresses(("localhost", 80))
     with pytest.raises(OSError, match=r"."):
@@ -299,20 +303,20 @@ def test_names_are_resolved_beforehand() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 302, 399])
-def test_two_and_three_hundreds_are_healthy(world: World, status: int) -> None:
+def test_http_statuses_2xx_and_3xx_are_healthy(world: World, status: int) -> None:
     with server(answering(f"HTTP/1.1 {status} x\r\nLocation: /\r\n\r\n".encode())) as port:
         assert world.ask(http(port)) == ""
 
 
 @pytest.mark.parametrize("status", [400, 404, 500, 503])
-def test_other_statuses_are_failures(world: World, status: int) -> None:
+def test_http_statuses_4xx_and_5xx_are_failures(world: World, status: int) -> None:
     with server(answering(f"HTTP/1.1 {status} x\r\n\r\n".encode())) as port:
         failure = world.ask(http(port))
 
     assert failure == f"HTTP {status} from http://127.0.0.1:{port}/health"
 
 
-def test_what_is_asked(world: World) -> None:
+def test_an_http_probe_sends_the_target_the_host_and_its_user_agent(world: World) -> None:
     requests = []
 
     def handle(connection: socket.socket) -> None:
@@ -329,7 +333,7 @@ def test_what_is_asked(world: World) -> None:
     assert f"User-Agent: django-prodserver/{__version__}" in headers
 
 
-def test_a_server_of_the_standard_library(world: World) -> None:
+def test_an_http_probe_works_with_the_server_of_the_standard_library(world: World) -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_error(503 if self.path == "/ill" else 200, "x" * 1000)
@@ -348,7 +352,7 @@ def test_a_server_of_the_standard_library(world: World) -> None:
     assert ill == f"HTTP 503 from http://127.0.0.1:{httpd.server_port}/ill"
 
 
-def test_a_body_without_end_is_not_read(world: World) -> None:
+def test_an_http_probe_does_not_read_an_endless_body(world: World) -> None:
     def handle(connection: socket.socket) -> None:
         read_request(connection)
         try:
@@ -362,7 +366,7 @@ def test_a_body_without_end_is_not_read(world: World) -> None:
         assert world.ask(http(port)) == ""
 
 
-def test_an_answer_in_pieces(world: World) -> None:
+def test_an_http_response_may_arrive_byte_by_byte(world: World) -> None:
     gate = threading.Semaphore(0)
 
     def handle(connection: socket.socket) -> None:
@@ -387,14 +391,14 @@ def test_an_answer_in_pieces(world: World) -> None:
         (b"HTTP/1.1 200", "closed the connection without an answer"),
     ],
 )
-def test_an_answer_that_ends_too_early_is_a_failure(
+def test_a_response_that_ends_too_early_is_a_failure(
     world: World, answer: bytes, reason: str
 ) -> None:
     with server(answering(answer)) as port:
         assert world.ask(http(port)) == f"http://127.0.0.1:{port}/health {reason}"
 
 
-def test_reset_instead_of_an_answer(world: World) -> None:
+def test_a_connection_reset_instead_of_a_response_is_a_failure(world: World) -> None:
     def handle(connection: socket.socket) -> None:
         # Closing a socket with unread data resets the connection.
         connection.recv(1)
@@ -418,7 +422,7 @@ def test_reset_instead_of_an_answer(world: World) -> None:
     ],
     ids=lambda answer: repr(answer[:12]),
 )
-def test_an_answer_that_is_not_http_is_a_failure(world: World, answer: bytes) -> None:
+def test_a_response_that_is_not_http_is_a_failure(world: World, answer: bytes) -> None:
     with server(answering(answer)) as port:
         failure = world.ask(http(port))
 
@@ -427,7 +431,7 @@ def test_an_answer_that_is_not_http_is_a_failure(world: World, answer: bytes) ->
     assert len(failure) <= 200
 
 
-def test_what_cannot_be_asked(world: World) -> None:
+def test_an_http_request_with_an_invalid_host_or_path_is_a_failure(world: World) -> None:
     with server(answering(b"HTTP/1.1 200 OK\r\n\r\n")) as port:
         for wrong in (http(port, host="a\nb"), http(port, "/ä"), http(port, "/a b\r\nX: y")):
             assert "cannot request" in world.ask(wrong)
@@ -437,7 +441,7 @@ def test_an_http_check_of_a_closed_port_is_refused(world: World, closed_port: in
     assert world.ask(http(closed_port)) == f"connection to 127.0.0.1:{closed_port} refused"
 
 
-def test_a_server_that_never_answers_is_waited_for_until_the_probe_is_cancelled(
+def test_an_http_probe_waits_for_a_response_until_the_probe_is_cancelled(
     world: World,
 ) -> None:
     gate = threading.Event()
@@ -461,7 +465,7 @@ def test_a_server_that_never_answers_is_waited_for_until_the_probe_is_cancelled(
     assert world.results == []
 
 
-def test_a_new_probe_takes_the_place_of_the_old_one(world: World) -> None:
+def test_a_new_probe_replaces_the_running_probe_of_the_same_life(world: World) -> None:
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         world.probes.start(WEB, http(hanging.getsockname()[1]))
         world.step()
@@ -471,7 +475,7 @@ def test_a_new_probe_takes_the_place_of_the_old_one(world: World) -> None:
     assert world.watched == 0
 
 
-def test_one_that_ends_while_another_is_dealt_with_is_not_disturbed(world: World) -> None:
+def test_a_probe_cancelled_in_the_poll_round_that_ends_it_reports_nothing(world: World) -> None:
     """Both are ready in the same poll round, and the first to be handled cancels the other."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         target = tcp(listener.getsockname()[:2])
@@ -498,11 +502,11 @@ def command(source: str, **environ: str) -> CommandTarget:
     return CommandTarget((*PYTHON, source), environ)
 
 
-def test_status_0_is_healthy(world: World) -> None:
+def test_a_command_that_exits_with_status_0_is_healthy(world: World) -> None:
     assert world.ask(command("print('whatever')")) == ""
 
 
-def test_another_status_comes_with_its_last_line(world: World) -> None:
+def test_a_failing_command_is_reported_with_the_last_line_of_its_output(world: World) -> None:
     source = (
         "import sys; print('first'); print('\\x1b[1mno\\tdatabase', file=sys.stderr); sys.exit(3)"
     )
@@ -510,11 +514,11 @@ def test_another_status_comes_with_its_last_line(world: World) -> None:
     assert world.ask(command(source)) == "command exited with status 3: [1mno database"
 
 
-def test_a_silent_failure(world: World) -> None:
+def test_a_failing_command_without_output_is_reported_with_its_status_only(world: World) -> None:
     assert world.ask(command("raise SystemExit(1)")) == "command exited with status 1"
 
 
-def test_killed_by_a_signal(world: World) -> None:
+def test_a_command_killed_by_a_signal_is_a_failure_that_names_the_signal(world: World) -> None:
     source = "import os; os.kill(os.getpid(), 9)"
 
     assert world.ask(command(source)) == "command was killed by SIGKILL"
@@ -529,14 +533,16 @@ def test_a_command_that_cannot_be_executed_is_a_failure(world: World, tmp_path: 
     assert denied.startswith("command exited with status 126: ")
 
 
-def test_a_flood_of_output_does_not_delay_the_result(world: World) -> None:
+def test_a_flood_of_output_does_not_block_a_command_or_lengthen_its_failure(world: World) -> None:
     source = "import sys; sys.stdout.write('x' * 10_000_000 + '\\nlast'); sys.exit(1)"
 
     assert world.ask(command(source)) == "command exited with status 1: last"
     assert len(world.ask(command("import sys; sys.exit('x' * 100_000)"))) == 200
 
 
-def test_what_a_command_is_given(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_runs_in_its_own_session_with_a_clean_environment(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS"):
         monkeypatch.setenv(name, "1")
     source = """
@@ -554,7 +560,7 @@ raise SystemExit(f"{os.environ['EXTRA']} {env} {leads} {os.read(0, 1)} {open_fds
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
-def test_a_command_has_default_signals(world: World) -> None:
+def test_a_command_starts_with_no_signal_ignored(world: World) -> None:
     """Python ignores SIGPIPE; a shell that inherits an ignored signal cannot reset it."""
     ignored = world.ask(CommandTarget(("sh", "-c", "grep SigIgn /proc/self/status; exit 1")))
 
@@ -562,7 +568,7 @@ def test_a_command_has_default_signals(world: World) -> None:
     assert int(ignored.split()[-1], 16) & 0x7FFFFFFF == 0
 
 
-def test_a_command_that_hangs_is_killed_with_all_it_has_started(
+def test_a_cancelled_command_is_killed_with_its_child_processes(
     world: World, tmp_path: Path
 ) -> None:
     fifo = tmp_path / "fifo"
@@ -587,7 +593,7 @@ with open({str(fifo)!r}, "w") as ready:
     assert world.results == []
 
 
-def test_what_a_command_leaves_in_the_background_is_killed(world: World, tmp_path: Path) -> None:
+def test_a_background_process_left_by_a_command_is_killed(world: World, tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     source = f"""
@@ -612,7 +618,7 @@ def test_a_command_that_closes_its_output_is_waited_for(world: World) -> None:
     assert world.watched == 0
 
 
-def test_a_cancelled_command_that_ends_says_nothing(world: World) -> None:
+def test_a_cancelled_command_reports_no_result(world: World) -> None:
     world.probes.start(WEB, command("pass"))
     world.probes.cancel(WEB)
     world.probes.cancel(WEB)
@@ -622,7 +628,7 @@ def test_a_cancelled_command_that_ends_says_nothing(world: World) -> None:
     assert world.results == []
 
 
-def test_a_command_that_is_cancelled_before_it_runs(world: World) -> None:
+def test_a_command_that_is_cancelled_before_it_runs_is_killed(world: World) -> None:
     """A command that was just forked may not have its own process group yet."""
     for _ in range(20):
         world.probes.start(WEB, command("import signal; signal.pause()"))
@@ -632,7 +638,7 @@ def test_a_command_that_is_cancelled_before_it_runs(world: World) -> None:
     assert len(world.reaped) == 20
 
 
-def test_the_end_kills_what_is_under_way(world: World) -> None:
+def test_closing_the_probes_kills_running_commands(world: World) -> None:
     world.probes.start(WEB, command("import signal; signal.pause()"))
     world.probes.start(OTHER, command("import signal; signal.pause()"))
 
@@ -644,7 +650,7 @@ def test_the_end_kills_what_is_under_way(world: World) -> None:
     assert world.probes.killed == set()
 
 
-def test_a_command_that_cannot_be_started_has_not_begun(world: World) -> None:
+def test_a_command_that_cannot_be_forked_is_reported_as_not_started(world: World) -> None:
     results: list[Outcome] = []
 
     def fail(command: CommandTarget, output: int) -> int:
@@ -657,7 +663,7 @@ def test_a_command_that_cannot_be_started_has_not_begun(world: World) -> None:
     assert world.watched == 0
 
 
-def test_the_exit_of_another_process_is_not_a_result(world: World) -> None:
+def test_the_exit_of_another_process_is_not_taken_for_a_probe_result(world: World) -> None:
     assert not world.probes.reaped(1, ExitStatus(code=0))
 
 
@@ -715,7 +721,7 @@ EVENTS = "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n"
         ("", "memory.events", EVENTS, 0),
     ],
 )
-def test_kills_for_want_of_memory(
+def test_the_number_of_oom_kills_is_read_from_cgroup_v1_and_v2(
     tmp_path: Path, cgroup: str, file: str, text: str, kills: int
 ) -> None:
     root = counters(tmp_path, cgroup, **{f"sys/fs/cgroup/{file}": text})
@@ -723,7 +729,7 @@ def test_kills_for_want_of_memory(
     assert kernel.out_of_memory_kills(kernel.out_of_memory_counter(root)) == kills
 
 
-def test_a_system_without_control_groups(tmp_path: Path) -> None:
+def test_a_system_without_cgroups_reports_no_oom_kills(tmp_path: Path) -> None:
     assert kernel.out_of_memory_counter(tmp_path) is None
     assert kernel.out_of_memory_kills(None) == 0
     assert kernel.out_of_memory_kills(kernel.out_of_memory_counter()) >= 0
@@ -745,7 +751,7 @@ KILLED, FAILED = ExitStatus(signal=SIGKILL), ExitStatus(code=1)
         [(0.0, 1, FAILED, False), (1.5, 2, KILLED, True), (1.5, 2, KILLED, False)],
     ],
 )
-def test_which_exits_are_oom_kills(
+def test_only_a_sigkill_with_a_recent_rise_of_the_counter_is_an_oom_kill(
     tmp_path: Path, ends: list[tuple[float, int, ExitStatus, bool]]
 ) -> None:
     counter = "sys/fs/cgroup/memory.events"
@@ -760,7 +766,7 @@ def test_which_exits_are_oom_kills(
 # ---- memory ----
 
 
-def test_memory_is_that_of_the_whole_tree() -> None:
+def test_memory_is_measured_over_the_whole_process_tree() -> None:
     read, write = os.pipe()
     source = f"""
 import os, signal
@@ -816,7 +822,7 @@ def test_an_unhealthy_instance_ends_the_run(start: Runs) -> None:
     assert any(f"HTTP 503 from {url}" in line for line in run.said("system"))
 
 
-def test_a_command_of_a_whole_run_leaves_no_process_behind(start: Runs) -> None:
+def test_a_health_check_command_running_at_the_stop_leaves_no_process_behind(start: Runs) -> None:
     check = {"COMMAND": ["sh", "-c", "sleep 1000 & wait"], "INTERVAL": 0.1, "TIMEOUT": 60}
     run = start({"web": {**FOREVER, "HEALTHCHECK": check}})
     run.wait_for("system", "all 1 ready")
@@ -833,7 +839,7 @@ OK = b"HTTP/1.1 200 OK\r\n\r\n"
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_a_server_that_speaks_tls_is_asked_and_its_certificate_is_not(
+def test_an_https_probe_without_verification_succeeds_and_sends_its_sni_name(
     world: World, version: ssl.TLSVersion
 ) -> None:
     names: list[str] = []
@@ -848,12 +854,12 @@ def test_a_server_that_speaks_tls_is_asked_and_its_certificate_is_not(
     assert names == ["www.example.org"]
 
 
-def test_a_status_comes_over_tls_too(world: World) -> None:
+def test_an_https_response_with_status_503_is_a_failure(world: World) -> None:
     with server(over_tls(answering(b"HTTP/1.1 503 Busy\r\n\r\n"))) as port:
         assert world.ask(https(port)) == f"HTTP 503 from https://127.0.0.1:{port}/health"
 
 
-def test_an_answer_over_tls_may_come_in_pieces(world: World) -> None:
+def test_an_https_response_may_arrive_byte_by_byte(world: World) -> None:
     def handle(connection: socket.socket) -> None:
         read_request(connection)
         for byte in b"HTTP/1.1 200 OK\r\nServer: a\r\n\r\n":
@@ -863,7 +869,7 @@ def test_an_answer_over_tls_may_come_in_pieces(world: World) -> None:
         assert world.ask(https(port)) == ""
 
 
-def test_a_certificate_is_valid_for_its_names_where_its_authority_is_trusted(
+def test_a_certificate_is_valid_only_for_its_own_names_and_from_a_trusted_ca(
     world: World,
 ) -> None:
     with server(over_tls(answering(OK))) as port:
@@ -878,7 +884,7 @@ def test_a_certificate_is_valid_for_its_names_where_its_authority_is_trusted(
         assert "is not valid: self" in failure
 
 
-def test_a_server_that_demands_a_certificate_says_so(world: World) -> None:
+def test_a_server_that_requires_a_client_certificate_is_a_failure(world: World) -> None:
     demanding = over_tls(answering(OK), verify_mode=ssl.CERT_REQUIRED)
     with server(demanding) as port:
         failure = world.ask(https(port))
@@ -890,7 +896,7 @@ def test_a_server_that_demands_a_certificate_says_so(world: World) -> None:
     )
 
 
-def test_a_server_that_speaks_no_tls(world: World) -> None:
+def test_an_https_probe_of_a_server_without_tls_is_a_failure(world: World) -> None:
     def handle(connection: socket.socket) -> None:
         connection.recv(1)
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -905,14 +911,14 @@ def test_a_server_that_speaks_no_tls(world: World) -> None:
     assert failure.isprintable()
 
 
-def test_a_server_that_closes_in_the_handshake(world: World) -> None:
+def test_a_server_that_closes_during_the_tls_handshake_is_a_failure(world: World) -> None:
     with server(lambda connection: None) as port:
         failure = world.ask(https(port))
 
     assert f"https://127.0.0.1:{port}/health" in failure
 
 
-def test_a_handshake_that_is_never_answered_blocks_nothing(world: World) -> None:
+def test_a_probe_in_an_unanswered_tls_handshake_can_be_cancelled(world: World) -> None:
     gate, here = threading.Event(), threading.Event()
 
     def handle(connection: socket.socket) -> None:
@@ -931,7 +937,7 @@ def test_a_handshake_that_is_never_answered_blocks_nothing(world: World) -> None
     assert world.results == []
 
 
-def test_what_probes_need_is_read_before_they_begin(tmp_path: Path) -> None:
+def test_an_https_probe_cannot_be_prepared_with_a_missing_or_empty_ca_file(tmp_path: Path) -> None:
     prepare(https(1, verify=str(CERTIFICATE)))
     prepare(http(1))
     prepare(tcp(("127.0.0.1", 1)))
@@ -970,12 +976,12 @@ def at_socket(path: Path) -> HttpTarget:
     return HttpTarget(name, socket_addresses(str(path)), f"{name}:/health", "/health", "localhost")
 
 
-def test_a_unix_socket_is_asked(world: World, tmp_path: Path) -> None:
+def test_an_http_probe_can_use_a_unix_socket(world: World, tmp_path: Path) -> None:
     with unix_server(tmp_path / "web.sock", OK):
         assert world.ask(at_socket(tmp_path / "web.sock")) == ""
 
 
-def test_a_unix_socket_that_is_not_well_is_named(world: World, tmp_path: Path) -> None:
+def test_the_failure_of_an_http_probe_names_its_unix_socket(world: World, tmp_path: Path) -> None:
     path = tmp_path / "web.sock"
     missing = f"connection to unix:{path} failed: No such file or directory"
     assert world.ask(at_socket(path)) == missing
@@ -1014,7 +1020,7 @@ class Raising(Probe):
 
 
 @pytest.mark.parametrize("step", ["begin", "go on"])
-def test_whatever_a_probe_raises_is_its_failure(
+def test_an_unexpected_exception_in_a_probe_is_reported_as_its_failure(
     world: World, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     monkeypatch.setattr(world.probes, "_create", lambda target: Raising(world.selector, step))
@@ -1025,7 +1031,7 @@ def test_whatever_a_probe_raises_is_its_failure(
     assert world.watched == 0
 
 
-def test_an_answer_that_the_parser_chokes_on_is_a_failure(
+def test_a_response_that_the_parser_chokes_on_is_a_failure(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """h11 0.14 raised this for a length of thousands of digits."""
@@ -1046,7 +1052,7 @@ def test_an_invalid_address_is_a_failure(world: World) -> None:
         assert world.ask(target).startswith("the probe failed: ")
 
 
-def test_a_length_of_thousands_of_digits_is_a_failure(world: World) -> None:
+def test_a_content_length_of_thousands_of_digits_is_a_failure(world: World) -> None:
     length = b"9" * 5000
     with server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n")) as port:
         assert world.ask(http(port))

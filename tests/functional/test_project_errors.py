@@ -70,7 +70,7 @@ def begin(start: Runs, processes: Any, *options: str, asking: str = QUIET, **kwa
     ],
     ids=["wsgi", "PRELOAD", "URLconf", "Celery app", "backend"],
 )
-def test_the_file_and_the_line_are_named_and_traceback_shows_the_rest(
+def test_an_error_names_file_and_line_and_the_traceback_option_shows_the_rest(
     start: Runs, processes: Any, kwargs: Any, said: str
 ) -> None:
     plain = begin(start, processes, "--check", **kwargs)
@@ -104,7 +104,9 @@ def test_the_file_and_the_line_are_named_and_traceback_shows_the_rest(
         ),
     ],
 )
-def test_whatever_is_raised_is_said_in_one_line(start: Runs, source: str, said: str) -> None:
+def test_an_exception_in_a_preload_is_reported_in_one_line(
+    start: Runs, source: str, said: str
+) -> None:
     supervisor = {"PRELOAD": ["odd"]}
     run = start({"w": shell("true")}, "--check", supervisor=supervisor, files={"odd.py": source})
 
@@ -115,7 +117,7 @@ def test_whatever_is_raised_is_said_in_one_line(start: Runs, source: str, said: 
     )
 
 
-def test_the_tracebacks_of_all_errors_are_shown(start: Runs) -> None:
+def test_the_traceback_option_shows_the_tracebacks_of_all_errors(start: Runs) -> None:
     files = {"one.py": "1 / 0", "two.py": "[][1]"}
     supervisor = {"PRELOAD": ["one", "two"]}
     run = start({"w": shell("true")}, "--traceback", "--check", supervisor=supervisor, files=files)
@@ -136,7 +138,7 @@ WAITS = {"wait": shell("echo waited", TYPE="oneshot")}
 LATER = {**WAITS, "w": code("print('here'); forever()", AFTER=["wait"])}
 
 
-def test_a_check_that_asks_a_database_that_does_not_answer_is_a_warning(start: Runs) -> None:
+def test_a_system_check_that_cannot_reach_a_database_is_only_a_warning(start: Runs) -> None:
     run = begin(start, LATER, asking=ASKING)
     run.wait_for("system", r"^all 2 ready")
 
@@ -149,7 +151,7 @@ def test_a_check_that_asks_a_database_that_does_not_answer_is_a_warning(start: R
     assert run.said("wait.1") == ["waited"]
 
 
-def test_a_preload_that_asks_a_database_that_does_not_answer_is_a_warning(start: Runs) -> None:
+def test_a_preload_that_cannot_reach_a_database_is_only_a_warning(start: Runs) -> None:
     files = {"eager.py": "from django.db import connection\nconnection.cursor()\n"}
     run = begin(start, LATER, files=files, supervisor={"PRELOAD": ["eager"]})
     run.wait_for("w.1", "^here$")
@@ -168,7 +170,7 @@ def test_a_preload_that_asks_a_database_that_does_not_answer_is_a_warning(start:
         "try:\n    raise ConnectionRefusedError\nexcept OSError:\n    raise ValueError('no cache')",
     ],
 )
-def test_whatever_does_not_answer_in_a_preload_is_a_warning(start: Runs, source: str) -> None:
+def test_a_connection_error_in_a_preload_is_only_a_warning(start: Runs, source: str) -> None:
     supervisor = {"PRELOAD": ["eager"]}
     run = start(LATER, files={"eager.py": source}, supervisor=supervisor)
     run.wait_for("w.1", "^here$")
@@ -177,7 +179,7 @@ def test_whatever_does_not_answer_in_a_preload_is_a_warning(start: Runs, source:
     assert any("going on, because it may answer later" in line for line in run.said("system"))
 
 
-def test_an_app_of_celery_that_asks_what_does_not_answer_does_not_keep_others_from_running(
+def test_a_connection_error_in_a_celery_app_does_not_stop_other_processes(
     start: Runs,
 ) -> None:
     files = {"eager.py": "raise ConnectionRefusedError"}
@@ -189,7 +191,7 @@ def test_an_app_of_celery_that_asks_what_does_not_answer_does_not_keep_others_fr
     assert any("ConnectionRefusedError" in line for line in run.said("w.1"))
 
 
-def test_an_error_beside_a_database_that_does_not_answer_counts(start: Runs) -> None:
+def test_an_error_beside_a_connection_error_still_fails_the_run(start: Runs) -> None:
     files = {"eager.py": "raise ConnectionRefusedError", "odd.py": "1 / 0"}
     run = start(LATER, files=files, supervisor={"PRELOAD": ["eager", "odd"]})
 
@@ -197,7 +199,7 @@ def test_an_error_beside_a_database_that_does_not_answer_counts(start: Runs) -> 
     assert [text for text in run.said("system") if "odd.py, line 1" in text]
 
 
-def test_checks_are_skipped_as_everywhere_in_django(start: Runs) -> None:
+def test_the_skip_checks_option_skips_the_system_checks(start: Runs) -> None:
     files = {"urls.py": "import prices"}
     supervised = ["--all", "--skip-checks"]
     for options in (supervised, [*supervised, "--start-method=spawn"], ["wait", "--skip-checks"]):
@@ -207,7 +209,7 @@ def test_checks_are_skipped_as_everywhere_in_django(start: Runs) -> None:
     assert begin(start, LATER, "--all", files=files).end() == 1
 
 
-def test_a_process_alone_warns_on_stderr_and_starts(start: Runs) -> None:
+def test_a_process_run_alone_starts_with_a_warning_if_checks_cannot_run(start: Runs) -> None:
     run = begin(start, WAITS, "wait", asking=ASKING)
 
     assert run.end() == 0

@@ -69,7 +69,7 @@ def scraped(runs: Runs) -> dict[str, float]:
     return {name: float(value) for name, _, value in lines}
 
 
-def test_one_answer_has_the_metrics_of_all_processes(start: Runs) -> None:
+def test_one_scrape_has_the_metrics_of_all_processes(start: Runs) -> None:
     processes = {"web": works("web", 2, REPLICAS=2), "beat": works("beat", 3)}
     run = start(processes, files=FILES)
     run.wait_for_each(dict.fromkeys(["web.1", "web.2", "beat.1"], COUNTED))
@@ -84,7 +84,7 @@ def test_one_answer_has_the_metrics_of_all_processes(start: Runs) -> None:
 
 @pytest.mark.parametrize("imported", ["in a process", "in the template", "by the settings"])
 @pytest.mark.parametrize("program", ["manage.py", "-m django_prodserver", "without templates"])
-def test_they_are_shared_wherever_the_library_is_imported(
+def test_metrics_are_shared_wherever_prometheus_client_is_imported(
     start: Runs, imported: str, program: str
 ) -> None:
     """The library reads the environment only once, when it is imported."""
@@ -107,7 +107,7 @@ def test_they_are_shared_wherever_the_library_is_imported(
     assert run.end(SIGTERM) == 0
 
 
-def test_what_is_not_installed_has_no_folder(start: Runs) -> None:
+def test_no_metrics_folder_is_set_if_prometheus_client_is_not_installed(start: Runs) -> None:
     run = start(
         {"web": code("print('folder', os.environ.get('PROMETHEUS_MULTIPROC_DIR')); forever()")},
         files={"sitecustomize.py": "import sys; sys.modules['prometheus_client'] = None"},
@@ -119,7 +119,7 @@ def test_what_is_not_installed_has_no_folder(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_what_has_ended_counts_on_and_is_not_alive(start: Runs) -> None:
+def test_counters_outlive_their_process_and_live_gauges_do_not(start: Runs) -> None:
     entry: dict[str, Any] = {"RESTART": "always", "BACKOFF": {"INITIAL": 0.01, "MAX": 0.02}}
     run = start({"web": works("web", **entry), "worker": works("worker")}, files=FILES)
     run.wait_for_each(dict.fromkeys(["web.1", "worker.1"], COUNTED))
@@ -139,7 +139,7 @@ def test_what_has_ended_counts_on_and_is_not_alive(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_its_folder_is_private_and_removed_in_the_end(start: Runs) -> None:
+def test_the_metrics_folder_is_private_and_removed_at_the_end(start: Runs) -> None:
     run = start({"web": works("web")}, files=FILES)
     inner = Path(run.wait_for("web.1", COUNTED)[1])
     (web,) = [process.pid for process in run.children()]
@@ -152,7 +152,7 @@ def test_its_folder_is_private_and_removed_in_the_end(start: Runs) -> None:
     assert not outer.exists()
 
 
-def test_its_folder_is_removed_where_the_supervisor_is_killed(start: Runs) -> None:
+def test_the_metrics_folder_is_removed_if_the_supervisor_is_killed(start: Runs) -> None:
     run = start({"web": works("web")}, files=FILES)
     outer = Path(run.wait_for("web.1", COUNTED)[1]).parent
     guards = [psutil.Process(pid) for pid in run.templates()]
@@ -163,7 +163,7 @@ def test_its_folder_is_removed_where_the_supervisor_is_killed(start: Runs) -> No
     assert not outer.exists()
 
 
-def test_wrong_settings_leave_no_folder(start: Runs, tmp_path: Path) -> None:
+def test_wrong_settings_leave_no_metrics_folder(start: Runs, tmp_path: Path) -> None:
     (tmp_path / "places").mkdir()
     places = {"XDG_RUNTIME_DIR": str(tmp_path / "places"), "TMPDIR": str(tmp_path / "places")}
     run = start({"web": {"BACKEND": "no_such"}}, files=FILES, env=places)
@@ -173,7 +173,7 @@ def test_wrong_settings_leave_no_folder(start: Runs, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can change users")
-def test_processes_of_other_users_are_among_them(start: Runs) -> None:
+def test_the_metrics_of_processes_of_other_users_are_included(start: Runs) -> None:
     processes = {"web": works("web", USER="nobody"), "worker": works("worker", USER="daemon")}
     for path in (start.project.parent, start.project):
         path.chmod(0o755)
@@ -185,7 +185,9 @@ def test_processes_of_other_users_are_among_them(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_folder_of_the_user_is_left_as_it_is(start: Runs, tmp_path: Path) -> None:
+def test_a_metrics_folder_set_by_the_user_is_used_and_not_cleaned(
+    start: Runs, tmp_path: Path
+) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "gauge_livesum_999999999.db").touch()
@@ -199,7 +201,7 @@ def test_a_folder_of_the_user_is_left_as_it_is(start: Runs, tmp_path: Path) -> N
     assert [*mine.glob("counter_*.db")]
 
 
-def test_where_they_cannot_be_collected_the_log_says_so_once(start: Runs) -> None:
+def test_project_metrics_that_cannot_be_collected_are_logged_once(start: Runs) -> None:
     run = start({"web": works("web")}, files=FILES)
     folder = Path(run.wait_for("web.1", COUNTED)[1])
     (folder / "counter_1.db").write_bytes(b"not a file of the library")
@@ -213,7 +215,7 @@ def test_where_they_cannot_be_collected_the_log_says_so_once(start: Runs) -> Non
     assert run.end(SIGTERM) == 0
 
 
-def test_where_nothing_has_counted_no_process_is_forked_to_look(tmp_path: Path) -> None:
+def test_project_metrics_exist_unless_their_folder_is_empty(tmp_path: Path) -> None:
     metrics = ProjectMetrics(cast("Any", None), cast("Any", None))
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(tmp_path)
     assert not metrics.exist

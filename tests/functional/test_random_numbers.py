@@ -25,7 +25,7 @@ def drawn(lines: list[str]) -> list[str]:
     return [line for line in lines if line.startswith("drew ")]
 
 
-def test_each_process_and_each_restart_draws_its_own(start: Runs) -> None:
+def test_each_process_and_each_restart_draws_its_own_random_numbers(start: Runs) -> None:
     source = f"{SAY}\nif life() == 2: forever()\nsys.exit(3)"
     backoff = {"INITIAL": 0.01, "MAX": 0.01}
     entry = code(source, REPLICAS=2, RESTART="on-failure", BACKOFF=backoff)
@@ -37,7 +37,7 @@ def test_each_process_and_each_restart_draws_its_own(start: Runs) -> None:
     assert len(set(drawn([line.text for line in run.lines]))) == 4
 
 
-def test_what_a_process_forks_draws_its_own(start: Runs) -> None:
+def test_children_forked_by_a_process_draw_different_random_numbers(start: Runs) -> None:
     run = start({"w": code(FORK_TWO + "    say('done'); forever()")}, supervisor=NUMPY)
     run.wait_for("w.1", "^done$")
 
@@ -46,7 +46,9 @@ def test_what_a_process_forks_draws_its_own(start: Runs) -> None:
 
 
 @pytest.mark.parametrize("options", [["w"], ["--all", "--start-method=spawn"]])
-def test_what_a_fresh_interpreter_forks_draws_its_own(start: Runs, options: list[str]) -> None:
+def test_children_forked_by_a_fresh_interpreter_draw_different_random_numbers(
+    start: Runs, options: list[str]
+) -> None:
     source = "    import numpy.random" + FORK_TWO
     run = start({"w": code(source, TYPE="oneshot")}, *options, "--no-timestamps")
 
@@ -54,7 +56,7 @@ def test_what_a_fresh_interpreter_forks_draws_its_own(start: Runs, options: list
     assert len(set(drawn([line.text for line in run.lines]))) == 2
 
 
-def test_what_the_project_has_seeded_stays_as_it_is(start: Runs) -> None:
+def test_a_generator_seeded_by_the_project_keeps_its_seed(start: Runs) -> None:
     files = {"seeded.py": "import numpy.random\nnumpy.random.seed(42)"}
     source = SAY + "\n" + FORK_TWO.replace("\n    ", "\n") + "say('done'); forever()"
     entry = code(source, REPLICAS=2)
@@ -67,7 +69,7 @@ def test_what_the_project_has_seeded_stays_as_it_is(start: Runs) -> None:
     assert len(set(workers)) == 1
 
 
-def test_numpy_is_not_imported_for_this(start: Runs) -> None:
+def test_numpy_is_not_imported_for_a_project_that_does_not_use_it(start: Runs) -> None:
     run = start({"w": code("say('numpy' in sys.modules and 'there' or 'absent')", TYPE="oneshot")})
 
     assert run.end() == 0

@@ -39,7 +39,7 @@ def ready(run: Run, name: str) -> list[str]:
 # ---- by a connection ----
 
 
-def test_it_is_ready_once_it_can_be_connected_to(start: Runs) -> None:
+def test_a_server_is_ready_once_it_accepts_connections(start: Runs) -> None:
     run = start({"web": serving(LISTENS_LATE, free_port())})
     run.held("web.1")
     run.handshake()
@@ -53,7 +53,7 @@ def test_it_is_ready_once_it_can_be_connected_to(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_what_comes_after_it_can_connect_at_once(start: Runs) -> None:
+def test_a_dependent_can_connect_to_a_server_at_once(start: Runs) -> None:
     port = free_port()
     client = code(f"socket.create_connection(('127.0.0.1', {port})); print('connected'); forever()")
     run = start({"client": {**client, "AFTER": ["web"]}, "web": serving(LISTENS_LATE, port)})
@@ -64,7 +64,7 @@ def test_what_comes_after_it_can_connect_at_once(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_it_ends_before_it_listens(start: Runs) -> None:
+def test_a_server_that_exits_before_it_listens_stops_everything(start: Runs) -> None:
     run = start({"web": serving("sys.exit(3)", free_port()), "worker": FOREVER})
 
     assert run.end() == 3
@@ -72,7 +72,7 @@ def test_it_ends_before_it_listens(start: Runs) -> None:
     assert ended.endswith(", before it was ready; stopping everything")
 
 
-def test_it_is_stopped_before_it_listens(start: Runs) -> None:
+def test_a_server_can_be_stopped_before_it_listens(start: Runs) -> None:
     run = start({"web": serving(LISTENS_LATE, free_port())})
     run.held("web.1")
 
@@ -97,7 +97,7 @@ def test_a_process_that_is_not_ready_in_time_stops_everything(start: Runs, waits
     assert not ready(run, "web.1")
 
 
-def test_if_a_process_that_is_not_ready_exits_with_0_the_status_is_1(start: Runs) -> None:
+def test_the_exit_status_is_1_if_a_process_that_is_not_ready_exits_with_0(start: Runs) -> None:
     source = "signal.signal(signal.SIGTERM, lambda *_: os._exit(0)); print('here'); forever()"
     run = start({"web": notifying(source, READY_TIMEOUT=3), "worker": FOREVER})
 
@@ -107,7 +107,7 @@ def test_if_a_process_that_is_not_ready_exits_with_0_the_status_is_1(start: Runs
     assert ended.endswith("; stopping everything")
 
 
-def test_it_is_killed_if_it_does_not_stop(start: Runs) -> None:
+def test_a_process_that_is_not_ready_and_does_not_stop_is_killed(start: Runs) -> None:
     source = """
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         print("grandchild", beget(forever))
@@ -122,7 +122,7 @@ def test_it_is_killed_if_it_does_not_stop(start: Runs) -> None:
     assert "web.1 killed; stopping everything" in system
 
 
-def test_it_is_restarted_if_its_policy_says_so(start: Runs) -> None:
+def test_a_process_that_is_not_ready_in_time_is_restarted_under_on_failure(start: Runs) -> None:
     source = """
         if life() == 2:
             notify()
@@ -138,7 +138,7 @@ def test_it_is_restarted_if_its_policy_says_so(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_more_time_to_get_ready(start: Runs) -> None:
+def test_a_process_can_extend_its_ready_timeout(start: Runs) -> None:
     extending = """
         notify(b"EXTEND_TIMEOUT_USEC=3600000000")
         held()
@@ -157,7 +157,7 @@ def test_more_time_to_get_ready(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_it_says_ready_in_time_and_again_much_later(start: Runs) -> None:
+def test_a_second_ready_notification_is_ignored(start: Runs) -> None:
     run = start({"web": notifying("notify(); held(); notify(); print('again'); forever()")})
     run.wait_for("system", "all 1 ready")
 

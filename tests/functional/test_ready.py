@@ -51,7 +51,7 @@ def about(run: Run, name: str) -> list[str]:
 # ---- without it ----
 
 
-def test_what_cannot_tell_is_started_and_what_comes_after_it_does_not_wait(start: Runs) -> None:
+def test_a_dependent_does_not_wait_for_a_process_that_cannot_report_readiness(start: Runs) -> None:
     run = start({"web": shell(["sleep", "1000"]), "worker": {**FOREVER, "AFTER": ["web"]}})
     run.wait_for("system", r"^web\.1 started \(pid \d+\)$")
     run.wait_for("system", r"^worker\.1 started \(pid \d+\)$")
@@ -65,7 +65,7 @@ def test_what_cannot_tell_is_started_and_what_comes_after_it_does_not_wait(start
 # ---- each condition ----
 
 
-def test_it_is_ready_once_a_connection_succeeds(start: Runs) -> None:
+def test_a_process_is_ready_once_a_connection_succeeds(start: Runs) -> None:
     port = free_port()
     web = listening(LISTENS_LATE, port, READY={"TCP": f"127.0.0.1:{port}"})
     run = start({"worker": {**FOREVER, "AFTER": ["web"]}, "web": web})
@@ -81,7 +81,7 @@ def test_it_is_ready_once_a_connection_succeeds(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_it_is_ready_at_once_and_not_after_an_interval(start: Runs) -> None:
+def test_a_process_is_ready_without_waiting_for_its_health_check_interval(start: Runs) -> None:
     port = free_port()
     ready = {"TCP": f"127.0.0.1:{port}"}
     web = listening(
@@ -97,7 +97,7 @@ def test_it_is_ready_at_once_and_not_after_an_interval(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_an_answer_that_is_no_success_is_no_fault_before_it_is_ready(start: Runs) -> None:
+def test_a_process_is_ready_once_an_http_request_succeeds(start: Runs) -> None:
     port = free_port()
     web = listening(HTTP_SERVER, port, READY={"HTTP": f"http://127.0.0.1:{port}/"})
     run = start({"web": web})
@@ -112,7 +112,7 @@ def test_an_answer_that_is_no_success_is_no_fault_before_it_is_ready(start: Runs
     assert run.end(SIGTERM) == 0
 
 
-def test_it_is_ready_once_a_command_succeeds(start: Runs) -> None:
+def test_a_process_is_ready_once_a_command_succeeds(start: Runs) -> None:
     script = 'test "$WHO of $PRODSERVER_INSTANCE" = "me of web.1" && test -e warm'
     ready = {"COMMAND": ["sh", "-c", f"touch asked; {script}"]}
     run = start({"web": shell("sleep 1000", READY=ready, ENV={"WHO": "me"})})
@@ -130,7 +130,9 @@ def test_it_is_ready_once_a_command_succeeds(start: Runs) -> None:
 
 @pytest.mark.parametrize("stderr", ["merge", "separate"])
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_it_is_ready_once_a_line_of_its_output_tells(start: Runs, stream: str, stderr: str) -> None:
+def test_a_process_is_ready_once_a_line_of_its_output_matches(
+    start: Runs, stream: str, stderr: str
+) -> None:
     source = SAYS_SO_LATE.replace(
         "print('listening on port 8000')", (f"print('listening on port 8000', file=sys.{stream})")
     )
@@ -146,7 +148,7 @@ def test_it_is_ready_once_a_line_of_its_output_tells(start: Runs, stream: str, s
     assert run.end(SIGTERM) == 0
 
 
-def test_a_line_is_searched_as_it_was_written_whatever_the_format(start: Runs) -> None:
+def test_the_ready_pattern_matches_the_original_line_whatever_the_log_format(start: Runs) -> None:
     print_it = r"""printf 'listening on \n port 1\nlistening on port 8000\r\n'; exec sleep 1000"""
     run = start(
         {"web": shell(print_it, READY={"LOG": "^listening on port 8000$"}, READY_TIMEOUT=30)},
@@ -161,7 +163,7 @@ def test_a_line_is_searched_as_it_was_written_whatever_the_format(start: Runs) -
     assert run.end(SIGTERM) == 0
 
 
-def test_half_a_line_tells_nothing_until_it_is_whole(start: Runs) -> None:
+def test_the_ready_pattern_does_not_match_an_incomplete_line(start: Runs) -> None:
     source = """
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM})
         os.write(1, b"listening on port 8000")
@@ -184,7 +186,7 @@ def test_half_a_line_tells_nothing_until_it_is_whole(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_what_it_says_last_tells_before_its_end(start: Runs) -> None:
+def test_a_process_is_ready_by_its_last_line_before_its_exit_is_reported(start: Runs) -> None:
     run = start({"web": shell("echo listening on port 1; exit 3", READY=LOG)})
 
     assert run.end() == 3
@@ -197,7 +199,7 @@ def test_what_it_says_last_tells_before_its_end(start: Runs) -> None:
 # ---- a condition that fails ----
 
 
-def test_one_that_is_not_ready_in_time_is_stopped_with_the_reason(start: Runs) -> None:
+def test_a_process_that_is_not_ready_in_time_is_stopped_with_the_reason(start: Runs) -> None:
     port = free_port()
     ready = {"TCP": f"127.0.0.1:{port}"}
     run = start({"web": shell("sleep 1000", READY=ready, READY_TIMEOUT=0.5), "worker": FOREVER})
@@ -208,7 +210,7 @@ def test_one_that_is_not_ready_in_time_is_stopped_with_the_reason(start: Runs) -
     assert re.fullmatch(rf"web\.1 was not ready within 0\.5\d* s {re.escape(refused)}", late), late
 
 
-def test_each_life_has_to_tell_again(start: Runs) -> None:
+def test_each_life_must_match_the_ready_pattern_again(start: Runs) -> None:
     policy = {"RESTART": "on-failure", "BACKOFF": {"INITIAL": 0}}
     run = start({"web": code(SAYS_SO_LATE, READY=LOG, **policy)})
     first = run.held("web.1")
@@ -225,7 +227,7 @@ def test_each_life_has_to_tell_again(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_no_expression_blocks_the_supervisor(start: Runs) -> None:
+def test_a_slow_ready_pattern_does_not_block_the_supervisor(start: Runs) -> None:
     source = f"print('{'a' * 60}b'); forever()"
     web = code(source, READY={"LOG": "(a+)+$"}, READY_TIMEOUT=30)
     run = start({"web": web, "worker": FOREVER})
@@ -240,7 +242,7 @@ def test_no_expression_blocks_the_supervisor(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_connection_that_the_backend_would_ask_for_is_replaced(start: Runs) -> None:
+def test_the_ready_setting_replaces_the_connection_check_of_the_backend(start: Runs) -> None:
     port = free_port()
     entry = code("print('up'); forever()", "ServingCode", READY={"LOG": "^up$"})
     run = start({"web": {**entry, "ARGS": [*entry["ARGS"], str(port)]}})
@@ -251,7 +253,9 @@ def test_a_connection_that_the_backend_would_ask_for_is_replaced(start: Runs) ->
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_it_is_ready_once_its_unix_socket_accepts(start: Runs, tmp_path: Path, method: str) -> None:
+def test_a_process_is_ready_once_its_unix_socket_accepts_connections(
+    start: Runs, tmp_path: Path, method: str
+) -> None:
     source = """
         server = socket.socket(socket.AF_UNIX)
         held()

@@ -47,7 +47,7 @@ def sleeper(signals: SignalPipe) -> Iterator[Callable[[], int]]:
         os.waitpid(pid, 0)
 
 
-def test_one_that_has_ended_is_not_waited_for() -> None:
+def test_a_child_that_has_exited_is_not_waited_for() -> None:
     pipe = Watched([])
     pid = child.fork(lambda: os._exit(0), pipe)
     os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
@@ -58,7 +58,7 @@ def test_one_that_has_ended_is_not_waited_for() -> None:
     assert not exists(pid)
 
 
-def test_one_that_was_reaped_already_is_not_waited_for() -> None:
+def test_a_child_that_was_already_reaped_is_not_waited_for() -> None:
     pipe = Watched([])
     pid = child.fork(lambda: os._exit(0), pipe)
     os.waitpid(pid, 0)
@@ -69,7 +69,9 @@ def test_one_that_was_reaped_already_is_not_waited_for() -> None:
     pipe.close()
 
 
-def test_one_that_ends_later_is_waited_for(signals: SignalPipe, sleeper: Callable[[], int]) -> None:
+def test_a_child_that_exits_later_is_waited_for(
+    signals: SignalPipe, sleeper: Callable[[], int]
+) -> None:
     pid = sleeper()
     os.kill(pid, SIGTERM)
 
@@ -77,7 +79,7 @@ def test_one_that_ends_later_is_waited_for(signals: SignalPipe, sleeper: Callabl
     assert not exists(pid)
 
 
-def test_one_that_does_not_end_in_time_is_left(
+def test_a_child_that_does_not_exit_in_time_is_reported(
     signals: SignalPipe, sleeper: Callable[[], int]
 ) -> None:
     clock = Clock()

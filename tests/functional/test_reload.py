@@ -68,7 +68,7 @@ def pids(start: Runs) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("how", ["signal", "command"])
-def test_new_code_is_run(start: Runs, settings: Settings, how: str) -> None:
+def test_a_reload_runs_the_new_code(start: Runs, settings: Settings, how: str) -> None:
     run = settings.run({"worker": code(SAYS_RELEASE, "NotifyingCode")})
     run.wait_for("worker.1", "release one")
     run.wait_for("system", "all 1 ready")
@@ -85,7 +85,7 @@ def test_new_code_is_run(start: Runs, settings: Settings, how: str) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_no_connection_is_refused_meanwhile(start: Runs, settings: Settings) -> None:
+def test_no_connection_is_refused_during_a_reload(start: Runs, settings: Settings) -> None:
     port = free_port()
     run = settings.run({"web": web(port, REPLICAS=2)})
     run.wait_for("system", "all 2 ready")
@@ -104,7 +104,7 @@ def test_no_connection_is_refused_meanwhile(start: Runs, settings: Settings) -> 
     assert run.end(SIGTERM) == 0
 
 
-def test_new_settings_are_run(start: Runs, settings: Settings) -> None:
+def test_a_reload_applies_the_new_settings(start: Runs, settings: Settings) -> None:
     old, new = free_port(), free_port()
     run = settings.run({"web": web(old), "gone": FOREVER, "worker": FOREVER})
     run.wait_for("system", "all 3 ready")
@@ -119,7 +119,7 @@ def test_new_settings_are_run(start: Runs, settings: Settings) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_an_address_can_go_from_one_process_to_another(start: Runs, settings: Settings) -> None:
+def test_a_reload_can_move_an_address_to_another_process(start: Runs, settings: Settings) -> None:
     port = free_port()
     run = settings.run({"web": web(port)})
     run.wait_for("system", "all 1 ready")
@@ -131,7 +131,7 @@ def test_an_address_can_go_from_one_process_to_another(start: Runs, settings: Se
     assert run.end(SIGTERM) == 0
 
 
-def test_the_format_of_the_log_changes(start: Runs, settings: Settings) -> None:
+def test_a_reload_changes_the_log_format(start: Runs, settings: Settings) -> None:
     run = settings.run({"worker": FOREVER})
     run.wait_for("system", "all 1 ready")
 
@@ -143,7 +143,9 @@ def test_the_format_of_the_log_changes(start: Runs, settings: Settings) -> None:
     assert json.loads(run.raw[-1])["event"] == "supervisor.stopped"
 
 
-def test_what_cannot_change_says_so(start: Runs, settings: Settings) -> None:
+def test_a_reload_reports_a_changed_setting_that_needs_a_restart(
+    start: Runs, settings: Settings
+) -> None:
     run = settings.run({"worker": FOREVER})
     run.wait_for("system", "all 1 ready")
 
@@ -154,7 +156,7 @@ def test_what_cannot_change_says_so(start: Runs, settings: Settings) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_link_that_was_moved_leads_to_the_new_release(start: Runs) -> None:
+def test_a_reload_follows_a_moved_symlink_to_the_new_release(start: Runs) -> None:
     releases, current = start.project.parent / "releases", start.project.parent / "current"
     for name in ("one", "two"):
         shutil.copytree(start.project, releases / name)
@@ -179,7 +181,7 @@ def test_a_link_that_was_moved_leads_to_the_new_release(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_stop_right_after_a_reload_is_a_stop(start: Runs, settings: Settings) -> None:
+def test_a_stop_right_after_a_reload_exits_with_status_0(start: Runs, settings: Settings) -> None:
     """Both the old template and the new one are about to exit."""
     run = settings.run({"worker": FOREVER})
     run.wait_for("system", "all 1 ready")
@@ -192,7 +194,7 @@ def test_a_stop_right_after_a_reload_is_a_stop(start: Runs, settings: Settings) 
     assert run.stderr == ""
 
 
-def test_oneshots_run_first_and_their_services_read_what_they_make(
+def test_a_reload_runs_oneshots_before_the_services_that_read_their_output(
     start: Runs, settings: Settings
 ) -> None:
     makes = code("import release; open('made', 'w').write(release.NAME)", TYPE="oneshot")
@@ -209,7 +211,7 @@ def test_oneshots_run_first_and_their_services_read_what_they_make(
     assert run.end(SIGTERM) == 0
 
 
-def test_reloads_leave_nothing_behind(start: Runs, settings: Settings) -> None:
+def test_reloads_leave_no_template_or_descriptor_behind(start: Runs, settings: Settings) -> None:
     """No template is left, and no descriptor of the supervisor."""
     run = settings.run({"web": web(free_port()), "worker": FOREVER})
     run.wait_for("system", "all 2 ready")
@@ -255,7 +257,7 @@ def _wrong_key(start: Runs, settings: Settings) -> None:
         (_wrong_key, "REPLICSA"),
     ],
 )
-def test_a_broken_release_changes_nothing_and_tells_why(
+def test_a_reload_of_a_broken_release_changes_nothing_and_reports_why(
     start: Runs, settings: Settings, spoil: Any, sentence: str
 ) -> None:
     run = settings.run({"worker": FOREVER})
@@ -271,7 +273,7 @@ def test_a_broken_release_changes_nothing_and_tells_why(
     assert run.end(SIGTERM) == 0
 
 
-def test_an_address_that_is_taken_changes_nothing(start: Runs, settings: Settings) -> None:
+def test_a_reload_to_an_address_in_use_changes_nothing(start: Runs, settings: Settings) -> None:
     run = settings.run({"web": web(free_port())})
     run.wait_for("system", "all 1 ready")
     before = pids(start)
@@ -296,7 +298,7 @@ FAILING = {
 
 
 @pytest.mark.parametrize("case", FAILING)
-def test_what_fails_is_rolled_back(start: Runs, settings: Settings, case: str) -> None:
+def test_a_failed_reload_is_rolled_back(start: Runs, settings: Settings, case: str) -> None:
     name, source, why = FAILING[case]
     port = free_port()
     good = {
@@ -323,7 +325,7 @@ def test_what_fails_is_rolled_back(start: Runs, settings: Settings, case: str) -
     assert run.end(SIGTERM) == 0
 
 
-def test_a_template_that_is_killed_while_it_loads_changes_nothing(
+def test_a_reload_whose_template_is_killed_while_loading_changes_nothing(
     start: Runs, settings: Settings
 ) -> None:
     with (start.project / "settings.py").open("a") as file:
@@ -343,7 +345,9 @@ def test_a_template_that_is_killed_while_it_loads_changes_nothing(
     assert run.end(SIGTERM) == 0
 
 
-def test_a_release_with_another_version_needs_a_restart(start: Runs, settings: Settings) -> None:
+def test_a_reload_with_another_version_of_prodserver_needs_a_restart(
+    start: Runs, settings: Settings
+) -> None:
     with (start.project / "settings.py").open("a") as file:
         file.write(
             "import os\n"
@@ -361,7 +365,7 @@ def test_a_release_with_another_version_needs_a_restart(start: Runs, settings: S
     assert run.end(SIGTERM) == 0
 
 
-def test_a_stop_during_a_reload_wins(start: Runs, settings: Settings) -> None:
+def test_sigterm_during_a_reload_stops_everything(start: Runs, settings: Settings) -> None:
     run = settings.run(
         {"worker": code("if life() > 1: held()\nnotify(); forever()", "NotifyingCode")}
     )
@@ -372,7 +376,9 @@ def test_a_stop_during_a_reload_wins(start: Runs, settings: Settings) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_what_is_asked_during_a_reload_is_remembered_once(start: Runs, settings: Settings) -> None:
+def test_reload_requests_during_a_reload_cause_one_more_reload(
+    start: Runs, settings: Settings
+) -> None:
     run = settings.run(
         {"worker": code("if life() == 2: held()\nnotify(); forever()", "NotifyingCode")}
     )
@@ -392,7 +398,7 @@ def test_what_is_asked_during_a_reload_is_remembered_once(start: Runs, settings:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_life_that_is_killed_during_a_reload_is_no_failure_of_it(
+def test_a_life_that_is_killed_during_a_reload_does_not_fail_the_reload(
     start: Runs, settings: Settings
 ) -> None:
     port = free_port()

@@ -35,7 +35,7 @@ def first_life(source: str, **entry: Any) -> dict[str, Any]:
 # ---- policies ----
 
 
-def test_a_failure_under_on_failure(start: Runs) -> None:
+def test_a_failed_process_is_restarted_under_on_failure(start: Runs) -> None:
     run = start({"web": first_life("sys.exit(1)", BACKOFF={"INITIAL": 0.01})})
     run.wait_for("web.1", "here again")
 
@@ -46,7 +46,7 @@ def test_a_failure_under_on_failure(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_sigkill_from_outside_under_on_failure(start: Runs) -> None:
+def test_a_process_killed_from_outside_is_restarted_under_on_failure(start: Runs) -> None:
     run = start({"web": first_life("held()")})
 
     run.kill(run.held("web.1"), SIGKILL)
@@ -58,7 +58,7 @@ def test_sigkill_from_outside_under_on_failure(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_status_0_under_always(start: Runs) -> None:
+def test_a_process_that_exits_with_0_is_restarted_under_always(start: Runs) -> None:
     run = start({"web": first_life("sys.exit(0)", RESTART="always")})
     run.wait_for("web.1", "here again")
 
@@ -76,7 +76,7 @@ def test_status_0_under_on_failure_stops_everything(start: Runs) -> None:
     assert ended.endswith("; stopping everything")
 
 
-def test_a_policy_for_all(start: Runs) -> None:
+def test_the_restart_policy_of_the_supervisor_applies_to_all_processes(start: Runs) -> None:
     entry = first_life("sys.exit(1)")
     del entry["RESTART"], entry["BACKOFF"]
     run = start({"web": entry}, supervisor={"RESTART": "always", "BACKOFF": AT_ONCE})
@@ -104,7 +104,7 @@ def test_a_restart_leaves_other_processes_alone(start: Runs) -> None:
 # ---- backoff and the start limit ----
 
 
-def test_the_pause_doubles_until_there_were_too_many_starts(start: Runs) -> None:
+def test_the_backoff_doubles_up_to_its_maximum_until_the_start_limit(start: Runs) -> None:
     entry = code(
         "sys.exit(3)",
         RESTART="on-failure",
@@ -135,7 +135,7 @@ def test_the_pause_doubles_until_there_were_too_many_starts(start: Runs) -> None
         ("os.kill(os.getpid(), signal.SIGKILL)", 128 + SIGKILL),
     ],
 )
-def test_after_too_many_starts_the_last_status_counts(
+def test_the_last_exit_status_counts_after_too_many_starts(
     start: Runs, source: str, status: int
 ) -> None:
     limit = {"BURST": 2}
@@ -154,7 +154,7 @@ def test_after_too_many_starts_the_last_status_counts(
 
 
 @pytest.mark.parametrize(("number", "status"), [(SIGTERM, 0), (SIGQUIT, 0), (SIGINT, 130)])
-def test_a_stop_does_not_wait_for_the_end_of_a_pause(
+def test_a_stop_does_not_wait_for_the_end_of_a_backoff(
     start: Runs, number: Signals, status: int
 ) -> None:
     entry = code("sys.exit(1)", RESTART="on-failure", BACKOFF=FOR_EVER)
@@ -181,7 +181,7 @@ def test_nothing_is_restarted_while_everything_stops(start: Runs) -> None:
     assert ends(run)[0].startswith("web.1 exited with status 1 while stopping, after ")
 
 
-def test_everything_stops_while_one_pauses(start: Runs) -> None:
+def test_a_failure_stops_everything_while_another_process_is_in_backoff(start: Runs) -> None:
     pausing = code("sys.exit(1)", RESTART="on-failure", BACKOFF=FOR_EVER)
     run = start({"pausing": pausing, "web": code("held(); sys.exit(6)")})
     run.wait_for("system", r"pausing\.1 exited .* restarting in")
@@ -195,7 +195,7 @@ def test_everything_stops_while_one_pauses(start: Runs) -> None:
 # ---- what a restart begins with ----
 
 
-def test_a_fresh_fork_of_the_same_supervisor(start: Runs) -> None:
+def test_a_restarted_process_is_a_fresh_fork_without_traces_of_its_last_life(start: Runs) -> None:
     source = """
         import preloaded
         print("preloaded", preloaded.touched, os.environ.get("TOUCHED"), "by", os.getppid())
@@ -231,7 +231,7 @@ def test_a_fresh_fork_of_the_same_supervisor(start: Runs) -> None:
     assert run.stderr == ""
 
 
-def test_a_fresh_interpreter_where_that_is_its_start_method(start: Runs) -> None:
+def test_a_process_with_start_method_spawn_restarts_in_a_fresh_interpreter(start: Runs) -> None:
     source = "print('preloaded' in sys.modules, life(), os.getppid()); sys.exit(1)"
     entry = code(source, START_METHOD="spawn", START_LIMIT={"BURST": 2}, RESTART="on-failure")
     run = start({"web": {**entry, "BACKOFF": AT_ONCE}})
@@ -242,7 +242,7 @@ def test_a_fresh_interpreter_where_that_is_its_start_method(start: Runs) -> None
 
 @linux
 @pytest.mark.parametrize("backend", ["Code", "NotifyingCode"])
-def test_many_restarts_leave_nothing_open(start: Runs, backend: str) -> None:
+def test_many_restarts_leave_no_descriptor_open(start: Runs, backend: str) -> None:
     source = """
         if life() in (2, 40):
             print("open:", *sorted(os.listdir("/proc/self/fd"), key=int))
@@ -270,7 +270,7 @@ def test_many_restarts_leave_nothing_open(start: Runs, backend: str) -> None:
     assert run.stderr == ""  # Python would warn here of anything that it had to close itself.
 
 
-def test_the_next_life_starts_after_the_end_of_the_last_one_is_reported(start: Runs) -> None:
+def test_a_life_starts_only_after_the_exit_of_the_previous_life_is_logged(start: Runs) -> None:
     run = start({"web": first_life("print('last words'); sys.exit(1)")})
     run.wait_for("web.1", "here again")
 
@@ -285,7 +285,9 @@ def test_the_next_life_starts_after_the_end_of_the_last_one_is_reported(start: R
 
 
 @pytest.mark.parametrize("pause", [0, 0.05])
-def test_it_is_restarted_only_once_its_group_is_empty(start: Runs, pause: float) -> None:
+def test_a_process_is_restarted_only_once_its_process_group_is_empty(
+    start: Runs, pause: float
+) -> None:
     source = """
         if life() == 1:
             def deaf():
@@ -317,7 +319,7 @@ def test_it_is_restarted_only_once_its_group_is_empty(start: Runs, pause: float)
     assert run.end(SIGTERM) == 0
 
 
-def test_what_is_left_of_its_group_may_finish_during_the_pause(start: Runs) -> None:
+def test_a_grandchild_may_finish_during_the_backoff(start: Runs) -> None:
     source = """
         if life() == 1:
             alive, held_open = os.pipe()
@@ -344,7 +346,9 @@ def test_what_is_left_of_its_group_may_finish_during_the_pause(start: Runs) -> N
 
 
 @pytest.mark.parametrize("policy", ["always", "on-failure"])
-def test_recycling_is_no_failure(start: Runs, policy: str) -> None:
+def test_a_process_that_recycles_restarts_without_backoff_or_start_limit(
+    start: Runs, policy: str
+) -> None:
     source = """
         if life() <= 5:
             sys.exit(0)
@@ -365,7 +369,7 @@ def test_recycling_is_no_failure(start: Runs, policy: str) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_process_that_recycles_can_fail_too(start: Runs) -> None:
+def test_a_failure_of_a_process_that_recycles_causes_a_backoff(start: Runs) -> None:
     entry = code("sys.exit(1)", "RecyclingCode", RESTART="always", BACKOFF=FOR_EVER)
     run = start({"web": entry})
     run.wait_for("system", r"exited with status 1 after .*; restarting in \d{4}\.\d\d s")
@@ -373,14 +377,14 @@ def test_a_process_that_recycles_can_fail_too(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_recycling_under_never_ends_everything(start: Runs) -> None:
+def test_a_process_that_recycles_stops_everything_if_its_policy_is_never(start: Runs) -> None:
     run = start({"web": code("sys.exit(0)", "RecyclingCode")})
 
     assert run.end() == 1
     assert ends(run)[0].endswith("; stopping everything")
 
 
-def test_killed_by_a_signal_of_its_own(start: Runs) -> None:
+def test_a_process_that_kills_itself_with_a_signal_is_restarted(start: Runs) -> None:
     run = start({"web": first_life("os.kill(os.getpid(), signal.SIGALRM)")})
     run.wait_for("web.1", "here again")
 

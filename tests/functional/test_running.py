@@ -33,35 +33,35 @@ def test_everything_is_ready_inside_the_block_and_gone_after_it(start: Runs) -> 
     assert [process for process in processes if process.is_running()] == []
 
 
-def test_the_block_may_ask_for_the_exit_status(start: Runs) -> None:
+def test_stop_returns_the_exit_status_and_may_be_called_twice(start: Runs) -> None:
     with start.running({"web": FOREVER}) as site:
         assert site.stop() == 0
         assert site.stop() == 0
         assert site.said("system")[-1].endswith("exit status 0")
 
 
-def test_ctrl_c_has_its_own_exit_status(start: Runs) -> None:
+def test_a_stop_by_sigint_exits_with_status_130(start: Runs) -> None:
     with start.running({"web": FOREVER}) as site:
         assert site.stop(signal.SIGINT) == 130
 
 
-def test_only_the_named_ones_run_as_often_as_asked(start: Runs) -> None:
+def test_only_the_named_processes_run_with_the_requested_replicas(start: Runs) -> None:
     with start.running({"a": FOREVER, "b": FOREVER, "c": FOREVER}, "a=2", "c") as site:
         assert site.said("system")[0].startswith("supervising a.1, a.2, c.1 ")
 
 
-def test_a_name_alone_is_supervised_too(start: Runs) -> None:
+def test_a_single_named_process_is_supervised_too(start: Runs) -> None:
     with start.running({"a": FOREVER, "b": FOREVER}, "b") as site:
         assert site.said("system")[0].startswith("supervising b.1 ")
 
 
-def test_oneshots_alone_are_waited_for(start: Runs) -> None:
+def test_a_block_with_only_oneshots_starts_after_they_have_finished(start: Runs) -> None:
     with start.running({"once": ONCE}) as site:
         assert site.said("once.1") == ["done"]
         assert site.wait() == 0
 
 
-def test_further_options_are_passed_on(start: Runs) -> None:
+def test_further_options_are_passed_to_the_supervisor(start: Runs) -> None:
     options = ["--stop-timeout=0.1"]
     with start.running({"web": STUBBORN}, options=options) as site:
         site.wait_for("web.1", "deaf")
@@ -70,7 +70,7 @@ def test_further_options_are_passed_on(start: Runs) -> None:
         assert site.wait_for("system", r"did not stop within ([\d.]+) s")[1] == "0.1"
 
 
-def test_what_was_written_before_it_was_waited_for_is_found(start: Runs) -> None:
+def test_wait_for_finds_a_line_that_was_already_written(start: Runs) -> None:
     with start.running({"web": GREETS, "worker": GREETS}) as site:
         site.wait_for("worker.1", "at your (service)")
         site.wait_for("web.1", "at your (service)")
@@ -89,7 +89,7 @@ def test_a_second_wait_finds_the_next_line(start: Runs) -> None:
         assert int(site.wait_for("system", started)[1]) != first
 
 
-def test_a_line_that_does_not_come_is_an_error_with_all_that_was_written(start: Runs) -> None:
+def test_a_line_that_never_comes_is_an_error_that_shows_all_output(start: Runs) -> None:
     with start.running({"web": GREETS}) as site:
         site.wait_for("web.1", "at your service")
 
@@ -108,7 +108,7 @@ def test_waiting_for_the_end_has_a_time_limit(start: Runs) -> None:
         site.wait(timeout=0.1)
 
 
-def test_json_of_a_process_is_its_own_text_and_stderr_is_known(start: Runs) -> None:
+def test_a_json_line_of_a_process_stays_text_and_stderr_lines_are_marked(start: Runs) -> None:
     talk = code(
         """
         print('{"event": "ready", "id": 1}')
@@ -125,7 +125,7 @@ def test_json_of_a_process_is_its_own_text_and_stderr_is_known(start: Runs) -> N
         assert Line("web.1", "not so well", "stderr") in site.lines
 
 
-def test_wrong_settings_are_an_error_with_the_supervisors_words(start: Runs) -> None:
+def test_wrong_settings_are_an_error_with_the_message_of_the_supervisor(start: Runs) -> None:
     with failing(r"ended with status 1 before everything was ready(.|\n)*'RESTRAT'"):
         start.running({"web": {**FOREVER, "RESTRAT": "never"}}).__enter__()
 
@@ -153,7 +153,7 @@ def test_a_process_that_is_never_ready_is_an_error_and_is_stopped(start: Runs) -
     assert gone(pid)
 
 
-def test_a_flood_that_the_test_does_not_read_does_not_stall_it(start: Runs) -> None:
+def test_a_process_whose_output_the_test_does_not_read_is_not_stalled(start: Runs) -> None:
     flood = code(
         """
         for number in range(50_000):
@@ -198,7 +198,7 @@ def test_an_unexpected_exit_fails_the_block(start: Runs) -> None:
         site.wait_for("system", "exit status 7")
 
 
-def test_an_end_that_was_waited_for_does_not_fail_the_block(start: Runs) -> None:
+def test_an_exit_that_the_test_waits_for_does_not_fail_the_block(start: Runs) -> None:
     with start.running({"web": code("held(); sys.exit(7)")}) as site:
         held = int(site.wait_for("web.1", r"held as (\d+)")[1])
         os.kill(held, signal.SIGALRM)
@@ -227,7 +227,7 @@ def test_a_supervisor_that_was_killed_leaves_no_process(start: Runs) -> None:
     assert alive == []
 
 
-def test_no_thread_is_left(start: Runs) -> None:
+def test_no_thread_is_left_after_the_block(start: Runs) -> None:
     before = threading.active_count()
 
     with start.running({"web": FOREVER}):

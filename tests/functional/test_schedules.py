@@ -41,7 +41,7 @@ def every(seconds: float) -> tuple[Schedule, At]:
     return Schedule(Program("x", every=seconds), clock), clock
 
 
-def test_an_interval_begins_with_the_first_plan_and_counts_from_start_to_start() -> None:
+def test_an_interval_starts_with_the_first_plan_and_counts_from_start_to_start() -> None:
     schedule, clock = every(10.0)
 
     assert schedule.plan(ended=False) == (10.0, 0)
@@ -51,7 +51,7 @@ def test_an_interval_begins_with_the_first_plan_and_counts_from_start_to_start()
     assert schedule.plan(ended=True) == (7.0, 0)
 
 
-def test_what_would_run_beside_itself_is_left_out() -> None:
+def test_runs_that_fall_due_during_a_run_are_skipped_and_counted() -> None:
     schedule, clock = every(10.0)
     clock.moment += 10.0
     schedule.plan(ended=False)
@@ -61,7 +61,7 @@ def test_what_would_run_beside_itself_is_left_out() -> None:
     assert schedule.plan(ended=True) == (5.0, 2)
 
 
-def test_what_could_not_begin_in_time_begins_at_once_and_once() -> None:
+def test_missed_runs_are_replaced_by_one_run_at_once() -> None:
     """For example, because the machine was asleep."""
     schedule, clock = every(10.0)
 
@@ -71,7 +71,7 @@ def test_what_could_not_begin_in_time_begins_at_once_and_once() -> None:
     assert schedule.plan(ended=True) == (5.0, 0)
 
 
-def test_a_run_that_began_a_little_early_is_not_repeated() -> None:
+def test_a_run_that_started_slightly_early_is_not_repeated() -> None:
     schedule, clock = every(10.0)
     schedule.plan(ended=False)
 
@@ -80,7 +80,7 @@ def test_a_run_that_began_a_little_early_is_not_repeated() -> None:
     assert schedule.plan(ended=True) == (pytest.approx(10.01), 0)
 
 
-def test_a_run_on_request_changes_no_plan() -> None:
+def test_a_run_on_request_does_not_change_the_schedule() -> None:
     schedule, clock = every(10.0)
     schedule.plan(ended=False)
 
@@ -89,7 +89,7 @@ def test_a_run_on_request_changes_no_plan() -> None:
     assert schedule.plan(ended=True) == (5.0, 0)
 
 
-def test_a_clock_that_is_set_by_years_is_no_endless_work() -> None:
+def test_a_clock_jump_of_years_counts_a_limited_number_of_missed_runs() -> None:
     schedule, clock = cron("* * * * *", "2026-11-27 12:00")
 
     clock.moment += 20 * 365 * DAY
@@ -98,7 +98,7 @@ def test_a_clock_that_is_set_by_years_is_no_endless_work() -> None:
     assert 0.0 < schedule.plan(ended=False)[0] <= 60.0
 
 
-def test_a_clock_that_is_set_back_repeats_nothing() -> None:
+def test_a_run_is_not_repeated_when_the_clock_is_set_back() -> None:
     schedule, clock = cron("30 3 * * *", "2026-11-27 03:00")
     clock.moment = on("2026-11-27 03:30")
     assert schedule.plan(ended=False) == (0.0, 0)
@@ -120,14 +120,14 @@ NIGHTS = {
 
 
 @pytest.mark.parametrize("night", NIGHTS)
-def test_a_cron_expression_means_the_clock_on_the_wall(night: str) -> None:
+def test_a_cron_expression_follows_local_time_across_clock_changes(night: str) -> None:
     expression, now, then = NIGHTS[night]
     schedule, clock = cron(expression, now)
 
     assert schedule.plan(ended=False) == (on(then) - clock.moment, 0)
 
 
-def test_a_doubled_hour_has_one_run() -> None:
+def test_a_daily_run_happens_once_in_the_repeated_hour_of_a_clock_change() -> None:
     schedule, clock = cron("30 2 * * *", "2026-10-24 12:00")
     clock.moment += schedule.plan(ended=False)[0]
     schedule.plan(ended=False)
@@ -142,7 +142,7 @@ def again(*words: str, **entry: Any) -> dict[str, Any]:
     return {"BACKEND": "shell", "ARGS": ["sh", "-c", *words], "TYPE": "oneshot", **entry}
 
 
-def test_it_runs_again_and_again(start: Runs) -> None:
+def test_a_scheduled_process_runs_repeatedly(start: Runs) -> None:
     run = start(
         {
             "tick": again("echo tick", EVERY="1s"),
@@ -157,7 +157,7 @@ def test_it_runs_again_and_again(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_run_that_fails_stops_nothing(start: Runs) -> None:
+def test_a_failed_scheduled_run_does_not_stop_the_supervisor(start: Runs) -> None:
     run = start({"tick": again("exit 3", EVERY=1)})
 
     for _ in range(2):
@@ -165,7 +165,7 @@ def test_a_run_that_fails_stops_nothing(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_it_never_runs_beside_itself(start: Runs) -> None:
+def test_a_scheduled_process_never_runs_twice_at_the_same_time(start: Runs) -> None:
     run = start({"tick": again("echo begins; sleep 2.5; echo ends", EVERY=1)})
 
     run.wait_for("tick.1", "begins")
@@ -175,14 +175,14 @@ def test_it_never_runs_beside_itself(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_alone_it_runs_once(start: Runs) -> None:
+def test_a_scheduled_process_run_alone_runs_once(start: Runs) -> None:
     run = start({"tick": again("echo tick", EVERY="1h")}, "tick")
 
     assert run.end() == 0
     assert run.raw == ["tick"]
 
 
-def test_oneshots_of_a_release_are_others(start: Runs) -> None:
+def test_a_run_of_only_oneshots_leaves_out_scheduled_processes(start: Runs) -> None:
     processes = {"tick": again("echo tick", EVERY="1h"), "once": again("echo once")}
     run = start(processes, "--all", "--only-type", "oneshot", "--no-timestamps")
 

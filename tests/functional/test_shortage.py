@@ -39,7 +39,7 @@ def lines(run: Run, word: str) -> list[str]:
     return [text for text in run.said("system") if word in text]
 
 
-def test_a_restart_is_tried_again_until_it_succeeds(start: Runs) -> None:
+def test_a_restart_without_descriptors_is_retried_until_it_succeeds(start: Runs) -> None:
     policy = {"RESTART": "always", "BACKOFF": AT_ONCE, "START_LIMIT": {"BURST": 10000}}
     source = "print('here'); held(); sys.exit(3)"
     run = start({"web": code(source, **policy), "worker": FOREVER})
@@ -56,7 +56,7 @@ def test_a_restart_is_tried_again_until_it_succeeds(start: Runs) -> None:
     assert lines(run, "stopping everything") == ["SIGTERM received; stopping everything"]
 
 
-def test_a_restart_that_is_refused_too_often_stops_everything(start: Runs) -> None:
+def test_a_restart_that_lacks_descriptors_too_often_stops_everything(start: Runs) -> None:
     policy = {"RESTART": "always", "BACKOFF": AT_ONCE, "START_LIMIT": {"BURST": 3}}
     run = start({"web": code("held(); sys.exit(3)", **policy), "worker": FOREVER})
     run.wait_for("system", "all 2 ready")
@@ -70,7 +70,7 @@ def test_a_restart_that_is_refused_too_often_stops_everything(start: Runs) -> No
     assert len(lines(run, "could not be started")) == 2
 
 
-def test_a_health_check_that_cannot_begin_stops_no_process(start: Runs) -> None:
+def test_a_health_check_that_cannot_start_stops_no_process(start: Runs) -> None:
     check = {"COMMAND": [sys.executable, "-S", "-c", "print(end='')"]}
     often = {"INTERVAL": 0.05, "TIMEOUT": 30, "RETRIES": 1}
     run = start({"web": {**FOREVER, "HEALTHCHECK": {**check, **often}}})
@@ -85,7 +85,7 @@ def test_a_health_check_that_cannot_begin_stops_no_process(start: Runs) -> None:
     assert lines(run, "unhealthy") == []
 
 
-def test_a_program_that_is_gone_by_its_restart_is_missed_in_a_line(start: Runs) -> None:
+def test_a_program_missing_at_its_restart_is_reported_in_one_line(start: Runs) -> None:
     program = start.project / "program"
     program.write_text("#!/bin/sh\nrm program\nexit 3\n")
     program.chmod(0o755)

@@ -20,7 +20,7 @@ LISTENS = """
 """
 
 
-def test_sighup_is_ignored_with_one_line_where_nothing_can_be_loaded_again(start: Runs) -> None:
+def test_sighup_is_ignored_with_one_line_where_a_reload_is_impossible(start: Runs) -> None:
     # As on a system without templates.
     env = {LOCAL_FORK: "1"}
     run = start({"web": code(LISTENS)}, start_new_session=True, env=env)
@@ -34,7 +34,7 @@ def test_sighup_is_ignored_with_one_line_where_nothing_can_be_loaded_again(start
     assert run.said("web.1") == ["listening"]
 
 
-def test_sigusr1_goes_to_those_that_declare_it(start: Runs) -> None:
+def test_sigusr1_is_passed_only_to_processes_that_declare_it(start: Runs) -> None:
     run = start({"web": code(LISTENS, "CodeWithSIGUSR1"), "worker": code(LISTENS)})
     run.wait_for_each({"web.1": "listening", "worker.1": "listening"})
 
@@ -50,7 +50,7 @@ def test_sigusr1_goes_to_those_that_declare_it(start: Runs) -> None:
 
 
 @pytest.mark.skipif(not hasattr(psutil.Process, "num_ctx_switches"), reason="cannot be counted")
-def test_an_idle_supervisor_makes_no_system_call(start: Runs) -> None:
+def test_an_idle_supervisor_does_not_wake_up(start: Runs) -> None:
     run = start({"web": code("print('idle'); forever()", REPLICAS=10)})
     run.wait_for("system", "all 10 ready")
     waiting = {f"web.{number + 1}" for number in range(10)} - {line.name for line in run.lines}

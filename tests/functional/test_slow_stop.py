@@ -17,7 +17,7 @@ TWO_STEPS = """
 """
 
 
-def test_what_is_still_running_is_reported_at_the_start_and_at_half_time(start: Runs) -> None:
+def test_a_slow_stop_reports_running_processes_at_the_start_and_halfway(start: Runs) -> None:
     processes = {
         "web": {**STUBBORN, "REPLICAS": 2, "STOP_TIMEOUT": 4},
         "worker": FOREVER,
@@ -39,7 +39,7 @@ def test_what_is_still_running_is_reported_at_the_start_and_at_half_time(start: 
     assert any(text.startswith("worker.1 stopped after ") for text in system)
 
 
-def test_a_short_stop_is_not_reported(start: Runs) -> None:
+def test_a_stop_with_a_short_timeout_does_not_report_running_processes(start: Runs) -> None:
     run = start({"web": {**STUBBORN, "STOP_TIMEOUT": 1}})
     run.wait_for("web.1", "deaf")
 
@@ -47,7 +47,7 @@ def test_a_short_stop_is_not_reported(start: Runs) -> None:
     assert not any("SIGKILL in" in text for text in run.said("system"))
 
 
-def test_what_was_reported_as_running_may_end(start: Runs) -> None:
+def test_a_process_reported_as_running_may_still_stop_by_itself(start: Runs) -> None:
     source = """
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         print("here")
@@ -65,7 +65,7 @@ def test_what_was_reported_as_running_may_end(start: Runs) -> None:
     assert any(re.match(r"web\.1 stopped after [1-9]", text) for text in run.said("system"))
 
 
-def test_the_escalation_signal_is_enough(start: Runs) -> None:
+def test_the_escalation_signal_stops_a_process_that_survives_sigterm(start: Runs) -> None:
     run = start({"web": code(TWO_STEPS, "CodeWithEscalationSignal", STOP_TIMEOUT=3)})
     run.wait_for("web.1", "here")
 
@@ -126,7 +126,7 @@ def test_sigkill_comes_after_the_escalation_signal(start: Runs) -> None:
     ]
 
 
-def test_each_of_a_chain_has_its_own_time(start: Runs) -> None:
+def test_each_process_in_a_chain_of_dependents_has_its_own_stop_timeout(start: Runs) -> None:
     source = """
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         print("here")

@@ -81,7 +81,9 @@ def at(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Union[int, Pa
 # ---- listening ----
 
 
-def test_it_listens_before_the_life_does(start: Runs, at: Union[int, Path]) -> None:
+def test_a_held_socket_accepts_connections_before_the_server_is_ready(
+    start: Runs, at: Union[int, Path]
+) -> None:
     run = start({"web": holding("held(); serve()", at)})
     run.held("web.1")
 
@@ -108,7 +110,7 @@ def test_instances_share_one_socket(start: Runs, at: Union[int, Path], method: s
 
 
 @pytest.mark.template
-def test_nobody_else_has_the_socket(start: Runs) -> None:
+def test_only_the_supervisor_and_the_server_have_the_held_socket_open(start: Runs) -> None:
     port = free_port()
     checked = {"COMMAND": ["sh", "-c", "ls -l /proc/self/fd/ > fds"], "INTERVAL": 0.05}
     run = start(
@@ -128,7 +130,7 @@ def test_nobody_else_has_the_socket(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_its_file_has_the_permissions_and_the_owner_that_it_would_have(
+def test_the_file_of_a_held_socket_has_the_right_owner_and_permissions(
     start: Runs, tmp_path: Path
 ) -> None:
     path, owner = tmp_path / "web.sock", {"USER": 54321} if os.geteuid() == 0 else {}
@@ -143,7 +145,7 @@ def test_its_file_has_the_permissions_and_the_owner_that_it_would_have(
     assert not path.exists()
 
 
-def test_a_file_that_was_left_behind_is_replaced(start: Runs, tmp_path: Path) -> None:
+def test_a_stale_socket_file_is_replaced(start: Runs, tmp_path: Path) -> None:
     path = tmp_path / "web.sock"
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
@@ -154,7 +156,7 @@ def test_a_file_that_was_left_behind_is_replaced(start: Runs, tmp_path: Path) ->
     assert run.end(SIGTERM) == 0
 
 
-def test_a_file_of_another_program_stays(start: Runs, tmp_path: Path) -> None:
+def test_a_socket_file_of_another_program_is_not_removed(start: Runs, tmp_path: Path) -> None:
     path = tmp_path / "web.sock"
     run = start({"web": holding(SERVE, path)})
     run.wait_for("system", "all 1 ready")
@@ -167,7 +169,7 @@ def test_a_file_of_another_program_stays(start: Runs, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root binds such a port")
-def test_a_port_of_root_is_bound_before_it_becomes_another_user(start: Runs) -> None:
+def test_a_privileged_port_is_bound_before_the_process_changes_its_user(start: Runs) -> None:
     port = next(port for port in range(1023, 600, -1) if _is_free(port))
     run = start({"web": holding(SERVE, port, USER=54321)})
     run.wait_for("system", "all 1 ready")
@@ -188,7 +190,7 @@ def _is_free(port: int) -> bool:
 # ---- while a life is replaced, dead or stopped ----
 
 
-def test_a_life_that_is_killed_leaves_those_who_connect_to_the_next(
+def test_clients_that_connect_after_a_life_is_killed_reach_the_next_life(
     start: Runs, at: Union[int, Path]
 ) -> None:
     source = "if life() > 1: held()\nserve()"
@@ -206,7 +208,9 @@ def test_a_life_that_is_killed_leaves_those_who_connect_to_the_next(
     assert run.end(SIGTERM) == 0
 
 
-def test_it_is_replaced_by_one_that_is_ready_first(start: Runs, at: Union[int, Path]) -> None:
+def test_a_restart_replaces_a_life_only_once_the_new_life_is_ready(
+    start: Runs, at: Union[int, Path]
+) -> None:
     source = "if life() > 1: held()\nserve()"
     run = start({"web": holding(source, at)})
     run.wait_for("system", "all 1 ready")
@@ -222,7 +226,7 @@ def test_it_is_replaced_by_one_that_is_ready_first(start: Runs, at: Union[int, P
     assert run.end(SIGTERM) == 0
 
 
-def test_one_that_is_replaced_last_is_ended_first_where_that_is_asked_for(
+def test_update_order_stop_first_ends_the_old_life_before_the_new_life_starts(
     start: Runs, at: Union[int, Path]
 ) -> None:
     source = "if life() > 1: held()\nserve()"
@@ -240,7 +244,7 @@ def test_one_that_is_replaced_last_is_ended_first_where_that_is_asked_for(
     assert run.end(SIGTERM) == 0
 
 
-def test_a_new_life_that_fails_leaves_the_old_one(start: Runs, at: Union[int, Path]) -> None:
+def test_the_old_life_stays_if_the_new_life_fails(start: Runs, at: Union[int, Path]) -> None:
     source = "if life() > 1: sys.exit(3)\nserve()"
     run = start({"web": holding(source, at)})
     run.wait_for("system", "all 1 ready")
@@ -254,7 +258,7 @@ def test_a_new_life_that_fails_leaves_the_old_one(start: Runs, at: Union[int, Pa
     assert run.end(SIGTERM) == 0
 
 
-def test_what_is_stopped_refuses_and_listens_again_once_it_is_started(
+def test_a_stopped_process_refuses_connections_until_it_is_started_again(
     start: Runs, at: Union[int, Path]
 ) -> None:
     run = start({"web": holding(SERVE, at, REPLICAS=2), "worker": FOREVER})
@@ -270,7 +274,7 @@ def test_what_is_stopped_refuses_and_listens_again_once_it_is_started(
     assert run.end(SIGTERM) == 0
 
 
-def test_what_is_started_while_it_still_listens_waits_for_its_own_address(
+def test_a_process_started_while_its_old_life_listens_waits_for_the_address(
     start: Runs, at: Union[int, Path]
 ) -> None:
     source = """
@@ -300,7 +304,7 @@ def test_what_is_started_while_it_still_listens_waits_for_its_own_address(
 # ---- the last stop ----
 
 
-def test_who_has_connected_before_the_last_stop_is_answered(
+def test_clients_that_connected_before_the_last_stop_are_answered(
     start: Runs, at: Union[int, Path]
 ) -> None:
     """Their connections are in the kernel's queue; the server has not accepted them yet."""
@@ -343,7 +347,7 @@ def test_a_socket_of_the_service_manager_is_held(start: Runs, name: str) -> None
         connected(port).close()
 
 
-def test_a_socket_of_the_service_manager_that_nobody_takes_is_told_of(start: Runs) -> None:
+def test_an_unused_socket_of_the_service_manager_is_reported(start: Runs) -> None:
     with socket.create_server(("127.0.0.1", 0)) as given:
         run = start({"web": holding(SERVE, free_port())}, **passing(given, "api"))
         run.wait_for("system", "LISTEN_FDS has a socket api .* that no process uses")
@@ -353,7 +357,7 @@ def test_a_socket_of_the_service_manager_that_nobody_takes_is_told_of(start: Run
 
 
 @pytest.mark.parametrize("count", ["x", "", "-1", "99999999999"])
-def test_what_is_not_a_number_of_sockets_passes_none(start: Runs, count: str) -> None:
+def test_an_invalid_listen_fds_is_ignored(start: Runs, count: str) -> None:
     port = free_port()
     with socket.create_server(("127.0.0.1", 0)) as given:
         run = start({"web": holding(SERVE, port)}, **passing(given, "web", count))
@@ -366,7 +370,7 @@ def test_what_is_not_a_number_of_sockets_passes_none(start: Runs, count: str) ->
 # ---- servers that bind their own socket ----
 
 
-def test_a_server_can_bind_its_own(start: Runs) -> None:
+def test_a_server_can_bind_its_own_socket(start: Runs) -> None:
     port = free_port()
     entry = holding(
         f"""

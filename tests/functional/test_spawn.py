@@ -57,7 +57,7 @@ def is_fresh(run: Run, name: str) -> bool:
 LOADED = "print('loaded', 'django_prodserver.launch.supervise' in sys.modules)"
 
 
-def test_a_fresh_interpreter_gets_what_a_fork_gets(start: Runs) -> None:
+def test_a_spawned_process_starts_in_the_same_state_as_a_forked_process(start: Runs) -> None:
     contracts = {}
     for method in ("fork", "spawn"):
         entry = code(REPORT, START_METHOD=method, WATCHDOG=60, ENV={"EXTRA": "extra"})
@@ -86,14 +86,16 @@ def test_a_fresh_interpreter_gets_what_a_fork_gets(start: Runs) -> None:
 
 
 @pytest.mark.parametrize(("method", "fresh"), [("fork", False), ("spawn", True), ("auto", False)])
-def test_which_method_is_used(start: Runs, method: str, fresh: bool) -> None:
+def test_the_start_method_decides_whether_the_interpreter_is_fresh(
+    start: Runs, method: str, fresh: bool
+) -> None:
     run = start({"web": code(f"{LOADED}; forever()", START_METHOD=method)})
 
     assert is_fresh(run, "web.1") is fresh
     assert run.end(SIGTERM) == 0
 
 
-def test_the_command_line_chooses(start: Runs) -> None:
+def test_the_start_method_can_be_set_on_the_command_line(start: Runs) -> None:
     run = start({"web": code(f"{LOADED}; forever()")}, "--all", "--start-method", "spawn")
 
     assert is_fresh(run, "web.1")
@@ -102,7 +104,9 @@ def test_the_command_line_chooses(start: Runs) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_signals_that_others_ignore_are_not_ignored(start: Runs, method: str) -> None:
+def test_signals_ignored_by_the_caller_are_not_ignored_by_processes(
+    start: Runs, method: str
+) -> None:
     """As under nohup. Python itself ignores two signals; a program that it executes, none."""
     source = """
         with open("/proc/self/status") as status:
@@ -126,7 +130,7 @@ def test_signals_that_others_ignore_are_not_ignored(start: Runs, method: str) ->
     assert run.end(SIGTERM) == 0
 
 
-def test_readiness_and_status_of_a_fresh_interpreter(start: Runs) -> None:
+def test_a_spawned_process_reports_readiness_and_its_exit_status(start: Runs) -> None:
     source = """
         from django_prodserver.posix.notify import notify
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(3))
@@ -141,7 +145,7 @@ def test_readiness_and_status_of_a_fresh_interpreter(start: Runs) -> None:
     assert run.end() == 3
 
 
-def test_two_instances_know_their_names(start: Runs) -> None:
+def test_two_spawned_instances_have_their_own_names(start: Runs) -> None:
     source = "print('I am', os.environ['PRODSERVER_INSTANCE']); forever()"
     run = start({"web": code(source, START_METHOD="spawn", REPLICAS=2)})
 
@@ -150,7 +154,7 @@ def test_two_instances_know_their_names(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_more_arguments_reach_it(start: Runs) -> None:
+def test_extra_arguments_reach_a_spawned_process(start: Runs) -> None:
     source = "print('args', args, sys.argv[3:]); forever()"
     processes = {"web": code(source, START_METHOD="spawn")}
     run = start(processes, "web=1", "--stop-timeout", "7", "--", "--workers", "4", "a b")
@@ -164,7 +168,7 @@ def test_more_arguments_reach_it(start: Runs) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG")
-def test_it_dies_with_the_supervisor(start: Runs) -> None:
+def test_a_spawned_process_dies_with_the_supervisor(start: Runs) -> None:
     run = start({"web": code("tell('here'); forever()", START_METHOD="spawn")}, channel=True)
     assert run.hear() == "here"
 
@@ -174,7 +178,7 @@ def test_it_dies_with_the_supervisor(start: Runs) -> None:
     run.end()
 
 
-def test_what_it_says_at_its_end_is_whole(start: Runs) -> None:
+def test_the_last_output_of_a_spawned_process_is_complete(start: Runs) -> None:
     run = start({"web": code("print('x' * 100_000, end=''); sys.exit(5)", START_METHOD="spawn")})
 
     assert run.end() == 5
@@ -184,7 +188,7 @@ def test_what_it_says_at_its_end_is_whole(start: Runs) -> None:
 # ---- auto ----
 
 
-def test_a_thread_makes_auto_spawn(start: Runs) -> None:
+def test_start_method_auto_spawns_if_the_preload_leaves_a_thread(start: Runs) -> None:
     run = start(
         {"web": code(f"{LOADED}; {NAMES}; forever()")},
         supervisor={"PRELOAD": ["threaded"]},
@@ -198,7 +202,7 @@ def test_a_thread_makes_auto_spawn(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_start_method_fork_is_obeyed(start: Runs) -> None:
+def test_start_method_fork_is_used_although_the_preload_leaves_a_thread(start: Runs) -> None:
     run = start(
         {
             "web": code(f"{LOADED}; forever()", START_METHOD="fork"),
@@ -222,7 +226,7 @@ def test_start_method_fork_is_obeyed(start: Runs) -> None:
     ) in said
 
 
-def test_without_a_fork_nothing_is_preloaded(start: Runs) -> None:
+def test_nothing_is_preloaded_if_no_process_is_forked(start: Runs) -> None:
     files = {"noisy.py": "raise RuntimeError('imported')"}
     spawned = {"web": {**FOREVER, "START_METHOD": "spawn"}}
     run = start(spawned, supervisor={"PRELOAD": ["noisy"]}, files=files)
@@ -238,7 +242,7 @@ def test_without_a_fork_nothing_is_preloaded(start: Runs) -> None:
 
 
 @pytest.mark.parametrize("way", ["module", "script"])
-def test_other_ways_to_run_django(start: Runs, way: str) -> None:
+def test_a_spawned_process_uses_the_same_program_as_the_supervisor(start: Runs, way: str) -> None:
     script = str(Path(sys.executable).parent / "django-admin")
     run = start(
         {"web": code("print('path', sys.argv[0]); forever()", START_METHOD="spawn")},
@@ -252,7 +256,9 @@ def test_other_ways_to_run_django(start: Runs, way: str) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_options_of_django_itself(start: Runs, tmp_path: Path) -> None:
+def test_a_spawned_process_gets_the_settings_and_pythonpath_options(
+    start: Runs, tmp_path: Path
+) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "elsewhere" / "other.py").write_text("from settings import *\nEXTRA = 'other'\n")
     source = "from django.conf import settings; print('extra', settings.EXTRA); forever()"
@@ -291,7 +297,9 @@ else:
     ],
     ids=" ".join,
 )
-def test_an_interpreter_like_this_one(tmp_path: Path, options: list[str]) -> None:
+def test_own_command_keeps_the_options_of_the_interpreter(
+    tmp_path: Path, options: list[str]
+) -> None:
     script = tmp_path / "manage.py"
     script.write_text(AGAIN)
 
@@ -304,7 +312,7 @@ def test_an_interpreter_like_this_one(tmp_path: Path, options: list[str]) -> Non
     assert second[0] == first[0]
 
 
-def test_a_program_that_is_no_file_is_djangos(tmp_path: Path) -> None:
+def test_own_command_runs_django_if_the_program_is_not_a_file(tmp_path: Path) -> None:
     source = (
         "import sys; from django_prodserver.posix.interpreter import own_command;"
         "print(own_command(['prodserver', 'web'])[-4:])"

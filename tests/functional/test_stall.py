@@ -90,7 +90,7 @@ def test_a_stalled_stderr_does_not_hold_up_stdout(start: Runs) -> None:
     os.close(read)
 
 
-def test_memory_stays_flat_while_stdout_is_not_read_and_nothing_is_lost_after(start: Runs) -> None:
+def test_memory_stays_flat_while_stdout_is_not_read_and_no_line_is_lost(start: Runs) -> None:
     block = "    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])\n"
     end = """
     signal.sigwait({signal.SIGUSR1})
@@ -129,7 +129,7 @@ CALM = 10
 
 
 @pytest.mark.parametrize("log_format", ["text", "json"])
-def test_nothing_restarts_while_stdout_is_not_read_and_all_goes_on_after(
+def test_restarts_pause_while_stdout_is_not_read_and_resume_afterwards(
     start: Runs, log_format: str
 ) -> None:
     start_at_once = {"RESTART": "always", "BACKOFF": {"INITIAL": 0.01, "MAX": 0.01}}
@@ -165,7 +165,7 @@ def test_nothing_restarts_while_stdout_is_not_read_and_all_goes_on_after(
     assert run.stderr == ""
 
 
-def test_what_was_said_of_the_stop_is_read_late(start: Runs) -> None:
+def test_a_late_reader_of_stdout_receives_the_log_lines_about_the_stop(start: Runs) -> None:
     run = start({"web": code(FLOOD_AND_STAY), "worker": FOREVER}, channel=True)
     number = stalled_at(run)
 
@@ -176,7 +176,7 @@ def test_what_was_said_of_the_stop_is_read_late(start: Runs) -> None:
     assert run.stderr == ""
 
 
-def test_what_does_not_stop_is_killed_though_stdout_and_stderr_are_not_read(start: Runs) -> None:
+def test_a_stubborn_process_is_killed_though_stdout_and_stderr_are_not_read(start: Runs) -> None:
     deaf = "    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     read, write = os.pipe()
     processes = {"web": code(deaf + FLOOD_AND_STAY, STOP_TIMEOUT=0.3)}

@@ -42,7 +42,7 @@ def heard_fixture() -> list[str]:
     return heard
 
 
-def test_the_first_of_all_stop_signals_is_heard_alone(heard: list[str]) -> None:
+def test_only_the_first_of_several_stop_signals_is_handled(heard: list[str]) -> None:
     count_as_one()
 
     for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
@@ -51,7 +51,7 @@ def test_the_first_of_all_stop_signals_is_heard_alone(heard: list[str]) -> None:
     assert heard == ["stop at SIGTERM"]
 
 
-def test_later_ones_mean_what_they_mean_to_the_software(
+def test_stop_signals_after_the_window_reach_the_handlers_of_the_program(
     heard: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count_as_one()
@@ -64,7 +64,7 @@ def test_later_ones_mean_what_they_mean_to_the_software(
     assert heard == ["stop at SIGINT", "drop at SIGTERM", "drop at SIGINT"]
 
 
-def test_what_is_left_out_gets_through_at_any_time(heard: list[str]) -> None:
+def test_a_signal_that_is_not_counted_as_a_stop_signal_is_always_handled(heard: list[str]) -> None:
     count_as_one({signal.SIGTERM, signal.SIGINT})
 
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
@@ -73,7 +73,7 @@ def test_what_is_left_out_gets_through_at_any_time(heard: list[str]) -> None:
     assert heard == ["stop at SIGTERM", "drop at SIGQUIT"]
 
 
-def test_a_handler_that_raises_has_heard_the_first() -> None:
+def test_a_stop_signal_counts_as_handled_even_if_its_handler_raises() -> None:
     def leave(number: int, frame: Frame) -> None:
         raise SystemExit(number)
 
@@ -86,7 +86,7 @@ def test_a_handler_that_raises_has_heard_the_first() -> None:
     signal.raise_signal(signal.SIGTERM)
 
 
-def test_what_is_ignored_or_has_its_default_action_stays_so() -> None:
+def test_ignored_signals_and_default_actions_are_left_unchanged() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -103,7 +103,7 @@ def theirs(number: int, frame: object) -> None: ...
 
 
 @pytest.mark.parametrize("there", [signal.SIG_DFL, signal.default_int_handler])
-def test_a_signal_that_nobody_handles_gets_a_handler(there: Any) -> None:
+def test_a_signal_with_its_default_handler_gets_a_new_handler(there: Any) -> None:
     signal.signal(signal.SIGINT, there)
 
     handle(signal.SIGINT, ours)
@@ -112,7 +112,7 @@ def test_a_signal_that_nobody_handles_gets_a_handler(there: Any) -> None:
 
 
 @pytest.mark.parametrize("there", [signal.SIG_IGN, theirs])
-def test_one_that_is_handled_or_ignored_does_not(there: Any) -> None:
+def test_a_handled_or_ignored_signal_keeps_its_handler(there: Any) -> None:
     signal.signal(signal.SIGTERM, there)
 
     handle(signal.SIGTERM, ours)

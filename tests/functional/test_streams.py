@@ -113,7 +113,7 @@ def said_by(number: int, said: bytes) -> list[bytes]:
     return [line[len(label) :] for line in said.split(b"\n")[:-1] if line.startswith(label)]
 
 
-def test_a_quiet_process_waits_for_one_chunk_of_one_that_floods() -> None:
+def test_a_quiet_process_waits_for_at_most_one_chunk_of_a_flooding_process() -> None:
     with path(writers=2, capacity=1 << 20) as made:
         assert kernel.enlarge_pipe(made.writers[0], 2 * CHUNK)
         made.fill(0)
@@ -126,7 +126,7 @@ def test_a_quiet_process_waits_for_one_chunk_of_one_that_floods() -> None:
         assert len(said_by(0, before)) * len(LINE) <= CHUNK
 
 
-def test_every_process_has_a_turn_though_the_output_is_always_full() -> None:
+def test_processes_share_the_output_fairly_while_it_is_always_full() -> None:
     said = b""
     with path(writers=5, capacity=4096, limit=4096) as made:
         while len(said) < 20 * CHUNK:
@@ -139,7 +139,7 @@ def test_every_process_has_a_turn_though_the_output_is_always_full() -> None:
     assert max(heard) - min(heard) <= CHUNK
 
 
-def test_a_round_holds_one_chunk_more_than_the_limit_however_many_write() -> None:
+def test_pending_output_stays_bounded_however_many_processes_write() -> None:
     with path(writers=20, capacity=4096, limit=4096) as made:
         for number in range(20):
             made.fill(number)
@@ -151,13 +151,13 @@ def test_a_round_holds_one_chunk_more_than_the_limit_however_many_write() -> Non
         assert made.output.pending < 4096 + 2 * CHUNK
 
 
-def test_a_pipe_that_cannot_be_enlarged_is_used_as_it_is() -> None:
+def test_enlarging_a_descriptor_that_is_not_a_pipe_returns_false() -> None:
     null = os.open(os.devnull, os.O_WRONLY)
     assert not kernel.enlarge_pipe(null, CHUNK)
     os.close(null)
 
 
-def test_last_words_stay_in_their_pipes_while_the_output_is_full() -> None:
+def test_the_last_output_of_a_process_stays_in_its_pipe_while_stdout_is_full() -> None:
     with path(writers=3, capacity=4096, limit=4096) as made:
         made.stall()
         pending = made.output.pending
@@ -177,7 +177,7 @@ def test_last_words_stay_in_their_pipes_while_the_output_is_full() -> None:
     assert said_by(2, said) == [b"last words", *[LINE[:-1]] * 100]
 
 
-def test_what_is_said_to_a_full_output_is_bounded_and_what_is_left_out_is_counted() -> None:
+def test_log_lines_for_a_full_output_are_bounded_and_omitted_lines_counted() -> None:
     said_at = [f"line {number}" for number in range(10_000)]
     with path(writers=1, capacity=4096, limit=4096) as made:
         made.stall()
@@ -198,7 +198,7 @@ def test_what_is_said_to_a_full_output_is_bounded_and_what_is_left_out_is_counte
     assert sum(len(f"system | {text}\n") for text in said_of_it) <= 2 * BACKLOG + 100
 
 
-def test_at_the_end_what_has_no_room_stays_in_the_pipes_and_is_counted_in_the_end() -> None:
+def test_output_without_room_at_the_end_stays_in_the_pipes_and_counts_as_lost() -> None:
     with path(writers=5, capacity=4096, limit=4096) as made:
         made.stall()
         for number in range(1, 5):
@@ -222,9 +222,7 @@ STEPS = st.lists(WRITES | st.sampled_from(["turn", "read", "read little"]), max_
 
 @given(STEPS, st.sampled_from([1, 100, 1 << 20]))
 @example([(0, b"x" * 5000), "turn", (1, b"\n"), "read little", "turn", (0, b"\n")], 1)
-def test_whatever_is_written_arrives_in_whole_lines_and_in_order(
-    steps: list[object], limit: int
-) -> None:
+def test_output_arrives_in_whole_lines_and_in_order(steps: list[object], limit: int) -> None:
     written = [b"", b"", b""]
     with path(writers=3, capacity=4096, limit=limit) as made:
         said = b""
@@ -279,7 +277,7 @@ class Disk:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_the_line_after_half_a_line_begins_one() -> None:
+def test_a_line_after_a_truncated_line_starts_on_a_new_line() -> None:
     disk = Disk(room=10)
     disk.write(b"one\n", b"two\nthree\n")
     disk.write(b"four\n")
@@ -294,7 +292,7 @@ def test_the_line_after_half_a_line_begins_one() -> None:
     disk.file.close()
 
 
-def test_nothing_begins_a_line_that_the_last_one_has_ended_for() -> None:
+def test_no_newline_is_added_if_the_last_line_was_written_in_full() -> None:
     disk = Disk(room=8)
     disk.write(b"one\n", b"two\nthree\n")
     disk.flush()
@@ -305,7 +303,7 @@ def test_nothing_begins_a_line_that_the_last_one_has_ended_for() -> None:
     disk.file.close()
 
 
-def test_room_for_no_more_than_the_end_of_a_half_line() -> None:
+def test_a_truncated_line_is_ended_even_if_there_is_room_only_for_a_newline() -> None:
     disk = Disk(room=2)
     disk.write(b"one\n")
     disk.flush()
@@ -325,7 +323,7 @@ FULL_DISK = st.lists(st.integers(0, 40) | st.sampled_from(["write", "write two",
 
 
 @given(FULL_DISK)
-def test_a_disk_that_is_full_now_and_then_has_no_glued_lines(steps: list[object]) -> None:
+def test_lines_are_never_joined_on_a_disk_that_is_full_at_times(steps: list[object]) -> None:
     disk = Disk(room=0)
     written: list[bytes] = []
     for step in [*steps, 1000, "write"]:

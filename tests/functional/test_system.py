@@ -90,7 +90,7 @@ def wait_for(system: PosixSystem, kind: type[Event]) -> list[Event]:
     return happened
 
 
-def test_whether_a_connection_succeeds(opened: Open) -> None:
+def test_the_result_of_a_ready_probe_is_an_event(opened: Open) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         system = opened(program(*HANGS, serves=socket_addresses(listener.getsockname()[:2])))
         ref = spawn(system)
@@ -110,7 +110,7 @@ def test_the_result_of_a_health_check_is_an_event(opened: Open) -> None:
     assert wait_for(system, Probed) == [Probed(ref, failure)]
 
 
-def test_a_cancelled_probe_is_not_heard_of(opened: Open) -> None:
+def test_a_cancelled_probe_reports_no_result(opened: Open) -> None:
     system = opened(program(*HANGS, health=CommandTarget(HANGS)))
     ref = spawn(system)
     system.start_probe(ref, ProbeKind.HEALTH)
@@ -123,7 +123,7 @@ def test_a_cancelled_probe_is_not_heard_of(opened: Open) -> None:
     assert isinstance(exited, Exited)
 
 
-def test_the_probes_of_the_dead_end_with_them(opened: Open) -> None:
+def test_a_probe_ends_with_its_life_and_none_starts_after_it(opened: Open) -> None:
     system = opened(program(*HANGS, health=CommandTarget(HANGS)))
     ref = spawn(system)
     system.start_probe(ref, ProbeKind.HEALTH)
@@ -138,7 +138,9 @@ def test_the_probes_of_the_dead_end_with_them(opened: Open) -> None:
     assert system.wait(0) == []
 
 
-def test_probes_under_way_at_the_end_are_no_surprise(capfd: pytest.CaptureFixture[str]) -> None:
+def test_probes_running_at_the_end_are_not_reported_as_left_behind(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
     hanging = program(*HANGS, health=CommandTarget(HANGS))
     with system_of(hanging) as system:
         for _ in range(3):
@@ -172,7 +174,7 @@ def test_the_socket_of_a_running_probe_is_closed_in_a_fork(opened: Open, tmp_pat
         system.kill(ref, SIGKILL, group=True)
 
 
-def test_out_of_descriptors_is_no_crash(opened: Open) -> None:
+def test_a_lack_of_descriptors_refuses_probes_and_starts_without_a_crash(opened: Open) -> None:
     health = CommandTarget(["true"])
     system = opened(program(*HANGS, health=health, serves=socket_addresses(("127.0.0.1", 1))))
     ref = spawn(system)
@@ -228,7 +230,7 @@ def test_the_memory_of_a_life_is_measured(opened: Open) -> None:
     assert 0 < measured.memory < 1 << 30
 
 
-def test_a_pid_is_known_until_its_group_is_gone(opened: Open) -> None:
+def test_the_pid_of_a_life_is_kept_until_its_process_group_is_gone(opened: Open) -> None:
     system = opened(program("sh", "-c", "sleep 1000 & exit 3"))
     ref = Ref("web.1", 0, next(numbers))
     system.spawn(ref)
@@ -260,14 +262,14 @@ def test_requests_about_an_unknown_life_do_nothing(opened: Open) -> None:
     assert system.members(ref) == []
 
 
-def test_signals_are_seen_though_a_deadline_is_due() -> None:
+def test_a_signal_is_reported_although_a_deadline_is_due() -> None:
     with system_of(program("true"), SIGUSR1) as system:
         os.kill(os.getpid(), SIGUSR1)
 
         assert system.wait(0) == [Signalled(SIGUSR1)]
 
 
-def test_leaders_are_killed_though_proc_does_not_show_them(
+def test_processes_are_killed_at_the_end_although_proc_does_not_show_them(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(kernel, "shows_our_processes", lambda: False)

@@ -80,7 +80,9 @@ def manager(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Manager]
 
 
 @pytest.mark.parametrize("manager", KINDS, indirect=True)
-def test_it_is_ready_when_all_are_and_not_before(start: Runs, manager: Manager) -> None:
+def test_the_supervisor_reports_ready_only_once_all_processes_are_ready(
+    start: Runs, manager: Manager
+) -> None:
     run = start({"web": FOREVER, "worker": LATE}, env=manager.environ)
     run.wait_for("system", r"web\.1 started")
     run.held("worker.1")
@@ -101,7 +103,7 @@ def test_it_is_ready_when_all_are_and_not_before(start: Runs, manager: Manager) 
     assert not any(line.startswith("WATCHDOG") for line in told)
 
 
-def test_it_says_why_it_stops(start: Runs, manager: Manager) -> None:
+def test_the_supervisor_reports_why_it_stops(start: Runs, manager: Manager) -> None:
     run = start({"web": FOREVER, "worker": code("held(); sys.exit(3)")}, env=manager.environ)
     manager.wait_for("READY=1")
 
@@ -114,7 +116,7 @@ def test_it_says_why_it_stops(start: Runs, manager: Manager) -> None:
     assert told.index("READY=1") < told.index(reason) < told.index("STOPPING=1")
 
 
-def test_a_restart_is_no_news_of_readiness(start: Runs, manager: Manager) -> None:
+def test_a_restart_does_not_report_ready_again(start: Runs, manager: Manager) -> None:
     web = {**LATE, "RESTART": "on-failure", "BACKOFF": {"INITIAL": 0}}
     run = start({"web": web}, env=manager.environ)
     run.release("web.1")
@@ -130,7 +132,9 @@ def test_a_restart_is_no_news_of_readiness(start: Runs, manager: Manager) -> Non
     assert manager.told.count("STOPPING=1") == 1
 
 
-def test_the_watchdog_is_answered(start: Runs, manager: Manager) -> None:
+def test_the_supervisor_pings_the_watchdog_of_the_service_manager(
+    start: Runs, manager: Manager
+) -> None:
     environ = {**manager.environ, "WATCHDOG_USEC": "200000"}
     run = start({"web": LATE}, env=environ, prefix=OURS)
     while manager.told.count("WATCHDOG=1") < 3:
@@ -146,7 +150,7 @@ def test_the_watchdog_is_answered(start: Runs, manager: Manager) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_the_watchdog_is_answered_while_a_stop_takes_its_time(
+def test_the_supervisor_pings_the_watchdog_during_a_slow_stop(
     start: Runs, manager: Manager
 ) -> None:
     source = """
@@ -169,7 +173,9 @@ def test_the_watchdog_is_answered_while_a_stop_takes_its_time(
     assert run.end() == 0
 
 
-def test_another_processs_watchdog_is_not(start: Runs, manager: Manager) -> None:
+def test_the_supervisor_does_not_ping_the_watchdog_of_another_process(
+    start: Runs, manager: Manager
+) -> None:
     environ = {**manager.environ, "WATCHDOG_USEC": "1000"}
     run = start({"web": FOREVER}, env=environ, prefix=ANOTHERS)
     manager.wait_for("READY=1")
@@ -179,7 +185,9 @@ def test_another_processs_watchdog_is_not(start: Runs, manager: Manager) -> None
     assert "WATCHDOG=1" not in manager.hear_all()
 
 
-def test_processes_do_not_inherit_what_is_the_supervisors(start: Runs, manager: Manager) -> None:
+def test_processes_do_not_inherit_the_systemd_variables_of_the_supervisor(
+    start: Runs, manager: Manager
+) -> None:
     source = """
         for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "LISTEN_FDS"):
             print(name, os.environ.get(name))
@@ -209,7 +217,9 @@ def test_processes_do_not_inherit_what_is_the_supervisors(start: Runs, manager: 
     assert run.end(SIGTERM) == 0
 
 
-def test_what_a_process_says_of_itself_is_passed_on(start: Runs, manager: Manager) -> None:
+def test_the_status_of_a_process_is_passed_on_to_the_service_manager(
+    start: Runs, manager: Manager
+) -> None:
     source = """
         notify(b"READY=1\\nSTATUS=4 tasks, \\xc3\\xa4")
         forever()
@@ -224,7 +234,9 @@ def test_what_a_process_says_of_itself_is_passed_on(start: Runs, manager: Manage
     assert not any("4 tasks" in line for line in run.raw)
 
 
-def test_a_manager_that_does_not_read_delays_nothing(start: Runs, manager: Manager) -> None:
+def test_a_service_manager_that_does_not_read_causes_no_delay(
+    start: Runs, manager: Manager
+) -> None:
     manager.overrun()
     source = """
         notify()
@@ -253,7 +265,7 @@ def test_a_manager_that_does_not_read_delays_nothing(start: Runs, manager: Manag
 
 
 @pytest.mark.parametrize("address", ["/nowhere/notify", "@nobody-is-here", "relative", "@", ""])
-def test_a_manager_that_is_not_there(start: Runs, address: str) -> None:
+def test_a_missing_or_invalid_notify_socket_is_ignored(start: Runs, address: str) -> None:
     run = start({"web": FOREVER}, env={"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "1000"})
     run.wait_for("system", "all 1 ready")
     run.handshake()
@@ -263,7 +275,7 @@ def test_a_manager_that_is_not_there(start: Runs, address: str) -> None:
 
 
 @pytest.mark.template
-def test_a_reload_is_told_with_its_moment(start: Runs, manager: Manager) -> None:
+def test_a_reload_is_reported_with_its_monotonic_time(start: Runs, manager: Manager) -> None:
     """Type=notify-reload of systemd.service(5) waits for a READY=1 after MONOTONIC_USEC."""
     run = start({"worker": FOREVER}, env=manager.environ)
     manager.wait_for("READY=1")

@@ -189,7 +189,7 @@ Said = Callable[[Opened], list[str]]
 
 
 @pytest.mark.parametrize("behaviour", REPLACED)
-def test_a_birth_waits_for_another_template(
+def test_a_start_waits_for_another_template_if_the_first_template_fails(
     opened: Open, said: Said, hurried: None, monkeypatch: pytest.MonkeyPatch, behaviour: str
 ) -> None:
     if behaviour == "never_loads":
@@ -209,7 +209,7 @@ def test_a_birth_waits_for_another_template(
 
 
 @pytest.mark.parametrize("behaviour", ["well", "dies_after"])
-def test_a_life_lives_without_the_template(opened: Open, behaviour: str) -> None:
+def test_a_life_survives_the_death_of_its_template(opened: Open, behaviour: str) -> None:
     system = opened(behaviour)
     ref = system.begin()
     system.until(Spawned(ref))
@@ -224,7 +224,7 @@ def test_a_life_lives_without_the_template(opened: Open, behaviour: str) -> None
 
 @pytest.mark.parametrize("behaviour", ["well", *REPLACED, "dies_after", "is_refused"])
 @pytest.mark.parametrize("rounds", [0, 1, 3])
-def test_a_cancelled_birth_never_runs(
+def test_a_cancelled_start_never_runs_unless_it_was_reported_as_started(
     opened: Open, said: Said, hurried: None, behaviour: str, rounds: int
 ) -> None:
     system = opened(behaviour)
@@ -240,7 +240,7 @@ def test_a_cancelled_birth_never_runs(
 
 
 @pytest.mark.parametrize("order", ["first", "last"])
-def test_what_a_stopped_template_was_asked_for_can_be_cancelled(
+def test_a_start_requested_from_a_stopped_template_can_be_cancelled(
     opened: Open, said: Said, order: str
 ) -> None:
     system = opened()
@@ -259,7 +259,7 @@ def test_what_a_stopped_template_was_asked_for_can_be_cancelled(
     assert sum("alive" in line for line in said(system)) <= 2
 
 
-def test_a_birth_that_is_refused_says_why(opened: Open) -> None:
+def test_a_start_refused_by_the_template_reports_the_error(opened: Open) -> None:
     system = opened("is_refused")
     for _ in range(3):
         system.begin()
@@ -267,7 +267,7 @@ def test_a_birth_that_is_refused_says_why(opened: Open) -> None:
         assert failed.error == f"[Errno {errno.EMFILE}] {os.strerror(errno.EMFILE)}"
 
 
-def test_what_is_killed_before_it_begins_is_a_failed_start(opened: Open, said: Said) -> None:
+def test_a_process_killed_before_it_runs_counts_as_a_failed_start(opened: Open, said: Said) -> None:
     system = opened("answers_after_the_death")
     system.begin()
     failed = system.until_there_is(SpawnFailed)
@@ -277,7 +277,7 @@ def test_what_is_killed_before_it_begins_is_a_failed_start(opened: Open, said: S
     assert system.until(Spawned(ref)) == [Spawned(ref)]
 
 
-def test_three_hundred_births_at_once(opened: Open) -> None:
+def test_three_hundred_starts_at_once_succeed_and_leave_no_descriptor_open(opened: Open) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
     try:
@@ -293,7 +293,7 @@ def test_three_hundred_births_at_once(opened: Open) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_many_lives_are_made_known_to_the_next_template(opened: Open) -> None:
+def test_a_start_succeeds_after_a_template_with_hundreds_of_lives_is_killed(opened: Open) -> None:
     system = opened()
     refs = [system.begin() for _ in range(300)]
     system.until(*map(Spawned, refs))
@@ -308,7 +308,7 @@ def test_many_lives_are_made_known_to_the_next_template(opened: Open) -> None:
 # ---- descriptors ----
 
 
-def test_a_supervisor_without_descriptors_goes_on_once_it_has_some(
+def test_a_supervisor_out_of_descriptors_resumes_starts_once_it_has_some(
     opened: Open, said: Said
 ) -> None:
     system = opened()
@@ -330,7 +330,7 @@ def test_a_supervisor_without_descriptors_goes_on_once_it_has_some(
 
 
 @pytest.mark.parametrize("fresh", [(), ("make",)])
-def test_a_stage_waits_for_descriptors_of_the_supervisor(
+def test_a_stage_is_loaded_once_the_supervisor_has_descriptors_again(
     opened: Open, fresh: Sequence[str]
 ) -> None:
     for spare in range(14):
@@ -348,7 +348,7 @@ def test_a_stage_waits_for_descriptors_of_the_supervisor(
 
 
 @pytest.mark.parametrize("name", ["web.1", "late.1"])
-def test_a_template_without_descriptors_refuses(opened: Open, name: str) -> None:
+def test_a_template_out_of_descriptors_refuses_starts_and_recovers(opened: Open, name: str) -> None:
     system = opened()
     system.until(Spawned(system.begin()))
     fds = system.fds()
@@ -369,7 +369,7 @@ def test_a_template_without_descriptors_refuses(opened: Open, name: str) -> None
     assert system.template in system.templates()
 
 
-def test_many_templates_leave_nothing_open(opened: Open) -> None:
+def test_many_replaced_templates_leave_no_descriptor_open(opened: Open) -> None:
     system = opened()
     system.until(Spawned(system.begin()))
     before = len(os.listdir("/proc/self/fd"))
@@ -387,7 +387,7 @@ def test_many_templates_leave_nothing_open(opened: Open) -> None:
 
 
 @pytest.mark.parametrize("fresh", [(), ("make",)])
-def test_a_stage_is_loaded_when_it_is_needed(
+def test_a_stage_is_loaded_only_once_for_several_starts(
     opened: Open, said: Said, fresh: Sequence[str]
 ) -> None:
     system = opened(fresh=fresh)
@@ -398,7 +398,7 @@ def test_a_stage_is_loaded_when_it_is_needed(
     assert (system.folder / "attempts").read_text() == "x"
 
 
-def test_a_stage_that_cannot_be_loaded(opened: Open) -> None:
+def test_a_stage_that_cannot_be_loaded_fails_the_preload(opened: Open) -> None:
     system = opened()
     (system.folder / "late").write_text("broken")
     ref = system.begin("late.1")
@@ -410,7 +410,7 @@ def test_a_stage_that_cannot_be_loaded(opened: Open) -> None:
     assert system.until_there_is(SpawnFailed).ref == ref
 
 
-def test_a_stage_that_ends_while_it_is_loaded(opened: Open) -> None:
+def test_a_stage_that_exits_while_it_loads_fails_the_preload(opened: Open) -> None:
     system = opened()
     (system.folder / "late").write_text("raises")
     system.begin("late.1")
@@ -443,7 +443,9 @@ def test_a_stage_that_is_killed_each_time_is_given_up(
 
 
 @pytest.mark.parametrize("how", ["broken", "raises", "killed"])
-def test_a_stage_that_was_loaded_before_is_awaited(opened: Open, how: str) -> None:
+def test_a_stage_that_was_loaded_before_is_retried_until_it_loads_again(
+    opened: Open, how: str
+) -> None:
     system = opened()
     system.until(Spawned(system.begin("late.1")))
     (stage,) = system.templates() - {system.template}
@@ -474,7 +476,7 @@ def test_a_stage_that_hangs_is_killed(
 
 
 @pytest.mark.parametrize("fresh", [(), ("make",)])
-def test_what_is_loaded_says_that_it_is_to_be_executed(
+def test_a_stage_can_request_that_its_processes_are_executed_afresh(
     opened: Open, said: Said, fresh: Sequence[str]
 ) -> None:
     system = opened(fresh=fresh)
@@ -498,7 +500,7 @@ def test_a_stage_waits_for_the_template_that_it_is_forked_from(
     assert (system.folder / "attempts").read_text() == "x"
 
 
-def test_a_stage_that_is_cancelled_is_there_for_the_next(opened: Open) -> None:
+def test_a_stage_whose_start_was_cancelled_serves_the_next_start(opened: Open) -> None:
     system = opened()
     os.kill(system.template, SIGSTOP)
     system.system.cancel_spawn(system.begin("late.1"))
@@ -569,7 +571,7 @@ def test_the_supervisor_ends_soon_whatever_its_template_does(
     assert time.monotonic() - began < 4.0
 
 
-def test_a_stage_that_is_not_loaded_does_not_hold_up_the_end(
+def test_a_stage_that_is_still_loading_does_not_delay_the_shutdown(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(templates, "END_WITHIN", 5.0)

@@ -50,7 +50,7 @@ def kill_template(run: Run) -> None:
 # ---- a template that ends ----
 
 
-def test_a_template_that_is_killed_is_replaced_and_no_life_notices(start: Runs) -> None:
+def test_a_killed_template_is_replaced_without_affecting_any_life(start: Runs) -> None:
     run = start({"web": ENDING, "worker": HERE})
     run.wait_for_each({"web.1": "^held as", "worker.1": "^here$"})
     before = set(run.descendants())
@@ -64,7 +64,7 @@ def test_a_template_that_is_killed_is_replaced_and_no_life_notices(start: Runs) 
     assert run.end(SIGTERM) == 0
 
 
-def test_a_restart_waits_for_the_next_one(start: Runs) -> None:
+def test_a_restart_waits_for_the_next_template(start: Runs) -> None:
     run = start({"web": ENDING}, supervisor={"PRELOAD": ["slow"]}, files={"slow.py": ""})
     pid = run.held("web.1")
     # The next template finishes loading it only once the test opens the pipe.
@@ -83,7 +83,7 @@ def test_a_restart_waits_for_the_next_one(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_where_it_cannot_come_back_lives_go_on_and_the_log_says_why(start: Runs) -> None:
+def test_lives_keep_running_while_a_template_cannot_be_replaced(start: Runs) -> None:
     run = start({"web": ENDING, "worker": HERE})
     run.wait_for_each({"web.1": "^held as", "worker.1": "^here$"})
     manage = run_folder(run) / "settings.py"
@@ -105,7 +105,7 @@ def test_where_it_cannot_come_back_lives_go_on_and_the_log_says_why(start: Runs)
     assert run.end(SIGTERM) == 0
 
 
-def test_a_stop_does_not_wait_for_what_waits_for_a_template(start: Runs) -> None:
+def test_a_stop_does_not_wait_for_a_restart_that_waits_for_a_template(start: Runs) -> None:
     run = start({"web": ENDING, "worker": HERE})
     run.wait_for_each({"web.1": "^held as", "worker.1": "^here$"})
     os.mkfifo(run_folder(run) / "gate")
@@ -130,7 +130,7 @@ def test_a_template_that_hangs_does_not_delay_a_stop(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_what_it_forks_after_a_cancelled_start_runs_nothing(start: Runs) -> None:
+def test_a_process_forked_after_its_start_was_cancelled_runs_nothing(start: Runs) -> None:
     run = start({"web": ENDING})
     run.held("web.1")
     template = the_template(run)
@@ -146,7 +146,7 @@ def test_what_it_forks_after_a_cancelled_start_runs_nothing(start: Runs) -> None
     assert len([text for text in run.said("web.1") if text.startswith("held as")]) == 1
 
 
-def test_its_output_is_in_the_log(start: Runs) -> None:
+def test_the_output_of_a_template_is_logged(start: Runs) -> None:
     files = {"talks.py": "import threading; threading.Timer(0, print, ['from a thread']).start()"}
     run = start({"web": HERE}, supervisor={"PRELOAD": ["talks"]}, files=files)
     run.wait_for("web.1", "^here$")
@@ -157,7 +157,7 @@ def test_its_output_is_in_the_log(start: Runs) -> None:
 
 
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1"])
-def test_it_ignores_what_is_meant_for_the_supervisor(start: Runs, number: str) -> None:
+def test_a_template_ignores_signals_meant_for_the_supervisor(start: Runs, number: str) -> None:
     run = start({"web": ENDING})
     run.held("web.1")
     template = psutil.Process(the_template(run))
@@ -186,7 +186,7 @@ def test_a_life_is_a_child_of_the_supervisor_with_a_session_of_its_own(start: Ru
 # ---- stages ----
 
 
-def test_what_comes_after_a_oneshot_is_loaded_after_it(start: Runs) -> None:
+def test_the_preload_for_a_dependent_runs_after_its_oneshot(start: Runs) -> None:
     processes = {
         "make": oneshot("echo something > made"),
         "web": {**PRINTS, "AFTER": ["make"]},
@@ -198,7 +198,7 @@ def test_what_comes_after_a_oneshot_is_loaded_after_it(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_oneshot_is_forked_from_what_is_not_preloaded(start: Runs) -> None:
+def test_a_oneshot_is_forked_from_a_template_without_the_preload(start: Runs) -> None:
     processes = {
         "first": code("print('reads' in sys.modules)", TYPE="oneshot"),
         "web": {**PRINTS, "AFTER": ["first"]},
@@ -247,7 +247,7 @@ def test_a_oneshot_after_a_refreshing_one_has_the_new_settings_and_no_preload(st
     assert run.end(SIGTERM) == 0
 
 
-def test_what_cannot_be_loaded_after_the_oneshots_stops_everything(start: Runs) -> None:
+def test_a_preload_that_fails_after_the_oneshots_stops_everything(start: Runs) -> None:
     processes = {
         "make": oneshot("touch made"),
         "web": {**HERE, "AFTER": ["make"]},
@@ -281,7 +281,7 @@ def test_a_stage_whose_template_is_killed_is_loaded_again(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_a_thread_of_the_setup_is_there_in_what_comes_after_a_oneshot(start: Runs) -> None:
+def test_a_thread_started_by_django_setup_exists_in_dependents_of_a_oneshot(start: Runs) -> None:
     """A fork of a template with threads would silently lack them."""
     polls = """
         from django.apps import AppConfig
@@ -309,7 +309,7 @@ def test_a_thread_of_the_setup_is_there_in_what_comes_after_a_oneshot(start: Run
 # ---- the supervisor ----
 
 
-def test_it_is_shown_as_it_was_started(start: Runs) -> None:
+def test_the_supervisor_keeps_its_command_line_in_the_process_list(start: Runs) -> None:
     run = start({"web": HERE})
     run.wait_for("system", "^all 1 ready")
     shown = Path(f"/proc/{run.pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
@@ -320,7 +320,7 @@ def test_it_is_shown_as_it_was_started(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_it_writes_bytecode_where_python_does(start: Runs, tmp_path: Path) -> None:
+def test_the_supervisor_obeys_the_bytecode_variables_of_python(start: Runs, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     written = []
     for without in ("1", ""):
@@ -333,7 +333,7 @@ def test_it_writes_bytecode_where_python_does(start: Runs, tmp_path: Path) -> No
     assert written == [0, 1]
 
 
-def test_it_has_nothing_of_the_project_in_it(start: Runs) -> None:
+def test_the_supervisor_loads_none_of_the_libraries_that_django_imports(start: Runs) -> None:
     run = start({"web": HERE})
     run.wait_for("system", "^all 1 ready")
     mapped = Path(f"/proc/{run.pid}/maps").read_text()
@@ -343,7 +343,7 @@ def test_it_has_nothing_of_the_project_in_it(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_an_exit_handler_of_the_project_does_not_hold_it_up(start: Runs) -> None:
+def test_a_hanging_exit_handler_of_the_project_does_not_delay_the_exit(start: Runs) -> None:
     hangs = "import atexit, os, signal; atexit.register(signal.pause)"
     run = start(
         {"sh": shell(["true"], TYPE="oneshot")},
@@ -353,7 +353,7 @@ def test_an_exit_handler_of_the_project_does_not_hold_it_up(start: Runs) -> None
     assert run.end() == 0
 
 
-def test_a_program_that_has_changed_its_folder_spawns_from_where_it_was(start: Runs) -> None:
+def test_a_program_that_changes_its_folder_spawns_from_the_original_folder(start: Runs) -> None:
     manage = start.project / "manage.py"
     manage.write_text(manage.read_text().replace("import os\n", "import os\n\nos.chdir('/')\n"))
     run = start(
@@ -368,7 +368,7 @@ def test_a_program_that_has_changed_its_folder_spawns_from_where_it_was(start: R
     assert run.end(SIGTERM) == 0
 
 
-def test_folders_may_have_spaces(start: Runs) -> None:
+def test_a_template_is_replaced_in_a_project_folder_with_spaces(start: Runs) -> None:
     spaced = start.project.parent / "a folder with spaces"
     shutil.copytree(start.project, spaced)
     run = start({"web": ENDING}, cwd=spaced)
@@ -382,7 +382,7 @@ def test_folders_may_have_spaces(start: Runs) -> None:
 # ---- without a template ----
 
 
-def test_on_other_systems_it_forks_what_it_has_loaded(start: Runs) -> None:
+def test_the_supervisor_forks_from_itself_on_systems_without_templates(start: Runs) -> None:
     processes = {"make": oneshot("echo made > made"), "web": {**PRINTS, "AFTER": ["make"]}}
     run = start(
         processes,
@@ -419,7 +419,7 @@ def test_a_program_that_calls_the_command_continues_after_it(start: Runs) -> Non
     assert run.end() == 0
 
 
-def test_what_is_wrong_leaves_the_caller_as_it_was(start: Runs) -> None:
+def test_wrong_settings_leave_the_garbage_collector_of_the_caller_enabled(start: Runs) -> None:
     program = """
         import gc, os
         os.environ["DJANGO_SETTINGS_MODULE"] = "settings"

@@ -35,7 +35,7 @@ def colored(run: Any) -> bool:
         (["--all", "--color", "always"], {"NO_COLOR": "1"}, True),
     ],
 )
-def test_lines_are_coloured_on_a_terminal(
+def test_lines_are_coloured_on_a_terminal_unless_colour_is_disabled(
     start: Runs, options: list[str], env: dict[str, str], expected: bool
 ) -> None:
     run = Terminal().start(start, {"web": HELLO}, *options, env=env)
@@ -55,7 +55,7 @@ def test_lines_are_coloured_on_a_terminal(
         (["--all", "--color", "auto"], {}, False),
     ],
 )
-def test_lines_are_not_coloured_in_a_pipe(
+def test_lines_are_not_coloured_in_a_pipe_unless_colour_is_forced(
     start: Runs, options: list[str], env: dict[str, str], expected: bool
 ) -> None:
     run = start({"web": HELLO}, *options, env=env)
@@ -64,7 +64,7 @@ def test_lines_are_not_coloured_in_a_pipe(
     assert colored(run) == expected
 
 
-def test_failures_stand_out_on_a_terminal(start: Runs) -> None:
+def test_warnings_and_errors_are_coloured_on_a_terminal(start: Runs) -> None:
     failing = code(
         "sys.exit(3)", RESTART="on-failure", START_LIMIT={"BURST": 2}, BACKOFF={"INITIAL": 0.01}
     )
@@ -79,7 +79,7 @@ def test_failures_stand_out_on_a_terminal(start: Runs) -> None:
     assert all(text.endswith("\x1b[0m") for text in said)
 
 
-def test_long_names_are_cut_on_a_terminal(start: Runs) -> None:
+def test_long_names_are_shortened_on_a_terminal_but_not_in_a_pipe(start: Runs) -> None:
     processes = {"a-name-that-nobody-likes": {**HERE, "REPLICAS": 2}}
 
     at_terminal = Terminal().start(start, processes, "--all", "--no-timestamps", "--color=never")
@@ -118,7 +118,7 @@ def test_addresses_are_printed_on_a_terminal_once_all_are_ready(start: Runs) -> 
     assert not any("http" in text for text in in_pipe.said("system"))
 
 
-def test_the_command_line_beats_the_setting_for_colour(start: Runs) -> None:
+def test_the_color_option_overrides_the_color_setting(start: Runs) -> None:
     always = {"COLOR": "always"}
 
     by_setting = start({"web": HELLO}, supervisor=always)
@@ -130,7 +130,7 @@ def test_the_command_line_beats_the_setting_for_colour(start: Runs) -> None:
     assert not colored(by_option)
 
 
-def test_each_name_has_its_colour(start: Runs) -> None:
+def test_each_instance_name_has_a_different_colour(start: Runs) -> None:
     run = start({"web": {**HERE, "REPLICAS": 3}}, "--all", "--color", "always")
     said: dict[str, str] = {}
     while len(said) < 3:
@@ -144,7 +144,7 @@ def test_each_name_has_its_colour(start: Runs) -> None:
     assert run.end(SIGTERM) == 0
 
 
-def test_ctrl_c_gives_130(start: Runs) -> None:
+def test_ctrl_c_exits_with_130_and_sends_each_process_only_sigterm(start: Runs) -> None:
     terminal = Terminal()
     # Software that is interrupted twice, by the terminal and by the supervisor, may abort: it must
     # get only one of the two signals.
@@ -166,7 +166,7 @@ def test_ctrl_c_gives_130(start: Runs) -> None:
     assert run.said("web.1") == ["here", "asked by SIGTERM"]
 
 
-def test_ctrl_c_twice_kills_at_once(start: Runs) -> None:
+def test_a_second_ctrl_c_kills_all_processes_at_once(start: Runs) -> None:
     terminal = Terminal()
     deaf = code("signal.signal(signal.SIGTERM, signal.SIG_IGN); print('here'); forever()")
     run = terminal.start(start, {"web": deaf}, "--all", "--color", "never")
@@ -180,7 +180,7 @@ def test_ctrl_c_twice_kills_at_once(start: Runs) -> None:
     assert "web.1 killed" in run.said("system")
 
 
-def test_a_terminal_that_is_closed_ends_everything(start: Runs) -> None:
+def test_closing_the_terminal_stops_everything(start: Runs) -> None:
     terminal = Terminal()
     ticking = code("while True: print('tick')")
     run = terminal.start(start, {"web": ticking}, "--all", "--color", "never")
@@ -200,7 +200,7 @@ SLOW = {"slow.py": "import os, time; os.write(1, b'slow | here\\n'); time.sleep(
     [("web.1", {}), ("slow", {"files": SLOW, "supervisor": {"PRELOAD": ["slow"]}})],
     ids=["running", "preload"],
 )
-def test_a_terminal_that_is_gone_ends_what_does_not_write_to_it(
+def test_closing_the_terminal_stops_a_supervisor_whose_stdout_is_a_pipe(
     start: Runs, where: str, settings: dict[str, Any]
 ) -> None:
     terminal = Terminal()
@@ -213,7 +213,7 @@ def test_a_terminal_that_is_gone_ends_what_does_not_write_to_it(
     assert run.said("web.1") == ["here"] * (where == "web.1")
 
 
-def test_nohup_lets_it_go_on_without_the_terminal(start: Runs) -> None:
+def test_a_supervisor_under_nohup_survives_a_closed_terminal(start: Runs) -> None:
     terminal = Terminal()
     run = terminal.start(start, {"web": HERE}, stdout=subprocess.PIPE, prefix=["nohup"])
     run.wait_for("web.1", "here")

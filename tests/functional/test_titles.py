@@ -47,7 +47,7 @@ SAYS_PID = "say(f'pid {os.getpid()}'); forever()"
 
 @pytest.mark.parametrize("files", [{}, MISSING], ids=["setproctitle", "without it"])
 @pytest.mark.parametrize("method", ["fork", "spawn"])
-def test_every_life_is_told_apart_and_keeps_its_environment(
+def test_every_life_has_its_instance_name_as_title_and_keeps_its_environment(
     start: Runs, files: dict[str, str], method: str
 ) -> None:
     entry = code(SAYS_PID, REPLICAS=2, START_METHOD=method)
@@ -68,7 +68,7 @@ def test_every_life_is_told_apart_and_keeps_its_environment(
     assert run.end(SIGTERM) == 0
 
 
-def test_a_long_name_keeps_its_number(start: Runs) -> None:
+def test_a_shortened_title_keeps_the_instance_number(start: Runs) -> None:
     run = start({LONG: code(SAYS_PID, REPLICAS=2)}, "--all", "--no-color")
 
     title, name = shown(*pids_of(run, f"{LONG}.2"))
@@ -82,11 +82,11 @@ def test_a_long_name_keeps_its_number(start: Runs) -> None:
 @pytest.mark.parametrize(
     ("room", "text"), [(99, "web.1"), (5, "web.1"), (4, "we.1"), (2, ".1"), (1, ".1"), (0, ".1")]
 )
-def test_names_are_shortened_before_their_number(room: int, text: str) -> None:
+def test_shortening_a_name_keeps_its_instance_number(room: int, text: str) -> None:
     assert shortened("web.1", room) == text
 
 
-def test_software_that_has_titles_of_its_own_keeps_them_and_the_environment(start: Runs) -> None:
+def test_a_process_that_sets_its_own_title_keeps_its_title_and_environment(start: Runs) -> None:
     skip_without("setproctitle")
     source = f"import setproctitle; setproctitle.setproctitle('software: busy'); {SAYS_PID}"
     run = start({"web": code(source)})
@@ -98,7 +98,7 @@ def test_software_that_has_titles_of_its_own_keeps_them_and_the_environment(star
     assert run.end(SIGTERM) == 0
 
 
-def test_a_project_that_changes_the_environment_has_titles_as_well(start: Runs) -> None:
+def test_titles_are_set_even_if_the_project_changes_the_environment(start: Runs) -> None:
     """On its own, setproctitle fails if the first variable has changed since the start."""
     files = {
         "changing.py": """
@@ -115,7 +115,7 @@ def test_a_project_that_changes_the_environment_has_titles_as_well(start: Runs) 
     assert run.end(SIGTERM) == 0
 
 
-def test_a_process_alone_is_shown_as_the_user_has_started_it(start: Runs) -> None:
+def test_a_single_foreground_process_keeps_its_original_command_line(start: Runs) -> None:
     run = start({"web": code(SAYS_PID)}, "web")
 
     assert pids_of(run, "") == [run.popen.pid]

@@ -101,7 +101,7 @@ def test_the_table_has_a_row_for_each_instance(start: Runs, size: tuple[int, int
 
 
 @pytest.mark.parametrize("size", [*SIZES, (20, 4), (1, 1)])
-def test_every_key_works_in_a_small_terminal(start: Runs, size: tuple[int, int]) -> None:
+def test_no_key_crashes_top_in_a_small_terminal(start: Runs, size: tuple[int, int]) -> None:
     run = ready(start, {"web": FOREVER})
 
     async def steps(screen: Screen) -> None:
@@ -137,7 +137,7 @@ def test_r_restarts_the_selected_instance(start: Runs) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_s_asks_and_stops_and_a_starts_again(start: Runs) -> None:
+def test_key_s_stops_an_instance_after_confirmation_and_key_a_starts_it(start: Runs) -> None:
     run = ready(start, {"web": FOREVER})
 
     async def steps(screen: Screen) -> None:
@@ -178,7 +178,7 @@ def test_plus_and_minus_scale_the_process(start: Runs) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_a_refusal_has_the_words_of_prodctl(start: Runs) -> None:
+def test_a_refused_request_shows_the_same_message_as_prodctl(start: Runs) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     serving = code(
@@ -199,7 +199,7 @@ def test_a_refusal_has_the_words_of_prodctl(start: Runs) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_the_selection_stays_where_rows_come_and_go(start: Runs) -> None:
+def test_the_selection_stays_on_its_instance_when_rows_are_added(start: Runs) -> None:
     run = ready(start, {"a": FOREVER, "b": FOREVER})
 
     async def steps(screen: Screen) -> None:
@@ -250,7 +250,7 @@ def test_l_follows_the_log_of_the_selected_instance(start: Runs) -> None:
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_a_flood_of_lines_does_not_stop_the_keys(start: Runs) -> None:
+def test_keys_still_work_during_a_flood_of_log_lines(start: Runs) -> None:
     flood = code("while True: print('a line of a flood')")
     run = start({"web": flood}, stdout=subprocess.DEVNULL)
 
@@ -272,7 +272,7 @@ def test_a_flood_of_lines_does_not_stop_the_keys(start: Runs) -> None:
 # ---- a supervisor that exits, or does not answer ----
 
 
-def test_the_end_of_the_supervisor_is_shown_and_the_next_one_is_found(start: Runs) -> None:
+def test_top_reports_that_the_supervisor_exited_and_connects_to_the_next(start: Runs) -> None:
     run = ready(start, {"web": CHATTY})
 
     async def steps(screen: Screen) -> None:
@@ -296,7 +296,7 @@ def test_the_end_of_the_supervisor_is_shown_and_the_next_one_is_found(start: Run
     run_top(start, steps, (200, 24))
 
 
-def test_a_supervisor_that_does_not_answer_stops_no_key(start: Runs) -> None:
+def test_keys_still_work_while_the_supervisor_does_not_answer(start: Runs) -> None:
     run = ready(start, {"web": FOREVER})
 
     async def steps(screen: Screen) -> None:
@@ -382,7 +382,7 @@ RESTORED = (b"\x1b[?25h", b"\x1b[?1049l")
     [(b"q", 0), (b"\x03", 0), (signal.SIGINT, 130), (signal.SIGTERM, 143)],
     ids=["q", "ctrl-c", "SIGINT", "SIGTERM"],
 )
-def test_its_end_restores_the_terminal(
+def test_top_restores_the_terminal_when_it_exits(
     start: Runs, window: Window, how: Union[bytes, signal.Signals], status: int
 ) -> None:
     run = ready(start, {"web": FOREVER})
@@ -423,7 +423,9 @@ def test_quitting_does_not_wait_for_a_supervisor_that_does_not_answer(
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_escape_sequences_of_lines_do_not_reach_the_terminal(start: Runs, window: Window) -> None:
+def test_escape_sequences_in_log_lines_do_not_reach_the_terminal(
+    start: Runs, window: Window
+) -> None:
     run = start({"web": SAY_HOSTILE})
     run.wait_for("web.1", "said")
 
@@ -440,7 +442,7 @@ def test_escape_sequences_of_lines_do_not_reach_the_terminal(start: Runs, window
     assert run.end(signal.SIGTERM) == 0
 
 
-def test_escape_sequences_of_the_status_do_not_reach_the_terminal(
+def test_escape_sequences_in_the_status_do_not_reach_the_terminal(
     tmp_path: Path, window: Window
 ) -> None:
     path = tmp_path / "c.sock"
@@ -466,7 +468,9 @@ def test_escape_sequences_of_the_status_do_not_reach_the_terminal(
     assert b"Traceback" not in window.written
 
 
-def test_a_status_of_another_kind_is_a_sentence(tmp_path: Path, window: Window) -> None:
+def test_a_status_of_another_version_shows_a_message_and_no_traceback(
+    tmp_path: Path, window: Window
+) -> None:
     path = tmp_path / "c.sock"
     process = {"name": "web", "instances": [{"name": "web.1"}]}
 
@@ -509,7 +513,7 @@ def answering(path: Path, document: Any) -> Iterator[None]:
 
 
 @pytest.mark.skipif(which("tmux") is None, reason="there is no tmux here")
-def test_it_works_in_tmux(start: Runs, tmp_path: Path) -> None:
+def test_top_works_in_tmux(start: Runs, tmp_path: Path) -> None:
     run = ready(start, {"web": FOREVER, "worker": FOREVER})
     pid = socket_of(start).instances()["web.1"]["pid"]
     (tmp_path / "t").mkdir()
@@ -544,7 +548,7 @@ def test_it_works_in_tmux(start: Runs, tmp_path: Path) -> None:
 # ---- refused ----
 
 
-def test_without_textual_it_is_one_sentence() -> None:
+def test_top_without_textual_fails_with_a_one_line_error() -> None:
     source = "; ".join(
         (
             "import sys",
@@ -560,13 +564,15 @@ def test_without_textual_it_is_one_sentence() -> None:
     assert (said.returncode, said.stdout, said.stderr) == (1, "", sentence)
 
 
-def test_without_a_terminal_it_is_one_sentence(start: Runs) -> None:
+def test_top_without_a_terminal_fails_with_a_one_line_error(start: Runs) -> None:
     sentence = "prodctl: top needs a terminal; elsewhere use `status` or `status --watch`\n"
 
     assert prodctl(start, "top") == (1, "", sentence)
 
 
-def test_without_a_supervisor_it_is_one_sentence(tmp_path: Path, window: Window) -> None:
+def test_top_without_a_supervisor_fails_with_a_one_line_error(
+    tmp_path: Path, window: Window
+) -> None:
     path = tmp_path / "c.sock"
 
     top = window.start(*command_of(path))

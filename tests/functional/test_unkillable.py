@@ -89,7 +89,9 @@ def lines(run: Run, word: str) -> list[str]:
     return [text for text in run.said("system") if word in text]
 
 
-def test_a_leader_that_sigkill_does_not_end_is_given_up(start: Runs, hold: Hold) -> None:
+def test_the_supervisor_stops_waiting_for_a_leader_that_survives_sigkill(
+    start: Runs, hold: Hold
+) -> None:
     run = start({"web": tail(STOP_TIMEOUT=0.5), "worker": FOREVER})
     pid = pid_of_tail(run)
     hold(pid)
@@ -102,7 +104,9 @@ def test_a_leader_that_sigkill_does_not_end_is_given_up(start: Runs, hold: Hold)
     assert lines(run, "left behind") == []
 
 
-def test_a_second_signal_does_not_wait_for_ever_either(start: Runs, hold: Hold) -> None:
+def test_a_second_signal_does_not_wait_forever_for_an_unkillable_process(
+    start: Runs, hold: Hold
+) -> None:
     run = start({"web": tail(STOP_TIMEOUT=1000)})
     pid = pid_of_tail(run)
     hold(pid)
@@ -113,7 +117,7 @@ def test_a_second_signal_does_not_wait_for_ever_either(start: Runs, hold: Hold) 
     assert len(lines(run, f"SIGKILL for 5 s: tail (pid {pid})")) == 1
 
 
-def test_a_restart_goes_on_after_what_is_left_of_the_life_before(start: Runs, hold: Hold) -> None:
+def test_a_restart_proceeds_although_a_grandchild_survives_sigkill(start: Runs, hold: Hold) -> None:
     source = """
         lives = life()
         print("life", lives)
@@ -139,7 +143,9 @@ def test_a_restart_goes_on_after_what_is_left_of_the_life_before(start: Runs, ho
     assert len(lines(run, "SIGKILL")) == 1
 
 
-def test_a_stray_that_sigkill_does_not_end_is_left_behind(start: Runs, hold: Hold) -> None:
+def test_a_stray_that_survives_sigkill_is_reported_with_exit_status_1(
+    start: Runs, hold: Hold
+) -> None:
     source = f"""
         def daemon():
             os.setsid()
@@ -161,7 +167,7 @@ def test_a_stray_that_sigkill_does_not_end_is_left_behind(start: Runs, hold: Hol
     assert lines(run, "left behind") == []
 
 
-def test_many_strays_are_killed_at_once(start: Runs) -> None:
+def test_many_strays_are_killed_and_listed_in_one_log_line(start: Runs) -> None:
     source = """
         def daemon():
             os.setsid()
@@ -180,7 +186,7 @@ def test_many_strays_are_killed_at_once(start: Runs) -> None:
     assert said.count("(pid ") == 200
 
 
-def test_strays_that_proc_does_not_show_are_not_looked_for(start: Runs) -> None:
+def test_strays_that_proc_does_not_show_are_reported_as_left_behind(start: Runs) -> None:
     """The mounted /proc shows the pids of another namespace."""
     skip_unless_it_works(*UNSHARE)
     source = """
@@ -202,7 +208,7 @@ def test_strays_that_proc_does_not_show_are_not_looked_for(start: Runs) -> None:
     )
 
 
-def test_strays_live_on_where_there_is_no_proc_and_it_is_not_pid_1(start: Runs) -> None:
+def test_strays_survive_without_proc_if_the_supervisor_is_not_pid_1(start: Runs) -> None:
     """No other process ends them; this is logged once, and the exit status is unchanged."""
     prefix = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
     skip_unless_it_works(*prefix)
@@ -229,7 +235,7 @@ def test_strays_live_on_where_there_is_no_proc_and_it_is_not_pid_1(start: Runs) 
         os.sched_yield()
 
 
-def test_one_that_ends_late_is_not_given_up(start: Runs) -> None:
+def test_a_process_that_ends_late_is_not_reported_as_surviving_sigkill(start: Runs) -> None:
     run = start({"web": tail(STOP_TIMEOUT=0.5)})
     pid = pid_of_tail(run)
     with held(pid):

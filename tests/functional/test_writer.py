@@ -46,7 +46,7 @@ def writers(run: Run, lives: int) -> list[psutil.Process]:
 
 
 @KINDS
-def test_what_is_due_is_done_though_a_write_would_block(start: Runs, kind: str) -> None:
+def test_a_ready_timeout_is_enforced_while_stdout_is_stalled(start: Runs, kind: str) -> None:
     """A signal would interrupt the write; here only time passes."""
     web = code(FLOOD_AND_STAY, "NotifyingCode", READY_TIMEOUT=2.0)
     run, read = start_foreign(start, {"web": web}, kind)
@@ -57,7 +57,7 @@ def test_what_is_due_is_done_though_a_write_would_block(start: Runs, kind: str) 
     os.close(read)
 
 
-def test_sigterm_is_obeyed_though_others_fill_the_same_pipe(start: Runs) -> None:
+def test_sigterm_stops_everything_while_other_processes_fill_the_same_pipe(start: Runs) -> None:
     read, write = os.pipe()
     os.fchmod(write, 0)
     flood = code(FLOOD_AND_STAY)
@@ -80,7 +80,7 @@ def test_sigterm_is_obeyed_though_others_fill_the_same_pipe(start: Runs) -> None
 
 
 @KINDS
-def test_what_is_read_late_arrives_whole(start: Runs, kind: str) -> None:
+def test_output_that_is_read_late_arrives_complete(start: Runs, kind: str) -> None:
     source = "for number in range(30_000): print(number)\ntell('written'); sys.exit(3)"
     run, read = start_foreign(start, {"web": code(source)}, kind, env={"NO_COLOR": "1"})
     run.output = Reader(read)
@@ -92,7 +92,7 @@ def test_what_is_read_late_arrives_whole(start: Runs, kind: str) -> None:
     assert run.stderr == ""
 
 
-def test_a_reader_that_goes_away_while_it_stalls_ends_everything(start: Runs) -> None:
+def test_everything_stops_when_a_stalled_reader_closes_stdout(start: Runs) -> None:
     run, read = start_foreign(start, {"web": code(FLOOD_AND_STAY)})
     stalled_at(run)
 
@@ -101,7 +101,7 @@ def test_a_reader_that_goes_away_while_it_stalls_ends_everything(start: Runs) ->
     assert run.popen.wait() == 128 + SIGPIPE
 
 
-def test_a_line_that_is_never_read_ends_everything(start: Runs) -> None:
+def test_everything_stops_when_a_log_line_is_written_and_stdout_has_no_reader(start: Runs) -> None:
     run, read = start_foreign(start, {"web": code("print('here'); forever()")})
     run.output = Reader(read)
     run.wait_for("web.1", "here")
@@ -129,7 +129,7 @@ def test_the_writer_dies_with_a_supervisor_that_is_killed(start: Runs) -> None:
     os.close(read)
 
 
-def test_the_writer_takes_no_signal_that_everything_gets(start: Runs) -> None:
+def test_the_writer_ignores_signals_that_are_sent_to_every_process(start: Runs) -> None:
     run, read = start_foreign(start, {"web": code("print('here'); forever()")})
     run.output = Reader(read)
     run.wait_for("web.1", "here")
@@ -142,7 +142,7 @@ def test_the_writer_takes_no_signal_that_everything_gets(start: Runs) -> None:
     assert run.said("system")[-1].startswith("all stopped")
 
 
-def test_ctrl_c_in_a_terminal_that_cannot_be_opened(start: Runs) -> None:
+def test_ctrl_c_stops_everything_in_a_terminal_that_cannot_be_reopened(start: Runs) -> None:
     terminal = Terminal()
     os.fchmod(terminal.slave, 0)
     web, env = code("print('here'); forever()"), {"NO_COLOR": "1"}
@@ -156,7 +156,7 @@ def test_ctrl_c_in_a_terminal_that_cannot_be_opened(start: Runs) -> None:
     assert run.said("system")[-1].startswith("all stopped")
 
 
-def test_a_writer_that_is_killed_is_a_stdout_that_is_gone(start: Runs) -> None:
+def test_killing_the_writer_stops_everything_like_a_closed_stdout(start: Runs) -> None:
     run, read = start_foreign(start, {"web": code("print('here'); forever()")})
     run.output = Reader(read)
     run.wait_for("web.1", "here")
@@ -167,7 +167,7 @@ def test_a_writer_that_is_killed_is_a_stdout_that_is_gone(start: Runs) -> None:
     assert run.end() == 128 + SIGPIPE
 
 
-def test_stderr_that_takes_no_more_delays_nothing(start: Runs) -> None:
+def test_a_stalled_stderr_does_not_delay_the_stop(start: Runs) -> None:
     read, write = os.pipe()
     os.fchmod(write, 0)
     run = start(
@@ -204,7 +204,7 @@ def test_stdout_and_stderr_have_a_writer_each(start: Runs) -> None:
     os.close(read)
 
 
-def test_where_stdout_can_be_opened_there_is_none(start: Runs) -> None:
+def test_no_writer_is_started_if_stdout_can_be_reopened(start: Runs) -> None:
     run = start({"web": FOREVER})
     run.wait_for("system", "ready")
 
@@ -218,7 +218,7 @@ HIDDEN = "some processes are left behind: /proc does not show them"
 
 
 @pytest.mark.parametrize("strays", [0, 1])
-def test_where_there_is_no_proc_stdout_cannot_be_opened_again(start: Runs, strays: int) -> None:
+def test_without_proc_the_writer_is_not_mistaken_for_a_stray(start: Runs, strays: int) -> None:
     """The writer is not mistaken for a process that was left behind."""
     skip_unless_it_works(*WITHOUT_PROC)
     source = f"""
@@ -269,7 +269,7 @@ def fill(writer: Writer) -> int:
 
 @KINDS
 @pytest.mark.parametrize("size", [1, 10_001, 200_000])
-def test_what_it_has_not_written_is_counted_to_the_byte(kind: str, size: int) -> None:
+def test_the_writer_counts_unwritten_bytes_exactly(kind: str, size: int) -> None:
     read, write = os.pipe() if kind == "pipe" else pty.openpty()
     if kind == "terminal":
         tty.setraw(write)
@@ -301,7 +301,7 @@ def read_to_the_end(fd: int) -> int:
     return taken
 
 
-def test_what_it_has_when_its_pipe_is_closed_it_writes() -> None:
+def test_the_writer_writes_its_remaining_bytes_after_its_pipe_is_closed() -> None:
     read, write = os.pipe()
     with writer_to(write) as writer:
         os.close(write)
@@ -314,7 +314,7 @@ def test_what_it_has_when_its_pipe_is_closed_it_writes() -> None:
     os.close(read)
 
 
-def test_it_tells_that_no_process_reads() -> None:
+def test_the_writer_reports_that_stdout_has_no_reader() -> None:
     read, write = os.pipe()
     with writer_to(write, read) as writer:
         os.close(read)
@@ -340,7 +340,7 @@ def test_a_stdout_that_was_switched_to_non_blocking_gets_every_byte() -> None:
     os.close(read)
 
 
-def test_what_can_be_opened_again_needs_no_writer() -> None:
+def test_an_output_that_can_be_reopened_needs_no_writer() -> None:
     read, write = os.pipe()
     output = Output(write)
     output.write([b"a line\n"])

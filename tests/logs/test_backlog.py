@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from django_prodserver.logs.backlog import Backlog
 
 
-def test_what_has_room_is_kept_in_order() -> None:
+def test_lines_that_fit_are_kept_in_order() -> None:
     backlog = Backlog(100)
     assert not backlog
     for number in range(50):
@@ -19,7 +19,7 @@ def test_what_has_room_is_kept_in_order() -> None:
     assert (first + last, left_out) == (b"".join(b"%02d\n" % n for n in range(50)), 0)
 
 
-def test_of_too_many_the_first_and_the_last_are_kept() -> None:
+def test_an_overfull_backlog_keeps_the_first_and_the_last_line() -> None:
     backlog = Backlog(7)
     for number in range(1000):
         backlog.add(b"%03d\n" % number)
@@ -27,14 +27,14 @@ def test_of_too_many_the_first_and_the_last_are_kept() -> None:
     assert backlog.take() == (b"000\n", 998, b"999\n")
 
 
-def test_the_last_is_kept_however_long_it_is() -> None:
+def test_the_last_line_is_kept_even_if_it_exceeds_the_limit() -> None:
     backlog = Backlog(10)
     backlog.add(b"short\n")
     backlog.add(b"x" * 100 + b"\n")
     assert backlog.take() == (b"short\n", 0, b"x" * 100 + b"\n")
 
 
-def test_it_is_empty_once_it_is_taken() -> None:
+def test_the_backlog_is_empty_after_its_lines_are_taken() -> None:
     backlog = Backlog(10)
     backlog.add(b"a line\n")
     backlog.take()
@@ -44,7 +44,7 @@ def test_it_is_empty_once_it_is_taken() -> None:
 
 
 @given(st.integers(0, 50), st.lists(st.binary(min_size=1, max_size=20)))
-def test_every_line_is_kept_or_counted_and_the_room_is_bounded(
+def test_dropped_lines_are_reported_and_the_backlog_stays_within_its_limit(
     size: int, lines: list[bytes]
 ) -> None:
     backlog = Backlog(size)

@@ -45,7 +45,7 @@ def test_names_shorter_than_system_are_aligned_with_it() -> None:
     ]
 
 
-def test_without_a_clock_there_is_no_time() -> None:
+def test_lines_have_no_timestamp_without_a_clock() -> None:
     assert hello(TextFormat(["web.1"]), ["system", "web.1"]) == [
         "system | hello\n",
         "web.1  | hello\n",
@@ -78,7 +78,7 @@ def test_a_long_name_is_cut_in_its_middle() -> None:
     ]
 
 
-def test_names_that_would_be_cut_alike_stay_whole() -> None:
+def test_names_that_would_become_identical_are_not_shortened() -> None:
     names = [
         "newsletter-to-customers-daily.1",
         "newsletter-of-partners-daily.1",
@@ -92,7 +92,7 @@ def test_names_that_would_be_cut_alike_stay_whole() -> None:
     ]
 
 
-def test_without_a_width_names_are_whole() -> None:
+def test_names_are_not_shortened_without_a_maximum_width() -> None:
     (line,) = hello(TextFormat(["w" * 50 + ".1"]), ["w" * 50 + ".1"])
 
     assert line == "w" * 50 + ".1 | hello\n"
@@ -108,7 +108,7 @@ def test_the_label_is_coloured_and_the_line_is_not() -> None:
     ]
 
 
-def test_colours_are_dealt_out_again_when_there_are_more_processes_than_colours() -> None:
+def test_colours_repeat_if_there_are_more_instances_than_colours() -> None:
     names = [f"web.{number}" for number in range(1, 14)]
 
     labels = [line.partition("m")[0] for line in hello(TextFormat(names, color=True), names)]
@@ -126,7 +126,7 @@ def test_without_colour_there_is_no_escape_sequence() -> None:
 # ---- raw ----
 
 
-def test_raw_is_what_was_written() -> None:
+def test_the_raw_format_writes_lines_unchanged() -> None:
     block = Block(b"on", b"e\n\xff\r\nthr", 5)
 
     assert text(RawFormat(), "web.1", block) == b"one\n\xff\r\n"
@@ -149,7 +149,7 @@ def said_in(block: bytes) -> list[str]:
     return block.decode(errors="replace").split("\n")[:-1]
 
 
-def test_a_line_is_an_object() -> None:
+def test_a_line_becomes_a_json_object() -> None:
     format = JsonFormat(clock=lambda: NOON_UTC)
 
     assert b"".join(format.render("web.1", "stderr", whole(b"hello\n"))) == (
@@ -157,7 +157,7 @@ def test_a_line_is_an_object() -> None:
     )
 
 
-def test_each_line_of_a_block_is_an_object() -> None:
+def test_each_line_of_a_block_becomes_its_own_json_object() -> None:
     assert entries(b"one\n\ntwo\n") == messages(b"one\n\ntwo\n")
 
 
@@ -172,7 +172,7 @@ def test_each_line_of_a_block_is_an_object() -> None:
         (b"\x1b[31mred\x1b[0m", "\x1b[31mred\x1b[0m"),
     ],
 )
-def test_any_bytes_are_a_string(line: bytes, message: str) -> None:
+def test_any_bytes_become_a_valid_json_string(line: bytes, message: str) -> None:
     assert entries(line + b"\n") == [{"process": "web.1", "stream": "stdout", "message": message}]
 
 
@@ -200,14 +200,14 @@ OURS = {"process": "web.1", "stream": "stdout"}
         (b'{"a": "process", "b": "{}"}', ',"a": "process", "b": "{}"}'),
     ],
 )
-def test_a_line_that_is_an_object_keeps_its_keys_beside_ours(line: bytes, rest: str) -> None:
+def test_a_line_that_is_a_json_object_keeps_its_keys_and_gets_ours(line: bytes, rest: str) -> None:
     start = '{"process":"web.1","stream":"stdout"'
 
     assert text(JsonFormat(), "web.1", whole(line + b"\n")).decode() == f"{start}{rest}\n"
     assert entries(line + b"\n") == [{**OURS, **json.loads(line.decode(errors="replace"))}]
 
 
-def test_an_object_gets_the_time_where_it_has_none() -> None:
+def test_a_json_object_gets_a_time_only_if_it_has_none() -> None:
     format = JsonFormat(clock=lambda: NOON_UTC)
 
     assert text(format, "web.1", whole(b'{"a": 1}\n{"a": 1, "time": 7.5}\n')) == (
@@ -230,7 +230,9 @@ def test_an_object_gets_the_time_where_it_has_none() -> None:
         ),
     ],
 )
-def test_our_keys_give_way_to_those_of_the_line(line: str, ours: dict[str, str]) -> None:
+def test_our_keys_are_prefixed_if_the_line_has_the_same_keys(
+    line: str, ours: dict[str, str]
+) -> None:
     with_time = JsonFormat(clock=lambda: NOON_UTC)
 
     assert entries(line.encode() + b"\n") == [{**ours, **json.loads(line)}]
@@ -281,7 +283,7 @@ def test_objects_and_other_lines_keep_their_order() -> None:
     ],
     ids=lambda line: line[:20].decode(),
 )
-def test_what_is_no_object_is_a_message(line: bytes) -> None:
+def test_a_line_that_is_not_a_json_object_becomes_a_message(line: bytes) -> None:
     assert entries(line + b"\n") == messages(line + b"\n")
 
 
@@ -294,7 +296,7 @@ def test_what_is_no_object_is_a_message(line: bytes) -> None:
     ],
     ids=["100 deep", "many brackets", "brackets in strings"],
 )
-def test_an_object_may_be_nested_as_deep_as_parsers_allow(line: bytes) -> None:
+def test_deeply_nested_json_objects_and_many_brackets_are_accepted(line: bytes) -> None:
     assert entries(line + b"\n") == [{**OURS, **json.loads(line)}]
 
 
@@ -303,7 +305,7 @@ def test_an_object_may_be_nested_as_deep_as_parsers_allow(line: bytes) -> None:
 FACTS = {"event": "instance.ready", "instance": "web.1", "pid": 12, "seconds": 0.15}
 
 
-def test_json_has_severity_and_facts() -> None:
+def test_a_supervisor_message_in_json_has_its_severity_and_facts() -> None:
     format = JsonFormat(clock=lambda: NOON_UTC)
 
     said = b"".join(format.say("web.1 ready after 0.15 s (pid 12)", "INFO", FACTS))
@@ -324,18 +326,20 @@ def test_json_has_severity_and_facts() -> None:
         (True, "ERROR", "\x1b[31m12:00:01 system | no\x1b[0m\n"),
     ],
 )
-def test_text_is_coloured_by_severity(color: bool, severity: str, line: str) -> None:
+def test_supervisor_messages_are_coloured_by_severity(
+    color: bool, severity: str, line: str
+) -> None:
     format = TextFormat(["w.1"], clock=lambda: NOON, color=color)
 
     assert b"".join(format.say("no", severity, FACTS)).decode() == line
 
 
-def test_raw_has_the_words_alone() -> None:
+def test_a_supervisor_message_in_the_raw_format_is_only_its_text() -> None:
     assert b"".join(RawFormat().say("web.1 ready", "INFO", FACTS)) == b"web.1 ready\n"
 
 
 @pytest.mark.parametrize("format", [TextFormat(["w.1"]), RawFormat(), JsonFormat()])
-def test_words_that_are_not_unicode_can_be_said(format: Format) -> None:
+def test_a_supervisor_message_with_invalid_unicode_can_be_written(format: Format) -> None:
     said = b"".join(format.say("no file \udcff", "ERROR", {"names": ["\udcff"]}))
 
     assert "no file ?" in said.decode()
@@ -409,7 +413,7 @@ VALUES = st.recursive(
 )
 @given(CHUNKS)
 @example([b'{"a"', b": 1}\n"])
-def test_the_lines_that_come_out_are_those_that_went_in(
+def test_every_format_preserves_all_lines_however_they_are_chunked(
     format: Format,
     lines_of: Callable[[bytes], list[object]],
     as_: Callable[[bytes], object],
@@ -441,7 +445,9 @@ def test_the_lines_that_come_out_are_those_that_went_in(
     ),
     st.booleans(),
 )
-def test_every_line_is_json_and_says_what_was_written(lines: list[bytes], timed: bool) -> None:
+def test_every_json_line_is_valid_and_preserves_what_was_written(
+    lines: list[bytes], timed: bool
+) -> None:
     format = JsonFormat(clock=(lambda: NOON_UTC) if timed else None)
 
     said = text(format, NAME, whole(b"\n".join(lines) + b"\n"))

@@ -20,7 +20,9 @@ STEPS = st.lists(
 
 
 @given(STEPS)
-def test_it_gives_back_what_came(steps: list[Union[int, tuple[list[int], int]]]) -> None:
+def test_held_output_keeps_its_order_through_additions_and_removals(
+    steps: list[Union[int, tuple[list[int], int]]],
+) -> None:
     held, expected, at = Held(), b"", 0
     for step in steps:
         if isinstance(step, int):
@@ -51,7 +53,7 @@ def test_large_pieces_are_not_copied_and_small_ones_are_joined() -> None:
     assert len(joined) == 2
 
 
-def test_no_more_pieces_are_written_at_once_than_can_be() -> None:
+def test_no_more_pieces_are_returned_than_one_write_accepts() -> None:
     held = Held()
     for _ in range(MOST + 1):
         held.add([bytes(SMALL + 1)])

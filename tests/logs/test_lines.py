@@ -47,7 +47,9 @@ SHORT = st.lists(st.sampled_from([b"\n", b"a", b"bc", b"\r\n", b"\xff", b"123456
 
 
 @given(st.lists(st.binary() | SHORT), st.integers(1, 12) | st.sampled_from([64, MAX_LINE]))
-def test_any_bytes_in_any_chunks_are_the_same_lines(chunks: list[bytes], max_line: int) -> None:
+def test_lines_do_not_depend_on_how_the_bytes_are_chunked(
+    chunks: list[bytes], max_line: int
+) -> None:
     check(chunks, max_line)
 
 
@@ -57,7 +59,7 @@ def test_any_bytes_in_any_chunks_are_the_same_lines(chunks: list[bytes], max_lin
     st.lists(st.integers(1, 40)),
 )
 @settings(max_examples=5 * settings().max_examples)
-def test_lines_about_as_long_as_is_allowed(
+def test_lines_near_the_length_limit_are_split_correctly(
     max_line: int, lengths: list[tuple[int, int]], sizes: list[int]
 ) -> None:
     data = b"".join(b"x" * (times * max_line + more) + b"\n" for times, more in lengths)
@@ -73,7 +75,7 @@ LENGTHS = st.sampled_from(
 
 @given(st.lists(LENGTHS, max_size=4), st.integers(20_000, 200_000))
 @settings(max_examples=max(1, settings().max_examples // 5))
-def test_long_lines_in_large_chunks(lengths: list[int], size: int) -> None:
+def test_long_lines_in_large_chunks_are_split_correctly(lengths: list[int], size: int) -> None:
     data = b"\n".join(b"x" * length for length in lengths)
 
     check([data[i : i + size] for i in range(0, len(data), size)], MAX_LINE)
@@ -88,7 +90,7 @@ def test_a_writer_that_never_ends_its_line_takes_no_more_memory_than_one_line() 
     assert lines.finish() == whole(b"x" * 10 + b"\n")
 
 
-def test_what_a_chunk_leaves_unfinished_waits_for_its_newline() -> None:
+def test_an_unfinished_line_waits_for_its_newline() -> None:
     lines = Lines()
 
     assert lines.feed(b"one\ntw") == Block(b"", b"one\ntw", end=4)
@@ -97,7 +99,7 @@ def test_what_a_chunk_leaves_unfinished_waits_for_its_newline() -> None:
     assert lines.finish() == whole(b"three\n")
 
 
-def test_what_follows_an_unfinished_last_line_is_a_line_of_its_own() -> None:
+def test_output_after_an_unfinished_last_line_starts_a_new_line() -> None:
     lines = Lines()
     lines.feed(b"last words")
 
@@ -105,7 +107,7 @@ def test_what_follows_an_unfinished_last_line_is_a_line_of_its_own() -> None:
     assert lines.feed(b"a grandchild's\n") == whole(b"a grandchild's\n")
 
 
-def test_bytes_that_are_no_text_and_carriage_returns_pass_through() -> None:
+def test_binary_bytes_and_carriage_returns_pass_through_unchanged() -> None:
     lines = Lines()
 
     odd = b"\xff\xfe\x00\r\n10 %\r20 %\r\n"

@@ -49,7 +49,7 @@ def test_lines_are_kept_in_the_order_in_which_they_came() -> None:
     )
 
 
-def test_each_process_has_its_own_room() -> None:
+def test_each_process_has_its_own_memory_limit() -> None:
     recent = Recent(KEPT)
     add(recent, "quiet.1", "still there")
     for number in range(100):
@@ -59,7 +59,7 @@ def test_each_process_has_its_own_room() -> None:
     assert lines(recent.read({"loud"})) == ["line 98", "line 99"]
 
 
-def test_the_instances_of_a_process_share_its_room() -> None:
+def test_the_instances_of_a_process_share_its_memory_limit() -> None:
     recent = Recent(KEPT)
     for number in range(10):
         add(recent, f"web.{number}", f"line {number}")
@@ -67,14 +67,14 @@ def test_the_instances_of_a_process_share_its_room() -> None:
     assert lines(recent.read({"web"})) == ["line 8", "line 9"]
 
 
-def test_of_a_large_block_the_last_whole_lines_are_kept() -> None:
+def test_only_the_last_whole_lines_of_a_large_block_are_kept() -> None:
     recent = Recent(OVERHEAD + 20)
     add(recent, "web.1", *(f"line {number}" for number in range(100)))
 
     assert lines(recent.read()) == ["line 98", "line 99"]
 
 
-def test_of_a_line_that_is_longer_than_the_room_the_end_is_kept() -> None:
+def test_only_the_end_of_a_line_that_exceeds_the_limit_is_kept() -> None:
     recent = Recent(OVERHEAD + 6)
     recent.add(1.0, "web.1", "stdout", Block(b"x" * 50, b"12345\nrest", 6))
 
@@ -89,7 +89,7 @@ def test_of_a_line_that_is_longer_than_the_room_the_end_is_kept() -> None:
         max_size=30,
     )
 )
-def test_never_more_is_kept_of_a_process_than_it_has_room_for(
+def test_the_kept_lines_of_a_process_never_exceed_its_memory_limit(
     blocks: list[tuple[str, list[str]]],
 ) -> None:
     recent = Recent(KEPT)
@@ -107,7 +107,7 @@ def test_never_more_is_kept_of_a_process_than_it_has_room_for(
 # ---- what is asked for ----
 
 
-def test_one_instance_a_process_or_several() -> None:
+def test_lines_can_be_read_by_instance_or_process_name() -> None:
     recent = Recent()
     for name in ("web.1", "web.2", "worker.1", "system"):
         add(recent, name, f"of {name}")
@@ -118,7 +118,7 @@ def test_one_instance_a_process_or_several() -> None:
     assert lines(recent.read({"mail"})) == []
 
 
-def test_the_last_lines_are_counted_over_all_that_is_asked_for() -> None:
+def test_the_last_lines_are_counted_across_all_requested_instances() -> None:
     recent = Recent()
     add(recent, "web.1", "one", "two", "three")
     add(recent, "worker.1", "not counted")
@@ -135,7 +135,7 @@ def test_the_last_lines_are_counted_over_all_that_is_asked_for() -> None:
     st.sets(st.sampled_from(NAMES)),
     st.integers(0, 30),
 )
-def test_the_last_lines_are_the_last_of_all(
+def test_the_last_lines_are_the_newest_of_all_requested_instances(
     blocks: list[tuple[str, int]], names: set[str], last: int
 ) -> None:
     recent, wanted, number = Recent(), [], 0
@@ -151,7 +151,7 @@ def test_the_last_lines_are_the_last_of_all(
 # ---- those who follow ----
 
 
-def test_a_follower_is_woken_by_what_it_follows_alone() -> None:
+def test_a_follower_is_woken_only_by_lines_that_it_follows() -> None:
     recent, woken = Recent(), []
     reader = recent.read({"web"})
     recent.follow(reader, lambda: woken.append(1))
@@ -166,7 +166,7 @@ def test_a_follower_is_woken_by_what_it_follows_alone() -> None:
     assert len(woken) == 1
 
 
-def test_a_slow_follower_is_told_how_many_lines_it_has_lost() -> None:
+def test_a_slow_follower_gets_the_number_of_lines_it_has_lost() -> None:
     recent = Recent(KEPT)
     reader = recent.read({"web"})
     recent.follow(reader, lambda: None)
@@ -182,7 +182,7 @@ def test_a_slow_follower_is_told_how_many_lines_it_has_lost() -> None:
 @given(
     st.lists(st.tuples(st.sampled_from(NAMES[:2]), st.integers(1, 60), st.booleans()), max_size=20)
 )
-def test_what_a_follower_reads_and_what_it_has_lost_is_everything(
+def test_every_line_is_read_by_the_follower_or_counted_as_lost(
     blocks: list[tuple[str, int, bool]],
 ) -> None:
     recent = Recent(KEPT)

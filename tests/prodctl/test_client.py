@@ -39,14 +39,14 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made.close()
 
 
-def test_a_silent_supervisor_is_too_late_for_an_answer_and_for_lines(server: Server) -> None:
+def test_requests_for_status_and_logs_time_out_if_the_supervisor_is_silent(server: Server) -> None:
     with pytest.raises(TimedOut, match="does not answer"):
         Client(server.path, 0.01).get("/v1/status")
     with pytest.raises(TimedOut, match="does not answer"):
         list(Client(server.path, 0.01).lines("/v1/logs"))
 
 
-def test_a_supervisor_that_ends_is_no_answer(server: Server) -> None:
+def test_a_connection_that_closes_without_a_response_raises_no_answer(server: Server) -> None:
     failures: list[Failure] = []
 
     def ask() -> None:
@@ -81,7 +81,7 @@ class Follower(threading.Thread):
             self.first.set()
 
 
-def test_a_line_may_come_later_than_an_answer_may(server: Server) -> None:
+def test_a_followed_log_line_may_arrive_later_than_the_timeout(server: Server) -> None:
     client = Client(server.path, 0.05)
     follower = Follower(client)
     with server.accept() as connection:
@@ -94,7 +94,7 @@ def test_a_line_may_come_later_than_an_answer_may(server: Server) -> None:
     assert follower.found == [b"one", b"two"]
 
 
-def test_to_hang_up_ends_what_waits_for_the_next_line(server: Server) -> None:
+def test_hanging_up_ends_a_follower_that_waits_for_the_next_line(server: Server) -> None:
     client = Client(server.path)
     follower = Follower(client)
     with server.accept() as connection:
@@ -106,7 +106,7 @@ def test_to_hang_up_ends_what_waits_for_the_next_line(server: Server) -> None:
     assert follower.found == [b"one"]
 
 
-def test_who_has_hung_up_asks_nothing(server: Server) -> None:
+def test_a_request_after_hanging_up_raises_no_answer(server: Server) -> None:
     client = Client(server.path)
     client.hang_up()
 

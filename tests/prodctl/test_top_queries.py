@@ -25,7 +25,9 @@ STATUS = {
         (Request("scale", "web", -2), {"counts": {"web": 0}}),
     ],
 )
-def test_what_a_key_asks_for(request_: Request, body: dict[str, Any]) -> None:
+def test_a_restart_or_scale_request_has_the_right_body(
+    request_: Request, body: dict[str, Any]
+) -> None:
     assert request_.body(STATUS) == body
 
 
@@ -55,5 +57,5 @@ def test_a_long_line_is_cut() -> None:
     assert len(line({"time": "2026-11-26T12:00:01.000Z", "message": "x" * 10**6})) == LONGEST_LINE
 
 
-def test_lines_that_are_missing_are_counted() -> None:
+def test_the_number_of_missing_lines_is_shown() -> None:
     assert line({"lost": 12}) == "... 12 lines are missing here ..."

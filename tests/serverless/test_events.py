@@ -52,7 +52,7 @@ SENDERS = pytest.mark.parametrize("sender", Sender, ids=lambda sender: sender.na
 
 
 @SENDERS
-def test_each_sender_is_known_by_its_events(sender: Sender) -> None:
+def test_each_sender_is_identified_by_its_events(sender: Sender) -> None:
     assert sender_of(EVENTS[sender]) is sender
 
 
@@ -70,11 +70,11 @@ def test_each_sender_is_known_by_its_events(sender: Sender) -> None:
         {"manage": ["migrate"]},
     ],
 )
-def test_what_is_not_a_request_has_no_sender(event: object) -> None:
+def test_an_event_that_is_not_a_request_has_no_sender(event: object) -> None:
     assert sender_of(event) is None
 
 
-def test_a_command_is_the_only_thing_in_its_event() -> None:
+def test_an_event_with_only_the_manage_key_is_a_command() -> None:
     assert command_in({"manage": ["migrate", "--noinput"]}) == ["migrate", "--noinput"]
 
 
@@ -93,7 +93,7 @@ def test_a_command_is_the_only_thing_in_its_event() -> None:
         *({**event, "body": '{"manage": ["flush"]}'} for event in EVENTS.values()),
     ],
 )
-def test_nothing_else_is_a_command(event: object) -> None:
+def test_no_other_event_is_accepted_as_a_command(event: object) -> None:
     assert command_in(event) is None
 
 
@@ -101,7 +101,7 @@ def test_nothing_else_is_a_command(event: object) -> None:
 
 
 @SENDERS
-def test_the_client_is_who_has_connected_to_the_sender(sender: Sender) -> None:
+def test_a_forged_x_forwarded_for_header_does_not_change_the_client_address(sender: Sender) -> None:
     forged = "203.0.113.9, 192.0.2.7"
     event = EVENTS[sender]
     headers = (
@@ -116,7 +116,7 @@ def test_the_client_is_who_has_connected_to_the_sender(sender: Sender) -> None:
 
 
 @SENDERS
-def test_no_adapter_takes_it_for_an_event_of_another_sender(sender: Sender) -> None:
+def test_a_converted_request_looks_like_payload_2_to_every_adapter(sender: Sender) -> None:
     asked = request(EVENTS[sender], sender)
 
     assert asked["version"] == "2.0"
@@ -124,7 +124,7 @@ def test_no_adapter_takes_it_for_an_event_of_another_sender(sender: Sender) -> N
     assert sender_of({k: v for k, v in asked.items() if k != "httpMethod"}) is Sender.PAYLOAD_2
 
 
-def test_what_a_project_reads_of_the_event_stays() -> None:
+def test_a_converted_request_keeps_the_other_keys_of_its_event() -> None:
     event = {**PAYLOAD_1, "stageVariables": {"a": "b"}}
     event["requestContext"] = {**event["requestContext"], "authorizer": {"user": "ann"}}
 
@@ -134,7 +134,7 @@ def test_what_a_project_reads_of_the_event_stays() -> None:
     assert asked["requestContext"]["authorizer"] == {"user": "ann"}
 
 
-def test_headers_are_joined_and_cookies_are_one_text() -> None:
+def test_repeated_headers_are_joined_and_cookies_become_one_string() -> None:
     values = {"X-Tag": ["a", "b"], "Cookie": ["a=1", "b=2"], "Host": ["shop.example"]}
 
     asked = request({**PAYLOAD_1, "multiValueHeaders": values}, Sender.PAYLOAD_1)
@@ -143,14 +143,14 @@ def test_headers_are_joined_and_cookies_are_one_text() -> None:
     assert asked["cookies"] == ["a=1; b=2"]
 
 
-def test_cookies_of_payload_2_are_one_text_too() -> None:
+def test_cookies_of_payload_2_also_become_one_string() -> None:
     asked = request({**PAYLOAD_2, "cookies": ["a=1", "b=2"]}, Sender.PAYLOAD_2)
 
     assert asked["cookies"] == ["a=1; b=2"]
 
 
 @SENDERS
-def test_headers_that_django_would_take_for_others_are_left_out(sender: Sender) -> None:
+def test_headers_with_an_underscore_in_their_name_are_dropped(sender: Sender) -> None:
     kind = "multiValueHeaders" if "multiValueHeaders" in EVENTS[sender] else "headers"
     value: Any = ["https"] if kind == "multiValueHeaders" else "https"
 
@@ -159,7 +159,7 @@ def test_headers_that_django_would_take_for_others_are_left_out(sender: Sender) 
     assert asked["headers"] == {}
 
 
-def test_payload_1_has_its_query_string_decoded() -> None:
+def test_the_decoded_query_string_of_payload_1_is_encoded_again() -> None:
     query = {"a": ["1 %", "ü"], "b&": ["="]}
 
     asked = request({**PAYLOAD_1, "multiValueQueryStringParameters": query}, Sender.PAYLOAD_1)
@@ -167,7 +167,7 @@ def test_payload_1_has_its_query_string_decoded() -> None:
     assert asked["rawQueryString"] == "a=1+%25&a=%C3%BC&b%26=%3D"
 
 
-def test_load_balancers_have_it_as_it_was_sent() -> None:
+def test_the_query_string_of_a_load_balancer_is_not_encoded_twice() -> None:
     several = {**MULTI, "multiValueQueryStringParameters": {"a": ["1+%25", "%C3%BC"]}}
     single = {**BALANCER, "queryStringParameters": {"a": "1+%25", "b": "ü"}}
 
@@ -195,7 +195,7 @@ def test_a_path_is_encoded_whether_the_sender_has_decoded_it_or_not(
         ("/shop/prod", "", "/shop/prod"),
     ],
 )
-def test_the_base_path_is_split_off_where_the_path_begins_with_it(
+def test_the_base_path_is_split_off_only_at_the_start_of_a_path(
     path: str, base_path: str, rest: str
 ) -> None:
     asked = request({**PAYLOAD_2, "rawPath": path}, Sender.PAYLOAD_2, "/prod")
@@ -203,7 +203,7 @@ def test_the_base_path_is_split_off_where_the_path_begins_with_it(
     assert (asked[BASE_PATH], asked["rawPath"]) == (base_path, rest)
 
 
-def test_the_stage_that_payload_1_leaves_out_of_the_path_is_found() -> None:
+def test_the_stage_missing_from_a_payload_1_path_is_read_from_the_context() -> None:
     context = {"requestContext": {"path": "/prod/prod/shop", "identity": {}}}
 
     asked = request({**PAYLOAD_1, "path": "/prod/shop", **context}, Sender.PAYLOAD_1, "/prod")
@@ -211,13 +211,13 @@ def test_the_stage_that_payload_1_leaves_out_of_the_path_is_found() -> None:
     assert (asked[BASE_PATH], asked["rawPath"]) == ("/prod", "/prod/shop")
 
 
-def test_without_a_base_path_the_stage_stays_out() -> None:
+def test_without_a_base_path_the_stage_is_not_added_to_the_path() -> None:
     asked = request({**PAYLOAD_1, "path": "/shop"}, Sender.PAYLOAD_1)
 
     assert (asked[BASE_PATH], asked["rawPath"]) == ("", "/shop")
 
 
-def test_a_test_event_of_the_console_has_nulls() -> None:
+def test_null_values_in_a_console_test_event_are_accepted() -> None:
     nothing = dict.fromkeys(
         ["headers", "multiValueHeaders", "queryStringParameters", "multiValueQueryStringParameters"]
     )
@@ -241,7 +241,7 @@ ANSWER = {
 BODY = {"statusCode": 200, "body": "text", "isBase64Encoded": False}
 
 
-def test_payload_2_has_its_cookies_in_a_list() -> None:
+def test_a_response_to_payload_2_has_its_cookies_in_a_list() -> None:
     headers = {"content-type": "text/plain", "x-a": "1"}
     cookies = ["a=1", "b=2", "c=3"]
 
@@ -253,13 +253,13 @@ def test_payload_2_has_its_cookies_in_a_list() -> None:
 
 
 @pytest.mark.parametrize("sender", [Sender.PAYLOAD_1, Sender.LOAD_BALANCER])
-def test_others_have_lists_of_values(sender: Sender) -> None:
+def test_a_response_to_other_senders_has_lists_of_header_values(sender: Sender) -> None:
     headers = {"content-type": ["text/plain"], "x-a": ["1"], "set-cookie": ["a=1", "b=2", "c=3"]}
 
     assert response(ANSWER, sender, "GET") == {**BODY, "multiValueHeaders": headers}
 
 
-def test_a_load_balancer_with_one_value_for_each_name_still_gets_all_cookies() -> None:
+def test_a_load_balancer_without_multi_value_headers_gets_all_cookies() -> None:
     headers = response(ANSWER, Sender.PLAIN_LOAD_BALANCER, "GET")["headers"]
 
     cookies = {name: value for name, value in headers.items() if name.lower() == "set-cookie"}
@@ -267,7 +267,7 @@ def test_a_load_balancer_with_one_value_for_each_name_still_gets_all_cookies() -
     assert headers["x-a"] == "1"
 
 
-def test_more_cookies_than_browsers_keep_for_a_site_fit() -> None:
+def test_a_load_balancer_without_multi_value_headers_gets_180_cookies() -> None:
     many = {**ANSWER, "headers": {}, "cookies": [f"c{number}=" for number in range(180)]}
 
     headers = response(many, Sender.PLAIN_LOAD_BALANCER, "GET")["headers"]
@@ -276,7 +276,7 @@ def test_more_cookies_than_browsers_keep_for_a_site_fit() -> None:
 
 
 @SENDERS
-def test_text_is_not_sent_as_base64_and_what_is_not_text_is(sender: Sender) -> None:
+def test_only_binary_bodies_are_sent_as_base64(sender: Sender) -> None:
     text = b64encode("größer".encode()).decode()
     binary = b64encode(b"\x89PNG").decode()
     packed = {**ANSWER, "isBase64Encoded": True}
@@ -293,7 +293,7 @@ def test_an_answer_to_head_has_no_body() -> None:
     assert response(ANSWER, Sender.PAYLOAD_2, "HEAD")["body"] == ""
 
 
-def test_an_empty_content_type_is_none() -> None:
+def test_an_empty_content_type_header_is_dropped() -> None:
     answer = {"statusCode": 304, "headers": {"content-type": "", "x-empty": ""}}
 
     assert response(answer, Sender.PAYLOAD_2, "GET")["headers"] == {"x-empty": ""}

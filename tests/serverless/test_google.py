@@ -29,7 +29,7 @@ def google(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.stop()
 
 
-def test_every_answer_is_that_of_gunicorn(gunicorn: Server, google: Server) -> None:
+def test_every_response_equals_the_response_of_gunicorn(gunicorn: Server, google: Server) -> None:
     chance = random.Random(20)
 
     for _ in range(1000):
@@ -41,6 +41,6 @@ def test_every_answer_is_that_of_gunicorn(gunicorn: Server, google: Server) -> N
 
 
 @pytest.mark.parametrize("path", ["/robots.txt", "/favicon.ico"])
-def test_two_files_are_not_found_whatever_the_project_has(google: Server, path: str) -> None:
+def test_robots_txt_and_favicon_ico_always_return_404(google: Server, path: str) -> None:
     assert google.ask(Request("GET", f"/echo{path}")).status == 200
     assert google.ask(Request("GET", path)).status == 404

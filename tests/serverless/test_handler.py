@@ -73,7 +73,7 @@ def test_a_command_is_run(handler: Handler, recorded: Recorded) -> None:
         (None, "NoneType"),
     ],
 )
-def test_other_events_are_refused_in_one_sentence(
+def test_an_event_that_is_neither_request_nor_command_is_refused(
     handler: Handler, recorded: Recorded, refused: object, got: str
 ) -> None:
     with pytest.raises(ValueError, match="no other key") as error:
@@ -112,7 +112,7 @@ def test_no_request_runs_a_command(handler: Handler, recorded: Recorded, sender:
         ({"web": {"BACKEND": "gunicorn"}}, {"INTERFACE": "asgi"}, "asgi"),
     ],
 )
-def test_the_interface_is_that_of_the_first_web_server(
+def test_the_interface_comes_from_the_setting_or_the_first_web_server(
     processes: Any, serverless: Any, interface: str
 ) -> None:
     with override_settings(PRODUCTION_PROCESSES=processes, PRODUCTION_SERVERLESS=serverless):
@@ -123,7 +123,7 @@ def test_the_interface_is_that_of_the_first_web_server(
     ("interface", "module", "package"),
     [("wsgi", "apig_wsgi", "apig-wsgi"), ("asgi", "mangum", "mangum")],
 )
-def test_a_missing_package_is_named(
+def test_the_error_names_the_missing_package(
     monkeypatch: pytest.MonkeyPatch, interface: str, module: str, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
@@ -162,7 +162,7 @@ def test_a_wsgi_application_is_mounted_at_the_base_path(sender: Sender) -> None:
     assert received(answer, sender).body == "/prod /shop/ä 127.0.0.1".encode("latin-1")
 
 
-def test_an_asgi_application_is_mounted_at_the_base_path_and_answers_as_mangum_reads_it() -> None:
+def test_an_asgi_application_is_mounted_at_the_base_path_with_utf_8_headers() -> None:
     scopes, sent = [], []
 
     async def served(scope: Any, receive: Any, send: Any) -> None:
@@ -184,7 +184,7 @@ def test_an_asgi_application_is_mounted_at_the_base_path_and_answers_as_mangum_r
 # ---- commands ----
 
 
-def test_a_command_returns_its_output_which_is_in_the_log_too(
+def test_the_output_of_a_command_is_returned_and_logged(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     answer = run(["check"])
@@ -194,7 +194,7 @@ def test_a_command_returns_its_output_which_is_in_the_log_too(
     assert capsys.readouterr().out == answer["output"]
 
 
-def test_a_command_that_there_is_not_has_the_status_of_manage_py() -> None:
+def test_an_unknown_command_returns_the_exit_status_of_manage_py() -> None:
     answer = run(["migrat"])
 
     assert answer["status"] == 1
@@ -218,7 +218,7 @@ def test_the_error_of_a_command_is_in_its_output(monkeypatch: pytest.MonkeyPatch
     ("code", "status", "output"),
     [(None, 0, ""), (0, 0, ""), (3, 3, ""), ("no disk", 1, "no disk\n")],
 )
-def test_a_command_that_exits_has_its_own_status(
+def test_a_command_that_exits_returns_its_own_exit_status(
     monkeypatch: pytest.MonkeyPatch, code: Any, status: int, output: str
 ) -> None:
     monkeypatch.setattr(

@@ -32,7 +32,9 @@ def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Function]:
 
 
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
-def test_every_answer_is_that_of_gunicorn(gunicorn: Server, tmp_path: Path, interface: str) -> None:
+def test_every_response_equals_the_response_of_gunicorn(
+    gunicorn: Server, tmp_path: Path, interface: str
+) -> None:
     chance = random.Random(20)
     setting = f'{{"INTERFACE": "{interface}"}}'
 
@@ -47,7 +49,7 @@ def test_every_answer_is_that_of_gunicorn(gunicorn: Server, tmp_path: Path, inte
 
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
 @SENDERS
-def test_urls_begin_with_the_base_path(tmp_path: Path, interface: str, sender: Sender) -> None:
+def test_urls_start_with_the_base_path(tmp_path: Path, interface: str, sender: Sender) -> None:
     setting = f'{{"INTERFACE": "{interface}", "BASE_PATH": "/prod"}}'
     path = "/echo/a" if sender is Sender.PAYLOAD_1 else "/prod/echo/a"
 
@@ -58,7 +60,7 @@ def test_urls_begin_with_the_base_path(tmp_path: Path, interface: str, sender: S
 
 
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
-def test_a_view_that_takes_too_long_ends_its_process_and_not_the_function(
+def test_a_function_answers_the_next_request_after_a_view_times_out(
     tmp_path: Path, interface: str
 ) -> None:
     hello, stuck = (event(Request("GET", path), Sender.PAYLOAD_2) for path in ("/", "/stuck"))
@@ -74,7 +76,7 @@ def test_a_view_that_takes_too_long_ends_its_process_and_not_the_function(
 
 
 @pytest.mark.parametrize("interface", ["wsgi", "asgi"])
-def test_a_response_that_breaks_off_is_an_error_and_the_next_one_is_not(
+def test_a_response_that_breaks_off_is_an_error_and_the_next_request_succeeds(
     gunicorn: Server, tmp_path: Path, interface: str
 ) -> None:
     """gunicorn has already sent the beginning. Lambda sends all or nothing: 500 or 502."""
@@ -127,7 +129,7 @@ def test_an_event_of_a_queue_is_refused(function: Function) -> None:
         ({"DJANGO_SETTINGS_MODULE": "shop.nowhere"}, "No module named 'shop.nowhere'"),
     ],
 )
-def test_a_function_that_cannot_start_says_why(
+def test_a_function_that_cannot_start_reports_the_reason(
     tmp_path: Path, environ: dict[str, str], said: str
 ) -> None:
     with Function(tmp_path / "log", **environ) as function:

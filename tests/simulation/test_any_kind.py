@@ -131,7 +131,7 @@ SCENARIOS = st.builds(
 
 @given(SCENARIOS)
 @settings(max_examples=EXAMPLES)
-def test_it_ends_and_holds_no_lock_that_nobody_needs(scenario: Scenario) -> None:
+def test_every_run_ends_and_then_only_unkillable_lives_hold_locks(scenario: Scenario) -> None:
     world = scenario.world()
     specs = [child.spec for child in scenario.children]
     group = Group(specs, reloads=True)

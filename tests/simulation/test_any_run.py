@@ -553,7 +553,9 @@ class History:
 
 @given(SCENARIOS)
 @settings(max_examples=5 * EXAMPLES)
-def test_it_ends_in_time_with_nobody_left_and_the_status_of_the_table(scenario: Scenario) -> None:
+def test_every_run_ends_in_time_with_the_right_exit_status_and_no_process_left(
+    scenario: Scenario,
+) -> None:
     world, supervisor = scenario.world(), scenario.supervisor()
 
     status = pump.run(supervisor, world, world.observers)
@@ -749,7 +751,7 @@ def describe(world: World, history: History, status: int) -> None:
 
 
 @given(SCENARIOS)
-def test_the_same_run_has_the_same_trace(scenario: Scenario) -> None:
+def test_the_same_scenario_always_produces_the_same_trace(scenario: Scenario) -> None:
     worlds = [scenario.world(), scenario.world()]
     for world in worlds:
         pump.run(scenario.supervisor(), world, world.observers)
@@ -758,7 +760,7 @@ def test_the_same_run_has_the_same_trace(scenario: Scenario) -> None:
 
 
 @given(SCENARIOS)
-def test_what_users_see_of_an_instance_goes_on_from_what_they_saw_last(scenario: Scenario) -> None:
+def test_each_state_change_starts_from_the_last_reported_state(scenario: Scenario) -> None:
     world, supervisor = scenario.world(), scenario.supervisor()
     changes: list[StateChanged] = []
 

@@ -58,7 +58,7 @@ def test_a_worker_fails_and_everything_stops() -> None:
     ]
 
 
-def test_control_c() -> None:
+def test_ctrl_c_stops_everything_and_exits_with_130() -> None:
     web = child("web.1", stops_after=0.75)
     worker = child("worker.1", SIGINT, stops_after=2.0, stop_status=ExitStatus(signal=2))
 
@@ -79,7 +79,9 @@ def test_control_c() -> None:
 
 
 @pytest.mark.parametrize(("signal", "status"), [(SIGTERM, 0), (SIGINT, 130)])
-def test_a_platform_signals_every_process_and_the_supervisor_last(signal: Any, status: int) -> None:
+def test_a_signal_that_ends_a_process_before_the_supervisor_is_no_failure(
+    signal: Any, status: int
+) -> None:
     web = child("web.1", exits_after=60.0, status=ExitStatus(signal=15))
     worker = child("worker.1", stops_after=2.0)
 
@@ -93,7 +95,7 @@ def test_a_platform_signals_every_process_and_the_supervisor_last(signal: Any, s
     ]
 
 
-def test_one_is_stubborn_and_its_children_too() -> None:
+def test_a_stubborn_process_and_its_children_are_killed() -> None:
     stubborn = child("web.1", stop_timeout=25.0, stops_after=None, members=(Member(), Member()))
 
     assert told(stubborn, signals=[(10.0, SIGTERM)])[3:] == [
@@ -108,7 +110,7 @@ def test_one_is_stubborn_and_its_children_too() -> None:
     ]
 
 
-def test_a_second_signal_waits_for_nobody() -> None:
+def test_a_second_signal_kills_everything_at_once() -> None:
     web = child("web.1", stops_after=20.0, stop_timeout=30.0)
     left_behind = child("worker.1", stops_after=0.0, members=(Member(),))
 
@@ -126,7 +128,7 @@ def test_a_second_signal_waits_for_nobody() -> None:
 
 
 @pytest.mark.parametrize("adopts", [True, False])
-def test_what_a_leader_leaves_behind_gets_a_second(adopts: bool) -> None:
+def test_a_process_group_is_killed_one_second_after_its_leader_exits(adopts: bool) -> None:
     web = child("web.1", members=(Member(),))
     # If another process reaps orphans, only a signal that finds none shows that they are gone.
     end = [
@@ -148,7 +150,7 @@ def test_what_a_leader_leaves_behind_gets_a_second(adopts: bool) -> None:
     ]
 
 
-def test_what_a_leader_leaves_behind_may_end_by_itself() -> None:
+def test_a_process_group_may_end_by_itself_after_its_leader_exits() -> None:
     web = child("web.1", members=(Member(ends_after=10.5),))
 
     assert told(web, signals=[(10.0, SIGTERM)])[3:] == [
@@ -159,7 +161,7 @@ def test_what_a_leader_leaves_behind_may_end_by_itself() -> None:
     ]
 
 
-def test_a_shell_takes_what_it_runs_with_it() -> None:
+def test_a_stop_signal_to_the_group_also_stops_the_children_of_a_shell() -> None:
     shell = child("sh.1", stop_group=True, members=(Member(heeds_stop_signal=True),))
 
     assert told(shell, signals=[(10.0, SIGTERM)])[3:] == [
@@ -170,7 +172,7 @@ def test_a_shell_takes_what_it_runs_with_it() -> None:
     ]
 
 
-def test_one_cannot_be_started() -> None:
+def test_a_process_that_cannot_be_started_stops_everything() -> None:
     web, worker, beat = child("web.1"), child("worker.1", cannot_start="no pids"), child("beat.1")
 
     assert told(web, worker, beat) == [
@@ -184,7 +186,7 @@ def test_one_cannot_be_started() -> None:
     ]
 
 
-def test_one_is_killed_from_outside() -> None:
+def test_a_process_killed_from_outside_stops_everything_with_status_137() -> None:
     killed = child("web.1", exits_after=8.0, status=ExitStatus(signal=9))
 
     ended = "web.1 was killed by SIGKILL (not sent by prodserver) after 8.00 s"
@@ -194,7 +196,7 @@ def test_one_is_killed_from_outside() -> None:
     ]
 
 
-def test_a_platform_ends_all_of_them_before_the_supervisor_reads_its_signal() -> None:
+def test_sigterm_must_follow_soon_after_it_killed_all_processes_to_exit_with_0() -> None:
     # Neither of them handles SIGTERM.
     children = [child(name, stop_signal=SIGINT) for name in ("web.1", "worker.1")]
 
@@ -210,7 +212,7 @@ def test_a_platform_ends_all_of_them_before_the_supervisor_reads_its_signal() ->
     ]
 
 
-def test_nobody_reads_stdout_any_more() -> None:
+def test_everything_stops_with_status_141_when_stdout_has_no_reader() -> None:
     assert told(child("web.1", stops_after=1.0), output_gone_at=5.0)[3:] == [
         "5 kill 101 SIGTERM",
         "6 say web.1 stopped after 1.00 s",
@@ -218,7 +220,7 @@ def test_nobody_reads_stdout_any_more() -> None:
     ]
 
 
-def test_a_user_signal_reaches_the_one_that_knows_it() -> None:
+def test_a_user_signal_is_passed_on_only_to_the_process_that_declares_it() -> None:
     web = child("web.1", forwards=frozenset({SIGUSR1}))
 
     assert told(web, child("worker.1"), signals=[(5.0, SIGUSR1), (6.0, SIGTERM)])[5:7] == [
@@ -227,7 +229,7 @@ def test_a_user_signal_reaches_the_one_that_knows_it() -> None:
     ]
 
 
-def test_two_end_at_the_same_moment() -> None:
+def test_the_first_of_two_simultaneous_exits_decides_the_exit_status() -> None:
     """worker.1 is already dead and reaped, and its pid free, when the end of web.1 stops it."""
     web = child("web.1", exits_after=5.0, status=ExitStatus(code=3))
     worker = child("worker.1", exits_after=5.0, status=ExitStatus(code=4))
@@ -240,7 +242,7 @@ def test_two_end_at_the_same_moment() -> None:
     ]
 
 
-def test_one_ends_while_the_next_is_being_started() -> None:
+def test_a_process_that_starts_while_another_process_fails_is_stopped() -> None:
     web = child("web.1", exits_after=0.25, status=ExitStatus(code=3))
 
     assert told(web, child("worker.1"), spawn_takes=0.5) == [
@@ -256,7 +258,7 @@ def test_one_ends_while_the_next_is_being_started() -> None:
     ]
 
 
-def test_migrations_come_first_and_a_worker_stops_before_what_it_needs() -> None:
+def test_migrations_run_first_and_a_worker_stops_before_its_dependencies() -> None:
     migrate = child("migrate.1", oneshot=True, exits_after=2.0)
     web = child("web.1", after=frozenset({"migrate.1"}), stops_after=1.0)
     worker = child("worker.1", after=frozenset({"web.1"}), stops_after=0.5)
@@ -278,7 +280,7 @@ def test_migrations_come_first_and_a_worker_stops_before_what_it_needs() -> None
     ]
 
 
-def test_a_failed_oneshot_stops_everything_before_anybody_who_needs_it_is_started() -> None:
+def test_a_failed_oneshot_stops_everything_before_its_dependents_start() -> None:
     migrate = child("migrate.1", oneshot=True, exits_after=2.0, status=ExitStatus(code=3))
     web = child("web.1", after=frozenset({"migrate.1"}))
 
@@ -314,7 +316,7 @@ def test_a_crash_loop_ends_at_the_start_limit() -> None:
     ]
 
 
-def test_an_unhealthy_one_is_replaced() -> None:
+def test_an_unhealthy_process_is_restarted() -> None:
     sick = Behaviour(health=("", "HTTP 500", None), stops_after=0.25)
     check = CheckSchedule(interval=5.0, timeout=1.0, retries=2)
     web = child("web.1", check=check, restart=RestartPolicy.ALWAYS, behaviours=(sick, Behaviour()))
@@ -337,7 +339,7 @@ def test_an_unhealthy_one_is_replaced() -> None:
     ]
 
 
-def test_nobody_is_called_unhealthy_while_everything_stops() -> None:
+def test_no_process_is_reported_unhealthy_while_everything_stops() -> None:
     """web.1 must live until worker.1, which comes after it, has ended, healthy or not."""
     check = CheckSchedule(interval=1.0, timeout=1.0, retries=1)
     sick = Behaviour(health=("", "HTTP 500"))
@@ -355,7 +357,7 @@ def test_nobody_is_called_unhealthy_while_everything_stops() -> None:
     ]
 
 
-def test_a_recycled_one_is_started_anew_at_once() -> None:
+def test_a_recycled_process_is_restarted_without_backoff() -> None:
     batch = Behaviour(ready_after=0.25, exits_after=4.0, members=(Member(),))
     behaviours = (batch, batch, Behaviour())
     worker = child(
@@ -379,7 +381,7 @@ def test_a_recycled_one_is_started_anew_at_once() -> None:
     ]
 
 
-def test_a_second_step_before_sigkill() -> None:
+def test_the_escalation_signal_is_sent_before_sigkill() -> None:
     worker = child(
         "worker.1",
         stop_timeout=25.0,
@@ -401,7 +403,7 @@ def test_a_second_step_before_sigkill() -> None:
     ]
 
 
-def test_one_that_is_silent_for_too_long_is_replaced() -> None:
+def test_a_process_that_stops_sending_watchdog_pings_is_restarted() -> None:
     pings = tuple((at, Notified(NOBODY, watchdog=WatchdogMessage.PING)) for at in (1.0, 2.0, 3.0))
     hangs = Behaviour(says=pings, stops_after=None)
     worker = child(
@@ -429,7 +431,7 @@ def test_one_that_is_silent_for_too_long_is_replaced() -> None:
     ]
 
 
-def test_the_service_manager_is_told() -> None:
+def test_the_service_manager_is_notified_of_readiness_status_and_stop() -> None:
     web = child("web.1", says=((1.0, Notified(NOBODY, status="serving")),))
 
     assert [
@@ -448,7 +450,7 @@ def test_the_service_manager_is_told() -> None:
 # ---- lives that survive SIGKILL ----
 
 
-def test_a_stop_does_not_wait_for_ever_for_what_sigkill_does_not_end() -> None:
+def test_a_stop_does_not_wait_forever_for_a_process_that_survives_sigkill() -> None:
     """It is in uninterruptible sleep, or belongs to another user."""
     stuck = child("worker.1", stop_timeout=2.0, stops_after=None, unkillable=True)
 
@@ -463,7 +465,7 @@ def test_a_stop_does_not_wait_for_ever_for_what_sigkill_does_not_end() -> None:
     ]
 
 
-def test_a_second_signal_does_not_wait_for_ever_either() -> None:
+def test_a_second_signal_does_not_wait_forever_for_an_unkillable_process() -> None:
     stuck = child("worker.1", stops_after=None, unkillable=True)
 
     assert told(stuck, signals=[(10.0, SIGTERM), (10.5, SIGTERM)])[5:] == [
@@ -474,7 +476,7 @@ def test_a_second_signal_does_not_wait_for_ever_either() -> None:
     ]
 
 
-def test_a_stop_does_not_wait_for_ever_for_the_rest_of_a_group() -> None:
+def test_a_stop_does_not_wait_forever_for_an_unkillable_group_member() -> None:
     helped = child("web.1", members=(Member(unkillable=True),))
 
     assert told(helped, signals=[(10.0, SIGTERM)])[3:] == [
@@ -487,7 +489,7 @@ def test_a_stop_does_not_wait_for_ever_for_the_rest_of_a_group() -> None:
     ]
 
 
-def test_a_restart_goes_on_once_it_has_waited_long_enough() -> None:
+def test_a_restart_waits_no_longer_than_five_seconds_for_an_unkillable_member() -> None:
     crash = Behaviour(
         exits_after=0.5, status=ExitStatus(code=3), members=(Member(3.0, unkillable=True),)
     )
@@ -540,7 +542,7 @@ def test_a_failed_oneshot_lets_another_one_finish() -> None:
     ]
 
 
-def test_a_oneshot_that_does_not_finish_then_is_asked_to_stop() -> None:
+def test_a_oneshot_that_does_not_finish_in_time_after_a_failure_is_stopped() -> None:
     migrate = child("migrate.1", oneshot=True, stop_timeout=5.0, stops_after=0.25)
     web = child("web.1", exits_after=2.0, status=ExitStatus(code=3))
 
@@ -553,7 +555,7 @@ def test_a_oneshot_that_does_not_finish_then_is_asked_to_stop() -> None:
     ]
 
 
-def test_a_signal_reaches_a_oneshot_that_may_finish() -> None:
+def test_sigterm_stops_a_oneshot_that_was_allowed_to_finish() -> None:
     migrate = child("migrate.1", oneshot=True, stops_after=0.25)
     web = child("web.1", exits_after=2.0, status=ExitStatus(code=3))
 
@@ -566,7 +568,7 @@ def test_a_signal_reaches_a_oneshot_that_may_finish() -> None:
     ]
 
 
-def test_a_signal_after_all_have_finished_is_the_first_one() -> None:
+def test_a_signal_after_all_oneshots_finished_counts_as_the_first_signal() -> None:
     migrate = child("migrate.1", oneshot=True, exits_after=2.0, members=(Member(ends_after=2.75),))
 
     assert told(migrate, signals=[(2.5, SIGTERM)])[1:] == [
@@ -596,7 +598,7 @@ def test_a_stopped_instance_is_no_failure_and_starts_again_on_request() -> None:
     ]
 
 
-def test_a_restart_goes_one_by_one_and_stops_first() -> None:
+def test_a_restart_replaces_instances_one_by_one_and_stops_each_first() -> None:
     web = [child(name, notifies=True, ready_after=1.0) for name in ("web.1", "web.2")]
     requests = [(5.0, RestartRequest("web"))]
 
@@ -613,7 +615,7 @@ def test_a_restart_goes_one_by_one_and_stops_first() -> None:
     ]
 
 
-def test_where_sockets_are_held_the_new_life_starts_first() -> None:
+def test_with_held_sockets_a_restart_starts_the_new_life_first() -> None:
     web = [
         child(name, notifies=True, start_first=True, ready_after=1.0, stops_after=0.5)
         for name in ("web.1", "web.2")
@@ -668,7 +670,7 @@ def test_a_life_that_is_not_ready_in_time_does_not_replace_the_old_one() -> None
     ]
 
 
-def test_an_old_life_that_crashes_meanwhile_is_replaced_all_the_same() -> None:
+def test_an_old_life_that_crashes_during_a_restart_is_still_replaced() -> None:
     crash = Behaviour(ready_after=1.0, exits_after=6.0, status=ExitStatus(code=1))
     web = child(
         "web.1", notifies=True, start_first=True, behaviours=(crash, Behaviour(ready_after=3.0))
@@ -683,7 +685,7 @@ def test_an_old_life_that_crashes_meanwhile_is_replaced_all_the_same() -> None:
     ]
 
 
-def test_scaling_starts_the_next_numbers_and_stops_the_highest() -> None:
+def test_scaling_starts_the_next_instances_and_stops_the_highest_numbers() -> None:
     worker = child("worker.1")
     requests = [(5.0, ScaleRequest("worker", 3)), (9.0, ScaleRequest("worker", 1))]
 
@@ -714,7 +716,7 @@ def test_a_request_that_cannot_be_granted_changes_nothing() -> None:
     ]
 
 
-def test_a_shortage_of_a_moment_stops_nothing() -> None:
+def test_a_restart_that_fails_for_lack_of_memory_is_retried() -> None:
     """A start that the system refuses is tried again, according to the restart policy."""
     worker = child(
         "worker.1",
@@ -741,7 +743,7 @@ def test_a_shortage_of_a_moment_stops_nothing() -> None:
     ]
 
 
-def test_a_shortage_that_does_not_end_reaches_the_start_limit() -> None:
+def test_starts_that_keep_failing_reach_the_start_limit() -> None:
     worker = child(
         "worker.1", restart=RestartPolicy.ON_FAILURE, start_burst=2, cannot_start="no memory"
     )
@@ -756,7 +758,7 @@ def test_a_shortage_that_does_not_end_reaches_the_start_limit() -> None:
     ]
 
 
-def test_checks_that_cannot_begin_stop_nothing() -> None:
+def test_a_health_check_that_cannot_start_does_not_count_as_failed() -> None:
     web = child(
         "web.1",
         check=CheckSchedule(interval=10.0, retries=2),
@@ -776,7 +778,7 @@ def test_checks_that_cannot_begin_stop_nothing() -> None:
     ]
 
 
-def test_what_is_stopped_is_continued_so_that_it_can_obey() -> None:
+def test_a_suspended_process_is_continued_so_that_it_can_stop() -> None:
     web = child("web.1", stopped_after=5.0, stops_after=0.5, members=(Member(stopped=True),))
 
     assert told(web, signals=[(10.0, SIGTERM)])[3:] == [
@@ -789,7 +791,7 @@ def test_what_is_stopped_is_continued_so_that_it_can_obey() -> None:
     ]
 
 
-def test_a_signal_while_many_are_started_is_heard_between_two() -> None:
+def test_a_signal_is_handled_between_the_starts_of_many_processes() -> None:
     many = [child(f"web.{number}") for number in range(1, 301)]
 
     run = told(*many, signals=[(0.75, SIGTERM)], spawn_takes=0.5)
@@ -801,7 +803,7 @@ def test_a_signal_while_many_are_started_is_heard_between_two() -> None:
 # ---- a template: starts are answered late, too late, or never ----
 
 
-def test_a_start_that_is_answered_late_keeps_nothing_waiting_and_has_all_its_time() -> None:
+def test_a_late_start_delays_no_other_process_and_has_its_full_ready_timeout() -> None:
     web = child("web.1", notifies=True, ready_timeout=2.0, exists_after=60.0, ready_after=1.5)
 
     assert told(web, child("worker.1"), signals=[(70.0, SIGTERM)]) == [
@@ -820,7 +822,7 @@ def test_a_start_that_is_answered_late_keeps_nothing_waiting_and_has_all_its_tim
     ]
 
 
-def test_a_template_that_dies_ends_no_life_and_restarts_wait_for_the_next_one() -> None:
+def test_a_dead_template_ends_no_life_and_restarts_wait_for_the_next_template() -> None:
     crash = Behaviour(exits_after=10.0, status=ExitStatus(code=1))
     worker = child("worker.1", restart=RestartPolicy.ALWAYS, behaviours=(crash, Behaviour()))
 
@@ -837,7 +839,7 @@ def test_a_template_that_dies_ends_no_life_and_restarts_wait_for_the_next_one() 
     ]
 
 
-def test_a_start_that_is_never_answered_keeps_no_stop_waiting() -> None:
+def test_a_start_that_is_never_answered_does_not_delay_a_stop() -> None:
     web = child("web.1", exists_after=None)
 
     assert told(web, child("worker.1"), signals=[(5.0, SIGTERM)], cancel_takes=0.25) == [
@@ -852,7 +854,7 @@ def test_a_start_that_is_never_answered_keeps_no_stop_waiting() -> None:
     ]
 
 
-def test_what_starts_although_it_was_cancelled_is_asked_to_stop_at_once() -> None:
+def test_a_process_that_starts_despite_its_cancellation_is_stopped_at_once() -> None:
     web = child("web.1", exists_after=None, cancelled_too_late=True, stops_after=0.5)
 
     assert told(web, signals=[(5.0, SIGTERM)], cancel_takes=0.25) == [
@@ -866,7 +868,7 @@ def test_what_starts_although_it_was_cancelled_is_asked_to_stop_at_once() -> Non
     ]
 
 
-def test_what_starts_after_a_second_signal_is_killed_at_once() -> None:
+def test_a_process_that_starts_after_a_second_signal_is_killed_at_once() -> None:
     web = child("web.1", exists_after=None, cancelled_too_late=True)
     signals = [(5.0, SIGTERM), (5.125, SIGTERM)]
 
@@ -879,7 +881,7 @@ def test_what_starts_after_a_second_signal_is_killed_at_once() -> None:
     ]
 
 
-def test_a_start_that_is_stopped_and_started_again_on_request_begins_again() -> None:
+def test_a_start_that_was_cancelled_on_request_can_be_requested_again() -> None:
     web = child("web.1", behaviours=(Behaviour(exists_after=None), Behaviour()))
     requests = [(5.0, GoalRequest("web", Goal.DOWN)), (5.125, GoalRequest("web", Goal.UP))]
 
@@ -891,7 +893,7 @@ def test_a_start_that_is_stopped_and_started_again_on_request_begins_again() -> 
     ]
 
 
-def test_a_oneshot_that_was_only_asked_for_is_not_started_once_something_failed() -> None:
+def test_a_oneshot_that_has_not_started_yet_is_cancelled_after_a_failure() -> None:
     migrate = child("migrate.1", oneshot=True, exits_after=2.0)
     static = child("static.1", oneshot=True, exists_after=3.0)
     web = child("web.1", exits_after=1.0, status=ExitStatus(code=3))
@@ -909,7 +911,7 @@ def test_a_oneshot_that_was_only_asked_for_is_not_started_once_something_failed(
     ]
 
 
-def test_an_update_whose_new_life_is_never_answered_ends_with_a_stop() -> None:
+def test_a_stop_ends_a_restart_whose_new_life_never_started() -> None:
     web = child("web.1", start_first=True, behaviours=(Behaviour(), Behaviour(exists_after=None)))
 
     assert told(web, requests=[(5.0, RestartRequest("web"))], signals=[(9.0, SIGTERM)])[3:] == [
@@ -923,7 +925,7 @@ def test_an_update_whose_new_life_is_never_answered_ends_with_a_stop() -> None:
     ]
 
 
-def test_what_cannot_be_loaded_after_the_oneshots_stops_everything() -> None:
+def test_a_preload_that_fails_after_a_oneshot_stops_everything() -> None:
     migrate = child("migrate.1", oneshot=True, exits_after=2.0)
     web = child("web.1", after=frozenset({"migrate.1"}), exists_after=5.0)
     static = child("static.1", oneshot=True, exits_after=4.0)
@@ -948,12 +950,12 @@ def test_what_cannot_be_loaded_after_the_oneshots_stops_everything() -> None:
 # ---- the world itself: a fake that is wrong proves nothing ----
 
 
-def test_a_run_that_nothing_would_ever_end_is_a_failure() -> None:
+def test_the_fake_world_fails_a_run_that_would_never_end() -> None:
     with pytest.raises(AssertionError, match="sleep for ever"):
         told(child("web.1"))
 
 
-def test_waking_up_for_nothing_is_a_failure() -> None:
+def test_the_fake_world_fails_a_wakeup_that_does_nothing() -> None:
     class Restless(Group):
         @property
         def deadline(self) -> float:
@@ -964,7 +966,7 @@ def test_waking_up_for_nothing_is_a_failure() -> None:
         run(Restless([child("web.1").spec]), world, world.observers)
 
 
-def test_a_signal_that_was_not_declared_kills() -> None:
+def test_an_undeclared_user_signal_kills_a_process_in_the_fake_world() -> None:
     web = child("web.1")
     world = World([web])
     ref = Ref("web.1", 0, 1)

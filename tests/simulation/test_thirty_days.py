@@ -82,7 +82,7 @@ class ForgetfulWorld(World):
 
 
 @pytest.mark.timeout(600)
-def test_a_month_of_crashes_leaves_no_growth() -> None:
+def test_the_supervisor_state_does_not_grow_in_a_month_of_crashes() -> None:
     world = ForgetfulWorld()
     world.supervisor = supervisor = Group([CRASHING.spec, STEADY.spec])
 

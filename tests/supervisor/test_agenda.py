@@ -16,7 +16,7 @@ STEPS = st.lists(st.one_of(st.tuples(st.integers(0, 4), MOMENTS), st.integers(0,
 
 
 @given(STEPS)
-def test_it_knows_what_comes_first_and_what_is_due(
+def test_the_agenda_returns_the_first_deadline_and_all_due_keys(
     steps: list[object],
 ) -> None:
     agenda = Agenda()
@@ -39,7 +39,7 @@ def test_it_knows_what_comes_first_and_what_is_due(
         assert agenda.first == first
 
 
-def test_what_is_put_off_for_ever_takes_no_room() -> None:
+def test_a_deadline_that_is_postponed_often_does_not_grow_the_agenda() -> None:
     agenda = Agenda()
     agenda.set(0, 1e9)
     for second in range(100_000):

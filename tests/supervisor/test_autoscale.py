@@ -56,18 +56,20 @@ def scaler(rule: Autoscale = RULE) -> Autoscaler:
         (30.0, 1, 3),  # not four: the quotient is not exact in its last bit
     ],
 )
-def test_what_is_wanted_is_the_load_by_the_target(load: float, count: int, decided: int) -> None:
+def test_the_wanted_count_is_the_load_divided_by_the_target(
+    load: float, count: int, decided: int
+) -> None:
     assert scaler().decide(0.0, load, count, 0) == decided
 
 
 @pytest.mark.parametrize("target", [0.1, 0.3, 0.7, 3.0, 1e-9, 1e300])
-def test_just_the_target_of_each_is_enough_for_them(target: float) -> None:
+def test_a_load_of_exactly_the_target_starts_no_extra_instance(target: float) -> None:
     rule = replace(RULE, target=target, most=1000)
     for count in range(1, 60):
         assert scaler(rule).decide(0.0, count * target, max(1, count - 4), 0) <= count
 
 
-def test_a_step_up_doubles_at_most() -> None:
+def test_a_step_up_at_most_doubles_the_instances_or_adds_four() -> None:
     rule = replace(RULE, most=1000)
     one = scaler(rule)
     counts = [3]
@@ -76,14 +78,14 @@ def test_a_step_up_doubles_at_most() -> None:
     assert counts == [3, 7, 14, 28, 56]
 
 
-def test_fewer_are_left_once_fewer_have_done_for_the_whole_time() -> None:
+def test_a_step_down_waits_for_the_whole_stabilization_time() -> None:
     one = scaler()
     assert one.decide(0.0, 40.0, 4, 0) == 4
     assert [one.decide(15.0 * at, 12.0, 4, 0) for at in range(1, 20)] == [4] * 19
     assert one.decide(300.0, 12.0, 4, 0) == 2
 
 
-def test_no_fewer_than_the_most_that_were_wanted_in_that_time() -> None:
+def test_a_step_down_keeps_the_highest_count_wanted_during_stabilization() -> None:
     one = scaler()
     one.decide(0.0, 60.0, 6, 0)
     one.decide(290.0, 41.0, 6, 0)
@@ -92,19 +94,19 @@ def test_no_fewer_than_the_most_that_were_wanted_in_that_time() -> None:
     assert one.decide(590.0, 0.0, 5, 0) == 1
 
 
-def test_without_stabilization_fewer_are_left_at_once() -> None:
+def test_without_stabilization_a_step_down_is_immediate() -> None:
     one = scaler(replace(RULE, stabilization=0.0))
     assert one.decide(0.0, 12.0, 4, 0) == 2
 
 
-def test_those_that_are_not_ready_have_taken_nothing_yet() -> None:
+def test_a_step_down_does_not_count_unready_instances_as_idle() -> None:
     one = scaler(replace(RULE, stabilization=0.0))
     assert one.decide(0.0, 11.0, 4, 2) == 4
     assert one.decide(0.0, 11.0, 4, 1) == 3
     assert one.decide(0.0, 70.0, 4, 4) == 7
 
 
-def test_somebody_elses_number_counts_as_wanted_then() -> None:
+def test_a_count_set_by_an_operator_is_kept_for_the_stabilization_time() -> None:
     one = scaler()
     one.decide(0.0, 10.0, 1, 0)
     # An operator has scaled it to 6.
@@ -113,12 +115,12 @@ def test_somebody_elses_number_counts_as_wanted_then() -> None:
     assert one.decide(700.0, 10.0, 6, 0) == 1
 
 
-def test_more_than_most_are_too_many_at_once() -> None:
+def test_a_count_above_the_maximum_is_reduced_at_once() -> None:
     assert scaler().decide(0.0, 500.0, 20, 0) == 8
     assert scaler().decide(0.0, 0.0, 20, 0) == 8
 
 
-def test_fewer_than_least_are_too_few() -> None:
+def test_a_count_below_the_minimum_is_raised() -> None:
     assert scaler(replace(RULE, least=3)).decide(0.0, 0.0, 1, 0) == 3
 
 
@@ -128,11 +130,13 @@ AGE = Autoscale("queue-age", target=30.0, least=1, most=8, divided=False)
 @pytest.mark.parametrize(
     ("age", "count", "decided"), [(30.0, 2, 2), (32.0, 2, 2), (45.0, 2, 3), (60.0, 2, 4)]
 )
-def test_an_age_is_the_same_for_each(age: float, count: int, decided: int) -> None:
+def test_an_age_scales_the_count_in_proportion_to_the_target(
+    age: float, count: int, decided: int
+) -> None:
     assert scaler(AGE).decide(0.0, age, count, 0) == decided
 
 
-def test_an_age_does_not_tell_how_many_fewer_would_do() -> None:
+def test_an_age_below_the_target_stops_one_instance_at_a_time() -> None:
     one = scaler(AGE)
     one.decide(0.0, 30.0, 6, 0)
     assert one.decide(300.0, 0.0, 6, 0) == 5
@@ -141,7 +145,7 @@ def test_an_age_does_not_tell_how_many_fewer_would_do() -> None:
 
 
 @pytest.mark.parametrize("rule", [RULE, AGE])
-def test_none_for_nothing(rule: Autoscale) -> None:
+def test_no_load_scales_to_zero_and_any_load_starts_an_instance(rule: Autoscale) -> None:
     one = scaler(replace(rule, least=0, stabilization=60.0))
     assert one.decide(0.0, 0.0, 1, 0) == 1
     assert one.decide(60.0, 0.0, 1, 0) == 0
@@ -202,21 +206,21 @@ def test_the_load_is_measured_at_each_interval() -> None:
     assert here.group.deadline == here.now + 15.0
 
 
-def test_nothing_is_measured_of_others() -> None:
+def test_a_measured_load_of_a_process_without_autoscaling_is_ignored() -> None:
     here = Here(Spec("web.1"))
     here.after()
     assert here.take(LoadMeasured("web", 1e6), LoadMeasured("gone", 1e6)) == []
     assert here.group.snapshot(0.0).autoscale == ()
 
 
-def test_more_load_has_more_instances() -> None:
+def test_more_load_starts_more_instances() -> None:
     here = Workers()
     outputs = here.measured(37.0)
     assert of(Scaled, outputs) == [Scaled("worker", "queue", 37.0, 10.0, 2, 4)]
     assert here.up == ["worker.1", "worker.2", "worker.3", "worker.4"]
 
 
-def test_less_load_has_fewer_instances_after_a_while() -> None:
+def test_less_load_stops_instances_after_the_stabilization_time() -> None:
     here = Workers()
     here.measured(40.0)
     for _ in range(19):
@@ -227,7 +231,7 @@ def test_less_load_has_fewer_instances_after_a_while() -> None:
     assert here.up == ["worker.1"]
 
 
-def test_the_idle_are_stopped_first_and_the_first_one_last() -> None:
+def test_idle_instances_stop_first_and_the_first_instance_stops_last() -> None:
     here = Workers(*(replace(one, autoscale=replace(RULE, stabilization=0.0)) for one in WORKERS))
     here.measured(40.0)
     here.measured(20.0, of_instances={"worker.1": 0.0, "worker.2": 7.0, "worker.4": 3.0})
@@ -240,7 +244,7 @@ def test_the_idle_are_stopped_first_and_the_first_one_last() -> None:
     assert here.up == ["worker.1", "worker.2", "worker.3", "worker.4"]
 
 
-def test_the_load_of_its_instances_is_that_of_those_that_are_ready() -> None:
+def test_the_load_is_summed_over_the_ready_instances_only() -> None:
     rule = Autoscale("cpu", target=0.5, least=1, most=8)
     here = Workers(*(replace(one, autoscale=rule) for one in WORKERS))
     outputs = here.measured(of_instances={"worker.1": 0.9, "worker.2": 0.7, "gone.1": 9.0})
@@ -251,7 +255,7 @@ def test_the_load_of_its_instances_is_that_of_those_that_are_ready() -> None:
     assert of(Scaled, here.take(LoadMeasured("worker", of_instances=loads))) == []
 
 
-def test_what_is_not_known_changes_nothing_and_is_told_once() -> None:
+def test_an_unknown_load_changes_nothing_and_is_reported_once() -> None:
     here = Workers()
     outputs = here.measured(why="it took longer than 10 s")
     unknown = LoadUnknown("worker", "queue", "it took longer than 10 s")
@@ -264,7 +268,7 @@ def test_what_is_not_known_changes_nothing_and_is_told_once() -> None:
     assert here.measured() == []
 
 
-def test_nothing_is_known_for_long_and_then_there_is_no_load() -> None:
+def test_a_step_down_after_a_long_unknown_load_is_immediate() -> None:
     here = Workers()
     here.measured(40.0)
     for _ in range(40):
@@ -275,7 +279,7 @@ def test_nothing_is_known_for_long_and_then_there_is_no_load() -> None:
     assert of(Scaled, outputs)
 
 
-def test_what_an_operator_has_stopped_is_not_started() -> None:
+def test_autoscaling_does_not_start_a_process_that_an_operator_stopped() -> None:
     here = Workers()
     here.measured(20.0)
     here.begin(here.take(GoalRequest("worker", Goal.DOWN)))
@@ -286,7 +290,7 @@ def test_what_an_operator_has_stopped_is_not_started() -> None:
     assert len(here.up) == 6
 
 
-def test_one_number_is_measured_and_nothing_is_decided() -> None:
+def test_the_load_is_measured_but_nothing_scales_if_the_bounds_are_equal() -> None:
     rule = replace(RULE, least=2, most=2)
     here = Workers(*(replace(one, autoscale=rule) for one in WORKERS))
     here.begin(here.take(ScaleRequest("worker", 3)))
@@ -295,7 +299,7 @@ def test_one_number_is_measured_and_nothing_is_decided() -> None:
     assert here.group.snapshot(here.now).autoscale[0].value == 500.0
 
 
-def test_none_while_everything_stops() -> None:
+def test_nothing_is_scaled_or_measured_while_everything_stops() -> None:
     from signal import SIGTERM
 
     here = Workers()
@@ -306,7 +310,7 @@ def test_none_while_everything_stops() -> None:
     assert of(MeasureLoad, here.after(20.0)) == []
 
 
-def test_a_reload_keeps_what_was_decided_and_brings_a_new_rule() -> None:
+def test_a_reload_keeps_the_current_count_and_applies_a_new_rule() -> None:
     here = Workers(reloads=True)
     here.measured(37.0)
     here.begin(here.take(ReloadRequest()))
@@ -325,7 +329,7 @@ def test_a_reload_keeps_what_was_decided_and_brings_a_new_rule() -> None:
     assert len(here.up) == 3
 
 
-def test_what_was_asked_for_an_earlier_rule_is_no_answer_for_a_new_one() -> None:
+def test_a_load_measured_for_an_earlier_metric_is_ignored_after_a_reload() -> None:
     """Bytes would be mistaken for tasks."""
     memory = Autoscale("memory", target=1e8, least=1, most=8)
     here = Workers(*(replace(one, autoscale=memory) for one in WORKERS), reloads=True)
@@ -338,7 +342,7 @@ def test_what_was_asked_for_an_earlier_rule_is_no_answer_for_a_new_one() -> None
     assert len(here.up) == 2
 
 
-def test_a_reload_that_takes_the_rule_away_ends_it() -> None:
+def test_a_reload_that_removes_the_rule_ends_autoscaling() -> None:
     here = Workers(reloads=True)
     here.begin(here.take(ReloadRequest()))
     here.begin(here.take(Loaded(1, tuple(replace(one, autoscale=None) for one in WORKERS))))
@@ -439,7 +443,7 @@ RULES = pytest.mark.parametrize("rule", [ONE_EACH, OLDEST], ids=lambda rule: rul
 
 
 @RULES
-def test_an_even_load_comes_to_rest(rule: Autoscale) -> None:
+def test_an_even_load_settles_at_a_nearly_constant_count(rule: Autoscale) -> None:
     queue = Queue(rule, evenly(2.0), takes=20.0)  # Ten tasks run at once.
     queue.run(3 * 3600)
     last = {count for at, count in queue.decided if at > 2 * 3600}
@@ -468,7 +472,7 @@ def test_a_random_load_does_not_flap(rule: Autoscale, seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_it_overshoots_by_no_more_than_a_tenth(seed: int) -> None:
+def test_a_burst_never_starts_more_instances_than_there_are_tasks(seed: int) -> None:
     queue = Queue(ONE_EACH, in_bursts(0.1, 1.0, 600.0, seed), takes=20.0)
     queue.run(6000)
     most = max(queue.needed)
@@ -478,7 +482,7 @@ def test_it_overshoots_by_no_more_than_a_tenth(seed: int) -> None:
 
 
 @RULES
-def test_once_there_is_no_load_the_least_are_left(rule: Autoscale) -> None:
+def test_only_the_minimum_of_instances_is_left_after_the_load_ends(rule: Autoscale) -> None:
     def for_ten_minutes() -> Iterator[float]:
         yield from (at for at in [2.0 * n for n in range(300)])
         yield float("inf")
@@ -493,7 +497,7 @@ def test_once_there_is_no_load_the_least_are_left(rule: Autoscale) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 9, 40])
 @RULES
-def test_the_bounds_hold_whatever_is_measured(rule: Autoscale, count: int) -> None:
+def test_the_count_stays_within_its_bounds_for_any_load(rule: Autoscale, count: int) -> None:
     chance = random.Random(count)
     one = scaler(replace(rule, least=2, most=9))
     for step in range(500):

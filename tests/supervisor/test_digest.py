@@ -82,7 +82,7 @@ def documented(column: str) -> list[str]:
     return re.findall(r"^\| `(.*?)` \|", rows, re.MULTILINE)
 
 
-def test_every_line_below_is_documented(system: System) -> None:
+def test_every_detail_line_of_a_digest_is_documented(system: System) -> None:
     found = []
 
     def end(signal: int = 9, **more: Any) -> None:
@@ -111,7 +111,7 @@ def test_every_line_below_is_documented(system: System) -> None:
     assert found == documented("line below")
 
 
-def test_a_digest_says_what_is_known(system: System) -> None:
+def test_a_digest_contains_all_known_details_of_an_exit(system: System) -> None:
     found = system.end(THREE, meaning="a worker failed to boot", restarts=2, memory=530)
 
     assert found == {
@@ -126,7 +126,9 @@ def test_a_digest_says_what_is_known(system: System) -> None:
     assert system.below == []
 
 
-def test_out_of_memory_comes_with_the_numbers_of_the_control_group(system: System) -> None:
+def test_an_out_of_memory_digest_has_the_memory_numbers_of_the_control_group(
+    system: System,
+) -> None:
     system.group = GroupMemory(512_000_000, 300_000_000, 511_900_000, 3)
     found = system.end(KILL, out_of_memory=True)
 
@@ -142,7 +144,7 @@ def test_out_of_memory_comes_with_the_numbers_of_the_control_group(system: Syste
     assert system.below == [f"its control group may use 512 MB, it uses 300 MB now, {more}"]
 
 
-def test_without_a_limit_it_is_the_machine_that_had_no_memory_left(system: System) -> None:
+def test_an_out_of_memory_digest_reports_a_control_group_without_a_limit(system: System) -> None:
     system.group = GroupMemory(used=300_000_000)
     system.end(KILL, out_of_memory=True)
 
@@ -171,7 +173,7 @@ def test_without_a_limit_it_is_the_machine_that_had_no_memory_left(system: Syste
         ),
     ],
 )
-def test_where_the_core_dump_is(
+def test_a_digest_reports_where_the_core_dump_is(
     system: System, core: CoreDump, found: dict[str, Any], line: str
 ) -> None:
     system.dumped = core
@@ -188,7 +190,7 @@ def asked(signal: Signals, name: str) -> Granted:
 
 
 @pytest.mark.parametrize("name", ["web", "web.1"])
-def test_who_had_it_sent_the_signal(system: System, name: str) -> None:
+def test_a_digest_names_the_operator_that_requested_the_signal(system: System, name: str) -> None:
     system.observe(asked(Signals.SIGSEGV, name))
     found = system.end(SEGV, sent=True)
 
@@ -201,7 +203,7 @@ def test_who_had_it_sent_the_signal(system: System, name: str) -> None:
     assert system.below == ["the signal was requested by uid 1000 (pid 77)"]
 
 
-def test_an_earlier_request_is_not_blamed(system: System) -> None:
+def test_an_old_signal_request_is_not_blamed_for_an_exit(system: System) -> None:
     system.observe(asked(Signals.SIGSEGV, "web"))
     system.time += OBEYS_WITHIN + 1
     found = system.end(SEGV, sent=True)
@@ -222,17 +224,17 @@ def test_an_earlier_request_is_not_blamed(system: System) -> None:
     ],
     ids=str,
 )
-def test_what_was_wanted_has_no_digest(system: System, fact: Any) -> None:
+def test_expected_exits_and_other_facts_have_no_digest(system: System, fact: Any) -> None:
     system.observe(fact)
 
     assert "digest" not in system.said[-1].fields
 
 
-def test_an_exit_with_0_that_stops_everything_has_one(system: System) -> None:
+def test_an_exit_with_status_0_that_stops_everything_has_a_digest(system: System) -> None:
     assert system.end(ExitStatus(code=0), consequence=StopEverything()) is not None
 
 
-def test_the_same_end_has_one_in_ten_minutes_and_then_the_others_are_counted(
+def test_a_repeated_exit_has_one_digest_in_ten_minutes_with_a_count_of_the_rest(
     system: System,
 ) -> None:
     assert system.end(THREE) is not None
@@ -250,7 +252,7 @@ def test_the_same_end_has_one_in_ten_minutes_and_then_the_others_are_counted(
     assert "left_out" not in again
 
 
-def test_another_reason_and_another_instance_have_their_own(system: System) -> None:
+def test_each_exit_reason_and_each_instance_has_its_own_digest(system: System) -> None:
     assert system.end(THREE) is not None
     assert system.end(ExitStatus(code=4)) is not None
     assert system.end(KILL) is not None

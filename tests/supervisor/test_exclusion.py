@@ -76,7 +76,7 @@ def standing_by() -> Here:
 # ---- starting ----
 
 
-def test_it_starts_once_it_has_its_lock() -> None:
+def test_a_singleton_starts_once_it_holds_its_lock() -> None:
     here = Here(BEAT)
 
     assert commands(here.after()) == [TakeLock("beat.1")]
@@ -85,14 +85,14 @@ def test_it_starts_once_it_has_its_lock() -> None:
     assert here.told[-1:] != [HasLock("beat.1")]
 
 
-def test_a_lock_is_taken_once_what_it_comes_after_is_ready() -> None:
+def test_a_singleton_takes_its_lock_once_its_dependencies_are_ready() -> None:
     here = Here(replace(BEAT, after=frozenset({"db.1"})), Spec("db.1"))
 
     assert commands(here.after()) == [Spawn(Ref("db.1", 0, 1))]
     assert commands(here.take(Spawned(Ref("db.1", 0, 1)))) == [TakeLock("beat.1")]
 
 
-def test_a_singleton_that_runs_elsewhere_stands_by_and_is_as_wanted() -> None:
+def test_a_singleton_that_runs_elsewhere_stands_by_and_counts_as_ready() -> None:
     here = Here(BEAT)
     here.after()
 
@@ -104,7 +104,7 @@ def test_a_singleton_that_runs_elsewhere_stands_by_and_is_as_wanted() -> None:
     assert here.group.phase is Phase.RUNNING
 
 
-def test_why_it_waits_is_told_once() -> None:
+def test_the_reason_why_a_singleton_stands_by_is_reported_once() -> None:
     here = standing_by()
 
     assert here.take(LockBusy("beat.1", BUSY)) == []
@@ -113,7 +113,7 @@ def test_why_it_waits_is_told_once() -> None:
     ]
 
 
-def test_it_takes_over() -> None:
+def test_a_singleton_on_standby_starts_when_it_gets_the_lock() -> None:
     here = standing_by()
 
     told = here.take(LockTaken("beat.1"))
@@ -133,7 +133,7 @@ def test_a_singleton_keeps_its_lock_between_its_lives() -> None:
     assert commands([*told, *here.after(1.0)]) == [Spawn(SECOND)]
 
 
-def test_one_that_is_stopped_on_request_releases_its_lock_once_it_is_gone() -> None:
+def test_a_stopped_singleton_releases_its_lock_once_its_process_group_is_gone() -> None:
     here = running()
 
     asked = commands(here.take(GoalRequest("beat", Goal.DOWN)))
@@ -144,7 +144,7 @@ def test_one_that_is_stopped_on_request_releases_its_lock_once_it_is_gone() -> N
     assert commands(here.take(GroupGone(FIRST))) == [ReleaseLock("beat.1", done=False)]
 
 
-def test_one_that_survives_sigkill_may_still_run_and_keeps_it() -> None:
+def test_a_singleton_that_survives_sigkill_keeps_its_lock_until_it_is_gone() -> None:
     here = running()
     here.take(GoalRequest("beat", Goal.DOWN))
 
@@ -156,7 +156,7 @@ def test_one_that_survives_sigkill_may_still_run_and_keeps_it() -> None:
     ]
 
 
-def test_one_that_stands_by_waits_no_more_when_it_is_stopped() -> None:
+def test_a_singleton_on_standby_stops_waiting_for_its_lock_when_stopped() -> None:
     here = standing_by()
 
     assert commands(here.take(GoalRequest("beat", Goal.DOWN))) == [
@@ -167,7 +167,7 @@ def test_one_that_stands_by_waits_no_more_when_it_is_stopped() -> None:
     assert commands(here.take(GoalRequest("beat", Goal.UP))) == [TakeLock("beat.1")]
 
 
-def test_a_restart_of_one_that_stands_by_changes_nothing() -> None:
+def test_a_restart_of_a_singleton_on_standby_changes_nothing() -> None:
     here = standing_by()
 
     assert commands(here.take(RestartRequest("beat"))) == []
@@ -175,7 +175,7 @@ def test_a_restart_of_one_that_stands_by_changes_nothing() -> None:
     assert commands(here.take(LockTaken("beat.1"))) == [Spawn(FIRST)]
 
 
-def test_the_supervisor_ends_while_it_stands_by() -> None:
+def test_sigterm_stops_the_supervisor_while_a_singleton_stands_by() -> None:
     here = standing_by()
 
     here.take(Signalled(SIGTERM))
@@ -183,7 +183,7 @@ def test_the_supervisor_ends_while_it_stands_by() -> None:
     assert here.group.exit_status == 0
 
 
-def test_a_cancelled_start_leaves_the_lock_where_it_is() -> None:
+def test_cancelling_a_start_does_not_release_the_lock() -> None:
     here = Here(BEAT)
     here.after()
     here.take(LockTaken("beat.1"))
@@ -211,7 +211,7 @@ def test_a_singleton_that_has_lost_its_lock_stops_and_stands_by(policy: RestartP
     assert here.group.instances["beat.1"].restarts == 0
 
 
-def test_it_is_killed_before_another_one_can_have_the_lock() -> None:
+def test_a_singleton_that_lost_its_lock_is_killed_after_three_seconds() -> None:
     here = running()
     here.take(LockLost("beat.1", "gone"))
 
@@ -222,7 +222,7 @@ def test_it_is_killed_before_another_one_can_have_the_lock() -> None:
     assert here.group.exit_status == 0
 
 
-def test_a_start_that_is_not_answered_is_cancelled_when_the_lock_is_lost() -> None:
+def test_a_pending_start_is_cancelled_when_the_lock_is_lost() -> None:
     here = Here(BEAT)
     here.after()
     here.take(LockTaken("beat.1"))
@@ -232,7 +232,7 @@ def test_a_start_that_is_not_answered_is_cancelled_when_the_lock_is_lost() -> No
     assert commands(lost) == [CancelSpawn(FIRST)]
 
 
-def test_one_that_starts_after_all_has_no_more_time_than_others_have() -> None:
+def test_a_life_that_starts_after_the_lock_is_lost_has_three_seconds_to_stop() -> None:
     here = Here(BEAT)
     here.after()
     here.take(LockTaken("beat.1"), LockLost("beat.1", "gone"))
@@ -245,7 +245,7 @@ def test_one_that_starts_after_all_has_no_more_time_than_others_have() -> None:
 
 
 @pytest.mark.parametrize(("before", "left"), [(1.0, 3.0), (20.0, 3.0), (23.0, 2.0)])
-def test_one_that_is_stopping_already_has_no_more_time_either(before: float, left: float) -> None:
+def test_a_lost_lock_shortens_a_stop_that_is_already_under_way(before: float, left: float) -> None:
     here = running(replace(BEAT, escalation_signal=SIGQUIT))
     here.take(RestartRequest("beat"))
     here.after(before)
@@ -260,7 +260,7 @@ def test_one_that_is_stopping_already_has_no_more_time_either(before: float, lef
     assert of(Killing, killed) == [Killing(FIRST, before + left)]
 
 
-def test_it_does_not_start_again_without_its_lock() -> None:
+def test_a_singleton_does_not_restart_without_its_lock() -> None:
     here = running(replace(BEAT, restart=RestartPolicy.ALWAYS))
     here.take(Exited(FIRST, ExitStatus(code=1)), GroupGone(FIRST))
 
@@ -270,7 +270,7 @@ def test_it_does_not_start_again_without_its_lock() -> None:
     assert commands(here.take(LockTaken("beat.1"))) == [Spawn(SECOND)]
 
 
-def test_a_oneshot_goes_on_without_its_lock() -> None:
+def test_a_oneshot_keeps_running_when_its_lock_is_lost() -> None:
     here = running(MIGRATE)
 
     assert here.take(LockLost("migrate.1", "gone")) == [LockGone("migrate.1", "gone")]
@@ -280,7 +280,7 @@ def test_a_oneshot_goes_on_without_its_lock() -> None:
 # ---- once among all supervisors ----
 
 
-def test_what_has_done_its_work_releases_its_lock_and_says_so() -> None:
+def test_a_finished_oneshot_releases_its_lock_as_done() -> None:
     here = running(MIGRATE)
 
     ended = here.take(Exited(MIGRATION, ExitStatus(code=0)), GroupGone(MIGRATION))
@@ -288,7 +288,7 @@ def test_what_has_done_its_work_releases_its_lock_and_says_so() -> None:
     assert commands(ended) == [ReleaseLock("migrate.1", done=True)]
 
 
-def test_what_has_failed_does_not() -> None:
+def test_a_failed_oneshot_releases_its_lock_as_not_done() -> None:
     here = running(MIGRATE)
 
     ended = here.take(Exited(MIGRATION, ExitStatus(code=1)), GroupGone(MIGRATION))
@@ -297,7 +297,7 @@ def test_what_has_failed_does_not() -> None:
     assert here.group.exit_status == 1
 
 
-def test_what_another_one_has_done_counts_as_done() -> None:
+def test_a_oneshot_that_finished_elsewhere_counts_as_finished() -> None:
     here = Here(MIGRATE, WEB)
     here.after()
     waits = here.take(LockBusy("migrate.1", BUSY))
@@ -311,7 +311,7 @@ def test_what_another_one_has_done_counts_as_done() -> None:
     assert of(AllReady, here.take(Spawned(Ref("web.1", 0, 1)))) == [AllReady(2, 0.0)]
 
 
-def test_nothing_starts_while_another_one_does_the_work() -> None:
+def test_dependents_do_not_start_while_a_oneshot_runs_elsewhere() -> None:
     here = Here(MIGRATE, WEB)
     here.after()
 
@@ -320,7 +320,7 @@ def test_nothing_starts_while_another_one_does_the_work() -> None:
     assert here.group.phase is Phase.STARTING
 
 
-def test_where_all_was_done_elsewhere_all_is_finished() -> None:
+def test_the_supervisor_exits_with_0_if_all_oneshots_finished_elsewhere() -> None:
     here = Here(MIGRATE)
     here.after()
 
@@ -330,7 +330,7 @@ def test_where_all_was_done_elsewhere_all_is_finished() -> None:
     assert here.group.exit_status == 0
 
 
-def test_a_retry_keeps_the_lock() -> None:
+def test_a_retry_of_a_failed_oneshot_keeps_the_lock() -> None:
     here = running(replace(MIGRATE, restart=RestartPolicy.ON_FAILURE))
 
     told = here.take(Exited(MIGRATION, ExitStatus(code=1)), GroupGone(MIGRATION))
@@ -338,7 +338,7 @@ def test_a_retry_keeps_the_lock() -> None:
     assert commands([*told, *here.after(1.0)]) == [Spawn(Ref("migrate.1", 0, 2))]
 
 
-def test_it_is_done_again_on_request() -> None:
+def test_a_oneshot_that_finished_elsewhere_can_be_started_on_request() -> None:
     here = Here(MIGRATE, Spec("web.1"))
     here.after()
     here.take(Spawned(Ref("web.1", 0, 1)), LockUsed("migrate.1"))
@@ -347,7 +347,7 @@ def test_it_is_done_again_on_request() -> None:
     assert commands(here.take(GoalRequest("migrate", Goal.UP))) == [TakeLock("migrate.1")]
 
 
-def test_a_reload_of_one_that_stands_by_ends_there() -> None:
+def test_a_reload_completes_while_a_singleton_stands_by() -> None:
     here = Here(BEAT, reloads=True)
     here.after()
     here.take(LockBusy("beat.1", BUSY), ReloadRequest())
@@ -371,7 +371,7 @@ def test_a_reload_keeps_the_lock_from_life_to_life() -> None:
     assert commands(follows) == [Spawn(Ref("beat.1", 1, 2))]
 
 
-def test_a_reload_may_bring_a_lock() -> None:
+def test_a_reload_can_add_a_lock_to_an_instance() -> None:
     here = Here(replace(BEAT, exclusion=Exclusion.NONE), reloads=True)
     here.after()
     here.take(Spawned(FIRST), ReloadRequest(), Loaded(1, (BEAT,)))
@@ -382,7 +382,7 @@ def test_a_reload_may_bring_a_lock() -> None:
     assert commands(here.take(LockTaken("beat.1"))) == [Spawn(Ref("beat.1", 1, 2))]
 
 
-def test_a_reload_may_take_it_away() -> None:
+def test_a_reload_can_remove_the_lock_of_an_instance() -> None:
     here = Here(BEAT, reloads=True)
     here.after()
     here.take(LockTaken("beat.1"), Spawned(FIRST), ReloadRequest())
@@ -394,7 +394,7 @@ def test_a_reload_may_take_it_away() -> None:
     assert of(Spawn, told) == [Spawn(Ref("beat.1", 1, 2))]
 
 
-def test_started_is_told_as_of_any_other() -> None:
+def test_the_start_of_a_singleton_is_reported_like_any_other_start() -> None:
     here = running()
 
     assert of(Started, here.told) == [Started(FIRST)]

@@ -233,7 +233,7 @@ def test_instances_start_one_after_another() -> None:
     [Signalled(SIGTERM), OutputGone(), PreloadFailed("No."), exited(WEB, 3)],
     ids=repr,
 )
-def test_what_happens_between_two_starts_is_heard_before_the_next(event: Event) -> None:
+def test_an_event_between_two_starts_prevents_the_remaining_starts(event: Event) -> None:
     group = Group([spec(f"{name}.1") for name in ("web", "worker", "beat")])
     begin(group)
     group.take(0.0, Spawned(WEB))
@@ -243,7 +243,7 @@ def test_what_happens_between_two_starts_is_heard_before_the_next(event: Event) 
     assert states(group)["beat.1"] is STOPPED
 
 
-def test_restarts_that_are_due_at_once_begin_one_in_each_turn_the_longest_due_first() -> None:
+def test_restarts_due_together_start_one_per_turn_longest_overdue_first() -> None:
     names = ("web.1", "worker.1", "beat.1")
     group = started(*(spec(name, restart=ALWAYS) for name in names))
     die(group, 3.0, exited(BEAT, 1))
@@ -257,7 +257,7 @@ def test_restarts_that_are_due_at_once_begin_one_in_each_turn_the_longest_due_fi
     assert spawns(group.tick(5.0)) == []
 
 
-def test_all_are_ready_once_each_has_said_so() -> None:
+def test_all_ready_is_reported_when_the_last_process_becomes_ready() -> None:
     group = Group(
         [spec("web.1", notifies=True), spec("beat.1"), spec("worker.1", notifies=True)], began=2.0
     )
@@ -277,7 +277,7 @@ def test_all_are_ready_once_each_has_said_so() -> None:
     assert hear(group, 6.0, ready(WEB)) == []
 
 
-def test_what_does_not_notify_is_ready_as_soon_as_it_is_started() -> None:
+def test_a_process_that_does_not_notify_is_ready_as_soon_as_it_starts() -> None:
     assert start(Group([spec("web.1"), spec("worker.1")])) == [
         Spawn(WEB),
         seen("web.1", STOPPED, STARTING),
@@ -291,11 +291,11 @@ def test_what_does_not_notify_is_ready_as_soon_as_it_is_started() -> None:
     ]
 
 
-def test_while_nothing_is_due_the_supervisor_sleeps_for_ever() -> None:
+def test_the_supervisor_has_no_deadline_while_nothing_is_due() -> None:
     assert web_and_worker().deadline is None
 
 
-def test_a_process_that_cannot_be_started_stops_those_before_it_and_none_after_it_starts() -> None:
+def test_a_refused_start_stops_earlier_processes_and_skips_later_ones() -> None:
     group = Group([spec("web.1"), spec("worker.1"), spec("beat.1")])
     begin(group)
     group.take(0.0, Spawned(WEB))
@@ -311,7 +311,7 @@ def test_a_process_that_cannot_be_started_stops_those_before_it_and_none_after_i
     assert group.instances["beat.1"].state is STOPPED
 
 
-def test_where_the_first_cannot_be_started_that_is_the_end() -> None:
+def test_the_supervisor_exits_with_1_if_its_first_start_is_refused() -> None:
     group = Group([spec("web.1"), spec("worker.1")])
     begin(group)
 
@@ -338,7 +338,7 @@ def migrate_then_web() -> Group:
 FINISHED = ended(MIGRATE, LifeState.STARTING, after=4.0, lasted=4.0, expected=True, oneshot=True)
 
 
-def test_what_comes_after_others_waits_for_them() -> None:
+def test_a_dependent_waits_while_independent_processes_start() -> None:
     group = Group(
         [spec("web.1", after={"migrate.1"}), spec("migrate.1", oneshot=True), spec("beat.1")]
     )
@@ -354,7 +354,7 @@ def test_what_comes_after_others_waits_for_them() -> None:
     ]
 
 
-def test_a_dependent_starts_at_the_moment_a_oneshot_has_finished() -> None:
+def test_a_dependent_starts_as_soon_as_its_oneshot_has_finished() -> None:
     group = migrate_then_web()
 
     assert hear(group, 4.0, exited(MIGRATE)) == [
@@ -365,7 +365,7 @@ def test_a_dependent_starts_at_the_moment_a_oneshot_has_finished() -> None:
     ]
 
 
-def test_a_dependent_starts_at_the_moment_a_service_is_ready() -> None:
+def test_a_dependent_starts_as_soon_as_its_service_is_ready() -> None:
     group = migrate_then_web()
     die(group, 4.0, exited(MIGRATE))
     assert hear(group, 4.0, Spawned(WEB)) == []
@@ -384,7 +384,7 @@ def test_a_dependent_starts_at_the_moment_a_service_is_ready() -> None:
     ]
 
 
-def test_what_waits_for_several_waits_for_all_of_them() -> None:
+def test_a_dependent_waits_for_all_of_its_dependencies() -> None:
     group = started(
         spec("db.1", notifies=True),
         spec("cache.1", notifies=True),
@@ -395,7 +395,7 @@ def test_what_waits_for_several_waits_for_all_of_them() -> None:
     assert spawns(hear(group, 2.0, ready(DB))) == ["web.1"]
 
 
-def test_what_waits_for_a_process_waits_for_all_its_instances() -> None:
+def test_a_dependent_waits_for_all_instances_of_its_dependency() -> None:
     group = started(
         spec("db.1", notifies=True), spec("db.2", notifies=True), spec("web.1", after={"db.1"})
     )
@@ -404,7 +404,7 @@ def test_what_waits_for_a_process_waits_for_all_its_instances() -> None:
     assert spawns(hear(group, 2.0, ready(life("db.2")))) == ["web.1"]
 
 
-def test_several_that_wait_for_the_same_start_one_after_another() -> None:
+def test_dependents_of_the_same_process_start_one_after_another() -> None:
     group = started(
         spec("db.1", notifies=True),
         spec("web.1", after={"db.1"}),
@@ -416,7 +416,7 @@ def test_several_that_wait_for_the_same_start_one_after_another() -> None:
     assert spawns(hear(group, 1.0, Spawned(WEB))) == ["worker.1"]
 
 
-def test_a_restart_of_what_others_came_after_leaves_them_alone() -> None:
+def test_a_restart_of_a_dependency_leaves_its_dependents_running() -> None:
     group = started(spec("db.1", restart=ALWAYS, backoff_initial=0), spec("web.1", after={"db.1"}))
 
     assert spawns(die(group, 5.0, exited(DB, 1))) == ["db.1"]
@@ -424,7 +424,7 @@ def test_a_restart_of_what_others_came_after_leaves_them_alone() -> None:
     assert spawns(hear(group, 5.0, Spawned(life("db.1", 2)))) == []
 
 
-def test_nothing_starts_while_what_it_comes_after_pauses() -> None:
+def test_a_dependent_does_not_start_while_its_dependency_is_in_backoff() -> None:
     group = started(
         spec("db.1", notifies=True, restart=ALWAYS, backoff_initial=2.0),
         spec("web.1", after={"db.1"}),
@@ -437,7 +437,7 @@ def test_nothing_starts_while_what_it_comes_after_pauses() -> None:
     assert spawns(hear(group, 8.0, ready(life("db.1", 2)))) == ["web.1"]
 
 
-def test_a_start_that_was_planned_waits_again_if_what_it_comes_after_does() -> None:
+def test_a_planned_start_waits_again_if_its_dependency_is_started_again() -> None:
     group = started(spec("db.1", notifies=True), spec("web.1", after={"db.1"}))
 
     group.take(1.0, GoalRequest("db", Goal.DOWN))
@@ -461,7 +461,7 @@ def test_a_failed_oneshot_stops_everything_before_a_dependent_starts() -> None:
     assert hear(group, 4.0, GroupGone(MIGRATE)) == [AllStopped(3, after=0.0)]
 
 
-def test_what_waits_is_not_started_once_everything_stops() -> None:
+def test_a_waiting_process_does_not_start_once_everything_is_stopping() -> None:
     group = migrate_then_web()
     hear(group, 1.0, TERM)
 
@@ -479,7 +479,7 @@ def test_what_waits_is_not_started_once_everything_stops() -> None:
 # ---- oneshots only ----
 
 
-def test_oneshots_only_end_with_0_once_all_have_finished() -> None:
+def test_a_group_of_only_oneshots_exits_with_0_after_all_have_finished() -> None:
     group = started(
         spec("migrate.1", oneshot=True), spec("static.1", oneshot=True, after={"migrate.1"})
     )
@@ -495,7 +495,7 @@ def test_oneshots_only_end_with_0_once_all_have_finished() -> None:
     assert group.phase is Phase.OVER
 
 
-def test_with_a_service_among_them_oneshots_end_nothing() -> None:
+def test_a_finished_oneshot_does_not_end_a_group_with_a_service() -> None:
     group = started(spec("migrate.1", oneshot=True), spec("web.1"))
 
     assert die(group, 1.0, exited(MIGRATE))[2:] == [AllReady(2, after=1.0)]
@@ -503,7 +503,7 @@ def test_with_a_service_among_them_oneshots_end_nothing() -> None:
     assert group.deadline is None
 
 
-def test_a_oneshot_that_fails_may_be_tried_again() -> None:
+def test_a_failed_oneshot_with_restart_on_failure_is_retried() -> None:
     group = started(
         spec("migrate.1", oneshot=True, restart=ON_FAILURE, backoff_initial=0),
         spec("web.1", after={"migrate.1"}),
@@ -518,7 +518,7 @@ def test_a_oneshot_that_fails_may_be_tried_again() -> None:
 
 
 @pytest.mark.parametrize("signal", [SIGTERM, SIGINT, SIGQUIT], ids=lambda signal: signal.name)
-def test_a_signal_stops_everything_at_once_each_by_its_own_stop_signal(signal: Signals) -> None:
+def test_a_signal_stops_every_process_with_its_own_stop_signal(signal: Signals) -> None:
     group = web_and_worker()
 
     assert hear(group, 8.0, Signalled(signal)) == [
@@ -531,7 +531,7 @@ def test_a_signal_stops_everything_at_once_each_by_its_own_stop_signal(signal: S
     assert group.deadline == 9.0
 
 
-def test_an_exit_stops_everything_else_and_says_so() -> None:
+def test_an_exit_stops_all_other_processes_and_is_reported() -> None:
     group = web_and_worker()
 
     assert hear(group, 8.0, exited(WORKER, 1)) == [
@@ -543,13 +543,13 @@ def test_an_exit_stops_everything_else_and_says_so() -> None:
     assert group.phase is Phase.ENDING
 
 
-def test_what_is_not_ready_yet_is_stopped_like_the_rest() -> None:
+def test_a_process_that_is_not_ready_yet_gets_its_stop_signal() -> None:
     group = started(spec("web.1", notifies=True))
 
     assert kills(hear(group, 1.0, TERM)) == [Kill(WEB, SIGTERM)]
 
 
-def test_a_shell_is_stopped_with_its_group() -> None:
+def test_a_shell_is_stopped_with_its_process_group() -> None:
     group = started(spec("sh.1", stop_group=True), spec("web.1"))
 
     assert kills(hear(group, 1.0, TERM)) == [
@@ -559,14 +559,14 @@ def test_a_shell_is_stopped_with_its_group() -> None:
 
 
 @pytest.mark.parametrize("again", [exited(WORKER), OutputGone(), ready(WEB)], ids=str)
-def test_nothing_gets_the_stop_signal_twice(again: Event) -> None:
+def test_no_process_gets_the_stop_signal_twice(again: Event) -> None:
     group = web_and_worker()
     hear(group, 1.0, TERM)
 
     assert kills(hear(group, 2.0, again)) == []
 
 
-def test_several_that_end_at_the_same_moment_are_one_reason_to_stop() -> None:
+def test_the_first_of_two_simultaneous_exits_decides_the_exit_status() -> None:
     group = web_and_worker()
 
     assert kills(hear(group, 1.0, exited(WEB, 3))) == [Kill(WORKER, SIGINT)]
@@ -593,7 +593,7 @@ def test_a_stubborn_child_is_killed_with_its_group_at_its_own_deadline() -> None
     assert group.deadline == 6.0
 
 
-def test_what_a_dead_leader_leaves_behind_is_swept_after_a_second() -> None:
+def test_the_process_group_of_a_dead_leader_is_killed_after_a_second() -> None:
     group = web_and_worker()
     hear(group, 5.0, exited(WEB))
     die(group, 5.25, exited(WORKER))
@@ -603,7 +603,7 @@ def test_what_a_dead_leader_leaves_behind_is_swept_after_a_second() -> None:
     assert hear(group, 6.25, GroupGone(WEB)) == [AllStopped(1, after=1.25)]
 
 
-def test_it_is_not_over_while_anything_is_left_in_a_group() -> None:
+def test_the_supervisor_does_not_end_while_a_process_group_has_members() -> None:
     group = started(spec("web.1"))
     hear(group, 5.0, TERM)
 
@@ -611,7 +611,7 @@ def test_it_is_not_over_while_anything_is_left_in_a_group() -> None:
     assert group.exit_status is None
 
 
-def test_a_second_signal_kills_everything_and_what_is_left_of_it() -> None:
+def test_a_second_signal_kills_processes_and_leftover_process_groups() -> None:
     group = started(spec("web.1"), spec("worker.1"), spec("beat.1"))
     hear(group, 1.0, TERM)
     hear(group, 2.0, exited(WEB))
@@ -627,7 +627,7 @@ def test_a_second_signal_kills_everything_and_what_is_left_of_it() -> None:
     assert group.phase is Phase.KILLING
 
 
-def test_a_signal_while_a_failure_stops_everything_is_the_first_and_kills_nothing() -> None:
+def test_the_first_signal_during_a_stop_after_a_failure_kills_nothing() -> None:
     group = web_and_worker()
     hear(group, 1.0, exited(WEB, 3))
 
@@ -650,7 +650,7 @@ PLATFORM = [
 
 @pytest.mark.parametrize("end", PLATFORM, ids=lambda end: str(end.status))
 @pytest.mark.parametrize(("signal", "status"), [(SIGTERM, 0), (SIGQUIT, 0), (SIGINT, 130)])
-def test_what_a_platform_stops_just_before_the_supervisor_is_no_failure(
+def test_a_process_stopped_by_the_platform_before_the_supervisor_has_not_failed(
     end: Exited, signal: Signals, status: int
 ) -> None:
     """A platform signals all processes at once, and the supervisor may read its own signal last."""
@@ -666,7 +666,7 @@ TOGETHER = [end for end in PLATFORM if end.status.signal is not None]
 
 @pytest.mark.parametrize("end", TOGETHER, ids=lambda end: str(end.status))
 @pytest.mark.parametrize(("signal", "status"), [(SIGTERM, 0), (SIGINT, 130)])
-def test_where_all_end_before_the_supervisor_reads_its_signal_it_waits_for_that(
+def test_the_supervisor_waits_briefly_for_its_signal_after_all_processes_end(
     end: Exited, signal: Signals, status: int
 ) -> None:
     group = started(spec("web.1", success_exit_statuses=frozenset({7})), spec("worker.1"))
@@ -682,7 +682,7 @@ def test_where_all_end_before_the_supervisor_reads_its_signal_it_waits_for_that(
 @pytest.mark.parametrize(
     ("last_end", "over"), [(8.25, 8.25 + SIGNAL_MAY_FOLLOW), (8.9375, 8.0 + SIGNALLED_TOGETHER)]
 )
-def test_without_a_signal_the_wait_for_it_is_short(last_end: float, over: float) -> None:
+def test_the_wait_for_a_signal_that_does_not_come_is_short(last_end: float, over: float) -> None:
     group = web_and_worker()
     die(group, 8.0, died(WEB, SIGTERM))
     die(group, last_end, exited(WORKER))
@@ -697,14 +697,14 @@ def test_without_a_signal_the_wait_for_it_is_short(last_end: float, over: float)
     [exited(WEB, 0), exited(WEB, 3), exited(WEB, 143), died(WEB, SIGKILL), died(WEB, SIGSEGV)],
     ids=str,
 )
-def test_what_ends_by_itself_or_is_killed_otherwise_waits_for_no_signal(end: Exited) -> None:
+def test_an_exit_or_crash_ends_the_supervisor_without_waiting_for_a_signal(end: Exited) -> None:
     group = started(spec("web.1"))
 
     assert die(group, 8.0, end)[-1] == AllStopped(end.status.shell or 1, after=0.0)
 
 
 @pytest.mark.parametrize("end", [exited(WEB, 3), died(WEB, SIGKILL), died(WEB, SIGSEGV)], ids=str)
-def test_what_fails_just_before_a_signal_has_failed(end: Exited) -> None:
+def test_a_failure_just_before_a_signal_still_decides_the_exit_status(end: Exited) -> None:
     group = web_and_worker()
     die(group, 8.0, end)
     hear(group, 8.0, TERM)
@@ -712,7 +712,7 @@ def test_what_fails_just_before_a_signal_has_failed(end: Exited) -> None:
     assert die(group, 8.0, exited(WORKER))[-1] == AllStopped(end.status.shell, after=0.0)
 
 
-def test_a_signal_that_comes_later_than_a_platform_sends_it_forgives_nothing() -> None:
+def test_a_signal_that_comes_too_late_does_not_excuse_an_earlier_exit() -> None:
     group = web_and_worker()
     die(group, 8.0, died(WEB, SIGTERM))
     hear(group, 9.25, TERM)
@@ -720,7 +720,7 @@ def test_a_signal_that_comes_later_than_a_platform_sends_it_forgives_nothing() -
     assert die(group, 9.25, exited(WORKER))[-1] == AllStopped(143, after=1.25)
 
 
-def test_a_signal_forgives_nothing_of_what_the_supervisor_stopped_for_a_fault() -> None:
+def test_a_signal_does_not_excuse_a_process_that_was_stopped_for_a_fault() -> None:
     group = started(spec("web.1", max_memory=100), spec("worker.1"))
     hear(group, 7.0, Measured(WEB, 101))
     die(group, 8.0, died(WEB, SIGTERM))
@@ -729,7 +729,7 @@ def test_a_signal_forgives_nothing_of_what_the_supervisor_stopped_for_a_fault() 
     assert die(group, 8.0, exited(WORKER))[-1] == AllStopped(143, after=0.0)
 
 
-def test_what_had_to_be_killed_makes_it_1_whoever_asked() -> None:
+def test_a_stop_timeout_after_a_platform_signal_makes_the_exit_status_1() -> None:
     group = web_and_worker()
     die(group, 8.0, died(WEB, SIGTERM))
     hear(group, 8.0, TERM)
@@ -738,7 +738,7 @@ def test_what_had_to_be_killed_makes_it_1_whoever_asked() -> None:
     assert die(group, 9.0, died(WORKER, SIGKILL))[-1] == AllStopped(1, after=1.0)
 
 
-def test_after_a_platform_s_signal_a_second_one_kills_everything() -> None:
+def test_a_second_signal_after_a_platform_stop_kills_everything() -> None:
     group = web_and_worker()
     die(group, 8.0, died(WEB, SIGTERM))
     hear(group, 8.0, TERM)
@@ -747,7 +747,7 @@ def test_after_a_platform_s_signal_a_second_one_kills_everything() -> None:
     assert die(group, 8.5, died(WORKER, SIGKILL))[-1] == AllStopped(143, after=0.5)
 
 
-def test_a_oneshot_that_a_platform_stops_is_no_failure() -> None:
+def test_a_oneshot_that_the_platform_stops_has_not_failed() -> None:
     group = started(spec("migrate.1", oneshot=True), spec("worker.1"))
     die(group, 8.0, died(MIGRATE, SIGTERM))
     hear(group, 8.0, TERM)
@@ -755,7 +755,7 @@ def test_a_oneshot_that_a_platform_stops_is_no_failure() -> None:
     assert die(group, 8.0, exited(WORKER))[-1] == AllStopped(0, after=0.0)
 
 
-def test_what_is_being_spawned_when_everything_is_killed_is_killed_as_soon_as_it_exists() -> None:
+def test_a_process_that_spawns_after_a_second_signal_is_killed() -> None:
     group = Group([spec("web.1", notifies=True)])
     begin(group)
     hear(group, 0.0, TERM)
@@ -773,7 +773,7 @@ def test_what_is_being_spawned_when_everything_is_killed_is_killed_as_soon_as_it
     ],
     ids=str,
 )
-def test_after_the_end_nothing_has_an_effect(late: Event) -> None:
+def test_no_event_has_an_effect_after_the_supervisor_has_ended(late: Event) -> None:
     group = started(spec("web.1"))
     hear(group, 1.0, TERM)
     die(group, 1.0, exited(WEB))
@@ -794,7 +794,7 @@ def test_after_the_end_nothing_has_an_effect(late: Event) -> None:
     ],
     ids=str,
 )
-def test_what_is_said_of_a_life_that_is_gone_means_nothing(late: Event) -> None:
+def test_events_of_a_life_that_is_gone_are_ignored(late: Event) -> None:
     group = started(spec("migrate.1", oneshot=True), spec("web.1"))
     die(group, 1.0, exited(MIGRATE))
 
@@ -804,7 +804,7 @@ def test_what_is_said_of_a_life_that_is_gone_means_nothing(late: Event) -> None:
 # ---- stopping in reverse ----
 
 
-def test_what_others_come_after_stops_once_they_have() -> None:
+def test_a_dependency_stops_once_its_last_dependent_has_exited() -> None:
     group = started(
         spec("db.1"),
         spec("web.1", after={"db.1"}),
@@ -823,7 +823,7 @@ def test_what_others_come_after_stops_once_they_have() -> None:
     assert group.instances["db.1"].task_at == 4.0
 
 
-def test_what_a_process_comes_after_stops_once_all_its_instances_have() -> None:
+def test_a_dependency_stops_once_all_instances_of_its_dependent_have_exited() -> None:
     group = started(
         spec("db.1"), spec("db.2"), spec("web.1", after={"db.1"}), spec("web.2", after={"db.1"})
     )
@@ -837,7 +837,7 @@ def test_what_a_process_comes_after_stops_once_all_its_instances_have() -> None:
     ]
 
 
-def test_a_chain_stops_link_by_link_each_with_its_own_time() -> None:
+def test_a_chain_of_dependents_stops_one_by_one_each_with_its_own_timeout() -> None:
     group = started(
         spec("a.1"), spec("b.1", after={"a.1"}), spec("c.1", after={"b.1"}, stop_timeout=0.5)
     )
@@ -849,7 +849,7 @@ def test_a_chain_stops_link_by_link_each_with_its_own_time() -> None:
     assert kills(hear(group, 11.0, exited(b))) == [Kill(a, SIGTERM)]
 
 
-def test_two_ways_to_what_comes_first_are_both_waited_for() -> None:
+def test_a_shared_dependency_stops_after_both_dependents_have_exited() -> None:
     group = started(
         spec("a.1"),
         spec("b.1", after={"a.1"}),
@@ -864,7 +864,7 @@ def test_two_ways_to_what_comes_first_are_both_waited_for() -> None:
     assert kills(hear(group, 10.75, exited(c))) == [Kill(a, SIGTERM)]
 
 
-def test_what_comes_after_indirectly_counts_even_if_what_is_between_is_dead() -> None:
+def test_a_dependency_waits_for_an_indirect_dependent_past_a_finished_oneshot() -> None:
     group = started(
         spec("a.1"), spec("b.1", after={"a.1"}, oneshot=True), spec("c.1", after={"b.1"})
     )
@@ -875,7 +875,7 @@ def test_what_comes_after_indirectly_counts_even_if_what_is_between_is_dead() ->
     assert kills(hear(group, 3.0, exited(life("c.1")))) == [Kill(life("a.1"), SIGTERM)]
 
 
-def test_what_waits_or_pauses_holds_nothing_up() -> None:
+def test_a_waiting_or_backing_off_dependent_does_not_delay_the_stop() -> None:
     group = started(
         spec("a.1"),
         spec("b.1", after={"a.1"}, notifies=True, restart=ALWAYS),
@@ -893,7 +893,7 @@ def test_what_waits_or_pauses_holds_nothing_up() -> None:
     ]
 
 
-def test_a_second_signal_kills_also_what_was_to_be_asked_later() -> None:
+def test_a_second_signal_also_kills_a_dependency_whose_stop_is_pending() -> None:
     group = started(spec("db.1"), spec("web.1", after={"db.1"}))
     hear(group, 1.0, TERM)
 
@@ -903,7 +903,7 @@ def test_a_second_signal_kills_also_what_was_to_be_asked_later() -> None:
     ]
 
 
-def test_what_was_to_be_asked_later_and_ends_before_holds_nothing_up() -> None:
+def test_a_dependency_that_exits_before_its_turn_to_stop_has_not_failed() -> None:
     group = started(spec("db.1"), spec("web.1", after={"db.1"}))
     hear(group, 1.0, TERM)
 
@@ -911,7 +911,7 @@ def test_what_was_to_be_asked_later_and_ends_before_holds_nothing_up() -> None:
     assert die(group, 1.75, exited(WEB))[-1] == AllStopped(0, after=0.75)
 
 
-def test_what_was_to_be_asked_later_is_not_called_unhealthy() -> None:
+def test_a_dependency_whose_stop_is_pending_cannot_become_unhealthy() -> None:
     group = started(
         spec("db.1", watchdog=2.0, check=CheckSchedule(), max_memory=1),
         spec("web.1", after={"db.1"}, stop_timeout=25.0),
@@ -956,7 +956,7 @@ def test_a_oneshot_may_finish_while_a_failure_stops_everything() -> None:
     assert die(group, 16.0, exited(life("static.1")))[-1] == AllStopped(3, after=11.0)
 
 
-def test_a_oneshot_that_may_finish_is_waited_for_by_what_it_comes_after() -> None:
+def test_a_dependency_stays_up_until_a_oneshot_that_may_finish_has_exited() -> None:
     group = started(spec("db.1"), spec("migrate.1", oneshot=True, after={"db.1"}), spec("web.1"))
 
     assert kills(hear(group, 1.0, exited(WEB, 3))) == []
@@ -964,7 +964,7 @@ def test_a_oneshot_that_may_finish_is_waited_for_by_what_it_comes_after() -> Non
 
 
 @pytest.mark.parametrize("signal", [SIGTERM, SIGINT, SIGQUIT], ids=lambda signal: signal.name)
-def test_a_signal_of_an_operator_reaches_a_oneshot_that_may_finish_at_once(
+def test_an_operator_signal_immediately_stops_a_oneshot_that_may_finish(
     signal: Signals,
 ) -> None:
     group = started(spec("migrate.1", oneshot=True), spec("web.1"))
@@ -987,16 +987,14 @@ def test_a_second_signal_kills_a_oneshot_that_may_finish() -> None:
     assert kills(hear(group, 5.75, TERM))[0] == Kill(MIGRATE, SIGKILL, group=True)
 
 
-def test_a_stop_on_request_signals_a_running_oneshot() -> None:
+def test_sigterm_also_stops_a_running_oneshot() -> None:
     group = started(spec("migrate.1", oneshot=True), spec("web.1"))
 
     assert kills(hear(group, 5.0, TERM)) == [Kill(MIGRATE, SIGTERM), Kill(WEB, SIGTERM)]
 
 
 @pytest.mark.parametrize(("code", "status"), [(0, 7), (4, 7)])
-def test_how_a_oneshot_that_may_finish_ends_does_not_change_the_status(
-    code: int, status: int
-) -> None:
+def test_a_oneshot_that_may_finish_does_not_change_the_exit_status(code: int, status: int) -> None:
     group = started(spec("migrate.1", oneshot=True), spec("web.1"))
     die(group, 5.0, exited(WEB, 7))
 
@@ -1006,7 +1004,7 @@ def test_how_a_oneshot_that_may_finish_ends_does_not_change_the_status(
 # ---- restarts ----
 
 
-def test_a_service_is_restarted_and_the_others_go_on() -> None:
+def test_a_failed_service_is_restarted_and_the_others_keep_running() -> None:
     group = started(
         spec("web.1"), spec("worker.1", restart=ON_FAILURE, notifies=True, backoff_initial=0.5)
     )
@@ -1028,7 +1026,7 @@ def test_a_service_is_restarted_and_the_others_go_on() -> None:
     ]
 
 
-def test_ending_with_0_is_not_a_failure_so_that_under_on_failure_it_stops_everything() -> None:
+def test_an_exit_with_0_under_restart_on_failure_stops_everything() -> None:
     group = started(spec("web.1", restart=ON_FAILURE), spec("worker.1"))
 
     assert kills(hear(group, 1.0, exited(WEB, 0))) == [Kill(WORKER, SIGTERM)]
@@ -1036,7 +1034,7 @@ def test_ending_with_0_is_not_a_failure_so_that_under_on_failure_it_stops_everyt
     assert die(group, 1.5, exited(WORKER))[-1] == AllStopped(1, after=0.5)
 
 
-def test_the_start_limit_stops_everything_with_the_last_status() -> None:
+def test_the_start_limit_stops_everything_with_the_last_exit_status() -> None:
     group = started(spec("web.1"), spec("worker.1", restart=ALWAYS, start_burst=2))
     die(group, 1.0, exited(WORKER, 4))
     tick(group, 1.5)
@@ -1065,7 +1063,7 @@ def test_a_restart_that_the_operating_system_refuses_is_tried_again() -> None:
     assert group.phase is Phase.RUNNING
 
 
-def test_one_refused_restart_too_many_stops_everything() -> None:
+def test_a_refused_restart_that_reaches_the_start_limit_stops_everything() -> None:
     group = started(
         spec("web.1", restart=ALWAYS, backoff_initial=0, start_burst=2), spec("worker.1")
     )
@@ -1076,7 +1074,7 @@ def test_one_refused_restart_too_many_stops_everything() -> None:
     assert die(group, 1.5, exited(WORKER))[-1] == AllStopped(1, after=0.5)
 
 
-def test_two_restarts_refused_for_good_at_once_stop_the_rest() -> None:
+def test_a_dependency_stops_after_two_simultaneous_restarts_are_refused() -> None:
     group = started(
         spec("db.1"),
         spec("web.1", restart=ALWAYS, start_burst=2),
@@ -1110,7 +1108,7 @@ def cancels(outputs: Iterable[Output]) -> list[Ref]:
     return [output.ref for output in outputs if isinstance(output, CancelSpawn)]
 
 
-def test_no_answer_keeps_the_next_start_or_a_failure_waiting() -> None:
+def test_an_unanswered_start_delays_neither_the_next_start_nor_a_failure() -> None:
     group = Group([spec(f"{name}.1") for name in ("web", "worker", "beat")])
     assert spawns(begin(group)) == ["web.1"]
     assert spawns(group.tick(0.5)) == ["worker.1"]
@@ -1122,7 +1120,7 @@ def test_no_answer_keeps_the_next_start_or_a_failure_waiting() -> None:
     assert cancels(hear(group, 61.0, exited(BEAT, 3))) == [WEB, WORKER]
 
 
-def test_starts_are_cancelled_once_where_something_else_fails() -> None:
+def test_a_pending_start_is_cancelled_only_once_if_another_process_fails() -> None:
     group, web, worker = both_unanswered()
 
     assert cancels(hear(group, 1.5, SpawnFailed(web, "no memory"))) == [worker]
@@ -1133,7 +1131,7 @@ def test_starts_are_cancelled_once_where_something_else_fails() -> None:
     ]
 
 
-def test_what_starts_although_everything_stops_is_asked_as_soon_as_it_exists() -> None:
+def test_a_process_that_spawns_while_everything_stops_is_stopped_immediately() -> None:
     group, web, worker = both_unanswered()
     hear(group, 1.5, SpawnFailed(web, "no memory"))
 
@@ -1141,7 +1139,7 @@ def test_what_starts_although_everything_stops_is_asked_as_soon_as_it_exists() -
     assert die(group, 2.0, exited(worker))[-1] == AllStopped(1, after=0.5)
 
 
-def test_what_starts_although_everything_is_killed_is_killed_at_once() -> None:
+def test_a_restart_that_spawns_after_a_second_signal_is_killed() -> None:
     group, web, worker = both_unanswered()
     assert cancels(hear(group, 2.0, TERM)) == [web, worker]
     assert hear(group, 2.5, TERM) == [SignalReceived(SIGTERM, SignalEffect.KILL)]
@@ -1157,7 +1155,7 @@ def test_what_starts_although_everything_is_killed_is_killed_at_once() -> None:
     assert die(group, 3.5, died(web, 9))[-1] == AllStopped(143, after=1.5)
 
 
-def test_what_others_come_after_is_cancelled_at_once_and_asked_once_it_exists() -> None:
+def test_a_dependency_being_spawned_is_stopped_without_waiting_for_dependents() -> None:
     """No running process can depend on a life that does not exist yet."""
     group = started(spec("db.1", restart=ALWAYS), spec("web.1", after={"db.1"}))
     die(group, 1.0, exited(DB, 1))
@@ -1169,7 +1167,7 @@ def test_what_others_come_after_is_cancelled_at_once_and_asked_once_it_exists() 
     assert kills(hear(group, 2.0, Spawned(again))) == [Kill(again, SIGTERM)]
 
 
-def test_what_is_not_answered_keeps_what_it_comes_after_alive() -> None:
+def test_an_unanswered_start_of_a_dependent_keeps_its_dependency_running() -> None:
     """The life may already exist."""
     group = started(spec("db.1"), spec("web.1", restart=ALWAYS, after={"db.1"}))
     die(group, 1.0, exited(WEB, 1))
@@ -1181,7 +1179,7 @@ def test_what_is_not_answered_keeps_what_it_comes_after_alive() -> None:
     assert kills(hear(group, 2.5, SpawnFailed(again, "cancelled"))) == [Kill(DB, SIGTERM)]
 
 
-def test_an_instance_that_is_stopped_before_its_start_is_answered_can_be_started_again() -> None:
+def test_an_instance_whose_start_was_cancelled_can_be_started_again() -> None:
     group = Group([spec("web.1"), spec("worker.1")])
     begin(group)
 
@@ -1195,7 +1193,7 @@ def test_an_instance_that_is_stopped_before_its_start_is_answered_can_be_started
     ]
 
 
-def test_a_restart_of_what_is_being_started_is_that_start() -> None:
+def test_a_restart_request_during_a_pending_start_has_no_effect() -> None:
     group = Group([spec("web.1")])
     begin(group)
 
@@ -1203,7 +1201,7 @@ def test_a_restart_of_what_is_being_started_is_that_start() -> None:
     assert hear(group, 2.0, Spawned(WEB))[0] == Started(WEB)
 
 
-def test_what_is_scaled_down_before_its_start_is_answered_is_cancelled() -> None:
+def test_scaling_down_cancels_a_pending_start() -> None:
     group = two_webs()
     assert spawns(hear(group, 1.0, ScaleRequest("web", 3))) == ["web.3"]
     third = life("web.3")
@@ -1213,7 +1211,7 @@ def test_what_is_scaled_down_before_its_start_is_answered_is_cancelled() -> None
     assert group.phase is Phase.RUNNING
 
 
-def test_a_stop_ends_a_rolling_update_whose_new_life_is_not_answered() -> None:
+def test_a_stop_ends_a_rolling_update_whose_new_life_is_still_spawning() -> None:
     group = two_webs(start_first=True)
     assert spawns(hear(group, 1.0, RestartRequest("web"))) == ["web.1"]
     again = life("web.1", 2)
@@ -1226,7 +1224,7 @@ def test_a_stop_ends_a_rolling_update_whose_new_life_is_not_answered() -> None:
     assert die(group, 3.0, exited(WEB))[-1] == seen("web.1", EXITED, STOPPED)
 
 
-def test_a_oneshot_that_is_not_answered_is_cancelled_and_one_that_runs_may_finish() -> None:
+def test_a_failure_cancels_a_spawning_oneshot_but_lets_a_running_one_finish() -> None:
     static = life("static.1")
     group = Group(
         [spec("web.1"), spec("migrate.1", oneshot=True), spec("static.1", oneshot=True)],
@@ -1246,7 +1244,7 @@ def test_a_oneshot_that_is_not_answered_is_cancelled_and_one_that_runs_may_finis
 # ---- a project that cannot be loaded ----
 
 
-def test_what_cannot_be_loaded_stops_everything() -> None:
+def test_a_project_that_cannot_be_loaded_stops_everything() -> None:
     group = Group([spec("migrate.1", oneshot=True), spec("beat.1"), spec("web.1")])
     begin(group)
     tick(group, 0.0)
@@ -1267,7 +1265,7 @@ def test_what_cannot_be_loaded_stops_everything() -> None:
 # ---- an output that stalls ----
 
 
-def test_no_life_follows_another_while_the_output_stalls() -> None:
+def test_no_process_is_restarted_while_the_output_stalls() -> None:
     group = started(spec("web.1", restart=ALWAYS, backoff_initial=0.5), spec("worker.1"))
     assert group.take(1.0, OutputStalled()) == []
 
@@ -1279,7 +1277,7 @@ def test_no_life_follows_another_while_the_output_stalls() -> None:
     assert spawns(group.tick(200.0)) == ["web.1"]
 
 
-def test_a_restart_at_once_waits_for_the_output_too() -> None:
+def test_a_restart_without_backoff_also_waits_while_the_output_stalls() -> None:
     group = started(spec("web.1", restart=ALWAYS, backoff_initial=0))
     take(group, 1.0, OutputStalled())
 
@@ -1288,7 +1286,7 @@ def test_a_restart_at_once_waits_for_the_output_too() -> None:
     assert spawns(take(group, 3.0, OutputResumed())) == ["web.1"]
 
 
-def test_what_has_never_been_started_is_started_though_the_output_stalls() -> None:
+def test_a_first_start_does_not_wait_for_a_stalled_output() -> None:
     group = Group([spec("db.1", notifies=True), spec("web.1", after={"db.1"})])
     start(group)
     take(group, 1.0, OutputStalled())
@@ -1296,7 +1294,7 @@ def test_what_has_never_been_started_is_started_though_the_output_stalls() -> No
     assert spawns(take(group, 2.0, ready(DB))) == ["web.1"]
 
 
-def test_requests_wait_for_the_output() -> None:
+def test_start_and_restart_requests_wait_while_the_output_stalls() -> None:
     group = started(spec("web.1"), spec("worker.1"))
     assert kills(take(group, 1.0, OutputStalled(), GoalRequest("web", Goal.DOWN))) == [
         Kill(WEB, SIGTERM)
@@ -1311,7 +1309,7 @@ def test_requests_wait_for_the_output() -> None:
     assert (spawns(resumed), kills(resumed)) == (["web.1"], [Kill(WORKER, SIGTERM)])
 
 
-def test_a_stop_waits_for_no_output() -> None:
+def test_a_stop_does_not_wait_for_a_stalled_output() -> None:
     group = started(spec("web.1", restart=ALWAYS), spec("worker.1"))
     take(group, 1.0, OutputStalled())
     die(group, 2.0, exited(WEB, 4))
@@ -1393,7 +1391,7 @@ each_fault = pytest.mark.parametrize("faulty", [fault for fault, _ in FAULTS])
 
 
 @pytest.mark.parametrize(("faulty", "fault"), FAULTS)
-def test_what_is_faulty_is_asked_to_stop_alone(faulty: Any, fault: Fault) -> None:
+def test_a_fault_stops_only_the_faulty_process(faulty: Any, fault: Fault) -> None:
     group, outputs = faulty()
 
     old = STARTING if faulty is not_ready else RUNNING
@@ -1406,7 +1404,7 @@ def test_what_is_faulty_is_asked_to_stop_alone(faulty: Any, fault: Fault) -> Non
 
 
 @each_fault
-def test_what_is_faulty_is_restarted_however_it_stopped(faulty: Any) -> None:
+def test_a_faulty_process_is_restarted_even_if_it_exits_with_0(faulty: Any) -> None:
     group, _ = faulty(restart=ON_FAILURE, backoff_initial=0)
 
     assert spawns(die(group, 60.5, exited(WEB, 0))) == ["web.1"]
@@ -1416,7 +1414,9 @@ def test_what_is_faulty_is_restarted_however_it_stopped(faulty: Any) -> None:
 @pytest.mark.parametrize(
     ("end", "status"), [(exited(WEB, 0), 1), (exited(WEB, 3), 3), (died(WEB, 15), 143)], ids=str
 )
-def test_what_is_faulty_for_good_stops_everything(faulty: Any, end: Exited, status: int) -> None:
+def test_a_faulty_process_that_is_not_restarted_stops_everything(
+    faulty: Any, end: Exited, status: int
+) -> None:
     group, _ = faulty()
 
     assert kills(die(group, 60.5, end)) == [Kill(BEAT, SIGTERM)]
@@ -1424,7 +1424,7 @@ def test_what_is_faulty_for_good_stops_everything(faulty: Any, end: Exited, stat
 
 
 @each_fault
-def test_what_is_faulty_while_everything_stops_has_its_own_time(faulty: Any) -> None:
+def test_a_stopping_faulty_process_keeps_its_deadline_when_everything_stops(faulty: Any) -> None:
     group, _ = faulty()
     deadline = group.deadline
 
@@ -1434,14 +1434,14 @@ def test_what_is_faulty_while_everything_stops_has_its_own_time(faulty: Any) -> 
     assert die(group, 61.0, exited(BEAT))[-1] == AllStopped(0, after=0.5)
 
 
-def test_a_failed_check_is_told_before_it_is_one_too_many() -> None:
+def test_a_failed_check_is_reported_before_its_retries_are_exhausted() -> None:
     group = faulty(check=CheckSchedule(retries=3))
     tick(group, 12.0)
 
     assert hear(group, 12.5, Probed(WEB, "refused")) == [CheckFailed(WEB, "refused", 1, 3)]
 
 
-def test_what_an_instance_says_about_itself_is_told() -> None:
+def test_the_status_message_of_an_instance_is_reported() -> None:
     group = faulty()
 
     assert hear(group, 3.0, Notified(WEB, status="4 tasks")) == [StatusReported(WEB, "4 tasks")]
@@ -1473,7 +1473,7 @@ def until_killed(group: Group) -> list[tuple[float, Output]]:
     return told
 
 
-def test_what_is_still_running_is_told_in_one_notice_at_first_and_at_half_time() -> None:
+def test_slow_stops_share_a_first_notice_and_get_another_at_half_time() -> None:
     assert until_killed(slow()) == [
         (11.0, StillRunning(("web.1", "worker.1"), 24.0)),
         (20.0, StillRunning(("worker.1",), 10.0)),
@@ -1485,7 +1485,7 @@ def test_what_is_still_running_is_told_in_one_notice_at_first_and_at_half_time()
     ]
 
 
-def test_the_notice_has_what_each_has_said_of_its_stop() -> None:
+def test_the_slow_stop_notice_contains_each_status_sent_during_the_stop() -> None:
     group = slow()
     hear(group, 10.1, Notified(WORKER, status="2 tasks, oldest 14 s"))
 
@@ -1496,7 +1496,7 @@ def test_the_notice_has_what_each_has_said_of_its_stop() -> None:
     ]
 
 
-def test_what_was_said_before_the_stop_is_not_said_of_it() -> None:
+def test_the_slow_stop_notice_omits_a_status_sent_before_the_stop() -> None:
     group = started(spec("web.1", stop_timeout=25.0), spec("worker.1", stop_timeout=25.0))
     hear(group, 9.0, Notified(WORKER, status="busy"))
     hear(group, 10.0, TERM)
@@ -1504,7 +1504,7 @@ def test_what_was_said_before_the_stop_is_not_said_of_it() -> None:
     assert tick(group, 11.0) == [StillRunning(("web.1", "worker.1"), 24.0)]
 
 
-def test_what_stops_after_the_escalation_was_not_too_late() -> None:
+def test_a_process_that_exits_after_escalation_has_stopped_in_time() -> None:
     group = slow()
     die(group, 11.0, exited(WEB))
     tick(group, 24.0)
@@ -1512,7 +1512,7 @@ def test_what_stops_after_the_escalation_was_not_too_late() -> None:
     assert die(group, 24.5, exited(WORKER))[-1] == AllStopped(0, after=14.5)
 
 
-def test_a_notice_comes_after_what_is_done_at_the_same_moment() -> None:
+def test_a_slow_stop_notice_follows_kills_due_at_the_same_moment() -> None:
     group = started(
         spec("web.1", stop_timeout=25.0), spec("worker.1", stop_timeout=1.0), spec("beat.1")
     )
@@ -1532,7 +1532,7 @@ def test_a_notice_comes_after_what_is_done_at_the_same_moment() -> None:
 # ---- lives that survive SIGKILL ----
 
 
-def test_what_sigkill_does_not_end_is_given_up_and_the_exit_status_is_1() -> None:
+def test_a_process_that_survives_sigkill_is_given_up_with_exit_status_1() -> None:
     group = web_and_worker()
     hear(group, 10.0, TERM)
     die(group, 10.5, exited(WORKER))
@@ -1547,7 +1547,7 @@ def test_what_sigkill_does_not_end_is_given_up_and_the_exit_status_is_1() -> Non
     assert group.exit_status == 1
 
 
-def test_a_second_signal_that_does_not_end_something_gives_it_up_with_1() -> None:
+def test_a_process_that_survives_a_second_signal_makes_the_exit_status_1() -> None:
     group = started(spec("web.1"))
     hear(group, 10.0, TERM)
     hear(group, 10.25, TERM)
@@ -1555,7 +1555,7 @@ def test_a_second_signal_that_does_not_end_something_gives_it_up_with_1() -> Non
     assert tick(group, 15.25)[-1] == AllStopped(1, after=5.25)
 
 
-def test_a_group_that_sigkill_does_not_end_is_given_up_with_1() -> None:
+def test_a_process_group_that_survives_sigkill_is_given_up_with_exit_status_1() -> None:
     group = started(spec("web.1"))
     hear(group, 10.0, TERM)
     hear(group, 10.5, exited(WEB))
@@ -1570,7 +1570,7 @@ def test_a_group_that_sigkill_does_not_end_is_given_up_with_1() -> None:
     ]
 
 
-def test_what_is_lost_holds_nothing_up() -> None:
+def test_a_lost_life_does_not_delay_the_stop_of_its_dependency() -> None:
     group = started(spec("db.1"), spec("web.1", after={"db.1"}))
     hear(group, 10.0, TERM)
     tick(group, 11.0)
@@ -1583,7 +1583,7 @@ def test_what_is_lost_holds_nothing_up() -> None:
     assert die(group, 16.5, exited(DB))[-1] == AllStopped(1, after=6.5)
 
 
-def test_what_had_to_be_killed_counts_even_if_it_was_lost_and_exited_later() -> None:
+def test_a_lost_life_that_exits_later_still_makes_the_exit_status_1() -> None:
     group = started(spec("web.1"), spec("worker.1", stop_timeout=25.0))
     hear(group, 10.0, TERM)
     tick(group, 11.0)
@@ -1593,7 +1593,7 @@ def test_what_had_to_be_killed_counts_even_if_it_was_lost_and_exited_later() -> 
     assert die(group, 18.0, exited(WORKER))[-1] == AllStopped(1, after=8.0)
 
 
-def test_what_was_lost_before_and_is_still_there_at_the_end_counts() -> None:
+def test_a_life_lost_before_the_stop_and_still_alive_makes_the_exit_status_1() -> None:
     group = started(spec("web.1", restart=ALWAYS))
     hear(group, 10.0, Notified(WEB, watchdog=WatchdogMessage.TRIGGER))
     tick(group, 11.0)
@@ -1604,7 +1604,7 @@ def test_what_was_lost_before_and_is_still_there_at_the_end_counts() -> None:
     assert die(group, 20.5, exited(life("web.1", 2)))[-1] == AllStopped(1, after=0.5)
 
 
-def test_what_was_lost_before_and_ended_after_all_does_not_count() -> None:
+def test_a_life_lost_before_the_stop_that_exits_does_not_change_the_exit_status() -> None:
     group = started(spec("web.1", restart=ALWAYS))
     hear(group, 10.0, Notified(WEB, watchdog=WatchdogMessage.TRIGGER))
     tick(group, 11.0)
@@ -1619,7 +1619,7 @@ def test_what_was_lost_before_and_ended_after_all_does_not_count() -> None:
 # ---- the watchdog of the supervisor ----
 
 
-def test_it_says_that_it_is_alive_at_once_and_then_twice_as_often_as_it_has_to() -> None:
+def test_the_supervisor_pings_its_watchdog_at_start_and_every_half_interval() -> None:
     group = Group([spec("web.1")], watchdog=30.0)
     group.start(10.0)
 
@@ -1631,7 +1631,7 @@ def test_it_says_that_it_is_alive_at_once_and_then_twice_as_often_as_it_has_to()
     assert group.deadline == 40.5
 
 
-def test_it_is_alive_while_it_stops_and_not_afterwards() -> None:
+def test_the_supervisor_pings_its_watchdog_until_everything_has_stopped() -> None:
     group = Group([spec("web.1", stop_timeout=0.75)], watchdog=0.5)
     start(group)
     tick(group, 0.0)
@@ -1648,7 +1648,7 @@ def test_it_is_alive_while_it_stops_and_not_afterwards() -> None:
 
 
 @pytest.mark.parametrize("signal", [Signals.SIGUSR1, Signals.SIGUSR2], ids=lambda s: s.name)
-def test_a_user_signal_goes_to_those_that_declare_it(signal: Signals) -> None:
+def test_a_user_signal_is_forwarded_to_ready_processes_that_declare_it(signal: Signals) -> None:
     group = started(
         spec("web.1", forwards={signal}),
         spec("worker.1"),
@@ -1664,7 +1664,7 @@ def test_a_user_signal_goes_to_those_that_declare_it(signal: Signals) -> None:
     ]
 
 
-def test_a_user_signal_that_nothing_declares_is_ignored() -> None:
+def test_a_user_signal_that_no_process_declares_is_ignored() -> None:
     group = started(spec("web.1", forwards={Signals.SIGUSR2}))
 
     assert hear(group, 1.0, Signalled(Signals.SIGUSR1)) == [
@@ -1672,14 +1672,14 @@ def test_a_user_signal_that_nothing_declares_is_ignored() -> None:
     ]
 
 
-def test_a_user_signal_is_not_passed_on_to_what_is_stopping() -> None:
+def test_a_user_signal_is_not_forwarded_to_a_stopping_process() -> None:
     group = started(spec("web.1", forwards={Signals.SIGUSR1}))
     hear(group, 1.0, TERM)
 
     assert kills(hear(group, 2.0, Signalled(Signals.SIGUSR1))) == []
 
 
-def test_a_hangup_is_ignored_with_one_line() -> None:
+def test_a_hangup_is_reported_and_otherwise_ignored() -> None:
     group = web_and_worker()
 
     assert hear(group, 1.0, Signalled(Signals.SIGHUP)) == [
@@ -1688,7 +1688,7 @@ def test_a_hangup_is_ignored_with_one_line() -> None:
     assert hear(group, 2.0, TERM)[0] == TERM_RECEIVED
 
 
-def test_a_hangup_stops_everything_where_the_terminal_is_gone() -> None:
+def test_a_hangup_from_a_closed_terminal_stops_everything() -> None:
     hangup = Signalled(Signals.SIGHUP)
     group = Group([spec("web.1")], stop_signals=STOP_SIGNALS_AT_TERMINAL)
     settle(group, 0.0, group.start(0.0))
@@ -1700,7 +1700,7 @@ def test_a_hangup_stops_everything_where_the_terminal_is_gone() -> None:
     assert group.exit_status == 129
 
 
-def test_whoever_asks_after_a_hangup_asks_a_second_time() -> None:
+def test_a_hangup_after_sigterm_kills_nothing_but_a_second_sigterm_does() -> None:
     group = Group([spec("web.1")], stop_signals=STOP_SIGNALS_AT_TERMINAL)
     settle(group, 0.0, group.start(0.0))
     group.take(1.0, TERM)
@@ -1711,7 +1711,7 @@ def test_whoever_asks_after_a_hangup_asks_a_second_time() -> None:
     assert group.exit_status == 143
 
 
-def test_these_signals_are_handled() -> None:
+def test_stop_user_and_hangup_signals_are_handled() -> None:
     assert {signal.name for signal in HANDLED} == {
         *("SIGTERM", "SIGINT", "SIGQUIT"),
         *("SIGUSR1", "SIGUSR2", "SIGHUP"),
@@ -1728,7 +1728,7 @@ def two_webs(**more: Any) -> Group:
 WEB_2 = life("web.2")
 
 
-def test_an_instance_is_stopped_on_request_and_the_others_go_on() -> None:
+def test_a_stop_request_stops_one_instance_and_the_others_keep_running() -> None:
     group = two_webs()
 
     assert hear(group, 5.0, GoalRequest("web.1", Goal.DOWN)) == stopped(WEB)
@@ -1748,7 +1748,7 @@ def test_a_process_is_stopped_on_request_with_all_its_instances() -> None:
     ]
 
 
-def test_a_requested_stop_ignores_the_order() -> None:
+def test_a_requested_stop_does_not_wait_for_dependents() -> None:
     group = started(spec("db.1"), spec("web.1", after={"db.1"}))
 
     assert kills(hear(group, 5.0, GoalRequest("db", Goal.DOWN))) == [Kill(DB, SIGTERM)]
@@ -1756,7 +1756,7 @@ def test_a_requested_stop_ignores_the_order() -> None:
 
 
 @pytest.mark.parametrize("end", [exited(WEB, 0), exited(WEB, 7), died(WEB, 11)], ids=str)
-def test_however_it_ends_a_requested_stop_is_not_a_failure(end: Exited) -> None:
+def test_a_requested_stop_is_not_a_failure_whatever_the_exit_status(end: Exited) -> None:
     group = two_webs()
     hear(group, 5.0, GoalRequest("web.1", Goal.DOWN))
     die(group, 5.5, end)
@@ -1765,7 +1765,7 @@ def test_however_it_ends_a_requested_stop_is_not_a_failure(end: Exited) -> None:
     assert group.instances["web.1"].state is STOPPED
 
 
-def test_what_had_to_be_killed_after_a_requested_stop_does_not_count_at_the_end() -> None:
+def test_a_kill_after_a_requested_stop_does_not_change_the_exit_status() -> None:
     group = two_webs()
     hear(group, 5.0, GoalRequest("web.1", Goal.DOWN))
     tick(group, 6.0)
@@ -1775,7 +1775,7 @@ def test_what_had_to_be_killed_after_a_requested_stop_does_not_count_at_the_end(
     assert die(group, 10.5, exited(WEB_2), exited(WORKER))[-1] == AllStopped(0, after=0.5)
 
 
-def test_what_was_stopped_is_started_on_request() -> None:
+def test_a_stopped_process_is_started_on_request() -> None:
     group = two_webs()
     hear(group, 5.0, GoalRequest("web", Goal.DOWN))
     die(group, 5.5, exited(WEB), exited(WEB_2))
@@ -1792,11 +1792,11 @@ def test_what_was_stopped_is_started_on_request() -> None:
     ]
 
 
-def test_what_runs_already_is_not_started_again() -> None:
+def test_a_start_request_for_a_running_process_has_no_effect() -> None:
     assert two_webs().take(5.0, GoalRequest("web", Goal.UP)) == []
 
 
-def test_what_is_started_again_while_it_stops_is_followed_by_a_new_life() -> None:
+def test_a_start_request_during_a_stop_starts_a_new_life_after_the_exit() -> None:
     group = two_webs()
     hear(group, 5.0, GoalRequest("web.1", Goal.DOWN))
 
@@ -1804,7 +1804,7 @@ def test_what_is_started_again_while_it_stops_is_followed_by_a_new_life() -> Non
     assert spawns(die(group, 5.5, exited(WEB))) == ["web.1"]
 
 
-def test_what_pauses_is_started_at_once_on_request() -> None:
+def test_a_start_request_ends_the_backoff_of_an_instance() -> None:
     group = two_webs(restart=ALWAYS)
     die(group, 5.0, exited(WEB, 1))
     assert group.instances["web.1"].state is State.BACKOFF
@@ -1812,7 +1812,7 @@ def test_what_pauses_is_started_at_once_on_request() -> None:
     assert spawns(hear(group, 5.25, GoalRequest("web.1", Goal.UP))) == ["web.1"]
 
 
-def test_what_pauses_does_not_come_back_after_a_requested_stop() -> None:
+def test_a_stop_request_during_backoff_cancels_the_restart() -> None:
     group = two_webs(restart=ALWAYS)
     die(group, 5.0, exited(WEB, 1))
 
@@ -1822,7 +1822,7 @@ def test_what_pauses_does_not_come_back_after_a_requested_stop() -> None:
     assert group.deadline is None
 
 
-def test_what_is_started_on_request_waits_for_what_it_comes_after() -> None:
+def test_a_process_started_on_request_waits_for_its_dependency() -> None:
     group = started(spec("db.1", notifies=True), spec("web.1", after={"db.1"}))
     assert hear(group, 1.0, GoalRequest("web", Goal.DOWN)) == [seen("web.1", WAITING, STOPPED)]
 
@@ -1830,7 +1830,7 @@ def test_what_is_started_on_request_waits_for_what_it_comes_after() -> None:
     assert spawns(hear(group, 3.0, ready(DB))) == ["web.1"]
 
 
-def test_what_was_stopped_on_request_is_not_waited_for() -> None:
+def test_a_dependent_does_not_wait_for_a_dependency_stopped_on_request() -> None:
     group = started(spec("db.1", notifies=True), spec("web.1", after={"db.1"}))
 
     stop = hear(group, 1.0, GoalRequest("db", Goal.DOWN))
@@ -1911,7 +1911,9 @@ def test_instances_that_start_first_are_restarted_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("start_first", [False, True])
-def test_what_is_to_be_restarted_twice_is_restarted_once_at_a_time(start_first: bool) -> None:
+def test_a_restart_request_during_a_rolling_restart_has_no_immediate_effect(
+    start_first: bool,
+) -> None:
     group = two_webs(notifies=True, start_first=start_first)
     take(group, 1.0, ready(WEB), ready(WEB_2))
     hear(group, 5.0, RestartRequest("web"))
@@ -1920,7 +1922,7 @@ def test_what_is_to_be_restarted_twice_is_restarted_once_at_a_time(start_first: 
     assert hear(group, 5.0, RestartRequest("web.2")) == []
 
 
-def test_an_update_that_fails_ends_those_that_were_to_follow() -> None:
+def test_a_failed_update_cancels_the_updates_of_the_remaining_instances() -> None:
     group = two_webs(notifies=True, start_first=True)
     take(group, 1.0, ready(WEB), ready(WEB_2))
     take(group, 5.0, RestartRequest("web"))
@@ -1934,7 +1936,7 @@ def test_an_update_that_fails_ends_those_that_were_to_follow() -> None:
     assert group.phase is Phase.RUNNING
 
 
-def test_an_update_of_a_oneshot_does_not_hold_up_those_that_follow() -> None:
+def test_the_next_update_starts_once_an_updated_oneshot_has_finished() -> None:
     group = started(spec("migrate.1", oneshot=True), spec("web.1"))
     hear(group, 5.0, RestartRequest("migrate"))
     hear(group, 5.0, RestartRequest("web"))
@@ -1945,7 +1947,7 @@ def test_an_update_of_a_oneshot_does_not_hold_up_those_that_follow() -> None:
     assert kills(hear(group, 6.0, exited(again))) == [Kill(WEB, SIGTERM)]
 
 
-def test_a_restart_starts_what_does_not_run() -> None:
+def test_a_restart_request_starts_a_stopped_instance() -> None:
     group = two_webs()
     hear(group, 5.0, GoalRequest("web.1", Goal.DOWN))
     die(group, 5.5, exited(WEB))
@@ -1953,7 +1955,7 @@ def test_a_restart_starts_what_does_not_run() -> None:
     assert spawns(hear(group, 6.0, RestartRequest("web.1"))) == ["web.1"]
 
 
-def test_a_restart_of_a_process_leaves_down_what_is_down_unless_nothing_is_up() -> None:
+def test_a_process_restart_skips_stopped_instances_unless_all_are_stopped() -> None:
     """Instances that `scale` or `stop` has taken down stay down."""
     group = two_webs()
     hear(group, 5.0, ScaleRequest("web", 1))
@@ -1968,7 +1970,7 @@ def test_a_restart_of_a_process_leaves_down_what_is_down_unless_nothing_is_up() 
     assert sorted(spawns(outputs)) == ["web.1", "web.2"]
 
 
-def test_a_restart_that_was_to_follow_does_not_start_what_was_stopped_meanwhile() -> None:
+def test_a_queued_restart_does_not_start_an_instance_stopped_meanwhile() -> None:
     group = two_webs(notifies=True)
     take(group, 1.0, ready(WEB), ready(WEB_2))
     hear(group, 5.0, RestartRequest("web"))
@@ -1996,7 +1998,7 @@ def test_a_stop_of_everything_ends_all_updates() -> None:
     assert group.exit_status == 0
 
 
-def test_an_old_life_that_has_to_be_killed_while_everything_stops_makes_it_1() -> None:
+def test_an_old_life_killed_while_everything_stops_makes_the_exit_status_1() -> None:
     group = started(spec("web.1", notifies=True, start_first=True), spec("worker.1"))
     take(group, 1.0, ready(WEB))
     take(group, 5.0, RestartRequest("web"))
@@ -2019,7 +2021,7 @@ def listening(*names: str, **more: Any) -> Group:
     return started(*(spec(name, holds=True, **more) for name in names), spec("worker.1"))
 
 
-def test_a_process_that_is_stopped_is_not_connected_to_and_then_asked() -> None:
+def test_a_stop_closes_the_held_socket_before_it_sends_stop_signals() -> None:
     group = listening("web.1", "web.2")
 
     outputs = hear(group, 5.0, GoalRequest("web", Goal.DOWN))
@@ -2027,7 +2029,7 @@ def test_a_process_that_is_stopped_is_not_connected_to_and_then_asked() -> None:
     assert outputs == [Unlisten("web"), *stopped(WEB), *stopped(WEB_2)]
 
 
-def test_one_of_two_instances_that_stops_leaves_the_socket_to_the_other() -> None:
+def test_the_held_socket_stays_open_until_the_last_instance_is_stopped() -> None:
     group = listening("web.1", "web.2")
 
     assert unlistened(take(group, 5.0, GoalRequest("web.1", Goal.DOWN))) == []
@@ -2035,14 +2037,14 @@ def test_one_of_two_instances_that_stops_leaves_the_socket_to_the_other() -> Non
     assert unlistened(take(group, 7.0, GoalRequest("web.2", Goal.DOWN))) == []
 
 
-def test_a_process_that_is_scaled_to_0_is_not_connected_to() -> None:
+def test_scaling_a_process_to_0_closes_its_held_socket() -> None:
     group = listening("web.1", "web.2")
 
     assert unlistened(take(group, 5.0, ScaleRequest("web", 1))) == []
     assert unlistened(take(group, 6.0, ScaleRequest("web", 0))) == ["web"]
 
 
-def test_what_is_restarted_is_connected_to_meanwhile() -> None:
+def test_the_held_socket_stays_open_during_a_restart() -> None:
     group = listening("web.1", restart=RestartPolicy.ALWAYS)
 
     assert unlistened(take(group, 5.0, RestartRequest("web"))) == []
@@ -2050,7 +2052,7 @@ def test_what_is_restarted_is_connected_to_meanwhile() -> None:
     assert unlistened(die(group, 9.0, exited(life("web.1", 2), 1))) == []
 
 
-def test_what_is_started_again_listens_again_and_can_be_stopped_again() -> None:
+def test_a_second_stop_closes_the_held_socket_again() -> None:
     group = listening("web.1")
     take(group, 5.0, GoalRequest("web", Goal.DOWN))
     die(group, 5.5, exited(WEB))
@@ -2060,14 +2062,14 @@ def test_what_is_started_again_listens_again_and_can_be_stopped_again() -> None:
     assert unlistened(take(group, 7.0, GoalRequest("web", Goal.DOWN))) == ["web"]
 
 
-def test_at_the_end_a_process_is_connected_to_until_its_turn_comes() -> None:
+def test_shutdown_closes_each_held_socket_when_its_process_is_stopped() -> None:
     group = started(spec("web.1", holds=True), spec("proxy.1", holds=True, after={"web.1"}))
 
     assert unlistened(hear(group, 5.0, TERM)) == ["proxy"]
     assert unlistened(die(group, 6.0, exited(life("proxy.1")))) == ["web"]
 
 
-def test_what_has_no_held_socket_is_only_asked() -> None:
+def test_stopping_a_process_without_a_held_socket_closes_none() -> None:
     group = two_webs()
 
     assert unlistened(take(group, 5.0, GoalRequest("web", Goal.DOWN))) == []
@@ -2092,13 +2094,13 @@ def test_scaling_up_starts_new_instances_like_the_first() -> None:
     ]
 
 
-def test_scaling_down_stops_those_with_the_highest_numbers() -> None:
+def test_scaling_down_stops_the_instances_with_the_highest_numbers() -> None:
     group = started(spec("web.1"), spec("web.2"), spec("web.3"), spec("worker.1"))
 
     assert hear(group, 5.0, ScaleRequest("web", 1)) == [*stopped(WEB_2), *stopped(life("web.3"))]
 
 
-def test_what_is_scaled_away_is_not_restarted_with_its_process() -> None:
+def test_a_process_restart_does_not_start_instances_that_were_scaled_down() -> None:
     group = started(spec("web.1"), spec("worker.1"))
     take(group, 5.0, ScaleRequest("web", 2))
     hear(group, 6.0, ScaleRequest("web", 1))
@@ -2108,7 +2110,7 @@ def test_what_is_scaled_away_is_not_restarted_with_its_process() -> None:
     assert spawns(die(group, 7.5, exited(WEB))) == ["web.1"]
 
 
-def test_scaling_to_0_stops_all_instances_and_the_others_go_on() -> None:
+def test_scaling_to_0_stops_all_instances_and_other_processes_keep_running() -> None:
     group = two_webs()
 
     assert hear(group, 5.0, ScaleRequest("web", 0)) == [*stopped(WEB), *stopped(WEB_2)]
@@ -2117,7 +2119,7 @@ def test_scaling_to_0_stops_all_instances_and_the_others_go_on() -> None:
     assert group.phase is Phase.RUNNING
 
 
-def test_a_group_of_which_everything_was_stopped_is_not_ready() -> None:
+def test_a_group_whose_only_process_was_stopped_is_not_reported_ready() -> None:
     group = Group([spec("web.1", notifies=True)])
     start(group)
 
@@ -2125,7 +2127,7 @@ def test_a_group_of_which_everything_was_stopped_is_not_ready() -> None:
     assert group.phase is Phase.STARTING
 
 
-def test_scaling_up_again_starts_what_was_scaled_down() -> None:
+def test_scaling_up_again_starts_the_instances_that_were_scaled_down() -> None:
     group = two_webs()
     hear(group, 5.0, ScaleRequest("web", 0))
     die(group, 5.5, exited(WEB), exited(WEB_2))
@@ -2133,11 +2135,11 @@ def test_scaling_up_again_starts_what_was_scaled_down() -> None:
     assert spawns(take(group, 6.0, ScaleRequest("web", 2))) == ["web.1", "web.2"]
 
 
-def test_scaling_to_what_is_there_changes_nothing() -> None:
+def test_scaling_to_the_current_number_of_instances_changes_nothing() -> None:
     assert two_webs().take(5.0, ScaleRequest("web", 2)) == []
 
 
-def test_scaling_starts_the_lowest_number_that_was_stopped_on_request() -> None:
+def test_scaling_starts_a_stopped_first_instance_and_stops_the_second() -> None:
     group = two_webs()
     hear(group, 5.0, GoalRequest("web.1", Goal.DOWN))
     die(group, 5.5, exited(WEB))
@@ -2146,14 +2148,14 @@ def test_scaling_starts_the_lowest_number_that_was_stopped_on_request() -> None:
     assert (spawns(outputs), kills(outputs)) == (["web.1"], [Kill(WEB_2, SIGTERM)])
 
 
-def test_new_instances_wait_for_what_they_come_after() -> None:
+def test_new_instances_wait_for_their_dependencies() -> None:
     group = started(spec("db.1", notifies=True), spec("web.1", after={"db.1"}))
 
     assert hear(group, 1.0, ScaleRequest("web", 2)) == [seen("web.2", STOPPED, WAITING)]
     assert spawns(take(group, 2.0, ready(DB))) == ["web.1", "web.2"]
 
 
-def test_what_comes_after_waits_for_new_instances_too() -> None:
+def test_a_dependent_also_waits_for_new_instances_of_its_dependency() -> None:
     group = started(spec("db.1", notifies=True), spec("web.1", after={"db.1"}))
     take(group, 1.0, ScaleRequest("db", 2))
 
@@ -2161,7 +2163,7 @@ def test_what_comes_after_waits_for_new_instances_too() -> None:
     assert spawns(hear(group, 3.0, ready(life("db.2")))) == ["web.1"]
 
 
-def test_a_scaled_up_instance_that_is_refused_stops_everything() -> None:
+def test_a_refused_start_of_a_scaled_up_instance_stops_everything() -> None:
     group = started(spec("web.1"))
     hear(group, 1.0, ScaleRequest("web", 2))
 
@@ -2386,7 +2388,7 @@ MORE_ROWS: list[tuple[str, list[dict[str, Any]], History, int]] = [
 @pytest.mark.parametrize(
     ("specs", "history", "status"), [row[1:] for row in MORE_ROWS], ids=[r[0] for r in MORE_ROWS]
 )
-def test_the_exit_status_of_other_processes(
+def test_the_exit_status_with_oneshots_restarts_and_faults(
     specs: list[dict[str, Any]], history: History, status: int
 ) -> None:
     group = started(*(spec(f"p{number}.1", **more) for number, more in enumerate(specs)))
@@ -2409,7 +2411,7 @@ def test_the_exit_status_of_other_processes(
     assert group.exit_status == status
 
 
-def test_sweeping_what_is_left_behind_is_not_a_failure() -> None:
+def test_killing_leftover_process_groups_is_not_a_failure() -> None:
     group = web_and_worker()
     for event in (TERM, *BOTH):
         hear(group, 1.0, event)

@@ -101,7 +101,7 @@ def spawned(**more: Any) -> Patient:
     ],
     ids=str,
 )
-def test_how_a_life_becomes_ready(
+def test_a_started_life_has_the_readiness_and_deadlines_of_its_settings(
     more: dict[str, Any], answer: Answer, deadlines: dict[Deadline, float]
 ) -> None:
     patient = Patient(**more)
@@ -126,7 +126,7 @@ def test_how_a_life_becomes_ready(
     ],
     ids=str,
 )
-def test_what_is_due_once_it_is_ready(
+def test_a_ready_life_has_the_deadlines_of_its_settings(
     more: dict[str, Any], deadlines: dict[Deadline, float]
 ) -> None:
     health = spawned(notifies=True, **more).health
@@ -135,18 +135,18 @@ def test_what_is_due_once_it_is_ready(
     assert health.ready_at == 12.0
 
 
-def test_what_notifies_is_ready_once_it_says_so() -> None:
+def test_a_notifying_life_is_ready_once_it_reports_ready() -> None:
     patient = spawned(notifies=True)
 
     assert patient.says(11.0, status="loading") == NOTHING
     assert patient.says(12.0, ready=True) == READY
 
 
-def test_what_connects_may_say_so_too() -> None:
+def test_a_life_with_a_connection_probe_may_also_report_ready() -> None:
     assert spawned(connects=True).says(12.0, ready=True) == READY
 
 
-def test_what_is_ready_says_nothing_new_by_saying_so_again() -> None:
+def test_a_second_ready_message_is_ignored() -> None:
     assert spawned(notifies=True).ready(12.0).says(13.0, ready=True) == NOTHING
 
 
@@ -168,7 +168,7 @@ def test_a_probe_is_repeated_until_it_succeeds() -> None:
     assert patient.health.probed(14.5, "") == READY
 
 
-def test_what_kept_it_from_being_ready_is_forgotten_once_it_is() -> None:
+def test_probe_failures_are_forgotten_once_a_life_is_ready() -> None:
     patient = spawned(ready_probe=ReadyProbe())
     patient.due(10.0)
     patient.health.probed(10.25, "HTTP 503")
@@ -178,7 +178,7 @@ def test_what_kept_it_from_being_ready_is_forgotten_once_it_is() -> None:
     assert (patient.health.failures, patient.health.last_failure) == (0, None)
 
 
-def test_no_failure_is_kept_of_a_connection_that_the_backend_asks_for() -> None:
+def test_a_failed_connection_attempt_is_not_kept_as_the_last_failure() -> None:
     patient = spawned(connects=True)
     patient.due(10.0)
     patient.health.probed(10.25, "refused")
@@ -186,14 +186,14 @@ def test_no_failure_is_kept_of_a_connection_that_the_backend_asks_for() -> None:
     assert patient.health.last_failure is None
 
 
-def test_a_line_makes_it_ready() -> None:
+def test_a_ready_line_makes_a_life_ready_only_once() -> None:
     patient = spawned(ready_line=True)
 
     assert patient.health.found_ready_line() == READY
     assert patient.ready(11.0).health.found_ready_line() == NOTHING
 
 
-def test_a_oneshot_is_not_ready_by_a_line() -> None:
+def test_a_ready_line_does_not_make_a_oneshot_ready() -> None:
     assert spawned(oneshot=True, ready_line=True).health.found_ready_line() == NOTHING
 
 
@@ -212,14 +212,14 @@ def test_a_connection_is_tried_until_it_succeeds() -> None:
     assert patient.deadlines == {Deadline.READY: 70.0}
 
 
-def test_what_is_not_ready_in_time_has_a_fault() -> None:
+def test_a_life_that_is_not_ready_in_time_has_a_fault() -> None:
     patient = spawned(notifies=True, ready_timeout=60.0)
 
     assert patient.deadline == 70.0
     assert patient.due(70.0) == ([], NotReady(60.0))
 
 
-def test_it_may_ask_for_more_time_to_become_ready_and_never_for_less() -> None:
+def test_a_life_can_extend_but_not_shorten_its_ready_timeout() -> None:
     patient = spawned(notifies=True, ready_timeout=60.0)
 
     assert patient.says(20.0, extend_timeout=5.0) == NOTHING
@@ -233,7 +233,7 @@ def test_it_may_ask_for_more_time_to_become_ready_and_never_for_less() -> None:
 @pytest.mark.parametrize(
     "patient", [spawned(notifies=True).ready(12.0), spawned(oneshot=True)], ids=["ready", "oneshot"]
 )
-def test_what_has_no_time_to_become_ready_cannot_extend_it(patient: Patient) -> None:
+def test_a_life_without_a_ready_timeout_cannot_extend_it(patient: Patient) -> None:
     assert patient.says(20.0, extend_timeout=30.0) == NOTHING
     assert patient.deadlines == {}
 
@@ -264,7 +264,7 @@ def failed(failure: Any, failures: int = 1, retries: int = 2) -> CheckFailed:
     return CheckFailed(REF, failure, failures, retries)
 
 
-def test_the_next_check_begins_an_interval_after_the_last_has_ended() -> None:
+def test_the_next_check_starts_one_interval_after_the_last_check_ended() -> None:
     patient = checked()
     assert patient.deadlines == {Deadline.PROBE: 22.0}
 
@@ -274,26 +274,26 @@ def test_the_next_check_begins_an_interval_after_the_last_has_ended() -> None:
     assert patient.deadlines == {Deadline.PROBE: 46.0}
 
 
-def test_so_many_consecutive_failures_are_a_fault() -> None:
+def test_as_many_consecutive_failed_checks_as_retries_are_a_fault() -> None:
     patient = checked()
 
     assert check(patient, "refused") == ([failed("refused")], Conclusion.NOTHING)
     assert check(patient, "status 500") == ([], ChecksFailed("status 500", 2))
 
 
-def test_no_answer_can_be_the_last_failure() -> None:
+def test_a_check_timeout_counts_as_the_last_consecutive_failure() -> None:
     assert check(checked(), "refused", None) == ([CANCEL], ChecksFailed(NoAnswer(3.0), 2))
 
 
-def test_where_one_failure_is_enough_it_is_a_fault_at_once() -> None:
+def test_one_failed_check_is_a_fault_if_retries_is_1() -> None:
     assert check(checked(retries=1), "refused") == ([], ChecksFailed("refused", 1))
 
 
-def test_a_success_between_failures_forgives_them() -> None:
+def test_a_successful_check_resets_the_failure_count() -> None:
     assert check(checked(), "refused", "", "refused") == ([failed("refused")], Conclusion.NOTHING)
 
 
-def test_failures_do_not_count_soon_after_the_start() -> None:
+def test_failed_checks_do_not_count_during_the_start_period() -> None:
     patient = checked(start_period=30.0)  # from 10 to 40; the answers come at 23, 34 and 45
 
     assert check(patient, "refused") == NOTHING
@@ -301,19 +301,19 @@ def test_failures_do_not_count_soon_after_the_start() -> None:
     assert check(patient, "refused") == ([failed("refused")], Conclusion.NOTHING)
 
 
-def test_the_start_period_itself_is_over_at_its_end() -> None:
+def test_a_failed_check_counts_at_the_end_of_the_start_period() -> None:
     patient = checked(start_period=13.0)
 
     assert check(patient, "refused") == ([failed("refused")], Conclusion.NOTHING)
 
 
-def test_once_it_was_healthy_failures_count_even_soon_after_the_start() -> None:
+def test_failed_checks_count_in_the_start_period_after_a_successful_check() -> None:
     patient = checked(start_period=1000.0)
 
     assert check(patient, "refused", "", "refused") == ([failed("refused")], Conclusion.NOTHING)
 
 
-def test_an_answer_that_comes_too_late_means_nothing() -> None:
+def test_a_probe_answer_after_the_timeout_is_ignored() -> None:
     patient = checked()
     check(patient, None)
 
@@ -321,7 +321,7 @@ def test_an_answer_that_comes_too_late_means_nothing() -> None:
     assert patient.deadlines == {Deadline.PROBE: 35.0}
 
 
-def test_the_number_of_failed_checks_and_the_last_reason_are_known() -> None:
+def test_failed_checks_and_the_last_reason_are_kept_until_a_success() -> None:
     patient = checked(retries=5)
     check(patient, "refused", None)
     assert (patient.health.failures, patient.health.last_failure) == (2, NoAnswer(3.0))
@@ -334,7 +334,7 @@ def test_the_number_of_failed_checks_and_the_last_reason_are_known() -> None:
 # ---- probes that cannot start ----
 
 
-def test_a_check_that_could_not_begin_is_no_answer() -> None:
+def test_a_check_that_cannot_start_is_neither_a_failure_nor_a_success() -> None:
     patient = spawned(check=CheckSchedule(interval=5.0, retries=2)).ready(12.0)
     patient.due(17.0)
     patient.health.probed(17.0, "HTTP 500")
@@ -350,7 +350,7 @@ def test_a_check_that_could_not_begin_is_no_answer() -> None:
     assert patient.health.probed(27.0, "HTTP 500") == ([], ChecksFailed("HTTP 500", 2))
 
 
-def test_that_checks_cannot_begin_is_told_once_until_one_is_answered() -> None:
+def test_checks_that_cannot_start_are_reported_once_until_a_check_is_answered() -> None:
     patient = spawned(check=CheckSchedule(interval=5.0)).ready(12.0)
     told = []
     for now, refused in ((17.0, True), (22.0, True), (27.0, False), (32.0, True)):
@@ -362,7 +362,7 @@ def test_that_checks_cannot_begin_is_told_once_until_one_is_answered() -> None:
     assert told == [once, NOTHING, NOTHING, once]
 
 
-def test_a_connection_that_could_not_begin_is_tried_again_until_it_should_be_ready() -> None:
+def test_a_connection_that_cannot_start_is_retried_until_the_ready_timeout() -> None:
     patient = spawned(connects=True, ready_timeout=1.0)
     patient.due(10.0)
 
@@ -371,7 +371,7 @@ def test_a_connection_that_could_not_begin_is_tried_again_until_it_should_be_rea
     assert patient.due(11.0) == ([], NotReady(1.0))
 
 
-def test_a_refusal_that_nothing_waits_for_means_nothing() -> None:
+def test_a_refused_probe_is_ignored_if_no_probe_is_running() -> None:
     patient = spawned(check=CheckSchedule()).ready(12.0)
 
     assert patient.health.probe_refused(13.0, "no process") == NOTHING
@@ -381,7 +381,7 @@ def test_a_refusal_that_nothing_waits_for_means_nothing() -> None:
 # ---- probes that are cancelled ----
 
 
-def test_a_running_probe_can_be_cancelled_once() -> None:
+def test_a_running_probe_is_cancelled_only_once() -> None:
     patient = checked()
     patient.due(22.0)
 
@@ -390,7 +390,7 @@ def test_a_running_probe_can_be_cancelled_once() -> None:
     assert patient.deadlines == {}
 
 
-def test_where_no_probe_runs_none_is_cancelled() -> None:
+def test_no_probe_is_cancelled_if_none_is_running() -> None:
     assert checked().health.cancel_probe() == []
 
 
@@ -404,14 +404,14 @@ def watched() -> Patient:
 PING, TRIGGER = WatchdogMessage.PING, WatchdogMessage.TRIGGER
 
 
-def test_silence_is_a_fault() -> None:
+def test_watchdog_silence_is_a_fault() -> None:
     patient = watched()
 
     assert patient.deadline == 42.0
     assert patient.due(42.0) == ([], WatchdogSilent(30.0))
 
 
-def test_each_ping_gives_it_as_long_again() -> None:
+def test_each_ping_resets_the_watchdog_timeout() -> None:
     patient = watched()
 
     assert patient.says(40.0, watchdog=PING) == NOTHING
@@ -430,12 +430,12 @@ def test_a_message_without_watchdog_is_not_a_ping() -> None:
     [spawned(notifies=True, watchdog=30.0), spawned(notifies=True)],
     ids=["watched once it is ready", "never watched"],
 )
-def test_a_ping_that_nothing_waits_for_means_nothing(patient: Patient) -> None:
+def test_a_ping_is_ignored_before_a_life_is_ready(patient: Patient) -> None:
     assert patient.says(11.0, watchdog=PING) == NOTHING
     assert patient.deadlines == {Deadline.READY: 70.0}
 
 
-def test_silence_does_not_count_while_strangers_flood_its_socket() -> None:
+def test_watchdog_silence_does_not_count_while_the_notify_socket_is_flooded() -> None:
     patient = spawned(watchdog=30.0).ready(12.0)
 
     assert patient.health.flooded(40.0) == ([ReportsLost(REF)], Conclusion.NOTHING)
@@ -447,7 +447,7 @@ def test_silence_does_not_count_while_strangers_flood_its_socket() -> None:
     assert patient.due(90.0) == ([], WatchdogSilent(30.0))
 
 
-def test_it_has_more_time_to_say_that_it_is_ready_while_strangers_flood_its_socket() -> None:
+def test_a_flooded_notify_socket_extends_the_ready_timeout() -> None:
     patient = spawned(notifies=True, ready_timeout=5.0)
 
     assert patient.health.flooded(14.0) == ([ReportsLost(REF)], Conclusion.NOTHING)
@@ -458,14 +458,14 @@ def test_it_has_more_time_to_say_that_it_is_ready_while_strangers_flood_its_sock
 @pytest.mark.parametrize(
     "patient", [spawned(connects=True), spawned().ready(12.0)], ids=["starting", "ready"]
 )
-def test_a_flood_means_nothing_where_nothing_is_to_be_heard(patient: Patient) -> None:
+def test_a_flood_has_no_effect_if_no_notify_message_is_expected(patient: Patient) -> None:
     before = dict(patient.deadlines)
 
     assert patient.health.flooded(14.0) == NOTHING
     assert patient.deadlines == before
 
 
-def test_a_trigger_is_a_fault_with_and_without_a_watchdog() -> None:
+def test_a_watchdog_trigger_is_a_fault_even_without_a_watchdog_timeout() -> None:
     assert watched().says(20.0, watchdog=TRIGGER) == ([], WatchdogTriggered())
     assert spawned().ready(10.0).says(20.0, watchdog=TRIGGER) == ([], WatchdogTriggered())
 
@@ -473,7 +473,7 @@ def test_a_trigger_is_a_fault_with_and_without_a_watchdog() -> None:
 @pytest.mark.parametrize(
     "patient", [spawned(notifies=True), spawned(oneshot=True)], ids=["starting", "oneshot"]
 )
-def test_a_trigger_before_it_is_ready_means_nothing(patient: Patient) -> None:
+def test_a_watchdog_trigger_is_ignored_before_a_life_is_ready(patient: Patient) -> None:
     assert patient.says(20.0, watchdog=TRIGGER) == NOTHING
 
 

@@ -728,7 +728,7 @@ EXPECTED: dict[str, dict[str, Result]] = {
 }
 
 
-def test_every_input_in_every_state_is_decided() -> None:
+def test_the_expectations_cover_every_input_in_every_state() -> None:
     assert {state: set(row) for state, row in EXPECTED.items()} == {
         state.__name__: set(INPUTS) for state in STATES
     }
@@ -738,7 +738,9 @@ def test_every_input_in_every_state_is_decided() -> None:
 
 @pytest.mark.parametrize("name", INPUTS)
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_an_input_in_a_state(state: Callable[[], Instance], name: str) -> None:
+def test_each_input_has_the_expected_effect_in_each_state(
+    state: Callable[[], Instance], name: str
+) -> None:
     instance, expected = state(), EXPECTED[state.__name__][name]
     if isinstance(expected, Never):
         return
@@ -753,7 +755,7 @@ def test_an_input_in_a_state(state: Callable[[], Instance], name: str) -> None:
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_over_means_that_nothing_is_alive_and_nothing_is_planned(
+def test_an_instance_is_over_when_no_life_is_alive_and_no_start_is_planned(
     state: Callable[[], Instance],
 ) -> None:
     rest = (stopped, waiting, called_off, gone, stopped_for_good, refused_for_good, lost)
@@ -762,29 +764,31 @@ def test_over_means_that_nothing_is_alive_and_nothing_is_planned(
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_only_what_is_ready_lets_others_start(state: Callable[[], Instance]) -> None:
+def test_only_a_ready_instance_lets_its_dependents_start(state: Callable[[], Instance]) -> None:
     assert state().fulfilled == (state in (running, probing, last_chance, unwanted))
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_only_what_rests_and_is_wanted_can_be_started(state: Callable[[], Instance]) -> None:
+def test_only_a_stopped_or_waiting_instance_whose_goal_is_up_can_be_started(
+    state: Callable[[], Instance],
+) -> None:
     assert state().startable == (state in (stopped, waiting))
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_what_failed_and_is_not_restarted_has_a_status_for_the_supervisor(
+def test_only_an_instance_that_failed_for_good_sets_the_exit_status(
     state: Callable[[], Instance],
 ) -> None:
     assert state().failure == (1 if state in (refused_for_good, given_up) else None)
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_what_overran_or_is_lost_is_left_behind(state: Callable[[], Instance]) -> None:
+def test_an_overdue_or_lost_life_counts_as_left_behind(state: Callable[[], Instance]) -> None:
     assert state().left_behind == (state in (overdue, lost))
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_each_change_of_what_users_see_is_told_once(state: Callable[[], Instance]) -> None:
+def test_each_change_of_the_visible_state_is_reported_once(state: Callable[[], Instance]) -> None:
     instance = state()
     old, since = instance.state, instance.since
 
@@ -795,7 +799,7 @@ def test_each_change_of_what_users_see_is_told_once(state: Callable[[], Instance
     assert instance.since == (since if instance.state is old else 60.0)
 
 
-def test_an_instance_knows_since_when_users_see_its_state() -> None:
+def test_an_instance_records_when_its_visible_state_last_changed() -> None:
     instance = running()
     take(instance, 30.0, Notified(REF, status="busy"))
     assert instance.since == 12.0
@@ -853,7 +857,7 @@ def test_a_oneshot_that_has_finished_can_be_run_again() -> None:
     assert start(instance, 30.0) == [Spawn(NEXT), seen(State.STOPPED, State.STARTING)]
 
 
-def test_a_oneshot_runs_again_once_what_it_left_behind_is_gone() -> None:
+def test_a_oneshot_runs_again_only_after_its_old_process_group_is_gone() -> None:
     instance = starting(ONESHOT)
     take(instance, 20.0, exited(ZERO))
 
@@ -864,7 +868,7 @@ def test_a_oneshot_runs_again_once_what_it_left_behind_is_gone() -> None:
     ]
 
 
-def test_a_oneshot_may_finish_where_the_group_lets_it() -> None:
+def test_a_oneshot_that_may_finish_is_stopped_after_its_stop_timeout() -> None:
     instance = starting(ONESHOT)
     instance.want(20.0, Goal.DOWN)
 
@@ -881,7 +885,7 @@ def test_a_oneshot_may_finish_where_the_group_lets_it() -> None:
 
 
 @pytest.mark.parametrize("policy", [ON_FAILURE, ALWAYS])
-def test_a_start_that_is_refused_is_a_failed_start(policy: RestartPolicy) -> None:
+def test_a_refused_start_counts_for_the_backoff_and_the_start_limit(policy: RestartPolicy) -> None:
     spec = replace(NOTIFIES, restart=policy, backoff_initial=1.0, start_burst=3)
     instance = spawning(spec)
 
@@ -903,7 +907,7 @@ def test_a_start_that_is_refused_is_a_failed_start(policy: RestartPolicy) -> Non
     assert (instance.failure, instance.restarts, instance.over) == (1, 2, True)
 
 
-def test_after_a_shortage_it_starts_as_if_nothing_had_been() -> None:
+def test_a_life_becomes_ready_normally_after_a_refused_start() -> None:
     instance = refused()
     tick(instance, 14.0)
 
@@ -915,7 +919,7 @@ def test_after_a_shortage_it_starts_as_if_nothing_had_been() -> None:
     assert instance.failure is None
 
 
-def test_without_a_pause_it_is_tried_again_in_the_next_turn() -> None:
+def test_a_refused_start_without_backoff_is_retried_in_the_next_turn() -> None:
     instance = spawning(replace(NOTIFIES, restart=ALWAYS, backoff_initial=0.0))
 
     assert instance.take(10.0, SpawnFailed(REF, "no memory")) == [
@@ -930,7 +934,7 @@ def test_without_a_pause_it_is_tried_again_in_the_next_turn() -> None:
 
 
 @pytest.mark.parametrize("policy", RestartPolicy)
-def test_a_start_that_was_cancelled_is_neither_a_failure_nor_tried_again(
+def test_a_cancelled_start_is_neither_a_failure_nor_retried(
     policy: RestartPolicy,
 ) -> None:
     instance = cancelling(replace(NOTIFIES, restart=policy))
@@ -943,7 +947,7 @@ def test_a_start_that_was_cancelled_is_neither_a_failure_nor_tried_again(
     assert (instance.restarts, instance.replacements, instance.last_end) == (0, 0, None)
 
 
-def test_what_is_wanted_again_while_its_start_is_cancelled_starts_again_in_its_turn() -> None:
+def test_an_instance_wanted_again_starts_once_its_cancellation_is_confirmed() -> None:
     instance = wanted_again()
     assert not instance.startable
 
@@ -953,7 +957,7 @@ def test_what_is_wanted_again_while_its_start_is_cancelled_starts_again_in_its_t
     assert start(instance, 51.0) == [Spawn(NEXT), seen(State.WAITING, State.STARTING)]
 
 
-def test_what_is_wanted_again_and_started_after_all_is_followed_by_another_life() -> None:
+def test_an_instance_wanted_again_gets_a_new_life_if_the_cancelled_one_spawned() -> None:
     instance = wanted_again()
     take(instance, 50.0, Spawned(REF))
 
@@ -968,7 +972,7 @@ def test_what_is_wanted_again_and_started_after_all_is_followed_by_another_life(
 
 
 @pytest.mark.parametrize("code", [0, 1])
-def test_what_starts_after_it_was_cancelled_is_stopped_and_that_is_not_a_failure(code: int) -> None:
+def test_stopping_a_life_that_spawned_despite_cancellation_is_not_a_failure(code: int) -> None:
     instance = cancelling(NOTIFIES)
     take(instance, 50.0, Spawned(REF))
 
@@ -977,7 +981,7 @@ def test_what_starts_after_it_was_cancelled_is_stopped_and_that_is_not_a_failure
     assert (instance.state, instance.failure, instance.over) == (State.STOPPED, None, True)
 
 
-def test_a_oneshot_that_is_not_started_yet_is_not_let_finish() -> None:
+def test_a_oneshot_that_is_still_spawning_is_not_allowed_to_finish() -> None:
     instance = spawning(ONESHOT)
 
     assert instance.want(20.0, Goal.DOWN) == [CancelSpawn(REF)]
@@ -989,7 +993,7 @@ def test_a_oneshot_that_is_not_started_yet_is_not_let_finish() -> None:
     ]
 
 
-def test_a_oneshot_that_had_finished_has_not_once_its_next_run_is_cancelled() -> None:
+def test_a_finished_oneshot_is_unfinished_after_its_next_run_is_cancelled() -> None:
     instance = starting(ONESHOT)
     take(instance, 20.0, exited(ZERO), GroupGone(REF))
     instance.want(30.0, Goal.UP)
@@ -1030,7 +1034,7 @@ def consequence(outputs: Sequence[Output]) -> Optional[Consequence]:
         (ALWAYS, SEGV, True, Restart(0.5)),
     ],
 )
-def test_the_restart_policy(
+def test_the_restart_policy_decides_what_follows_an_exit(
     policy: RestartPolicy, status: ExitStatus, recycles: bool, expected: Consequence
 ) -> None:
     instance = running(replace(NOTIFIES, restart=policy, recycles=recycles))
@@ -1043,7 +1047,7 @@ def test_the_restart_policy(
 
 
 @pytest.mark.parametrize("policy", RestartPolicy)
-def test_while_the_goal_is_down_nothing_is_restarted(policy: RestartPolicy) -> None:
+def test_an_instance_whose_goal_is_down_is_not_restarted(policy: RestartPolicy) -> None:
     instance = running(replace(NOTIFIES, restart=policy))
     instance.want(40.0, Goal.DOWN)
 
@@ -1053,7 +1057,7 @@ def test_while_the_goal_is_down_nothing_is_restarted(policy: RestartPolicy) -> N
     assert instance.failure is None
 
 
-def test_what_is_faulty_has_failed_even_if_it_stops_with_0() -> None:
+def test_a_faulty_life_has_failed_even_if_it_exits_with_0() -> None:
     instance = faulty(replace(NOTIFIES, restart=ON_FAILURE, recycles=True))
 
     assert consequence(take(instance, 20.5, exited(ZERO))) == Restart(0.5)
@@ -1062,20 +1066,20 @@ def test_what_is_faulty_has_failed_even_if_it_stops_with_0() -> None:
 @pytest.mark.parametrize(
     ("status", "failure"), [(ZERO, 1), (FAILED, 1), (ExitStatus(code=3), 3), (SEGV, 139)], ids=str
 )
-def test_what_is_faulty_and_not_restarted_is_a_failure(status: ExitStatus, failure: int) -> None:
+def test_a_faulty_life_that_is_not_restarted_is_a_failure(status: ExitStatus, failure: int) -> None:
     instance = faulty(NOTIFIES)
 
     assert consequence(take(instance, 20.5, exited(status))) == END
     assert instance.failure == failure
 
 
-def test_what_has_never_been_ready_is_not_recycled() -> None:
+def test_a_life_that_was_never_ready_is_not_recycled() -> None:
     instance = starting(replace(NOTIFIES, restart=ALWAYS, recycles=True))
 
     assert consequence(take(instance, 11.0, exited(ZERO))) == Restart(0.5)
 
 
-def test_recycling_is_at_once_and_does_not_count_against_the_limit() -> None:
+def test_recycling_is_immediate_and_does_not_count_for_the_start_limit() -> None:
     instance = running(replace(NOTIFIES, restart=ALWAYS, recycles=True, start_burst=2))
     for number in range(1, 101):
         now, ref, following = 20.0 + number, Ref("web.1", 0, number), Ref("web.1", 0, number + 1)
@@ -1092,7 +1096,7 @@ def test_recycling_is_at_once_and_does_not_count_against_the_limit() -> None:
     assert consequence(failed) == Restart(0.5)
 
 
-def test_what_recycles_itself_is_not_started_more_than_eight_times_a_second() -> None:
+def test_a_recycling_process_is_started_at_most_eight_times_a_second() -> None:
     instance = running(replace(NOTIFIES, restart=ALWAYS, recycles=True))
     take(instance, 50.0, exited(ZERO))
     take(instance, 50.0, GroupGone(REF), Spawned(NEXT), ready(NEXT))
@@ -1100,7 +1104,7 @@ def test_what_recycles_itself_is_not_started_more_than_eight_times_a_second() ->
     assert consequence(take(instance, 50.0625, exited(ZERO, NEXT))) == Restart(0.0625)
 
 
-def test_a_short_pause_shortens_the_time_that_its_group_has() -> None:
+def test_a_short_backoff_shortens_the_time_before_the_process_group_is_killed() -> None:
     instance = running(replace(NOTIFIES, restart=ALWAYS, backoff_initial=0.25))
 
     take(instance, 20.0, exited(FAILED))
@@ -1113,7 +1117,7 @@ def test_a_short_pause_shortens_the_time_that_its_group_has() -> None:
     ]
 
 
-def test_a_restart_that_is_not_wanted_any_more_does_not_come() -> None:
+def test_a_planned_restart_is_dropped_when_the_goal_becomes_down() -> None:
     instance = restarting()
 
     assert instance.want(20.5, Goal.DOWN) == []
@@ -1121,7 +1125,7 @@ def test_a_restart_that_is_not_wanted_any_more_does_not_come() -> None:
     assert instance.over
 
 
-def test_a_new_life_does_not_inherit_from_the_old_one() -> None:
+def test_a_new_life_inherits_no_memory_error_or_fault_from_the_old_one() -> None:
     instance = running(replace(SPEC, backoff_initial=0.0))
     take(instance, 20.0, Measured(REF, 400 * MB), Notified(REF, error="Oops", stopping=True))
     take(instance, 20.0, trigger())
@@ -1157,14 +1161,14 @@ def test_a_failed_check_of_one_life_does_not_count_in_the_next() -> None:
     assert take(instance, 35.0, Probed(NEXT, "refused")) == [CheckFailed(NEXT, "refused", 1, 2)]
 
 
-def test_what_overran_stays_left_behind_if_it_is_not_restarted() -> None:
+def test_an_overdue_life_stays_left_behind_if_it_is_not_restarted() -> None:
     instance = overdue(replace(SPEC, restart=NEVER_AGAIN))
     take(instance, 45.5, exited(KILLED), GroupGone(REF))
 
     assert (instance.left_behind, instance.failure) == (True, 137)
 
 
-def test_what_is_said_of_a_life_that_is_gone_means_nothing() -> None:
+def test_events_of_a_life_that_is_gone_are_ignored() -> None:
     instance = backing_off()
     tick(instance, 24.0)
 
@@ -1216,7 +1220,7 @@ def crashing(**more: Any) -> Instance:
         (0.5, 0.0, 0.0, [0.0, 0.0]),
     ],
 )
-def test_the_pause_doubles_up_to_the_longest_and_is_shortened_by_chance(
+def test_the_backoff_doubles_up_to_its_maximum_and_is_shortened_by_jitter(
     initial: float, maximum: float, jitter: float, pauses: list[float]
 ) -> None:
     instance = crashing(backoff_initial=initial, backoff_max=maximum)
@@ -1224,25 +1228,25 @@ def test_the_pause_doubles_up_to_the_longest_and_is_shortened_by_chance(
     assert lives(instance, len(pauses), now=16.0, jitter=jitter) == pauses
 
 
-def test_chance_never_takes_the_whole_pause() -> None:
+def test_jitter_never_removes_the_whole_backoff() -> None:
     assert 0 <= restarts.JITTER < 1
 
 
-def test_the_pause_never_overflows() -> None:
+def test_the_backoff_does_not_overflow_after_many_restarts() -> None:
     pauses = lives(crashing(start_interval=1.0), 2000, now=16.0)
 
     assert set(pauses[6:]) == {30.0}
 
 
 @pytest.mark.parametrize(("lasting", "after"), [(63.75, 2.0), (64.0, 0.5), (1000.0, 0.5)])
-def test_after_a_stable_run_the_pause_is_the_first_one_again(lasting: float, after: float) -> None:
+def test_a_stable_run_resets_the_backoff(lasting: float, after: float) -> None:
     instance = crashing()
     assert lives(instance, 2, now=16.0) == [0.5, 1.0]
 
     assert lives(instance, 1, now=17.5, lasting=lasting) == [after]
 
 
-def test_time_before_it_is_ready_is_not_a_stable_run() -> None:
+def test_the_time_before_readiness_does_not_count_as_a_stable_run() -> None:
     instance = starting(
         replace(NOTIFIES, restart=ALWAYS, start_interval=64.0, ready_timeout=1000.0)
     )
@@ -1260,21 +1264,21 @@ def test_more_starts_than_the_limit_are_fatal() -> None:
     assert (instance.state, instance.failure, instance.restarts) == (State.FATAL, 1, 4)
 
 
-def test_starts_that_are_an_interval_ago_do_not_count() -> None:
+def test_starts_as_old_as_the_start_interval_do_not_count() -> None:
     # Starts at 10, 20, 30 and so on: three in each 30 s, because the one 30 s ago does not count.
     instance = crashing(start_burst=3, start_interval=30.0, backoff_initial=5.0, backoff_max=5.0)
 
     assert len(lives(instance, 50, now=10.0, lasting=5.0)) == 50
 
 
-def test_one_start_too_many_in_any_interval_is_fatal() -> None:
+def test_one_start_too_many_within_the_start_interval_is_fatal() -> None:
     instance = crashing(start_burst=3, start_interval=30.25, backoff_initial=5.0, backoff_max=5.0)
 
     assert len(lives(instance, 50, now=10.0, lasting=5.0)) == 2
     assert instance.state is State.FATAL
 
 
-def test_a_start_counts_from_its_answer_and_not_from_when_it_was_planned() -> None:
+def test_a_start_counts_from_its_spawn_and_not_from_its_planned_time() -> None:
     """A minute without an answer does not allow more starts."""
     instance = crashing(start_burst=2, start_interval=30.0)
     take(instance, 11.0, exited(FAILED), GroupGone(REF))
@@ -1289,11 +1293,11 @@ def test_a_start_counts_from_its_answer_and_not_from_when_it_was_planned() -> No
     assert StartLimitReached("web.1", 2, 30.0, END) in outputs
 
 
-def test_a_burst_of_one_means_that_it_is_never_restarted() -> None:
+def test_an_instance_with_a_start_burst_of_1_is_never_restarted() -> None:
     assert lives(crashing(start_burst=1), 5, now=10.0) == []
 
 
-def test_a_start_on_request_begins_with_the_first_pause_and_all_its_starts() -> None:
+def test_a_start_request_resets_the_backoff_and_the_start_limit() -> None:
     instance = crashing(start_burst=3)
     assert lives(instance, 2, now=16.0) == [0.5, 1.0]
     instance.want(18.0, Goal.DOWN)
@@ -1311,7 +1315,7 @@ def test_a_start_on_request_begins_with_the_first_pause_and_all_its_starts() -> 
 # ---- the goal ----
 
 
-def test_what_is_started_again_while_it_stops_is_followed_by_a_new_life() -> None:
+def test_a_start_request_during_a_stop_starts_a_new_life_after_the_exit() -> None:
     instance = stopping_for_good()
     instance.want(21.0, Goal.UP)
 
@@ -1326,7 +1330,7 @@ def test_what_is_started_again_while_it_stops_is_followed_by_a_new_life() -> Non
     assert (instance.restarts, instance.replacements) == (0, 1)
 
 
-def test_what_is_started_again_after_it_exited_waits_for_the_end_of_its_group() -> None:
+def test_a_start_request_after_an_exit_waits_for_the_process_group_to_end() -> None:
     instance = stopping_for_good()
     take(instance, 22.0, exited(ZERO))
     assert instance.state is State.EXITED
@@ -1338,14 +1342,14 @@ def test_what_is_started_again_after_it_exited_waits_for_the_end_of_its_group() 
     ]
 
 
-def test_what_was_stopped_on_request_is_seen_as_stopped_once_its_group_is_gone() -> None:
+def test_an_instance_is_shown_as_stopped_once_its_process_group_is_gone() -> None:
     instance = stopping_for_good()
 
     assert take(instance, 22.0, exited(ZERO))[1:] == [seen(State.STOPPING, State.EXITED)]
     assert take(instance, 22.5, GroupGone(REF)) == [seen(State.EXITED, State.STOPPED)]
 
 
-def test_what_overran_before_the_last_stop_does_not_count() -> None:
+def test_an_earlier_stop_timeout_does_not_count_after_a_new_stop_request() -> None:
     instance = stopping_for_good()
     tick(instance, 45.0)
     take(instance, 45.5, exited(KILLED), GroupGone(REF))
@@ -1356,7 +1360,7 @@ def test_what_overran_before_the_last_stop_does_not_count() -> None:
     assert not instance.left_behind
 
 
-def test_a_fault_ends_as_the_policy_says_also_if_it_was_stopped_and_started_meanwhile() -> None:
+def test_a_faulty_life_follows_the_restart_policy_even_after_stop_and_start() -> None:
     instance = faulty(replace(NOTIFIES, restart=ON_FAILURE))
     instance.want(21.0, Goal.DOWN)
     instance.want(22.0, Goal.UP)
@@ -1367,7 +1371,7 @@ def test_a_fault_ends_as_the_policy_says_also_if_it_was_stopped_and_started_mean
 # ---- updates: stop first ----
 
 
-def test_an_update_that_stops_first_starts_the_new_life_once_the_old_one_is_gone() -> None:
+def test_a_stop_first_update_starts_the_new_life_after_the_old_one_is_gone() -> None:
     instance = running(NOTIFIES)
 
     assert instance.replace(20.0) == [
@@ -1393,7 +1397,7 @@ def test_an_update_that_stops_first_starts_the_new_life_once_the_old_one_is_gone
 
 @pytest.mark.parametrize("status", [FAILED, KILLED, SEGV], ids=str)
 @pytest.mark.parametrize("policy", RestartPolicy)
-def test_however_the_old_life_ends_in_an_update_the_new_one_follows(
+def test_an_update_starts_the_new_life_however_the_old_one_exited(
     status: ExitStatus, policy: RestartPolicy
 ) -> None:
     instance = running(replace(NOTIFIES, restart=policy))
@@ -1422,7 +1426,7 @@ def test_a_new_life_that_is_not_ready_in_time_has_a_fault_like_any_other() -> No
     assert consequence(take(instance, 81.0, exited(ZERO, NEXT))) == END
 
 
-def test_a_stop_during_an_update_ends_it() -> None:
+def test_a_stop_during_a_stop_first_update_ends_the_update() -> None:
     instance = running(NOTIFIES)
     instance.replace(20.0)
 
@@ -1479,7 +1483,7 @@ def refs(instance: Instance) -> list[tuple[Ref, LifeState]]:
     return [(life.ref, life.state) for life in instance.lives]
 
 
-def test_an_update_that_starts_first_stops_the_old_life_once_the_new_one_is_ready() -> None:
+def test_a_start_first_update_stops_the_old_life_once_the_new_one_is_ready() -> None:
     instance = running(START_FIRST)
 
     assert instance.replace(20.0) == [Spawn(NEXT)]
@@ -1514,7 +1518,7 @@ def test_a_successor_that_does_not_notify_replaces_the_old_life_at_once() -> Non
     ]
 
 
-def test_a_successor_whose_start_is_cancelled_stops_nothing_by_itself() -> None:
+def test_cancelling_the_start_of_a_successor_does_not_stop_the_old_life() -> None:
     """The old life may have to run until the processes that come after it have stopped."""
     instance = running(START_FIRST)
     instance.replace(20.0)
@@ -1537,7 +1541,7 @@ def test_a_successor_that_starts_after_it_was_cancelled_is_stopped_alone() -> No
     assert refs(instance) == [(REF, LifeState.RUNNING)]
 
 
-def test_where_the_old_life_ended_a_cancelled_successor_is_what_it_waits_for() -> None:
+def test_a_new_start_waits_for_a_cancelled_successor_after_the_old_life_ended() -> None:
     instance = running(START_FIRST)
     instance.replace(20.0)
     instance.want(20.0, Goal.DOWN)
@@ -1573,7 +1577,7 @@ def test_a_oneshot_never_runs_twice_at_once() -> None:
     ],
     ids=lambda said: type(said).__name__,
 )
-def test_what_the_old_life_says_does_not_end_an_update(said: LifeEvent) -> None:
+def test_events_of_the_old_life_do_not_end_an_update(said: LifeEvent) -> None:
     instance = updating()
 
     outputs = take(instance, 21.0, said)
@@ -1610,7 +1614,7 @@ def test_a_successor_that_is_refused_leaves_the_old_life_alone() -> None:
     assert (instance.updating, instance.failure) == (False, None)
 
 
-def test_a_successor_that_is_never_ready_is_stopped_and_leaves_the_old_life_alone() -> None:
+def test_a_successor_that_is_never_ready_is_stopped_and_the_old_life_stays() -> None:
     instance = updating()
 
     assert next_at(instance) == 80.0
@@ -1623,7 +1627,7 @@ def test_a_successor_that_is_never_ready_is_stopped_and_leaves_the_old_life_alon
     assert instance.state is State.RUNNING
 
 
-def test_a_successor_that_cannot_even_be_killed_leaves_the_old_life_alone() -> None:
+def test_a_successor_that_survives_sigkill_leaves_the_old_life_running() -> None:
     instance = updating()
     tick(instance, 80.0)
     tick(instance, 105.0)
@@ -1634,7 +1638,9 @@ def test_a_successor_that_cannot_even_be_killed_leaves_the_old_life_alone() -> N
 
 
 @pytest.mark.parametrize("policy", RestartPolicy)
-def test_an_old_life_that_dies_meanwhile_gives_way_to_its_successor(policy: RestartPolicy) -> None:
+def test_an_old_life_that_dies_during_an_update_is_replaced_by_its_successor(
+    policy: RestartPolicy,
+) -> None:
     instance = updating(replace(START_FIRST, restart=policy))
 
     assert take(instance, 21.0, exited(FAILED)) == [
@@ -1653,7 +1659,7 @@ def test_an_old_life_that_dies_meanwhile_gives_way_to_its_successor(policy: Rest
 @pytest.mark.parametrize(
     ("policy", "expected"), [(NEVER_AGAIN, END), (ON_FAILURE, Restart(0.5)), (ALWAYS, Restart(0.5))]
 )
-def test_where_both_lives_die_the_policy_decides(
+def test_the_restart_policy_applies_if_both_lives_die_during_an_update(
     policy: RestartPolicy, expected: Consequence
 ) -> None:
     instance = updating(replace(START_FIRST, restart=policy))
@@ -1662,7 +1668,7 @@ def test_where_both_lives_die_the_policy_decides(
     assert consequence(take(instance, 22.0, exited(FAILED, NEXT))) == expected
 
 
-def test_where_the_old_life_died_a_refused_successor_is_a_failure() -> None:
+def test_a_refused_successor_is_a_failure_if_the_old_life_has_died() -> None:
     instance = running(START_FIRST)
     instance.replace(20.0)
     take(instance, 20.0, exited(FAILED))
@@ -1694,7 +1700,7 @@ def test_an_old_life_with_a_fault_is_stopped_while_its_successor_starts() -> Non
 
 
 @pytest.mark.parametrize("policy", RestartPolicy)
-def test_an_old_life_that_is_lost_meanwhile_gives_way_to_its_successor(
+def test_an_old_life_lost_during_an_update_is_replaced_by_its_successor(
     policy: RestartPolicy,
 ) -> None:
     instance = updating(replace(START_FIRST, restart=policy))
@@ -1738,13 +1744,13 @@ def test_a_kill_during_an_update_kills_both_lives() -> None:
     ]
 
 
-def test_a_signal_is_passed_on_to_every_life_that_is_ready() -> None:
+def test_a_signal_is_forwarded_only_to_lives_that_are_ready() -> None:
     instance = updating(replace(START_FIRST, forwards=frozenset({SIGUSR1})))
 
     assert instance.forward(SIGUSR1) == [Kill(REF, SIGUSR1)]
 
 
-def test_a_life_on_its_way_out_is_killed_at_its_own_deadline() -> None:
+def test_a_replaced_life_is_killed_at_its_own_deadline() -> None:
     instance = replaced()
 
     assert next_at(instance) == 24.0
@@ -1757,7 +1763,7 @@ def test_a_life_on_its_way_out_is_killed_at_its_own_deadline() -> None:
     assert not instance.left_behind
 
 
-def test_the_end_of_a_life_on_its_way_out_does_not_restart_anything() -> None:
+def test_the_exit_of_a_replaced_life_restarts_nothing() -> None:
     instance = replaced()
 
     assert consequence(take(instance, 24.0, exited(FAILED))) is None
@@ -1775,7 +1781,7 @@ def test_the_end_of_a_life_on_its_way_out_does_not_restart_anything() -> None:
         (ALWAYS, [Lost(REF, 5.0, Restart(0.5)), seen(State.KILLING, State.BACKOFF)], None),
     ],
 )
-def test_a_lost_life_has_failed(
+def test_the_restart_policy_treats_a_lost_life_as_failed(
     policy: RestartPolicy, outputs: list[Output], failure: Optional[int]
 ) -> None:
     instance = overdue(replace(NOTIFIES, restart=policy))
@@ -1785,7 +1791,7 @@ def test_a_lost_life_has_failed(
 
 
 @pytest.mark.parametrize("policy", RestartPolicy)
-def test_a_life_that_is_lost_after_a_requested_stop_is_followed_by_the_next(
+def test_a_life_lost_during_a_stop_first_update_is_followed_by_a_new_life(
     policy: RestartPolicy,
 ) -> None:
     instance = running(replace(NOTIFIES, restart=policy))
@@ -1802,7 +1808,7 @@ def test_a_life_that_is_lost_after_a_requested_stop_is_followed_by_the_next(
 
 
 @pytest.mark.parametrize("policy", RestartPolicy)
-def test_while_the_goal_is_down_nothing_follows_a_lost_life(policy: RestartPolicy) -> None:
+def test_no_life_follows_a_lost_life_while_the_goal_is_down(policy: RestartPolicy) -> None:
     instance = running(replace(NOTIFIES, restart=policy))
     instance.want(20.0, Goal.DOWN)
     instance.stop(20.0)
@@ -1812,11 +1818,11 @@ def test_while_the_goal_is_down_nothing_follows_a_lost_life(policy: RestartPolic
     assert (instance.over, instance.failure, next_at(instance)) == (True, None, None)
 
 
-def test_a_lost_life_that_says_something_is_not_lost_again() -> None:
+def test_a_status_message_of_a_lost_life_does_not_lose_it_again() -> None:
     assert take(lost(), 50.0, Notified(REF, status="busy")) == [BUSY]
 
 
-def test_a_group_that_is_lost_does_not_keep_the_next_life_waiting() -> None:
+def test_a_lost_process_group_does_not_delay_the_next_life() -> None:
     instance = restarting()
     for now in (21.0, 22.0, 23.0, 24.0, 25.0):
         assert tick(instance, now) == [SWEEP]
@@ -1829,7 +1835,7 @@ def test_a_group_that_is_lost_does_not_keep_the_next_life_waiting() -> None:
     ]
 
 
-def test_a_group_that_is_lost_keeps_the_pause_before_the_next_life() -> None:
+def test_a_lost_process_group_does_not_shorten_the_backoff() -> None:
     instance = running(replace(NOTIFIES, restart=ALWAYS, backoff_initial=8.0))
     take(instance, 20.0, exited(FAILED))
     for now in (21.0, 22.0, 23.0, 24.0, 25.0):
@@ -1839,7 +1845,7 @@ def test_a_group_that_is_lost_keeps_the_pause_before_the_next_life() -> None:
     assert next_at(instance) == 28.0
 
 
-def test_a_lost_life_is_forgotten_once_it_is_gone_after_all() -> None:
+def test_a_lost_life_is_forgotten_once_its_process_group_is_gone() -> None:
     instance = lost()
     assert refs(instance) == [(REF, LifeState.LOST)]
 

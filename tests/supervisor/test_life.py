@@ -490,7 +490,7 @@ EXPECTED: dict[str, dict[str, Result]] = {
 }
 
 
-def test_every_input_in_every_state_is_decided() -> None:
+def test_the_expectations_cover_every_input_in_every_state() -> None:
     assert {state: set(row) for state, row in EXPECTED.items()} == {
         state.__name__: set(INPUTS) for state in STATES
     }
@@ -500,7 +500,9 @@ def test_every_input_in_every_state_is_decided() -> None:
 
 @pytest.mark.parametrize("name", INPUTS)
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_an_input_in_a_state(state: Callable[[], Life], name: str) -> None:
+def test_each_input_has_the_expected_effect_in_each_state(
+    state: Callable[[], Life], name: str
+) -> None:
     life, expected = state(), EXPECTED[state.__name__][name]
     if isinstance(expected, Never):
         return
@@ -530,13 +532,13 @@ def moves(state: Callable[[], Life]) -> set[tuple[LifeState, Cause, LifeState]]:
     return made
 
 
-def test_the_table_has_the_moves_that_are_made_and_no_other() -> None:
+def test_the_table_lists_exactly_the_transitions_that_occur() -> None:
     made = {move for state in STATES for move in moves(state)}
 
     assert made == {(old, cause, new) for old in TABLE for cause, new in TABLE[old].items()}
 
 
-def test_every_state_has_its_row_and_only_the_system_reports_what_cannot_come() -> None:
+def test_the_table_has_every_state_and_only_reported_causes_can_be_illegal() -> None:
     assert set(TABLE) == set(LifeState)
     assert {
         cause
@@ -547,7 +549,7 @@ def test_every_state_has_its_row_and_only_the_system_reports_what_cannot_come() 
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_it_is_alive_while_its_leader_is(state: Callable[[], Life]) -> None:
+def test_a_life_is_alive_while_its_leader_is_alive(state: Callable[[], Life]) -> None:
     life = state()
 
     assert life.alive == (state not in (sweeping, swept, gone, lost))
@@ -555,7 +557,7 @@ def test_it_is_alive_while_its_leader_is(state: Callable[[], Life]) -> None:
 
 
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_only_what_is_stopped_for_no_fault_of_its_own_was_asked(state: Callable[[], Life]) -> None:
+def test_only_a_stop_without_a_fault_counts_as_requested(state: Callable[[], Life]) -> None:
     assert state().asked == (state in (stopping, killing, lost))
 
 
@@ -564,7 +566,7 @@ def test_a_life_remembers_its_fault() -> None:
     assert stopping().fault is None
 
 
-def test_a_life_knows_since_when_it_is_in_its_state() -> None:
+def test_a_life_records_when_it_entered_its_state() -> None:
     life = stopping()
 
     assert (life.started, life.since) == (10.0, 20.0)
@@ -573,7 +575,7 @@ def test_a_life_knows_since_when_it_is_in_its_state() -> None:
 
 
 @pytest.mark.parametrize("state", [spawning, cancelling, discarding])
-def test_its_time_begins_when_it_exists(state: Callable[[], Life]) -> None:
+def test_the_time_of_a_life_starts_when_it_is_spawned(state: Callable[[], Life]) -> None:
     """A start may wait for a long time; that time does not count towards its ready timeout."""
     life = state()
     assert life.started == 10.0
@@ -583,7 +585,7 @@ def test_its_time_begins_when_it_exists(state: Callable[[], Life]) -> None:
     assert (life.started, life.since) == (80.0, 80.0)
 
 
-def test_a_start_that_was_answered_late_has_the_whole_time_to_become_ready() -> None:
+def test_a_late_spawn_does_not_shorten_the_ready_timeout() -> None:
     life = spawning(replace(PLAIN, notifies=True, ready_timeout=60.0))
     life.spawned(80.0)
 
@@ -592,7 +594,7 @@ def test_a_start_that_was_answered_late_has_the_whole_time_to_become_ready() -> 
     assert life.tick(145.0) == [Stopping(REF, NotReady(65.0)), *asks(REF, SIGTERM)]
 
 
-def test_what_started_after_it_was_cancelled_was_asked_and_has_all_its_time_to_stop() -> None:
+def test_a_cancelled_life_that_spawns_has_its_whole_stop_timeout() -> None:
     life = spawning(replace(PLAIN, stop_timeout=5.0))
     life.stop(20.0)
 
@@ -602,7 +604,7 @@ def test_what_started_after_it_was_cancelled_was_asked_and_has_all_its_time_to_s
     assert life.deadlines == {Deadline.KILL: 35.0, Deadline.NOTICE: 31.0}
 
 
-def test_a_lost_life_is_lost_since_it_was_given_up() -> None:
+def test_a_late_exit_does_not_change_when_a_life_was_lost() -> None:
     life = lost()
     life.exited(100.0, sweep_after=1.0)
 
@@ -620,14 +622,14 @@ def until_nothing_is_due(life: Life) -> list[tuple[float, list[Output], LifeStat
     return moments
 
 
-def test_a_life_that_sigkill_does_not_end_is_lost_after_five_seconds() -> None:
+def test_a_life_that_survives_sigkill_is_lost_after_five_seconds() -> None:
     life = running()
     life.kill(20.0)
 
     assert until_nothing_is_due(life) == [(25.0, [], LifeState.LOST)]
 
 
-def test_a_group_that_sigkill_does_not_end_is_lost_five_seconds_after_the_first() -> None:
+def test_a_process_group_that_survives_sigkill_is_lost_after_five_seconds() -> None:
     sweep: list[Output] = [SIGKILL_TO_ALL]
 
     assert until_nothing_is_due(sweeping()) == [
@@ -640,7 +642,7 @@ def test_a_group_that_sigkill_does_not_end_is_lost_five_seconds_after_the_first(
     ]
 
 
-def test_killing_it_again_and_again_does_not_put_off_that_it_is_lost() -> None:
+def test_repeated_kills_do_not_postpone_the_loss_of_a_life() -> None:
     life, swept_life = killing(), swept()
     life.kill(33.0)
     swept_life.kill(21.5)
@@ -649,7 +651,7 @@ def test_killing_it_again_and_again_does_not_put_off_that_it_is_lost() -> None:
     assert swept_life.deadlines == {Deadline.SWEEP: 22.5, Deadline.LOSE: 26.0}
 
 
-def test_a_lost_life_may_still_exit_and_then_its_group() -> None:
+def test_a_lost_life_is_gone_once_its_leader_and_process_group_have_ended() -> None:
     life = lost()
 
     life.exited(100.0, sweep_after=1.0)
@@ -658,7 +660,7 @@ def test_a_lost_life_may_still_exit_and_then_its_group() -> None:
     assert (life.state, life.deadlines) == (LifeState.GONE, {})
 
 
-def test_the_group_of_a_lost_life_may_still_end() -> None:
+def test_a_lost_life_without_a_leader_is_gone_once_its_process_group_ends() -> None:
     life = swept()
     life.tick(26.0)
     assert life.state is LifeState.LOST
@@ -668,7 +670,7 @@ def test_the_group_of_a_lost_life_may_still_end() -> None:
     assert life.state is LifeState.GONE
 
 
-def test_what_is_left_of_its_group_is_swept_each_second_until_it_is_gone() -> None:
+def test_a_leftover_process_group_is_killed_every_second_until_it_is_gone() -> None:
     life = sweeping()
     sweep: list[Output] = [SIGKILL_TO_ALL]
 
@@ -705,7 +707,7 @@ def end(life: Life, exited: Exited, now: float = 50.0) -> Ended:
     ids=str,
 )
 @pytest.mark.parametrize("state", [starting, running, stopping, faulty, killing])
-def test_only_what_was_asked_to_stop_ends_as_expected(
+def test_only_an_exit_during_a_stop_can_be_expected(
     state: Callable[[], Life], status: ExitStatus, expected: bool
 ) -> None:
     ended = end(state(), Exited(REF, status))
@@ -713,7 +715,7 @@ def test_only_what_was_asked_to_stop_ends_as_expected(
     assert ended.expected == (expected and state in (stopping, faulty))
 
 
-def test_its_end_is_told_with_its_state_and_both_times() -> None:
+def test_an_exit_is_reported_with_the_state_and_both_durations() -> None:
     life = stopping()
 
     assert end(life, FAILED) == Ended(
@@ -721,13 +723,13 @@ def test_its_end_is_told_with_its_state_and_both_times() -> None:
     )
 
 
-def test_a_stop_signal_for_the_group_goes_to_the_group() -> None:
+def test_the_stop_signal_goes_to_the_process_group_if_stop_group_is_set() -> None:
     life = running(replace(PLAIN, notifies=True, stop_group=True))
 
     assert life.stop(20.0) == [Stopping(REF), *asks(REF, SIGTERM, group=True)]
 
 
-def test_a_slow_stop_goes_step_by_step() -> None:
+def test_a_slow_stop_is_reported_then_escalated_then_killed() -> None:
     life = stopping(replace(SPEC, stop_timeout=40.0))
 
     assert until_nothing_is_due(life) == [
@@ -740,7 +742,7 @@ def test_a_slow_stop_goes_step_by_step() -> None:
     assert life.overran
 
 
-def test_a_slow_stop_is_reported_with_what_was_last_said_since_it_was_requested() -> None:
+def test_a_slow_stop_is_reported_with_the_last_status_sent_during_the_stop() -> None:
     life = running(replace(PLAIN, notifies=True, stop_timeout=25.0))
     life.notified(15.0, Notified(REF, status="serving"), health_matters=True)
     life.stop(20.0)
@@ -781,15 +783,15 @@ def test_a_stop_is_reported_after_a_second_at_half_time_and_each_half_minute(
 
 
 @pytest.mark.parametrize("late", [45.0, 45.5, 1000.0])
-def test_a_loop_that_comes_late_kills_and_reports_nothing_that_is_over(late: float) -> None:
+def test_a_late_loop_kills_without_overdue_notices_or_escalation(late: float) -> None:
     assert stopping().tick(late) == [Killing(REF, overran=25.0), SIGKILL_TO_ALL]
 
 
-def test_a_second_signal_does_not_mean_that_it_overran() -> None:
+def test_a_kill_before_the_stop_timeout_does_not_count_as_an_overrun() -> None:
     assert not killing().overran
 
 
-def test_a_life_cannot_extend_the_time_to_stop() -> None:
+def test_a_life_cannot_extend_its_stop_timeout() -> None:
     life = stopping(replace(PLAIN, notifies=True, stop_timeout=1.0))
 
     life.notified(20.5, Notified(REF, extend_timeout=1000.0), health_matters=False)
@@ -797,7 +799,7 @@ def test_a_life_cannot_extend_the_time_to_stop() -> None:
     assert life.deadlines == {Deadline.KILL: 21.0}
 
 
-def test_a_ping_while_it_stops_means_nothing() -> None:
+def test_a_watchdog_ping_during_a_stop_is_ignored() -> None:
     life = stopping(replace(PLAIN, notifies=True, watchdog=0.5))
 
     life.notified(20.0, Notified(REF, watchdog=WatchdogMessage.PING), health_matters=False)
@@ -820,7 +822,7 @@ def test_a_ping_while_it_stops_means_nothing() -> None:
     ],
     ids=str,
 )
-def test_what_it_reported_about_its_end_is_told_with_it(
+def test_an_exit_is_reported_with_the_last_error_or_stopping_message(
     said: list[Notified], reported: str, health_matters: bool
 ) -> None:
     life = running()
@@ -830,7 +832,7 @@ def test_what_it_reported_about_its_end_is_told_with_it(
     assert end(life, FAILED).reported == reported
 
 
-def test_what_was_measured_last_is_told_with_the_end() -> None:
+def test_an_exit_is_reported_with_the_last_measured_memory() -> None:
     life = running()
     life.measured(20.0, Measured(REF, 300 * MB))
     life.measured(30.0, Measured(REF, 400 * MB))
@@ -846,7 +848,7 @@ def test_what_was_measured_last_is_told_with_the_end() -> None:
     )
 
 
-def test_one_message_may_say_several_things() -> None:
+def test_one_notify_message_may_report_status_readiness_and_a_trigger() -> None:
     life = starting(replace(PLAIN, notifies=True, watchdog=30.0))
     message = replace(TRIGGER, ready=True, status="serving")
 
@@ -858,7 +860,7 @@ def test_one_message_may_say_several_things() -> None:
     ]
 
 
-def test_what_is_not_minded_is_only_written_down() -> None:
+def test_only_status_and_error_of_a_message_count_while_health_is_ignored() -> None:
     life = starting()
     message = replace(TRIGGER, ready=True, status="serving", extend_timeout=1000.0, error="Oops")
 
@@ -873,14 +875,14 @@ def test_what_is_not_minded_is_only_written_down() -> None:
 # ---- becoming ready ----
 
 
-def test_what_cannot_tell_counts_as_ready_once_it_is_started() -> None:
+def test_a_life_without_a_readiness_signal_is_ready_once_it_starts() -> None:
     life = spawning(PLAIN)
 
     assert life.spawned(12.0) == [Started(REF)]
     assert (life.state, life.deadlines) == (LifeState.RUNNING, {})
 
 
-def test_what_is_not_ready_in_time_is_asked_to_stop() -> None:
+def test_a_life_that_is_not_ready_in_time_is_stopped() -> None:
     life = starting(replace(PLAIN, notifies=True, ready_timeout=60.0))
 
     assert life.deadline == 70.0
@@ -888,7 +890,7 @@ def test_what_is_not_ready_in_time_is_asked_to_stop() -> None:
     assert life.tick(70.0) == [Stopping(REF, NotReady(60.0)), *asks(REF, SIGTERM)]
 
 
-def test_a_line_of_its_output_makes_it_ready_once() -> None:
+def test_a_ready_line_in_the_output_makes_a_life_ready_only_once() -> None:
     life = starting(replace(PLAIN, ready_line=True))
 
     assert life.deadlines == {Deadline.READY: 70.0}
@@ -897,7 +899,7 @@ def test_a_line_of_its_output_makes_it_ready_once() -> None:
     assert life.found_ready_line(13.0) == []
 
 
-def test_what_its_last_probe_found_is_why_it_was_not_ready_in_time() -> None:
+def test_a_ready_timeout_reports_the_last_probe_failure() -> None:
     probe = ReadyProbe(timeout=3.0, pause=0.25)
     life = starting(replace(PLAIN, ready_probe=probe, ready_timeout=1.0))
     life.tick(10.0)
@@ -910,7 +912,7 @@ def test_what_its_last_probe_found_is_why_it_was_not_ready_in_time() -> None:
     ]
 
 
-def test_what_reports_ready_needs_no_connection_any_more() -> None:
+def test_a_ready_message_cancels_the_running_connection_probe() -> None:
     life = starting(replace(PLAIN, connects=True))
     life.tick(10.0)
 
@@ -921,7 +923,7 @@ def test_what_reports_ready_needs_no_connection_any_more() -> None:
     assert life.probed(10.6, Probed(REF, "refused")) == []
 
 
-def test_a_connection_that_never_succeeds_is_a_failure_to_start() -> None:
+def test_a_life_whose_connection_never_succeeds_is_stopped_as_not_ready() -> None:
     life = starting(replace(PLAIN, connects=True, ready_timeout=1.0))
     life.tick(10.5)
 
@@ -931,7 +933,7 @@ def test_a_connection_that_never_succeeds_is_a_failure_to_start() -> None:
 # ---- oneshots ----
 
 
-def test_a_oneshot_has_all_the_time_it_takes_and_cannot_be_ready() -> None:
+def test_a_oneshot_has_no_ready_timeout_and_cannot_become_ready() -> None:
     life = starting(replace(ONESHOT, notifies=True))
 
     assert life.deadline is None
@@ -963,7 +965,7 @@ def test_a_oneshot_that_fails_has_not_finished(exited: Exited) -> None:
     assert (ended.expected, ended.finished) == (False, False)
 
 
-def test_a_oneshot_that_was_asked_to_stop_and_ended_with_0_has_not_finished() -> None:
+def test_a_stopped_oneshot_that_exits_with_0_has_not_finished() -> None:
     life = starting(ONESHOT)
     life.stop(20.0)
 
@@ -976,7 +978,7 @@ def test_a_service_that_ends_with_0_has_not_finished() -> None:
     assert not end(starting(), ZERO).finished
 
 
-def test_a_oneshot_may_finish_for_as_long_as_a_stop_may_take_and_is_then_asked() -> None:
+def test_a_oneshot_may_finish_within_its_stop_timeout_and_is_then_stopped() -> None:
     life = starting(replace(ONESHOT, stop_timeout=8.0))
 
     assert life.let_finish(20.0) == [WaitingToFinish(("web.1",), 8.0)]
@@ -989,14 +991,14 @@ def test_a_oneshot_may_finish_for_as_long_as_a_stop_may_take_and_is_then_asked()
     ]
 
 
-def test_a_oneshot_that_finishes_while_everything_stops_has_finished() -> None:
+def test_a_oneshot_that_exits_with_0_while_everything_stops_has_finished() -> None:
     assert end(finishing(), ZERO).finished
 
 
 # ---- health is minded while it does its work ----
 
 
-def test_memory_is_measured_every_ten_seconds_from_the_start_until_it_stops() -> None:
+def test_memory_is_measured_every_ten_seconds_from_start_to_stop() -> None:
     life = starting(replace(PLAIN, notifies=True, max_memory=MB))
 
     assert life.deadline == 20.0
@@ -1008,17 +1010,17 @@ def test_memory_is_measured_every_ten_seconds_from_the_start_until_it_stops() ->
     assert Measure(REF) not in life.tick(59.0)
 
 
-def test_silence_before_it_is_ready_means_nothing() -> None:
+def test_watchdog_silence_is_ignored_before_a_life_is_ready() -> None:
     life = starting(replace(PLAIN, notifies=True, watchdog=0.5, ready_timeout=60.0))
 
     assert life.deadlines == {Deadline.READY: 70.0}
 
 
-def test_without_limits_a_running_life_costs_nothing() -> None:
+def test_a_running_life_without_checks_or_limits_has_no_deadline() -> None:
     assert running(replace(PLAIN, notifies=True)).deadline is None
 
 
-def test_silence_ends_a_check_that_begins_at_the_same_moment() -> None:
+def test_watchdog_silence_cancels_a_check_that_starts_at_the_same_moment() -> None:
     life = running(replace(PLAIN, notifies=True, check=CheckSchedule(), watchdog=10.0))
 
     assert life.deadlines == {Deadline.PROBE: 22.0, Deadline.WATCHDOG: 22.0}

@@ -48,7 +48,7 @@ def calls_of_a_run(count: int, *, after: bool) -> int:
 
 
 @pytest.mark.parametrize("after", [False, True])
-def test_the_work_for_each_does_not_grow_with_their_number(after: bool) -> None:
+def test_the_work_per_instance_does_not_grow_with_the_number_of_instances(after: bool) -> None:
     few, many = calls_of_a_run(30, after=after), calls_of_a_run(300, after=after)
 
     assert many < 12 * few

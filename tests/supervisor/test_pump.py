@@ -149,7 +149,7 @@ def test_each_command_reaches_the_system_and_each_fact_the_observer_in_order() -
     ]
 
 
-def test_every_observer_sees_the_same_facts_before_the_next_thing_is_done() -> None:
+def test_every_observer_gets_each_fact_before_the_next_command_runs() -> None:
     system = Script(LOOK, LOOK, (1.0, [Signalled(SIGTERM), Exited(WEB, ZERO), GroupGone(WEB)]))
 
     def first(fact: Fact) -> None:
@@ -175,7 +175,7 @@ def test_every_observer_sees_the_same_facts_before_the_next_thing_is_done() -> N
     assert system.seen[-2:] == ["first: AllStopped", "second: AllStopped"]
 
 
-def test_a_start_that_is_refused_stops_what_was_started_before_it() -> None:
+def test_a_refused_start_stops_the_processes_started_before_it() -> None:
     system = Script(
         LOOK, LOOK, LOOK, (1.0, [Exited(WEB, ZERO), GroupGone(WEB)]), refuses="worker.1"
     )
@@ -195,7 +195,7 @@ def test_a_start_that_is_refused_stops_what_was_started_before_it() -> None:
 
 
 @pytest.mark.parametrize("happens", [Signalled(SIGTERM), Exited(WEB, ExitStatus(code=3))], ids=repr)
-def test_what_happens_while_many_are_started_keeps_the_rest_from_being_started(
+def test_a_signal_or_exit_during_startup_prevents_the_remaining_starts(
     happens: Event,
 ) -> None:
     names = [f"web.{number}" for number in range(1, 301)]
@@ -215,7 +215,7 @@ def test_what_happens_while_many_are_started_keeps_the_rest_from_being_started(
     ]
 
 
-def test_what_is_said_between_two_starts_delays_none() -> None:
+def test_a_status_message_between_two_starts_does_not_delay_the_next_start() -> None:
     ends = [Exited(ref, ZERO) for ref in (WEB, WORKER)] + [GroupGone(ref) for ref in (WEB, WORKER)]
     system = Script(
         LOOK, (0.5, [Notified(WEB, status="busy")]), LOOK, (1.0, [Signalled(SIGTERM)]), (1.5, ends)
@@ -259,7 +259,7 @@ def test_probes_and_measurements_reach_the_system() -> None:
     ]
 
 
-def test_memory_is_measured_when_that_is_due() -> None:
+def test_memory_is_measured_when_due_and_stops_a_process_over_its_limit() -> None:
     system = Script(
         LOOK,
         LOOK,
@@ -277,7 +277,7 @@ def test_memory_is_measured_when_that_is_due() -> None:
     ]
 
 
-def test_what_became_due_while_facts_were_observed_is_done_without_a_sleep() -> None:
+def test_a_deadline_that_passes_in_a_slow_observer_is_handled_immediately() -> None:
     system = Script(
         LOOK,
         LOOK,
@@ -304,7 +304,7 @@ def test_what_became_due_while_facts_were_observed_is_done_without_a_sleep() -> 
     ]
 
 
-def test_all_events_of_one_sleep_are_taken_before_the_next() -> None:
+def test_all_events_of_one_sleep_are_handled_before_the_next_sleep() -> None:
     system = Script(
         LOOK,
         LOOK,
@@ -325,7 +325,7 @@ def test_all_events_of_one_sleep_are_taken_before_the_next() -> None:
     ]
 
 
-def test_a_start_that_is_given_up_is_cancelled_in_the_system() -> None:
+def test_a_signal_during_a_pending_start_cancels_the_start_in_the_system() -> None:
     system = Script(LOOK, (1.0, [Signalled(SIGTERM)]), LOOK)
     system.answers = False
 

@@ -456,7 +456,7 @@ NO_EVENTS: list[Fact] = [
 
 
 @pytest.mark.parametrize(("fact", "event", "severity", "fields"), RECORDS, ids=lambda one: str(one))
-def test_a_fact_is_a_record(
+def test_a_fact_is_logged_as_a_record_with_its_event_and_fields(
     fact: Fact, event: str, severity: Severity, fields: dict[str, Any]
 ) -> None:
     said = report.line(fact, PROCESSES)
@@ -466,7 +466,7 @@ def test_a_fact_is_a_record(
 
 
 @pytest.mark.parametrize(("fact", "event", "severity", "fields"), EVENTS, ids=lambda one: str(one))
-def test_a_fact_without_a_line_is_an_event(
+def test_a_fact_without_a_log_line_is_reported_as_an_event(
     fact: Fact, event: str, severity: Severity, fields: dict[str, Any]
 ) -> None:
     assert report.line(fact, PROCESSES) is None
@@ -474,11 +474,11 @@ def test_a_fact_without_a_line_is_an_event(
 
 
 @pytest.mark.parametrize("fact", [*NO_EVENTS, *(fact for fact, *_ in RECORDS)], ids=str)
-def test_nothing_is_told_twice(fact: Fact) -> None:
+def test_no_fact_is_reported_twice(fact: Fact) -> None:
     assert happened(fact) == []
 
 
-def test_every_fact_that_is_told_has_a_row_and_is_an_example() -> None:
+def test_every_reported_fact_has_a_row_and_a_test_example() -> None:
     told = {*get_args(Fact)} - SILENT
 
     assert set(ROWS) == told
@@ -489,7 +489,7 @@ def test_every_fault_has_a_reason() -> None:
     assert set(REASONS) == set(get_args(Fault)) == {type(fault) for fault, _ in FAULTS}
 
 
-def test_what_is_not_known_is_left_out() -> None:
+def test_an_unknown_pid_is_left_out_of_a_record() -> None:
     class NoProcesses:
         def pid(self, ref: Ref) -> None: ...
 
@@ -561,7 +561,7 @@ OTHERS = [
     ],
     ids=lambda one: one.message,
 )
-def test_a_record_is_json_and_hides_no_key_of_the_line(record: Record) -> None:
+def test_a_record_is_json_and_does_not_reuse_keys_of_the_log_line(record: Record) -> None:
     assert json.loads(json.dumps(record.members)) == record.members
     assert not record.members.keys() & {
         "id",

@@ -192,7 +192,7 @@ def test_the_project_is_loaded_before_anything_changes() -> None:
     assert site.states == {"web.1": "RUNNING/0", "worker.1": "RUNNING/0"}
 
 
-def test_each_is_replaced_one_after_the_other_as_its_order_says() -> None:
+def test_a_reload_replaces_each_process_in_turn_start_first_or_stop_first() -> None:
     site = Site(WEB, WORKER)
 
     assert site.reload(WEB, WORKER) == [
@@ -204,7 +204,7 @@ def test_each_is_replaced_one_after_the_other_as_its_order_says() -> None:
     assert site.group.generation == 1
 
 
-def test_a_reload_can_follow_another_one() -> None:
+def test_a_second_reload_can_follow_the_first() -> None:
     site = Site(WEB)
     site.reload(WEB)
 
@@ -212,7 +212,7 @@ def test_a_reload_can_follow_another_one() -> None:
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_a_restart_that_is_not_answered_when_its_turn_comes_is_cancelled(late: bool) -> None:
+def test_a_reload_cancels_a_pending_restart_of_a_process_it_replaces(late: bool) -> None:
     web = spec("web.1", start_first=True, restart=RestartPolicy.ALWAYS)
     site = Site(web, WORKER)
     site.tell(HANGUP)
@@ -231,7 +231,7 @@ def test_a_restart_that_is_not_answered_when_its_turn_comes_is_cancelled(late: b
     assert site.seen[-2:] == ["adopt 1", "reloaded 1"]
 
 
-def test_a_reload_leaves_no_cycle_that_stays_in_memory_until_a_collection() -> None:
+def test_a_reload_leaves_no_reference_cycles_behind() -> None:
     site = Site(WEB, WORKER, MIGRATE)
     gc.collect()
     gc.disable()
@@ -244,7 +244,7 @@ def test_a_reload_leaves_no_cycle_that_stays_in_memory_until_a_collection() -> N
         gc.enable()
 
 
-def test_oneshots_run_first_and_what_comes_after_others_comes_after_them() -> None:
+def test_a_reload_runs_oneshots_first_and_dependents_after_dependencies() -> None:
     web = spec("web.1", after={"api.1"}, start_first=True)
     api = spec("api.1", after={"migrate.1"}, start_first=True)
     site = Site(web, api, MIGRATE)
@@ -265,7 +265,7 @@ def test_all_instances_of_a_process_are_replaced_one_by_one() -> None:
     assert site.reload(*webs)[:4] == ["+web.1/1.2", "-web.1/0.1", "+web.2/1.2", "-web.2/0.1"]
 
 
-def test_all_can_be_replaced_at_once() -> None:
+def test_a_reload_can_replace_all_processes_at_once() -> None:
     api = spec("api.1", after={"worker.1"})
     site = Site(api, WORKER, at_once=True)
 
@@ -277,7 +277,7 @@ def test_all_can_be_replaced_at_once() -> None:
     assert site.states == {"api.1": "RUNNING/1", "worker.1": "RUNNING/1"}
 
 
-def test_all_that_is_replaced_at_once_is_taken_back_if_one_fails() -> None:
+def test_a_failure_rolls_back_all_processes_replaced_at_once() -> None:
     site = Site(spec("web.1"), WORKER, at_once=True)
     site.hang = {("web.1", 1)}
     site.fail = {("worker.1", 1)}
@@ -295,7 +295,7 @@ def test_all_that_is_replaced_at_once_is_taken_back_if_one_fails() -> None:
     assert site.states == {"web.1": "RUNNING/0", "worker.1": "RUNNING/0"}
 
 
-def test_what_replaces_all_at_once_does_not_wait_for_what_never_gets_ready() -> None:
+def test_an_at_once_reload_does_not_wait_for_a_process_that_is_never_ready() -> None:
     waits, replaces = Site(WORKER, hang=["worker.1"]), Site(WORKER, hang=["worker.1"], at_once=True)
 
     assert waits.tell(HANGUP) == []
@@ -305,7 +305,7 @@ def test_what_replaces_all_at_once_does_not_wait_for_what_never_gets_ready() -> 
     ]
 
 
-def test_what_replaces_all_at_once_waits_for_an_update_that_is_under_way() -> None:
+def test_an_at_once_reload_waits_for_a_running_update() -> None:
     """Otherwise the life that is to replace another one would be forgotten."""
     web = spec("web.1", start_first=True)
     site = Site(web, at_once=True)
@@ -318,7 +318,7 @@ def test_what_replaces_all_at_once_waits_for_an_update_that_is_under_way() -> No
     assert site.tell(Loaded(1, (web,)))[:1] == ["+web.1/1.3"]
 
 
-def test_what_replaces_all_at_once_waits_for_a_oneshot_that_it_need_not_run_again() -> None:
+def test_an_at_once_reload_waits_for_a_running_oneshot_to_finish() -> None:
     web, migrate = spec("web.1", after={"migrate.1"}), Ref("migrate.1", 0, 1)
     site = Site(MIGRATE, web, at_once=True, stuck=["migrate.1"])
 
@@ -333,7 +333,7 @@ def test_what_replaces_all_at_once_waits_for_a_oneshot_that_it_need_not_run_agai
     assert site.states == {"worker.1": "RUNNING/1", "web.1": "RUNNING/1"}
 
 
-def test_what_is_new_is_started_and_what_is_gone_is_stopped_last() -> None:
+def test_a_reload_starts_new_processes_and_stops_removed_ones_last() -> None:
     site = Site(spec("old.1", holds=True), WEB)
 
     assert site.reload(WEB, spec("new.1")) == [
@@ -344,7 +344,7 @@ def test_what_is_new_is_started_and_what_is_gone_is_stopped_last() -> None:
     assert site.states == {"web.1": "RUNNING/1", "new.1": "RUNNING/1"}
 
 
-def test_replicas_can_become_more_or_less() -> None:
+def test_a_reload_can_add_and_remove_replicas() -> None:
     site = Site(spec("web.1"), spec("web.2"))
 
     # web.2, which the new settings do not have, is not replaced first.
@@ -358,7 +358,7 @@ def test_replicas_can_become_more_or_less() -> None:
     assert [*site.states.values()] == ["RUNNING/2"] * 3
 
 
-def test_what_is_changed_runs_as_it_says_now() -> None:
+def test_a_reload_applies_changed_settings_of_a_process() -> None:
     site = Site(WORKER)
 
     site.reload(spec("worker.1", stop_timeout=9.0, restart=RestartPolicy.ALWAYS))
@@ -366,7 +366,7 @@ def test_what_is_changed_runs_as_it_says_now() -> None:
     assert site.group.instances["worker.1"].spec.stop_timeout == 9.0
 
 
-def test_what_an_operator_has_changed_stays_changed() -> None:
+def test_a_reload_keeps_the_scaling_and_stops_of_an_operator() -> None:
     site = Site(WEB, WORKER)
     site.tell(ScaleRequest("web", 2), GoalRequest("worker", Goal.DOWN))
 
@@ -376,7 +376,7 @@ def test_what_an_operator_has_changed_stays_changed() -> None:
     assert site.tell(GoalRequest("worker", Goal.UP)) == ["+worker.1/1.2"]
 
 
-def test_what_an_operator_has_stopped_is_not_connected_to() -> None:
+def test_a_reload_closes_the_held_socket_of_a_process_stopped_by_an_operator() -> None:
     held = spec("web.1", holds=True)
     site = Site(held, WORKER)
     site.tell(GoalRequest("web", Goal.DOWN))
@@ -387,7 +387,7 @@ def test_what_an_operator_has_stopped_is_not_connected_to() -> None:
 
 
 @pytest.mark.parametrize("fails", [True, False])
-def test_what_an_operator_adds_meanwhile_comes_to_run_the_same(fails: bool) -> None:
+def test_an_instance_added_during_a_reload_ends_up_on_the_same_generation(fails: bool) -> None:
     site = Site(WEB, WORKER)
     site.hang = {("worker.1", 1)}
     site.reload(WEB, WORKER)
@@ -404,7 +404,7 @@ def test_what_an_operator_adds_meanwhile_comes_to_run_the_same(fails: bool) -> N
     assert {*site.states.values()} == {f"RUNNING/{generation}"}
 
 
-def test_what_was_to_be_restarted_and_is_gone_is_forgotten() -> None:
+def test_a_queued_restart_of_a_removed_process_is_dropped() -> None:
     site = Site(WEB, WORKER)
     site.hang = {("web.1", 1)}
     site.reload(WEB)
@@ -416,7 +416,7 @@ def test_what_was_to_be_restarted_and_is_gone_is_forgotten() -> None:
     assert site.states == {"web.1": "RUNNING/1"}
 
 
-def test_a_restart_that_is_asked_for_meanwhile_comes_afterwards() -> None:
+def test_a_restart_requested_during_a_reload_runs_after_the_reload() -> None:
     site = Site(WEB, WORKER)
     site.hang = {("web.1", 1)}
     site.reload(WEB, WORKER)
@@ -430,7 +430,7 @@ def test_a_restart_that_is_asked_for_meanwhile_comes_afterwards() -> None:
     ][-4:] or seen[-4:] == ["adopt 1", "reloaded 1", "-worker.1/1.2", "+worker.1/1.3"]
 
 
-def test_a_second_request_is_remembered_once() -> None:
+def test_repeated_reload_requests_queue_only_one_more_reload() -> None:
     site = Site(WEB)
     site.tell(HANGUP, HANGUP, HANGUP)
     site.seen.clear()
@@ -440,7 +440,7 @@ def test_a_second_request_is_remembered_once() -> None:
     assert site.tell(Loaded(2, (WEB,)))[-2:] == ["adopt 2", "reloaded 2"]
 
 
-def test_it_waits_until_everything_has_been_ready() -> None:
+def test_a_reload_waits_until_every_process_has_been_ready() -> None:
     site = Site(WEB)
     site.group = Group([spec("web.1"), spec("worker.1")], reloads=True)
     site.hang = {("worker.1", 0)}
@@ -452,7 +452,7 @@ def test_it_waits_until_everything_has_been_ready() -> None:
     assert site.tell(Notified(Ref("worker.1", 0, 1), ready=True)) == ["load 1"]
 
 
-def test_it_mends_what_fails_from_the_start_on() -> None:
+def test_a_reload_repairs_a_process_that_keeps_failing_at_startup() -> None:
     site = Site()
     specs = [spec("web.1", restart=RestartPolicy.ALWAYS), spec("worker.1", after={"web.1"})]
     site.group = Group(specs, reloads=True)
@@ -468,7 +468,7 @@ def test_it_mends_what_fails_from_the_start_on() -> None:
     assert site.group.phase is Phase.RUNNING
 
 
-def test_what_an_operator_has_stopped_gets_no_more_instances() -> None:
+def test_a_reload_does_not_start_new_instances_of_a_stopped_process() -> None:
     site = Site(WEB, spec("worker.1"))
     site.tell(GoalRequest("worker", Goal.DOWN))
 
@@ -491,7 +491,7 @@ def test_a_project_that_cannot_be_loaded_changes_nothing() -> None:
     assert site.reload(WEB, WORKER)[-1] == "reloaded 2"
 
 
-def test_a_oneshot_that_fails_ends_it_before_anything_is_replaced() -> None:
+def test_a_failed_oneshot_ends_a_reload_before_any_process_is_replaced() -> None:
     site = Site(MIGRATE, spec("web.1", after={"migrate.1"}))
     site.fail = {("migrate.1", 1)}
 
@@ -506,7 +506,7 @@ def test_a_oneshot_that_fails_ends_it_before_anything_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("start_first", [True, False])
-def test_what_fails_is_followed_by_what_ran_before_and_so_is_all_before_it(
+def test_a_failed_new_life_rolls_back_all_processes_replaced_so_far(
     start_first: bool,
 ) -> None:
     specs = [spec(name, start_first=start_first) for name in ("a.1", "b.1", "c.1")]
@@ -524,7 +524,7 @@ def test_what_fails_is_followed_by_what_ran_before_and_so_is_all_before_it(
 
 
 @pytest.mark.parametrize("start_first", [True, False])
-def test_what_is_not_ready_in_time_is_taken_back(start_first: bool) -> None:
+def test_a_process_that_is_not_ready_in_time_is_rolled_back(start_first: bool) -> None:
     web = spec("web.1", start_first=start_first, ready_timeout=3.0)
     site = Site(web)
     site.hang = {("web.1", 1)}
@@ -537,7 +537,7 @@ def test_what_is_not_ready_in_time_is_taken_back(start_first: bool) -> None:
 
 
 @pytest.mark.parametrize("start_first", [True, False])
-def test_what_cannot_be_started_is_taken_back(start_first: bool) -> None:
+def test_a_process_that_cannot_be_started_is_rolled_back(start_first: bool) -> None:
     web = spec("web.1", start_first=start_first)
     site = Site(web)
     site.refuse = {("web.1", 1)}
@@ -548,7 +548,7 @@ def test_what_cannot_be_started_is_taken_back(start_first: bool) -> None:
     assert site.states == {"web.1": "RUNNING/0"}
 
 
-def test_what_is_new_and_fails_is_not_there_afterwards() -> None:
+def test_a_rollback_removes_all_new_processes_if_one_of_them_fails() -> None:
     site = Site(WEB)
     site.fail = {("new.1", 1)}
 
@@ -558,7 +558,7 @@ def test_what_is_new_and_fails_is_not_there_afterwards() -> None:
     assert site.states == {"web.1": "RUNNING/0"}
 
 
-def test_a_part_that_cannot_be_loaded_later_ends_it() -> None:
+def test_a_load_failure_during_the_replacement_rolls_back_the_reload() -> None:
     site = Site(MIGRATE, spec("web.1", after={"migrate.1"}))
     site.stuck = {("web.1", 1)}
     site.reload(MIGRATE, spec("web.1", after={"migrate.1"}))
@@ -570,7 +570,7 @@ def test_a_part_that_cannot_be_loaded_later_ends_it() -> None:
 
 
 @pytest.mark.parametrize("start_first", [True, False])
-def test_the_old_life_dies_while_the_new_one_starts(start_first: bool) -> None:
+def test_a_reload_completes_or_rolls_back_if_an_old_life_dies_meanwhile(start_first: bool) -> None:
     web = spec("web.1", start_first=True, restart=RestartPolicy.ALWAYS)
     site = Site(web)
     site.hang = {("web.1", 1)}
@@ -586,7 +586,7 @@ def test_the_old_life_dies_while_the_new_one_starts(start_first: bool) -> None:
         assert site.states == {"web.1": "RUNNING/0"}
 
 
-def test_an_old_code_that_fails_too_is_a_failure_like_any_other() -> None:
+def test_a_failure_of_the_old_code_in_a_rollback_stops_everything() -> None:
     site = Site(spec("a.1"), spec("b.1"))
     site.fail = {("b.1", 1), ("a.1", 0)}
 
@@ -599,7 +599,7 @@ def test_an_old_code_that_fails_too_is_a_failure_like_any_other() -> None:
 # ---- requests ----
 
 
-def test_a_stop_wins() -> None:
+def test_a_stop_signal_ends_a_running_reload() -> None:
     site = Site(WEB, WORKER)
     site.hang = {("web.1", 1)}
     site.reload(WEB, WORKER)
@@ -610,7 +610,7 @@ def test_a_stop_wins() -> None:
     assert site.group.exit_status == 0
 
 
-def test_a_stop_drops_what_is_loading_before_it_closes_sockets() -> None:
+def test_a_stop_drops_a_loading_generation_before_it_closes_held_sockets() -> None:
     """The load would bind them again, and clients that connect then would be reset."""
     site = Site(spec("web.1", holds=True))
     site.tell(HANGUP)
@@ -620,7 +620,7 @@ def test_a_stop_drops_what_is_loading_before_it_closes_sockets() -> None:
     assert seen[:3] == ["drop 1", "failed: everything is being stopped", "unlisten web"]
 
 
-def test_one_that_is_loaded_too_late_is_dropped() -> None:
+def test_a_loaded_generation_that_no_reload_expects_is_dropped() -> None:
     site = Site(WEB)
     site.hang = {("web.1", 0)}
     site.tell(HANGUP)
@@ -629,7 +629,7 @@ def test_one_that_is_loaded_too_late_is_dropped() -> None:
 
 
 @pytest.mark.parametrize("reloads", [True, False])
-def test_who_asks_is_told_whether_it_is_granted(reloads: bool) -> None:
+def test_a_reload_request_is_refused_only_if_reloads_are_not_supported(reloads: bool) -> None:
     group = Group([spec("web.1")], reloads=reloads)
     asked = ChangeRequest(5, Operator(0, 1), "reload", (), (ReloadRequest(),))
 
@@ -639,7 +639,7 @@ def test_who_asks_is_told_whether_it_is_granted(reloads: bool) -> None:
     assert (refused in outputs) is not reloads
 
 
-def test_the_answer_names_all_who_have_asked() -> None:
+def test_a_reload_failure_lists_the_numbers_of_all_its_requests() -> None:
     site = Site(WEB)
     asked = [
         ChangeRequest(number, Operator(0, 1), "reload", (), (ReloadRequest(),))

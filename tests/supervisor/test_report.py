@@ -445,20 +445,20 @@ SILENT: list[Fact] = [
 
 
 @pytest.mark.parametrize(("fact", "line"), LINES, ids=[line for _, line in LINES])
-def test_a_line_of_the_log(fact: Fact, line: str) -> None:
+def test_a_fact_has_the_expected_log_line(fact: Fact, line: str) -> None:
     assert report.line(fact, PROCESSES) == line
 
 
 @pytest.mark.parametrize("fact", SILENT, ids=str)
-def test_what_does_not_need_to_be_read_has_no_line(fact: Fact) -> None:
+def test_a_silent_fact_has_no_log_line(fact: Fact) -> None:
     assert report.line(fact, PROCESSES) is None
 
 
-def test_every_fact_has_a_line_or_none() -> None:
+def test_the_tables_here_cover_every_type_of_fact() -> None:
     assert {type(fact) for fact in [*SILENT, *(fact for fact, _ in LINES)]} == set(get_args(Fact))
 
 
-def test_what_is_not_a_fact_is_an_assertion() -> None:
+def test_a_value_that_is_not_a_fact_raises_an_assertion_error() -> None:
     with pytest.raises(AssertionError, match=r"^unexpected: Ref\("):
         report.line(WEB, PROCESSES)  # type: ignore[arg-type]
 
@@ -487,7 +487,7 @@ FAULTS: list[tuple[Fault, str]] = [
 
 
 @pytest.mark.parametrize(("fault", "reason"), FAULTS, ids=[reason for _, reason in FAULTS])
-def test_each_fault_is_the_reason_of_a_stop(fault: Fault, reason: str) -> None:
+def test_the_log_line_about_a_stop_names_the_fault(fault: Fault, reason: str) -> None:
     assert report.line(Stopping(WEB, fault), PROCESSES) == f"web.1 {reason}; stopping it"
 
 
@@ -495,7 +495,7 @@ def members(union: object) -> set[object]:
     return set(get_args(union))
 
 
-def test_every_member_of_a_union_and_of_an_enum_has_its_words() -> None:
+def test_the_tables_here_cover_every_fault_failure_consequence_and_refusal() -> None:
     """Whatever is added to the core must be added here."""
     assert {type(fault) for fault, _ in FAULTS} == members(Fault)
     told = [fact for fact, _ in LINES]
@@ -512,7 +512,9 @@ def test_every_member_of_a_union_and_of_an_enum_has_its_words() -> None:
 @pytest.mark.parametrize(
     ("timeout", "text"), [(25.0, "25 s"), (0.5, "0.5 s"), (90.0, "90 s"), (7200.0, "7200 s")]
 )
-def test_the_stop_timeout_is_named_as_it_was_set(timeout: float, text: str) -> None:
+def test_the_log_line_about_a_kill_shows_the_stop_timeout_as_it_was_set(
+    timeout: float, text: str
+) -> None:
     said = report.line(Killing(WEB, overran=timeout), PROCESSES)
 
     assert said == f"web.1 did not stop within {text}; killing it and its process group"
@@ -542,7 +544,7 @@ def test_the_stop_timeout_is_named_as_it_was_set(timeout: float, text: str) -> N
     ],
     ids=str,
 )
-def test_a_line_about_an_end_says_what_happens_next(
+def test_a_log_line_about_a_failure_names_its_consequence(
     fact: Union[Ended, Lost, StartRefused, StartLimitReached],
     said: str,
     consequence: Optional[facts.Consequence],
@@ -571,7 +573,7 @@ OWN = tuple(type(fact) for fact, _ in NOTIFICATIONS)
 @pytest.mark.parametrize(
     ("fact", "message"), NOTIFICATIONS, ids=[type(fact).__name__ for fact, _ in NOTIFICATIONS]
 )
-def test_a_notification(fact: Fact, message: str) -> None:
+def test_a_fact_has_the_expected_notification(fact: Fact, message: str) -> None:
     assert report.notification(fact, PROCESSES) == message
 
 
@@ -580,16 +582,16 @@ def test_a_notification(fact: Fact, message: str) -> None:
     [row for row in LINES if not isinstance(row[0], OWN)],
     ids=[line for fact, line in LINES if not isinstance(fact, OWN)],
 )
-def test_each_line_of_the_log_is_the_status_for_the_time_being(fact: Fact, line: str) -> None:
+def test_a_notification_has_the_log_line_as_its_status(fact: Fact, line: str) -> None:
     assert report.notification(fact, PROCESSES) == f"STATUS={line}"
 
 
 @pytest.mark.parametrize("fact", [fact for fact in SILENT if not isinstance(fact, OWN)], ids=str)
-def test_what_does_not_need_to_be_read_is_not_told_either(fact: Fact) -> None:
+def test_a_silent_fact_sends_no_notification(fact: Fact) -> None:
     assert report.notification(fact, PROCESSES) is None
 
 
-def test_only_what_is_ready_as_a_whole_says_so() -> None:
+def test_a_single_ready_process_does_not_make_the_supervisor_report_ready() -> None:
     alone = report.notification(Ready(WEB, 0.15), PROCESSES)
 
     assert alone == "STATUS=web.1 ready after 0.15 s (pid 12)"
@@ -598,7 +600,7 @@ def test_only_what_is_ready_as_a_whole_says_so() -> None:
 # ---- observers ----
 
 
-def test_the_log_gets_a_line_for_each_fact_that_is_worth_one() -> None:
+def test_the_log_receives_a_record_only_for_facts_with_a_line() -> None:
     said: list[Record] = []
     observe = report.to_log(said.append, PROCESSES)
 
@@ -617,7 +619,7 @@ def test_the_log_gets_a_line_for_each_fact_that_is_worth_one() -> None:
     ]
 
 
-def test_the_service_manager_is_told_what_concerns_it() -> None:
+def test_the_service_manager_receives_only_facts_with_a_notification() -> None:
     told: list[str] = []
     observe = report.to_service_manager(told.append, PROCESSES)
 
@@ -630,7 +632,7 @@ def test_the_service_manager_is_told_what_concerns_it() -> None:
 # ---- lines that are not about a fact of the core ----
 
 
-def test_the_first_line_names_what_is_supervised_and_with_what() -> None:
+def test_the_first_log_line_names_the_instances_versions_and_settings() -> None:
     versions = (["web.1", "worker.1"], "3.13.0", "5.2", "mysite.settings")
     said = report.supervising(*versions, False, 0.44)
     assert said.message == (
@@ -640,7 +642,7 @@ def test_the_first_line_names_what_is_supervised_and_with_what() -> None:
     assert said.severity is Severity.INFO
 
 
-def test_it_warns_of_debug() -> None:
+def test_the_first_log_line_warns_about_debug() -> None:
     said = report.supervising(["web.1"], "3.13.0", "5.2", "mysite.settings", True, 0.44)
     assert "settings mysite.settings with DEBUG = True, preloaded" in said.message
     assert said.severity is Severity.WARNING
@@ -657,7 +659,7 @@ def test_ignored_notifications_are_counted(count: int, said: str) -> None:
     assert report.notifications_ignored("web.1", count).message == said
 
 
-def test_what_becomes_of_a_template_says_what_follows() -> None:
+def test_log_lines_about_a_failed_template_name_the_consequence() -> None:
     assert report.template_ended("was killed by SIGKILL").message == (
         "the template was killed by SIGKILL; starting another one; running processes "
         "continue, restarts wait for it"
@@ -673,7 +675,7 @@ def test_what_becomes_of_a_template_says_what_follows() -> None:
     assert report.template_replaced().message == "another template is ready"
 
 
-def test_what_was_left_behind_is_named() -> None:
+def test_processes_that_were_left_behind_are_named() -> None:
     left = [("sleep", 15), ("sh", 16)]
 
     assert report.killed_left_behind(left).message == (
@@ -710,11 +712,11 @@ def test_lost_output_is_counted() -> None:
     ],
     ids=str,
 )
-def test_an_exit_status_is_a_few_words(status: ExitStatus, text: str) -> None:
+def test_an_exit_status_is_described_in_words(status: ExitStatus, text: str) -> None:
     assert report.exit_status(status) == text
 
 
-def test_a_real_time_signal_has_a_number_only() -> None:
+def test_a_real_time_signal_is_named_by_its_number() -> None:
     assert signal_name(Signals.SIGTERM) == "SIGTERM"
     assert signal_name(40) == "signal 40"
 
@@ -764,7 +766,7 @@ def test_seconds_have_three_digits_or_are_whole_and_round_correctly(value: float
         CheckFailed(WEB, "HTTP\rSTOPPING=1\x1b[2J", 1, 3),
     ],
 )
-def test_what_is_quoted_to_the_service_manager_assigns_nothing(fact: Fact) -> None:
+def test_quoted_text_cannot_inject_an_assignment_into_a_notification(fact: Fact) -> None:
     told = report.notification(fact, PROCESSES)
 
     assert told is not None

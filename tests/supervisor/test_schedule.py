@@ -85,7 +85,7 @@ def under_way(spec: Spec = NIGHTLY) -> Nightly:
     return here
 
 
-def test_it_is_planned_and_everything_is_ready() -> None:
+def test_a_scheduled_process_counts_as_ready_once_its_run_is_planned() -> None:
     here = Nightly()
 
     assert commands(here.after()) == [PlanRun("nightly.1", ended=False)]
@@ -94,7 +94,7 @@ def test_it_is_planned_and_everything_is_ready() -> None:
     assert here.nightly.next_start == 3600.0
 
 
-def test_a_plan_of_long_ago_is_made_again_each_minute() -> None:
+def test_the_next_run_is_planned_again_every_minute() -> None:
     """The wall clock may have been set."""
     here = Nightly()
     here.after()
@@ -107,7 +107,7 @@ def test_a_plan_of_long_ago_is_made_again_each_minute() -> None:
     assert commands(here.after(1.0)) == [Spawn(run(1))]
 
 
-def test_one_run_follows_the_other() -> None:
+def test_the_next_run_is_planned_once_a_run_has_ended() -> None:
     here = under_way()
 
     ended = here.take(Exited(run(1), OK), GroupGone(run(1)))
@@ -118,7 +118,7 @@ def test_one_run_follows_the_other() -> None:
 
 
 @pytest.mark.parametrize("policy", [RestartPolicy.NEVER, RestartPolicy.ON_FAILURE])
-def test_one_that_fails_stops_nothing(policy: RestartPolicy) -> None:
+def test_a_failed_scheduled_run_does_not_stop_the_supervisor(policy: RestartPolicy) -> None:
     here = under_way(replace(NIGHTLY, restart=policy, start_burst=1))
 
     told = here.take(Exited(run(1), FAILED), GroupGone(run(1)))
@@ -131,7 +131,7 @@ def test_one_that_fails_stops_nothing(policy: RestartPolicy) -> None:
     assert here.group.exit_status is None
 
 
-def test_one_that_cannot_be_started_waits_for_the_next_time() -> None:
+def test_a_process_that_cannot_be_started_waits_for_its_next_run() -> None:
     here = Nightly()
     here.after()
     here.take(planned(0.0))
@@ -142,7 +142,7 @@ def test_one_that_cannot_be_started_waits_for_the_next_time() -> None:
     assert commands(told) == [PlanRun("nightly.1", ended=True)]
 
 
-def test_a_failed_run_is_tried_again_by_its_policy() -> None:
+def test_a_failed_run_is_retried_if_its_restart_policy_is_on_failure() -> None:
     here = under_way(replace(NIGHTLY, restart=RestartPolicy.ON_FAILURE, backoff_initial=4.0))
 
     told = here.take(Exited(run(1), FAILED), GroupGone(run(1)))
@@ -151,7 +151,7 @@ def test_a_failed_run_is_tried_again_by_its_policy() -> None:
     assert commands(here.after(4.0)) == [Spawn(run(2))]
 
 
-def test_what_was_left_out_is_told() -> None:
+def test_skipped_runs_are_reported() -> None:
     here = under_way()
     here.take(Exited(run(1), OK), GroupGone(run(1)))
 
@@ -160,7 +160,7 @@ def test_what_was_left_out_is_told() -> None:
     assert of(RunsLeftOut, told) == [RunsLeftOut("nightly.1", 2)]
 
 
-def test_a_start_on_request_runs_it_now_and_keeps_the_plan() -> None:
+def test_a_requested_start_runs_the_process_at_once_and_the_schedule_continues() -> None:
     here = Nightly()
     here.after()
     here.take(planned())
@@ -170,7 +170,7 @@ def test_a_start_on_request_runs_it_now_and_keeps_the_plan() -> None:
     assert commands(here.take(GroupGone(run(1)))) == [PlanRun("nightly.1", ended=True)]
 
 
-def test_it_is_not_run_while_it_is_stopped() -> None:
+def test_a_scheduled_process_does_not_run_while_it_is_stopped() -> None:
     here = Nightly()
     here.after()
     here.take(planned(10.0))
@@ -184,7 +184,7 @@ def test_it_is_not_run_while_it_is_stopped() -> None:
     ]
 
 
-def test_a_plan_that_comes_too_late_changes_nothing() -> None:
+def test_a_plan_that_arrives_after_a_stop_is_ignored() -> None:
     here = Nightly()
     here.after()
     here.take(GoalRequest("nightly", Goal.DOWN))
@@ -192,7 +192,7 @@ def test_a_plan_that_comes_too_late_changes_nothing() -> None:
     assert here.take(planned(0.0)) == []
 
 
-def test_what_it_comes_after_is_ready_first() -> None:
+def test_a_scheduled_process_is_not_planned_before_its_dependency_is_ready() -> None:
     here = Nightly(replace(NIGHTLY, after=frozenset({"web.1"})), replace(WEB, notifies=True))
 
     assert commands(here.after()) == [Spawn(Ref("web.1", 0, 1))]
@@ -200,7 +200,7 @@ def test_what_it_comes_after_is_ready_first() -> None:
     assert not here.nightly.planned
 
 
-def test_everything_stops_and_a_run_may_finish() -> None:
+def test_sigterm_during_a_run_stops_the_run_and_exits_with_status_0() -> None:
     here = under_way()
 
     told = here.take(Signalled(SIGTERM))
@@ -210,7 +210,7 @@ def test_everything_stops_and_a_run_may_finish() -> None:
     assert here.group.exit_status == 0
 
 
-def test_waiting_for_a_run_does_not_keep_anything_from_ending() -> None:
+def test_a_process_that_waits_for_its_next_run_does_not_delay_a_shutdown() -> None:
     here = Nightly()
     here.after()
     here.take(planned(), Signalled(SIGTERM))
@@ -221,7 +221,7 @@ def test_waiting_for_a_run_does_not_keep_anything_from_ending() -> None:
 # ---- with a lock ----
 
 
-def test_once_among_all_means_each_run() -> None:
+def test_a_run_takes_its_lock_and_releases_it_as_done() -> None:
     here = Nightly(replace(NIGHTLY, exclusion=Exclusion.ONCE))
     here.after()
 
@@ -232,7 +232,7 @@ def test_once_among_all_means_each_run() -> None:
     assert PlanRun("nightly.1", ended=True) in told
 
 
-def test_a_run_that_another_one_did_counts_as_done() -> None:
+def test_a_run_done_by_another_supervisor_counts_as_done() -> None:
     here = Nightly(replace(NIGHTLY, exclusion=Exclusion.ONCE))
     here.after()
     here.take(planned(0.0), LockBusy("nightly.1", "b has the lock"))
@@ -249,7 +249,7 @@ def test_a_singleton_keeps_its_lock_from_run_to_run() -> None:
     assert commands(here.take(GroupGone(run(1)))) == [PlanRun("nightly.1", ended=True)]
 
 
-def test_one_that_stands_by_plans_nothing() -> None:
+def test_a_singleton_on_standby_plans_no_run() -> None:
     here = Nightly(replace(NIGHTLY, exclusion=Exclusion.SINGLETON))
     here.after()
     here.take(LockBusy("nightly.1", "b has the lock"))
@@ -261,7 +261,7 @@ def test_one_that_stands_by_plans_nothing() -> None:
 # ---- reload ----
 
 
-def test_a_reload_plans_anew() -> None:
+def test_a_reload_plans_the_next_run_again() -> None:
     here = Nightly(reloads=True)
     here.after()
     here.take(planned(10.0), ReloadRequest())
@@ -273,7 +273,7 @@ def test_a_reload_plans_anew() -> None:
     assert commands(here.after(10.0)) == [Spawn(run(1, generation=1))]
 
 
-def test_a_run_that_a_reload_interrupts_is_begun_again_and_not_waited_for() -> None:
+def test_a_reload_restarts_an_interrupted_run_and_does_not_wait_for_its_end() -> None:
     here = Nightly(reloads=True)
     here.after()
     here.take(planned(0.0), Spawned(run(1)), ReloadRequest())
@@ -286,7 +286,7 @@ def test_a_run_that_a_reload_interrupts_is_begun_again_and_not_waited_for() -> N
     assert of(Reloaded, follows) == [Reloaded(1, 0.0)]
 
 
-def test_a_reload_may_end_a_schedule() -> None:
+def test_a_reload_can_turn_a_scheduled_process_into_a_plain_oneshot() -> None:
     """It becomes a plain oneshot, which counts as ready once it has finished."""
     here = Nightly(reloads=True)
     here.after()

@@ -127,7 +127,7 @@ def only(group: Group, now: float) -> InstanceSnapshot:
     return only
 
 
-def test_an_instance_that_says_what_it_does() -> None:
+def test_an_instance_is_shown_with_the_last_status_message_it_sent() -> None:
     """The last status counts, even before it is ready."""
     group = starting()
 
@@ -142,7 +142,7 @@ def test_an_instance_that_says_what_it_does() -> None:
 # ---- the group ----
 
 
-def test_a_group_that_has_not_started() -> None:
+def test_instances_are_shown_as_stopped_before_the_group_starts() -> None:
     group = Group([Spec("web.1"), Spec("a.b.2", oneshot=True)], began=2.0)
 
     assert group.snapshot(5.0) == GroupSnapshot(
@@ -156,7 +156,7 @@ def test_a_group_that_has_not_started() -> None:
     )
 
 
-def test_a_group_that_runs() -> None:
+def test_a_running_group_is_shown_with_its_running_life() -> None:
     group = running(Spec("web.1", notifies=True))
 
     assert group.snapshot(20.0) == GroupSnapshot(
@@ -167,7 +167,7 @@ def test_a_group_that_runs() -> None:
     )
 
 
-def test_a_group_that_stops_and_is_over() -> None:
+def test_a_stopping_group_is_shown_with_its_deadlines_and_then_as_over() -> None:
     group = running(Spec("web.1", notifies=True))
     group.take(20.0, Signalled(SIGTERM))
 
@@ -204,7 +204,7 @@ def test_a_group_that_stops_and_is_over() -> None:
     )
 
 
-def test_a_group_that_fails() -> None:
+def test_a_group_with_a_failed_instance_is_shown_as_ending() -> None:
     group = running(Spec("web.1", notifies=True))
     group.take(20.0, Exited(WEB, ExitStatus(code=3)))
 
@@ -242,7 +242,7 @@ def test_a_group_that_fails() -> None:
 # ---- an instance and its lives ----
 
 
-def test_an_instance_that_waits() -> None:
+def test_a_waiting_instance_is_shown_with_its_dependencies() -> None:
     group = Group([Spec("db.1", notifies=True), Spec("web.1", after=frozenset({"db.1"}))])
     group.start(10.0)
     group.tick(10.0)
@@ -250,13 +250,13 @@ def test_an_instance_that_waits() -> None:
     assert group.snapshot(11.0).instances[1] == instance(State.WAITING, 1.0, after=("db",))
 
 
-def test_an_instance_that_is_being_spawned() -> None:
+def test_an_instance_that_is_being_spawned_is_shown_as_starting() -> None:
     life_ = life(WEB, LifeState.SPAWNING, 1.0, 1.0, health=health())
 
     assert only(spawning(), 11.0) == instance_of_spec(State.STARTING, 1.0, life_)
 
 
-def test_an_instance_that_starts() -> None:
+def test_a_starting_instance_is_shown_with_its_deadlines_in_order() -> None:
     assert only(starting(), 11.0) == instance_of_spec(
         State.STARTING,
         1.0,
@@ -273,7 +273,7 @@ def test_an_instance_that_starts() -> None:
     )
 
 
-def test_an_instance_whose_checks_fail() -> None:
+def test_a_running_instance_is_shown_with_its_failed_health_checks() -> None:
     group = running()
     group.tick(22.0)
     group.take(22.0, Measured(WEB, 400))
@@ -297,13 +297,13 @@ def test_an_instance_whose_checks_fail() -> None:
     )
 
 
-def test_what_is_overdue_counts_below_zero() -> None:
+def test_an_overdue_deadline_is_shown_as_a_negative_number() -> None:
     assert only(running(Spec("web.1", notifies=True, watchdog=30.0)), 45.0).lives[0].deadlines == (
         ("WATCHDOG", -3.0),
     )
 
 
-def test_an_instance_with_a_fault() -> None:
+def test_an_unhealthy_instance_is_shown_as_stopping_with_its_fault() -> None:
     group = running()
     group.take(20.0, TRIGGER)
 
@@ -322,7 +322,7 @@ def test_an_instance_with_a_fault() -> None:
     )
 
 
-def test_an_instance_that_backs_off() -> None:
+def test_an_instance_in_backoff_is_shown_with_its_next_start_and_last_exit() -> None:
     group = running()
     group.take(20.0, Exited(WEB, ExitStatus(code=1)))
     group.take(20.5, GroupGone(WEB))
@@ -344,7 +344,7 @@ def test_an_instance_that_backs_off() -> None:
     )
 
 
-def test_an_instance_that_was_refused() -> None:
+def test_an_instance_that_cannot_be_spawned_is_shown_in_backoff() -> None:
     group = spawning()
     group.take(10.0, SpawnFailed(WEB, "no memory"))
 
@@ -352,7 +352,7 @@ def test_an_instance_that_was_refused() -> None:
     assert one == instance_of_spec(State.BACKOFF, 1.0, restarts=1, next_start=3.0)
 
 
-def test_an_instance_that_was_refused_for_good() -> None:
+def test_a_never_restarted_instance_that_cannot_be_spawned_is_shown_as_fatal() -> None:
     group = spawning(replace(SPEC, restart=RestartPolicy.NEVER))
     group.take(10.0, SpawnFailed(WEB, "no memory"))
 
@@ -364,7 +364,7 @@ def test_an_instance_that_was_refused_for_good() -> None:
     )
 
 
-def test_a_oneshot_that_has_finished() -> None:
+def test_a_finished_oneshot_is_shown_as_exited_with_its_exit_status() -> None:
     group = Group([Spec("web.1", oneshot=True), Spec("beat.1")])
     group.start(10.0)
     group.tick(10.0)
@@ -390,7 +390,7 @@ def test_a_oneshot_that_has_finished() -> None:
     )
 
 
-def test_an_instance_that_is_updated_shows_the_life_that_counts_first() -> None:
+def test_an_instance_that_is_being_updated_lists_its_current_life_first() -> None:
     group = running(Spec("web.1", notifies=True, start_first=True))
     group.restart(20.0, "web")
     group.take(20.0, Spawned(AGAIN))
@@ -420,7 +420,7 @@ def test_an_instance_that_is_updated_shows_the_life_that_counts_first() -> None:
     )
 
 
-def test_an_instance_whose_last_life_is_lost() -> None:
+def test_an_instance_in_backoff_still_shows_its_lost_life() -> None:
     group = running(Spec("web.1", notifies=True, restart=RestartPolicy.ALWAYS, backoff_initial=8.0))
     group.take(20.0, TRIGGER)
     group.tick(45.0)

@@ -24,17 +24,19 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize(("text", "said"), HOSTILE)
-def test_what_could_do_something_is_shown(text: str, said: str) -> None:
+def test_unprintable_characters_are_replaced_or_escaped(text: str, said: str) -> None:
     assert printable(text) == said
 
 
-def test_the_line_ends_of_a_value_can_be_seen() -> None:
+def test_line_breaks_in_a_literal_are_shown_as_escapes() -> None:
     assert literal("echo 1\n\techo 2\x1b") == "echo 1\\n\\techo 2\\x1b"
 
 
 @pytest.mark.parametrize("shown", [printable, literal])
 @given(st.text(st.characters(codec=None)) | st.text(st.characters(categories=["C", "Z"])))
-def test_it_is_one_line_that_can_be_encoded(shown: Callable[[str], str], text: str) -> None:
+def test_any_text_becomes_a_single_printable_line_that_can_be_encoded(
+    shown: Callable[[str], str], text: str
+) -> None:
     line = shown(text)
 
     assert line.isprintable()

@@ -71,7 +71,7 @@ def test_a_field_that_is_not_given_has_its_default() -> None:
 
 
 @pytest.mark.skipif(sys.implementation.name != "cpython", reason="others allocate differently")
-def test_reading_the_fields_takes_no_memory_that_stays() -> None:
+def test_reading_the_fields_does_not_retain_memory() -> None:
     """A tuple made from a generator would: up to 2,000 of each length are kept for reuse."""
     point = Point(1)
     before = sys.getallocatedblocks()
@@ -81,7 +81,7 @@ def test_reading_the_fields_takes_no_memory_that_stays() -> None:
     assert sys.getallocatedblocks() - before < 100
 
 
-def test_a_default_gives_way_even_to_none() -> None:
+def test_an_explicit_none_overrides_a_default() -> None:
     assert items(Size(1, y=None)) == (1, None)  # type: ignore[arg-type]
 
 
@@ -97,7 +97,7 @@ def test_a_default_gives_way_even_to_none() -> None:
     ],
     ids=str,
 )
-def test_missing_double_and_unknown_fields_are_refused(
+def test_missing_duplicate_and_unknown_fields_are_refused(
     args: tuple[Any, ...], kwargs: dict[str, Any], error: str
 ) -> None:
     with pytest.raises(TypeError, match=f"^{error}$"):
@@ -133,7 +133,7 @@ def test_a_field_can_be_neither_set_nor_deleted() -> None:
     assert point == Point(1, 2)
 
 
-def test_nothing_can_be_added_to_a_value() -> None:
+def test_no_attribute_can_be_added_to_a_value() -> None:
     with pytest.raises(AttributeError, match=r"^Point is immutable$"):
         Point(1).z = 2
 
@@ -157,16 +157,16 @@ def test_equal_values_are_one_item_of_a_set() -> None:
     }
 
 
-def test_a_value_with_a_field_that_has_no_hash_has_none_either() -> None:
+def test_a_value_with_an_unhashable_field_is_unhashable() -> None:
     with pytest.raises(TypeError, match="unhashable"):
         hash(Point([]))  # type: ignore[arg-type]
 
 
-def test_a_value_is_shown_with_its_fields() -> None:
+def test_the_repr_of_a_value_shows_its_fields() -> None:
     assert repr(Ref("web.1", 0, 1)) == "Ref(name='web.1', generation=0, number=1)"
 
 
-def test_a_copy_may_differ_in_some_fields() -> None:
+def test_replace_returns_a_copy_with_some_fields_changed() -> None:
     point = Point3(1, 2, 3)
 
     assert replace(point, y=5) == Point3(1, 5, 3)
@@ -191,7 +191,7 @@ def test_a_value_can_be_pickled_and_copied(value: Value) -> None:
         assert type(copied) is type(value)
 
 
-def test_what_cannot_be_reached_is_an_assertion() -> None:
+def test_assert_never_raises_an_assertion_error() -> None:
     with pytest.raises(AssertionError, match=r"^unexpected: 1$"):
         assert_never(1)  # type: ignore[arg-type]
 
@@ -247,7 +247,9 @@ def test_the_supervisor_imports_almost_nothing() -> None:
     ],
     ids=str,
 )
-def test_an_exit_status_is_one_number_as_in_a_shell(status: ExitStatus, shell: int) -> None:
+def test_an_exit_status_is_converted_to_the_number_that_a_shell_reports(
+    status: ExitStatus, shell: int
+) -> None:
     assert status.shell == shell
 
 
@@ -266,7 +268,7 @@ def test_the_states_of_a_life_are_those_of_the_design() -> None:
     ]
 
 
-def test_the_defaults_are_those_of_the_settings() -> None:
+def test_the_defaults_of_a_spec_are_those_of_the_settings() -> None:
     assert Spec("web.1") == Spec(
         name="web.1",
         oneshot=False,
@@ -302,5 +304,5 @@ def test_policies_and_goals_are_spelt_as_in_the_settings() -> None:
 @pytest.mark.parametrize(
     ("name", "process"), [("web.1", "web"), ("web.12", "web"), ("a.b.1", "a.b"), ("web", "web")]
 )
-def test_an_instance_is_named_after_its_process(name: str, process: str) -> None:
+def test_the_process_of_an_instance_is_derived_from_its_name(name: str, process: str) -> None:
     assert Spec(name).process == process

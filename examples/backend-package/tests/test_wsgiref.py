@@ -22,7 +22,7 @@ def free_address() -> str:
         return "{}:{}".format(*probe.getsockname())
 
 
-def test_it_serves_and_stops() -> None:
+def test_the_server_serves_requests_and_stops() -> None:
     address = free_address()
 
     with running("web", env={"ADDRESS": address}) as site:
@@ -32,7 +32,7 @@ def test_it_serves_and_stops() -> None:
         assert site.stop() == 0
 
 
-def test_its_short_name_is_known() -> None:
+def test_the_short_name_of_the_backend_is_accepted() -> None:
     assert_valid_configuration()
 
 
@@ -43,7 +43,9 @@ def test_its_short_name_is_known() -> None:
         ("127.0.0.1", ": '127.0.0.1' is not host:port."),
     ],
 )
-def test_wrong_arguments_are_found_before_anything_starts(arguments: object, finding: str) -> None:
+def test_wrong_arguments_are_reported_before_anything_starts(
+    arguments: object, finding: str
+) -> None:
     wrong = {"web": {"BACKEND": "wsgiref", "ARGS": arguments}}
 
     with override_settings(PRODUCTION_PROCESSES=wrong), pytest.raises(AssertionError) as error:

@@ -15,7 +15,7 @@ def free_port():
 class ProductionTests(SimpleTestCase):
     """The production processes, with the database and broker of the pipeline."""
 
-    def test_everything_becomes_ready_works_together_and_stops(self):
+    def test_all_processes_become_ready_work_together_and_stop(self):
         address = f"127.0.0.1:{free_port()}"
         with running(env={"BIND": address}) as site:
             with urlopen(f"http://{address}/") as page:
