@@ -7,12 +7,13 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from django.core.management.base import CommandError
 
 from django_prodserver.launch.health import allowed_host
 from django_prodserver.launch.process import ResolvedProcess
+from django_prodserver.settings.schema import SupervisorSettings
 from django_prodserver.settings.texts import host_and_port
 
 from . import options as settable
@@ -38,6 +39,8 @@ class Surroundings:
     # One of ALLOWED_HOSTS, and the port of MONITOR.
     host: str
     monitor_port: int
+    # Whether supervisors have a control socket: CONTROL is not False.
+    control: bool
 
 
 class Text(NamedTuple):
@@ -61,15 +64,16 @@ class Exported:
         return "\n".join(f"# ---- {one.path} ----\n\n{one.content}" for one in shown)
 
 
-def surroundings(settings_module: str, monitor: Optional[str]) -> Surroundings:
-    """Return the surroundings of this process; `monitor` is the value of MONITOR."""
+def surroundings(settings_module: str, supervisor: SupervisorSettings) -> Surroundings:
+    """Return the surroundings of this process."""
     folder = os.path.dirname(os.path.abspath(sys.argv[0]))
     return Surroundings(
         settable.default_name(settings_module, os.path.basename(folder)),
         folder,
         sys.executable,
         allowed_host(),
-        MONITOR_PORT if monitor is None else host_and_port(monitor)[1],
+        MONITOR_PORT if supervisor.monitor is None else host_and_port(supervisor.monitor)[1],
+        supervisor.control is not False,
     )
 
 
@@ -93,7 +97,7 @@ def export(
         workloads = per_process(processes, names, prodserver, to.carries, supervise=to.supervises)
     else:
         workloads = all_in_one(processes, given["name"], [*prodserver, *selected])
-    exported = Export(given, workloads, prodserver, surroundings.monitor_port)
+    exported = Export(given, workloads, prodserver, surroundings.monitor_port, surroundings.control)
     values = {"format": to, "options": given, "workloads": workloads, "export": exported}
     texts = [
         Text(file.path.format_map(own), rendered(file.template, {**values, **own}), file)
@@ -102,7 +106,7 @@ def export(
     ]
     unused = [key for key in dict.fromkeys(map(_key, words)) if key not in to.options]
     lost = [f"{key}: set, but not used by {name}" for key in unused]
-    return Exported(texts, [*lost, *losses(workloads, to, given["hooks"] != "none")])
+    return Exported(texts, [*lost, *losses(exported, to)])
 
 
 def _key(word: str) -> str:

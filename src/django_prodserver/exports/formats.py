@@ -29,6 +29,8 @@ class Export:
     workloads: Sequence[Workload]
     prodserver: Sequence[str]
     monitor_port: int
+    # Whether supervisors have a control socket.
+    control: bool
 
     @property
     def services(self) -> list[Workload]:
@@ -44,7 +46,7 @@ class Export:
     def procfile(self) -> str:
         """The lines of a Procfile, as `--procfile` prints them."""
         services = {one.name: one.settings for one in self.services}
-        return procfile.render(services, self.options["name"])
+        return procfile.render(services, self.options["name"], self.control)
 
     @property
     def grace(self) -> int:
@@ -109,6 +111,8 @@ class Format:
     carries: frozenset[str] = _ON_A_HOST
     # A process gets a supervisor of its own, for what the platform cannot do.
     supervises: bool = True
+    # It runs `prodctl health` to check what has a supervisor.
+    runs_prodctl: bool = False
     # It runs in a container with an address of its own, as one user that is not root.
     in_container: bool = False
     as_one_user: bool = False
@@ -214,6 +218,7 @@ FORMATS = {
             environment=".env",
             carries=frozenset({"STOP_SIGNAL", "SOCKETS"}),
             in_container=True,
+            runs_prodctl=True,
         ),
         Format(
             "compose-single",
@@ -222,6 +227,7 @@ FORMATS = {
             environment=".env",
             per_process=False,
             in_container=True,
+            runs_prodctl=True,
         ),
         Format(
             "kubernetes",
@@ -241,6 +247,7 @@ FORMATS = {
             | _PROBES
             | {"REPLICAS", "SCHEDULE", "AUTOSCALE HPA", "AUTOSCALE KEDA"},
             in_container=True,
+            runs_prodctl=True,
             as_one_user=True,
             no_order="Kubernetes starts everything at once",
         ),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from .formats import Format
+from .formats import Export, Format
 from .procfile import is_supervised
 from .workload import Workload, is_singleton, needed_keys, stop_signal, unix_sockets
 
@@ -21,9 +21,11 @@ _NOT_DONE = {
 }
 
 
-def losses(workloads: Sequence[Workload], to: Format, hooks: bool) -> Iterator[str]:
-    """Yield the losses of all workloads, in order. `hooks`: oneshots run before everything else."""
-    for workload in workloads:
+def losses(export: Export, to: Format) -> Iterator[str]:
+    """Yield the losses of all workloads, in order."""
+    # Hooks run oneshots before everything else.
+    hooks = export.options["hooks"] != "none"
+    for workload in export.workloads:
         if workload.oneshot and to.no_oneshots:
             yield f"{workload.name}: left out, because it is a oneshot; run it before the rest"
             continue
@@ -33,6 +35,8 @@ def losses(workloads: Sequence[Workload], to: Format, hooks: bool) -> Iterator[s
             found += _users(workload)
         if not workload.all_in_one:
             found += _order(workload, to, hooks)
+        if not export.control and to.runs_prodctl and workload.has_health:
+            found.append("cannot be checked by prodctl: CONTROL is False")
         if not to.supervises and not is_supervised(workload.settings):
             found += _not_done(workload, to)
         yield from (f"{workload.name}: {sentence}" for sentence in found)

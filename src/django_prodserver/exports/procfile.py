@@ -39,11 +39,14 @@ def notes(
             yield f"{name} has the GROUP {given.group!r}: run the Procfile as root."
 
 
-def render(processes: Mapping[str, ProcessSettings], site: str) -> str:
-    """A line for each process: its name, and the command that runs it until it is stopped."""
+def render(processes: Mapping[str, ProcessSettings], site: str, control: bool) -> str:
+    """A line for each process: its name, and the command that runs it until it is stopped.
+
+    `control`: supervisors have a control socket. Two supervisors of a project cannot share the
+    default path, so each gets a path with the name of the `site`.
+    """
     supervised = [name for name, one in processes.items() if is_supervised(one)]
-    # Two supervisors of a project cannot share the default path.
-    separate = supervised if len(supervised) > 1 else []
+    separate = supervised if control and len(supervised) > 1 else []
     sockets = {name: f"/tmp/{site}-{name}-control.sock" for name in separate}
     return "".join(
         line(name, argument(name, one), control=sockets.get(name, "")) + "\n"

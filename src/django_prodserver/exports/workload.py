@@ -105,6 +105,11 @@ class Workload:
         return self.processes[0].settings
 
     @property
+    def has_health(self) -> bool:
+        """Whether `prodctl health` can check it: it has a supervisor, which does not end."""
+        return self.supervised and not self.oneshot
+
+    @property
     def autoscale(self) -> Optional[Autoscale]:
         return autoscale_of(self.settings)
 

@@ -192,8 +192,8 @@ class Command(SupervisingCommand):
             from django_prodserver.exports.export import surroundings
 
             services = procfile.services(processes)
-            here = surroundings(settings.SETTINGS_MODULE or "", configuration.supervisor.monitor)
-            self.stdout.write(procfile.render(services, here.name), ending="")
+            here = surroundings(settings.SETTINGS_MODULE or "", configuration.supervisor)
+            self.stdout.write(procfile.render(services, here.name, here.control), ending="")
             for note in procfile.notes(configuration, services, selection.disabled):
                 self.stderr.write(note, self.style.WARNING)
 
@@ -221,7 +221,7 @@ class Command(SupervisingCommand):
             [found[name] for name in configuration.starting_order(found)],
             selection.words(configuration.processes, options.excluded),
             options.values,
-            surroundings(settings.SETTINGS_MODULE or "", configuration.supervisor.monitor),
+            surroundings(settings.SETTINGS_MODULE or "", configuration.supervisor),
         )
         lost = [
             *exported.losses,
