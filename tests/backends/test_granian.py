@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 
 import psutil
@@ -45,7 +46,10 @@ def test_a_worker_that_is_still_loading_the_application_stops_at_once(site: Site
     run.wait_for("web.1", "loading")
 
     assert run.end(signal.SIGTERM) == 0
-    assert not any("refused to gracefully stop" in line for line in run.said("web.1"))
+    # A worker that missed the signal would be killed after 22 s. granian may also say at once that
+    # it killed one, because it does not see every exit that its other threads see.
+    stopped = re.findall(r"web\.1 stopped after ([\d.]+) s", "\n".join(run.said("system")))
+    assert [float(seconds) < 20 for seconds in stopped] == [True]
 
 
 def test_granian_is_not_ready_and_exits_with_1_if_the_app_fails_to_load(
