@@ -38,6 +38,7 @@ from django_prodserver.supervisor.events import (
     SpawnFailed,
 )
 from django_prodserver.supervisor.facts import (
+    Granted,
     Output,
     Phase,
     Refusal,
@@ -424,10 +425,7 @@ def test_a_restart_requested_during_a_reload_runs_after_the_reload() -> None:
 
     seen = site.tell(Notified(Ref("web.1", 1, 2), ready=True))
 
-    assert seen[-5:] == [
-        *("adopt 1", "reloaded 1"),
-        *("-worker.1/1.2", "+worker.1/1.3"),
-    ][-4:] or seen[-4:] == ["adopt 1", "reloaded 1", "-worker.1/1.2", "+worker.1/1.3"]
+    assert seen[-4:] == ["adopt 1", "reloaded 1", "-worker.1/1.2", "+worker.1/1.3"]
 
 
 def test_repeated_reload_requests_queue_only_one_more_reload() -> None:
@@ -515,9 +513,10 @@ def test_a_failed_new_life_rolls_back_all_processes_replaced_so_far(
 
     seen = site.reload(*specs)
 
-    assert seen[-2:] == ["drop 1", seen[-1]]
-    assert seen[-1].startswith("failed: b.1 exited with status 3")
-    assert seen[-1].endswith("; rolled back")
+    assert seen[-2:] == [
+        "drop 1",
+        "failed: b.1 exited with status 3 after 0.00 s, before it was ready; rolled back",
+    ]
     assert site.states == dict.fromkeys(("a.1", "b.1", "c.1"), "RUNNING/0")
     assert not any(one.startswith("+c.1") for one in seen)
     assert site.group.phase is Phase.RUNNING
@@ -569,15 +568,15 @@ def test_a_load_failure_during_the_replacement_rolls_back_the_reload() -> None:
     assert site.states["web.1"] == "RUNNING/0"
 
 
-@pytest.mark.parametrize("start_first", [True, False])
-def test_a_reload_completes_or_rolls_back_if_an_old_life_dies_meanwhile(start_first: bool) -> None:
+@pytest.mark.parametrize("succeeds", [True, False])
+def test_a_reload_completes_or_rolls_back_if_an_old_life_dies_meanwhile(succeeds: bool) -> None:
     web = spec("web.1", start_first=True, restart=RestartPolicy.ALWAYS)
     site = Site(web)
     site.hang = {("web.1", 1)}
     site.reload(web)
     site.tell(Exited(Ref("web.1", 0, 1), ExitStatus(signal=9)), GroupGone(Ref("web.1", 0, 1)))
 
-    if start_first:
+    if succeeds:
         assert site.tell(Notified(Ref("web.1", 1, 2), ready=True))[-1] == "reloaded 1"
         assert site.states == {"web.1": "RUNNING/1"}
     else:
@@ -592,7 +591,7 @@ def test_a_failure_of_the_old_code_in_a_rollback_stops_everything() -> None:
 
     seen = site.reload(spec("a.1"), spec("b.1"))
 
-    assert any(one.startswith("failed: b.1") or "stopped" in one for one in seen)
+    assert seen[-3:] == ["+a.1/0.3", "failed: everything is being stopped", "-b.1/0.3"]
     assert site.group.exit_status == 3
 
 
@@ -622,7 +621,6 @@ def test_a_stop_drops_a_loading_generation_before_it_closes_held_sockets() -> No
 
 def test_a_loaded_generation_that_no_reload_expects_is_dropped() -> None:
     site = Site(WEB)
-    site.hang = {("web.1", 0)}
     site.tell(HANGUP)
 
     assert site.tell(Loaded(7, (WEB,))) == ["drop 7"]
@@ -636,7 +634,7 @@ def test_a_reload_request_is_refused_only_if_reloads_are_not_supported(reloads: 
     outputs = group.handle_request(0.0, asked)
 
     refused = RequestRefused("reload", Refusal.NO_RELOAD, 5)
-    assert (refused in outputs) is not reloads
+    assert outputs == [Granted(asked) if reloads else refused]
 
 
 def test_a_reload_failure_lists_the_numbers_of_all_its_requests() -> None:
