@@ -736,14 +736,19 @@ def test_the_expectations_cover_every_input_in_every_state() -> None:
     assert {state().state for state in STATES} == {*State} - {State.STANDBY}
 
 
-@pytest.mark.parametrize("name", INPUTS)
-@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
-def test_each_input_has_the_expected_effect_in_each_state(
+@pytest.mark.parametrize(
+    ("state", "name"),
+    [
+        pytest.param(state, name, id=f"{state.__name__}-{name}")
+        for state in STATES
+        for name, expected in EXPECTED[state.__name__].items()
+        if not isinstance(expected, Never)
+    ],
+)
+def test_each_possible_input_has_the_expected_effect_in_each_state(
     state: Callable[[], Instance], name: str
 ) -> None:
     instance, expected = state(), EXPECTED[state.__name__][name]
-    if isinstance(expected, Never):
-        return
     if isinstance(expected, Illegal):
         with pytest.raises(AssertionError):
             INPUTS[name](instance)
