@@ -7,11 +7,16 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
-from signal import Signals
 from typing import Any, ClassVar
 
 import pytest
 
+from django_prodserver.settings.schema import (
+    AutoscaleSettings,
+    HealthCheckSettings,
+    ReadySettings,
+    SupervisorSettings,
+)
 from django_prodserver.supervisor import (
     commands,
     events,
@@ -28,7 +33,15 @@ from django_prodserver.supervisor import (
 )
 from django_prodserver.supervisor.events import ExitStatus
 from django_prodserver.supervisor.facts import LifeState, State
-from django_prodserver.supervisor.spec import CheckSchedule, Goal, Ref, RestartPolicy, Spec
+from django_prodserver.supervisor.spec import (
+    Autoscale,
+    CheckSchedule,
+    Goal,
+    ReadyProbe,
+    Ref,
+    RestartPolicy,
+    Spec,
+)
 from django_prodserver.supervisor.values import Value, assert_never, items, replace
 
 
@@ -269,31 +282,26 @@ def test_the_states_of_a_life_are_those_of_the_design() -> None:
 
 
 def test_the_defaults_of_a_spec_are_those_of_the_settings() -> None:
+    settings = SupervisorSettings()
     assert Spec("web.1") == Spec(
-        name="web.1",
-        oneshot=False,
-        after=frozenset(),
-        stop_signal=Signals.SIGTERM,
-        stop_timeout=25.0,
-        stop_group=False,
-        escalation_signal=None,
-        notifies=False,
-        connects=False,
-        ready_timeout=60.0,
-        success_exit_statuses=frozenset(),
-        forwards=frozenset(),
-        restart=RestartPolicy.NEVER,
-        recycles=False,
-        backoff_initial=0.5,
-        backoff_max=30.0,
-        start_burst=5,
-        start_interval=60.0,
-        check=None,
-        watchdog=None,
-        max_memory=None,
-        start_first=False,
+        "web.1",
+        stop_timeout=settings.stop_timeout,
+        ready_timeout=settings.ready_timeout,
+        restart=RestartPolicy(settings.restart),
+        backoff_initial=settings.backoff.initial,
+        backoff_max=settings.backoff.max,
+        start_burst=settings.start_limit.burst,
+        start_interval=settings.start_limit.interval,
     )
-    assert CheckSchedule() == CheckSchedule(interval=10.0, timeout=3.0, retries=3, start_period=0.0)
+    check = HealthCheckSettings()
+    assert CheckSchedule() == CheckSchedule(
+        check.interval, check.timeout, check.retries, check.start_period
+    )
+    scaled = AutoscaleSettings(metric="cpu", target=1.0, max=4)
+    assert Autoscale("cpu", 1.0, 1, 4) == Autoscale(
+        "cpu", 1.0, scaled.min, 4, scaled.interval, scaled.stabilization
+    )
+    assert ReadyProbe() == ReadyProbe(timeout=ReadySettings().timeout)
 
 
 def test_policies_and_goals_are_spelt_as_in_the_settings() -> None:
