@@ -11,8 +11,9 @@ from django_prodserver.settings import load as settings
 from django_prodserver.settings import variables
 from django_prodserver.settings.schema import ProcessSettings, SupervisorSettings
 from django_prodserver.settings.variables import PROCESS_KEYS, SUPERVISOR_KEYS, Variable
+from tests.functional.helpers import code
 from tests.inside import NOT_SET, configured, prodserver, sleeper
-from tests.running import SHELL, Site
+from tests.running import Site
 
 TWO = {"web": sleeper(), "celery-worker": sleeper(STOP_TIMEOUT=3)}
 
@@ -162,7 +163,9 @@ def cells(row: str) -> list[str]:
 
 
 def test_check_reports_that_no_problems_were_found() -> None:
-    assert prodserver(TWO, "--check").startswith("No problems found: web, celery-worker.\n")
+    assert prodserver(TWO, "--check") == (
+        "No problems found: web, celery-worker.\nweb, celery-worker: executed\n"
+    )
 
 
 def test_a_variable_has_the_process_name_in_capitals_with_underscores() -> None:
@@ -170,7 +173,9 @@ def test_a_variable_has_the_process_name_in_capitals_with_underscores() -> None:
 
 
 def test_a_supervisor_obeys_the_variables_of_its_environment(site: Site) -> None:
-    entry = {"BACKEND": SHELL, "ARGS": "exit 0", "TYPE": "oneshot"}
+    entry = code(
+        "print('spawned', 'django_prodserver.launch.supervise' not in sys.modules)", TYPE="oneshot"
+    )
     env = {"PRODSERVER_REPLICAS_ONE_SHOT": "3", "PRODSERVER_LOG_FORMAT": "raw"}
     env["PRODSERVER_START_METHOD"] = "spawn"
 
@@ -178,4 +183,5 @@ def test_a_supervisor_obeys_the_variables_of_its_environment(site: Site) -> None
 
     assert run.end() == 0
     assert run.raw[0].startswith("supervising one-shot.1, one-shot.2, one-shot.3 (")  # No prefix.
+    assert run.raw.count("spawned True") == 3
     assert any(text.startswith("all 3 finished after ") for text in run.raw)

@@ -181,14 +181,6 @@ def test_every_github_action_is_pinned_to_a_commit_and_names_its_version() -> No
     assert [line for line in used if not pinned.fullmatch(line)] == []
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")), ids=lambda path: path.name)
-def test_links_to_files_of_the_repository_are_not_broken(path: Path) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
-    local = [link for link in links if "://" not in link]
-
-    assert [link for link in local if not (path.parent / link).exists()] == []
-
-
 def test_the_supported_versions_match_the_classifiers() -> None:
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     support = (ROOT / "SUPPORT.md").read_text(encoding="utf-8")

@@ -250,9 +250,13 @@ def test_dry_run_lists_instances_in_start_order() -> None:
 
 
 def test_the_node_name_of_a_celery_worker_can_be_chosen() -> None:
-    for arguments in ({"hostname": "mine@%h"}, {"n": "mine@%h"}, ["-nmine@%h"]):
+    for arguments, words in (
+        ({"hostname": "mine@%h"}, "--hostname=mine@%h"),
+        ({"n": "mine@%h"}, "-n mine@%h"),
+        (["-nmine@%h"], "-nmine@%h"),
+    ):
         entry = {"BACKEND": CELERY, "APP": "celery.current_app", "ARGS": arguments}
-        assert "worker.1@" not in prodserver({"worker": entry}, "--dry-run")
+        assert prodserver({"worker": entry}, "--dry-run").endswith(f" worker {words}\n")
 
 
 def test_applications_are_found_beside_the_urlconf_if_no_setting_names_them() -> None:

@@ -137,8 +137,14 @@ def test_the_kinds_of_leftovers_decide_whether_auto_spawns(
 def test_each_kind_of_leftover_is_reported_with_a_remedy() -> None:
     assert [*JUDGED] == [*Kind]
 
-    said = [decided([one], a=FORK)[1] for one in (X, POOL, LOOP, SEARCH, METRICS)]
+    said = [decided([one], a=FORK)[1] for one in (X, POOL, LOOP, SEARCH, METRICS, SHARED)]
 
+    listening = [
+        (
+            "the preload left a socket listening at 127.0.0.1:9100, where no process will "
+            "answer: open it in the one process that serves there"
+        )
+    ]
     assert said == [
         [
             (
@@ -166,12 +172,8 @@ def test_each_kind_of_leftover_is_reported_with_a_remedy() -> None:
                 "end of the import"
             )
         ],
-        [
-            (
-                "the preload left a socket listening at 127.0.0.1:9100, where no process will "
-                "answer: open it in the one process that serves there"
-            )
-        ],
+        listening,
+        listening,
     ]
 
 
