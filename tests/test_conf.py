@@ -371,10 +371,12 @@ def test_the_command_line_beats_the_settings() -> None:
     assert kept == loaded
 
 
-def test_the_command_line_accepts_a_start_method() -> None:
-    parser = Command().create_parser("manage.py", "prodserver")
+def test_the_start_method_of_the_command_line_beats_the_setting() -> None:
+    web, forked = {"BACKEND": "tests.test_start_method.Plain"}, {"START_METHOD": "fork"}
 
-    assert parser.parse_args(["--start-method", "spawn"]).start_method == "spawn"
+    said = prodserver({"web": web}, "--check", "--start-method", "spawn", supervisor=forked)
+
+    assert "web: spawned, because START_METHOD is 'spawn'\n" in said
 
 
 def test_the_options_that_are_not_given_override_nothing() -> None:
