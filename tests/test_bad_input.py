@@ -478,6 +478,9 @@ def test_without_fork_help_list_and_a_single_process_work(site: Site) -> None:
     assert alone.raw[0] == "argv ['prodserver', 'tell']"
 
 
+# ---- what a backend needs ----
+
+
 def test_a_third_party_backend_needs_only_start_server(site: Site) -> None:
     processes = {
         "code": {"BACKEND": "backends.Code", "ARGS": ["print('here I am', flush=True); forever()"]}

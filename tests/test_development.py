@@ -26,7 +26,7 @@ from django_prodserver.launch.warm import PATCHES, describe_warm_up, warmed
 from django_prodserver.launch.watching import Code
 from django_prodserver.settings.configuration import Configuration
 from django_prodserver.settings.load import load
-from django_prodserver.settings.schema import ProcessSettings, SupervisorSettings
+from django_prodserver.settings.schema import Backoff, ProcessSettings, SupervisorSettings
 from django_prodserver.supervisor.spec import Spec
 from tests.inside import GUNICORN, configured, sleeper
 
@@ -37,7 +37,7 @@ BECOMES: list[tuple[dict[str, Any], dict[str, Any]]] = [
     ({"AUTOSCALE": {"METRIC": "cpu", "TARGET": 0.7, "MAX": 4}}, {"autoscale": None}),
     ({"RESTART": "never"}, {"restart": "always"}),
     ({"START_LIMIT": {"BURST": 2}}, {}),
-    ({"BACKOFF": {"MAX": 300}}, {}),
+    ({"BACKOFF": {"MAX": 300}}, {"backoff": Backoff(initial=1.0, max=10.0)}),
     ({"STOP_TIMEOUT": 600}, {"stop_timeout": 3.0}),
     ({"READY": {"TCP": ":9000"}, "READY_TIMEOUT": 5}, {"ready": None, "ready_timeout": None}),
     ({"HEALTHCHECK": {"TCP": ":9000"}}, {"healthcheck": None}),
