@@ -16,12 +16,15 @@ from django_prodserver.launch.process import ResolvedProcess
 from django_prodserver.launch.resolve import resolve
 from django_prodserver.management.commands.prodserver import Command
 from django_prodserver.settings import load as settings
+from django_prodserver.settings.convert import fields_of
 from django_prodserver.settings.findings import ConfigurationError
 from django_prodserver.settings.schema import (
+    AutoscaleSettings,
     Backoff,
     EffectiveSettings,
     HealthCheckSettings,
     ProcessSettings,
+    ReadySettings,
     StartLimit,
     SupervisorSettings,
 )
@@ -84,7 +87,13 @@ EVERYTHING: dict[str, Any] = {
         "ARGS": ["--reload"],
         "APP": "shop.celery.app",
         "ENV": {"A": "b"},
+        "CWD": "/srv",
+        "USER": "www",
+        "GROUP": 33,
+        "UMASK": "0027",
+        "ENABLED": False,
         "REPLICAS": 3,
+        "AUTOSCALE": {"METRIC": "cpu", "TARGET": 0.7, "MAX": 4},
         "TYPE": "service",
         "AFTER": ["migrate"],
         "RESTART": "always",
@@ -92,6 +101,7 @@ EVERYTHING: dict[str, Any] = {
         "BACKOFF": {"INITIAL": 0, "MAX": 1},
         "STOP_SIGNAL": "SIGQUIT",
         "STOP_TIMEOUT": 7,
+        "READY": {"TCP": ":8000"},
         "READY_TIMEOUT": 0.5,
         "HEALTHCHECK": {
             "COMMAND": ["true"],
@@ -103,8 +113,13 @@ EVERYTHING: dict[str, Any] = {
         "WATCHDOG": 6,
         "MAX_MEMORY": "1GB",
         "START_METHOD": "spawn",
+        "SOCKETS": "held",
+        "UPDATE_ORDER": "stop-first",
     },
-    "migrate": sleeper(TYPE="oneshot"),
+    "migrate": sleeper(TYPE="oneshot", LOCK="/srv/migrate.lock", REFRESH=True),
+    "nightly": sleeper(TYPE="oneshot", SCHEDULE="0 3 * * *"),
+    "often": sleeper(TYPE="oneshot", EVERY="15m"),
+    "beat": sleeper(SINGLETON=True),
 }
 EVERYTHING_FOR_ALL: dict[str, Any] = {
     "RESTART": "on-failure",
@@ -114,22 +129,42 @@ EVERYTHING_FOR_ALL: dict[str, Any] = {
     "READY_TIMEOUT": 9,
     "MAX_MEMORY": 9,
     "START_METHOD": "fork",
+    "CWD": "/",
+    "USER": 33,
+    "GROUP": "www",
+    "UMASK": "0022",
+    "LOG_FORMAT": "json",
     "TIMESTAMPS": False,
     "COLOR": "never",
+    "STDERR": "separate",
     "MAX_LINE": 9,
+    "CONTROL": "/run/control.sock",
+    "CONTROL_GROUP": "staff",
+    "MONITOR": "127.0.0.1:9180",
+    "ON_EVENT": ["shop.page"],
     "PRELOAD": ["os"],
 }
 
 
-def test_explicit_settings_are_loaded_for_a_process_and_the_supervisor() -> None:
+def test_every_key_of_a_process_and_the_supervisor_is_loaded() -> None:
+    assert {key for entry in EVERYTHING.values() for key in entry} == {*fields_of(ProcessSettings)}
+    assert {*EVERYTHING_FOR_ALL} == {*fields_of(SupervisorSettings)}
+
     loaded = load(EVERYTHING, EVERYTHING_FOR_ALL)
 
+    assert loaded.findings == []
     assert loaded.processes["web"] == ProcessSettings(
         backend=GUNICORN,
         args=["--reload"],
         app="shop.celery.app",
         env={"A": "b"},
+        cwd="/srv",
+        user="www",
+        group=33,
+        umask="0027",
+        enabled=False,
         replicas=3,
+        autoscale=AutoscaleSettings(metric="cpu", target=0.7, max=4),
         type="service",
         after=["migrate"],
         restart="always",
@@ -137,6 +172,7 @@ def test_explicit_settings_are_loaded_for_a_process_and_the_supervisor() -> None
         backoff=Backoff(initial=0.0, max=1.0),
         stop_signal="SIGQUIT",
         stop_timeout=7.0,
+        ready=ReadySettings(tcp=":8000"),
         ready_timeout=0.5,
         healthcheck=HealthCheckSettings(
             command=["true"], interval=1.0, timeout=2.0, retries=4, start_period=0.0
@@ -144,7 +180,12 @@ def test_explicit_settings_are_loaded_for_a_process_and_the_supervisor() -> None
         watchdog=6.0,
         max_memory="1GB",
         start_method="spawn",
+        sockets="held",
+        update_order="stop-first",
     )
+    migrate, nightly, often, beat = [*loaded.processes.values()][1:]
+    assert (migrate.lock, migrate.refresh) == ("/srv/migrate.lock", True)
+    assert (nightly.schedule, often.every, beat.singleton) == ("0 3 * * *", "15m", True)
     assert loaded.supervisor == SupervisorSettings(
         restart="on-failure",
         start_limit=StartLimit(burst=9, interval=60.0),
@@ -153,9 +194,19 @@ def test_explicit_settings_are_loaded_for_a_process_and_the_supervisor() -> None
         ready_timeout=9.0,
         max_memory=9,
         start_method="fork",
+        cwd="/",
+        user=33,
+        group="www",
+        umask="0022",
+        log_format="json",
         timestamps=False,
         color="never",
+        stderr="separate",
         max_line=9,
+        control="/run/control.sock",
+        control_group="staff",
+        monitor="127.0.0.1:9180",
+        on_event=["shop.page"],
         preload=["os"],
     )
 
