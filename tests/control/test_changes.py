@@ -9,7 +9,7 @@ from typing import Any, Optional
 import pytest
 
 from django_prodserver.control.changes import REMEMBERED, Change, Changes, Progress
-from django_prodserver.control.requests import Accepted, Refused, understand
+from django_prodserver.control.requests import Accepted, understand
 from django_prodserver.supervisor.commands import Spawn
 from django_prodserver.supervisor.events import (
     ChangeRequest,
@@ -304,11 +304,3 @@ def test_the_document_of_a_change_has_its_verb_names_and_state() -> None:
         "state": "running",
         "message": None,
     }
-
-
-def test_refused_requests_start_no_change() -> None:
-    run = Operated(service("web.1"))
-    found = understand("stop", {"names": ["wbe"]}, run.group.snapshot(0.0), {})
-
-    assert isinstance(found, Refused)
-    assert run.changes.running == []
