@@ -325,11 +325,11 @@ def test_an_errand_short_of_descriptors_reports_the_error_and_leaks_none(
     Asked(system, "echo").outcome()
     until(system, lambda: nothing_is_left(system))
     before = sorted(os.listdir("/proc/self/fd"))
-    for spare in range(8):
+    outcomes = set()
+    for spare in range(16):
         with no_descriptor(spare):
-            answer, why = Asked(system, "echo", 1).outcome()
-        assert why in ("", "[Errno 24] Too many open files")
-        assert (answer == b"1") == (why == "")
+            outcomes.add(Asked(system, "echo", 1).outcome())
+    assert outcomes == {(None, "[Errno 24] Too many open files"), (b"1", "")}
     until(system, lambda: nothing_is_left(system))
     system.wait(0)
 
