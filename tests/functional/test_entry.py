@@ -71,11 +71,16 @@ def test_without_settings_the_error_says_what_is_missing(start: Runs) -> None:
 @pytest.mark.parametrize(
     ("options", "status"), [(["--list"], 0), (["--all", "--check"], 0), (["nobody"], 1)]
 )
-def test_commands_that_start_nothing_exit_with_the_right_status(
+def test_commands_that_start_nothing_run_without_a_supervisor(
     start: Runs, options: list[str], status: int
 ) -> None:
+    """A supervisor would be the started process, and another one would load the project."""
+    with (start.project / "settings.py").open("a") as settings:
+        settings.write("\nimport os\nprint('loaded by', os.getpid(), flush=True)\n")
     run = start({"web": FOREVER}, *options, program=PROGRAM)
+
     assert run.end() == status
+    assert [raw for raw in run.raw if raw.startswith("loaded by")] == [f"loaded by {run.pid}"]
 
 
 def test_the_supervisor_starts_with_closed_standard_descriptors(start: Runs) -> None:
