@@ -183,7 +183,8 @@ def test_threads_of_numpy_do_not_prevent_forking(start: Runs) -> None:
 def test_a_child_runs_the_preload_unless_a_fork_would_lose_a_thread(
     start: Runs, early: str, survives: bool
 ) -> None:
-    skip_without("numpy")
+    if "numpy" in early:
+        skip_without("numpy")
     (start.project / "sitecustomize.py").write_text(textwrap.dedent(early))
     source = "import os; print('loaded by a child of', os.getppid(), flush=True)"
     web = run(start, source, env={"PYTHONPATH": str(start.project)})
