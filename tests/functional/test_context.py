@@ -275,6 +275,7 @@ def test_an_interpreter_that_is_gone_at_a_restart_is_reported_in_one_line(
     assert run.end() == 127
     (said,) = run.said("web.1")
     assert said == f"web.1 cannot be started: {python}: No such file or directory"
+    assert run.stderr == ""
 
 
 @root
