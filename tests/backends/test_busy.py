@@ -145,10 +145,15 @@ def test_requests_of_a_process_that_has_exited_no_longer_count_as_busy(
     import multiprocessing
 
     one = in_flight.Board()
-    context = multiprocessing.get_context("fork")
-    child = context.Process(target=one.write, args=(1, clock.now))
+
+    def work() -> None:
+        one.write(1, clock.now)
+        clock.now += 3.0
+        one.write(1, clock.now)
+
+    child = multiprocessing.get_context("fork").Process(target=work)
     child.start()
     child.join()
     clock.now += 50.0
 
-    assert board.busy_seconds(path) == 0.0
+    assert board.busy_seconds(path) == 3.0
