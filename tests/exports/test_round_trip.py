@@ -231,7 +231,7 @@ def test_systemd_units_start_serve_reload_and_stop(
             assert stop(run, one["KillSignal"][0]) == 0
 
 
-def test_supervisord_programs_start_and_pass_their_health_checks(
+def test_supervisord_programs_start_pass_their_health_checks_and_stop(
     site: Site, processes: Any, ports: list[int]
 ) -> None:
     # Both need their own supervisor: `web` for its checks, `tasks` for its memory limit.
@@ -253,4 +253,7 @@ def test_supervisord_programs_start_and_pass_their_health_checks(
     for process in ("web", "tasks"):
         control = {"PRODSERVER_CONTROL": f"/tmp/{name}-{process}-control.sock"}
         assert site.command([program("prodctl"), "health", process], env=control).end() == 0
-    run.end(signal.SIGTERM)
+    assert run.end(signal.SIGTERM) == 0
+    # supervisord itself exits with 0 even if it has to kill a program.
+    for process in ("web", "static", "tasks"):
+        assert any(line.endswith(f"stopped: {process} (exit status 0)") for line in run.raw)
