@@ -209,8 +209,10 @@ def test_prodctl_can_start_a_finished_oneshot_again(over_sqlite: Supervisors) ->
     command = [*PRODCTL, "--socket", str(over_sqlite._sockets), "start", "work"]
     assert over_sqlite.site.command(command).end() == 0
     run.wait_for("system", "start work: requested")
+    run.wait_for("system", "work.1 finished")
 
     assert run.end(SIGTERM) == 0
+    assert run.said("work.1") == ["works", "works"]
 
 
 def test_a_spawned_migrate_does_not_take_its_lock_a_second_time(over_sqlite: Supervisors) -> None:
