@@ -125,5 +125,7 @@ def test_an_unused_set_value_is_reported() -> None:
 def test_helm_hooks_avoid_the_warning_about_the_order_of_oneshots() -> None:
     processes = {"m": sleeper(TYPE="oneshot"), "x": sleeper(AFTER=["m"])}
 
-    assert said(processes, "kubernetes-split") != []
+    assert said(processes, "kubernetes-split") == [
+        "x: does not wait for m: Kubernetes starts everything at once"
+    ]
     assert said(processes, "kubernetes-split", "--set", "hooks=helm") == []
