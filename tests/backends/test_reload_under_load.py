@@ -197,3 +197,4 @@ def test_no_connection_is_refused_when_one_of_two_instances_is_killed(tmp_path: 
             load.failures[:] = [one for one in load.failures if "refused" in one.why.lower()]
             assert load.failures == [], before
             load.wait_for(BETWEEN)
+    assert not [one for one in load.failures if "refused" in one.why.lower()]
