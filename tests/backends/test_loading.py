@@ -138,7 +138,7 @@ def test_ready_runs_in_the_documented_processes_under_a_supervisor(
         for key, (name, _) in cases.items():
             if "PORT" in str(ENTRIES[name]) and name != "celery-flower":
                 assert get(ports[key]).startswith("served by")
-        run.end(SIGTERM)
+        assert run.end(SIGTERM) == 0
         listener.hear_the_rest()
 
     first, *others = listener.heard
@@ -170,6 +170,7 @@ def test_ready_runs_in_the_documented_processes_without_a_supervisor(
         entry = entry_of(name, one, free_port())
         run = site({"one": entry}, "one", supervisor=supervisor, env=env, stderr=STDOUT)
         listener.hear(1 + sum(places.values()))
+        # The status is left open: most processes do not handle the signal yet.
         run.end(SIGTERM)
         listener.hear_the_rest()
 

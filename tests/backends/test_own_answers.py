@@ -154,4 +154,4 @@ def test_every_client_of_a_server_without_a_supervisor_gets_its_own_answer(
     run.wait_for_all(("", SAYS[name]), ("", SAYS[name]))
 
     assert wrong_answers([port]) == []
-    run.end(SIGTERM)
+    assert run.end(SIGTERM) == 0
