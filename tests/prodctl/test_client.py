@@ -22,10 +22,11 @@ class Server:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._listener.bind(self.path)
         self._listener.listen()
+        self.received = b""
 
     def accept(self) -> socket.socket:
         connection, _ = self._listener.accept()
-        connection.recv(1 << 16)  # Who ends with this unread resets the connection.
+        self.received = connection.recv(1 << 16)  # Who ends with this unread resets the connection.
         return connection
 
     def close(self) -> None:
@@ -106,9 +107,11 @@ def test_hanging_up_ends_a_follower_that_waits_for_the_next_line(server: Server)
     assert follower.found == [b"one"]
 
 
-def test_a_request_after_hanging_up_raises_no_answer(server: Server) -> None:
-    client = Client(server.path)
+def test_a_request_after_hanging_up_is_not_sent_and_raises_no_answer(server: Server) -> None:
+    client = Client(server.path, 5)
     client.hang_up()
 
     with pytest.raises(NoAnswer):
         client.get("/v1/status")
+    server.accept().close()
+    assert server.received == b""
