@@ -664,7 +664,11 @@ def test_a_command_that_cannot_be_forked_is_reported_as_not_started(world: World
 
 
 def test_the_exit_of_another_process_is_not_taken_for_a_probe_result(world: World) -> None:
+    world.probes.start(WEB, command("raise SystemExit(3)"))
+
     assert not world.probes.reaped(1, ExitStatus(code=0))
+    world.until(lambda: world.results)
+    assert world.results == [(WEB, "command exited with status 3")]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG")
@@ -732,7 +736,6 @@ def test_the_number_of_oom_kills_is_read_from_cgroup_v1_and_v2(
 def test_a_system_without_cgroups_reports_no_oom_kills(tmp_path: Path) -> None:
     assert kernel.out_of_memory_counter(tmp_path) is None
     assert kernel.out_of_memory_kills(None) == 0
-    assert kernel.out_of_memory_kills(kernel.out_of_memory_counter()) >= 0
 
 
 KILLED, FAILED = ExitStatus(signal=SIGKILL), ExitStatus(code=1)
@@ -817,7 +820,7 @@ def test_an_unhealthy_instance_ends_the_run(start: Runs) -> None:
     check = {"HTTP": url, "INTERVAL": 0.1, "RETRIES": 2}
     run = start({"web": code(source, ENV={"AT": str(port)}, HEALTHCHECK=check)})
 
-    assert run.end() != 0
+    assert run.end() == 128 + SIGTERM
     assert f"asked by localhost:{port}" in run.said("web.1")
     assert any(f"HTTP 503 from {url}" in line for line in run.said("system"))
 
@@ -912,10 +915,15 @@ def test_an_https_probe_of_a_server_without_tls_is_a_failure(world: World) -> No
 
 
 def test_a_server_that_closes_during_the_tls_handshake_is_a_failure(world: World) -> None:
-    with server(lambda connection: None) as port:
+    def handle(connection: socket.socket) -> None:
+        # Closing a socket with unread data resets the connection.
+        connection.recv(65536)
+
+    with server(handle) as port:
         failure = world.ask(https(port))
 
-    assert f"https://127.0.0.1:{port}/health" in failure
+    assert failure.startswith(f"no TLS connection to https://127.0.0.1:{port}/health: ")
+    assert "eof" in failure.lower()  # Each version of OpenSSL words it differently.
 
 
 def test_a_probe_in_an_unanswered_tls_handshake_can_be_cancelled(world: World) -> None:
@@ -1055,4 +1063,6 @@ def test_an_invalid_address_is_a_failure(world: World) -> None:
 def test_a_content_length_of_thousands_of_digits_is_a_failure(world: World) -> None:
     length = b"9" * 5000
     with server(answering(b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n")) as port:
-        assert world.ask(http(port))
+        failure = world.ask(http(port))
+
+    assert failure.startswith(f"the answer from http://127.0.0.1:{port}/health is not HTTP: ")
