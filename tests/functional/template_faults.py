@@ -41,14 +41,19 @@ def wait_for_ever() -> NoReturn:
         signal.pause()
 
 
-def live() -> None:
+def live(lives: Path, instance: str) -> None:
+    with lives.open("a") as file:
+        file.write(f"{instance}\n")
     sys.stdout.write("alive\n")
     sys.stdout.flush()
     wait_for_ever()
 
 
 class Project:
-    """Implements `posix.starting.Project`. The file `late` in its folder says how a stage loads."""
+    """Implements `posix.starting.Project`, with two files in its folder.
+
+    `late` says how a stage loads; `lives` gets the name of each instance that runs.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -74,7 +79,8 @@ class Project:
         return PROGRAMS[process_of(instance)].of(instance)
 
     def code_of(self, instance: str) -> Code:
-        return Code(live, ["manage.py", "prodserver", instance])
+        lives = self._folder / "lives"
+        return Code(lambda: live(lives, instance), ["manage.py", "prodserver", instance])
 
     def run_errand(self, task: str, request: bytes) -> Iterable[bytes]:
         # The streams that pytest may have put there do not write to descriptors 1 and 2.
