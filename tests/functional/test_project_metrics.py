@@ -8,7 +8,7 @@ import socket
 import stat
 import sys
 from pathlib import Path
-from signal import SIGHUP, SIGKILL, SIGTERM
+from signal import SIGCONT, SIGHUP, SIGKILL, SIGSTOP, SIGTERM
 from typing import Any, cast
 
 import psutil
@@ -212,6 +212,20 @@ def test_project_metrics_that_cannot_be_collected_are_logged_once(start: Runs) -
     said = [text for text in run.said("system") if "metrics" in text]
     assert said == ["the metrics of the project are missing: it exited with status 1"]
     assert run.said("errand.metrics")
+    assert run.end(SIGTERM) == 0
+
+
+def test_no_process_is_forked_for_project_metrics_that_do_not_exist(start: Runs) -> None:
+    run = start({"web": code("import prometheus_client; print('here'); forever()")})
+    run.wait_for("web.1", "here")
+    (template,) = run.templates()
+    # An errand would time out, and its failure be logged.
+    run.kill(template, SIGSTOP)
+
+    assert "prodserver_generation" in scraped(start)
+    run.handshake()
+    assert not [text for text in run.said("system") if "metrics" in text]
+    run.kill(template, SIGCONT)
     assert run.end(SIGTERM) == 0
 
 
