@@ -15,7 +15,7 @@ import pytest
 from django_prodserver.posix import marks, orphans, process_table
 from django_prodserver.supervisor.spec import Ref
 from tests.functional import survivors as kinds
-from tests.functional.helpers import FOREVER, Runs, code
+from tests.functional.helpers import FOREVER, Runs, code, shell
 from tests.functional.survivors import survivors
 from tests.running import Site, folder_for_all_users
 
@@ -50,6 +50,23 @@ def runs(tmp_path: Path) -> Iterator[Runs]:
 def test_nothing_survives_a_supervisor_that_is_killed(runs: Runs, entry: dict[str, Any]) -> None:
     run = runs({"web": entry, "worker": FOREVER})
     run.wait_for("web.1", "^here")
+
+    run.signal(SIGKILL)
+
+    assert survivors(run, runs, PATIENCE) == []
+
+
+def test_a_replaced_template_kills_earlier_lives_of_a_killed_supervisor(runs: Runs) -> None:
+    # Without an environment they have no mark: only their process group shows whose they are.
+    web = shell("exec env -i sh -c 'sleep 1000 & echo here; wait'")
+    worker = code("held(); sys.exit(3)", RESTART="always", BACKOFF={"INITIAL": 0, "MAX": 0})
+    run = runs({"web": web, "worker": worker})
+    run.wait_for("web.1", "^here")
+    run.held("worker.1")
+    (template,) = run.templates()
+    run.kill(template, SIGKILL)
+    run.release("worker.1")
+    run.held("worker.1")  # It was forked from another template.
 
     run.signal(SIGKILL)
 
