@@ -73,6 +73,19 @@ def test_a_replaced_template_kills_earlier_lives_of_a_killed_supervisor(runs: Ru
     assert survivors(run, runs, PATIENCE) == []
 
 
+def test_a_new_template_kills_what_a_supervisor_leaves_that_is_killed_at_once(runs: Runs) -> None:
+    """It outlives the supervisor from the moment it is ready."""
+    run = runs({"web": shell("exec env -i sh -c 'sleep 1000 & echo here; wait'")})
+    run.wait_for("web.1", "^here")
+    (template,) = run.templates()
+    run.kill(template, SIGKILL)
+    run.wait_for("system", "another template is ready")
+
+    run.signal(SIGKILL)
+
+    assert survivors(run, runs, PATIENCE) == []
+
+
 @root
 @pytest.mark.parametrize("name", NOBODY)
 def test_processes_that_change_user_do_not_survive_a_killed_supervisor(name: str) -> None:

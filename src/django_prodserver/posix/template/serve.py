@@ -46,14 +46,19 @@ def be_the_template(
     """Be the first template of a supervisor, or one that was started as a program of its own."""
     channel.send("protocol", VERSION)
     channel.send("plan", plan)
-    _say_loaded(channel, loaded)
+    _report_load(channel, run, loaded)
     serve(channel, supervisor, run, project)
 
 
-def _say_loaded(channel: Channel, loaded: Loaded) -> None:
-    """Report the load. By then the process has its title, and ignores the supervisor's signals."""
+def _report_load(channel: Channel, run: str, loaded: Loaded) -> None:
+    """Report the load. The supervisor relies on the template from then on, so first become it.
+
+    It ignores the supervisor's signals, and outlives the supervisor, to kill what is left behind.
+    """
     signals.ignore(IGNORED)
     set_title(NAME)
+    marks.show(marks.of_guard(run, os.getpid()))
+    kernel.set_parent_death_signal(0)
     channel.send("loaded", loaded)
 
 
@@ -79,9 +84,6 @@ class _Template:
         self._groups: set[int] = set()
 
     def serve(self) -> None:
-        # It has to outlive the supervisor, to kill what that leaves behind.
-        marks.show(marks.of_guard(self._run, os.getpid()))
-        kernel.set_parent_death_signal(0)
         while True:
             try:
                 message = self._channel.receive()
@@ -156,7 +158,7 @@ class _Template:
             marks.show(marks.of_template(self._run, 0))
             loaded = self._project.load(stage)
             channel = Channel.of(end)
-            _say_loaded(channel, loaded)
+            _report_load(channel, self._run, loaded)
             if loaded.error is not None:
                 os._exit(1)
             serve(channel, self._supervisor, self._run, self._project)
