@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from signal import SIGALRM, SIGKILL, SIGTERM
 
 import pytest
@@ -174,29 +175,41 @@ def test_processes_from_before_the_start_are_spared(start: Runs) -> None:
 def test_a_line_started_by_a_grandchild_is_not_cut_when_its_leader_ends(
     start: Runs,
 ) -> None:
+    slow = """
+        import os, sys
+        orphaned, tell_it = map(int, sys.argv[1:])
+        os.write(1, b"half a line")
+        os.close(tell_it)
+        os.read(orphaned, 1)
+        os.write(1, b", and the rest\\n")
+        open("written", "w").close()
+    """
+    (start.project / "slow.py").write_text(textwrap.dedent(slow))
+    # Without its environment it has no mark, so it is not killed before it has written the rest.
     source = """
-        listen, tell_it = os.pipe()
-
         def slow():
             os.setsid()
-            os.write(1, b"half a line")
-            os.close(tell_it)
-            os.read(orphaned, 1)
-            os.write(1, b", and the rest\\n")
+            os.close(held)
+            os.set_inheritable(orphaned, True)
+            os.set_inheritable(tell_it, True)
+            argv = [sys.executable, "slow.py", str(orphaned), str(tell_it)]
+            os.execve(sys.executable, argv, {})
 
+        listen, tell_it = os.pipe()
         orphaned, held = os.pipe()
-        beget(lambda: os.close(held) or slow())
+        beget(slow)
         os.close(tell_it)
         os.read(listen, 1)
         tell(str(os.getpid()))
         forever()
     """
+    os.mkfifo(start.project / "written")
     stops_late = code(
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
         print("listening")
         signal.sigwait([signal.SIGTERM])
-        signal.sigtimedwait([], 1)
+        open("written").close()
         """
     )
     run = start({"web": code(source), "worker": stops_late}, channel=True)
