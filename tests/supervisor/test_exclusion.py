@@ -401,3 +401,19 @@ def test_the_start_of_a_singleton_is_reported_like_any_other_start() -> None:
     assert of(Started, here.told) == [Started(FIRST)]
     assert here.group.instances["beat.1"].life is not None
     assert here.group.instances["beat.1"].lives[0].state is LifeState.RUNNING
+
+
+def test_a_singleton_that_a_reload_removes_keeps_its_lock_until_its_lost_life_is_gone() -> None:
+    other = Spec("web.1")
+    here = Here(BEAT, other, reloads=True)
+    here.after()
+    here.take(LockTaken("beat.1"), Spawned(FIRST), Spawned(Ref("web.1", 0, 1)), ReloadRequest())
+    here.take(Loaded(1, (other,)))
+    here.take(Exited(Ref("web.1", 0, 1), ExitStatus(code=0)), GroupGone(Ref("web.1", 0, 1)))
+    here.take(Spawned(Ref("web.1", 1, 2)))
+
+    told = [*here.after(25.0), *here.after(5.0)]
+    gone = here.take(Exited(FIRST, ExitStatus(signal=9)), GroupGone(FIRST))
+
+    assert of(Reloaded, told) == [Reloaded(1, 30.0)]
+    assert of(ReleaseLock, here.told) == gone == [ReleaseLock("beat.1", done=False)]

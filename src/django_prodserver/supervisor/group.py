@@ -17,7 +17,14 @@ from itertools import starmap
 from signal import Signals
 
 from .autoscale import Autoscalers, idlest
-from .commands import AdoptGeneration, DropGeneration, LoadGeneration, MeasureLoad, Unlisten
+from .commands import (
+    AdoptGeneration,
+    DropGeneration,
+    LoadGeneration,
+    MeasureLoad,
+    ReleaseLock,
+    Unlisten,
+)
 from .events import (
     ChangeRequest,
     Event,
@@ -135,6 +142,8 @@ class Group:
         self._reload: Optional[Reload] = None
         # Another reload is requested if this is not None: by these requests, or by a signal.
         self._reload_next: Optional[list[int]] = None
+        # Instances that a reload has removed, although they have lost lives, by name.
+        self._removed: dict[str, Instance] = {}
         self.phase = Phase.STARTING
         self._began = began
         self._stop_signals = stop_signals
@@ -255,9 +264,12 @@ class Group:
 
     def _take_of_life(self, now: float, event: LifeEvent) -> list[Output]:
         instance = self.instances.get(event.ref.name)
-        if instance is None:
-            return []  # A reload removed it, and its lost life ends only now.
-        return self._let(instance, lambda one: one.take(now, event))
+        if instance is not None:
+            return self._let(instance, lambda one: one.take(now, event))
+        # A reload removed it, and its lost life ends only now: nothing but its lock matters.
+        removed = self._removed.get(event.ref.name)
+        outputs = [] if removed is None else removed.take(now, event)
+        return [output for output in outputs if isinstance(output, ReleaseLock)]
 
     def _take_of(
         self, now: float, name: str, decide: Callable[[Instance], list[Output]]
@@ -496,6 +508,7 @@ class Group:
         if not all(instance.over for instance in unwanted) or self._runs_another(kept):
             return outputs
         left = [one for one in self.instances.values() if one not in unwanted]
+        self._removed.update((one.spec.name, one) for one in unwanted if one.lives)
         self.instances = Roster.of(left)
         self._followers = _followers([one.spec for one in left])
         for instance in left:
