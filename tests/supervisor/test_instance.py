@@ -61,6 +61,7 @@ from django_prodserver.supervisor.instance import Instance
 from django_prodserver.supervisor.spec import CheckSchedule, Goal, Ref, RestartPolicy, Spec
 from django_prodserver.supervisor.values import replace
 
+from .tables import ILLEGAL, NEVER, Illegal, Never, possible
 from .words import asks
 
 MB = 1_000_000
@@ -363,16 +364,7 @@ class Does(NamedTuple):
     deadline: Optional[float] = None
 
 
-class Illegal(NamedTuple):
-    """A bug of the caller; an assertion fails."""
-
-
-class Never(NamedTuple):
-    """Cannot happen: the group never does it, or no event reports it in this state."""
-
-
 Result = Union[Does, Illegal, Never]
-ILLEGAL, NEVER = Illegal(), Never()
 
 BIRTH = ("spawned", "spawn failed")
 SAYS = ("says READY=1", "asks for time", "WATCHDOG=trigger")
@@ -736,15 +728,7 @@ def test_the_expectations_cover_every_input_in_every_state() -> None:
     assert {state().state for state in STATES} == {*State} - {State.STANDBY}
 
 
-@pytest.mark.parametrize(
-    ("state", "name"),
-    [
-        pytest.param(state, name, id=f"{state.__name__}-{name}")
-        for state in STATES
-        for name, expected in EXPECTED[state.__name__].items()
-        if not isinstance(expected, Never)
-    ],
-)
+@pytest.mark.parametrize(("state", "name"), possible(STATES, EXPECTED))
 def test_each_possible_input_has_the_expected_effect_in_each_state(
     state: Callable[[], Instance], name: str
 ) -> None:

@@ -50,6 +50,7 @@ from django_prodserver.supervisor.life import ALIVE, REPORTED, TABLE, WORKING, C
 from django_prodserver.supervisor.spec import CheckSchedule, ReadyProbe, Ref, Spec
 from django_prodserver.supervisor.values import replace
 
+from .tables import ILLEGAL, NEVER, Illegal, Never, possible
 from .words import asks
 
 MB = 1_000_000
@@ -218,16 +219,7 @@ class Does(NamedTuple):
     deadlines: Mapping[Deadline, float]
 
 
-class Illegal(NamedTuple):
-    """A bug of the caller; an assertion fails."""
-
-
-class Never(NamedTuple):
-    """Cannot happen: no event reports it in this state."""
-
-
 Result = Union[Does, Illegal, Never]
-ILLEGAL, NEVER = Illegal(), Never()
 
 
 def each(result: Result, *inputs: str) -> dict[str, Result]:
@@ -498,15 +490,7 @@ def test_the_expectations_cover_every_input_in_every_state() -> None:
     assert {cause for cause, _ in CAUSES.values()} == set(Cause)
 
 
-@pytest.mark.parametrize(
-    ("state", "name"),
-    [
-        pytest.param(state, name, id=f"{state.__name__}-{name}")
-        for state in STATES
-        for name, expected in EXPECTED[state.__name__].items()
-        if not isinstance(expected, Never)
-    ],
-)
+@pytest.mark.parametrize(("state", "name"), possible(STATES, EXPECTED))
 def test_each_possible_input_has_the_expected_effect_in_each_state(
     state: Callable[[], Life], name: str
 ) -> None:

@@ -268,7 +268,11 @@ class Group:
             return self._let(instance, lambda one: one.take(now, event))
         # A reload removed it, and its lost life ends only now: nothing but its lock matters.
         removed = self._removed.get(event.ref.name)
-        outputs = [] if removed is None else removed.take(now, event)
+        if removed is None:
+            return []
+        outputs = removed.take(now, event)
+        if not removed.lives:
+            del self._removed[event.ref.name]
         return [output for output in outputs if isinstance(output, ReleaseLock)]
 
     def _take_of(
